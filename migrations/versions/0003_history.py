@@ -1,0 +1,133 @@
+"""The append-only history, who held which stage, promotion rules and approvals."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+# The history is append-only for everyone, whatever program they use. INSERT OR REPLACE would pass a DELETE trigger
+# unseen on SQLite (recursive_triggers is off by default), so an INSERT whose place is taken is refused as well.
+SQLITE_TRIGGERS = {
+    "history_no_update": "BEFORE UPDATE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END",
+    "history_no_delete": "BEFORE DELETE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END",
+    "history_no_replace": (
+        "BEFORE INSERT ON history "
+        "WHEN EXISTS (SELECT 1 FROM history WHERE id = NEW.id OR (model_id = NEW.model_id AND seq = NEW.seq)) "
+        "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
+    ),
+}
+POSTGRES_FUNCTION = """
+CREATE FUNCTION history_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'history is append-only' USING ERRCODE = 'insufficient_privilege';
+END $$
+"""
+POSTGRES_TRIGGERS = {
+    "history_no_change": "BEFORE UPDATE OR DELETE ON history FOR EACH ROW EXECUTE FUNCTION history_is_append_only()",
+    "history_no_truncate": "BEFORE TRUNCATE ON history FOR EACH STATEMENT EXECUTE FUNCTION history_is_append_only()",
+}
+
+
+def upgrade() -> None:
+    op.create_table(
+        "history",
+        sa.Column("id", ID, autoincrement=False, nullable=False),
+        sa.Column("model_id", ID, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("kind", KEY, nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=True),
+        sa.Column("from_value", KEY, nullable=True),
+        sa.Column("to_value", KEY, nullable=True),
+        sa.Column("actor", KEY, nullable=False),
+        sa.Column("session_user", KEY, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=True),
+        sa.Column("prev_hash", KEY, nullable=True),
+        sa.Column("hash", KEY, nullable=False),
+        sa.ForeignKeyConstraint(["model_id"], ["registered_models.id"], name=op.f("fk_history_model_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_history")),
+        sa.UniqueConstraint("model_id", "seq", name=op.f("uq_history_model_id_seq")),
+    )
+    op.create_index(
+        "ix_history_renamed_from",
+        "history",
+        ["from_value"],
+        unique=False,
+        sqlite_where=sa.text("kind = 'renamed'"),
+        postgresql_where=sa.text("kind = 'renamed'"),
+    )
+    op.create_table(
+        "promotion_rules",
+        sa.Column("model_id", ID, autoincrement=False, nullable=False),
+        sa.Column("stage", KEY, nullable=False),
+        sa.Column("rules", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["model_id"], ["registered_models.id"], name=op.f("fk_promotion_rules_model_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("model_id", "stage", name=op.f("pk_promotion_rules")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "stage_periods",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("model_id", ID, nullable=False),
+        sa.Column("stage", KEY, nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("before", ID, nullable=True),
+        sa.ForeignKeyConstraint(["before"], ["stage_periods.id"], name=op.f("fk_stage_periods_before")),
+        sa.ForeignKeyConstraint(["model_id"], ["registered_models.id"], name=op.f("fk_stage_periods_model_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stage_periods")),
+        sa.UniqueConstraint("model_id", "stage", "since", name=op.f("uq_stage_periods_model_id_stage_since")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_stage_periods_version", "stage_periods", ["model_id", "version", "stage"], unique=False)
+    op.create_index(
+        "uq_stage_periods_open",
+        "stage_periods",
+        ["model_id", "stage"],
+        unique=True,
+        sqlite_where=sa.text("until IS NULL"),
+        postgresql_where=sa.text("until IS NULL"),
+    )
+    op.create_table(
+        "approvals",
+        sa.Column("model_id", ID, autoincrement=False, nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("stage", KEY, nullable=False),
+        sa.Column("actor", KEY, nullable=False),
+        sa.Column("session_user", KEY, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["model_id", "version"],
+            ["model_versions.model_id", "model_versions.version"],
+            name=op.f("fk_approvals_model_id_version"),
+        ),
+        sa.PrimaryKeyConstraint("model_id", "version", "stage", "actor", name=op.f("pk_approvals")),
+        sqlite_with_rowid=False,
+    )
+    if op.get_bind().dialect.name == "sqlite":
+        triggers = SQLITE_TRIGGERS
+    else:
+        triggers = POSTGRES_TRIGGERS
+        op.execute(POSTGRES_FUNCTION)
+    for name, body in triggers.items():
+        op.execute(f"CREATE TRIGGER {name} {body}")
+
+
+def downgrade() -> None:
+    if op.get_bind().dialect.name != "sqlite":
+        for name in POSTGRES_TRIGGERS:
+            op.execute(f"DROP TRIGGER {name} ON history")
+        op.execute("DROP FUNCTION history_is_append_only()")
+    op.drop_table("approvals")
+    op.drop_table("stage_periods")
+    op.drop_table("promotion_rules")
+    op.drop_table("history")

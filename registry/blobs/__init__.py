@@ -1,0 +1,29 @@
+"""Bytes in a local directory or on S3: storing, sealing, fetching, caching. Knows no SQL and no model format.
+
+Owns which store a root belongs to; leaves the rest to the modules. boto3 is imported when the first S3 root is opened.
+"""
+
+from pathlib import Path
+
+from registry.blobs.local import LocalBlobStore
+from registry.blobs.location import parse_location
+from registry.blobs.role import BlobStore
+
+__all__ = ["BlobStore", "open_blob_store"]
+
+
+def open_blob_store(root: str, *, endpoint_url: str | None = None) -> BlobStore:
+    """The store of the bytes below a root: an absolute local path, a ``file:`` URI, or ``s3://bucket/prefix``.
+
+    `endpoint_url` names an S3-compatible server; without it boto3's settings hold (``AWS_ENDPOINT_URL``, then Amazon).
+    Nothing is contacted yet.
+
+    Raises:
+        InvalidUriError: `root` is none of these forms.
+    """
+    location = parse_location(root)
+    if isinstance(location, Path):
+        return LocalBlobStore(location)
+    from registry.blobs.s3 import S3BlobStore
+
+    return S3BlobStore(location, endpoint_url=endpoint_url)

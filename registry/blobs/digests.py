@@ -1,0 +1,76 @@
+"""Hashing bytes on their way, and comparing what came with what was promised.
+
+The invariant: a digest is taken from the very bytes that were read or written, in the same pass.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from registry.entities.manifest import ManifestEntry
+from registry.exceptions import IntegrityError
+
+CHUNK: Final = 1024 * 1024
+
+Advance = Callable[[int], None]
+"""Told of bytes that have moved; a progress bar listens."""
+
+
+class Readable(Protocol):
+    """What bytes are taken from: a file, or the body of an answer."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; ``b""`` at the end."""
+
+
+class Writable(Protocol):
+    """What bytes are given to."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of `data`."""
+
+
+def chunks(stream: Readable) -> Iterator[bytes]:
+    """The rest of a stream in pieces of at most 1 MiB."""
+    while chunk := stream.read(CHUNK):
+        yield chunk
+
+
+def hash_stream(path: str, stream: Readable) -> ManifestEntry:
+    """The manifest entry of the rest of a stream."""
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks(stream):
+        digest.update(chunk)
+        size += len(chunk)
+    return ManifestEntry(path, size, digest.hexdigest())
+
+
+def copy_stream(path: str, source: Readable, target: Writable, advance: Advance) -> ManifestEntry:
+    """Write the rest of `source` to `target`; the manifest entry of what was written."""
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks(source):
+        target.write(chunk)
+        digest.update(chunk)
+        size += len(chunk)
+        advance(len(chunk))
+    return ManifestEntry(path, size, digest.hexdigest())
+
+
+def check_entry(expected: ManifestEntry, actual: ManifestEntry, root: str) -> None:
+    """Compare a file with its manifest entry.
+
+    Raises:
+        IntegrityError: the size or the digest differs.
+    """
+    if actual != expected:
+        raise IntegrityError(
+            f"{root}/{expected.path} is not what was recorded: expected {expected.size} bytes with SHA-256 "
+            f"{expected.sha256}, found {actual.size} bytes with SHA-256 {actual.sha256}."
+        )
+
+
+def missing(expected: ManifestEntry, root: str) -> IntegrityError:
+    """The error for a file of a manifest that is not there."""
+    return IntegrityError(
+        f"{root}/{expected.path} is missing: expected {expected.size} bytes with SHA-256 {expected.sha256}."
+    )

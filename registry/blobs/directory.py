@@ -1,0 +1,298 @@
+"""A local directory whose files are addressed by relative paths: where bytes are read from and written to.
+
+Owns opening, listing and atomic writing on a local disk, for stores, for what is uploaded and for where downloads go;
+leaves digests and the meaning of the files to its callers. The invariant: no symlink below the root is ever followed,
+because every directory on the way is opened by descriptor with ``O_NOFOLLOW``.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from registry.blobs.paths import check_blob_path, check_subtree, is_temporary, join, temporary_name
+from registry.entities.paging import FileInfo
+from registry.exceptions import (
+    ArtifactNotFoundError,
+    InvalidPathError,
+    PathExistsError,
+    RegistryError,
+    StorageError,
+)
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ATTEMPTS: Final = 10
+_NOT_A_DIRECTORY: Final = (errno.ENOTDIR, errno.ELOOP)  # how O_NOFOLLOW refuses a symlink depends on the system
+_NO_HARD_LINKS: Final = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+
+
+class Directory:
+    """The files below a local directory. The root itself may be reached through symlinks; nothing below it may."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def entries(self, path: str = "") -> list[FileInfo]:
+        """One level below `path`, sorted by path; empty if there is no such directory.
+
+        Raises:
+            InvalidPathError: an entry is a symlink, neither file nor directory, or has a name that cannot be stored.
+        """
+        with self._os_errors(path):
+            try:
+                descriptor = self._open_directory(check_subtree(path))
+            except (ArtifactNotFoundError, FileNotFoundError, NotADirectoryError):
+                return []
+            try:
+                with os.scandir(descriptor) as found:
+                    infos = [self._info(path, entry) for entry in found if not is_temporary(entry.name)]
+            finally:
+                os.close(descriptor)
+        return sorted(infos, key=lambda info: info.path)
+
+    def files(self, path: str = "") -> Iterator[FileInfo]:
+        """Every file at or below `path`, sorted by path."""
+        found = self.find(path) if path else FileInfo("", is_dir=True, file_size=None)
+        if found is None:
+            return
+        if not found.is_dir:
+            yield found
+            return
+        for entry in sorted(self.entries(path), key=_position):
+            if entry.is_dir:
+                yield from self.files(entry.path)
+            else:
+                yield entry
+
+    def find(self, path: str) -> FileInfo | None:
+        """The file or directory at `path`, or None."""
+        with self._os_errors(path):
+            try:
+                with self._parent(path) as (parent, name):
+                    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            except (ArtifactNotFoundError, FileNotFoundError, NotADirectoryError):
+                return None
+        if stat.S_ISDIR(status.st_mode):
+            return FileInfo(path, is_dir=True, file_size=None)
+        if stat.S_ISREG(status.st_mode):
+            return FileInfo(path, is_dir=False, file_size=status.st_size)
+        raise self._refused(path, status.st_mode)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """A file for reading.
+
+        Raises:
+            ArtifactNotFoundError: there is no file at `path`.
+        """
+        with self._os_errors(path), os.fdopen(self._open_file(path), "rb") as file:
+            yield file
+
+    @contextmanager
+    def create(self, path: str, *, exclusive: bool = False, sync: bool = True) -> Iterator[BinaryIO]:
+        """A file for writing that appears at `path` whole when the block ends, or not at all when it raises.
+
+        `sync` forces its bytes to disk first. `exclusive` refuses to replace a file.
+
+        Raises:
+            PathExistsError: `exclusive`, and a file is at `path`.
+            InvalidPathError: a directory is at `path`, or a file or symlink is where a directory must be.
+        """
+        with self._os_errors(path), self._begin(path) as (parent, name, temporary, file):
+            yield file
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+            _publish(parent, temporary, name, exclusive=exclusive)
+
+    def sync(self, paths: set[str]) -> None:
+        """Force the directories that hold these files to disk, so that the files survive a power cut."""
+        for directory in sorted({_split(path)[0] for path in paths}):
+            with self._os_errors(directory):
+                descriptor = self._open_directory(directory)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def remove(self, path: str) -> None:
+        """Remove a file and the directories that it leaves empty; a missing file is passed over."""
+        with self._os_errors(path):
+            try:
+                with self._parent(path) as (parent, name):
+                    os.unlink(name, dir_fd=parent)
+            except (ArtifactNotFoundError, FileNotFoundError, NotADirectoryError):
+                return
+            above = _split(path)[0]
+            with suppress(OSError):  # not empty: the walk upwards ends
+                while above:
+                    with self._parent(above) as (parent, name):
+                        os.rmdir(name, dir_fd=parent)
+                    above = _split(above)[0]
+
+    @contextmanager
+    def _begin(self, path: str) -> Iterator[tuple[int, str, str, BinaryIO]]:
+        parent, name, temporary, descriptor = self._open_temporary(path)
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                yield parent, name, temporary, file
+        finally:
+            with suppress(FileNotFoundError):  # it was published
+                os.unlink(temporary, dir_fd=parent)
+            os.close(parent)
+
+    def _open_temporary(self, path: str) -> tuple[int, str, str, int]:
+        above, name = _split(check_blob_path(path))
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        for attempt in range(_ATTEMPTS):
+            parent = -1
+            try:
+                parent = self._open_directory(above, create=True)
+                temporary = temporary_name()
+                return parent, name, temporary, os.open(temporary, flags, 0o666, dir_fd=parent)
+            except FileNotFoundError:
+                # `remove` of another process took away the empty directory between our two steps.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            except BaseException:
+                if parent >= 0:
+                    os.close(parent)
+                raise
+            if parent >= 0:
+                os.close(parent)
+        raise AssertionError
+
+    @contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+        above, name = _split(check_blob_path(path))
+        descriptor = self._open_directory(above)
+        try:
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
+
+    def _open_directory(self, path: str, *, create: bool = False) -> int:
+        if create:
+            _make_directories(self.root)
+        descriptor = os.open(self.root, _DIRECTORY)
+        for segment in path.split("/") if path else ():
+            try:
+                below = _step(descriptor, segment, create=create)
+            except OSError as error:
+                refusal = self._not_a_directory(path, create=create) if error.errno in _NOT_A_DIRECTORY else None
+                raise refusal or error from None
+            finally:
+                os.close(descriptor)
+            descriptor = below
+        return descriptor
+
+    def _open_file(self, path: str) -> int:
+        with self._parent(path) as (parent, name):
+            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                raise ArtifactNotFoundError(f"{self.root / path} is a directory, not a file.")
+            if not stat.S_ISREG(mode):
+                raise self._refused(path, mode)
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+
+    def _info(self, path: str, entry: "os.DirEntry[str]") -> FileInfo:
+        below = check_blob_path(join(path, entry.name), f"file name in {self.root}")
+        if entry.is_dir(follow_symlinks=False):
+            return FileInfo(below, is_dir=True, file_size=None)
+        status = entry.stat(follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            raise self._refused(below, status.st_mode)
+        return FileInfo(below, is_dir=False, file_size=status.st_size)
+
+    def _not_a_directory(self, path: str, *, create: bool) -> RegistryError | None:
+        for depth in range(1, path.count("/") + 2):
+            above = self.root / "/".join(path.split("/")[:depth])
+            if above.is_symlink():
+                return self._refused(str(above.relative_to(self.root)), stat.S_IFLNK)
+        if create:
+            return InvalidPathError(f"{self.root / path} cannot hold files: a file is where a directory must be.")
+        return None
+
+    def _refused(self, path: str, mode: int) -> InvalidPathError:
+        if stat.S_ISLNK(mode):
+            kind = "a symbolic link, which is not followed; put a copy of the file in its place"
+        else:
+            kind = "neither a file nor a directory; remove it"
+        return InvalidPathError(f"{self.root / path} is {kind}.")
+
+    @contextmanager
+    def _os_errors(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except RegistryError:
+            raise
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ArtifactNotFoundError(f"{self.root / path} does not exist.") from error
+        except FileExistsError as error:
+            raise PathExistsError(f"{self.root / path} exists already and is not replaced.") from error
+        except IsADirectoryError as error:
+            raise InvalidPathError(f"{self.root / path} is a directory; a file cannot take its place.") from error
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise StorageError(
+                f"{self.root / path}: {reason}. Check the rights and the free space of the directory {self.root}."
+            ) from error
+
+
+def _split(path: str) -> tuple[str, str]:
+    above, _, name = path.rpartition("/")
+    return above, name
+
+
+def _position(info: FileInfo) -> str:
+    # "a.txt" sorts before "a/b", as the keys of S3 do, so a directory counts with its slash.
+    return info.path + "/" if info.is_dir else info.path
+
+
+def _step(descriptor: int, segment: str, *, create: bool) -> int:
+    flags = _DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(segment, flags, dir_fd=descriptor)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(segment, dir_fd=descriptor)
+        os.fsync(descriptor)
+    return os.open(segment, flags, dir_fd=descriptor)
+
+
+def _make_directories(root: Path) -> None:
+    if root.is_dir():
+        return
+    _make_directories(root.parent)
+    try:
+        root.mkdir()
+    except FileExistsError:
+        if root.is_dir():  # another thread or process was quicker
+            return
+        raise InvalidPathError(f"{root} is a file; a directory is needed in its place.") from None
+    descriptor = os.open(root.parent, _DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(parent: int, temporary: str, name: str, *, exclusive: bool) -> None:
+    if not exclusive:
+        os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        return
+    try:
+        os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # Without hard links the name is reserved by an empty file, which only its creator may replace.
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent))
+        os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    else:
+        os.unlink(temporary, dir_fd=parent)

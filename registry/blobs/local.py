@@ -1,0 +1,122 @@
+"""The byte store on a local directory.
+
+Owns which files are copied where, and in which order they become durable; leaves opening, listing and atomic writing to
+`Directory`. The invariant is the role's: whole or not at all, and never outside the root.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO
+
+from registry.blobs.digests import check_entry, copy_stream, hash_stream, missing
+from registry.blobs.directory import Directory
+from registry.blobs.paths import check_blob_path, check_subtree
+from registry.blobs.placement import check_free, filled_whole, local_source, planned, sealed_path
+from registry.blobs.progress import TransferProgress
+from registry.blobs.role import BlobStore
+from registry.entities.manifest import Manifest, ManifestEntry
+from registry.entities.paging import FileInfo
+from registry.exceptions import ArtifactNotFoundError
+
+
+class LocalBlobStore:
+    """Bytes below one local directory, which is made when the first file is written."""
+
+    def __init__(self, root: Path) -> None:
+        self._directory = Directory(root)
+
+    @property
+    def root(self) -> str:
+        """The absolute path of the directory."""
+        return str(self._directory.root)
+
+    def list(self, path: str = "") -> list[FileInfo]:
+        """One level below `path`."""
+        return self._directory.entries(check_subtree(path))
+
+    def walk(self, path: str = "") -> Iterator[FileInfo]:
+        """Every file at or below `path`."""
+        return self._directory.files(check_subtree(path))
+
+    def find(self, path: str) -> FileInfo | None:
+        """The file or directory at `path`, or None."""
+        return self._directory.find(check_blob_path(path))
+
+    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """One file for reading."""
+        return self._directory.open(check_blob_path(path))
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file."""
+        with self.open(path) as file:
+            return file.read()
+
+    def write(self, path: str, data: bytes) -> None:
+        """Store one file whole."""
+        with self._directory.create(path) as file:
+            file.write(data)
+
+    def upload(self, source: Path, path: str = "") -> None:
+        """Store a local file as `path`, or the contents of a local directory below it."""
+        files = local_source(source, path)
+        with TransferProgress("Storing", sum(file.size for file in files)) as progress:
+            for file in files:
+                with file.open() as stream, self._directory.create(file.path) as target:
+                    copy_stream(file.path, stream, target, progress.advance)
+
+    def download(self, path: str, destination: Path) -> Path:
+        """Copy the file or directory at `path` into `destination`."""
+        files = planned(self.walk(path), path, self.root)
+        target = Directory(destination)
+        with TransferProgress("Copying", sum(file.file_size or 0 for file in files)) as progress:
+            for file in files:
+                with self.open(file.path) as stream, target.create(file.path, sync=False) as copy:
+                    copy_stream(file.path, stream, copy, progress.advance)
+        return destination / path if path else destination
+
+    def seal(self, source: Path) -> Manifest:
+        """Store the contents of a local directory below the root, once."""
+        return self.seal_from(LocalBlobStore(source))
+
+    def seal_from(self, source: BlobStore, path: str = "") -> Manifest:
+        """Store a copy of the files at or below `path` of another store, once."""
+        files = planned(source.walk(path), path, source.root)
+        check_free(self)
+        with TransferProgress("Storing", sum(file.file_size or 0 for file in files)) as progress:
+            entries = [self._seal_file(source, path, file.path, progress) for file in files]
+        self._directory.sync({entry.path for entry in entries})
+        return Manifest.of(entries)
+
+    def manifest(self) -> Manifest:
+        """Read and hash every file below the root."""
+        return Manifest.of(self._hash(file.path) for file in self.walk())
+
+    def fetch(self, manifest: Manifest, destination: Path) -> None:
+        """Copy exactly the files of a manifest into an empty directory, each checked by its digest."""
+        with filled_whole(destination) as target, TransferProgress("Copying", manifest.size) as progress:
+            for entry in manifest.entries:
+                self._fetch_file(entry, target, progress)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove files and the directories that this leaves empty."""
+        for path in [check_blob_path(path) for path in paths]:
+            self._directory.remove(path)
+
+    def _seal_file(self, source: BlobStore, base: str, path: str, progress: TransferProgress) -> ManifestEntry:
+        sealed = sealed_path(base, path)
+        with source.open(path) as stream, self._directory.create(sealed, exclusive=True) as target:
+            return copy_stream(sealed, stream, target, progress.advance)
+
+    def _hash(self, path: str) -> ManifestEntry:
+        with self.open(path) as stream:
+            return hash_stream(path, stream)
+
+    def _fetch_file(self, entry: ManifestEntry, target: Directory, progress: TransferProgress) -> None:
+        with target.create(entry.path, exclusive=True, sync=False) as copy:
+            try:
+                with self.open(entry.path) as stream:
+                    actual = copy_stream(entry.path, stream, copy, progress.advance)
+            except ArtifactNotFoundError as error:
+                raise missing(entry, self.root) from error
+            check_entry(entry, actual, self.root)

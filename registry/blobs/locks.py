@@ -1,0 +1,72 @@
+"""Locks between processes on one machine, by ``flock``.
+
+The invariant: a lock belongs to an open file, so it ends with the process that holds it, however that process ends.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class FileLock:
+    """A lock that is held on a file. Threads of one process exclude each other like processes do."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, path: Path, *, shared: bool = False, create: bool = False) -> Self:
+        """Wait for the lock on a file.
+
+        Raises:
+            FileNotFoundError: the file is not there, and not `create`.
+        """
+        lock = cls._open(path, create=create)
+        try:
+            fcntl.flock(lock._descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        except BaseException:
+            lock.release()
+            raise
+        return lock
+
+    @classmethod
+    def attempt(cls, path: Path, *, create: bool = False) -> Self | None:
+        """The exclusive lock on a file, or None if anyone holds a lock on it or the file is not there."""
+        try:
+            lock = cls._open(path, create=create)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(lock._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.release()
+            return None
+        return lock
+
+    @classmethod
+    def _open(cls, path: Path, *, create: bool) -> Self:
+        # For writing, because NFS grants exclusive locks on nothing else.
+        return cls(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600))
+
+    def guards(self, path: Path) -> bool:
+        """Whether the locked file is the one that is at `path` now."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), path.stat())
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Let go; a second time does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()

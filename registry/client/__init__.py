@@ -1,0 +1,24 @@
+"""The client: the only place where metadata, bytes and formats meet. One file per noun, joined here."""
+
+from registry.client.experiments import ExperimentMethods
+from registry.client.logged_models import LoggedModelMethods
+from registry.client.models import ModelVersionMethods, RegisteredModelMethods
+from registry.client.runs import RunMethods
+from registry.client.saving import SavingMethods
+
+__all__ = ["MlflowClient"]
+
+
+class MlflowClient(
+    ExperimentMethods,
+    RunMethods,
+    LoggedModelMethods,
+    RegisteredModelMethods,
+    ModelVersionMethods,
+    SavingMethods,
+):
+    """MLflow's client over a database and a byte store, without a server.
+
+    Safe to share between threads and cheap to make; connections are pooled per process. Everything it returns is a
+    frozen value; every error is a `RegistryError`.
+    """

@@ -1,0 +1,83 @@
+"""What a client works on: one database with its stores, and the byte stores beside it.
+
+Owns opening: which database a tracking URI means, that its schema is this code's, and that nothing there is MLflow's.
+Invariant: a backend is opened once per process and place, and touches nothing before it is used.
+"""
+
+import functools
+from pathlib import Path
+
+from registry.blobs import BlobStore, open_blob_store
+from registry.exceptions import ForeignStoreError, UnsupportedStoreError
+from registry.settings import Place, Settings, actor_of, place_of
+from registry.store.catalog import HolderStore, ModelStore, Resolver, VersionStore
+from registry.store.engine import connect
+from registry.store.experiments import ExperimentStore
+from registry.store.logged_models import LoggedModelStore
+from registry.store.runs import RunStore
+from registry.store.schema import ensure
+
+
+class Backend:
+    """The stores behind one place, for one actor."""
+
+    def __init__(self, place: Place, actor: str, endpoint_url: str | None, *, read_only: bool = False) -> None:
+        self.place = place
+        self.actor = actor
+        self._endpoint_url = endpoint_url
+        if place.directory is not None:
+            _refuse_mlflow_files(place.directory)
+        self.database = connect(place.database_url, read_only=read_only)
+        ensure(self.database)
+        self.experiments = ExperimentStore(self.database)
+        self.runs = RunStore(self.database)
+        self.logged_models = LoggedModelStore(self.database)
+        self.models = ModelStore(self.database, actor=self.actor)
+        self.versions = VersionStore(self.database, actor=self.actor)
+        self.holders = HolderStore(self.database, actor=self.actor)
+        self.resolver = Resolver(self.database)
+        if not read_only:
+            self.experiments.ensure_default(artifact_root=place.artifact_root)
+
+    def blobs(self, root: str) -> BlobStore:
+        """The bytes below an absolute local path or an S3 prefix."""
+        return open_blob_store(root, endpoint_url=self._endpoint_url)
+
+
+def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = False) -> Backend:
+    """The backend of a tracking URI, relative to the working directory; opened once.
+
+    Raises:
+        UnsupportedStoreError, ForeignStoreError, SchemaOutdatedError, SchemaTooNewError, UnavailableError: the place
+            cannot be used; the message says why and what to do.
+    """
+    place = place_of(tracking_uri, settings)
+    return _open(place, Path.cwd(), actor_of(settings), settings.s3_endpoint_url, read_only)
+
+
+@functools.lru_cache(maxsize=64)
+def _open(place: Place, _directory: Path, actor: str, endpoint_url: str | None, read_only: bool) -> Backend:
+    # The working directory is part of the key: a relative database path means another file elsewhere.
+    return Backend(place, actor, endpoint_url, read_only=read_only)
+
+
+def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:
+    """Runs and models share one database.
+
+    Raises:
+        UnsupportedStoreError: a registry URI other than the tracking URI was set.
+    """
+    if registry_uri and registry_uri != tracking_uri:
+        raise UnsupportedStoreError(
+            f"The registry URI {registry_uri!r} is not the tracking URI {tracking_uri!r}; both share one database here. "
+            "Unset it with set_registry_uri(None), and copy a version to another registry with "
+            "MlflowClient().copy_model_version(source, name, to=<tracking uri>)."
+        )
+
+
+def _refuse_mlflow_files(directory: Path) -> None:
+    if any(directory.glob("[0-9]*/meta.yaml")):
+        raise ForeignStoreError(
+            f"The directory {str(directory)!r} holds MLflow's file store and was left as it is. Keep this registry "
+            "elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI."
+        )

@@ -1,0 +1,34 @@
+"""What every part of the client stands on: its tracking URI and the backend behind it, opened on first use."""
+
+import functools
+from pathlib import Path
+
+from registry.client.backend import Backend, open_backend, refuse_other_registry
+from registry.settings import current_settings
+
+
+class ClientBase:
+    """Holds the place that a client speaks to."""
+
+    def __init__(
+        self, tracking_uri: str | Path | None = None, registry_uri: str | None = None, *, read_only: bool = False
+    ) -> None:
+        """A client for a tracking URI, or for the one that is set; `read_only` refuses every change.
+
+        Nothing is opened before the first call.
+        """
+        settings = current_settings()
+        self._tracking_uri = settings.tracking_uri if tracking_uri is None else str(tracking_uri)
+        self._registry_uri = registry_uri if registry_uri is not None else settings.registry_uri
+        self._read_only = read_only
+
+    @property
+    def tracking_uri(self) -> str:
+        """The tracking URI that this client speaks to."""
+        return self._tracking_uri
+
+    @functools.cached_property
+    def backend(self) -> Backend:
+        """The stores behind this client; opening them may migrate an empty SQLite file."""
+        refuse_other_registry(self._tracking_uri, self._registry_uri)
+        return open_backend(self._tracking_uri, current_settings(), read_only=self._read_only)

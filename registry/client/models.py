@@ -1,0 +1,253 @@
+"""Registered models, their versions, stages and aliases: MLflow's client methods for them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from registry.client.base import ClientBase
+from registry.client.values import checked_text
+from registry.entities.model_registry import ModelVersion, RegisteredModel
+from registry.entities.naming import (
+    MAX_MODEL_TAG_VALUE,
+    check_alias,
+    check_key,
+    check_model_name,
+    check_version,
+)
+from registry.entities.stages import ALL_STAGES, UNSET, Unset, parse_stage
+from registry.exceptions import InvalidParameterError, VersionNotFoundError
+from registry.uris import ModelLatestUri
+
+
+class RegisteredModelMethods(ClientBase):
+    """What a client does with registered models."""
+
+    def create_registered_model(
+        self,
+        name: str,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        *,
+        reason: str | None = None,
+    ) -> RegisteredModel:
+        """A new registered model without versions.
+
+        Raises:
+            AlreadyExistsError: the name, or one that differs only in case or width, is taken.
+            InvalidNameError: the name breaks the grammar.
+        """
+        return self.backend.models.create(
+            check_model_name(name), description=_description(description), tags=_tags(tags), reason=reason
+        )
+
+    def get_registered_model(self, name: str) -> RegisteredModel:
+        """A registered model by its exact name.
+
+        Raises:
+            ModelNotFoundError: no such model.
+        """
+        return self.backend.models.get(check_model_name(name))
+
+    def rename_registered_model(self, name: str, new_name: str, *, reason: str | None = None) -> RegisteredModel:
+        """Give a model another name; its versions, aliases and history follow.
+
+        Raises:
+            AlreadyExistsError: the new name is taken.
+        """
+        return self.backend.models.rename(check_model_name(name), check_model_name(new_name), reason=reason)
+
+    def update_registered_model(
+        self, name: str, description: str | None = None, *, reason: str | None = None
+    ) -> RegisteredModel:
+        """Set the description; None leaves it as it is."""
+        return self.backend.models.update(check_model_name(name), description=_description(description), reason=reason)
+
+    def delete_registered_model(self, name: str, *, force: bool = False, reason: str | None = None) -> None:
+        """Delete a model and its versions.
+
+        Raises:
+            InUseError: a version holds Staging or Production and `force` is False.
+        """
+        self.backend.models.delete(check_model_name(name), force=force, reason=reason)
+
+    def set_registered_model_tag(self, name: str, key: str, value: Any, *, reason: str | None = None) -> None:
+        """Set a label of a model."""
+        self.backend.models.set_tag(check_model_name(name), check_key(key), _tag(key, value), reason=reason)
+
+    def delete_registered_model_tag(self, name: str, key: str, *, reason: str | None = None) -> None:
+        """Remove a label of a model; nothing happens if there is none."""
+        self.backend.models.delete_tag(check_model_name(name), check_key(key), reason=reason)
+
+    def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
+        """The highest version in each of these stages, or in each of the four."""
+        wanted = [parse_stage(stage) for stage in stages or ()]
+        return self.backend.versions.latest(check_model_name(name), wanted)
+
+
+class ModelVersionMethods(ClientBase):
+    """What a client does with versions, stages and aliases."""
+
+    def get_model_version(self, name: str, version: int | str) -> ModelVersion:
+        """A version by number.
+
+        Raises:
+            ModelNotFoundError, VersionNotFoundError: no such model or version.
+        """
+        return self.backend.versions.get(check_model_name(name), check_version(version))
+
+    def update_model_version(
+        self, name: str, version: int | str, description: str | None = None, *, reason: str | None = None
+    ) -> ModelVersion:
+        """Set the description; None leaves it as it is."""
+        return self.backend.versions.update(
+            check_model_name(name), check_version(version), description=_description(description), reason=reason
+        )
+
+    def delete_model_version(
+        self, name: str, version: int | str, *, force: bool = False, reason: str | None = None
+    ) -> None:
+        """Delete a version; its number is never given again.
+
+        Raises:
+            InUseError: it holds Staging or Production and `force` is False.
+        """
+        self.backend.versions.delete(check_model_name(name), check_version(version), force=force, reason=reason)
+
+    def transition_model_version_stage(
+        self,
+        name: str,
+        version: int | str,
+        stage: str,
+        archive_existing_versions: bool = True,
+        *,
+        reason: str | None = None,
+        expected_current: int | str | None | Unset = UNSET,
+    ) -> ModelVersion:
+        """Move a version to a stage (any case); whoever holds Staging or Production is archived.
+
+        `expected_current` is compare-and-set on the holder of the stage: None, the stage must be empty; a version, that
+        one must hold it.
+
+        Raises:
+            StageOccupiedError: the stage has a holder and `archive_existing_versions` is False.
+            StageConflictError: `expected_current` does not hold the stage.
+            InvalidParameterError: no such stage.
+        """
+        return self.backend.holders.transition(
+            check_model_name(name),
+            check_version(version),
+            parse_stage(stage),
+            archive_existing=archive_existing_versions,
+            expected_current=_expected(expected_current),
+            reason=reason,
+        )
+
+    def get_model_version_stages(self, name: str, version: int | str) -> list[str]:
+        """The four stages."""
+        del name, version
+        return list(ALL_STAGES)
+
+    def set_model_version_tag(
+        self,
+        name: str,
+        version: int | str | None = None,
+        key: str | None = None,
+        value: Any = None,
+        stage: str | None = None,
+        *,
+        reason: str | None = None,
+    ) -> None:
+        """Set a label of a version, given by its number or as the highest in a stage."""
+        number = self._number(name, version, stage)
+        self.backend.versions.set_tag(name, number, check_key(key), _tag(str(key), value), reason=reason)
+
+    def delete_model_version_tag(
+        self,
+        name: str,
+        version: int | str | None = None,
+        key: str | None = None,
+        stage: str | None = None,
+        *,
+        reason: str | None = None,
+    ) -> None:
+        """Remove a label of a version; nothing happens if there is none."""
+        number = self._number(name, version, stage)
+        self.backend.versions.delete_tag(name, number, check_key(key), reason=reason)
+
+    def set_registered_model_alias(
+        self,
+        name: str,
+        alias: str,
+        version: int | str,
+        *,
+        reason: str | None = None,
+        expected_current: int | str | None | Unset = UNSET,
+    ) -> None:
+        """Let an alias name a version, whatever it named before.
+
+        Raises:
+            VersionNotFoundError: no such version.
+            StageConflictError: the alias does not name `expected_current` now.
+        """
+        self.backend.holders.set_alias(
+            check_model_name(name),
+            check_alias(alias),
+            check_version(version),
+            expected_current=_expected(expected_current),
+            reason=reason,
+        )
+
+    def delete_registered_model_alias(
+        self,
+        name: str,
+        alias: str,
+        *,
+        reason: str | None = None,
+        expected_current: int | str | None | Unset = UNSET,
+    ) -> None:
+        """Remove an alias; nothing happens if there is none."""
+        self.backend.holders.delete_alias(
+            check_model_name(name), check_alias(alias), expected_current=_expected(expected_current), reason=reason
+        )
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
+        """The version that an alias names; ``latest`` is the highest version.
+
+        Raises:
+            AliasNotFoundError: no such alias.
+        """
+        if isinstance(alias, str) and alias.lower() == "latest":
+            found = self.backend.resolver.resolve(ModelLatestUri(check_model_name(name)))
+            return self.get_model_version(name, found.version or 0)
+        return self.backend.holders.get_by_alias(check_model_name(name), check_alias(alias))
+
+    def get_model_version_download_uri(self, name: str, version: int | str) -> str:
+        """Where the sealed files of a version are: an absolute path or an S3 URI."""
+        model_id = self.get_model_version(name, version).model_id
+        return self.backend.logged_models.location(str(model_id))
+
+    def _number(self, name: str, version: int | str | None, stage: str | None) -> int:
+        check_model_name(name)
+        if (version is None) == (stage is None):
+            raise InvalidParameterError("Give either 'version' or 'stage' to say which version is meant.")
+        if version is not None:
+            return check_version(version)
+        latest = self.backend.versions.latest(name, [parse_stage(stage)])
+        if not latest:
+            raise VersionNotFoundError(f"Could not find any model version for {stage} stage of {name!r}.")
+        return latest[0].version
+
+
+def _expected(expected: int | str | None | Unset) -> int | None | Unset:
+    return expected if expected is None or isinstance(expected, Unset) else check_version(expected)
+
+
+def _description(description: str | None) -> str | None:
+    return None if description is None else checked_text(description, "description", MAX_MODEL_TAG_VALUE)
+
+
+def _tag(key: str, value: Any) -> str:
+    return checked_text(value, f"tag {key!r}", MAX_MODEL_TAG_VALUE)
+
+
+def _tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
+    return {check_key(key): _tag(key, value) for key, value in (tags or {}).items()}

@@ -1,0 +1,246 @@
+"""Runs: MLflow's client methods for creating, changing and logging to them."""
+
+import random
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from registry.client.base import ClientBase
+from registry.client.values import metric_step, metric_timestamp, metric_value, param_value, tag_value
+from registry.entities import (
+    DatasetInput,
+    LoggedModelInput,
+    LoggedModelOutput,
+    Metric,
+    PagedList,
+    Param,
+    Run,
+    RunStatus,
+    RunTag,
+)
+from registry.entities.naming import check_key, check_run_id
+from registry.exceptions import InvalidParameterError
+from registry.settings import current_settings
+
+RUN_NAME: Final = "mlflow.runName"
+USER: Final = "mlflow.user"
+PARENT_RUN_ID: Final = "mlflow.parentRunId"
+
+_ADJECTIVES: Final = (
+    "able amber bold brave bright calm clean clever crisp deft eager fair fast fine fond free glad grand keen kind "
+    "light lively lucky merry mild neat noble plain proud quick quiet rapid rare ready sharp shy silent sleek smart "
+    "smooth solid sound spry steady still stout sunny swift tidy true vivid warm wise witty young zesty"
+).split()
+_NOUNS: Final = (
+    "ant badger bass bat bear bee bird boar bug calf carp cat chimp cod colt crab crane crow cub deer doe dog dove duck "
+    "eel elk fawn finch fish flea fly foal fowl fox frog gnat goat goose grouse gull hare hawk hen hog horse hound jay "
+    "kit koi lamb lark loon lynx mare mole moose moth mouse mule newt owl ox panda perch pig quail ram rat ray seal shad "
+    "shark sheep shrew shrike skink skunk slug smelt snail snake snipe sow squid stag stoat swan toad trout wasp whale "
+    "wolf worm wren yak zebra"
+).split()
+
+
+class RunMethods(ClientBase):
+    """What a client does with runs."""
+
+    def create_run(
+        self,
+        experiment_id: str,
+        start_time: int | None = None,
+        tags: Mapping[str, Any] | None = None,
+        run_name: str | None = None,
+    ) -> Run:
+        """A new run with status RUNNING; it is not made the active one.
+
+        `start_time` is in milliseconds since the epoch, now by default. Without a name it gets a random one.
+
+        Raises:
+            ExperimentNotFoundError: no such experiment.
+            InvalidParameterError: the experiment is deleted, or `run_name` and the tag ``mlflow.runName`` differ.
+        """
+        given = _checked_tags({**current_settings().default_tags, **(tags or {})})
+        return self.backend.runs.create(
+            run_id=uuid.uuid4().hex,
+            experiment_id=str(experiment_id),
+            name=_run_name(run_name, given),
+            user_id=given.get(USER, "unknown"),
+            start_time=metric_timestamp(start_time),
+            tags=given,
+        )
+
+    def get_run(self, run_id: str) -> Run:
+        """A run by id, deleted ones included.
+
+        Raises:
+            RunNotFoundError: no such run.
+        """
+        return self.backend.runs.get(check_run_id(run_id))
+
+    def get_parent_run(self, run_id: str) -> Run | None:
+        """The run that a nested run belongs to, or None."""
+        parent = self.get_run(run_id).data.tags.get(PARENT_RUN_ID)
+        return None if parent is None else self.get_run(parent)
+
+    def update_run(self, run_id: str, status: str | None = None, name: str | None = None) -> None:
+        """Change the status or the name of a run."""
+        checked = None if status is None else RunStatus.to_string(status)
+        name = None if name is None else tag_value(RUN_NAME, name)
+        self.backend.runs.update(check_run_id(run_id), status=checked, name=name)
+
+    def set_terminated(self, run_id: str, status: str | None = None, end_time: int | None = None) -> None:
+        """End a run, as FINISHED unless told otherwise; `end_time` is in milliseconds since the epoch, now by default."""
+        checked = RunStatus.to_string(status or "FINISHED")
+        self.backend.runs.update(check_run_id(run_id), status=checked, end_time=metric_timestamp(end_time))
+
+    def delete_run(self, run_id: str) -> None:
+        """Mark a run as deleted; models that came from it go on loading."""
+        self.backend.runs.delete(check_run_id(run_id))
+
+    def restore_run(self, run_id: str) -> None:
+        """Undo `delete_run`."""
+        self.backend.runs.restore(check_run_id(run_id))
+
+    def log_metric(
+        self,
+        run_id: str,
+        key: str,
+        value: Any,
+        timestamp: int | None = None,
+        step: int | None = None,
+        synchronous: bool | None = None,
+        dataset_name: str | None = None,
+        dataset_digest: str | None = None,
+        model_id: str | None = None,
+    ) -> None:
+        """Append a point to a metric; `timestamp` is in milliseconds since the epoch, now by default.
+
+        Raises:
+            InvalidParameterError: the value is not one number, or the key is outside its charset.
+        """
+        del synchronous  # what is logged is durable when the call returns
+        metric = self._metric(run_id, key, value, timestamp, step, dataset_name, dataset_digest, model_id)
+        self._log_metrics(run_id, [metric])
+
+    def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
+        """Write a param once; the value that was given.
+
+        Raises:
+            ParamConflictError: it has another value already.
+        """
+        del synchronous
+        self.log_batch(run_id, params=[Param(key, value)])
+        return value
+
+    def set_tag(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> None:
+        """Set a tag."""
+        del synchronous
+        self.log_batch(run_id, tags=[RunTag(key, value)])
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Remove a tag.
+
+        Raises:
+            NotFoundError: the run has no such tag.
+        """
+        self.backend.runs.delete_tag(check_run_id(run_id), key)
+
+    def log_batch(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+        synchronous: bool | None = None,
+    ) -> None:
+        """Log metrics, params and tags of any number in one transaction: all or nothing.
+
+        Raises:
+            ParamConflictError: a param has another value already.
+            InvalidParameterError: a key, value or step cannot be stored, or a param is given twice.
+        """
+        del synchronous
+        checked = [
+            self._metric(run_id, m.key, m.value, m.timestamp, m.step, m.dataset_name, m.dataset_digest, m.model_id)
+            for m in metrics
+        ]
+        self._log_metrics(run_id, checked, _checked_params(params), _checked_tags({tag.key: tag.value for tag in tags}))
+
+    def log_inputs(
+        self,
+        run_id: str,
+        datasets: Sequence[DatasetInput] | None = None,
+        models: Sequence[LoggedModelInput] | None = None,
+    ) -> None:
+        """Record data sets and logged models that a run used."""
+        self.backend.runs.log_inputs(check_run_id(run_id), datasets=datasets or (), models=models or ())
+
+    def log_outputs(self, run_id: str, models: Sequence[LoggedModelOutput]) -> None:
+        """Record logged models that a run made."""
+        self.backend.runs.log_inputs(check_run_id(run_id), outputs=models)
+
+    def get_metric_history(self, run_id: str, key: str) -> PagedList[Metric]:
+        """All points of a metric, by (timestamp, step, value); empty if it was never logged."""
+        return PagedList(self.backend.runs.metric_history(check_run_id(run_id), key))
+
+    def _log_metrics(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric],
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        self.backend.runs.log_batch(check_run_id(run_id), metrics=metrics, params=params, tags=tags)
+
+    @staticmethod
+    def _metric(
+        run_id: str,
+        key: str,
+        value: Any,
+        timestamp: Any,
+        step: Any,
+        dataset_name: str | None,
+        dataset_digest: str | None,
+        model_id: str | None,
+    ) -> Metric:
+        return Metric(
+            key=check_key(key, "name"),
+            value=metric_value(key, value),
+            timestamp=metric_timestamp(timestamp),
+            step=metric_step(step),
+            model_id=model_id,
+            dataset_name=dataset_name,
+            dataset_digest=dataset_digest,
+            run_id=run_id,
+        )
+
+
+def _checked_params(params: Iterable[Param]) -> dict[str, str]:
+    checked: dict[str, str] = {}
+    for param in params:
+        value = param_value(param.key, param.value)
+        if checked.setdefault(check_key(param.key), value) != value:
+            raise InvalidParameterError(
+                f"Duplicate parameter keys have been submitted: {param.key!r} with {checked[param.key]!r} and {value!r}. "
+                "A param is written once; log the second under another key."
+            )
+    return checked
+
+
+def _checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {check_key(key): tag_value(key, value) for key, value in tags.items()}
+
+
+def _run_name(run_name: str | None, tags: Mapping[str, str]) -> str:
+    tagged = tags.get(RUN_NAME)
+    if run_name and tagged and run_name != tagged:
+        raise InvalidParameterError(
+            f"Both 'run_name' argument and '{RUN_NAME}' tag are specified, but with different values "
+            f"(run_name={run_name!r}, {RUN_NAME}={tagged!r}); give one of them."
+        )
+    return tag_value(RUN_NAME, run_name) if run_name else tagged or _random_name()
+
+
+def _random_name() -> str:
+    # A generator of its own: naming a run must not move a training script's random state.
+    generator = random.SystemRandom()
+    return f"{generator.choice(_ADJECTIVES)}-{generator.choice(_NOUNS)}-{generator.randrange(1000)}"

@@ -1,0 +1,54 @@
+"""The manifest of a sealed directory: which files it has, how long they are, and what they hash to.
+
+Owns the canonical form, which names a logged model by its content: two manifests with the same digest describe the same
+bytes at the same paths.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Self
+
+from registry.exceptions import InvalidParameterError
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """One file: its path below the sealed directory, its size in bytes, its SHA-256 in lower-case hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of a sealed directory, sorted by path, each path once."""
+
+    entries: tuple[ManifestEntry, ...]
+
+    @classmethod
+    def of(cls, entries: Iterable[ManifestEntry]) -> Self:
+        """A manifest of these files, in any order.
+
+        Raises:
+            InvalidParameterError: a path appears twice.
+        """
+        ordered = sorted(entries, key=lambda entry: entry.path)
+        for before, after in pairwise(ordered):
+            if before.path == after.path:
+                raise InvalidParameterError(f"A manifest names the file {after.path!r} twice.")
+        return cls(tuple(ordered))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the canonical form: a line ``<sha256> <size> <path>\\n`` per file, sorted by path, UTF-8."""
+        lines = (f"{entry.sha256} {entry.size} {entry.path}\n" for entry in self.entries)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @cached_property
+    def size(self) -> int:
+        """The sum of the file sizes in bytes."""
+        return sum(entry.size for entry in self.entries)

@@ -1,0 +1,191 @@
+"""What a name, alias, key or relative path may be: one grammar each, matched whole, never repaired.
+
+A text is accepted as it stands or refused; nothing is stripped, percent-decoded or normalised first, so that no second
+reader can see another text than the one that was checked. Limits are MLflow's where it has one.
+"""
+
+import posixpath
+import re
+import unicodedata
+from typing import Final
+
+from registry.entities.logged_model import MODEL_ID
+from registry.exceptions import InvalidNameError, InvalidPathError, InvalidTypeError
+
+MAX_MODEL_NAME: Final = 256
+MAX_EXPERIMENT_NAME: Final = 500
+MAX_ALIAS: Final = 255
+MAX_KEY: Final = 250
+MAX_PARAM_VALUE: Final = 6_000
+MAX_RUN_TAG_VALUE: Final = 8_000
+MAX_EXPERIMENT_TAG_VALUE: Final = 20_000
+MAX_MODEL_TAG_VALUE: Final = 100_000
+MAX_PATH_BYTES: Final = 1_024
+MAX_SEGMENT_BYTES: Final = 255
+
+_KEY: Final = re.compile(r"[/\w.\- :]+")
+_ALIAS: Final = re.compile(r"[\w\-]+")
+_VERSION_LIKE_ALIAS: Final = re.compile(r"[vV][0-9]+")
+_RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
+# Control, format, surrogate, private use, line and paragraph separators.
+_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def fold(name: str) -> str:
+    """The form under which confusable names are twins: casefold of NFKC, folded until it is stable."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def check_text(name: object, what: str, limit: int) -> str:
+    """A non-empty NFC text of at most `limit` characters without control characters or outer blanks.
+
+    Raises:
+        InvalidNameError: the text breaks one of these rules; the message says which.
+    """
+    if name is None or name == "":
+        raise InvalidNameError(f"Missing value for required parameter '{what}'.")
+    if not isinstance(name, str):
+        raise InvalidTypeError(f"{what} must be a string, got {name!r} of type {type(name).__name__}.")
+    if name.strip() == "":
+        raise InvalidNameError(f"{what} must not be blank.")
+    for position, character in enumerate(name):
+        if unicodedata.category(character) in _UNPRINTABLE:
+            raise InvalidNameError(
+                f"{what} {name!r} has the unprintable character {character!r} at position {position}; leave it out."
+            )
+    if name != name.strip():
+        raise InvalidNameError(f"{what} {name!r} begins or ends with a blank; use {name.strip()!r}.")
+    if unicodedata.normalize("NFC", name) != name:
+        raise InvalidNameError(f"{what} {name!r} is not in Unicode normal form C; normalise it to NFC first.")
+    if len(name) > limit:
+        raise InvalidNameError(f"{what} has {len(name)} characters; at most {limit} are allowed: {name[:40]!r}…")
+    return name
+
+
+def check_model_name(name: object) -> str:
+    """A name of a registered model: none of ``/ : @ ?``, not ``.`` or ``..``, not of the form of a model id.
+
+    Raises:
+        InvalidNameError: the name breaks the grammar.
+    """
+    text = check_text(name, "name", MAX_MODEL_NAME)
+    found = sorted(set(text) & set("/:@?"))
+    if found:
+        raise InvalidNameError(
+            f"Invalid model name: {text!r}. Names cannot contain '/' or ':', nor '@' or '?' (found {' '.join(found)})."
+        )
+    if text in (".", ".."):
+        raise InvalidNameError(f"Invalid model name: {text!r}. '.' and '..' are not names.")
+    if MODEL_ID.fullmatch(text):
+        raise InvalidNameError(f"Invalid model name: {text!r}. It has the form of a logged model's id.")
+    return text
+
+
+def check_alias(alias: object) -> str:
+    """An alias: letters, digits, ``_`` and ``-``; not ``latest`` and not like ``v1``.
+
+    Raises:
+        InvalidNameError: the alias breaks the grammar or is reserved.
+    """
+    text = check_text(alias, "alias", MAX_ALIAS)
+    if not _ALIAS.fullmatch(text):
+        raise InvalidNameError(f"Invalid alias name: {text!r}. Use letters, digits, '_' and '-' only.")
+    if text.lower() == "latest" or _VERSION_LIKE_ALIAS.fullmatch(text):
+        raise InvalidNameError(f"Invalid alias name: {text!r}. 'latest' and forms like 'v1' are reserved for versions.")
+    return text
+
+
+def check_key(key: object, what: str = "key") -> str:
+    """A key of a param, metric or tag: letters, digits and ``/ _ . - :`` and blanks, as MLflow has it.
+
+    Raises:
+        InvalidNameError: the key is outside the charset, too long, or like a path that climbs.
+    """
+    if key is None or key == "":
+        raise InvalidNameError(f"Missing value for required parameter '{what}'.")
+    if not isinstance(key, str):
+        raise InvalidTypeError(f"{what} must be a string, got {key!r} of type {type(key).__name__}.")
+    if not _KEY.fullmatch(key) or "\n" in key:
+        raise InvalidNameError(
+            f"Invalid value {key!r} for parameter '{what}'. Names may only contain alphanumerics, underscores (_), "
+            "dashes (-), periods (.), spaces ( ), colons (:) and slashes (/)."
+        )
+    if posixpath.normpath(key) != key or key.startswith(("/", "..")) or key == ".":
+        raise InvalidNameError(
+            f"Invalid value {key!r} for parameter '{what}'. Names must be relative paths in their shortest form: "
+            "no leading or doubled '/', no '.' or '..' segment."
+        )
+    if len(key) > MAX_KEY:
+        raise InvalidNameError(f"'{what}' exceeds the maximum length of {MAX_KEY} characters: {key[:40]!r}…")
+    return key
+
+
+def check_run_id(run_id: object) -> str:
+    """An id of a run as MLflow accepts it: a letter or digit, then letters, digits, ``_`` and ``-``.
+
+    Raises:
+        InvalidNameError: the id has other characters.
+    """
+    if run_id is None or run_id == "":
+        raise InvalidNameError("Missing value for required parameter 'run_id'.")
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+        raise InvalidNameError(
+            f"Invalid run ID: {run_id!r}. A run id starts with a letter or digit and has only letters, digits, "
+            "'_' and '-' (at most 256)."
+        )
+    return run_id
+
+
+def check_version(version: object) -> int:
+    """A version number: a positive int, or its ASCII digits.
+
+    Raises:
+        InvalidNameError: anything else.
+    """
+    if isinstance(version, int) and not isinstance(version, bool):
+        number = version
+    elif isinstance(version, str) and re.fullmatch(r"[0-9]{1,18}", version):
+        number = int(version)
+    else:
+        raise InvalidNameError(f"Parameter 'version' must be an integer, got {version!r}.")
+    if not 0 <= number < 2**63:
+        raise InvalidNameError(f"Parameter 'version' must be a positive integer, got {version!r}.")
+    return number
+
+
+def check_path(path: object, what: str = "artifact path") -> str:
+    """A relative ``/``-separated path that stays below its root: no empty, ``.`` or ``..`` segment, no backslash.
+
+    Raises:
+        InvalidPathError: the path could leave its root or cannot be stored everywhere.
+    """
+    if isinstance(path, str):
+        reason = _path_fault(path)
+        if reason is None:
+            return path
+    else:
+        reason = "is not a string"
+    raise InvalidPathError(
+        f"Invalid {what}: {path!r} {reason}. Use a relative path with '/' between names, such as 'plots/roc.png'."
+    )
+
+
+def _path_fault(path: str) -> str | None:
+    if path == "":
+        return "is empty"
+    if path.startswith("/") or _DRIVE.match(path):
+        return "is absolute"
+    if "\\" in path:
+        return "has a backslash"
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in path):
+        return "has a control character"
+    if len(path.encode()) > MAX_PATH_BYTES:
+        return f"is longer than {MAX_PATH_BYTES} bytes"
+    for segment in path.split("/"):
+        if segment in ("", ".", ".."):
+            return f"has the segment {segment!r}"
+        if len(segment.encode()) > MAX_SEGMENT_BYTES:
+            return f"has a segment longer than {MAX_SEGMENT_BYTES} bytes"
+    return None

@@ -1,0 +1,62 @@
+"""The signature of a model: what goes in, what comes out, and which params it takes (MLflow's ModelSignature)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry.entities.param_schema import ParamSchema
+from registry.entities.schema import Schema
+from registry.exceptions import InvalidParameterError, InvalidTypeError
+
+
+@dataclass(frozen=True, repr=False)
+class ModelSignature:
+    """Schemas of inputs, outputs and params; at least one is given."""
+
+    inputs: Schema | None = None
+    outputs: Schema | None = None
+    params: ParamSchema | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (("inputs", Schema), ("outputs", Schema), ("params", ParamSchema)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise InvalidTypeError(
+                    f"{name} must be either None or a {kind.__name__}, got {type(value).__name__!r}."
+                )
+        if self.inputs is None and self.outputs is None and self.params is None:
+            raise InvalidParameterError("At least one of inputs, outputs or params must be provided")
+
+    def to_dict(self) -> dict[str, str | None]:
+        """The schemas as JSON texts, as they stand in an MLmodel file."""
+        return {
+            "inputs": self.inputs.to_json() if self.inputs else None,
+            "outputs": self.outputs.to_json() if self.outputs else None,
+            "params": self.params.to_json() if self.params else None,
+        }
+
+    @classmethod
+    def from_dict(cls, signature_dict: Mapping[str, Any]) -> "ModelSignature":
+        """The signature of the form that `to_dict` gives.
+
+        Raises:
+            InvalidParameterError: one of the texts is not a schema's JSON form, or all are missing.
+        """
+        if not isinstance(signature_dict, Mapping):
+            raise InvalidTypeError(
+                f"A signature must be a map with inputs, outputs and params, got {signature_dict!r}."
+            )
+        inputs, outputs, params = (signature_dict.get(name) for name in ("inputs", "outputs", "params"))
+        return cls(
+            Schema.from_json(inputs) if inputs else None,
+            Schema.from_json(outputs) if outputs else None,
+            ParamSchema.from_json(params) if params else None,
+        )
+
+    def to_json(self) -> str:
+        """`to_dict` as one JSON text."""
+        return json.dumps(self.to_dict())
+
+    def __repr__(self) -> str:
+        return f"inputs: \n  {self.inputs!r}\noutputs: \n  {self.outputs!r}\nparams: \n  {self.params!r}\n"

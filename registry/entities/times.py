@@ -1,0 +1,51 @@
+"""Moments given as text or datetime: always with a time zone, kept as UTC, never guessed.
+
+Invariant: `parse_time(format_time(moment)) == moment` for every aware moment of the years 1 to 9999.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from registry.exceptions import InvalidParameterError
+
+_ISO: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+    r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str) -> datetime:
+    """The moment that an ISO 8601 text with a time zone names, such as ``2026-03-01T12:00:00Z``, in UTC.
+
+    Raises:
+        InvalidParameterError: the text has another form, no time zone, or is no moment of the calendar.
+    """
+    match = _ISO.fullmatch(text)
+    if match is None:
+        raise InvalidParameterError(
+            f"{text[:60]!r} is not an ISO time; write it like '2026-03-01T12:00:00Z' or '2026-03-01T12:00:00.25+01:00'."
+        )
+    if match["zone"] is None:
+        raise InvalidParameterError(f"The time {text!r} has no time zone; add 'Z' for UTC or an offset like '+01:00'.")
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidParameterError(f"{text!r} is not a moment of the calendar: {error}.") from error
+
+
+def format_time(moment: datetime) -> str:
+    """The canonical text of an aware moment: UTC, ``Z``, microseconds only where there are any.
+
+    Raises:
+        InvalidParameterError: the moment has no time zone.
+    """
+    if moment.utcoffset() is None:
+        raise InvalidParameterError(f"The time {moment.isoformat()!r} has no time zone; use an aware datetime.")
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Whole milliseconds since the epoch, rounded down."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

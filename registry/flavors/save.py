@@ -1,0 +1,141 @@
+"""Saving: a model becomes an MLmodel directory.
+
+Owns the order of the steps and what all flavors share; a flavor writes the model's own files. Invariant: a directory
+that `save_model` returned from is whole; one that it failed on is removed as far as `save_model` made it.
+"""
+
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from registry.entities.schema import Schema
+from registry.entities.signature import ModelSignature
+from registry.exceptions import InvalidTypeError
+from registry.flavors.enforce import enforce_params, enforce_schema
+from registry.flavors.example import InputExample
+from registry.flavors.files import copy_code, copy_extra_files, prepare_directory, size_of
+from registry.flavors.found import get_flavor
+from registry.flavors.infer import infer_output_schema, infer_params, infer_schema
+from registry.flavors.mlmodel import FILE_NAME, PYTHON_FUNCTION, Model
+from registry.flavors.requirements import CONDA_FILE, PYTHON_ENV_FILE, Environment
+from registry.flavors.role import Flavor
+
+
+def save_model(
+    model: Any,
+    directory: str | Path,
+    flavor: str,
+    *,
+    signature: ModelSignature | Literal[False] | None = None,
+    input_example: Any = None,
+    pip_requirements: Any = None,
+    extra_pip_requirements: Any = None,
+    conda_env: Any = None,
+    code_paths: Sequence[str | Path] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    extra_files: Sequence[str | Path] | None = None,
+    model_id: str | None = None,
+    run_id: str | None = None,
+    artifact_path: str | None = None,
+    **options: Any,
+) -> Model:
+    """Write a model into an absent or empty directory; the content of its MLmodel file.
+
+    Without a signature, one is inferred from `input_example` and the saved model's prediction for it; ``False`` asks
+    for none. Further options belong to the flavor.
+
+    Raises:
+        PathExistsError: the directory is not empty.
+        InvalidParameterError: the model is not of this flavor, or an argument is malformed.
+        MissingDependencyError: the flavor's package is not installed.
+    """
+    if signature is not None and signature is not False and not isinstance(signature, ModelSignature):
+        raise InvalidTypeError(f"signature must be a ModelSignature, False or None, got {type(signature).__name__!r}.")
+    chosen = get_flavor(flavor)
+    environment_options = {
+        "pip_requirements": pip_requirements,
+        "extra_pip_requirements": extra_pip_requirements,
+        "conda_env": conda_env,
+    }
+    existed = Path(directory).exists()
+    target = prepare_directory(directory)
+    try:
+        Environment.of([], **environment_options)
+        example = None if input_example is None else InputExample.of(input_example)
+        info = example.save(target) if example else None
+        code = copy_code(code_paths, target)
+        entries = _entries(chosen, chosen.save(model, target, **options), code, copy_extra_files(extra_files, target))
+        if signature is None and example is not None:
+            signature = _infer_from_example(chosen, target, entries, example)
+        described = Model(
+            artifact_path=artifact_path,
+            run_id=run_id,
+            flavors=entries,
+            signature=signature or None,
+            saved_input_example_info=info,
+            metadata=metadata,
+            model_size_bytes=size_of(target),
+            model_id=model_id,
+        )
+        described = replace(described, model_uuid=model_id) if model_id else described
+        described.save(target / FILE_NAME)
+        Environment.of(chosen.requirements(entries[flavor]), **environment_options).save(target)
+    except BaseException:
+        _discard(target, keep_itself=existed)
+        raise
+    return described
+
+
+def _entries(
+    flavor: Flavor, written: Mapping[str, Any], code: str | None, extra: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The flavor's entries with what MLflow writes for every flavor."""
+    entries = {name: dict(entry) for name, entry in written.items()}
+    entries.setdefault(flavor.name, {})
+    if flavor.name != PYTHON_FUNCTION:
+        entries[flavor.name]["code"] = code
+    entries[flavor.name].update(extra)
+    if PYTHON_FUNCTION in entries:
+        shared = {
+            "python_version": platform.python_version(),
+            "env": {"conda": CONDA_FILE, "virtualenv": PYTHON_ENV_FILE},
+        }
+        entries[PYTHON_FUNCTION].update(shared | ({"code": code} if code else {}))
+    return entries
+
+
+def _infer_from_example(
+    flavor: Flavor, directory: Path, entries: Mapping[str, Mapping[str, Any]], example: InputExample
+) -> ModelSignature | None:
+    """The signature of an example and of what the model, as it was saved, predicts for it."""
+    inputs, params = infer_schema(example.data), infer_params(example.params)
+    if PYTHON_FUNCTION not in entries:
+        return ModelSignature(inputs, None, params)
+    config = {**entries.get(flavor.name, {}), **entries[PYTHON_FUNCTION]}
+    # The caller's own object was written a moment ago: loading it back runs no code but the caller's.
+    predictor = flavor.predictor(directory, config, allow_code=True)
+    prediction = predictor.predict(enforce_schema(example.data, inputs), enforce_params(example.params, params))
+    return ModelSignature(inputs, _output_schema(prediction, inputs), params)
+
+
+def _output_schema(prediction: Any, inputs: Schema) -> Schema | None:
+    """Predictions for columns are a column themselves where they are a plain array (MLflow's rule)."""
+    import numpy as np
+    import pandas as pd
+
+    if not inputs.is_tensor_spec() and isinstance(prediction, np.ndarray) and prediction.ndim == 1:
+        prediction = pd.Series(prediction)
+    return infer_output_schema(prediction)
+
+
+def _discard(directory: Path, *, keep_itself: bool) -> None:
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if not keep_itself:
+        directory.rmdir()

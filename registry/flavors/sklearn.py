@@ -1,0 +1,201 @@
+"""scikit-learn models: saved by skops, which holds data only; by pickle or cloudpickle only when asked for.
+
+Invariant: a skops file brings back types of the fixed list in ``flavors.trusted``, or types that the caller named at
+loading; a pickle is read only with consent. What a file says of itself decides neither.
+"""
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from registry.exceptions import InvalidModelError, InvalidParameterError
+from registry.flavors import pickles
+from registry.flavors.consent import require_consent
+from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
+from registry.flavors.packages import optional_import
+from registry.flavors.role import Predictor
+from registry.flavors.trusted import TRUSTED_TYPES
+
+_PREDICT_FUNCTIONS: Final = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
+# What skops raises on damaged or foreign files; it has no error class of its own for them.
+_SKOPS_ERRORS: Final = (
+    zipfile.BadZipFile,
+    ImportError,
+    AttributeError,
+    LookupError,
+    OSError,
+    EOFError,
+    TypeError,
+    ValueError,
+    RecursionError,
+)
+
+
+class SklearnFlavor:
+    """MLflow's ``sklearn`` flavor."""
+
+    name = "sklearn"
+    loader_module = "mlflow.sklearn"
+
+    def save(
+        self,
+        model: Any,
+        directory: Path,
+        *,
+        serialization_format: str | None = "skops",
+        pyfunc_predict_fn: str = "predict",
+        skops_trusted_types: Iterable[str] | None = None,
+    ) -> dict[str, Any]:
+        """Write ``model.skops`` or ``model.pkl``.
+
+        Raises:
+            InvalidParameterError: the format or predict function is unknown, or skops cannot hold the model.
+        """
+        sklearn = optional_import("sklearn", "sklearn")
+        chosen = serialization_format or "skops"
+        if chosen not in ("skops", *pickles.PICKLE_FORMATS):
+            raise InvalidParameterError(
+                f"Unrecognized serialization format: {chosen!r}. Use 'skops' (the default), 'cloudpickle' or 'pickle'."
+            )
+        if pyfunc_predict_fn not in _PREDICT_FUNCTIONS:
+            raise InvalidParameterError(
+                f"Unknown pyfunc_predict_fn {pyfunc_predict_fn!r}; use one of {', '.join(_PREDICT_FUNCTIONS)}."
+            )
+        if isinstance(model, type) or not hasattr(model, "get_params"):
+            raise InvalidParameterError(f"Expected a scikit-learn estimator, got {type(model).__name__}.")
+        named: list[str] | None = None
+        if chosen == "skops":
+            named = _dump_skops(model, directory / "model.skops", skops_trusted_types)
+        else:
+            pickles.dump(model, directory / "model.pkl", chosen)
+        file_name = "model.skops" if chosen == "skops" else "model.pkl"
+        entries: dict[str, Any] = {
+            self.name: {
+                "pickled_model": file_name,
+                "serialization_format": chosen,
+                "sklearn_version": sklearn.__version__,
+                # MLflow trusts what stands here; our own loader does not read it.
+                "skops_trusted_types": named,
+            }
+        }
+        if hasattr(model, pyfunc_predict_fn):
+            entries[PYTHON_FUNCTION] = {
+                "loader_module": self.loader_module,
+                "model_path": file_name,
+                "predict_fn": pyfunc_predict_fn,
+            }
+        return entries
+
+    def load(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        *,
+        allow_code: bool,
+        skops_trusted_types: Iterable[str] | None = None,
+        **options: Any,
+    ) -> Any:
+        """The estimator.
+
+        Raises:
+            CodeExecutionRefusedError: it is a pickle, or a skops file with types that nobody here trusts.
+            InvalidModelError: the file is damaged.
+        """
+        del options
+        optional_import("sklearn", "sklearn")
+        name = config.get("pickled_model", config.get("model_path"))
+        file = inside(directory, name, "flavors.sklearn.pickled_model")
+        # By its bytes: a skops file is a zip archive, whatever the MLmodel file calls it.
+        if zipfile.is_zipfile(file):
+            return _load_skops(file, directory, allow_code=allow_code, trusted=skops_trusted_types)
+        require_consent(
+            allow_code,
+            directory,
+            f"{file.name} is a pickle",
+            "Saving with the default serialization_format='skops' makes a file without code.",
+        )
+        return pickles.load(file, needs_cloudpickle=config.get("serialization_format") == "cloudpickle")
+
+    def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
+        """The model behind `pyfunc`.
+
+        Raises:
+            InvalidModelError: the MLmodel file names a predict function that is none of the known ones.
+        """
+        predict_fn = config.get("predict_fn") or "predict"
+        if predict_fn not in _PREDICT_FUNCTIONS:
+            raise InvalidModelError(
+                f"The MLmodel file in {str(directory)!r} names the predict_fn {predict_fn!r}; it can be one of "
+                f"{', '.join(_PREDICT_FUNCTIONS)}."
+            )
+        return SklearnPredictor(self.load(directory, config, allow_code=allow_code, **options), predict_fn)
+
+    def requirements(self, config: Mapping[str, Any]) -> list[str]:
+        """scikit-learn, what wrote the file, and XGBoost where a pipeline holds one of its models."""
+        written_by = {"skops": ["skops"], "cloudpickle": ["cloudpickle"]}.get(
+            str(config.get("serialization_format")), []
+        )
+        types = config.get("skops_trusted_types") or []
+        return sorted(
+            [*written_by, "scikit-learn", *(["xgboost"] if any("xgboost." in name for name in types) else [])]
+        )
+
+
+class SklearnPredictor:
+    """An estimator's predict function as `pyfunc` calls it."""
+
+    def __init__(self, model: Any, predict_fn: str = "predict") -> None:
+        self._model = model
+        function = getattr(model, predict_fn, None)
+        if not callable(function):
+            raise InvalidModelError(f"The {type(model).__name__} has no {predict_fn}().")
+        self._function = function
+
+    def get_raw_model(self) -> Any:
+        """The estimator."""
+        return self._model
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """What the predict function gives; estimators take no params."""
+        del params
+        return self._function(data)
+
+
+def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[str] | None:
+    """Write the file; the types in it that skops itself does not trust, all of them on our list or the caller's."""
+    skops = optional_import("skops.io", "sklearn")
+    try:
+        skops.dump(model, path)
+        untrusted = skops.get_untrusted_types(file=path)
+    except _SKOPS_ERRORS as error:
+        raise InvalidParameterError(
+            f"skops cannot hold this {type(model).__name__}: {error}. Use serialization_format='cloudpickle', which "
+            "can only be loaded with allow_code=True."
+        ) from error
+    unknown = sorted(set(untrusted) - TRUSTED_TYPES - set(trusted or ()))
+    if unknown:
+        raise InvalidParameterError(
+            f"The {type(model).__name__} holds types that nobody vouches for: {unknown}. If loading them is safe, name "
+            "them in skops_trusted_types when saving and again when loading."
+        )
+    return sorted(untrusted) or None
+
+
+def _load_skops(file: Path, directory: Path, *, allow_code: bool, trusted: Iterable[str] | None) -> Any:
+    skops = optional_import("skops.io", "sklearn")
+    exceptions = optional_import("skops.io.exceptions", "sklearn")
+    known = sorted({*TRUSTED_TYPES, *(trusted or ())})
+    try:
+        return skops.load(file, trusted=skops.get_untrusted_types(file=file) if allow_code is True else known)
+    except exceptions.UntrustedTypesFoundException:
+        unknown = sorted(set(skops.get_untrusted_types(file=file)) - set(known))
+    except _SKOPS_ERRORS as error:
+        raise InvalidModelError(f"skops cannot load {str(file)!r}: {type(error).__name__}: {error}") from error
+    require_consent(
+        allow_code,
+        directory,
+        f"{file.name} holds the types {unknown}",
+        f"Or trust just these: skops_trusted_types={unknown}.",
+    )
+    raise AssertionError("with consent every type is trusted")

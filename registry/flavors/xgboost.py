@@ -1,0 +1,146 @@
+"""XGBoost models: a Booster or one of the scikit-learn wrappers, saved in XGBoost's own format (UBJSON by default).
+
+Invariant: the class that comes back is one of the table below, whatever the MLmodel file says, and the model file is
+data for XGBoost's parser, which recognises its format by its bytes.
+"""
+
+import inspect
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from registry.exceptions import InvalidModelError, InvalidParameterError
+from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
+from registry.flavors.packages import optional_import
+from registry.flavors.role import Predictor
+
+FORMATS: Final = ("ubj", "json", "xgb", "deprecated")
+_BOOSTER: Final = "xgboost.core.Booster"
+_CLASSES: Final[dict[str, str]] = {
+    _BOOSTER: "Booster",
+    "xgboost.sklearn.XGBModel": "XGBModel",
+    "xgboost.sklearn.XGBClassifier": "XGBClassifier",
+    "xgboost.sklearn.XGBRegressor": "XGBRegressor",
+    "xgboost.sklearn.XGBRanker": "XGBRanker",
+    "xgboost.sklearn.XGBRFClassifier": "XGBRFClassifier",
+    "xgboost.sklearn.XGBRFRegressor": "XGBRFRegressor",
+}
+_logger = logging.getLogger(__name__)
+
+
+class XGBoostFlavor:
+    """MLflow's ``xgboost`` flavor."""
+
+    name = "xgboost"
+    loader_module = "mlflow.xgboost"
+
+    def save(self, model: Any, directory: Path, *, model_format: str = "ubj", **options: Any) -> dict[str, Any]:
+        """Write ``model.<model_format>``; further options go to the model's own ``save_model``.
+
+        Raises:
+            InvalidParameterError: `model` is no XGBoost model or is not trained, or the format is unknown.
+        """
+        xgboost = _xgboost()
+        class_name = _class_name(model)
+        if model_format not in FORMATS:
+            raise InvalidParameterError(f"Unknown model_format {model_format!r}; use one of {', '.join(FORMATS)}.")
+        file_name = f"model.{model_format}"
+        try:
+            model.save_model(str(directory / file_name), **options)
+        except (xgboost.core.XGBoostError, TypeError, ValueError) as error:
+            raise InvalidParameterError(f"The XGBoost model could not be saved: {_first_line(error)}") from error
+        except Exception as error:
+            # scikit-learn's NotFittedError, without importing scikit-learn for it.
+            if type(error).__name__ != "NotFittedError":
+                raise
+            raise InvalidParameterError(f"The XGBoost model is not trained: {error}") from error
+        return {
+            self.name: {
+                "data": file_name,
+                "model_class": class_name,
+                "model_format": model_format,
+                "xgb_version": xgboost.__version__,
+            },
+            PYTHON_FUNCTION: {"loader_module": self.loader_module, "data": file_name},
+        }
+
+    def load(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Any:
+        """The Booster or wrapper.
+
+        Raises:
+            InvalidModelError: the MLmodel file names another class, or XGBoost cannot read the model file.
+            ArtifactNotFoundError: the model file is missing.
+        """
+        del allow_code, options  # nothing in this format can run
+        file = inside(directory, config.get("data"), "flavors.xgboost.data")
+        class_name = config.get("model_class") or _BOOSTER
+        if class_name not in _CLASSES:
+            raise InvalidModelError(
+                f"The MLmodel file in {str(directory)!r} names the class {class_name!r}; XGBoost models of these "
+                f"classes can be loaded: {', '.join(sorted(_CLASSES))}."
+            )
+        xgboost = _xgboost()
+        if class_name != _BOOSTER:
+            optional_import("sklearn", "sklearn")
+        model = getattr(xgboost, _CLASSES[class_name])()
+        try:
+            # From memory XGBoost tells the format by the bytes; from a file it trusts the extension.
+            model.load_model(bytearray(file.read_bytes()))
+        except (xgboost.core.XGBoostError, ValueError, TypeError, KeyError) as error:
+            raise InvalidModelError(
+                f"XGBoost {xgboost.__version__} cannot read {str(file)!r}: {_first_line(error)}. If an old XGBoost "
+                "wrote it in its binary format, load it there and save it again as UBJSON or JSON."
+            ) from error
+        return model
+
+    def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
+        """The model behind `pyfunc`."""
+        return XGBoostPredictor(self.load(directory, config, allow_code=allow_code, **options))
+
+    def requirements(self, config: Mapping[str, Any]) -> list[str]:
+        """xgboost, and scikit-learn for its wrappers."""
+        return ["xgboost"] if config.get("model_class") == _BOOSTER else ["scikit-learn", "xgboost"]
+
+
+class XGBoostPredictor:
+    """Predictions as MLflow's pyfunc makes them: a Booster sees a DMatrix, and feature names are validated."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._is_booster = isinstance(model, _xgboost().Booster)
+        self._accepted = frozenset(inspect.signature(model.predict).parameters)
+
+    def get_raw_model(self) -> Any:
+        """The Booster or wrapper."""
+        return self._model
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """The model's predictions; params that its ``predict`` does not take are ignored with a warning."""
+        known = {key: value for key, value in (params or {}).items() if key in self._accepted}
+        if params and len(known) < len(params):
+            ignored = sorted(params.keys() - known.keys())
+            _logger.warning("Params %s are not accepted by the xgboost model, ignoring them during predict.", ignored)
+        matrix = _xgboost().DMatrix(data) if self._is_booster else data
+        return self._model.predict(matrix, **{"validate_features": True, **known})
+
+
+def _xgboost() -> Any:
+    return optional_import("xgboost", "xgboost")
+
+
+def _class_name(model: Any) -> str:
+    kind = type(model)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if name in _CLASSES:
+        return name
+    raise InvalidParameterError(
+        f"Expected an XGBoost model (a Booster, XGBClassifier, XGBRegressor, XGBRanker …), got {name}. Of a class of "
+        "your own, save model.get_booster(), or the whole object with registry.pyfunc.save_model."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """XGBoost's messages carry a C++ stack trace; the first line says what is wrong."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

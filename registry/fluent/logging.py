@@ -1,0 +1,125 @@
+"""Logging to the active run: MLflow's module-level functions for params, metrics, tags and inputs.
+
+Where no run is active one is started and stays active, as in MLflow.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from registry.client.values import now_ms
+from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
+from registry.fluent import state
+from registry.fluent.runs import active_or_new_run_id
+
+
+def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
+    """Write a param of the active run once; the value that was given.
+
+    Raises:
+        ParamConflictError: it has another value already.
+    """
+    return state.client().log_param(active_or_new_run_id(), key, value, synchronous)
+
+
+def log_params(params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None) -> None:
+    """Write params once, all or none; nested settings are stored as their text.
+
+    Raises:
+        ParamConflictError: one has another value already.
+    """
+    given = [Param(key, value) for key, value in params.items()]
+    state.client().log_batch(run_id or active_or_new_run_id(), params=given, synchronous=synchronous)
+
+
+def log_metric(
+    key: str,
+    value: Any,
+    step: int | None = None,
+    synchronous: bool | None = None,
+    timestamp: int | None = None,
+    run_id: str | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
+) -> None:
+    """Append a point to a metric; `timestamp` is in milliseconds since the epoch, now by default.
+
+    Raises:
+        InvalidParameterError: the value is not one number.
+    """
+    log_metrics({key: value}, step, synchronous, run_id, timestamp, model_id, dataset)
+
+
+def log_metrics(
+    metrics: Mapping[str, Any],
+    step: int | None = None,
+    synchronous: bool | None = None,
+    run_id: str | None = None,
+    timestamp: int | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
+) -> None:
+    """Append a point to each of several metrics, all or none, at one step and time."""
+    moment = now_ms() if timestamp is None else timestamp
+    name, digest = (None, None) if dataset is None else (dataset.name, dataset.digest)
+    points = [
+        Metric(key, value, moment, 0 if step is None else step, model_id, name, digest)
+        for key, value in metrics.items()
+    ]
+    state.client().log_batch(run_id or active_or_new_run_id(), metrics=points, synchronous=synchronous)
+
+
+def set_tag(key: str, value: Any, synchronous: bool | None = None) -> None:
+    """Set a tag of the active run."""
+    state.client().set_tag(active_or_new_run_id(), key, value, synchronous)
+
+
+def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> None:
+    """Set tags of the active run, all or none."""
+    given = [RunTag(key, value) for key, value in tags.items()]
+    state.client().log_batch(active_or_new_run_id(), tags=given, synchronous=synchronous)
+
+
+def delete_tag(key: str) -> None:
+    """Remove a tag of the active run.
+
+    Raises:
+        NotFoundError: it has no such tag.
+    """
+    state.client().delete_tag(active_or_new_run_id(), key)
+
+
+def log_input(
+    dataset: Any,
+    context: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    model: LoggedModelInput | None = None,
+) -> None:
+    """Record that the active run read a data set, and what for (`context`, such as "training")."""
+    log_inputs([dataset] if dataset is not None else [], [context], [tags], [model] if model else None)
+
+
+def log_inputs(
+    datasets: Sequence[Any] | None = None,
+    contexts: Sequence[str | None] | None = None,
+    tags_list: Sequence[Mapping[str, str] | None] | None = None,
+    models: Sequence[LoggedModelInput] | None = None,
+) -> None:
+    """Record the data sets and logged models that the active run read."""
+    read = list(datasets or ())
+    uses = [
+        DatasetInput(dataset.to_entity(), _input_tags(context, tags))
+        for dataset, context, tags in zip(
+            read, contexts or [None] * len(read), tags_list or [None] * len(read), strict=False
+        )
+    ]
+    state.client().log_inputs(active_or_new_run_id(), uses, models)
+
+
+def log_outputs(models: Sequence[LoggedModelOutput]) -> None:
+    """Record logged models that the active run made."""
+    state.client().log_outputs(active_or_new_run_id(), models)
+
+
+def _input_tags(context: str | None, tags: Mapping[str, str] | None) -> list[InputTag]:
+    own = [] if context is None else [InputTag("mlflow.data.context", context)]
+    return own + [InputTag(key, str(value)) for key, value in (tags or {}).items()]

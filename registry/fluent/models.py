@@ -1,0 +1,98 @@
+"""Logging, registering and loading models: the module-level functions behind the flavors' doors."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from registry.client.loading import opened
+from registry.entities.model_registry import ModelVersion, ResolvedModel
+from registry.exceptions import InvalidParameterError
+from registry.flavors import ModelInfo, PyFuncModel, load_model, load_pyfunc
+from registry.fluent import state
+from registry.fluent.experiments import active_experiment_id
+from registry.settings import current_settings
+from registry.uris import parse
+
+
+def log_model(
+    flavor: str,
+    model: Any,
+    *,
+    artifact_path: str | None = None,
+    name: str | None = None,
+    registered_model_name: str | None = None,
+    **options: Any,
+) -> ModelInfo:
+    """Save a model and seal it as a logged model of the active run, if there is one; register it if asked to."""
+    if artifact_path is not None and name is not None:
+        raise InvalidParameterError("Both 'artifact_path' and 'name' are given; they mean the same, give 'name'.")
+    stack = state.active()
+    run = stack[-1].info if stack else None
+    info = state.client().log_model(
+        flavor,
+        model,
+        name or artifact_path or "model",
+        experiment_id=run.experiment_id if run else active_experiment_id(),
+        run_id=run.run_id if run else None,
+        **options,
+    )
+    if registered_model_name is None:
+        return info
+    version = register_model(info.model_uri, registered_model_name)
+    return replace(info, registered_model_version=version.version)
+
+
+def register_model(
+    model_uri: str,
+    name: str,
+    await_registration_for: int | None = None,
+    *,
+    tags: Mapping[str, Any] | None = None,
+    env_pack: Any = None,
+    reason: str | None = None,
+) -> ModelVersion:
+    """Make a model the next version of a registered model, which is created if there is none of that name.
+
+    `model_uri` is a ``models:`` or ``runs:`` URI, a local path, or a ``file:`` or ``s3:`` URI.
+
+    Raises:
+        NotFoundError: nothing is there; then no registered model was created either.
+    """
+    del await_registration_for, env_pack  # a version is READY from the moment it exists
+    version = state.client().register_model(model_uri, name, tags=tags, reason=reason)
+    if version.version == 1:
+        _say(f"Successfully registered model '{name}'.")
+    else:
+        _say(f"Registered model '{name}' already exists. Creating a new version of this model...")
+    _say(f"Created version '{version.version}' of model '{name}'.")
+    return version
+
+
+def resolve(uri: str) -> ResolvedModel:
+    """What a ``models:`` or ``runs:`` URI stands for: name, version, model id, location and digest."""
+    return state.client().resolve(uri)
+
+
+def load_native(
+    flavor: str, model_uri: str, *, dst_path: str | None = None, allow_code: bool | None = None, **options: Any
+) -> Any:
+    """The model of a URI as its flavor's own object."""
+    with opened(state.client().backend, parse(model_uri), dst_path) as directory:
+        return load_model(directory, flavor, allow_code=_consent(allow_code), **options)
+
+
+def load_function(
+    model_uri: str, *, dst_path: str | None = None, allow_code: bool | None = None, **options: Any
+) -> PyFuncModel:
+    """The model of a URI as a function from data to predictions."""
+    with opened(state.client().backend, parse(model_uri), dst_path) as directory:
+        return load_pyfunc(directory, allow_code=_consent(allow_code), **options)
+
+
+def _consent(allow_code: bool | None) -> bool:
+    return current_settings().allow_code if allow_code is None else allow_code
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")

@@ -1,0 +1,184 @@
+"""Starting, ending and finding runs: MLflow's module-level functions for them."""
+
+import atexit
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from registry.client.runs import PARENT_RUN_ID, USER
+from registry.entities import LifecycleStage, Param, Run, RunStatus, RunTag
+from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError
+from registry.fluent import state
+from registry.fluent.context import context_tags, parent_process_run_id
+from registry.fluent.experiments import active_experiment_id
+
+NOTE = "mlflow.note.content"
+
+
+class ActiveRun(Run):
+    """The active run; as a context manager it ends the run, FAILED if the block raised."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        if any(run.info.run_id == self.info.run_id for run in state.active()):
+            end_run("FINISHED" if kind is None else "FAILED")
+        return False
+
+
+def start_run(
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+    run_name: str | None = None,
+    nested: bool = False,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    description: str | None = None,
+    log_system_metrics: bool | None = None,
+) -> ActiveRun:
+    """Start a run, or resume the one of `run_id`, and make it the active run of this thread or task.
+
+    Raises:
+        ActiveRunError: a run is active and `nested` is False.
+        RunNotFoundError: there is no run to resume, or no parent, of that id.
+        InvalidParameterError: arguments contradict each other.
+    """
+    del log_system_metrics  # system metrics are not recorded
+    stack = state.active()
+    if stack and not nested:
+        raise ActiveRunError(
+            f"Run with UUID {stack[-1].info.run_id} is already active. To start a new run, first end the current run "
+            "with end_run(). To start a nested run, call start_run with nested=True."
+        )
+    given = _tags(tags, description)
+    existing = run_id or parent_process_run_id()
+    if existing:
+        run = _resume(existing, experiment_id, run_name, given)
+    else:
+        parent = _parent(stack, parent_run_id)
+        own = context_tags() | ({PARENT_RUN_ID: parent} if parent else {})
+        run = state.client().create_run(
+            experiment_id or active_experiment_id(), tags={**own, **given}, run_name=run_name
+        )
+    active = ActiveRun(run.info, run.data, run.inputs, run.outputs)
+    state.push(active)
+    return active
+
+
+def end_run(status: str = "FINISHED") -> None:
+    """End the active run; nothing happens if there is none.
+
+    Raises:
+        InvalidParameterError: no such status; the run stays active.
+    """
+    checked = RunStatus.to_string(status)
+    run = state.pop()
+    if run is not None:
+        state.client().set_terminated(run.info.run_id, checked)
+
+
+def active_run() -> ActiveRun | None:
+    """The active run as it was when it started, or None. `get_run` has its present data."""
+    stack = state.active()
+    run = stack[-1] if stack else None
+    return run if isinstance(run, ActiveRun) else None
+
+
+def last_active_run() -> Run | None:
+    """The active run, or else the one that was active last in this thread or task, read anew; or None."""
+    run_id = state.last_run_id()
+    return active_run() or (None if run_id is None else state.client().get_run(run_id))
+
+
+def get_run(run_id: str) -> Run:
+    """A run by id, deleted ones included.
+
+    Raises:
+        RunNotFoundError: no such run.
+    """
+    return state.client().get_run(run_id)
+
+
+def get_parent_run(run_id: str) -> Run | None:
+    """The run that a nested run belongs to, or None."""
+    return state.client().get_parent_run(run_id)
+
+
+def delete_run(run_id: str) -> None:
+    """Mark a run as deleted; models that came from it go on loading."""
+    state.client().delete_run(run_id)
+
+
+def restore_run(run_id: str) -> None:
+    """Undo `delete_run`."""
+    state.client().restore_run(run_id)
+
+
+def active_or_new_run_id() -> str:
+    """The id of the active run; one is started if there is none, and stays active."""
+    stack = state.active()
+    return (stack[-1] if stack else start_run()).info.run_id
+
+
+def _tags(tags: Mapping[str, Any] | None, description: str | None) -> dict[str, Any]:
+    given = dict(tags or {})
+    if description is None:
+        return given
+    if NOTE in given:
+        raise InvalidParameterError(f"Both 'description' and the tag '{NOTE}' are given; give one of them.")
+    return {**given, NOTE: description}
+
+
+def _resume(run_id: str, experiment_id: str | None, run_name: str | None, tags: Mapping[str, Any]) -> Run:
+    client = state.client()
+    run = client.get_run(run_id)
+    if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InvalidStateError(
+            f"Cannot start run with ID {run_id} because it is deleted; restore it with restore_run."
+        )
+    if experiment_id is not None and str(experiment_id) != run.info.experiment_id:
+        raise InvalidParameterError(
+            f"Cannot start run with ID {run_id}: it belongs to experiment {run.info.experiment_id}, not {experiment_id}."
+        )
+    client.update_run(run_id, status="RUNNING", name=run_name)
+    if tags:
+        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    return client.get_run(run_id)
+
+
+def _parent(stack: tuple[Run, ...], parent_run_id: str | None) -> str | None:
+    top = stack[-1].info.run_id if stack else None
+    if parent_run_id is None:
+        return top
+    if top is not None and parent_run_id != top:
+        raise InvalidParameterError(
+            f"parent_run_id {parent_run_id!r} is not the active run {top!r}; a nested run belongs to the active one."
+        )
+    if state.client().get_run(parent_run_id).info.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InvalidStateError(f"The parent run {parent_run_id} is deleted; restore it with restore_run.")
+    return parent_run_id
+
+
+_crashed = False
+
+
+def _note_crash(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None, before: Any = sys.excepthook
+) -> None:
+    global _crashed  # noqa: PLW0603 - one process, one end
+    _crashed = True
+    before(kind, error, trace)
+
+
+def _end_at_exit() -> None:
+    while state.active():
+        end_run("FAILED" if _crashed else "FINISHED")
+
+
+# A script that ends by an uncaught exception ends its run FAILED; MLflow says FINISHED.
+sys.excepthook = _note_crash
+atexit.register(_end_at_exit)

@@ -1,0 +1,82 @@
+"""Which run is active, and which experiment and place are set.
+
+The stack of active runs and the last run are per context (contextvars: threads and asyncio tasks each have their own);
+experiment and URIs are process-wide and live in ``REGISTRY_*`` variables, which child processes inherit.
+"""
+
+import functools
+from contextvars import ContextVar
+from pathlib import Path
+
+from registry.client import MlflowClient
+from registry.entities import Run
+from registry.settings import current_settings, set_variable
+
+_stack: ContextVar[tuple[Run, ...]] = ContextVar("registry_active_runs", default=())
+_last_run_id: ContextVar[str | None] = ContextVar("registry_last_run", default=None)
+
+
+def client() -> MlflowClient:
+    """A client for the tracking URI that is set now; the same one as long as nothing changes."""
+    settings = current_settings()
+    return _client(settings.tracking_uri, settings.registry_uri, Path.cwd())
+
+
+@functools.lru_cache(maxsize=16)
+def _client(tracking_uri: str, registry_uri: str | None, _directory: Path) -> MlflowClient:
+    return MlflowClient(tracking_uri, registry_uri)
+
+
+def active() -> tuple[Run, ...]:
+    """The active runs of this context, outermost first."""
+    return _stack.get()
+
+
+def push(run: Run) -> None:
+    """Make a run the active one."""
+    _stack.set((*_stack.get(), run))
+    _last_run_id.set(run.info.run_id)
+
+
+def pop() -> Run | None:
+    """Take the active run off the stack, or None if there is none."""
+    stack = _stack.get()
+    if not stack:
+        return None
+    _stack.set(stack[:-1])
+    _last_run_id.set(stack[-1].info.run_id)
+    return stack[-1]
+
+
+def last_run_id() -> str | None:
+    """The id of the run that was active last in this context."""
+    return _last_run_id.get()
+
+
+def set_tracking_uri(uri: str | Path | None) -> None:
+    """Say where runs and models are kept, for this process and its children; None goes back to the default.
+
+    A directory (``file:./mlruns``), a database URL, or ``s3://bucket/prefix``. Nothing is opened yet.
+    """
+    set_variable("TRACKING_URI", f"file://{uri.absolute()}" if isinstance(uri, Path) else uri or None)
+
+
+def get_tracking_uri() -> str:
+    """Where runs and models are kept."""
+    return current_settings().tracking_uri
+
+
+def set_registry_uri(uri: str | Path | None) -> None:
+    """For scripts that set it: it must be the tracking URI, as both share one database; None unsets it."""
+    set_variable("REGISTRY_URI", f"file://{uri.absolute()}" if isinstance(uri, Path) else uri or None)
+
+
+def get_registry_uri() -> str:
+    """The registry URI, which is the tracking URI unless another was set."""
+    settings = current_settings()
+    return settings.registry_uri or settings.tracking_uri
+
+
+def is_tracking_uri_set() -> bool:
+    """Whether a tracking URI was set by a call or a variable."""
+    return "tracking_uri" in current_settings().model_fields_set

@@ -1,0 +1,202 @@
+"""Configuration: arguments, then ``REGISTRY_*`` variables, then the ``MLFLOW_*`` variables that users already have.
+
+Owns the names of the variables, and which database and which place for bytes a tracking URI means; opens neither. The
+environment is the only state: what `set_tracking_uri` sets is written there, so that child processes inherit it.
+"""
+
+import functools
+import getpass
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from registry.exceptions import InvalidParameterError, UnsupportedStoreError
+
+DEFAULT_TRACKING_URI: Final = "file:./mlruns"
+DATABASE_FILE: Final = "registry.db"
+
+
+def _names(name: str, *others: str) -> AliasChoices:
+    return AliasChoices(f"REGISTRY_{name}", f"MLFLOW_{name}", *others)
+
+
+class Settings(BaseSettings):
+    """What may be configured; the first variable of each field that is set counts.
+
+    ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
+    URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: who history says it
+    was; the operating system's user if unset. ``allow_code``: whether loading a model may run code from its files.
+    """
+
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_names("TRACKING_URI"))
+    registry_uri: str | None = Field(default=None, validation_alias=_names("REGISTRY_URI"))
+    backend_store_uri: str | None = Field(default=None, validation_alias=_names("BACKEND_STORE_URI"))
+    artifact_location: str | None = Field(
+        default=None, validation_alias=_names("ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
+    )
+    experiment_name: str | None = Field(default=None, validation_alias=_names("EXPERIMENT_NAME"))
+    experiment_id: str | None = Field(default=None, validation_alias=_names("EXPERIMENT_ID"))
+    run_id: str | None = Field(default=None, validation_alias=_names("RUN_ID"))
+    default_tags: dict[str, str] = Field(default={}, validation_alias=_names("DEFAULT_TAGS"))
+    actor: str | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_ACTOR"))
+    allow_code: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_ALLOW_CODE"))
+    truncate_long_values: bool = Field(default=True, validation_alias=_names("TRUNCATE_LONG_VALUES"))
+    cache_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_CACHE_DIR"))
+    cache_limit_bytes: int = Field(
+        default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
+    )
+    s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
+
+
+_VARIABLES: Final = tuple(
+    alias
+    for field in Settings.model_fields.values()
+    if isinstance(field.validation_alias, AliasChoices)
+    for alias in field.validation_alias.choices
+    if isinstance(alias, str)
+)
+
+
+def current_settings() -> Settings:
+    """The settings that the environment has now; cheap when nothing changed since the last call.
+
+    Raises:
+        InvalidParameterError: a variable does not parse; the message names it.
+    """
+    return _read(tuple(map(os.environ.get, _VARIABLES)))
+
+
+@functools.lru_cache(maxsize=8)
+def _read(_environment: tuple[str | None, ...]) -> Settings:
+    try:
+        return Settings()
+    except (ValidationError, ValueError) as error:
+        raise InvalidParameterError(_explain(error)) from None
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        return f"A setting cannot be used: {'; '.join(faults)}."
+    return f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}.'
+
+
+def set_variable(name: str, value: str | None) -> None:
+    """Set ``REGISTRY_<name>`` for this process and its children; None removes it, and MLflow's of that name."""
+    if value is None:
+        os.environ.pop(f"REGISTRY_{name}", None)
+        os.environ.pop(f"MLFLOW_{name}", None)
+    else:
+        os.environ[f"REGISTRY_{name}"] = value
+
+
+def actor_of(settings: Settings) -> str:
+    """Who changes are made by: the setting, or the operating system's user."""
+    if settings.actor:
+        return settings.actor
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # No entry for this user id, as in many containers.
+        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
+
+
+def cache_directory(settings: Settings) -> Path:
+    """Where downloaded models are kept."""
+    return settings.cache_dir or Path(platformdirs.user_cache_dir("registry", appauthor=False)) / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tracking URI keeps things: `database_url` for rows, `artifact_root` (absolute path or S3 URI) for bytes.
+
+    `directory` is the local directory that holds both, if one does.
+    """
+
+    database_url: str
+    artifact_root: str
+    directory: Path | None = None
+
+
+def place_of(tracking_uri: str, settings: Settings) -> Place:
+    """What a tracking URI means.
+
+    Raises:
+        UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry.
+    """
+    scheme = tracking_uri.split(":", 1)[0].lower() if ":" in tracking_uri else ""
+    if scheme == "s3":
+        return _on_s3(tracking_uri, settings)
+    if scheme == "file" or not scheme:
+        directory = _directory(tracking_uri)
+        root = settings.artifact_location or str(directory)
+        return Place(f"sqlite:///{directory / DATABASE_FILE}", _absolute(root), directory)
+    if scheme.split("+")[0] in ("sqlite", "postgresql", "postgres"):
+        return Place(tracking_uri, _absolute(settings.artifact_location or "mlruns"))
+    raise UnsupportedStoreError(_refusal(scheme))
+
+
+def _on_s3(tracking_uri: str, settings: Settings) -> Place:
+    if settings.backend_store_uri:
+        return Place(settings.backend_store_uri, tracking_uri)
+    local = place_of(DEFAULT_TRACKING_URI, settings)
+    _warn_local_metadata(tracking_uri, local.database_url)
+    return Place(local.database_url, tracking_uri, local.directory)
+
+
+@functools.cache
+def _warn_local_metadata(tracking_uri: str, database_url: str) -> None:
+    warnings.warn(
+        f"The tracking URI {tracking_uri} says where artifacts go; runs and models are kept in {database_url} on this "
+        "machine. Set REGISTRY_BACKEND_STORE_URI to a database that all machines share.",
+        stacklevel=2,
+    )
+
+
+def _directory(tracking_uri: str) -> Path:
+    text = tracking_uri
+    if text.lower().startswith("file:"):
+        text = text[len("file:") :]
+        if text.startswith("//"):
+            host, slash, rest = text[2:].partition("/")
+            if host not in ("", "localhost"):
+                raise UnsupportedStoreError(
+                    f"The tracking URI {tracking_uri!r} names the host {host!r}; use a local path."
+                )
+            text = slash + rest
+        if "%" in text:
+            raise UnsupportedStoreError(
+                f"The tracking URI {tracking_uri!r} is percent-encoded, which is not decoded here; give the plain path."
+            )
+    if not text or "\0" in text:
+        raise UnsupportedStoreError(
+            f"The tracking URI {tracking_uri!r} names no directory; use file:./mlruns or a path."
+        )
+    return Path(text).absolute()
+
+
+def _absolute(root: str) -> str:
+    """A local root as an absolute path without ``file:``; an S3 root as it is."""
+    return root.rstrip("/") if root.lower().startswith("s3://") else str(_directory(root))
+
+
+def _refusal(scheme: str) -> str:
+    if scheme in ("http", "https"):
+        return (
+            "There is no server here: an http(s) tracking URI cannot be used. Give the database itself, "
+            "postgresql+psycopg://user@host/database or sqlite:///path/to/registry.db."
+        )
+    if scheme == "databricks" or scheme.startswith("databricks-"):
+        return "A Databricks workspace cannot be used; give a database, postgresql+psycopg://user@host/database."
+    return (
+        f"A {scheme!r} tracking URI cannot hold a registry. Use a directory (file:./mlruns), "
+        "sqlite:///path/to/registry.db, postgresql+psycopg://user@host/database, or s3://bucket/prefix for artifacts."
+    )

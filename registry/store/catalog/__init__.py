@@ -1,0 +1,12 @@
+"""The registry in SQL: registered models, versions, stages, aliases and their history.
+
+Every transaction that changes anything about a model locks the model's row first (`ledger`), so there is one lock order
+and no deadlock; stages, aliases and the history chain move under that lock.
+"""
+
+from registry.store.catalog.holders import HolderStore
+from registry.store.catalog.models import ModelStore
+from registry.store.catalog.resolver import Resolver
+from registry.store.catalog.versions import NewVersion, VersionStore
+
+__all__ = ["HolderStore", "ModelStore", "NewVersion", "Resolver", "VersionStore"]

@@ -1,0 +1,196 @@
+"""A registered model under its lock, and the events that this transaction appends to its history.
+
+Owns the chain: sequence, time and hash of events. Invariant: what a transaction changes about a model and the events
+that say so are committed together; event times grow with the sequence, whatever the clock does.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, insert, literal_column, null, select, update
+
+from registry.entities.history import EventKind, HistoryEvent, canonical_json
+from registry.entities.naming import fold
+from registry.exceptions import ModelNotFoundError
+from registry.store.scopes import Store
+from registry.store.statements import AnyRow, table
+from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
+
+
+class CatalogStore(Store):
+    """A store that changes registered models in somebody's name."""
+
+    def __init__(self, database: Any, *, actor: str) -> None:
+        super().__init__(database)
+        self.actor = actor
+
+    def locked(self, connection: Connection, name: str) -> "contextlib.AbstractContextManager[Ledger]":
+        """The model of that name, locked until the transaction ends; its events are written when the block ends.
+
+        Raises:
+            ModelNotFoundError: no such model.
+        """
+        return saved(Ledger(connection, lock(connection, name), self.actor))
+
+
+class Ledger:
+    """One locked model: `key` and `name` say which, `record` notes what changed."""
+
+    def __init__(self, connection: Connection, row: AnyRow, actor: str) -> None:
+        self.connection = connection
+        self.key: int = row.id
+        self.name: str = row.name
+        self.uid: str = row.uid
+        self.row = row
+        self._actor = actor
+        self._session_user: str | None = row.session_user
+        self._events: list[HistoryEvent] = []
+        self._changes: dict[str, Any] = {}
+
+    def record(
+        self,
+        kind: EventKind,
+        *,
+        version: int | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        reason: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> HistoryEvent:
+        """Append an event; `before` and `after` are what the change replaced and put there."""
+        last = self._events[-1] if self._events else None
+        event = HistoryEvent(
+            model_uid=self.uid,
+            seq=(last.seq if last else self.row.last_seq) + 1,
+            kind=kind,
+            actor=self._actor,
+            time_us=max(time.time_ns() // 1_000, (last.time_us if last else self.row.last_event_us) + 1),
+            version=version,
+            from_value=before,
+            to_value=after,
+            reason=reason,
+            session_user=self._session_user,
+            details=details or {},
+            prev_hash=last.hash if last else self.row.head_hash,
+        )
+        self._events.append(event)
+        return event
+
+    def change(self, **columns: Any) -> None:
+        """Set columns of the model's own row when the block ends."""
+        self._changes.update(columns)
+
+    def next_version(self) -> int:
+        """The number of a new version: one more than was ever given."""
+        number = int(self.row.last_version) + 1
+        self.change(last_version=number)
+        return number
+
+    def save(self) -> None:
+        """Write events and changes; nothing if there are none.
+
+        The count of all events is raised last before the insert: its row lock is held to the end of the transaction, so
+        that event ids appear in the order of their commits and a reader who remembers the last id misses nothing.
+        """
+        if not self._events:
+            return
+        count = len(self._events)
+        raised = update(RegistryIdRow).values(last_event=RegistryIdRow.last_event + count)
+        last_id = self.connection.execute(raised.returning(RegistryIdRow.last_event)).scalar_one()
+        first_id = last_id - count + 1
+        rows = [_row(first_id + offset, self.key, event) for offset, event in enumerate(self._events)]
+        self.connection.execute(insert(table(HistoryRow)), rows)
+        end = self._events[-1]
+        values = {
+            "last_seq": end.seq,
+            "last_event_us": end.time_us,
+            "head_hash": end.hash,
+            "last_update_time": end.time_us // 1_000,
+            **self._changes,
+        }
+        self.connection.execute(update(RegisteredModelRow).where(RegisteredModelRow.id == self.key).values(values))
+
+
+@contextlib.contextmanager
+def saved(ledger: Ledger) -> Iterator[Ledger]:
+    """A block at whose end the ledger is written; not if the block raises."""
+    yield ledger
+    ledger.save()
+
+
+def lock(connection: Connection, name: str) -> AnyRow:
+    """The row of a living model, locked, with the session's database user.
+
+    Raises:
+        ModelNotFoundError: no such model.
+    """
+    user = null() if connection.dialect.name == "sqlite" else literal_column("session_user::text")
+    query = select(RegisteredModelRow.__table__, user.label("session_user")).where(living(name))
+    row = connection.execute(query.with_for_update()).one_or_none()
+    if row is None:
+        raise model_not_found(connection, name)
+    return row
+
+
+def living(name: str) -> Any:
+    """The condition that picks the living model of a name; the folded key is what is indexed among the living."""
+    return (
+        (RegisteredModelRow.name_key == fold(name))
+        & (RegisteredModelRow.name == name)
+        & RegisteredModelRow.deleted_time.is_(None)
+    )
+
+
+def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
+    """The error for a name that no living model has; it names the new name of a renamed model."""
+    renamed = (
+        select(RegisteredModelRow.name)
+        .join(HistoryRow, HistoryRow.model_id == RegisteredModelRow.id)
+        .where(HistoryRow.kind == EventKind.RENAMED, HistoryRow.from_value == name)
+        .where(RegisteredModelRow.deleted_time.is_(None), RegisteredModelRow.name != name)
+        .order_by(HistoryRow.id.desc())
+    )
+    new_name = connection.execute(renamed.limit(1)).scalar_one_or_none()
+    if new_name is not None:
+        return ModelNotFoundError(f"Registered Model with name={name} not found; it was renamed to {new_name!r}.")
+    return ModelNotFoundError(f"Registered Model with name={name} not found")
+
+
+def _row(event_id: int, model_key: int, event: HistoryEvent) -> dict[str, Any]:
+    return {
+        "id": event_id,
+        "model_id": model_key,
+        "seq": event.seq,
+        "kind": str(event.kind),
+        "version": event.version,
+        "from_value": event.from_value,
+        "to_value": event.to_value,
+        "actor": event.actor,
+        "session_user": event.session_user,
+        "reason": event.reason,
+        "time_us": event.time_us,
+        "details": canonical_json(dict(event.details)) if event.details else None,
+        "prev_hash": event.prev_hash,
+        "hash": event.hash,
+    }
+
+
+def event_of(row: AnyRow, model_uid: str) -> HistoryEvent:
+    """The event of a row of `history`; its hash is computed anew, not read."""
+    return HistoryEvent(
+        model_uid=model_uid,
+        seq=row.seq,
+        kind=row.kind,
+        actor=row.actor,
+        time_us=row.time_us,
+        version=row.version,
+        from_value=row.from_value,
+        to_value=row.to_value,
+        reason=row.reason,
+        session_user=row.session_user,
+        details=json.loads(row.details) if row.details else {},
+        prev_hash=row.prev_hash,
+    )

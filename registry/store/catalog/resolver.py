@@ -1,0 +1,242 @@
+"""From a ``models:`` URI to the sealed directory behind it, in one indexed query.
+
+The cost does not depend on how many versions or events a model has. Explanations of what is missing are looked up only
+when something is missing.
+"""
+
+import functools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, literal_column, or_, select
+
+from registry.entities import LifecycleStage, LoggedModelStatus
+from registry.entities.history import EventKind, microseconds_of, moment_of
+from registry.entities.model_registry import ResolvedModel
+from registry.entities.naming import fold
+from registry.entities.times import format_time
+from registry.exceptions import (
+    AliasNotFoundError,
+    InvalidParameterError,
+    InvalidStateError,
+    LoggedModelNotFoundError,
+    NotFoundError,
+    VersionNotFoundError,
+)
+from registry.store.catalog.ledger import living
+from registry.store.catalog.reading import require_model, require_version
+from registry.store.scopes import Store, reads
+from registry.store.statements import AnyRow, AnySelect
+from registry.store.tables import (
+    ExperimentRow,
+    HistoryRow,
+    LoggedModelRow,
+    ModelAliasRow,
+    ModelVersionRow,
+    RegisteredModelRow,
+    StagePeriodRow,
+)
+from registry.uris import LoggedModelUri, ModelAliasUri, ModelLatestUri, ModelStageUri, ModelsUri, ModelVersionUri
+
+# How far ahead of this machine's clock a moment may lie: clocks of two machines differ a little.
+_CLOCK_SKEW = timedelta(seconds=1)
+
+
+class Resolver(Store):
+    """Answers what a URI stands for now, or stood for at a moment."""
+
+    @reads
+    def resolve(self, connection: Connection, uri: ModelsUri) -> ResolvedModel:
+        """The sealed model that a URI names.
+
+        Raises:
+            ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, LoggedModelNotFoundError: nothing is there;
+                the message says what there is.
+            InvalidParameterError: a moment in the future.
+        """
+        if isinstance(uri, LoggedModelUri):
+            return _resolve_logged_model(connection, uri)
+        at = getattr(uri, "at", None)
+        if at is not None:
+            _check_past(at)
+        row = connection.execute(_query(uri), _values(uri)).first()
+        if row is None:
+            raise _explain(connection, uri)
+        if row.deleted_time is not None:
+            raise _explain_deleted(connection, row, uri)
+        return _resolved(row, row.name, row.version)
+
+
+def _query(uri: ModelsUri) -> AnySelect:
+    match uri:
+        case ModelVersionUri():
+            return _by_version()
+        case ModelLatestUri():
+            return _by_latest()
+        case ModelStageUri(stage=stage, at=None):
+            return _by_stage(stage)
+        case ModelAliasUri(at=None):
+            return _by_alias()
+        case _:
+            return _by_period()
+
+
+def _values(uri: ModelsUri) -> dict[str, Any]:
+    values: dict[str, Any] = {"name": getattr(uri, "name", ""), "name_key": fold(getattr(uri, "name", ""))}
+    match uri:
+        case ModelVersionUri(version=version):
+            values["version"] = version
+        case ModelAliasUri(alias=alias, at=None):
+            values["alias"] = alias
+        case ModelStageUri(at=datetime() as at) | ModelAliasUri(at=datetime() as at):
+            values |= {"slot": _slot(uri), "at": microseconds_of(at)}
+    return values
+
+
+def _slot(uri: ModelsUri) -> str:
+    return f"@{uri.alias}" if isinstance(uri, ModelAliasUri) else getattr(uri, "stage", "")
+
+
+# The statements are built once; their values are bound when they run.
+
+
+@functools.cache
+def _base() -> AnySelect:
+    return (
+        select(
+            RegisteredModelRow.name,
+            ModelVersionRow.version,
+            ModelVersionRow.deleted_time,
+            LoggedModelRow.model_id,
+            LoggedModelRow.location,
+            LoggedModelRow.digest,
+            ExperimentRow.artifact_location,
+        )
+        .join(ModelVersionRow, ModelVersionRow.model_id == RegisteredModelRow.id)
+        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+        .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
+        .where(
+            RegisteredModelRow.name_key == bindparam("name_key"),
+            RegisteredModelRow.name == bindparam("name"),
+            RegisteredModelRow.deleted_time.is_(None),
+        )
+    )
+
+
+@functools.cache
+def _by_version() -> AnySelect:
+    return _base().where(ModelVersionRow.version == bindparam("version"), ModelVersionRow.deleted_time.is_(None))
+
+
+@functools.cache
+def _by_latest() -> AnySelect:
+    query = _base().where(ModelVersionRow.deleted_time.is_(None))
+    return query.order_by(ModelVersionRow.version.desc()).limit(1)
+
+
+@functools.cache
+def _by_stage(stage: str) -> AnySelect:
+    # A literal, not a bound value: only then is the partial index of the stage known to apply. One of four constants.
+    in_stage = ModelVersionRow.current_stage == literal_column(f"'{stage}'")
+    query = _base().where(in_stage, ModelVersionRow.deleted_time.is_(None))
+    return query.order_by(ModelVersionRow.version.desc()).limit(1)
+
+
+@functools.cache
+def _by_alias() -> AnySelect:
+    named = (ModelAliasRow.model_id == RegisteredModelRow.id) & (ModelAliasRow.version == ModelVersionRow.version)
+    return _base().join(ModelAliasRow, named).where(ModelAliasRow.alias == bindparam("alias"))
+
+
+@functools.cache
+def _by_period() -> AnySelect:
+    held = (StagePeriodRow.model_id == RegisteredModelRow.id) & (StagePeriodRow.version == ModelVersionRow.version)
+    at: BindParameter[int] = bindparam("at")
+    return (
+        _base()
+        .join(StagePeriodRow, held)
+        .where(
+            StagePeriodRow.stage == bindparam("slot"),
+            StagePeriodRow.since <= at,
+            or_(StagePeriodRow.until.is_(None), StagePeriodRow.until > at),
+        )
+        .order_by(StagePeriodRow.since.desc())
+        .limit(1)
+    )
+
+
+def _resolve_logged_model(connection: Connection, uri: LoggedModelUri) -> ResolvedModel:
+    query = (
+        select(LoggedModelRow.__table__, ExperimentRow.artifact_location)
+        .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
+        .where(LoggedModelRow.model_id == uri.model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise LoggedModelNotFoundError(f"Logged model with ID '{uri.model_id}' not found.")
+    if row.status != LoggedModelStatus.READY:
+        raise InvalidStateError(f"The logged model {uri.model_id} is {row.status}, not READY; it cannot be loaded.")
+    return _resolved(row, None, None)
+
+
+def _resolved(row: AnyRow, name: str | None, version: int | None) -> ResolvedModel:
+    return ResolvedModel(
+        name=name,
+        version=version,
+        model_id=row.model_id,
+        location=f"{row.artifact_location.rstrip('/')}/{row.location}",
+        digest=row.digest,
+    )
+
+
+def _check_past(at: datetime) -> None:
+    if at > datetime.now(UTC) + _CLOCK_SKEW:
+        raise InvalidParameterError(
+            f"The time {format_time(at)} lies in the future; nobody knows who will hold a stage."
+        )
+
+
+def _explain(connection: Connection, uri: ModelsUri) -> NotFoundError:
+    name = getattr(uri, "name", "")
+    model = require_model(connection, name)
+    match uri:
+        case ModelVersionUri(version=version):
+            require_version(connection, model.id, name, version)
+            return VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
+        case ModelLatestUri():
+            return VersionNotFoundError(f"No versions of model with name {name!r} found.")
+        case ModelAliasUri(alias=alias, at=None):
+            return AliasNotFoundError(
+                f"Registered model alias {alias} not found for {name!r}; {_in_use(connection, model.id)}."
+            )
+        case ModelStageUri(stage=stage, at=None):
+            in_use = _in_use(connection, model.id)
+            return VersionNotFoundError(f"No versions of model with name {name!r} and stage {stage!r} found; {in_use}.")
+        case _:
+            at = format_time(getattr(uri, "at"))  # noqa: B009 - the remaining forms have it
+            return VersionNotFoundError(f"No version of {name!r} held {_slot(uri)} at {at}.")
+
+
+def _in_use(connection: Connection, model_key: int) -> str:
+    stages = select(ModelVersionRow.current_stage, ModelVersionRow.version).where(
+        ModelVersionRow.model_id == model_key,
+        ModelVersionRow.current_stage.in_(("Staging", "Production")),
+    )
+    aliases = select(ModelAliasRow.alias, ModelAliasRow.version).where(ModelAliasRow.model_id == model_key)
+    found = [f"{stage} (version {version})" for stage, version in connection.execute(stages)]
+    found += [f"@{alias} (version {version})" for alias, version in connection.execute(aliases)]
+    return f"in use: {', '.join(found)}" if found else "no stage or alias is in use"
+
+
+def _explain_deleted(connection: Connection, row: AnyRow, uri: ModelsUri) -> VersionNotFoundError:
+    query = (
+        select(HistoryRow.time_us, HistoryRow.actor)
+        .join(RegisteredModelRow, RegisteredModelRow.id == HistoryRow.model_id)
+        .where(living(row.name), HistoryRow.kind == EventKind.VERSION_DELETED, HistoryRow.version == row.version)
+        .order_by(HistoryRow.seq.desc())
+    )
+    deletion = connection.execute(query.limit(1)).one()
+    when = format_time(moment_of(deletion.time_us))
+    return VersionNotFoundError(
+        f"Version {row.version} of {row.name!r} held {_slot(uri)} then, but was deleted at {when} by {deletion.actor}."
+    )

@@ -1,0 +1,226 @@
+"""Model versions: numbers that name one logged model for ever.
+
+Leaves stages and aliases to `holders`. Invariant: numbers are 1, 2, 3 … per model, without gaps at creation and never
+given twice; a version names a sealed logged model from the moment it exists.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from registry.entities import LoggedModelStatus
+from registry.entities.history import EventKind
+from registry.entities.model_registry import ModelVersion
+from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
+from registry.exceptions import InUseError, InvalidStateError, LoggedModelNotFoundError
+from registry.store.catalog.holders import close_period
+from registry.store.catalog.ledger import CatalogStore, Ledger
+from registry.store.catalog.models import insert_model
+from registry.store.catalog.reading import (
+    read_version,
+    read_versions,
+    require_model,
+    require_version,
+    select_latest,
+)
+from registry.store.experiments import now_ms
+from registry.store.scopes import reads, writes
+from registry.store.statements import AnyRow, table, upsert
+from registry.store.tables import LoggedModelRow, ModelAliasRow, ModelVersionRow, ModelVersionTagRow
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version that is to appear: `source` is what the caller gave, `model_id` the sealed logged model behind it."""
+
+    source: str
+    model_id: str
+    run_id: str | None = None
+    run_link: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class VersionStore(CatalogStore):
+    """Creates, finds and changes versions."""
+
+    @writes
+    def create(
+        self,
+        connection: Connection,
+        name: str,
+        new: NewVersion,
+        *,
+        create_model: bool = False,
+        reason: str | None = None,
+    ) -> ModelVersion:
+        """The next version of a model; with `create_model` the model too, if there is none of that name.
+
+        Raises:
+            ModelNotFoundError: no such model, and `create_model` is False.
+            LoggedModelNotFoundError: no such logged model.
+            InvalidStateError: the logged model is not READY.
+        """
+        logged = _require_ready(connection, new.model_id)
+        if create_model:
+            insert_model(connection, name, self.actor, reason=reason)
+        with self.locked(connection, name) as ledger:
+            number = ledger.next_version()
+            now = now_ms()
+            values = {
+                "model_id": ledger.key,
+                "version": number,
+                "logged_model_id": logged.id,
+                "source": new.source,
+                "run_id": new.run_id,
+                "run_link": new.run_link,
+                "description": new.description,
+                "user_id": self.actor,
+                "creation_time": now,
+                "last_update_time": now,
+            }
+            key = connection.execute(insert(table(ModelVersionRow)).returning(ModelVersionRow.id), values).scalar_one()
+            ledger.record(
+                EventKind.VERSION_CREATED, version=number, reason=reason, details=_created(new, logged.digest)
+            )
+            for tag, value in sorted(new.tags.items()):
+                ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
+            rows = [{"version_id": key, "key": tag, "value": value} for tag, value in new.tags.items()]
+            upsert(connection, ModelVersionTagRow, rows)
+        return read_version(connection, ledger.key, name, number)
+
+    @reads
+    def get(self, connection: Connection, name: str, version: int) -> ModelVersion:
+        """A version by number.
+
+        Raises:
+            ModelNotFoundError, VersionNotFoundError: no such model or version.
+        """
+        return read_version(connection, require_model(connection, name).id, name, version)
+
+    @reads
+    def latest(self, connection: Connection, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
+        """The highest version in each of these canonical stages (all four if none are given), lowest version first."""
+        key = require_model(connection, name).id
+        wanted = stages or ALL_STAGES
+        query = select_latest([key]).where(ModelVersionRow.current_stage.in_(wanted))
+        return read_versions(connection, connection.execute(query).all())
+
+    @writes
+    def update(
+        self, connection: Connection, name: str, version: int, *, description: str | None, reason: str | None = None
+    ) -> ModelVersion:
+        """Set the description; None leaves it as it is."""
+        with self.locked(connection, name) as ledger:
+            row = require_version(connection, ledger.key, name, version)
+            if description is not None and description != row.description:
+                ledger.record(
+                    EventKind.UPDATED,
+                    version=version,
+                    before=row.description,
+                    after=description,
+                    reason=reason,
+                    details={"field": "description"},
+                )
+                _change(connection, row.id, description=description)
+        return read_version(connection, ledger.key, name, version)
+
+    @writes
+    def delete(
+        self, connection: Connection, name: str, version: int, *, force: bool = False, reason: str | None = None
+    ) -> None:
+        """Delete a version; its number is never given again, aliases to it go.
+
+        Raises:
+            InUseError: it holds Staging or Production and `force` is False.
+        """
+        with self.locked(connection, name) as ledger:
+            row = require_version(connection, ledger.key, name, version)
+            if row.current_stage in ACTIVE_STAGES and not force:
+                raise InUseError(
+                    f"Version {version} of {name!r} is in stage {row.current_stage}. Move it to Archived first, or "
+                    "delete it with force=True."
+                )
+            _drop_aliases(ledger, version, reason)
+            event = ledger.record(
+                EventKind.VERSION_DELETED,
+                version=version,
+                before=row.current_stage,
+                reason=reason,
+                details={"force": force},
+            )
+            close_period(connection, ledger.key, row.current_stage, event.time_us)
+            _change(connection, row.id, current_stage="None", deleted_time=now_ms())
+
+    @writes
+    def set_tag(
+        self, connection: Connection, name: str, version: int, key: str, value: str, *, reason: str | None = None
+    ) -> None:
+        """Set a label."""
+        with self.locked(connection, name) as ledger:
+            row = require_version(connection, ledger.key, name, version)
+            before = _find_tag(connection, row.id, key)
+            if before != value:
+                ledger.record(
+                    EventKind.TAG_SET, version=version, before=before, after=value, reason=reason, details={"key": key}
+                )
+                upsert(connection, ModelVersionTagRow, [{"version_id": row.id, "key": key, "value": value}])
+                _change(connection, row.id)
+
+    @writes
+    def delete_tag(
+        self, connection: Connection, name: str, version: int, key: str, *, reason: str | None = None
+    ) -> None:
+        """Remove a label; nothing happens if there is none, as in MLflow."""
+        with self.locked(connection, name) as ledger:
+            row = require_version(connection, ledger.key, name, version)
+            before = _find_tag(connection, row.id, key)
+            if before is not None:
+                ledger.record(
+                    EventKind.TAG_DELETED, version=version, before=before, reason=reason, details={"key": key}
+                )
+                gone = (ModelVersionTagRow.version_id == row.id) & (ModelVersionTagRow.key == key)
+                connection.execute(delete(ModelVersionTagRow).where(gone))
+                _change(connection, row.id)
+
+
+def _require_ready(connection: Connection, model_id: str) -> AnyRow:
+    query = select(LoggedModelRow.id, LoggedModelRow.status, LoggedModelRow.digest)
+    row = connection.execute(query.where(LoggedModelRow.model_id == model_id)).one_or_none()
+    if row is None:
+        raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
+    if row.status != LoggedModelStatus.READY:
+        raise InvalidStateError(f"The logged model {model_id} is {row.status}; only a READY one can be registered.")
+    return row
+
+
+def _created(new: NewVersion, digest: str) -> dict[str, Any]:
+    details = {"digest": digest, "model_id": new.model_id, "run_id": new.run_id, "source": new.source}
+    if new.description is not None:
+        details["description"] = new.description
+    return details
+
+
+def _drop_aliases(ledger: Ledger, version: int, reason: str | None) -> None:
+    named = (ModelAliasRow.model_id == ledger.key) & (ModelAliasRow.version == version)
+    aliases = ledger.connection.execute(select(ModelAliasRow.alias).where(named).order_by(ModelAliasRow.alias))
+    for alias in aliases.scalars().all():
+        event = ledger.record(
+            EventKind.ALIAS_DELETED, version=version, before=str(version), reason=reason, details={"alias": alias}
+        )
+        close_period(ledger.connection, ledger.key, f"@{alias}", event.time_us)
+    ledger.connection.execute(delete(ModelAliasRow).where(named))
+
+
+def _change(connection: Connection, key: int, **values: Any) -> None:
+    statement = update(ModelVersionRow).where(ModelVersionRow.id == key)
+    connection.execute(statement.values(last_update_time=now_ms(), **values))
+
+
+def _find_tag(connection: Connection, version_key: int, key: str) -> str | None:
+    query = select(ModelVersionTagRow.value).where(
+        ModelVersionTagRow.version_id == version_key, ModelVersionTagRow.key == key
+    )
+    return connection.execute(query).scalar_one_or_none()

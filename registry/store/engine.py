@@ -1,0 +1,274 @@
+"""A database: its pooled connections and its two scopes, `read` and `write`.
+
+Owns transactions: how they begin, how often they are tried, what happens when the answer to COMMIT is lost. Leaves the
+statements to its neighbours and the schema to `schema`. Invariant: a write scope either is durable when it returns, or
+left nothing.
+
+The SQLite driver would begin transactions late and commit before some statements, so BEGIN is issued here, and a write
+takes the lock at once (``BEGIN IMMEDIATE``): a transaction that reads first and writes later would fail under
+contention whatever the timeout. On PostgreSQL too BEGIN is issued here: one round trip begins the transaction, sets its
+limits and fetches its id, with which a lost COMMIT can be looked up.
+"""
+
+import atexit
+import contextlib
+import importlib.util
+import os
+import random
+import sqlite3
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError as ConstraintError
+from sqlalchemy.pool import StaticPool
+
+from registry.exceptions import MissingDependencyError, ReadOnlyError, RegistryError, UnavailableError
+from registry.store.faults import is_lost_connection, is_retryable, translated
+from registry.store.urls import MEMORY, parse_database_url, refuse_network_filesystem
+
+if TYPE_CHECKING:
+    import psycopg
+
+R = TypeVar("R")
+
+BUSY_TIMEOUT_SECONDS: Final = 30.0
+ATTEMPTS: Final = 12
+# From this release on SQLite has the fix of the WAL-reset bug, which corrupts databases with two or more connections.
+_SAFE_WAL: Final = (3, 51, 3)
+_WRITE: Final = "registry_write"
+_POSTGRES_BEGIN: Final[dict[bool, LiteralString]] = {
+    False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    True: (
+        "BEGIN; SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '120s'; "
+        "SELECT pg_current_xact_id()::text"
+    ),
+}
+
+
+class Database:
+    """One database, shared by all threads of a process; use `connect`, which keeps one per URL."""
+
+    def __init__(self, url: URL, *, read_only: bool = False) -> None:
+        self.url = url
+        self.read_only = read_only
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(url, read_only=read_only) if self.is_sqlite else _postgres_engine(url)
+        self._write_engine = self.engine.execution_options(**{_WRITE: True})
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)!r})"
+
+    def read(self, work: Callable[[Connection], R]) -> R:
+        """The result of `work`, which sees one snapshot of the database and changes nothing."""
+        return self._run(self._read_once, work)
+
+    def write(self, work: Callable[[Connection], R]) -> R:
+        """The result of `work`, whose changes are durable when this returns. `work` may run several times.
+
+        Raises:
+            ReadOnlyError: this is a read-only client.
+            UnavailableError: the database cannot be reached, or stayed locked.
+        """
+        if self.read_only:
+            raise ReadOnlyError("This client is read-only (read_only=True); open another one to make changes.")
+        return self._run(self._write_once, work)
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        """A transaction that no other migration overlaps, with foreign keys unenforced until it ends (SQLite).
+
+        A table that SQLite must rebuild would otherwise cascade into its children when it is dropped.
+        """
+        with _translating(self), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+            connection = connection.execution_options(**{_WRITE: True})
+            try:
+                with connection.begin():
+                    if not self.is_sqlite:
+                        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('registry schema', 0))"))
+                    yield connection
+                    if self.is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+                        raise RegistryError(f"The migration left a row of {broken[0]!r} without its parent; undone.")
+            finally:
+                if self.is_sqlite:
+                    connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
+
+    def dispose(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+    def _run(self, once: Callable[[Callable[[Connection], R]], R], work: Callable[[Connection], R]) -> R:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return once(work)
+            except SQLAlchemyError as error:
+                if attempt == ATTEMPTS or not is_retryable(error):
+                    raise translated(error, self.url) from None
+            # Full jitter: waiting writers spread out instead of colliding again.
+            time.sleep(random.uniform(0, min(1.0, 0.005 * 2**attempt)))  # noqa: S311 - not a secret
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _read_once(self, work: Callable[[Connection], R]) -> R:
+        with self.engine.begin() as connection:
+            return work(connection)
+
+    def _write_once(self, work: Callable[[Connection], R]) -> R:
+        with self._write_engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                result = work(connection)
+            except BaseException:
+                transaction.rollback()
+                raise
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                if not is_lost_connection(error) or not self._was_committed(connection):
+                    raise
+            return result
+
+    def _was_committed(self, connection: Connection) -> bool:
+        """Whether the transaction whose COMMIT got no answer took place; asked on a new connection."""
+        transaction_id = connection.info["transaction_id"]
+        for wait in (0.0, 0.1, 0.3, 1.0, 3.0, 5.0):
+            time.sleep(wait)
+            with contextlib.suppress(DBAPIError), self.engine.connect() as fresh:
+                query = text("SELECT pg_xact_status(CAST(CAST(:id AS text) AS xid8))")
+                status = fresh.execute(query, {"id": transaction_id}).scalar_one()
+                if status in ("committed", "aborted"):
+                    return bool(status == "committed")
+        raise UnavailableError(
+            "The connection was lost while committing and the database cannot be asked whether the change took place; "
+            "look before repeating it."
+        )
+
+
+_databases: dict[tuple[str, bool], Database] = {}
+_lock = threading.Lock()
+
+
+def connect(url: str, *, read_only: bool = False) -> Database:
+    """The database at a URL (see `urls.parse_database_url`); one per process, URL and mode.
+
+    Raises:
+        UnsupportedStoreError: the URL cannot hold a registry.
+        MissingDependencyError: psycopg is not installed.
+    """
+    parsed = parse_database_url(url)
+    key = (parsed.render_as_string(hide_password=False), read_only)
+    with _lock:
+        if key not in _databases:
+            _databases[key] = Database(parsed, read_only=read_only)
+        return _databases[key]
+
+
+def disconnect_all() -> None:
+    """Close every database of this process; the next `connect` opens anew."""
+    with _lock:
+        for database in _databases.values():
+            database.dispose()
+        _databases.clear()
+
+
+atexit.register(disconnect_all)
+
+
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+
+
+def _forget_inherited_connections() -> None:
+    # A child of fork must neither use nor close its parent's connections.
+    for engine in list(_engines):
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_inherited_connections)
+
+
+def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
+    arguments: dict[str, Any] = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+    if sys.version_info >= (3, 12):
+        arguments["autocommit"] = sqlite3.LEGACY_TRANSACTION_CONTROL
+    mode = url.query.get("journal_mode") or ("wal" if sqlite3.sqlite_version_info >= _SAFE_WAL else None)
+    plain = url.set(query={})
+    if url.database == MEMORY:
+        engine = create_engine(plain, connect_args=arguments, poolclass=StaticPool)
+    else:
+        path = Path(str(url.database))
+        refuse_network_filesystem(path)
+        if read_only:
+            # The path is percent-encoded once, by as_uri, and decoded once, by SQLite.
+            plain = url.set(database=path.as_uri(), query={"mode": "ro", "uri": "true"})
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(plain, connect_args=arguments, pool_size=8, max_overflow=32)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        pragmas = ["foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF", "cache_size=-16000"]
+        if mode and not read_only and url.database != MEMORY:
+            pragmas.insert(0, f"journal_mode={mode}")
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get(_WRITE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    _engines.add(engine)
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    if importlib.util.find_spec("psycopg") is None:
+        raise MissingDependencyError(
+            "PostgreSQL needs the package psycopg (version 3): pip install 'registry[postgres]'."
+        )
+    # No prepared statements: pgbouncer in transaction mode hands a connection to another session between transactions.
+    engine = create_engine(
+        url, connect_args={"prepare_threshold": None}, pool_size=8, max_overflow=32, pool_reset_on_return=None
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: "psycopg.Connection[Any]", _record: object) -> None:
+        connection.autocommit = True
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = bool(connection.get_execution_options().get(_WRITE))
+        driver: psycopg.Connection[tuple[str]] | None = connection.connection.driver_connection
+        assert driver is not None, "begin is called on an open connection"  # noqa: S101 - for the type checker
+        with driver.cursor() as cursor:
+            cursor.execute(_POSTGRES_BEGIN[write])
+            if write:
+                while cursor.nextset():
+                    pass
+                (connection.info["transaction_id"],) = cursor.fetchone() or ("",)
+
+    _engines.add(engine)
+    return engine
+
+
+@contextlib.contextmanager
+def _translating(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise translated(error, database.url) from None
+
+
+__all__ = ["ConstraintError", "Database", "connect", "disconnect_all"]

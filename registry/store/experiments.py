@@ -1,0 +1,233 @@
+"""Experiments in SQL: the groups of runs and the place where their bytes lie.
+
+Leaves runs to `runs`. Invariant: a name belongs to one experiment, deleted ones included, as in MLflow.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, delete, select, update
+
+from registry.entities import Experiment, LifecycleStage
+from registry.entities.experiment import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME
+from registry.exceptions import AlreadyExistsError, ExperimentNotFoundError, InvalidParameterError, InvalidStateError
+from registry.store.scopes import Store, reads, writes
+from registry.store.statements import AnyRow, insert_into, upsert
+from registry.store.tables import ExperimentRow, ExperimentTagRow, RunRow
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def experiment_key(experiment_id: object) -> int:
+    """The integer key that a public experiment id stands for.
+
+    Raises:
+        InvalidParameterError: the id is not an integer.
+    """
+    text = str(experiment_id)
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidParameterError(f"Invalid experiment ID: {experiment_id!r}. It is an integer, such as '0'.")
+    return int(text)
+
+
+class ExperimentStore(Store):
+    """Creates, finds and changes experiments."""
+
+    @reads
+    def get(self, connection: Connection, experiment_id: str) -> Experiment:
+        """An experiment by id, deleted ones included.
+
+        Raises:
+            ExperimentNotFoundError: no such experiment.
+        """
+        row = _require(connection, experiment_key(experiment_id))
+        return read_experiments(connection, [row])[0]
+
+    @reads
+    def find_by_name(self, connection: Connection, name: str) -> Experiment | None:
+        """An experiment by name, deleted ones included, or None."""
+        row = connection.execute(select(ExperimentRow.__table__).where(ExperimentRow.name == name)).one_or_none()
+        return read_experiments(connection, [row])[0] if row else None
+
+    @writes
+    def create(
+        self,
+        connection: Connection,
+        name: str,
+        *,
+        artifact_root: str,
+        artifact_location: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """A new experiment; its id. Without a location its bytes lie at ``<artifact_root>/<id>``.
+
+        Raises:
+            AlreadyExistsError: the name is taken, perhaps by a deleted experiment.
+        """
+        taken = connection.execute(
+            select(ExperimentRow.id, ExperimentRow.lifecycle_stage).where(ExperimentRow.name == name)
+        ).one_or_none()
+        key = None if taken else _insert(connection, None, name, artifact_root, artifact_location)
+        if key is None:
+            deleted = taken is not None and taken.lifecycle_stage == LifecycleStage.DELETED
+            hint = " It is deleted; restore it with restore_experiment." if deleted else ""
+            raise AlreadyExistsError(f"Experiment(name={name}) already exists.{hint}")
+        _set_tags(connection, key, tags or {})
+        return str(key)
+
+    @writes
+    def ensure_default(self, connection: Connection, *, artifact_root: str) -> None:
+        """Make the experiment ``0`` named Default, unless it is there."""
+        _insert(connection, int(DEFAULT_EXPERIMENT_ID), DEFAULT_EXPERIMENT_NAME, artifact_root, None)
+
+    @writes
+    def rename(self, connection: Connection, experiment_id: str, new_name: str) -> None:
+        """Give an experiment another name.
+
+        Raises:
+            AlreadyExistsError: another experiment has the name.
+            InvalidStateError: the experiment is deleted.
+        """
+        row = _require_active(connection, experiment_id)
+        taken = select(ExperimentRow.id).where(ExperimentRow.name == new_name, ExperimentRow.id != row.id)
+        if connection.execute(taken).first():
+            raise AlreadyExistsError(f"Experiment(name={new_name}) already exists.")
+        _change(connection, row.id, name=new_name)
+
+    @writes
+    def delete(self, connection: Connection, experiment_id: str) -> None:
+        """Mark an experiment and its active runs as deleted.
+
+        Raises:
+            ExperimentNotFoundError: there is no active experiment of that id.
+        """
+        key, now = experiment_key(experiment_id), now_ms()
+        if _require(connection, key).lifecycle_stage != LifecycleStage.ACTIVE:
+            raise ExperimentNotFoundError(f"No active experiment with id={experiment_id}; it is deleted already.")
+        _change(connection, key, lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
+        active = (RunRow.experiment_id == key) & (RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
+        connection.execute(
+            update(RunRow).where(active).values(lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
+        )
+
+    @writes
+    def restore(self, connection: Connection, experiment_id: str) -> None:
+        """Undo `delete`: the experiment and the runs that were deleted with it; not those deleted before.
+
+        Raises:
+            ExperimentNotFoundError: there is no deleted experiment of that id.
+        """
+        key = experiment_key(experiment_id)
+        row = _require(connection, key)
+        if row.lifecycle_stage != LifecycleStage.DELETED:
+            raise ExperimentNotFoundError(f"No deleted experiment with id={experiment_id}; it is active.")
+        _change(connection, key, lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
+        together = (RunRow.experiment_id == key) & (RunRow.deleted_time == row.deleted_time)
+        connection.execute(
+            update(RunRow).where(together).values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
+        )
+
+    @writes
+    def set_tags(self, connection: Connection, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set labels of an active experiment."""
+        row = _require_active(connection, experiment_id)
+        _set_tags(connection, row.id, tags)
+        _change(connection, row.id)
+
+    @writes
+    def delete_tag(self, connection: Connection, experiment_id: str, key: str) -> None:
+        """Remove a label.
+
+        Raises:
+            ExperimentNotFoundError: the experiment has no such label.
+        """
+        row = _require_active(connection, experiment_id)
+        gone = delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == row.id, ExperimentTagRow.key == key)
+        if connection.execute(gone).rowcount == 0:
+            raise ExperimentNotFoundError(f"No tag with name: {key} in experiment with id {experiment_id}.")
+        _change(connection, row.id)
+
+
+def read_experiments(connection: Connection, rows: Iterable[AnyRow]) -> list[Experiment]:
+    """The experiments of these rows of `experiments`, in their order, with their tags."""
+    found = list(rows)
+    tags: dict[int, dict[str, str]] = {row.id: {} for row in found}
+    query = select(ExperimentTagRow.__table__).where(ExperimentTagRow.experiment_id.in_(tags))
+    for tag in connection.execute(query.order_by(ExperimentTagRow.key)) if tags else ():
+        tags[tag.experiment_id][tag.key] = tag.value
+    return [
+        Experiment(
+            experiment_id=str(row.id),
+            name=row.name,
+            artifact_location=row.artifact_location,
+            lifecycle_stage=row.lifecycle_stage,
+            tags=tags[row.id],
+            creation_time=row.creation_time,
+            last_update_time=row.last_update_time,
+        )
+        for row in found
+    ]
+
+
+def active_location(connection: Connection, experiment_id: object) -> tuple[int, str]:
+    """The key and artifact location of an experiment that may get new runs and models.
+
+    Raises:
+        ExperimentNotFoundError: no such experiment.
+        InvalidParameterError: it is deleted.
+    """
+    row = _require(connection, experiment_key(experiment_id))
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InvalidParameterError(
+            f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted; "
+            "restore it with restore_experiment."
+        )
+    return row.id, row.artifact_location
+
+
+def _insert(connection: Connection, key: int | None, name: str, root: str, location: str | None) -> int | None:
+    """The key of the new row, or None if its name or key is taken."""
+    now = now_ms()
+    values = {
+        "name": name,
+        "artifact_location": location or "",
+        "lifecycle_stage": LifecycleStage.ACTIVE,
+        "creation_time": now,
+        "last_update_time": now,
+        **({} if key is None else {"id": key}),
+    }
+    statement = insert_into(connection.dialect.name, ExperimentRow).values(values).on_conflict_do_nothing()
+    created = connection.execute(statement.returning(ExperimentRow.id)).scalar_one_or_none()
+    if created is not None and not location:
+        _change(connection, created, artifact_location=f"{root.rstrip('/')}/{created}")
+    return created
+
+
+def _require(connection: Connection, key: int) -> AnyRow:
+    row = connection.execute(select(ExperimentRow.__table__).where(ExperimentRow.id == key)).one_or_none()
+    if row is None:
+        raise ExperimentNotFoundError(f"No Experiment with id={key} exists")
+    return row
+
+
+def _require_active(connection: Connection, experiment_id: str) -> AnyRow:
+    row = _require(connection, experiment_key(experiment_id))
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InvalidStateError(f"The experiment {row.id} is deleted; restore it with restore_experiment.")
+    return row
+
+
+def _change(connection: Connection, key: int, **values: object) -> None:
+    statement = update(ExperimentRow).where(ExperimentRow.id == key)
+    connection.execute(statement.values(last_update_time=now_ms(), **values))
+
+
+def _set_tags(connection: Connection, key: int, tags: Mapping[str, str]) -> None:
+    values = [{"experiment_id": key, "key": name, "value": value} for name, value in tags.items()]
+    upsert(connection, ExperimentTagRow, values)
+
+
+__all__ = ["ExperimentStore", "active_location", "experiment_key", "now_ms", "read_experiments"]

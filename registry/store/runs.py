@@ -1,0 +1,300 @@
+"""Runs in SQL: creating and changing them, and what is logged to them.
+
+Leaves points to `metrics`, data sets to `inputs`, search to `search`. Invariant: `log_batch` writes all of its metrics,
+params and tags, or none.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from registry.entities import (
+    DatasetInput,
+    LifecycleStage,
+    LoggedModelInput,
+    LoggedModelOutput,
+    Metric,
+    Run,
+    RunData,
+    RunInfo,
+)
+from registry.exceptions import InvalidParameterError, NotFoundError, ParamConflictError, RunNotFoundError
+from registry.store.experiments import active_location, now_ms
+from registry.store.inputs import insert_dataset_inputs, insert_run_models, read_inputs, read_outputs
+from registry.store.metrics import insert_points, read_history, read_latest
+from registry.store.scopes import Store, reads, writes
+from registry.store.statements import AnyRow, AnySelect, insert_into, table, upsert
+from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
+
+RUN_NAME_TAG = "mlflow.runName"
+
+
+class RunStore(Store):
+    """Creates, reads and changes runs."""
+
+    @writes
+    def create(
+        self,
+        connection: Connection,
+        *,
+        run_id: str,
+        experiment_id: str,
+        name: str,
+        user_id: str,
+        start_time: int,
+        tags: Mapping[str, str],
+    ) -> Run:
+        """A new run with status RUNNING.
+
+        Raises:
+            ExperimentNotFoundError: no such experiment.
+            InvalidParameterError: the experiment is deleted.
+        """
+        experiment, location = active_location(connection, experiment_id)
+        values = {
+            "run_id": run_id,
+            "experiment_id": experiment,
+            "name": name,
+            "user_id": user_id,
+            "status": "RUNNING",
+            "start_time": start_time,
+            "lifecycle_stage": LifecycleStage.ACTIVE,
+        }
+        key = connection.execute(insert(table(RunRow)).returning(RunRow.id), values).scalar_one()
+        all_tags = {**tags, RUN_NAME_TAG: name}
+        _set_tags(connection, key, all_tags)
+        info = RunInfo(
+            run_id=run_id,
+            experiment_id=str(experiment),
+            user_id=user_id,
+            status="RUNNING",
+            start_time=start_time,
+            end_time=None,
+            lifecycle_stage=LifecycleStage.ACTIVE,
+            artifact_uri=run_location(location, run_id),
+            run_name=name,
+        )
+        return Run(info, RunData(tags=dict(sorted(all_tags.items()))))
+
+    @reads
+    def get(self, connection: Connection, run_id: str) -> Run:
+        """A run by id, deleted ones included.
+
+        Raises:
+            RunNotFoundError: no such run.
+        """
+        row = connection.execute(select_runs().where(RunRow.run_id == run_id)).one_or_none()
+        if row is None:
+            raise _not_found(run_id)
+        return read_runs(connection, [row])[0]
+
+    @writes
+    def update(
+        self,
+        connection: Connection,
+        run_id: str,
+        *,
+        status: str | None = None,
+        end_time: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Change the status, end time (milliseconds) or name of an active run; None leaves a field as it is."""
+        key = writable_run(connection, run_id)
+        given = {"status": status, "end_time": end_time, "name": name}
+        values = {field: value for field, value in given.items() if value is not None}
+        if values:
+            connection.execute(update(RunRow).where(RunRow.id == key).values(values))
+        if name is not None:
+            upsert(connection, TagRow, [{"run_id": key, "key": RUN_NAME_TAG, "value": name}])
+
+    @writes
+    def delete(self, connection: Connection, run_id: str) -> None:
+        """Mark a run as deleted; its children stay. Deleting it twice is deleting it once."""
+        key, stage = _find(connection, run_id)
+        if stage == LifecycleStage.ACTIVE:
+            values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": now_ms()}
+            connection.execute(update(RunRow).where(RunRow.id == key).values(values))
+
+    @writes
+    def restore(self, connection: Connection, run_id: str) -> None:
+        """Undo `delete`."""
+        key, _ = _find(connection, run_id)
+        values = {"lifecycle_stage": LifecycleStage.ACTIVE, "deleted_time": None}
+        connection.execute(update(RunRow).where(RunRow.id == key).values(values))
+
+    @writes
+    def log_batch(
+        self,
+        connection: Connection,
+        run_id: str,
+        *,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Append metric points, write params once, and set tags: all or nothing.
+
+        Raises:
+            ParamConflictError: a param has another value already.
+            InvalidParameterError: the run is deleted.
+        """
+        key = writable_run(connection, run_id)
+        if params:
+            _insert_params(connection, run_id, key, params)
+        if metrics:
+            insert_points(connection, key, metrics)
+        if tags:
+            _set_tags(connection, key, tags)
+            if RUN_NAME_TAG in tags:
+                connection.execute(update(RunRow).where(RunRow.id == key).values(name=tags[RUN_NAME_TAG]))
+
+    @writes
+    def delete_tag(self, connection: Connection, run_id: str, name: str) -> None:
+        """Remove a tag.
+
+        Raises:
+            NotFoundError: the run has no such tag.
+        """
+        key = writable_run(connection, run_id)
+        gone = connection.execute(delete(TagRow).where(TagRow.run_id == key, TagRow.key == name))
+        if gone.rowcount == 0:
+            raise NotFoundError(f"No tag with name: {name} in run with id {run_id}.")
+
+    @writes
+    def log_inputs(
+        self,
+        connection: Connection,
+        run_id: str,
+        *,
+        datasets: Sequence[DatasetInput] = (),
+        models: Sequence[LoggedModelInput] = (),
+        outputs: Sequence[LoggedModelOutput] = (),
+    ) -> None:
+        """Record data sets and models that a run used, and models that it made.
+
+        Raises:
+            LoggedModelNotFoundError: no such logged model.
+        """
+        key = writable_run(connection, run_id)
+        experiment = connection.execute(select(RunRow.experiment_id).where(RunRow.id == key)).scalar_one()
+        insert_dataset_inputs(connection, experiment, key, datasets)
+        insert_run_models(connection, key, "input", [(model.model_id, 0) for model in models])
+        insert_run_models(connection, key, "output", [(model.model_id, model.step) for model in outputs])
+
+    @reads
+    def metric_history(self, connection: Connection, run_id: str, key: str) -> list[Metric]:
+        """All points of one metric, by (timestamp, step, value); empty if it was never logged."""
+        run_key, _ = _find(connection, run_id)
+        return read_history(connection, run_key, key)
+
+
+def run_location(artifact_location: str, run_id: str) -> str:
+    """Where the files of a run lie, below the place of its experiment."""
+    return f"{artifact_location.rstrip('/')}/{run_id}/artifacts"
+
+
+def select_runs() -> AnySelect:
+    """A query of all columns that `read_runs` needs."""
+    return select(RunRow.__table__, ExperimentRow.artifact_location).join(ExperimentRow)
+
+
+def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
+    """The runs of these rows of `select_runs`, in their order, with everything that was logged to them."""
+    found = list(rows)
+    keys = [row.id for row in found]
+    if not keys:
+        return []
+    metrics = read_latest(connection, keys)
+    params = _read_pairs(connection, ParamRow, keys)
+    tags = _read_pairs(connection, TagRow, keys)
+    inputs, outputs = read_inputs(connection, keys), read_outputs(connection, keys)
+    return [
+        Run(
+            run_info(row),
+            RunData(metrics=metrics[row.id], params=params[row.id], tags=tags[row.id]),
+            inputs[row.id],
+            outputs[row.id],
+        )
+        for row in found
+    ]
+
+
+def run_info(row: AnyRow) -> RunInfo:
+    """The entity of one row of `select_runs`."""
+    return RunInfo(
+        run_id=row.run_id,
+        experiment_id=str(row.experiment_id),
+        user_id=row.user_id,
+        status=row.status,
+        start_time=row.start_time,
+        end_time=row.end_time,
+        lifecycle_stage=row.lifecycle_stage,
+        artifact_uri=run_location(row.artifact_location, row.run_id),
+        run_name=row.name,
+    )
+
+
+def writable_run(connection: Connection, run_id: str) -> int:
+    """The key of a run that may be logged to; finished runs may.
+
+    Raises:
+        RunNotFoundError: no such run.
+        InvalidParameterError: the run is deleted.
+    """
+    key, stage = _find(connection, run_id)
+    if stage != LifecycleStage.ACTIVE:
+        raise InvalidParameterError(
+            f"The run {run_id} must be in the 'active' state. Current state is {stage}; restore it with restore_run."
+        )
+    return key
+
+
+_FIND = select(RunRow.id, RunRow.lifecycle_stage)
+
+
+def _find(connection: Connection, run_id: str) -> tuple[int, str]:
+    row = connection.execute(_FIND.where(RunRow.run_id == run_id)).one_or_none()
+    if row is None:
+        raise _not_found(run_id)
+    return row.id, row.lifecycle_stage
+
+
+def _not_found(run_id: str) -> RunNotFoundError:
+    return RunNotFoundError(f"Run with id={run_id} not found")
+
+
+def _read_pairs(
+    connection: Connection, kind: type[ParamRow] | type[TagRow], keys: Sequence[int]
+) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = {key: {} for key in keys}
+    query = select(kind.run_id, kind.key, kind.value).where(kind.run_id.in_(keys)).order_by(kind.run_id, kind.key)
+    for run_key, key, value in connection.execute(query):
+        found[run_key][key] = value
+    return found
+
+
+def _set_tags(connection: Connection, key: int, tags: Mapping[str, str]) -> None:
+    upsert(connection, TagRow, [{"run_id": key, "key": name, "value": value} for name, value in tags.items()])
+
+
+def _insert_params(connection: Connection, run_id: str, key: int, params: Mapping[str, str]) -> None:
+    rows = [{"run_id": key, "key": name, "value": value} for name, value in sorted(params.items())]
+    statement = insert_into(connection.dialect.name, ParamRow).on_conflict_do_nothing().returning(ParamRow.key)
+    written = set(connection.execute(statement, rows).scalars())
+    if len(written) == len(rows):
+        return
+    known = select(ParamRow.key, ParamRow.value).where(ParamRow.run_id == key, ParamRow.key.in_(set(params) - written))
+    changed = [(name, old, params[name]) for name, old in connection.execute(known) if old != params[name]]
+    if changed:
+        raise ParamConflictError(_conflict(run_id, changed, alone=len(params) == 1))
+
+
+def _conflict(run_id: str, changed: list[tuple[str, str, str]], *, alone: bool) -> str:
+    if alone:
+        ((name, old, new),) = changed
+        return (
+            f"Changing param values is not allowed. Param with key='{name}' was already logged with value='{old}' for "
+            f"run ID='{run_id}'. Attempted logging new value '{new}'."
+        )
+    listed = [{"key": name, "old_value": old, "new_value": new} for name, old, new in changed]
+    return f"Changing param values is not allowed. Params were already logged='{listed}' for run ID='{run_id}'."

@@ -1,0 +1,145 @@
+"""The schema of a database: which revision it has, and bringing it to another. The one importer of alembic.
+
+Invariant: an empty SQLite file is migrated on first use; any other database is changed only by `upgrade` and
+`downgrade`, and a database that is not ours is never touched.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection, inspect, text
+
+from registry.exceptions import ForeignStoreError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
+from registry.store.engine import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+VERSION_TABLE: Final = "registry_schema_version"
+_SQLITE_TABLES: Final = text("SELECT name FROM sqlite_master WHERE type = 'table'")
+
+
+def migrations_directory() -> Path:
+    """Where the migration scripts are: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def revisions() -> list[str]:
+    """The revisions that this code knows, oldest first; they are the numbers that the scripts begin with."""
+    return sorted(script.name[:4] for script in (migrations_directory() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
+
+
+def current(database: Database) -> str | None:
+    """The revision that a database has, None if it holds nothing of ours."""
+    return database.read(_revision)
+
+
+def ensure(database: Database) -> None:
+    """Make sure that a database has this code's schema; an empty SQLite file gets it.
+
+    Raises:
+        SchemaOutdatedError: it is behind, or is an empty database other than an SQLite file.
+        SchemaTooNewError: it is ahead.
+        ForeignStoreError: it is not ours.
+    """
+    revision = current(database)
+    known = revisions()
+    if revision == known[-1]:
+        return
+    if revision is None and database.is_sqlite and not database.read_only:
+        upgrade(database, only_if_empty=True)
+        return
+    place = database.url.render_as_string(hide_password=True)
+    if revision is not None and revision not in known:
+        raise SchemaTooNewError(
+            f"The database {place} has schema revision {revision}, newer than this package knows ({known[-1]}). "
+            "Upgrade the package: pip install --upgrade registry."
+        )
+    raise SchemaOutdatedError(
+        f"The database {place} has schema revision {revision or 'none'}, this package needs {known[-1]}. Run "
+        f"'registry db upgrade --tracking-uri {place}' (in a checkout: 'alembic upgrade head'); "
+        "back the database up first."
+    )
+
+
+def upgrade(database: Database, revision: str = "head", *, only_if_empty: bool = False) -> None:
+    """Bring a database forward; of several processes one does it and the others wait.
+
+    Raises:
+        ForeignStoreError: it is not ours.
+        InvalidParameterError: no such revision.
+        SchemaTooNewError: it is ahead of this code.
+    """
+    with database.exclusive() as connection:
+        found = _revision(connection)
+        if only_if_empty and found is not None:
+            return
+        _check_known(database, found, revision)
+        from alembic import command
+
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(database: Database, revision: str) -> None:
+    """Take a database back to an older revision, or to nothing with ``"base"``; what the newer one added is lost.
+
+    Raises:
+        InvalidParameterError: no such revision.
+    """
+    with database.exclusive() as connection:
+        _check_known(database, _revision(connection), revision)
+        from alembic import command
+
+        command.downgrade(_config(connection), revision)
+
+
+def _check_known(database: Database, found: str | None, wanted: str) -> None:
+    known = revisions()
+    if wanted not in (*known, "head", "base"):
+        raise InvalidParameterError(f"There is no schema revision {wanted!r}; known: {', '.join(known)}, head, base.")
+    if found is not None and found not in known:
+        place = database.url.render_as_string(hide_password=True)
+        raise SchemaTooNewError(f"The database {place} has revision {found}, newer than this package ({known[-1]}).")
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _revision(connection: Connection) -> str | None:
+    tables = _tables(connection)
+    if VERSION_TABLE in tables:
+        return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608 - a constant
+    if tables:
+        _refuse_foreign(connection, tables)
+    return None
+
+
+def _tables(connection: Connection) -> set[str]:
+    if connection.dialect.name == "sqlite":
+        return set(connection.execute(_SQLITE_TABLES).scalars()) - {"sqlite_sequence", "sqlite_stat1"}
+    return set(inspect(connection).get_table_names())
+
+
+def _refuse_foreign(connection: Connection, tables: set[str]) -> None:
+    place = connection.engine.url.render_as_string(hide_password=True)
+    if {"alembic_version", "experiments", "runs"} <= tables:
+        raise ForeignStoreError(
+            f"The database {place} holds MLflow's tables and was left as it is. Give the registry a database of its "
+            "own, for example sqlite:///registry.db."
+        )
+    from registry.store.tables import Base
+
+    taken = sorted(tables & set(Base.metadata.tables))
+    if taken:
+        raise ForeignStoreError(
+            f"The database {place} has a table {taken[0]!r} that the registry did not make; it was left as it is. "
+            "Give the registry a database (or PostgreSQL schema) of its own."
+        )

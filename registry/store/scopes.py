@@ -1,0 +1,45 @@
+"""One public store method is one transaction: `reads` and `writes` say which kind.
+
+A decorated method is written with a connection as its first argument and called without it. A `writes` method may run
+several times before it succeeds once, so it touches nothing but the connection and its own locals.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
+
+from registry.store.engine import Database
+
+
+class Store:
+    """What a store is made of: a database. Safe to share between threads."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+S = TypeVar("S", bound=Store)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def reads(method: Callable[Concatenate[S, Connection, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Run a method in one read transaction."""
+
+    @functools.wraps(method)
+    def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return store.database.read(lambda connection: method(store, connection, *args, **kwargs))
+
+    return call
+
+
+def writes(method: Callable[Concatenate[S, Connection, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Run a method in one write transaction, durable when the call returns."""
+
+    @functools.wraps(method)
+    def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return store.database.write(lambda connection: method(store, connection, *args, **kwargs))
+
+    return call

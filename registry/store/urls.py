@@ -1,0 +1,104 @@
+"""Which database a URL names: SQLite or PostgreSQL, or an error that says why not.
+
+Owns the reading of database URLs; connects to nothing. Invariant: no message repeats a password.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from registry.exceptions import UnsupportedStoreError
+
+_POSTGRES: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
+_NETWORK_FILESYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p"}
+    | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs"}
+)
+_MOUNTS: Final = Path("/proc/self/mounts")
+_OPTIONS: Final = frozenset({"journal_mode"})
+_JOURNAL_MODES: Final = ("delete", "truncate", "persist", "wal")
+
+MEMORY: Final = ":memory:"
+
+
+def parse_database_url(text: str) -> URL:
+    """The URL of a database that can hold a registry.
+
+    ``sqlite:///path`` (with ``?journal_mode=wal|delete|…``), ``sqlite://`` for a database in memory, and
+    ``postgresql://``, ``postgres://`` or ``postgresql+psycopg://``, which all mean psycopg 3.
+
+    Raises:
+        UnsupportedStoreError: any other scheme or option; the message says what to use.
+    """
+    scheme = text.split(":", 1)[0].lower()
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise UnsupportedStoreError(
+            f"The database URL (scheme {scheme!r}) cannot be read. {_EXPECTED} "
+            "Percent-encode special characters in user names and passwords."
+        ) from None
+    if url.drivername in ("sqlite", "sqlite+pysqlite"):
+        return _sqlite(url)
+    if url.drivername in _POSTGRES:
+        return url.set(drivername="postgresql+psycopg")
+    if scheme.startswith("postgresql+"):
+        raise UnsupportedStoreError(
+            f"The driver of {scheme!r} is not used here: write postgresql+psycopg:// (psycopg 3)."
+        )
+    raise UnsupportedStoreError(f"A {scheme!r} URI cannot hold a registry. {_EXPECTED}")
+
+
+_EXPECTED: Final = "Use sqlite:///path/to/registry.db or postgresql+psycopg://user@host/database."
+
+
+def _sqlite(url: URL) -> URL:
+    unknown = sorted(set(url.query) - _OPTIONS)
+    if unknown:
+        raise UnsupportedStoreError(f"Unknown option {unknown[0]!r} in the SQLite URL; known: journal_mode.")
+    mode = url.query.get("journal_mode")
+    if mode is not None and mode not in _JOURNAL_MODES:
+        raise UnsupportedStoreError(f"Unknown journal_mode {mode!r}; it is one of {', '.join(_JOURNAL_MODES)}.")
+    if url.host or url.username:
+        raise UnsupportedStoreError(
+            f"The SQLite URL names a host ({url.host!r}). Three slashes make a relative path (sqlite:///registry.db), "
+            "four an absolute one (sqlite:////data/registry.db)."
+        )
+    if not url.database or url.database == MEMORY:
+        return url.set(drivername="sqlite", database=MEMORY)
+    if "\0" in url.database or url.database.startswith("file:"):
+        raise UnsupportedStoreError(f"The SQLite path {url.database!r} cannot be used; give a plain file path.")
+    return url.set(drivername="sqlite", database=str(Path(url.database).absolute()))
+
+
+def refuse_network_filesystem(path: Path) -> None:
+    """Refuse an SQLite file where file locks cannot be trusted.
+
+    Raises:
+        UnsupportedStoreError: the path lies on a network file system.
+    """
+    kind = filesystem_of(path)
+    if kind in _NETWORK_FILESYSTEMS:
+        raise UnsupportedStoreError(
+            f"The SQLite file {str(path)!r} lies on a network file system ({kind}), whose locks do not protect it. "
+            "Put it on a local disk, or use PostgreSQL (postgresql+psycopg://user@host/database) to share a registry."
+        )
+
+
+def filesystem_of(path: Path) -> str | None:
+    """The type of the file system that holds a path, or None where the system does not say (not Linux)."""
+    try:
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    best, kind = "", None
+    target = f"{path.resolve()}/"
+    for line in mounts.splitlines():
+        _, mount_point, mount_kind, *_ = line.split(" ")
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), mount_point).rstrip("/") + "/"
+        if target.startswith(point) and len(point) >= len(best):
+            best, kind = point, mount_kind
+    return kind
