@@ -182,17 +182,17 @@ _ALL_FORMS: Final = (
     _MODELS_FORMS + " Others are 'runs:/run_id/path', 's3://bucket/prefix', 'file:/path' and local paths."
 )
 # A path may end in one slash; it may not be made of slashes.
-_PATH: Final = r"(?:/|/(?P<path>[^?#]*[^/?#])/?)?"
+_PATH: Final = r"(?:/|/(?P<path>[^?]*[^/?])/?)?"
 # Two letters at least: `C:\models` is a path.
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
 _MODELS: Final = re.compile(
     r"(?i:models):/"
-    r"(?:(?P<model_id>m-[0-9a-f]{32})|(?P<name>[^/@?#]+)(?:/(?P<suffix>[^/@?#]+)|@(?P<alias>[^/@?#]+)))"
+    r"(?:(?P<model_id>m-[0-9a-f]{32})|(?P<name>[^/@?]+)(?:/(?P<suffix>[^/@?]+)|@(?P<alias>[^/@?]+)))"
     + _PATH
-    + r"(?:\?at=(?P<at>[^?#&]+))?"
+    + r"(?:\?at=(?P<at>[^?&]+))?"
 )
-_ONE_SEGMENT: Final = re.compile(r"(?i:models):/[^/@?#]+/?")
-_RUNS: Final = re.compile(r"(?i:runs):/(?P<run_id>[^/?#]+)" + _PATH)
+_ONE_SEGMENT: Final = re.compile(r"(?i:models):/[^/@?]+/?")
+_RUNS: Final = re.compile(r"(?i:runs):/(?P<run_id>[^/?]+)" + _PATH)
 _S3: Final = re.compile(r"(?i:s3)://(?P<bucket>[a-z0-9][a-z0-9.\-_]{1,61}[a-z0-9])" + _PATH)
 _FILE: Final = re.compile(r"(?i:file):(?://(?:localhost)?(?=/))?(?P<path>(?!//)[^?#%]+)")
 
@@ -248,8 +248,6 @@ def _by_suffix(
 
 def _models_fault(text: str) -> str:
     """Why a text is not a ``models:`` URI, for the message."""
-    if "#" in text:
-        return "'#' is part of no URI here"
     if "?" in text:
         return "the only query is '?at=<ISO time>', last, after a stage or an alias"
     if _ONE_SEGMENT.fullmatch(text):
@@ -262,7 +260,7 @@ def _models_fault(text: str) -> str:
 def _run(text: str) -> RunUri:
     match = _RUNS.fullmatch(text)
     if match is None:
-        _refuse(text, "a run's artifact is 'runs:/<run_id>/<path>', without '?' or '#'", forms="")
+        _refuse(text, "a run's artifact is 'runs:/<run_id>/<path>', without '?'", forms="")
     run_id = _checked(text, check_run_id, match["run_id"])
     return RunUri(run_id, _checked(text, check_path, match["path"]) if match["path"] else None)
 
@@ -270,7 +268,7 @@ def _run(text: str) -> RunUri:
 def _s3(text: str) -> S3Uri:
     match = _S3.fullmatch(text)
     if match is None or ".." in match["bucket"]:
-        reason = "an S3 location is 's3://<bucket>/<prefix>', without '?' or '#'"
+        reason = "an S3 location is 's3://<bucket>/<prefix>', without '?'"
         _refuse(text, f"{reason}; a bucket has 3 to 63 lower-case letters, digits, '.', '-' or '_'", forms="")
     return S3Uri(match["bucket"], _checked(text, check_path, match["path"]) if match["path"] else "")
 

@@ -115,8 +115,8 @@ def test_a_form_parses_to_its_value_and_has_one_canonical_text(text, value, cano
         ("models:/churn/1\n", "control character"),
         ("models:/churn\u0000/1", "control character"),
         ("models:/churn\u200b/1", "unprintable character"),
-        ("models:/churn/1#x", "'#' is part of no URI"),
-        ("models:/churn/1/#/../../etc", "'#' is part of no URI"),
+        ("models:/churn/1#x", "'1#x' is neither a version"),
+        ("models:/churn/1/#/../../etc", "has the segment '..'"),
         ("models:/churn/1?x=2", "the only query is '?at="),
         ("models:/churn/Staging?at=", "the only query is '?at="),
         ("models:/churn/Staging?at=2026-03-01T12:00:00Z&x=1", "the only query is '?at="),
@@ -225,7 +225,7 @@ def accepted(check):
     return passes
 
 
-NAMES = st.text(min_size=1, max_size=20).filter(accepted(check_model_name)).filter(lambda text: "#" not in text)
+NAMES = st.text(min_size=1, max_size=20).filter(accepted(check_model_name))
 ALIASES = st.text("abcXYZ019_-é", min_size=1, max_size=12).filter(accepted(check_alias))
 PATHS = st.none() | st.text("ab ./é%-", min_size=1, max_size=20).filter(accepted(check_path))
 TIMES = st.none() | st.datetimes(timezones=st.just(UTC))

@@ -1,0 +1,292 @@
+"""Data sets as values: what identifies the DataFrame that a run read, and where it came from.
+
+Owns the digest, the profile and the sources; a schema is inferred by the function that is given as `infer_schema`, and
+the tags of the calling program come from the caller, so nothing here reads files or looks at the process. Nothing is
+ever loaded from a source: it is a record. Invariant: digest, source and profile are those of mlflow 3.17 for the same
+DataFrame.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from registry.entities.dataset import Dataset
+from registry.entities.naming import check_text
+from registry.entities.schema import Schema
+from registry.exceptions import InvalidParameterError, InvalidTypeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SchemaInference: TypeAlias = Callable[["pd.DataFrame"], Schema]
+
+MAX_NAME: Final = 500
+MAX_DIGEST: Final = 36
+MAX_SOURCE: Final = 4_096
+_DIGESTED_ROWS: Final = 10_000
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):")
+# What PostgreSQL cannot hold.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UriDatasetSource:
+    """A place that data came from: a local path or a URI of any scheme, as it was given."""
+
+    uri: str
+
+    @property
+    def source_type(self) -> str:
+        """``local``, ``http`` or the URI's scheme in lower case."""
+        scheme = _SCHEME.match(self.uri)
+        name = scheme[1].lower() if scheme else "file"
+        return {"file": "local", "https": "http"}.get(name, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """MLflow's JSON form."""
+        return {"url" if self.source_type == "http" else "uri": self.uri}
+
+    def to_json(self) -> str:
+        """MLflow's JSON form as text."""
+        return json.dumps(self.to_dict())
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDatasetSource:
+    """Data made by a program, which its tags name (``mlflow.user``, ``mlflow.source.name``, …)."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source_type(self) -> str:
+        """``code``."""
+        return "code"
+
+    def to_dict(self) -> dict[str, Any]:
+        """MLflow's JSON form."""
+        return {"tags": dict(self.tags)}
+
+    def to_json(self) -> str:
+        """MLflow's JSON form as text."""
+        return json.dumps(self.to_dict())
+
+
+DatasetSource: TypeAlias = UriDatasetSource | CodeDatasetSource
+
+
+def source_of(dataset: Dataset) -> DatasetSource:
+    """The source of a data set that was read back from the store.
+
+    Raises:
+        InvalidParameterError: the source is not of a form that `DatasetSource` has.
+    """
+    try:
+        form = json.loads(dataset.source)
+    except (ValueError, RecursionError) as error:
+        raise InvalidParameterError(f"The source of data set {dataset.name!r} is not JSON: {error}") from error
+    if isinstance(form, dict) and dataset.source_type == "code" and isinstance(form.get("tags"), dict):
+        return CodeDatasetSource(form["tags"])
+    uri = form.get("uri", form.get("url")) if isinstance(form, dict) else None
+    if isinstance(uri, str):
+        return UriDatasetSource(uri)
+    raise InvalidParameterError(
+        f"The source of data set {dataset.name!r} has the type {dataset.source_type!r} and neither uri, url nor tags."
+    )
+
+
+class PandasDataset:
+    """A DataFrame with what identifies it; the frame is kept, not copied."""
+
+    def __init__(
+        self,
+        df: "pd.DataFrame",
+        source: DatasetSource,
+        targets: str | None = None,
+        name: str | None = None,
+        digest: str | None = None,
+        predictions: str | None = None,
+        *,
+        infer_schema: SchemaInference | None = None,
+    ) -> None:
+        _check_frame(df)
+        for role, column in (("targets", targets), ("predictions", predictions)):
+            _check_column(df, role, column)
+        self._df = df
+        self._source = source
+        self._targets = targets
+        self._predictions = predictions
+        self._infer_schema = infer_schema
+        self._name = "dataset" if name is None else check_text(name, "name of the data set", MAX_NAME)
+        self._digest = frame_digest(df) if digest is None else check_text(digest, "digest", MAX_DIGEST)
+
+    @property
+    def df(self) -> "pd.DataFrame":
+        """The DataFrame."""
+        return self._df
+
+    @property
+    def source(self) -> DatasetSource:
+        """Where the data came from."""
+        return self._source
+
+    @property
+    def targets(self) -> str | None:
+        """The name of the target column, if one was given."""
+        return self._targets
+
+    @property
+    def predictions(self) -> str | None:
+        """The name of the column of predictions, if one was given."""
+        return self._predictions
+
+    @property
+    def name(self) -> str:
+        """The name; ``dataset`` if none was given."""
+        return self._name
+
+    @property
+    def digest(self) -> str:
+        """What tells this data from others: 8 hexadecimal digits, unless another was given."""
+        return self._digest
+
+    @property
+    def profile(self) -> dict[str, int]:
+        """The numbers of rows and of cells."""
+        return {"num_rows": len(self._df), "num_elements": int(self._df.size)}
+
+    @cached_property
+    def schema(self) -> Schema | None:
+        """The columns and their types; None where they cannot be told."""
+        if self._infer_schema is None:
+            return None
+        try:
+            return self._infer_schema(self._df)
+        except (InvalidParameterError, TypeError, ValueError) as error:
+            _logger.debug("No schema for data set %r: %s", self.name, error)
+            return None
+
+    def to_entity(self) -> Dataset:
+        """What is stored of a data set: everything but the data."""
+        return Dataset(
+            name=self.name,
+            digest=self.digest,
+            source_type=self.source.source_type,
+            source=self.source.to_json(),
+            # Column names may be numbers, dates or tuples.
+            schema=json.dumps({"mlflow_colspec": self.schema.to_dict()}, default=str) if self.schema else None,
+            profile=json.dumps(self.profile),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of the stored data set by name; schema, source and profile are JSON texts."""
+        return self.to_entity().to_dictionary()
+
+    def to_json(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict())
+
+    # The name under which scripts and plugins of MLflow know it.
+    _to_mlflow_entity = to_entity
+
+
+def from_pandas(
+    df: "pd.DataFrame",
+    source: str | os.PathLike[str] | DatasetSource | None = None,
+    targets: str | None = None,
+    name: str | None = None,
+    digest: str | None = None,
+    predictions: str | None = None,
+    *,
+    context_tags: Mapping[str, str] | None = None,
+    infer_schema: SchemaInference | None = None,
+) -> PandasDataset:
+    """A data set of a DataFrame; without a `source` it is the program that `context_tags` name.
+
+    Raises:
+        InvalidTypeError: `df` is not a DataFrame, or `source` is neither text, path nor source.
+        InvalidParameterError: `targets` or `predictions` is not a column, or the frame cannot be digested.
+        InvalidNameError: the name is blank, longer than 500 characters or unprintable.
+    """
+    resolved = CodeDatasetSource(dict(context_tags or {})) if source is None else _source(source)
+    return PandasDataset(df, resolved, targets, name, digest, predictions, infer_schema=infer_schema)
+
+
+def frame_digest(df: "pd.DataFrame") -> str:
+    """MLflow's digest of a DataFrame: 8 hexadecimal digits.
+
+    It covers the names of all columns, the number of rows, and of the first 10,000 rows the index, the columns of
+    numbers and those of text without gaps. What else differs, such as times or booleans, does not show.
+
+    Raises:
+        InvalidParameterError: the index holds values that cannot be hashed.
+    """
+    import numpy as np
+    import pandas as pd
+
+    head = df.head(_DIGESTED_ROWS)
+    text = df.columns[[_is_text(df.iloc[:, position]) for position in range(df.shape[1])]]
+    numbers = head.select_dtypes(include=[np.number]).columns
+    try:
+        rows = pd.util.hash_pandas_object(head[_union(text, numbers)]).to_numpy()
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(f"The DataFrame cannot be digested ({error}); give digest='…' yourself.") from error
+    md5 = hashlib.md5(usedforsecurity=False)
+    md5.update(rows.tobytes())
+    md5.update(np.int64(len(df)).tobytes())
+    for column in df.columns:
+        md5.update(str(column).encode())
+    return md5.hexdigest()[:8]
+
+
+def _is_text(column: "pd.Series[Any]") -> bool:
+    """Whether every value is exactly a str; so is every value of a column without rows."""
+    if column.dtype.kind in "biufcmM":
+        return len(column) == 0
+    return all(type(value) is str for value in column)
+
+
+def _union(text: "pd.Index[Any]", numbers: "pd.Index[Any]") -> "pd.Index[Any]":
+    """Both, sorted where they can be; pandas does not sort a union with nothing, and the digest depends on order."""
+    if text.empty or numbers.empty:
+        return text.append(numbers)
+    try:
+        return text.union(numbers, sort=True)
+    except TypeError:
+        return text.union(numbers, sort=False)
+
+
+def _source(source: object) -> DatasetSource:
+    if isinstance(source, UriDatasetSource | CodeDatasetSource):
+        return source
+    if not isinstance(source, str | os.PathLike):
+        raise InvalidTypeError(
+            f"A source is a path, a URI or a DatasetSource, got {type(source).__name__}: {source!r}."
+        )
+    text = str(os.fspath(source))
+    if not text.strip() or len(text) > MAX_SOURCE or _UNSTORABLE.search(text):
+        raise InvalidParameterError(
+            f"The source {text[:60]!r} must have 1 to {MAX_SOURCE} characters, no NUL and no half of a surrogate pair."
+        )
+    return UriDatasetSource(text)
+
+
+def _check_frame(df: object) -> None:
+    import pandas as pd
+
+    if not isinstance(df, pd.DataFrame):
+        raise InvalidTypeError(f"A pandas DataFrame is expected, got {type(df).__name__}.")
+
+
+def _check_column(df: "pd.DataFrame", role: str, column: str | None) -> None:
+    if column is not None and column not in df.columns:
+        raise InvalidParameterError(
+            f"The DataFrame does not contain the {role} column {column!r}; it has {[*map(str, df.columns[:20])]}."
+        )

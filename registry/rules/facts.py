@@ -1,0 +1,76 @@
+"""What a rule is judged on, and what it says."""
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from registry.entities.signature import ModelSignature
+from registry.exceptions import InvalidParameterError
+
+if TYPE_CHECKING:
+    from registry.rules.promotion import PromotionRule
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A version as it is at the moment of judging.
+
+    ``metrics`` are the latest values of its run; ``signature`` is the JSON text of `ModelSignature.to_json`, None for a
+    model without one; ``approvers`` are those who approved it for the stage in question, ``registered_by`` is who
+    registered it, both in one spelling (actors, or the database's session users).
+    """
+
+    version: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    signature: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    flavors: Collection[str] = frozenset()
+    approvers: Collection[str] = frozenset()
+    registered_by: str | None = None
+
+    def metric(self, key: str) -> float | None:
+        """The latest value of a metric; None if it is missing or NaN."""
+        value = self.metrics.get(key)
+        return None if value is None or math.isnan(value) else value
+
+    def shown_metric(self, key: str) -> str:
+        """The latest value of a metric as text: all its digits, ``NaN``, ``inf``, or ``missing``."""
+        value = self.metrics.get(key)
+        if value is None:
+            return "missing"
+        return "NaN" if math.isnan(value) else repr(float(value))
+
+    def parsed_signature(self) -> ModelSignature | None:
+        """The signature.
+
+        Raises:
+            InvalidParameterError: the text is not that of a signature.
+        """
+        if self.signature is None:
+            return None
+        try:
+            form = json.loads(self.signature)
+        except (ValueError, RecursionError) as error:
+            raise InvalidParameterError(f"the signature of version {self.version} is not JSON: {error}") from error
+        return ModelSignature.from_dict(form)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule says of one version; ``expected`` and ``actual`` are the figures, as text."""
+
+    rule: "PromotionRule"
+    passed: bool
+    expected: str
+    actual: str
+
+    @property
+    def text(self) -> str:
+        """One line for people: the rule, what it expects and what it found."""
+        return f"{self.rule!r} {'passed' if self.passed else 'failed'}: expected {self.expected}, actual {self.actual}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as it stands in an event; all figures are text, so that canonical JSON can hold NaN."""
+        return {"rule": repr(self.rule), "passed": self.passed, "expected": self.expected, "actual": self.actual}
