@@ -26,6 +26,15 @@ BEGIN
     RAISE EXCEPTION 'history is append-only' USING ERRCODE = 'insufficient_privilege';
 END $$
 """
+# Whoever inserts one of these rows is named by the database, not by what the program says.
+STAMPED_TABLES = ("history", "approvals", "model_versions")
+POSTGRES_STAMP = """
+CREATE FUNCTION stamp_session_user() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.session_user := session_user;
+    RETURN NEW;
+END $$
+"""
 POSTGRES_TRIGGERS = {
     "history_no_change": "BEFORE UPDATE OR DELETE ON history FOR EACH ROW EXECUTE FUNCTION history_is_append_only()",
     "history_no_truncate": "BEFORE TRUNCATE ON history FOR EACH STATEMENT EXECUTE FUNCTION history_is_append_only()",
@@ -118,6 +127,10 @@ def upgrade() -> None:
     else:
         triggers = POSTGRES_TRIGGERS
         op.execute(POSTGRES_FUNCTION)
+        op.execute(POSTGRES_STAMP)
+        for table in STAMPED_TABLES:
+            body = f"BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION stamp_session_user()"
+            op.execute(f"CREATE TRIGGER {table}_stamp_session_user {body}")
     for name, body in triggers.items():
         op.execute(f"CREATE TRIGGER {name} {body}")
 
@@ -127,6 +140,9 @@ def downgrade() -> None:
         for name in POSTGRES_TRIGGERS:
             op.execute(f"DROP TRIGGER {name} ON history")
         op.execute("DROP FUNCTION history_is_append_only()")
+        for table in STAMPED_TABLES:
+            op.execute(f"DROP TRIGGER {table}_stamp_session_user ON {table}")
+        op.execute("DROP FUNCTION stamp_session_user()")
     op.drop_table("approvals")
     op.drop_table("stage_periods")
     op.drop_table("promotion_rules")

@@ -1,6 +1,7 @@
 """The client: the only place where metadata, bytes and formats meet. One file per noun, joined here."""
 
 from registry.client.experiments import ExperimentMethods
+from registry.client.governance import GovernanceMethods
 from registry.client.logged_models import LoggedModelMethods
 from registry.client.models import ModelVersionMethods, RegisteredModelMethods
 from registry.client.runs import RunMethods
@@ -16,6 +17,7 @@ class MlflowClient(
     RegisteredModelMethods,
     ModelVersionMethods,
     SavingMethods,
+    GovernanceMethods,
 ):
     """MLflow's client over a database and a byte store, without a server.
 

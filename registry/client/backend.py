@@ -10,7 +10,15 @@ from pathlib import Path
 from registry.blobs import BlobStore, open_blob_store
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, place_of
-from registry.store.catalog import HolderStore, ModelStore, Resolver, VersionStore
+from registry.store.catalog import (
+    AuditStore,
+    ChronicleStore,
+    GateStore,
+    HolderStore,
+    ModelStore,
+    Resolver,
+    VersionStore,
+)
 from registry.store.engine import connect
 from registry.store.experiments import ExperimentStore
 from registry.store.logged_models import LoggedModelStore
@@ -35,6 +43,9 @@ class Backend:
         self.models = ModelStore(self.database, actor=self.actor)
         self.versions = VersionStore(self.database, actor=self.actor)
         self.holders = HolderStore(self.database, actor=self.actor)
+        self.gates = GateStore(self.database, actor=self.actor)
+        self.chronicle = ChronicleStore(self.database)
+        self.audit = AuditStore(self.database)
         self.resolver = Resolver(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
@@ -69,7 +80,7 @@ def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:
     """
     if registry_uri and registry_uri != tracking_uri:
         raise UnsupportedStoreError(
-            f"The registry URI {registry_uri!r} is not the tracking URI {tracking_uri!r}; both share one database here. "
+            f"The registry URI {registry_uri!r} is not the tracking URI {tracking_uri!r}; both share one database. "
             "Unset it with set_registry_uri(None), and copy a version to another registry with "
             "MlflowClient().copy_model_version(source, name, to=<tracking uri>)."
         )

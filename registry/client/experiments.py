@@ -6,11 +6,10 @@ from typing import Any
 
 from registry.client.base import ClientBase
 from registry.client.values import checked_text
-from registry.entities import Experiment, PagedList, ViewType
+from registry.entities import Experiment
 from registry.entities.naming import MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE, check_key, check_text
-
-from registry.uris import LocalUri, S3Uri, parse
 from registry.exceptions import InvalidUriError
+from registry.uris import LocalUri, S3Uri, parse
 
 
 class ExperimentMethods(ClientBase):
@@ -21,8 +20,8 @@ class ExperimentMethods(ClientBase):
     ) -> str:
         """A new experiment; its id.
 
-        `artifact_location` is a local path or an ``s3://bucket/prefix`` for the bytes of its runs and models; by default
-        a directory named after the id below the artifact root.
+        `artifact_location` is a local path or an ``s3://bucket/prefix`` for the bytes of its runs and models; by
+        default a directory named after the id below the artifact root.
 
         Raises:
             AlreadyExistsError: the name is taken, perhaps by a deleted experiment.

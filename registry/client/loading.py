@@ -5,16 +5,19 @@ digest differs from its manifest.
 """
 
 import contextlib
+import functools
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from registry.blobs import ModelCache
 from registry.client.backend import Backend
 from registry.entities import Manifest
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidUriError
-from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri, parse
+from registry.settings import cache_directory, current_settings
+from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri
 
 
 def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
@@ -35,15 +38,34 @@ def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
     return backend.resolver.resolve(uri)
 
 
-def model_directory(backend: Backend, resolved: ResolvedModel) -> Path:
+@contextlib.contextmanager
+def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]:
     """A local directory with the files of a sealed model, each checked; nobody may write to it.
+
+    What lies on this machine's disk is used where it lies; from elsewhere it goes through the cache.
 
     Raises:
         IntegrityError: a stored file is missing, or its bytes are not those that were sealed.
     """
     store = backend.blobs(resolved.location)
-    _check(store.manifest(), backend.logged_models.manifest(resolved.model_id), resolved.location)
-    return Path(resolved.location)
+    if store.local_directory is not None:
+        check_files(backend, resolved.location, backend.logged_models.manifest(resolved.model_id))
+        yield store.local_directory
+        return
+    settings = current_settings()
+    cache = _cache(cache_directory(settings), settings.cache_limit_bytes)
+    lease = cache.find_lease(resolved.digest)
+    if lease is None:
+        manifest = backend.logged_models.manifest(resolved.model_id)
+        lease = cache.lease(manifest, lambda directory: store.fetch(manifest, directory))
+    with lease as directory:
+        yield directory
+
+
+@functools.lru_cache(maxsize=8)
+def _cache(directory: Path, limit_bytes: int) -> ModelCache:
+    # One per process: it remembers which entries it has hashed.
+    return ModelCache(directory, limit_bytes)
 
 
 @contextlib.contextmanager
@@ -71,9 +93,9 @@ def _found(backend: Backend, uri: Uri) -> Iterator[Path]:
         with _downloaded(backend, root, uri.path or "") as directory:
             yield directory / (uri.path or "")
     else:
-        directory = model_directory(backend, resolve(backend, uri))
         inner = _path_inside(uri)
-        yield directory / inner if inner else directory
+        with model_directory(backend, resolve(backend, uri)) as directory:
+            yield directory / inner if inner else directory
 
 
 def _path_inside(uri: Uri) -> str | None:
@@ -95,7 +117,13 @@ def _downloaded(backend: Backend, root: str, path: str) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _check(found: Manifest, expected: Manifest, location: str) -> None:
+def check_files(backend: Backend, location: str, expected: Manifest) -> None:
+    """Read every file at a location and compare it with a manifest.
+
+    Raises:
+        IntegrityError: a file is missing, changed or was added; the message names it with both digests.
+    """
+    found = backend.blobs(location).manifest()
     if found.digest == expected.digest:
         return
     there = {entry.path: entry for entry in found.entries}

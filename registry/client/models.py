@@ -120,14 +120,16 @@ class ModelVersionMethods(ClientBase):
         archive_existing_versions: bool = True,
         *,
         reason: str | None = None,
-        expected_current: int | str | None | Unset = UNSET,
+        expected_current: int | str | Unset | None = UNSET,
+        override: bool = False,
     ) -> ModelVersion:
         """Move a version to a stage (any case); whoever holds Staging or Production is archived.
 
         `expected_current` is compare-and-set on the holder of the stage: None, the stage must be empty; a version, that
-        one must hold it.
+        one must hold it. `override` with a `reason` passes over promotion rules that fail, and says so in the history.
 
         Raises:
+            PromotionRefusedError: promotion rules failed; the message has each with its figures.
             StageOccupiedError: the stage has a holder and `archive_existing_versions` is False.
             StageConflictError: `expected_current` does not hold the stage.
             InvalidParameterError: no such stage.
@@ -137,7 +139,8 @@ class ModelVersionMethods(ClientBase):
             check_version(version),
             parse_stage(stage),
             archive_existing=archive_existing_versions,
-            expected_current=_expected(expected_current),
+            expected_current=checked_expectation(expected_current),
+            override=override,
             reason=reason,
         )
 
@@ -180,7 +183,7 @@ class ModelVersionMethods(ClientBase):
         version: int | str,
         *,
         reason: str | None = None,
-        expected_current: int | str | None | Unset = UNSET,
+        expected_current: int | str | Unset | None = UNSET,
     ) -> None:
         """Let an alias name a version, whatever it named before.
 
@@ -192,7 +195,7 @@ class ModelVersionMethods(ClientBase):
             check_model_name(name),
             check_alias(alias),
             check_version(version),
-            expected_current=_expected(expected_current),
+            expected_current=checked_expectation(expected_current),
             reason=reason,
         )
 
@@ -202,11 +205,14 @@ class ModelVersionMethods(ClientBase):
         alias: str,
         *,
         reason: str | None = None,
-        expected_current: int | str | None | Unset = UNSET,
+        expected_current: int | str | Unset | None = UNSET,
     ) -> None:
         """Remove an alias; nothing happens if there is none."""
         self.backend.holders.delete_alias(
-            check_model_name(name), check_alias(alias), expected_current=_expected(expected_current), reason=reason
+            check_model_name(name),
+            check_alias(alias),
+            expected_current=checked_expectation(expected_current),
+            reason=reason,
         )
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
@@ -237,7 +243,8 @@ class ModelVersionMethods(ClientBase):
         return latest[0].version
 
 
-def _expected(expected: int | str | None | Unset) -> int | None | Unset:
+def checked_expectation(expected: int | str | Unset | None) -> int | Unset | None:
+    """An `expected_current` argument: a version number, None for nobody, or UNSET for no check."""
     return expected if expected is None or isinstance(expected, Unset) else check_version(expected)
 
 

@@ -27,16 +27,17 @@ USER: Final = "mlflow.user"
 PARENT_RUN_ID: Final = "mlflow.parentRunId"
 
 _ADJECTIVES: Final = (
-    "able amber bold brave bright calm clean clever crisp deft eager fair fast fine fond free glad grand keen kind "
-    "light lively lucky merry mild neat noble plain proud quick quiet rapid rare ready sharp shy silent sleek smart "
-    "smooth solid sound spry steady still stout sunny swift tidy true vivid warm wise witty young zesty"
+    "able amber bold brave bright calm clean clever crisp deft eager fair fast fine fond free glad grand keen "
+    "kind light lively lucky merry mild neat noble plain proud quick quiet rapid rare ready sharp shy silent "
+    "sleek smart smooth solid sound spry steady still stout sunny swift tidy true vivid warm wise witty young "
+    "zesty"
 ).split()
 _NOUNS: Final = (
-    "ant badger bass bat bear bee bird boar bug calf carp cat chimp cod colt crab crane crow cub deer doe dog dove duck "
-    "eel elk fawn finch fish flea fly foal fowl fox frog gnat goat goose grouse gull hare hawk hen hog horse hound jay "
-    "kit koi lamb lark loon lynx mare mole moose moth mouse mule newt owl ox panda perch pig quail ram rat ray seal shad "
-    "shark sheep shrew shrike skink skunk slug smelt snail snake snipe sow squid stag stoat swan toad trout wasp whale "
-    "wolf worm wren yak zebra"
+    "ant badger bass bat bear bee bird boar bug calf carp cat chimp cod colt crab crane crow cub deer doe dog "
+    "dove duck eel elk fawn finch fish flea fly foal fowl fox frog gnat goat goose grouse gull hare hawk hen "
+    "hog horse hound jay kit koi lamb lark loon lynx mare mole moose moth mouse mule newt owl ox panda perch "
+    "pig quail ram rat ray seal shad shark sheep shrew shrike skink skunk slug smelt snail snake snipe sow "
+    "squid stag stoat swan toad trout wasp whale wolf worm wren yak zebra"
 ).split()
 
 
@@ -88,7 +89,7 @@ class RunMethods(ClientBase):
         self.backend.runs.update(check_run_id(run_id), status=checked, name=name)
 
     def set_terminated(self, run_id: str, status: str | None = None, end_time: int | None = None) -> None:
-        """End a run, as FINISHED unless told otherwise; `end_time` is in milliseconds since the epoch, now by default."""
+        """End a run, as FINISHED unless told otherwise; `end_time` is in milliseconds since the epoch, or now."""
         checked = RunStatus.to_string(status or "FINISHED")
         self.backend.runs.update(check_run_id(run_id), status=checked, end_time=metric_timestamp(end_time))
 
@@ -220,8 +221,8 @@ def _checked_params(params: Iterable[Param]) -> dict[str, str]:
         value = param_value(param.key, param.value)
         if checked.setdefault(check_key(param.key), value) != value:
             raise InvalidParameterError(
-                f"Duplicate parameter keys have been submitted: {param.key!r} with {checked[param.key]!r} and {value!r}. "
-                "A param is written once; log the second under another key."
+                f"Duplicate parameter keys have been submitted: {param.key!r} with {checked[param.key]!r} and {value!r}; "
+                "a param is written once; log the second under another key."
             )
     return checked
 

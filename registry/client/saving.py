@@ -82,8 +82,8 @@ class SavingMethods(ClientBase):
     ) -> ModelVersion:
         """The next version of an existing registered model.
 
-        `source` is a ``models:`` or ``runs:`` URI, a local path, or a ``file:`` or ``s3:`` URI. A logged model is named as
-        it is, without a copy; any other files are sealed as a copy first.
+        `source` is a ``models:`` or ``runs:`` URI, a local path, or a ``file:`` or ``s3:`` URI. A logged model is named
+        as it is, without a copy; any other files are sealed as a copy first.
 
         Raises:
             ModelNotFoundError: no registered model of that name.

@@ -90,6 +90,15 @@ class HistoryEvent:
         return moment_of(self.time_us)
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedEvent:
+    """An event with its place among the events of all models: `position` grows in the order of their commits."""
+
+    position: int
+    model_name: str
+    event: HistoryEvent
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no blanks and non-ASCII characters as they are.
 

@@ -34,15 +34,15 @@ def loaded(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def insert_points(connection: Connection, run_key: int, metrics: Iterable[Metric]) -> None:
-    """Append points to the series of a run."""
+def insert_points(connection: Connection, run_key: int, experiment: int, metrics: Iterable[Metric]) -> None:
+    """Append points to the series of a run of this experiment."""
     points = list(metrics)
     latest: dict[str, Metric] = {}
     for metric in points:
         before = latest.get(metric.key)
         if before is None or rank(metric) > rank(before):
             latest[metric.key] = metric
-    series = _advance(connection, run_key, latest)
+    series = _advance(connection, {"run_id": run_key, "experiment_id": experiment}, latest)
     connection.execute(
         insert(table(MetricRow)),
         [
@@ -57,10 +57,10 @@ def insert_points(connection: Connection, run_key: int, metrics: Iterable[Metric
     )
 
 
-def _advance(connection: Connection, run_key: int, latest: Mapping[str, Metric]) -> dict[str, int]:
+def _advance(connection: Connection, run: Mapping[str, int], latest: Mapping[str, Metric]) -> dict[str, int]:
     """Make or advance the series; their ids by key. Sorted, so that overlapping writers do not deadlock."""
     rows = [
-        {"run_id": run_key, "key": key, "step": m.step, "timestamp": m.timestamp, "value": stored(m.value)}
+        {**run, "key": key, "step": m.step, "timestamp": m.timestamp, "value": stored(m.value)}
         for key, m in sorted(latest.items())
     ]
     result = connection.execute(_advance_statement(connection.dialect.name), rows)

@@ -110,7 +110,7 @@ class RunStore(Store):
     @writes
     def delete(self, connection: Connection, run_id: str) -> None:
         """Mark a run as deleted; its children stay. Deleting it twice is deleting it once."""
-        key, stage = _find(connection, run_id)
+        key, stage, _ = _find(connection, run_id)
         if stage == LifecycleStage.ACTIVE:
             values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": now_ms()}
             connection.execute(update(RunRow).where(RunRow.id == key).values(values))
@@ -118,7 +118,7 @@ class RunStore(Store):
     @writes
     def restore(self, connection: Connection, run_id: str) -> None:
         """Undo `delete`."""
-        key, _ = _find(connection, run_id)
+        key, _, _ = _find(connection, run_id)
         values = {"lifecycle_stage": LifecycleStage.ACTIVE, "deleted_time": None}
         connection.execute(update(RunRow).where(RunRow.id == key).values(values))
 
@@ -138,11 +138,11 @@ class RunStore(Store):
             ParamConflictError: a param has another value already.
             InvalidParameterError: the run is deleted.
         """
-        key = writable_run(connection, run_id)
+        key, experiment = _writable(connection, run_id)
         if params:
             _insert_params(connection, run_id, key, params)
         if metrics:
-            insert_points(connection, key, metrics)
+            insert_points(connection, key, experiment, metrics)
         if tags:
             _set_tags(connection, key, tags)
             if RUN_NAME_TAG in tags:
@@ -175,8 +175,7 @@ class RunStore(Store):
         Raises:
             LoggedModelNotFoundError: no such logged model.
         """
-        key = writable_run(connection, run_id)
-        experiment = connection.execute(select(RunRow.experiment_id).where(RunRow.id == key)).scalar_one()
+        key, experiment = _writable(connection, run_id)
         insert_dataset_inputs(connection, experiment, key, datasets)
         insert_run_models(connection, key, "input", [(model.model_id, 0) for model in models])
         insert_run_models(connection, key, "output", [(model.model_id, model.step) for model in outputs])
@@ -184,7 +183,7 @@ class RunStore(Store):
     @reads
     def metric_history(self, connection: Connection, run_id: str, key: str) -> list[Metric]:
         """All points of one metric, by (timestamp, step, value); empty if it was never logged."""
-        run_key, _ = _find(connection, run_id)
+        run_key, _, _ = _find(connection, run_id)
         return read_history(connection, run_key, key)
 
 
@@ -241,22 +240,28 @@ def writable_run(connection: Connection, run_id: str) -> int:
         RunNotFoundError: no such run.
         InvalidParameterError: the run is deleted.
     """
-    key, stage = _find(connection, run_id)
+    key, _ = _writable(connection, run_id)
+    return key
+
+
+_FIND = select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id)
+
+
+def _writable(connection: Connection, run_id: str) -> tuple[int, int]:
+    """The key of a run that may be logged to, and of its experiment."""
+    key, stage, experiment = _find(connection, run_id)
     if stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
             f"The run {run_id} must be in the 'active' state. Current state is {stage}; restore it with restore_run."
         )
-    return key
+    return key, experiment
 
 
-_FIND = select(RunRow.id, RunRow.lifecycle_stage)
-
-
-def _find(connection: Connection, run_id: str) -> tuple[int, str]:
+def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:
     row = connection.execute(_FIND.where(RunRow.run_id == run_id)).one_or_none()
     if row is None:
         raise _not_found(run_id)
-    return row.id, row.lifecycle_stage
+    return row.id, row.lifecycle_stage, row.experiment_id
 
 
 def _not_found(run_id: str) -> RunNotFoundError:

@@ -154,13 +154,21 @@ class TagRow(Base):
 
 
 class LatestMetricRow(Base):
-    """A series of a run and its latest point: highest step, then timestamp, then value. A value of NULL is NaN."""
+    """A series of a run and its latest point: highest step, then timestamp, then value. A value of NULL is NaN.
+
+    `experiment_id` is the run's, repeated so that the best runs of one experiment are found without reading the others.
+    """
 
     __tablename__ = "latest_metrics"
-    __table_args__ = (UniqueConstraint("run_id", "key"), _NEVER_REUSED)
+    __table_args__ = (
+        UniqueConstraint("run_id", "key"),
+        Index("ix_latest_metrics_value", "experiment_id", "key", "value", "run_id"),
+        _NEVER_REUSED,
+    )
 
     id: Mapped[Id]
     run_id: Mapped[int] = mapped_column(ID, ForeignKey("runs.id", ondelete="CASCADE"))
+    experiment_id: Mapped[int] = mapped_column(ID)
     key: Mapped[Key]
     step: Mapped[int] = mapped_column(BigInteger)
     timestamp: Mapped[Millis]
@@ -223,7 +231,7 @@ class LoggedModelRow(Base):
     """A directory of files. READY means sealed: `digest` and `model_files` say what is there, for ever.
 
     `location` is relative to the experiment's `artifact_location`. `flavors` is a JSON list, `signature` JSON or NULL:
-    promotion rules judge them without reading bytes.
+    promotion rules judge them without reading bytes. After `purged_time` the bytes are gone and the row is a record.
     """
 
     __tablename__ = "logged_models"
@@ -253,6 +261,7 @@ class LoggedModelRow(Base):
     last_update_time: Mapped[Millis]
     lifecycle_stage: Mapped[Key]
     deleted_time: Mapped[Millis | None]
+    purged_time: Mapped[Millis | None]
 
 
 class ModelFileRow(Base):
@@ -382,7 +391,7 @@ class ModelVersionRow(Base):
     """A number that names one logged model for ever. A deleted version keeps its row and its number.
 
     `current_stage` has a server default and is never named in an INSERT: a role without the right to set stages can
-    create versions.
+    create versions. `user_id` is who registered it by their own word, `session_user` by PostgreSQL's.
     """
 
     __tablename__ = "model_versions"
@@ -406,6 +415,7 @@ class ModelVersionRow(Base):
     run_link: Mapped[str | None] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
     user_id: Mapped[Key | None]
+    session_user: Mapped[Key | None]
     creation_time: Mapped[Millis]
     last_update_time: Mapped[Millis]
     deleted_time: Mapped[Millis | None]

@@ -4,9 +4,21 @@ Every transaction that changes anything about a model locks the model's row firs
 and no deadlock; stages, aliases and the history chain move under that lock.
 """
 
+from registry.store.catalog.audit import AuditStore
+from registry.store.catalog.chronicle import ChronicleStore
+from registry.store.catalog.gates import GateStore
 from registry.store.catalog.holders import HolderStore
 from registry.store.catalog.models import ModelStore
 from registry.store.catalog.resolver import Resolver
 from registry.store.catalog.versions import NewVersion, VersionStore
 
-__all__ = ["HolderStore", "ModelStore", "NewVersion", "Resolver", "VersionStore"]
+__all__ = [
+    "AuditStore",
+    "ChronicleStore",
+    "GateStore",
+    "HolderStore",
+    "ModelStore",
+    "NewVersion",
+    "Resolver",
+    "VersionStore",
+]

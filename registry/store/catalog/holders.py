@@ -1,40 +1,58 @@
-"""Who holds a stage or an alias: moving it, and since when.
+"""Who holds a stage or an alias: moving it, and moving it back.
 
-Invariant: an active stage has at most one holder. A unique index says so to every program; here the holder that gives
-way is archived in the same transaction, before the new one enters.
-
-An alias is a stage's equal: `stage_periods` covers both, an alias under the name ``@alias``.
+Leaves the record of periods to `periods` and the rules to `gates`. Invariant: an active stage has at most one holder. A
+unique index says so to every program; here the holder that gives way is archived in the same transaction, before the
+new one enters.
 """
 
-from sqlalchemy import Connection, delete, insert, select, update
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from registry.entities.history import EventKind
+from sqlalchemy import Connection, delete, update
+
+from registry.entities.history import EventKind, HistoryEvent
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, UNSET, Unset
-from registry.exceptions import AliasNotFoundError, InvalidParameterError, StageConflictError, StageOccupiedError
+from registry.exceptions import (
+    AliasNotFoundError,
+    InvalidParameterError,
+    NoPreviousHolderError,
+    PromotionRefusedError,
+    StageConflictError,
+    StageOccupiedError,
+)
+from registry.rules import Verdict
+from registry.store.catalog.gates import judge_entry, record_verdicts
 from registry.store.catalog.ledger import CatalogStore, Ledger
-from registry.store.catalog.reading import read_version, require_model, require_version
+from registry.store.catalog.periods import (
+    close_period,
+    find_alias,
+    find_holder,
+    find_previous,
+    open_period,
+    reopen_period,
+)
+from registry.store.catalog.reading import in_use, read_version, require_model, require_version
 from registry.store.experiments import now_ms
 from registry.store.scopes import reads, writes
-from registry.store.statements import AnyRow, table, upsert
-from registry.store.tables import ModelAliasRow, ModelVersionRow, StagePeriodRow
+from registry.store.statements import AnyRow, upsert
+from registry.store.tables import ModelAliasRow, ModelVersionRow
 
-Expected = int | None | Unset
+Expected = int | Unset | None
 
 
 class HolderStore(CatalogStore):
     """Moves stages and aliases from version to version."""
 
-    @writes
     def transition(
         self,
-        connection: Connection,
         name: str,
         version: int,
         stage: str,
         *,
         archive_existing: bool = True,
         expected_current: Expected = UNSET,
+        override: bool = False,
         reason: str | None = None,
     ) -> ModelVersion:
         """Move a version to a canonical stage; the holder of an active stage is archived.
@@ -42,14 +60,91 @@ class HolderStore(CatalogStore):
         Raises:
             StageOccupiedError: the stage has another holder and `archive_existing` is False.
             StageConflictError: `expected_current` is not who holds the stage.
+            PromotionRefusedError: rules of the stage failed and `override` is False; the refusal is on record.
         """
+        if override and not reason:
+            raise InvalidParameterError(
+                "Overriding promotion rules needs a reason: give reason='…' with override=True."
+            )
+        outcome = self._transition(
+            name,
+            version,
+            stage,
+            archive_existing=archive_existing,
+            expected_current=expected_current,
+            override=override,
+            reason=reason,
+        )
+        if isinstance(outcome, ModelVersion):
+            return outcome
+        raise PromotionRefusedError(_refusal(name, version, stage, outcome))
+
+    @writes
+    def _transition(
+        self,
+        connection: Connection,
+        name: str,
+        version: int,
+        stage: str,
+        *,
+        archive_existing: bool,
+        expected_current: Expected,
+        override: bool,
+        reason: str | None,
+    ) -> ModelVersion | list[Verdict]:
+        """The moved version, or the verdicts that refused it: then the refusal's event is all that is committed."""
         with self.locked(connection, name) as ledger:
             row = require_version(connection, ledger.key, name, version)
             holder = find_holder(connection, ledger.key, stage)
             _check_expected(name, stage, holder, expected_current)
             if row.current_stage != stage:
-                _enter(ledger, row, stage, holder, archive_existing=archive_existing, reason=reason)
+                if holder is not None and not archive_existing:
+                    raise StageOccupiedError(
+                        f"Version {holder} of {name!r} is in stage {stage}, which has room for one. Archive it first, "
+                        "or leave archive_existing_versions at True."
+                    )
+                verdicts = judge_entry(connection, ledger.key, name, row, stage)
+                if not all(verdict.passed for verdict in verdicts):
+                    kind = EventKind.RULES_OVERRIDDEN if override else EventKind.PROMOTION_REFUSED
+                    record_verdicts(ledger, kind, row, stage, verdicts, reason)
+                    if not override:
+                        return verdicts
+                    verdicts = []
+                _promote(ledger, row, stage, holder, verdicts, reason)
         return read_version(connection, ledger.key, name, version)
+
+    @writes
+    def rollback(
+        self,
+        connection: Connection,
+        name: str,
+        stage: str,
+        *,
+        expected_current: Expected = UNSET,
+        reason: str | None = None,
+    ) -> ModelVersion:
+        """Put back who held an active stage before; doing it again walks further back.
+
+        Deleted versions are passed over, and an empty stage gets its last holder back. Rules are not judged again.
+
+        Raises:
+            NoPreviousHolderError: there is nobody to go back to.
+            StageConflictError: `expected_current` is not who holds the stage.
+        """
+        with self.locked(connection, name) as ledger:
+            holder = find_holder(connection, ledger.key, stage)
+            _check_expected(name, stage, holder, expected_current)
+            period = find_previous(connection, ledger.key, stage, holder)
+            if period is None:
+                now = "nobody" if holder is None else f"version {holder}"
+                raise NoPreviousHolderError(
+                    f"Nobody to roll back to: {now} holds {stage} of {name!r} and no other living version held it."
+                )
+            row = require_version(connection, ledger.key, name, period.version)
+            _archive(ledger, holder, stage, row.version, reason)
+            event = _move(ledger, row, stage, EventKind.ROLLED_BACK, reason, {"rules": "not judged again"})
+            reopen_period(connection, ledger.key, stage, period, event.time_us)
+        return read_version(connection, ledger.key, name, row.version)
 
     @writes
     def set_alias(
@@ -118,66 +213,60 @@ class HolderStore(CatalogStore):
         key = require_model(connection, name).id
         version = find_alias(connection, key, alias)
         if version is None:
-            raise AliasNotFoundError(f"Registered model alias {alias} not found.{_known_aliases(connection, key)}")
+            raise AliasNotFoundError(
+                f"Registered model alias {alias} not found for {name!r}; {in_use(connection, key)}."
+            )
         return read_version(connection, key, name, version)
 
-
-def find_holder(connection: Connection, model_key: int, stage: str) -> int | None:
-    """The version that holds an active stage, or None; None for the other stages."""
-    if stage not in ACTIVE_STAGES:
-        return None
-    query = select(ModelVersionRow.version).where(
-        ModelVersionRow.model_id == model_key, ModelVersionRow.current_stage == stage
-    )
-    return connection.execute(query).scalar_one_or_none()
+    @reads
+    def find_by_stage(self, connection: Connection, name: str, stage: str) -> ModelVersion | None:
+        """The version that holds an active stage now, or None."""
+        key = require_model(connection, name).id
+        version = find_holder(connection, key, stage)
+        return None if version is None else read_version(connection, key, name, version)
 
 
-def find_alias(connection: Connection, model_key: int, alias: str) -> int | None:
-    """The version that an alias names, or None."""
-    query = select(ModelAliasRow.version).where(ModelAliasRow.model_id == model_key, ModelAliasRow.alias == alias)
-    return connection.execute(query).scalar_one_or_none()
-
-
-def open_period(connection: Connection, model_key: int, stage: str, version: int, since: int) -> None:
-    """Begin a period, ending the one before it at the same moment and linking to it."""
-    last = select(StagePeriodRow.id).where(StagePeriodRow.model_id == model_key, StagePeriodRow.stage == stage)
-    before = connection.execute(last.order_by(StagePeriodRow.since.desc()).limit(1)).scalar_one_or_none()
-    close_period(connection, model_key, stage, since)
-    row = {"model_id": model_key, "stage": stage, "version": version, "since": since, "before": before}
-    connection.execute(insert(table(StagePeriodRow)), row)
-
-
-def close_period(connection: Connection, model_key: int, stage: str, until: int) -> None:
-    """End the period that is open, if one is."""
-    is_open = (StagePeriodRow.model_id == model_key) & (StagePeriodRow.stage == stage) & StagePeriodRow.until.is_(None)
-    connection.execute(update(StagePeriodRow).where(is_open).values(until=until))
-
-
-def _enter(
-    ledger: Ledger, row: AnyRow, stage: str, holder: int | None, *, archive_existing: bool, reason: str | None
+def _promote(
+    ledger: Ledger, row: AnyRow, stage: str, holder: int | None, verdicts: Sequence[Verdict], reason: str | None
 ) -> None:
-    connection = ledger.connection
+    _archive(ledger, holder, stage, row.version, reason)
+    details = {"rules": [verdict.to_dict() for verdict in verdicts]} if verdicts else {}
+    event = _move(ledger, row, stage, EventKind.STAGE_CHANGED, reason, details)
+    if stage in ACTIVE_STAGES:
+        open_period(ledger.connection, ledger.key, stage, row.version, event.time_us)
+
+
+def _archive(ledger: Ledger, holder: int | None, stage: str, successor: int, reason: str | None) -> None:
+    """Let the holder of a stage give way. Its period ends when the next one begins, so that no moment has nobody."""
     if holder is not None:
-        if not archive_existing:
-            raise StageOccupiedError(
-                f"Version {holder} of {ledger.name!r} is in stage {stage}, which has room for one. Archive it first, "
-                "or leave archive_existing_versions at True."
-            )
-        _set_stage(connection, ledger.key, holder, ARCHIVED)
-        ledger.record(EventKind.STAGE_CHANGED, version=holder, before=stage, after=ARCHIVED, reason=reason)
-    _set_stage(connection, ledger.key, row.version, stage)
+        _set_stage(ledger, holder, ARCHIVED)
+        ledger.record(
+            EventKind.STAGE_CHANGED,
+            version=holder,
+            before=stage,
+            after=ARCHIVED,
+            reason=reason,
+            details={"succeeded_by": successor},
+        )
+
+
+def _move(
+    ledger: Ledger, row: AnyRow, stage: str, kind: EventKind, reason: str | None, details: Mapping[str, Any]
+) -> HistoryEvent:
+    """Move a version into a stage, ending its period in the active stage that it leaves."""
+    _set_stage(ledger, row.version, stage)
     event = ledger.record(
-        EventKind.STAGE_CHANGED, version=row.version, before=row.current_stage, after=stage, reason=reason
+        kind, version=row.version, before=row.current_stage, after=stage, reason=reason, details=details
     )
     if row.current_stage in ACTIVE_STAGES:
-        close_period(connection, ledger.key, row.current_stage, event.time_us)
-    if stage in ACTIVE_STAGES:
-        open_period(connection, ledger.key, stage, row.version, event.time_us)
+        close_period(ledger.connection, ledger.key, row.current_stage, event.time_us)
+    return event
 
 
-def _set_stage(connection: Connection, model_key: int, version: int, stage: str) -> None:
-    statement = update(ModelVersionRow).where(ModelVersionRow.model_id == model_key, ModelVersionRow.version == version)
-    connection.execute(statement.values(current_stage=stage, last_update_time=now_ms()))
+def _set_stage(ledger: Ledger, version: int, stage: str) -> None:
+    this = (ModelVersionRow.model_id == ledger.key) & (ModelVersionRow.version == version)
+    statement = update(ModelVersionRow).where(this).values(current_stage=stage, last_update_time=now_ms())
+    ledger.connection.execute(statement)
 
 
 def _check_expected(name: str, stage: str, holder: int | None, expected: Expected) -> None:
@@ -193,7 +282,9 @@ def _check_expected(name: str, stage: str, holder: int | None, expected: Expecte
         raise StageConflictError(f"{now} holds {stage} of {name!r} now, not {then}; look again before you move it.")
 
 
-def _known_aliases(connection: Connection, model_key: int) -> str:
-    query = select(ModelAliasRow.alias).where(ModelAliasRow.model_id == model_key).order_by(ModelAliasRow.alias)
-    known = connection.execute(query).scalars().all()
-    return f" Known aliases: {', '.join(known)}." if known else ""
+def _refusal(name: str, version: int, stage: str, verdicts: Sequence[Verdict]) -> str:
+    failed = [verdict.text for verdict in verdicts if not verdict.passed]
+    return (
+        f"Version {version} of {name!r} may not enter {stage}: {'; '.join(failed)}. "
+        "Pass override=True with a reason to promote it all the same."
+    )

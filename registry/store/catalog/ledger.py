@@ -46,7 +46,7 @@ class Ledger:
         self.uid: str = row.uid
         self.row = row
         self._actor = actor
-        self._session_user: str | None = row.session_user
+        self.session_user: str | None = row.session_user
         self._events: list[HistoryEvent] = []
         self._changes: dict[str, Any] = {}
 
@@ -72,7 +72,7 @@ class Ledger:
             from_value=before,
             to_value=after,
             reason=reason,
-            session_user=self._session_user,
+            session_user=self.session_user,
             details=details or {},
             prev_hash=last.hash if last else self.row.head_hash,
         )
@@ -149,7 +149,7 @@ def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
     renamed = (
         select(RegisteredModelRow.name)
         .join(HistoryRow, HistoryRow.model_id == RegisteredModelRow.id)
-        .where(HistoryRow.kind == EventKind.RENAMED, HistoryRow.from_value == name)
+        .where(HistoryRow.kind == literal_column(f"'{EventKind.RENAMED}'"), HistoryRow.from_value == name)
         .where(RegisteredModelRow.deleted_time.is_(None), RegisteredModelRow.name != name)
         .order_by(HistoryRow.id.desc())
     )

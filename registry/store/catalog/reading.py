@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, func, select
 
 from registry.entities.model_registry import ModelVersion, RegisteredModel
+from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import VersionNotFoundError
 from registry.store.catalog.ledger import living, model_not_found
 from registry.store.statements import AnyRow, AnySelect
@@ -106,16 +107,21 @@ def require_model(connection: Connection, name: str) -> AnyRow:
     return row
 
 
+def find_version(connection: Connection, model_key: int, version: int) -> AnyRow | None:
+    """The row of a version (of `model_versions` alone), deleted ones included, or None."""
+    query = select(ModelVersionRow.__table__).where(
+        ModelVersionRow.model_id == model_key, ModelVersionRow.version == version
+    )
+    return connection.execute(query).one_or_none()
+
+
 def require_version(connection: Connection, model_key: int, name: str, version: int) -> AnyRow:
     """The row of a living version (of `model_versions` alone).
 
     Raises:
         VersionNotFoundError: no such version, or it is deleted.
     """
-    query = select(ModelVersionRow.__table__).where(
-        ModelVersionRow.model_id == model_key, ModelVersionRow.version == version
-    )
-    row = connection.execute(query).one_or_none()
+    row = find_version(connection, model_key, version)
     if row is None or row.deleted_time is not None:
         deleted = "; it was deleted" if row is not None else ""
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found{deleted}")
@@ -153,3 +159,14 @@ def _version(row: AnyRow, tags: dict[str, str], aliases: list[str]) -> ModelVers
         model_id=row.public_model_id,
         digest=row.digest,
     )
+
+
+def in_use(connection: Connection, model_key: int) -> str:
+    """Which stages and aliases of a model name which versions, for messages."""
+    stages = select(ModelVersionRow.current_stage, ModelVersionRow.version).where(
+        ModelVersionRow.model_id == model_key, ModelVersionRow.current_stage.in_(ACTIVE_STAGES)
+    )
+    aliases = select(ModelAliasRow.alias, ModelAliasRow.version).where(ModelAliasRow.model_id == model_key)
+    found = [f"{stage} (version {version})" for stage, version in connection.execute(stages)]
+    found += [f"@{alias} (version {version})" for alias, version in connection.execute(aliases)]
+    return f"in use: {', '.join(found)}" if found else "no stage or alias is in use"

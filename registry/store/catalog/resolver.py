@@ -24,7 +24,7 @@ from registry.exceptions import (
     VersionNotFoundError,
 )
 from registry.store.catalog.ledger import living
-from registry.store.catalog.reading import require_model, require_version
+from registry.store.catalog.reading import in_use, require_model, require_version
 from registry.store.scopes import Store, reads
 from registry.store.statements import AnyRow, AnySelect
 from registry.store.tables import (
@@ -36,7 +36,15 @@ from registry.store.tables import (
     RegisteredModelRow,
     StagePeriodRow,
 )
-from registry.uris import LoggedModelUri, ModelAliasUri, ModelLatestUri, ModelStageUri, ModelsUri, ModelVersionUri
+from registry.uris import (
+    LoggedModelUri,
+    ModelAliasUri,
+    ModelLatestUri,
+    ModelStageUri,
+    ModelsUri,
+    ModelVersionUri,
+    RegisteredUri,
+)
 
 # How far ahead of this machine's clock a moment may lie: clocks of two machines differ a little.
 _CLOCK_SKEW = timedelta(seconds=1)
@@ -56,15 +64,36 @@ class Resolver(Store):
         """
         if isinstance(uri, LoggedModelUri):
             return _resolve_logged_model(connection, uri)
-        at = getattr(uri, "at", None)
-        if at is not None:
-            _check_past(at)
-        row = connection.execute(_query(uri), _values(uri)).first()
-        if row is None:
+        found = _find(connection, uri)
+        if found is None:
             raise _explain(connection, uri)
-        if row.deleted_time is not None:
-            raise _explain_deleted(connection, row, uri)
-        return _resolved(row, row.name, row.version)
+        return found
+
+    @reads
+    def find(self, connection: Connection, uri: ModelStageUri | ModelAliasUri) -> ResolvedModel | None:
+        """The model that held a stage or alias now or at a moment, None if nobody did.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            VersionNotFoundError: who held it was deleted since; the message says when and by whom.
+            InvalidParameterError: a moment in the future.
+        """
+        found = _find(connection, uri)
+        if found is None:
+            require_model(connection, uri.name)
+        return found
+
+
+def _find(connection: Connection, uri: RegisteredUri) -> ResolvedModel | None:
+    at = getattr(uri, "at", None)
+    if at is not None:
+        _check_past(at)
+    row = connection.execute(_query(uri), _values(uri)).first()
+    if row is None:
+        return None
+    if row.deleted_time is not None:
+        raise _explain_deleted(connection, row, uri)
+    return _resolved(row, row.name, row.version)
 
 
 def _query(uri: ModelsUri) -> AnySelect:
@@ -207,25 +236,14 @@ def _explain(connection: Connection, uri: ModelsUri) -> NotFoundError:
             return VersionNotFoundError(f"No versions of model with name {name!r} found.")
         case ModelAliasUri(alias=alias, at=None):
             return AliasNotFoundError(
-                f"Registered model alias {alias} not found for {name!r}; {_in_use(connection, model.id)}."
+                f"Registered model alias {alias} not found for {name!r}; {in_use(connection, model.id)}."
             )
         case ModelStageUri(stage=stage, at=None):
-            in_use = _in_use(connection, model.id)
-            return VersionNotFoundError(f"No versions of model with name {name!r} and stage {stage!r} found; {in_use}.")
+            used = in_use(connection, model.id)
+            return VersionNotFoundError(f"No versions of model with name {name!r} and stage {stage!r} found; {used}.")
         case _:
             at = format_time(getattr(uri, "at"))  # noqa: B009 - the remaining forms have it
             return VersionNotFoundError(f"No version of {name!r} held {_slot(uri)} at {at}.")
-
-
-def _in_use(connection: Connection, model_key: int) -> str:
-    stages = select(ModelVersionRow.current_stage, ModelVersionRow.version).where(
-        ModelVersionRow.model_id == model_key,
-        ModelVersionRow.current_stage.in_(("Staging", "Production")),
-    )
-    aliases = select(ModelAliasRow.alias, ModelAliasRow.version).where(ModelAliasRow.model_id == model_key)
-    found = [f"{stage} (version {version})" for stage, version in connection.execute(stages)]
-    found += [f"@{alias} (version {version})" for alias, version in connection.execute(aliases)]
-    return f"in use: {', '.join(found)}" if found else "no stage or alias is in use"
 
 
 def _explain_deleted(connection: Connection, row: AnyRow, uri: ModelsUri) -> VersionNotFoundError:

@@ -14,11 +14,12 @@ from registry.entities import LoggedModelStatus
 from registry.entities.history import EventKind
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
-from registry.exceptions import InUseError, InvalidStateError, LoggedModelNotFoundError
-from registry.store.catalog.holders import close_period
+from registry.exceptions import InUseError, InvalidStateError, LoggedModelNotFoundError, VersionNotFoundError
 from registry.store.catalog.ledger import CatalogStore, Ledger
 from registry.store.catalog.models import insert_model
+from registry.store.catalog.periods import close_period
 from registry.store.catalog.reading import (
+    find_version,
     read_version,
     read_versions,
     require_model,
@@ -78,6 +79,7 @@ class VersionStore(CatalogStore):
                 "run_link": new.run_link,
                 "description": new.description,
                 "user_id": self.actor,
+                "session_user": ledger.session_user,
                 "creation_time": now,
                 "last_update_time": now,
             }
@@ -153,6 +155,29 @@ class VersionStore(CatalogStore):
             )
             close_period(connection, ledger.key, row.current_stage, event.time_us)
             _change(connection, row.id, current_stage="None", deleted_time=now_ms())
+
+    @writes
+    def restore(self, connection: Connection, name: str, version: int, *, reason: str | None = None) -> ModelVersion:
+        """Bring a deleted version back, in stage None and without aliases.
+
+        Raises:
+            VersionNotFoundError: no such version was ever there.
+            InvalidStateError: it is not deleted, or its bytes are gone.
+        """
+        with self.locked(connection, name) as ledger:
+            row = find_version(connection, ledger.key, version)
+            if row is None:
+                raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
+            if row.deleted_time is None:
+                raise InvalidStateError(f"Version {version} of {name!r} is not deleted.")
+            purged = select(LoggedModelRow.purged_time).where(LoggedModelRow.id == row.logged_model_id)
+            if connection.execute(purged).scalar_one() is not None:
+                raise InvalidStateError(
+                    f"Version {version} of {name!r} cannot be restored: its files were removed by gc."
+                )
+            ledger.record(EventKind.VERSION_RESTORED, version=version, after="None", reason=reason)
+            _change(connection, row.id, deleted_time=None)
+        return read_version(connection, ledger.key, name, version)
 
     @writes
     def set_tag(

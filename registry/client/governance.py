@@ -1,0 +1,196 @@
+"""Who held what, who changed it and why; going back; promotion rules; and verifying all of it.
+
+These methods are ours: MLflow has none of them. Times are aware datetimes, or ISO texts with a time zone.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from registry.client.base import ClientBase
+from registry.client.loading import check_files
+from registry.client.models import checked_expectation
+from registry.entities.history import HistoryEvent, PublishedEvent, microseconds_of
+from registry.entities.model_registry import ModelVersion
+from registry.entities.naming import check_alias, check_model_name, check_version
+from registry.entities.stages import ACTIVE_STAGES, UNSET, Unset, parse_stage
+from registry.entities.times import parse_time
+from registry.exceptions import InvalidParameterError, VersionNotFoundError
+from registry.rules import PromotionRule, Verdict
+from registry.store.catalog.audit import AuditReport
+from registry.store.catalog.chronicle import Holding
+from registry.uris import ModelAliasUri, ModelStageUri
+
+
+class GovernanceMethods(ClientBase):
+    """What a client asks of the past, and how promotion is guarded."""
+
+    def get_history(
+        self,
+        name: str,
+        *,
+        version: int | str | None = None,
+        kind: str | Sequence[str] | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+    ) -> list[HistoryEvent]:
+        """The events of every model that bears or ever bore a name, oldest first.
+
+        `since` is included, `until` is not.
+
+        Raises:
+            ModelNotFoundError: no model ever bore the name.
+        """
+        kinds = [kind] if isinstance(kind, str) else list(kind or ())
+        return self.backend.chronicle.events(
+            check_model_name(name),
+            version=None if version is None else check_version(version),
+            kinds=kinds,
+            since=None if since is None else microseconds_of(moment(since)),
+            until=None if until is None else microseconds_of(moment(until)),
+        )
+
+    def get_holdings(self, name: str) -> list[Holding]:
+        """Every hold of a stage or alias (``@alias``) of a model, in order of their beginning."""
+        return self.backend.chronicle.holdings(check_model_name(name))
+
+    def get_model_version_by_stage(self, name: str, stage: str, at: datetime | str | None = None) -> ModelVersion:
+        """The version that holds Staging or Production, or held it at a moment.
+
+        Raises:
+            VersionNotFoundError: nobody holds or held it, or the holder was deleted since.
+            InvalidParameterError: a moment in the future or without a time zone, or a stage that nobody holds.
+        """
+        found = self.find_model_version_by_stage(name, stage, at)
+        if found is None:
+            uri = ModelStageUri(name, active_stage(stage), None if at is None else moment(at))
+            self.backend.resolver.resolve(uri)
+            raise VersionNotFoundError(f"Nobody holds {stage} of {name!r}.")
+        return found
+
+    def find_model_version_by_stage(
+        self, name: str, stage: str, at: datetime | str | None = None
+    ) -> ModelVersion | None:
+        """The version that holds Staging or Production, or held it at a moment; None if nobody does or did."""
+        uri = ModelStageUri(check_model_name(name), active_stage(stage), None if at is None else moment(at))
+        return self._version_of(uri)
+
+    def find_model_version_by_alias(
+        self, name: str, alias: str, at: datetime | str | None = None
+    ) -> ModelVersion | None:
+        """The version that an alias names, or named at a moment; None if it names or named none."""
+        uri = ModelAliasUri(check_model_name(name), check_alias(alias), None if at is None else moment(at))
+        return self._version_of(uri)
+
+    def rollback(
+        self,
+        name: str,
+        stage: str = "Production",
+        *,
+        expected_current: int | str | Unset | None = UNSET,
+        reason: str | None = None,
+    ) -> ModelVersion:
+        """Put back who held a stage before; doing it again walks further back.
+
+        Deleted versions are passed over, and an empty stage gets its last holder back. Rules are not judged again.
+
+        Raises:
+            NoPreviousHolderError: there is nobody to go back to.
+            StageConflictError: `expected_current` does not hold the stage.
+        """
+        return self.backend.holders.rollback(
+            check_model_name(name),
+            active_stage(stage),
+            expected_current=checked_expectation(expected_current),
+            reason=reason,
+        )
+
+    def restore_model_version(self, name: str, version: int | str, *, reason: str | None = None) -> ModelVersion:
+        """Bring a deleted version back, in stage None; possible until gc has removed its files.
+
+        Raises:
+            InvalidStateError: it is not deleted, or its files are gone.
+        """
+        return self.backend.versions.restore(check_model_name(name), check_version(version), reason=reason)
+
+    def set_promotion_rules(
+        self, name: str, stage: str, rules: Sequence[PromotionRule], *, reason: str | None = None
+    ) -> None:
+        """Say what a version must pass to enter Staging or Production (rules of `registry.rules`)."""
+        self.backend.gates.set_rules(check_model_name(name), active_stage(stage), rules, reason=reason)
+
+    def get_promotion_rules(self, name: str, stage: str) -> list[PromotionRule]:
+        """The rules of a stage; empty if it has none."""
+        return list(self.backend.gates.get_rules(check_model_name(name), active_stage(stage)))
+
+    def delete_promotion_rules(self, name: str, stage: str, *, reason: str | None = None) -> None:
+        """Remove the rules of a stage; nothing happens if it has none."""
+        self.backend.gates.delete_rules(check_model_name(name), active_stage(stage), reason=reason)
+
+    def approve(self, name: str, version: int | str, stage: str, reason: str | None = None) -> None:
+        """Say that a version may enter a stage; it counts for that stage alone, and once per person."""
+        self.backend.gates.approve(check_model_name(name), check_version(version), active_stage(stage), reason=reason)
+
+    def check_promotion(self, name: str, version: int | str, stage: str) -> list[Verdict]:
+        """What the rules of a stage say of a version now; nothing is changed."""
+        return self.backend.gates.check(check_model_name(name), check_version(version), active_stage(stage))
+
+    def verify(self, name: str, *, read_bytes: bool = False) -> AuditReport:
+        """Check that a model's chain is whole and its tables are what it says; with `read_bytes` every file too.
+
+        Raises:
+            IntegrityError: the first thing that is wrong.
+        """
+        return self._with_bytes(self.backend.audit.verify(check_model_name(name)), read_bytes=read_bytes)
+
+    def verify_all(self, *, read_bytes: bool = False) -> list[AuditReport]:
+        """`verify` of every model, deleted ones included."""
+        heads = self.backend.chronicle.heads()
+        reports = (self.backend.audit.verify_uid(head.model_uid) for head in heads)
+        return [self._with_bytes(report, read_bytes=read_bytes) for report in reports]
+
+    def poll_events(self, after: int = 0, limit: int = 100) -> list[PublishedEvent]:
+        """The next events of all models after a position; keep the last one's `position` and pass it next time.
+
+        Every event comes at least once, in order per model, and none is missed while others commit.
+        """
+        if after < 0 or not 1 <= limit <= 10_000:
+            raise InvalidParameterError(f"after must be 0 or more and limit 1 to 10000, got {after} and {limit}.")
+        return self.backend.chronicle.poll(after=after, limit=limit)
+
+    def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
+        found = self.backend.resolver.find(uri)
+        if found is None or found.name is None or found.version is None:
+            return None
+        return self.backend.versions.get(found.name, found.version)
+
+    def _with_bytes(self, report: AuditReport, *, read_bytes: bool) -> AuditReport:
+        for sealed in report.sealed if read_bytes else ():
+            check_files(self.backend, sealed.location, sealed.manifest)
+        return report
+
+
+def moment(at: datetime | str) -> datetime:
+    """An aware datetime, given as one or as an ISO text with a time zone.
+
+    Raises:
+        InvalidParameterError: no time zone, or not a time.
+    """
+    if isinstance(at, str):
+        return parse_time(at)
+    if at.utcoffset() is None:
+        raise InvalidParameterError(
+            f"The time {at.isoformat()} has no time zone; use datetime.now(timezone.utc) or so."
+        )
+    return at
+
+
+def active_stage(stage: str) -> str:
+    """Staging or Production, given in any case.
+
+    Raises:
+        InvalidParameterError: another stage; nobody holds those.
+    """
+    parsed = parse_stage(stage)
+    if parsed not in ACTIVE_STAGES:
+        raise InvalidParameterError(f"The stage {parsed} has no holder; {' and '.join(ACTIVE_STAGES)} have.")
+    return parsed
