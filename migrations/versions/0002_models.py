@@ -173,6 +173,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("run_id", KEY, nullable=True),
         sa.Column("run_link", sa.Text(), nullable=True),
+        sa.Column("origin", KEY, nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("user_id", KEY, nullable=True),
         sa.Column("session_user", KEY, nullable=True),
@@ -197,6 +198,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_model_versions_logged_model_id"), "model_versions", ["logged_model_id"], unique=False)
     op.create_index(op.f("ix_model_versions_run_id"), "model_versions", ["run_id"], unique=False)
+    op.create_index(
+        "uq_model_versions_living_origin",
+        "model_versions",
+        ["model_id", "origin"],
+        unique=True,
+        sqlite_where=sa.text("deleted_time IS NULL"),
+        postgresql_where=sa.text("deleted_time IS NULL"),
+    )
     op.create_index(
         "uq_model_versions_one_production",
         "model_versions",

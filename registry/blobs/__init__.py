@@ -5,11 +5,13 @@ Owns which store a root belongs to; leaves the rest to the modules. boto3 is imp
 
 from pathlib import Path
 
+from registry.blobs.cache import ModelCache
 from registry.blobs.local import LocalBlobStore
-from registry.blobs.location import parse_location
 from registry.blobs.role import BlobStore
+from registry.exceptions import InvalidUriError
+from registry.uris import S3Uri, parse_location
 
-__all__ = ["BlobStore", "open_blob_store"]
+__all__ = ["BlobStore", "ModelCache", "open_blob_store"]
 
 
 def open_blob_store(root: str, *, endpoint_url: str | None = None) -> BlobStore:
@@ -22,8 +24,13 @@ def open_blob_store(root: str, *, endpoint_url: str | None = None) -> BlobStore:
         InvalidUriError: `root` is none of these forms.
     """
     location = parse_location(root)
-    if isinstance(location, Path):
-        return LocalBlobStore(location)
-    from registry.blobs.s3 import S3BlobStore
+    if isinstance(location, S3Uri):
+        from registry.blobs.s3 import S3BlobStore
 
-    return S3BlobStore(location, endpoint_url=endpoint_url)
+        return S3BlobStore(location, endpoint_url=endpoint_url)
+    path = Path(location.path)
+    if not path.is_absolute():
+        raise InvalidUriError(
+            f"Invalid artifact location: {root!r} is not absolute. Use {str(path.absolute())!r}, or s3://bucket/prefix."
+        )
+    return LocalBlobStore(path)

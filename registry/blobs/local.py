@@ -31,6 +31,11 @@ class LocalBlobStore:
         """The absolute path of the directory."""
         return str(self._directory.root)
 
+    @property
+    def local_directory(self) -> Path | None:
+        """The directory itself."""
+        return self._directory.root
+
     def list(self, path: str = "") -> list[FileInfo]:
         """One level below `path`."""
         return self._directory.entries(check_subtree(path))

@@ -24,6 +24,10 @@ class BlobStore(Protocol):
     def root(self) -> str:
         """The absolute local path or ``s3://bucket/prefix`` that all paths are relative to."""
 
+    @property
+    def local_directory(self) -> Path | None:
+        """Where the files lie on this machine's disk, None if they are elsewhere."""
+
     def list(self, path: str = "") -> list[FileInfo]:
         """One level below `path`, sorted by path (relative to the root); empty for a file or a missing path."""
 

@@ -1,5 +1,6 @@
 """The client: the only place where metadata, bytes and formats meet. One file per noun, joined here."""
 
+from registry.client.copying import CopyingMethods
 from registry.client.experiments import ExperimentMethods
 from registry.client.governance import GovernanceMethods
 from registry.client.logged_models import LoggedModelMethods
@@ -17,6 +18,7 @@ class MlflowClient(
     RegisteredModelMethods,
     ModelVersionMethods,
     SavingMethods,
+    CopyingMethods,
     GovernanceMethods,
 ):
     """MLflow's client over a database and a byte store, without a server.

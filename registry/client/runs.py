@@ -221,8 +221,8 @@ def _checked_params(params: Iterable[Param]) -> dict[str, str]:
         value = param_value(param.key, param.value)
         if checked.setdefault(check_key(param.key), value) != value:
             raise InvalidParameterError(
-                f"Duplicate parameter keys have been submitted: {param.key!r} with {checked[param.key]!r} and {value!r}; "
-                "a param is written once; log the second under another key."
+                f"Duplicate parameter keys have been submitted: {param.key!r} with {checked[param.key]!r} and "
+                f"{value!r}; a param is written once, log the second under another key."
             )
     return checked
 

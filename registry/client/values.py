@@ -7,6 +7,7 @@ import logging
 import math
 import numbers
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from registry.entities.naming import MAX_PARAM_VALUE, MAX_RUN_TAG_VALUE
@@ -38,6 +39,18 @@ def checked_text(value: Any, what: str, limit: int | None = None) -> str:
             f"The value of {what} has {len(text)} characters; at most {limit} are allowed: {text[:40]!r}…"
         )
     return text
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, under keys joined by dots; an empty mapping stays as it is."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
 
 
 def param_value(key: str, value: Any) -> str:

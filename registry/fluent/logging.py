@@ -6,7 +6,7 @@ Where no run is active one is started and stays active, as in MLflow.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from registry.client.values import now_ms
+from registry.client.values import flattened, now_ms
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from registry.fluent import state
 from registry.fluent.runs import active_or_new_run_id
@@ -21,13 +21,22 @@ def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
     return state.client().log_param(active_or_new_run_id(), key, value, synchronous)
 
 
-def log_params(params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None) -> None:
-    """Write params once, all or none; nested settings are stored as their text.
+def log_params(
+    params: Mapping[str, Any],
+    synchronous: bool | None = None,
+    run_id: str | None = None,
+    *,
+    flatten: bool = False,
+) -> None:
+    """Write params once, all or none.
+
+    A nested mapping is stored as its text, as in MLflow; with `flatten` each of its settings is a param of its own,
+    under the keys joined by dots: ``{"features": {"window": 5}}`` becomes ``features.window``.
 
     Raises:
         ParamConflictError: one has another value already.
     """
-    given = [Param(key, value) for key, value in params.items()]
+    given = [Param(key, value) for key, value in (flattened(params) if flatten else params).items()]
     state.client().log_batch(run_id or active_or_new_run_id(), params=given, synchronous=synchronous)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from registry.client.runs import PARENT_RUN_ID, USER
-from registry.entities import LifecycleStage, Param, Run, RunStatus, RunTag
+from registry.client.runs import PARENT_RUN_ID
+from registry.entities import LifecycleStage, Run, RunStatus, RunTag
 from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError
 from registry.fluent import state
 from registry.fluent.context import context_tags, parent_process_run_id
@@ -142,7 +142,7 @@ def _resume(run_id: str, experiment_id: str | None, run_name: str | None, tags: 
         )
     if experiment_id is not None and str(experiment_id) != run.info.experiment_id:
         raise InvalidParameterError(
-            f"Cannot start run with ID {run_id}: it belongs to experiment {run.info.experiment_id}, not {experiment_id}."
+            f"Cannot start run with ID {run_id}: its experiment is {run.info.experiment_id}, not {experiment_id}."
         )
     client.update_run(run_id, status="RUNNING", name=run_name)
     if tags:
@@ -169,7 +169,7 @@ _crashed = False
 def _note_crash(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None, before: Any = sys.excepthook
 ) -> None:
-    global _crashed  # noqa: PLW0603 - one process, one end
+    global _crashed
     _crashed = True
     before(kind, error, trace)
 

@@ -13,7 +13,7 @@ from registry.entities.experiment import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIME
 from registry.exceptions import AlreadyExistsError, ExperimentNotFoundError, InvalidParameterError, InvalidStateError
 from registry.store.scopes import Store, reads, writes
 from registry.store.statements import AnyRow, insert_into, upsert
-from registry.store.tables import ExperimentRow, ExperimentTagRow, RunRow
+from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
 
 
 def now_ms() -> int:
@@ -77,6 +77,11 @@ class ExperimentStore(Store):
             raise AlreadyExistsError(f"Experiment(name={name}) already exists.{hint}")
         _set_tags(connection, key, tags or {})
         return str(key)
+
+    @reads
+    def registry_id(self, connection: Connection) -> str:
+        """The UUID of this database, given when it was made."""
+        return connection.execute(select(RegistryIdRow.id)).scalar_one()
 
     @writes
     def ensure_default(self, connection: Connection, *, artifact_root: str) -> None:

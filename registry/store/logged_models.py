@@ -15,7 +15,7 @@ from registry.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Ma
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, NotFoundError
 from registry.store.experiments import active_location, now_ms
 from registry.store.inputs import insert_run_models
-from registry.store.metrics import loaded, stored
+from registry.store.metrics import loaded
 from registry.store.runs import writable_run
 from registry.store.scopes import Store, reads, writes
 from registry.store.statements import AnyRow, AnySelect, table, upsert
@@ -205,28 +205,6 @@ class LoggedModelStore(Store):
     def log_params(self, connection: Connection, model_id: str, params: Mapping[str, str]) -> None:
         """Add params."""
         _insert_pairs(connection, LoggedModelParamRow, _require(connection, model_id).id, params)
-
-    @writes
-    def log_metrics(self, connection: Connection, model_id: str, metrics: Sequence[Metric]) -> None:
-        """Append points that runs measured on a model; each metric's `run_id` says which run."""
-        key = _require(connection, model_id).id
-        runs = {metric.run_id for metric in metrics if metric.run_id}
-        run_keys = {run_id: writable_run(connection, run_id) for run_id in sorted(runs)}
-        rows = [
-            {
-                "logged_model_id": key,
-                "run_id": run_keys.get(metric.run_id or ""),
-                "key": metric.key,
-                "step": metric.step,
-                "timestamp": metric.timestamp,
-                "value": stored(metric.value),
-                "dataset_name": metric.dataset_name,
-                "dataset_digest": metric.dataset_digest,
-            }
-            for metric in metrics
-        ]
-        if rows:
-            connection.execute(insert(table(LoggedModelMetricRow)), rows)
 
 
 def select_logged_models() -> AnySelect:

@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, case, insert, select, tuple_
 
-from registry.entities import Metric
+from registry.entities import LifecycleStage, Metric
+from registry.exceptions import LoggedModelNotFoundError
 from registry.store.statements import insert_into, table
-from registry.store.tables import LatestMetricRow, MetricRow
+from registry.store.tables import LatestMetricRow, LoggedModelMetricRow, LoggedModelRow, MetricRow
 
 Rank = tuple[int, int, bool, float]
 
@@ -79,6 +80,41 @@ def _advance_statement(dialect: str) -> Any:
         index_elements=["run_id", "key"],
         set_={name: case((is_newer, given[name]), else_=old[name]) for name in ("step", "timestamp", "value")},
     ).returning(old.id, old.key)
+
+
+def insert_model_points(connection: Connection, run_key: int | None, metrics: Iterable[Metric]) -> None:
+    """Append the points that name a logged model to that model's own metrics.
+
+    Raises:
+        LoggedModelNotFoundError: no such logged model.
+    """
+    points = [metric for metric in metrics if metric.model_id is not None]
+    keys = {model_id: _model_key(connection, model_id) for model_id in {str(point.model_id) for point in points}}
+    rows = [
+        {
+            "logged_model_id": keys[str(point.model_id)],
+            "run_id": run_key,
+            "key": point.key,
+            "step": point.step,
+            "timestamp": point.timestamp,
+            "value": stored(point.value),
+            "dataset_name": point.dataset_name,
+            "dataset_digest": point.dataset_digest,
+        }
+        for point in points
+    ]
+    if rows:
+        connection.execute(insert(table(LoggedModelMetricRow)), rows)
+
+
+def _model_key(connection: Connection, model_id: str) -> int:
+    query = select(LoggedModelRow.id).where(
+        LoggedModelRow.model_id == model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
+    )
+    key = connection.execute(query).scalar_one_or_none()
+    if key is None:
+        raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
+    return key
 
 
 def read_history(connection: Connection, run_key: int, key: str) -> list[Metric]:

@@ -21,7 +21,7 @@ from registry.entities import (
 from registry.exceptions import InvalidParameterError, NotFoundError, ParamConflictError, RunNotFoundError
 from registry.store.experiments import active_location, now_ms
 from registry.store.inputs import insert_dataset_inputs, insert_run_models, read_inputs, read_outputs
-from registry.store.metrics import insert_points, read_history, read_latest
+from registry.store.metrics import insert_model_points, insert_points, read_history, read_latest
 from registry.store.scopes import Store, reads, writes
 from registry.store.statements import AnyRow, AnySelect, insert_into, table, upsert
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
@@ -134,6 +134,8 @@ class RunStore(Store):
     ) -> None:
         """Append metric points, write params once, and set tags: all or nothing.
 
+        A point that names a logged model becomes one of that model's metrics too.
+
         Raises:
             ParamConflictError: a param has another value already.
             InvalidParameterError: the run is deleted.
@@ -143,6 +145,7 @@ class RunStore(Store):
             _insert_params(connection, run_id, key, params)
         if metrics:
             insert_points(connection, key, experiment, metrics)
+            insert_model_points(connection, key, metrics)
         if tags:
             _set_tags(connection, key, tags)
             if RUN_NAME_TAG in tags:

@@ -392,6 +392,7 @@ class ModelVersionRow(Base):
 
     `current_stage` has a server default and is never named in an INSERT: a role without the right to set stages can
     create versions. `user_id` is who registered it by their own word, `session_user` by PostgreSQL's.
+    `origin` is the version of another registry that it is a copy of, as ``<registry id>/<model uid>/<version>``.
     """
 
     __tablename__ = "model_versions"
@@ -400,6 +401,7 @@ class ModelVersionRow(Base):
         CheckConstraint("deleted_time IS NULL OR current_stage = 'None'", name="deleted_has_no_stage"),
         CheckConstraint("version > 0", name="version"),
         UniqueConstraint("model_id", "version"),
+        _partial("uq_model_versions_living_origin", "deleted_time IS NULL", "model_id", "origin", unique=True),
         _one_holder("Staging"),
         _one_holder("Production"),
         _NEVER_REUSED,
@@ -413,6 +415,7 @@ class ModelVersionRow(Base):
     source: Mapped[str] = mapped_column(Text)
     run_id: Mapped[str | None] = mapped_column(KEY, index=True)
     run_link: Mapped[str | None] = mapped_column(Text)
+    origin: Mapped[Key | None]
     description: Mapped[str | None] = mapped_column(Text)
     user_id: Mapped[Key | None]
     session_user: Mapped[Key | None]

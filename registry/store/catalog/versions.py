@@ -15,7 +15,7 @@ from registry.entities.history import EventKind
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import InUseError, InvalidStateError, LoggedModelNotFoundError, VersionNotFoundError
-from registry.store.catalog.ledger import CatalogStore, Ledger
+from registry.store.catalog.ledger import CatalogStore, Ledger, living
 from registry.store.catalog.models import insert_model
 from registry.store.catalog.periods import close_period
 from registry.store.catalog.reading import (
@@ -29,7 +29,13 @@ from registry.store.catalog.reading import (
 from registry.store.experiments import now_ms
 from registry.store.scopes import reads, writes
 from registry.store.statements import AnyRow, table, upsert
-from registry.store.tables import LoggedModelRow, ModelAliasRow, ModelVersionRow, ModelVersionTagRow
+from registry.store.tables import (
+    LoggedModelRow,
+    ModelAliasRow,
+    ModelVersionRow,
+    ModelVersionTagRow,
+    RegisteredModelRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class NewVersion:
     run_link: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    origin: str | None = None
 
 
 class VersionStore(CatalogStore):
@@ -68,6 +75,8 @@ class VersionStore(CatalogStore):
         if create_model:
             insert_model(connection, name, self.actor, reason=reason)
         with self.locked(connection, name) as ledger:
+            if new.origin is not None and (copy := _find_copy(connection, ledger.key, new.origin)) is not None:
+                return read_version(connection, ledger.key, name, copy)
             number = ledger.next_version()
             now = now_ms()
             values = {
@@ -77,6 +86,7 @@ class VersionStore(CatalogStore):
                 "source": new.source,
                 "run_id": new.run_id,
                 "run_link": new.run_link,
+                "origin": new.origin,
                 "description": new.description,
                 "user_id": self.actor,
                 "session_user": ledger.session_user,
@@ -101,6 +111,13 @@ class VersionStore(CatalogStore):
             ModelNotFoundError, VersionNotFoundError: no such model or version.
         """
         return read_version(connection, require_model(connection, name).id, name, version)
+
+    @reads
+    def find_by_origin(self, connection: Connection, name: str, origin: str) -> ModelVersion | None:
+        """The living version of a model that is a copy of this version of another registry, or None."""
+        row = connection.execute(select(RegisteredModelRow.id).where(living(name))).one_or_none()
+        copy = None if row is None else _find_copy(connection, row.id, origin)
+        return None if row is None or copy is None else read_version(connection, row.id, name, copy)
 
     @reads
     def latest(self, connection: Connection, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
@@ -211,6 +228,15 @@ class VersionStore(CatalogStore):
                 _change(connection, row.id)
 
 
+def _find_copy(connection: Connection, model_key: int, origin: str) -> int | None:
+    query = select(ModelVersionRow.version).where(
+        ModelVersionRow.model_id == model_key,
+        ModelVersionRow.origin == origin,
+        ModelVersionRow.deleted_time.is_(None),
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
 def _require_ready(connection: Connection, model_id: str) -> AnyRow:
     query = select(LoggedModelRow.id, LoggedModelRow.status, LoggedModelRow.digest)
     row = connection.execute(query.where(LoggedModelRow.model_id == model_id)).one_or_none()
@@ -225,6 +251,8 @@ def _created(new: NewVersion, digest: str) -> dict[str, Any]:
     details = {"digest": digest, "model_id": new.model_id, "run_id": new.run_id, "source": new.source}
     if new.description is not None:
         details["description"] = new.description
+    if new.origin is not None:
+        details["origin"] = new.origin
     return details
 
 

@@ -1,0 +1,160 @@
+"""One model in the cache: its files, its manifest, and whether they still agree.
+
+Owns the layout of an entry on disk and how it is checked; leaves locks and eviction to `cache`. The invariant: an entry
+is believed only if its manifest hashes to the digest that names it, and its files are exactly those of the manifest.
+"""
+
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from registry.blobs.digests import check_entry, hash_stream
+from registry.blobs.directory import Directory
+from registry.blobs.paths import check_blob_path
+from registry.entities.manifest import Manifest, ManifestEntry
+from registry.exceptions import IntegrityError, RegistryError
+
+MODEL: Final = "model"
+MANIFEST: Final = "manifest.json"
+ALWAYS_HASHED: Final = 32 * 1024 * 1024
+"""Bytes up to which an entry is hashed on every use (some 20 ms); larger ones once per process, then stamps decide."""
+
+Stamp = tuple[int, int, int, int]
+"""What changes whenever a file does: inode, size in bytes, times of change of bytes and status (nanoseconds)."""
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """What the directory `place` holds of the model with that digest."""
+
+    place: Path
+    digest: str
+
+    @property
+    def model(self) -> Path:
+        """The read-only directory with the files of the model."""
+        return self.place / MODEL
+
+    @property
+    def lock_file(self) -> Path:
+        """The file that those who use the entry lock."""
+        return self.place / MANIFEST
+
+    @property
+    def last_used(self) -> int:
+        """When it was last handed out, in milliseconds since the epoch; 0 if the entry is broken."""
+        return self.last_used_ns // 1_000_000
+
+    @property
+    def last_used_ns(self) -> int:
+        """As `last_used`, in nanoseconds: the order of eviction."""
+        try:
+            return self.lock_file.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the files should be.
+
+        Raises:
+            IntegrityError: the recorded manifest cannot be read or is not that of the digest.
+        """
+        try:
+            recorded = json.loads(self.lock_file.read_bytes())
+            manifest = Manifest.of(
+                ManifestEntry(check_blob_path(entry["path"]), int(entry["size"]), str(entry["sha256"]))
+                for entry in recorded["files"]
+            )
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise IntegrityError(f"The manifest of the cached model {self.place} cannot be read.") from error
+        if manifest.digest != self.digest:
+            raise IntegrityError(f"The manifest of the cached model {self.place} is not that of its digest.")
+        return manifest
+
+    def size(self) -> int:
+        """The bytes of its files as they are on the disk."""
+        return sum(path.lstat().st_size for path in self.place.rglob("*") if not path.is_dir())
+
+    def touch(self) -> None:
+        """Note that it is used now."""
+        now = time.time_ns()  # finer than the kernel's own clock for files
+        os.utime(self.lock_file, ns=(now, now))
+
+    def check_names(self) -> None:
+        """Compare names and sizes with the manifest.
+
+        Raises:
+            IntegrityError: a file is missing, one too many, or of another size.
+        """
+        found = {info.path: info.file_size for info in Directory(self.model).files()}
+        expected = {entry.path: entry.size for entry in self.manifest.entries}
+        if found != expected:
+            differing = sorted(found.items() ^ expected.items())[0][0]
+            raise IntegrityError(
+                f"{self.model / differing} in the cache is not what was recorded: expected "
+                f"{_bytes(expected.get(differing))}, found {_bytes(found.get(differing))}."
+            )
+
+    def check_digests(self) -> None:
+        """Compare names, sizes and SHA-256 of all files with the manifest.
+
+        Raises:
+            IntegrityError: anything differs.
+        """
+        self.check_names()
+        directory = Directory(self.model)
+        for entry in self.manifest.entries:
+            with directory.open(entry.path) as stream:
+                check_entry(entry, hash_stream(entry.path, stream), str(self.model))
+
+    def stamps(self) -> dict[str, Stamp]:
+        """The stamp of every file."""
+        return {entry.path: _stamp(self.model / entry.path) for entry in self.manifest.entries}
+
+
+def write_manifest(place: Path, manifest: Manifest) -> None:
+    """Record the manifest of an entry that is being made."""
+    recorded: dict[str, Any] = {"digest": manifest.digest, "files": [asdict(entry) for entry in manifest.entries]}
+    with (place / MANIFEST).open("x", encoding="utf-8") as file:
+        json.dump(recorded, file, ensure_ascii=False)
+    (place / MANIFEST).chmod(0o600)
+
+
+def make_read_only(directory: Path) -> None:
+    """Take the right to write from a directory and all in it."""
+    for path in sorted(directory.rglob("*"), reverse=True):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    directory.chmod(0o500)
+
+
+def remove(place: Path) -> None:
+    """Remove a directory that may be read-only."""
+    if not place.exists():
+        return
+    for parent, _, _ in os.walk(place):  # top down, so that what was closed can be entered
+        Path(parent).chmod(0o700)
+    shutil.rmtree(place)
+
+
+def is_sound(entry: CacheEntry) -> bool:
+    """Whether all files of an entry are what the manifest says."""
+    try:
+        entry.check_digests()
+    except (RegistryError, OSError):
+        return False
+    return True
+
+
+def _stamp(path: Path) -> Stamp:
+    status = path.lstat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _bytes(size: int | None) -> str:
+    return "no such file" if size is None else f"{size} bytes"

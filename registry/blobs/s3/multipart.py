@@ -1,0 +1,123 @@
+"""One multipart upload, from its beginning to its completion or its end.
+
+The invariant: an upload that does not complete is aborted, so that nobody pays for parts which no object has.
+"""
+
+import base64
+import hashlib
+import logging
+import mimetypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from registry.blobs.s3.conditions import Write, conditionally
+from registry.blobs.s3.errors import error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that S3 has: its number from 1, its ETag, and the SHA-256 of its bytes."""
+
+    number: int
+    etag: str
+    digest: bytes
+
+    def as_completed(self) -> "CompletedPartTypeDef":
+        """The part as CompleteMultipartUpload wants it."""
+        return {"PartNumber": self.number, "ETag": self.etag, "ChecksumSHA256": encoded(self.digest)}
+
+
+def encoded(digest: bytes) -> str:
+    """A checksum as S3 writes it."""
+    return base64.b64encode(digest).decode()
+
+
+def composite(parts: list[Part]) -> str:
+    """The checksum that S3 keeps of an object made of these parts: the digest of their digests, and how many."""
+    return f"{encoded(hashlib.sha256(b''.join(part.digest for part in parts)).digest())}-{len(parts)}"
+
+
+def described(key: str) -> dict[str, Any]:
+    """The request parameters that say what kind of bytes an object has."""
+    return {"ContentType": mimetypes.guess_type(key)[0] or "application/octet-stream"}
+
+
+@contextmanager
+def multipart_upload(write: Write, key: str) -> Iterator["MultipartUpload"]:
+    """Begin an upload; it is aborted when the block raises."""
+    bucket = write.bucket
+    answer = bucket.client.create_multipart_upload(
+        Bucket=bucket.name, Key=key, ChecksumAlgorithm="SHA256", **described(key), **write.metadata
+    )
+    upload = MultipartUpload(write, key, answer["UploadId"])
+    try:
+        yield upload
+    except BaseException:
+        upload.abort()
+        raise
+
+
+class MultipartUpload:
+    """Parts on their way to one object. `send` and `copy` may run in many threads."""
+
+    def __init__(self, write: Write, key: str, upload_id: str) -> None:
+        self._write = write
+        self._client = write.bucket.client
+        self._key = key
+        self._named: dict[str, Any] = {"Bucket": write.bucket.name, "Key": key, "UploadId": upload_id}
+
+    def send(self, number: int, body: bytearray) -> Part:
+        """Send one part; S3 refuses it if its bytes do not have the checksum."""
+        digest = hashlib.sha256(body).digest()
+        answer = self._client.upload_part(
+            **self._named,
+            PartNumber=number,
+            Body=cast(bytes, body),  # boto3 takes a bytearray, its stubs do not know
+            ChecksumAlgorithm="SHA256",
+            ChecksumSHA256=encoded(digest),
+        )
+        self._write.advance(len(body))
+        return Part(number, answer["ETag"], digest)
+
+    def copy(self, number: int, source: dict[str, Any], digest: bytes) -> tuple[Part, str | None]:
+        """Let S3 copy a range of another object as a part; the part, and the checksum that S3 found, if it says."""
+        answer = self._client.upload_part_copy(**self._named, PartNumber=number, **source)["CopyPartResult"]
+        return Part(number, answer["ETag"], digest), answer.get("ChecksumSHA256")
+
+    def complete(self, parts: list[Part], *, checksums: bool = True) -> None:
+        """Let the object appear. `checksums` hands S3 the digest of every part to compare."""
+        listed = [part.as_completed() for part in parts]
+        if not checksums:
+            listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        conditionally(
+            self._write,
+            self._key,
+            lambda: self._client.complete_multipart_upload(
+                **self._named, MultipartUpload={"Parts": listed}, **self._write.condition
+            ),
+        )
+
+    def abort(self) -> None:
+        """Let S3 forget the parts. A failure is logged: the error that led here matters more."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._client.abort_multipart_upload(**self._named)
+        except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError) and error_code(error) == "NoSuchUpload":
+                return
+            _logger.warning(
+                "The unfinished upload %s of s3://%s/%s could not be aborted (%s); a lifecycle rule of the bucket "
+                "(AbortIncompleteMultipartUpload) removes its parts.",
+                self._named["UploadId"],
+                self._write.bucket.name,
+                self._key,
+                type(error).__name__,
+            )

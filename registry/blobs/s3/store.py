@@ -1,0 +1,218 @@
+"""The byte store below a prefix of an S3 bucket.
+
+Owns which key holds which path, and which files travel side by side; leaves requests to its neighbours. The invariant
+is the role's; and what a listing says is judged like any other input.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Final, TypeVar, cast
+
+from registry.blobs.digests import Advance, check_entry, copy_stream, hash_stream, missing
+from registry.blobs.directory import Directory
+from registry.blobs.local import LocalBlobStore
+from registry.blobs.parallel import in_order
+from registry.blobs.paths import check_blob_path, check_subtree, join
+from registry.blobs.placement import SourceFile, check_free, filled_whole, local_source, planned, sealed_path
+from registry.blobs.progress import TransferProgress, unwatched
+from registry.blobs.role import BlobStore
+from registry.blobs.s3.bucket import Bucket
+from registry.blobs.s3.conditions import Write
+from registry.blobs.s3.copies import COPY_FROM, copy_object
+from registry.blobs.s3.listing import Listing
+from registry.blobs.s3.reading import PART, WIDTH, ObjectStream, copy_ranges, read_object
+from registry.blobs.s3.uploads import Sent, put_stream
+from registry.entities.manifest import Manifest, ManifestEntry
+from registry.entities.paging import FileInfo
+from registry.exceptions import ArtifactNotFoundError, StorageError
+from registry.uris import S3Uri
+
+_DELETE_BATCH: Final = 1000
+_logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class S3BlobStore:
+    """Bytes below one prefix of a bucket. Nothing is kept open; clients are shared by all stores of a process."""
+
+    def __init__(self, location: S3Uri, *, endpoint_url: str | None = None) -> None:
+        self._location = location
+        self._bucket = Bucket(location.bucket, endpoint_url)
+        self._listing = Listing(self._bucket, location.key)
+
+    @property
+    def root(self) -> str:
+        """``s3://bucket/prefix``."""
+        return str(self._location)
+
+    @property
+    def local_directory(self) -> Path | None:
+        """None: the bytes are elsewhere."""
+        return None
+
+    def list(self, path: str = "") -> list[FileInfo]:
+        """One level below `path`."""
+        return self._listing.level(check_subtree(path))
+
+    def walk(self, path: str = "") -> Iterator[FileInfo]:
+        """Every file at or below `path`."""
+        yield from self._listing.files(check_subtree(path))
+
+    def find(self, path: str) -> FileInfo | None:
+        """The file or directory at `path`, or None."""
+        found = self._listing.file(check_blob_path(path))
+        if found is None and self._listing.has_below(path):
+            return FileInfo(path, is_dir=True, file_size=None)
+        return found
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """One file for reading."""
+        with ObjectStream(self._bucket, self._key(path)) as stream:
+            # A raw stream reads into what it is given; typeshed knows only the named subclasses as BinaryIO.
+            yield cast(BinaryIO, stream)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file."""
+        return read_object(self._bucket, self._key(path))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Store one file whole."""
+        write = Write(self._bucket, once=False, advance=unwatched)
+        put_stream(write, self._key(path), len(data), lambda: BytesIO(data))
+
+    def upload(self, source: Path, path: str = "") -> None:
+        """Store a local file as `path`, or the contents of a local directory below it."""
+        files = local_source(source, path)
+        keys = {file.path: self._key(file.path) for file in files}
+        with TransferProgress("Uploading", sum(file.size for file in files)) as progress:
+            write = Write(self._bucket, once=False, advance=progress.advance)
+            _spread(files, lambda file: file.size, lambda file: _put_file(write, keys[file.path], file))
+
+    def download(self, path: str, destination: Path) -> Path:
+        """Copy the file or directory at `path` into `destination`."""
+        files = planned(self.walk(path), path, self.root)
+        target = Directory(destination)
+        with TransferProgress("Downloading", sum(_size(file) for file in files)) as progress:
+            _spread(files, _size, lambda file: self._download_file(file, target, progress.advance))
+        return destination / path if path else destination
+
+    def seal(self, source: Path) -> Manifest:
+        """Store the contents of a local directory below the root, once."""
+        return self.seal_from(LocalBlobStore(source))
+
+    def seal_from(self, source: BlobStore, path: str = "") -> Manifest:
+        """Store a copy of the files at or below `path` of another store, once."""
+        files = planned(source.walk(path), path, source.root)
+        keys = {file.path: self._key(sealed_path(path, file.path)) for file in files}
+        check_free(self)
+        with TransferProgress("Uploading", sum(_size(file) for file in files)) as progress:
+            write = Write(self._bucket, once=True, advance=progress.advance)
+
+            def seal_one(file: FileInfo) -> ManifestEntry:
+                sent = self._copy_in(write, keys[file.path], source, file)
+                return ManifestEntry(sealed_path(path, file.path), sent.size, sent.sha256)
+
+            return Manifest.of(_spread(files, _size, seal_one))
+
+    def manifest(self) -> Manifest:
+        """Read and hash every file below the root."""
+        tasks = (partial(self._hash, file.path) for file in self.walk())
+        return Manifest.of(in_order(tasks, width=WIDTH))
+
+    def fetch(self, manifest: Manifest, destination: Path) -> None:
+        """Download exactly the files of a manifest into an empty directory, each checked by its digest."""
+        with filled_whole(destination) as target, TransferProgress("Downloading", manifest.size) as progress:
+            _spread(
+                manifest.entries,
+                lambda entry: entry.size,
+                lambda entry: self._fetch_file(entry, target, progress.advance),
+            )
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove files."""
+        keys = [self._key(path) for path in paths]
+        for start in range(0, len(keys), _DELETE_BATCH):
+            self._delete(keys[start : start + _DELETE_BATCH])
+
+    def _key(self, path: str) -> str:
+        key = join(self._location.key, check_blob_path(path))
+        return key if not self._location.key else check_blob_path(key, "key")
+
+    def _download_file(self, file: FileInfo, target: Directory, advance: Advance) -> None:
+        with target.create(file.path, sync=False) as copy:
+            self._copy_out(file.path, _size(file), copy, advance, verified=True)
+
+    def _fetch_file(self, entry: ManifestEntry, target: Directory, advance: Advance) -> None:
+        with target.create(entry.path, exclusive=True, sync=False) as copy:
+            try:
+                actual = self._copy_out(entry.path, entry.size, copy, advance)
+            except ArtifactNotFoundError as error:
+                raise missing(entry, self.root) from error
+            check_entry(entry, actual, self.root)
+
+    def _copy_out(
+        self, path: str, size: int, copy: BinaryIO, advance: Advance, *, verified: bool = False
+    ) -> ManifestEntry:
+        """Write an object to a local file, by many ranges if it should be large; what was written."""
+        key = self._key(path)
+        if size > PART:
+            return ManifestEntry(path, *copy_ranges(self._bucket, key, copy.fileno(), advance))
+        with ObjectStream(self._bucket, key, verified=verified) as stream:
+            return copy_stream(path, stream, copy, advance)
+
+    def _copy_in(self, write: Write, key: str, source: BlobStore, file: FileInfo) -> Sent:
+        if isinstance(source, S3BlobStore) and _size(file) > COPY_FROM and self._shares_server_with(source):
+            try:
+                return copy_object(write, key, source._bucket, source._key(file.path))
+            except StorageError:
+                # The server will not copy (two accounts, say), but it may well give the bytes and take them again.
+                _logger.info("S3 did not copy %s to %s by itself; its bytes are sent.", file.path, key, exc_info=True)
+        with ExitStack() as opened:
+            return put_stream(write, key, _size(file), lambda: opened.enter_context(source.open(file.path)))
+
+    def _shares_server_with(self, other: "S3BlobStore") -> bool:
+        return self._bucket.endpoint == other._bucket.endpoint
+
+    def _hash(self, path: str) -> ManifestEntry:
+        with self.open(path) as stream:
+            return hash_stream(path, stream)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        with self._bucket.errors():
+            answer = self._bucket.client.delete_objects(
+                Bucket=self._bucket.name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        for refused in answer.get("Errors", ()):
+            raise StorageError(
+                f"s3://{self._bucket.name}/{refused.get('Key')} could not be deleted: "
+                f"{refused.get('Code')}: {refused.get('Message')}"
+            )
+
+
+def _put_file(write: Write, key: str, file: SourceFile) -> Sent:
+    with file.open() as stream:
+
+        def rewound() -> BinaryIO:
+            stream.seek(0)
+            return stream
+
+        return put_stream(write, key, file.size, rewound)
+
+
+def _size(file: FileInfo) -> int:
+    return file.file_size or 0
+
+
+def _spread(items: Iterable[T], size: Callable[[T], int], work: Callable[[T], R]) -> list[R]:
+    """Small files side by side, then the large ones one by one, for their parts travel side by side."""
+    held = tuple(items)
+    small = (partial(work, item) for item in held if size(item) <= PART)
+    done = [*in_order(small, width=WIDTH, ahead=4 * WIDTH)]
+    return done + [work(item) for item in held if size(item) > PART]

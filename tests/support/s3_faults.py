@@ -1,0 +1,146 @@
+"""Faults between the library and an S3 server: requests lost, answers lost, bodies torn or damaged, refusals made up.
+
+A fault is put before boto3's sending; it sees every attempt, also those that botocore repeats by itself.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.httpsession import URLLib3Session
+
+from registry.blobs.s3.bucket import Bucket
+
+Fault = Callable[[AWSPreparedRequest], AWSResponse | None]
+
+
+class Wire:
+    """The requests that went to S3, as ``"PUT bucket/key?uploads"``, and the faults that await them."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self._faults: list[tuple[re.Pattern[str], Fault]] = []
+
+    def once(self, pattern: str, fault: Fault, *, times: int = 1) -> None:
+        """Let the next requests that match meet a fault."""
+        self._faults += [(re.compile(pattern), fault)] * times
+
+    def always(self, pattern: str, fault: Fault) -> None:
+        """Let all requests that match meet a fault."""
+        self.once(pattern, fault, times=10_000)
+
+    def count(self, pattern: str) -> int:
+        """How many requests matched."""
+        return sum(re.search(pattern, request) is not None for request in self.requests)
+
+    def __call__(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
+        line = f"{request.method} {request.url.split('/', 3)[3]}"
+        self.requests.append(line)
+        for position, (pattern, fault) in enumerate(self._faults):
+            if pattern.search(line):
+                del self._faults[position]
+                return fault(request)
+        return None
+
+
+@contextmanager
+def tapped(bucket: str) -> Iterator[Wire]:
+    """The wire of the client that stores use now, until the block ends."""
+    events = Bucket(bucket, None).client.meta.events
+    wire = Wire()
+    events.register_first("before-send.s3", wire)
+    try:
+        yield wire
+    finally:
+        events.unregister("before-send.s3", wire)
+
+
+def send(request: AWSPreparedRequest) -> AWSResponse:
+    """Let the request through; its answer."""
+    session = URLLib3Session()
+    try:
+        return session.send(request)
+    finally:
+        session.close()
+
+
+def refuse(status: int, code: str) -> Fault:
+    """The server refuses, and does nothing."""
+    body = f"<Error><Code>{code}</Code><Message>made up by a test</Message></Error>".encode()
+    return lambda request: AWSResponse(request.url, status, {"Content-Type": "application/xml"}, _Raw(body))
+
+
+def lose_request(request: AWSPreparedRequest) -> AWSResponse | None:
+    """The connection breaks before the server sees anything."""
+    from botocore.exceptions import ConnectionClosedError
+
+    raise ConnectionClosedError(endpoint_url=request.url)
+
+
+def lose_answer(request: AWSPreparedRequest) -> AWSResponse | None:
+    """The server does what it was asked, and the connection breaks before it can say so."""
+    from botocore.exceptions import ConnectionClosedError
+
+    send(request).content  # noqa: B018  # reading the body ends the exchange
+    raise ConnectionClosedError(endpoint_url=request.url)
+
+
+def tear_answer(after: int) -> Fault:
+    """The answer's body ends after some bytes, though its head promised more."""
+
+    def fault(request: AWSPreparedRequest) -> AWSResponse:
+        answer = send(request)
+        return AWSResponse(answer.url, answer.status_code, answer.headers, _Raw(answer.content[:after]))
+
+    return fault
+
+
+def flip_answer(request: AWSPreparedRequest) -> AWSResponse:
+    """One bit of the answer's body is another."""
+    answer = send(request)
+    return AWSResponse(answer.url, answer.status_code, answer.headers, _Raw(_flipped(answer.content)))
+
+
+def flip_request(request: AWSPreparedRequest) -> AWSResponse | None:
+    """One bit of the request's body is another by the time that it arrives."""
+    request.body = _flipped(bytes(request.body))
+    return None
+
+
+def shorten_request(request: AWSPreparedRequest) -> AWSResponse | None:
+    """The last byte of the request's body is lost, unnoticed."""
+    request.body = bytes(request.body)[:-1]
+    request.headers["Content-Length"] = str(len(request.body))
+    return None
+
+
+def _flipped(data: bytes) -> bytes:
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+class _Raw:
+    """The body of an answer, as urllib3 gives it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, amt: int | None = None, **_: Any) -> bytes:
+        size = len(self._data) if amt is None else amt
+        data, self._data = self._data[:size], self._data[size:]
+        return data
+
+    def stream(self, amt: int = 65_536, **_: Any) -> Iterator[bytes]:
+        while data := self.read(amt):
+            yield data
+
+    def readinto(self, buffer: memoryview) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._data = b""
+
+    release_conn = close
