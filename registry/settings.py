@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     default_tags: dict[str, str] = Field(default={}, validation_alias=_names("DEFAULT_TAGS"))
     actor: str | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_ACTOR"))
     allow_code: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_ALLOW_CODE"))
+    enable_async_logging: bool = Field(default=False, validation_alias=_names("ENABLE_ASYNC_LOGGING"))
     truncate_long_values: bool = Field(default=True, validation_alias=_names("TRUNCATE_LONG_VALUES"))
     cache_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_CACHE_DIR"))
     cache_limit_bytes: int = Field(

@@ -8,6 +8,7 @@ import functools
 from pathlib import Path
 
 from registry.blobs import BlobStore, open_blob_store
+from registry.client.log_queue import Entry, LogQueue
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, place_of
 from registry.store.catalog import (
@@ -40,6 +41,7 @@ class Backend:
         self.experiments = ExperimentStore(self.database)
         self.runs = RunStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
+        self.log_queue = LogQueue(self.write_log)
         self.models = ModelStore(self.database, actor=self.actor)
         self.versions = VersionStore(self.database, actor=self.actor)
         self.holders = HolderStore(self.database, actor=self.actor)
@@ -49,6 +51,10 @@ class Backend:
         self.resolver = Resolver(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
+
+    def write_log(self, entry: Entry) -> None:
+        """Write what was logged to a run, all or nothing."""
+        self.runs.log_batch(entry.run_id, metrics=entry.metrics, params=entry.params, tags=entry.tags)
 
     def blobs(self, root: str) -> BlobStore:
         """The bytes below an absolute local path or an S3 prefix."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from registry.client.base import ClientBase
+from registry.client.log_queue import Entry, RunOperations
 from registry.client.values import metric_step, metric_timestamp, metric_value, param_value, tag_value
 from registry.entities import (
     DatasetInput,
@@ -91,6 +92,7 @@ class RunMethods(ClientBase):
     def set_terminated(self, run_id: str, status: str | None = None, end_time: int | None = None) -> None:
         """End a run, as FINISHED unless told otherwise; `end_time` is in milliseconds since the epoch, or now."""
         checked = RunStatus.to_string(status or "FINISHED")
+        self.flush_async_logging()
         self.backend.runs.update(check_run_id(run_id), status=checked, end_time=metric_timestamp(end_time))
 
     def delete_run(self, run_id: str) -> None:
@@ -112,30 +114,29 @@ class RunMethods(ClientBase):
         dataset_name: str | None = None,
         dataset_digest: str | None = None,
         model_id: str | None = None,
-    ) -> None:
+    ) -> RunOperations | None:
         """Append a point to a metric; `timestamp` is in milliseconds since the epoch, now by default.
+
+        Durable when it returns; with `synchronous=False` it is queued, and the returned ticket can be waited on.
 
         Raises:
             InvalidParameterError: the value is not one number, or the key is outside its charset.
         """
-        del synchronous  # what is logged is durable when the call returns
         metric = self._metric(run_id, key, value, timestamp, step, dataset_name, dataset_digest, model_id)
-        self._log_metrics(run_id, [metric])
+        return self._log(Entry(check_run_id(run_id), [metric]), synchronous)
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
-        """Write a param once; the value that was given.
+        """Write a param once; the value that was given, or a ticket with `synchronous=False`.
 
         Raises:
             ParamConflictError: it has another value already.
         """
-        del synchronous
-        self.log_batch(run_id, params=[Param(key, value)])
-        return value
+        queued = self.log_batch(run_id, params=[Param(key, value)], synchronous=synchronous)
+        return value if queued is None else queued
 
-    def set_tag(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> None:
+    def set_tag(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
         """Set a tag."""
-        del synchronous
-        self.log_batch(run_id, tags=[RunTag(key, value)])
+        return self.log_batch(run_id, tags=[RunTag(key, value)], synchronous=synchronous)
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Remove a tag.
@@ -152,19 +153,23 @@ class RunMethods(ClientBase):
         params: Sequence[Param] = (),
         tags: Sequence[RunTag] = (),
         synchronous: bool | None = None,
-    ) -> None:
+    ) -> RunOperations | None:
         """Log metrics, params and tags of any number in one transaction: all or nothing.
+
+        With `synchronous=False` they are queued, and the ticket that is returned can be waited on.
 
         Raises:
             ParamConflictError: a param has another value already.
             InvalidParameterError: a key, value or step cannot be stored, or a param is given twice.
         """
-        del synchronous
         checked = [
             self._metric(run_id, m.key, m.value, m.timestamp, m.step, m.dataset_name, m.dataset_digest, m.model_id)
             for m in metrics
         ]
-        self._log_metrics(run_id, checked, _checked_params(params), _checked_tags({tag.key: tag.value for tag in tags}))
+        entry = Entry(
+            check_run_id(run_id), checked, _checked_params(params), _checked_tags({tag.key: tag.value for tag in tags})
+        )
+        return self._log(entry, synchronous)
 
     def log_inputs(
         self,
@@ -183,14 +188,16 @@ class RunMethods(ClientBase):
         """All points of a metric, by (timestamp, step, value); empty if it was never logged."""
         return PagedList(self.backend.runs.metric_history(check_run_id(run_id), key))
 
-    def _log_metrics(
-        self,
-        run_id: str,
-        metrics: Sequence[Metric],
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        self.backend.runs.log_batch(check_run_id(run_id), metrics=metrics, params=params, tags=tags)
+    def flush_async_logging(self) -> None:
+        """Return when everything that was queued with `synchronous=False` is written, or has failed."""
+        self.backend.log_queue.flush()
+
+    def _log(self, entry: Entry, synchronous: bool | None) -> RunOperations | None:
+        queue = current_settings().enable_async_logging if synchronous is None else not synchronous
+        if queue:
+            return self.backend.log_queue.put(entry)
+        self.backend.write_log(entry)
+        return None
 
     @staticmethod
     def _metric(

@@ -1,11 +1,13 @@
 """Logging to the active run: MLflow's module-level functions for params, metrics, tags and inputs.
 
-Where no run is active one is started and stays active, as in MLflow.
+Where no run is active one is started and stays active, as in MLflow. What is logged is durable when the call returns;
+with `synchronous=False` it is queued, and the returned ticket has `wait()`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from registry.client.log_queue import RunOperations
 from registry.client.values import flattened, now_ms
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from registry.fluent import state
@@ -27,7 +29,7 @@ def log_params(
     run_id: str | None = None,
     *,
     flatten: bool = False,
-) -> None:
+) -> RunOperations | None:
     """Write params once, all or none.
 
     A nested mapping is stored as its text, as in MLflow; with `flatten` each of its settings is a param of its own,
@@ -37,7 +39,7 @@ def log_params(
         ParamConflictError: one has another value already.
     """
     given = [Param(key, value) for key, value in (flattened(params) if flatten else params).items()]
-    state.client().log_batch(run_id or active_or_new_run_id(), params=given, synchronous=synchronous)
+    return state.client().log_batch(run_id or active_or_new_run_id(), params=given, synchronous=synchronous)
 
 
 def log_metric(
@@ -49,13 +51,13 @@ def log_metric(
     run_id: str | None = None,
     model_id: str | None = None,
     dataset: Any = None,
-) -> None:
+) -> RunOperations | None:
     """Append a point to a metric; `timestamp` is in milliseconds since the epoch, now by default.
 
     Raises:
         InvalidParameterError: the value is not one number.
     """
-    log_metrics({key: value}, step, synchronous, run_id, timestamp, model_id, dataset)
+    return log_metrics({key: value}, step, synchronous, run_id, timestamp, model_id, dataset)
 
 
 def log_metrics(
@@ -66,7 +68,7 @@ def log_metrics(
     timestamp: int | None = None,
     model_id: str | None = None,
     dataset: Any = None,
-) -> None:
+) -> RunOperations | None:
     """Append a point to each of several metrics, all or none, at one step and time."""
     moment = now_ms() if timestamp is None else timestamp
     name, digest = (None, None) if dataset is None else (dataset.name, dataset.digest)
@@ -74,18 +76,18 @@ def log_metrics(
         Metric(key, value, moment, 0 if step is None else step, model_id, name, digest)
         for key, value in metrics.items()
     ]
-    state.client().log_batch(run_id or active_or_new_run_id(), metrics=points, synchronous=synchronous)
+    return state.client().log_batch(run_id or active_or_new_run_id(), metrics=points, synchronous=synchronous)
 
 
-def set_tag(key: str, value: Any, synchronous: bool | None = None) -> None:
+def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
     """Set a tag of the active run."""
-    state.client().set_tag(active_or_new_run_id(), key, value, synchronous)
+    return state.client().set_tag(active_or_new_run_id(), key, value, synchronous)
 
 
-def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> None:
+def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
     """Set tags of the active run, all or none."""
     given = [RunTag(key, value) for key, value in tags.items()]
-    state.client().log_batch(active_or_new_run_id(), tags=given, synchronous=synchronous)
+    return state.client().log_batch(active_or_new_run_id(), tags=given, synchronous=synchronous)
 
 
 def delete_tag(key: str) -> None:
@@ -122,6 +124,11 @@ def log_inputs(
         )
     ]
     state.client().log_inputs(active_or_new_run_id(), uses, models)
+
+
+def flush_async_logging() -> None:
+    """Return when everything that was queued with `synchronous=False` is written, or has failed."""
+    state.client().flush_async_logging()
 
 
 def log_outputs(models: Sequence[LoggedModelOutput]) -> None:

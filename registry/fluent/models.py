@@ -12,7 +12,7 @@ from registry.flavors import ModelInfo, PyFuncModel, load_model, load_pyfunc
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
 from registry.settings import current_settings
-from registry.uris import parse
+from registry.uris import LocalUri, RunUri, S3Uri, parse
 
 
 def log_model(
@@ -79,7 +79,7 @@ def load_native(
 ) -> Any:
     """The model of a URI as its flavor's own object."""
     with opened(state.client().backend, parse(model_uri), dst_path) as directory:
-        return load_model(directory, flavor, allow_code=_consent(allow_code), **options)
+        return load_model(directory, flavor, allow_code=_consent(allow_code), sealed=_is_sealed(model_uri), **options)
 
 
 def load_function(
@@ -87,11 +87,16 @@ def load_function(
 ) -> PyFuncModel:
     """The model of a URI as a function from data to predictions."""
     with opened(state.client().backend, parse(model_uri), dst_path) as directory:
-        return load_pyfunc(directory, allow_code=_consent(allow_code), **options)
+        return load_pyfunc(directory, allow_code=_consent(allow_code), sealed=_is_sealed(model_uri), **options)
 
 
 def _consent(allow_code: bool | None) -> bool:
     return current_settings().allow_code if allow_code is None else allow_code
+
+
+def _is_sealed(model_uri: str) -> bool:
+    """Whether the bytes of a URI were verified against a manifest, so that a flavor need not suspect them."""
+    return not isinstance(parse(model_uri), LocalUri | S3Uri | RunUri)
 
 
 def _say(line: str) -> None:

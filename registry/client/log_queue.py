@@ -1,0 +1,200 @@
+"""Logging in the background: `synchronous=False` queues in order, and one thread writes in batches.
+
+Owns the queue, the batching and what happens while the database is away; `RunStore.log_batch` does the writing.
+Invariant: nothing that was queued is lost in silence: it is written, or its ticket and the log say why not.
+"""
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from registry.entities import Metric
+from registry.exceptions import RegistryError, UnavailableError
+
+CAPACITY: Final = 200_000
+BATCH: Final = 20_000
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+_LAST_WAIT_SECONDS: Final = 60.0
+_logger = logging.getLogger("registry")
+
+
+class RunOperations:
+    """A ticket for what was queued (MLflow's RunOperations)."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._error: RegistryError | None = None
+
+    def wait(self) -> None:
+        """Return when it is durable.
+
+        Raises:
+            RegistryError: it could not be written.
+        """
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _finish(self, error: RegistryError | None = None) -> None:
+        self._error = error
+        self._done.set()
+
+
+@dataclass(slots=True)
+class Entry:
+    """What one call logs, to one run."""
+
+    run_id: str
+    metrics: Sequence[Metric] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    ticket: RunOperations = field(default_factory=RunOperations)
+
+    def __len__(self) -> int:
+        return len(self.metrics) + len(self.params) + len(self.tags)
+
+
+class LogQueue:
+    """A bounded queue and the thread that empties it; made on first use, in the process that uses it."""
+
+    def __init__(self, write: Callable[[Entry], None], capacity: int = CAPACITY) -> None:
+        self._write = write
+        self._capacity = capacity
+        self._entries: deque[Entry] = deque()
+        self._size = 0
+        self._busy = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._process = os.getpid()
+        _queues.add(self)
+
+    def put(self, entry: Entry) -> RunOperations:
+        """Queue what a call logs; blocks, with a warning, while the queue is full."""
+        with self._changed:
+            self._start()
+            if self._size >= self._capacity:
+                _logger.warning("%d values wait to be logged, as many as may wait; logging waits too.", self._size)
+                self._changed.wait_for(lambda: self._size < self._capacity)
+            self._entries.append(entry)
+            self._size += len(entry)
+            self._changed.notify_all()
+        return entry.ticket
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when everything that was queued is written or has failed, or after `timeout` seconds.
+
+        Raises:
+            UnavailableError: the time ran out; what was queued is still being tried.
+        """
+        with self._changed:
+            if self._process != os.getpid():
+                return
+            if not self._changed.wait_for(lambda: not self._entries and not self._busy, timeout):
+                raise UnavailableError(f"{self._size} queued values could not be logged in {timeout} seconds.")
+
+    def _start(self) -> None:
+        if self._process != os.getpid():
+            # A child of fork: what was queued is its parent's to write.
+            self._process, self._thread, self._busy, self._size = os.getpid(), None, False, 0
+            self._entries.clear()
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="registry-log-queue", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._entries))
+                batch = self._take()
+                self._busy = True
+            try:
+                self._write_all(batch)
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._size -= sum(len(entry) for entry in batch)
+                    self._changed.notify_all()
+
+    def _take(self) -> list[Entry]:
+        """The next entries of one run, in their order."""
+        batch = [self._entries.popleft()]
+        size = len(batch[0])
+        while self._entries and self._entries[0].run_id == batch[0].run_id and size < BATCH:
+            entry = self._entries.popleft()
+            batch.append(entry)
+            size += len(entry)
+        return batch
+
+    def _write_all(self, batch: list[Entry]) -> None:
+        merged = _merged(batch)
+        error = RegistryError("not merged") if merged is None else self._attempt(merged)
+        if error is None:
+            for entry in batch:
+                entry.ticket._finish()
+            return
+        # One bad value must not take its neighbours with it.
+        for entry in batch:
+            failure = self._attempt(entry)
+            if failure is not None:
+                _logger.error("A queued value of run %s could not be logged: %s", entry.run_id, failure)
+            entry.ticket._finish(failure)
+
+    def _attempt(self, entry: Entry) -> RegistryError | None:
+        """Write an entry, waiting as long as the database is away; the error that waiting does not mend."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                self._write(entry)
+            except UnavailableError as error:
+                if pause == _FIRST_PAUSE_SECONDS:
+                    _logger.warning("Logging waits for the database: %s", error)
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            except RegistryError as error:
+                return error
+            except Exception as error:
+                # This thread has no caller to raise to: the ticket carries it, and the log has its trace.
+                _logger.exception("A queued value of run %s could not be logged", entry.run_id)
+                return RegistryError(f"Logging in the background failed: {error!r}")
+            else:
+                return None
+
+
+def _merged(batch: Sequence[Entry]) -> Entry | None:
+    """One entry for many; None if they contradict each other."""
+    merged = Entry(batch[0].run_id, metrics=[metric for entry in batch for metric in entry.metrics])
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    for entry in batch:
+        if any(params.setdefault(key, value) != value for key, value in entry.params.items()):
+            return None
+        tags |= entry.tags
+    merged.params, merged.tags = params, tags
+    return merged
+
+
+_queues: "weakref.WeakSet[LogQueue]" = weakref.WeakSet()
+
+
+def flush_all(timeout: float | None = None) -> None:
+    """Return when everything that this process queued is written or has failed, or after `timeout` seconds."""
+    for queue in list(_queues):
+        queue.flush(timeout)
+
+
+def _flush_at_exit() -> None:
+    try:
+        flush_all(_LAST_WAIT_SECONDS)
+    except UnavailableError as error:
+        _logger.error("The process ends with values that were not logged: %s", error)  # noqa: TRY400 - no trace helps
+
+
+atexit.register(_flush_at_exit)
