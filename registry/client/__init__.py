@@ -2,11 +2,14 @@
 
 from registry.client.copying import CopyingMethods
 from registry.client.experiments import ExperimentMethods
+from registry.client.figures import FigureMethods
 from registry.client.governance import GovernanceMethods
 from registry.client.logged_models import LoggedModelMethods
 from registry.client.models import ModelVersionMethods, RegisteredModelMethods
 from registry.client.runs import RunMethods
 from registry.client.saving import SavingMethods
+from registry.client.search import SearchMethods
+from registry.client.tables import TableMethods
 
 __all__ = ["MlflowClient"]
 
@@ -18,6 +21,9 @@ class MlflowClient(
     RegisteredModelMethods,
     ModelVersionMethods,
     SavingMethods,
+    FigureMethods,
+    TableMethods,
+    SearchMethods,
     CopyingMethods,
     GovernanceMethods,
 ):

@@ -25,6 +25,7 @@ from registry.store.experiments import ExperimentStore
 from registry.store.logged_models import LoggedModelStore
 from registry.store.runs import RunStore
 from registry.store.schema import ensure
+from registry.store.search import SearchStore
 
 
 class Backend:
@@ -49,6 +50,7 @@ class Backend:
         self.chronicle = ChronicleStore(self.database)
         self.audit = AuditStore(self.database)
         self.resolver = Resolver(self.database)
+        self.search = SearchStore(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
 

@@ -7,18 +7,21 @@ whole or not at all; a file of a sealed model lands only if it is what was seale
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from registry.blobs import BlobStore, open_blob_store
+from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.landing import landed
-from registry.client.loading import resolve
+from registry.client.loading import model_directory, resolve
 from registry.entities import FileInfo, Manifest
+from registry.entities.model_registry import ResolvedModel
 from registry.entities.naming import check_run_id
 from registry.exceptions import ArtifactNotFoundError
 from registry.settings import current_settings
-from registry.uris import LocalUri, RunUri, S3Uri, Uri
+from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri
 
 _SHOWN = 10
 
@@ -55,10 +58,15 @@ class StoredFiles:
 class SealedFiles:
     """Files of a sealed model at `path`, which begins with `prefix`, the model's name in a run, if it has one."""
 
-    store: BlobStore
-    manifest: Manifest
+    backend: Backend
+    resolved: ResolvedModel
     prefix: str
     path: str
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """All files of the model."""
+        return self.backend.logged_models.manifest(self.resolved.model_id)
 
     def level(self, path: str) -> list[FileInfo]:
         """The files and directories right below `path`."""
@@ -81,7 +89,13 @@ class SealedFiles:
         ]
         if not wanted:
             return None
-        self.store.fetch(Manifest.of(wanted), directory)
+        store = self.backend.blobs(self.resolved.location)
+        if inner or store.local_directory is not None:
+            store.fetch(Manifest.of(wanted), directory)
+        else:
+            # A whole model from elsewhere is likely to be wanted again: it comes through the cache.
+            with model_directory(self.backend, self.resolved) as cached:
+                open_blob_store(str(cached)).fetch(self.manifest, directory)
         return directory / inner
 
 
@@ -129,9 +143,8 @@ def _sources(client: ClientBase, uri: Uri) -> tuple[str, Sequence[Files]]:
         return name, [_place(str(S3Uri(uri.bucket, above)), name)]
     if isinstance(uri, RunUri):
         return uri.path or "", _of_run(client, uri)
-    resolved = resolve(client.backend, uri)
     path = uri.path or ""
-    return path, [_sealed(client, resolved.model_id, resolved.location, "", path)]
+    return path, [SealedFiles(client.backend, resolve(client.backend, uri), "", path)]
 
 
 def _of_run(client: ClientBase, uri: RunUri) -> list[Files]:
@@ -143,12 +156,7 @@ def _of_run(client: ClientBase, uri: RunUri) -> list[Files]:
     model = backend.logged_models.find_in_run(uri.run_id, name) if name else None
     if model is None:
         return [plain]
-    return [plain, _sealed(client, model.model_id, model.artifact_location, f"{name}/", path)]
-
-
-def _sealed(client: ClientBase, model_id: str, location: str, prefix: str, path: str) -> SealedFiles:
-    backend = client.backend
-    return SealedFiles(backend.blobs(location), backend.logged_models.manifest(model_id), prefix, path)
+    return [plain, SealedFiles(backend, resolve(backend, LoggedModelUri(model.model_id)), f"{name}/", path)]
 
 
 def _local(place: Path) -> tuple[str, list[Files]]:

@@ -5,13 +5,14 @@ Invariant: the row appears only after every byte is stored and verified; a crash
 """
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
 from registry.client.backend import Backend
 from registry.entities import LoggedModel, Manifest
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError
-from registry.flavors import Model
+from registry.flavors import CHECKED_FLAVORS, Model, check_directory
 from registry.store.logged_models import NewModel, Seal
 
 MLMODEL = "MLmodel"
@@ -42,12 +43,24 @@ def seal_copy(backend: Backend, root: str, path: str, new: NewModel) -> LoggedMo
 
 
 def described_at(backend: Backend, location: str, manifest: Manifest) -> Model | None:
-    """What the MLmodel file of stored files says; None where there is no usable one."""
+    """What the MLmodel file of files from outside says, after they were checked; None where there is no usable one.
+
+    Raises:
+        InvalidModelError: a model file is damaged so that the parser of its format could crash on it.
+    """
     if not any(entry.path == MLMODEL for entry in manifest.entries):
         return None
+    store = backend.blobs(location)
     with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
-        backend.blobs(location).download(MLMODEL, Path(temporary))
-        return _described(Path(temporary))
+        directory = Path(temporary)
+        store.download(MLMODEL, directory)
+        described = _described(directory)
+        if described is not None and CHECKED_FLAVORS & described.flavors.keys():
+            shutil.rmtree(directory)
+            directory.mkdir()
+            store.fetch(manifest, directory)
+            check_directory(directory)
+    return described
 
 
 def seal_stored(backend: Backend, location: str) -> Seal:

@@ -5,6 +5,7 @@ from the caller alone, as ``allow_code=True``.
 """
 
 from registry.flavors.found import flavor_names, forget_flavors, get_flavor
+from registry.flavors.guard import CHECKED_FLAVORS, check_directory
 from registry.flavors.infer import infer_signature
 from registry.flavors.load import load_model, load_pyfunc
 from registry.flavors.mlmodel import Model
@@ -15,6 +16,7 @@ from registry.flavors.role import Flavor, Predictor
 from registry.flavors.save import save_model
 
 __all__ = [
+    "CHECKED_FLAVORS",
     "Flavor",
     "Model",
     "ModelInfo",
@@ -22,6 +24,7 @@ __all__ = [
     "PyFuncModel",
     "PythonModel",
     "PythonModelContext",
+    "check_directory",
     "flavor_names",
     "forget_flavors",
     "get_flavor",

@@ -136,6 +136,9 @@ def _enforce_columns(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
     specs = schema.inputs
     if schema.has_input_names():
         _check_names(frame, schema)
+        ordered = frame[[spec.name for spec in specs if spec.name in frame.columns]]
+        if _fits_already(ordered, schema):
+            return ordered
         columns = [(spec.name, spec) for spec in specs if spec.name in frame.columns]
     else:
         if len(frame.columns) < len(specs):

@@ -14,6 +14,7 @@ from registry.flavors.packages import optional_import
 
 PICKLE_FORMATS: Final = ("cloudpickle", "pickle")
 _OWN_CLASSES: Final = {
+    ("mlflow.models.signature", "_TypeHints"): python_model.TypeHints,
     ("mlflow.pyfunc.model", "PythonModel"): python_model.PythonModel,
     ("mlflow.pyfunc.model", "PythonModelContext"): python_model.PythonModelContext,
     ("mlflow.pyfunc.model", "_FunctionPythonModel"): python_model.FunctionModel,

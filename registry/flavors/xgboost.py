@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry.exceptions import InvalidModelError, InvalidParameterError
+from registry.flavors.guard import check_xgboost_bytes
 from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
 from registry.flavors.packages import optional_import
 from registry.flavors.role import Predictor
@@ -65,8 +66,10 @@ class XGBoostFlavor:
             PYTHON_FUNCTION: {"loader_module": self.loader_module, "data": file_name},
         }
 
-    def load(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Any:
-        """The Booster or wrapper.
+    def load(
+        self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, sealed: bool = False, **options: Any
+    ) -> Any:
+        """The Booster or wrapper. `sealed` says that the bytes were verified, and spares the check of the model file.
 
         Raises:
             InvalidModelError: the MLmodel file names another class, or XGBoost cannot read the model file.
@@ -75,7 +78,7 @@ class XGBoostFlavor:
         del allow_code, options  # nothing in this format can run
         file = inside(directory, config.get("data"), "flavors.xgboost.data")
         class_name = config.get("model_class") or _BOOSTER
-        if class_name not in _CLASSES:
+        if not isinstance(class_name, str) or class_name not in _CLASSES:
             raise InvalidModelError(
                 f"The MLmodel file in {str(directory)!r} names the class {class_name!r}; XGBoost models of these "
                 f"classes can be loaded: {', '.join(sorted(_CLASSES))}."
@@ -84,13 +87,15 @@ class XGBoostFlavor:
         if class_name != _BOOSTER:
             optional_import("sklearn", "sklearn")
         model = getattr(xgboost, _CLASSES[class_name])()
+        data = file.read_bytes()
+        if not sealed:
+            check_xgboost_bytes(data, file)
         try:
             # From memory XGBoost tells the format by the bytes; from a file it trusts the extension.
-            model.load_model(bytearray(file.read_bytes()))
+            model.load_model(bytearray(data))
         except (xgboost.core.XGBoostError, ValueError, TypeError, KeyError) as error:
             raise InvalidModelError(
-                f"XGBoost {xgboost.__version__} cannot read {str(file)!r}: {_first_line(error)}. If an old XGBoost "
-                "wrote it in its binary format, load it there and save it again as UBJSON or JSON."
+                f"XGBoost {xgboost.__version__} cannot read {str(file)!r}: {_first_line(error)}."
             ) from error
         return model
 

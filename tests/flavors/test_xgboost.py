@@ -1,0 +1,169 @@
+"""The xgboost flavor: what goes in comes out, and a class or file that is not XGBoost's is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+import yaml
+
+from registry import flavors
+from registry.exceptions import (
+    ArtifactNotFoundError,
+    InvalidModelError,
+    InvalidParameterError,
+    MissingDependencyError,
+    SchemaEnforcementError,
+)
+from registry.flavors import packages
+
+
+def _edit(directory: Path, **changes: Any) -> None:
+    form = yaml.safe_load((directory / "MLmodel").read_text())
+    form["flavors"]["xgboost"].update(changes)
+    form["flavors"]["python_function"].update({key: value for key, value in changes.items() if key == "data"})
+    (directory / "MLmodel").write_text(yaml.safe_dump(form))
+
+
+@pytest.fixture
+def saved(tmp_path: Path, classifier: xgboost.XGBClassifier) -> Path:
+    flavors.save_model(classifier, tmp_path / "model", "xgboost")
+    return tmp_path / "model"
+
+
+def test_a_classifier_comes_back_equal(saved: Path, classifier: xgboost.XGBClassifier, frame: pd.DataFrame) -> None:
+    loaded = flavors.load_model(saved, "xgboost")
+    assert type(loaded) is xgboost.XGBClassifier
+    assert loaded.predict_proba(frame).tolist() == classifier.predict_proba(frame).tolist()
+
+
+@pytest.mark.parametrize("model_format", ["ubj", "json"])
+def test_a_booster_comes_back_equal(
+    tmp_path: Path, classifier: xgboost.XGBClassifier, frame: pd.DataFrame, model_format: str
+) -> None:
+    booster = classifier.get_booster()
+    flavors.save_model(booster, tmp_path / "model", "xgboost", model_format=model_format)
+    assert (tmp_path / "model" / f"model.{model_format}").is_file()
+    expected = booster.predict(xgboost.DMatrix(frame)).tolist()
+    assert flavors.load_pyfunc(tmp_path / "model").predict(frame).tolist() == expected
+
+
+def test_the_mlmodel_file_names_what_mlflow_names(saved: Path) -> None:
+    entries = flavors.Model.load(saved).flavors
+    assert entries["xgboost"] == {
+        "code": None,
+        "data": "model.ubj",
+        "model_class": "xgboost.sklearn.XGBClassifier",
+        "model_format": "ubj",
+        "xgb_version": xgboost.__version__,
+    }
+    assert entries["python_function"]["loader_module"] == "mlflow.xgboost"
+
+
+def test_the_signature_comes_from_the_example(
+    tmp_path: Path, classifier: xgboost.XGBClassifier, frame: pd.DataFrame
+) -> None:
+    model = flavors.save_model(classifier, tmp_path / "model", "xgboost", input_example=frame.head(2))
+    assert model.signature is not None
+    assert str(model.signature.inputs) == str([f"{name}" for name in "abcd"]).replace(
+        "',", "': double (required),"
+    ).replace("']", "': double (required)]")
+    assert str(model.signature.outputs) == "[long (required)]"
+    assert flavors.Model.load(tmp_path / "model") == model
+
+
+def test_pyfunc_reorders_columns_and_drops_others(
+    tmp_path: Path, classifier: xgboost.XGBClassifier, frame: pd.DataFrame
+) -> None:
+    flavors.save_model(classifier, tmp_path / "model", "xgboost", input_example=frame.head(2))
+    loaded = flavors.load_pyfunc(tmp_path / "model")
+    mixed = frame[["d", "b", "a", "c"]].assign(more=1.0)
+    assert loaded.predict(mixed).tolist() == classifier.predict(frame).tolist()
+    with pytest.raises(SchemaEnforcementError, match=r"missing inputs \['a'\]"):
+        loaded.predict(frame.drop(columns="a"))
+
+
+def test_params_that_predict_does_not_take_are_ignored(
+    tmp_path: Path, classifier: xgboost.XGBClassifier, frame: pd.DataFrame
+) -> None:
+    signature = flavors.infer_signature(frame, params={"output_margin": True, "other": 1})
+    flavors.save_model(classifier, tmp_path / "model", "xgboost", signature=signature)
+    predicted = flavors.load_pyfunc(tmp_path / "model").predict(frame)
+    assert predicted.tolist() == classifier.predict(frame, output_margin=True).tolist()
+
+
+def test_an_old_file_without_class_is_a_booster(saved: Path) -> None:
+    _edit(saved, model_class=None)
+    assert type(flavors.load_model(saved, "xgboost")) is xgboost.Booster
+
+
+@pytest.mark.parametrize(
+    "name", ["os.system", "subprocess.Popen", "xgboost.core.DMatrix", "xgboost.XGBClassifier", 3, ["a"]]
+)
+@pytest.mark.parametrize("allow_code", [False, True])
+def test_a_class_outside_the_table_is_refused(saved: Path, name: object, allow_code: bool) -> None:
+    _edit(saved, model_class=name)
+    with pytest.raises(InvalidModelError, match="names the class"):
+        flavors.load_model(saved, "xgboost", allow_code=allow_code)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"{", b'{"learner": 3}'])
+def test_a_file_that_xgboost_cannot_read_is_refused(saved: Path, content: bytes) -> None:
+    (saved / "model.ubj").write_bytes(content)
+    with pytest.raises(InvalidModelError, match=r"model\.ubj"):
+        flavors.load_model(saved, "xgboost")
+
+
+def test_a_missing_model_file_is_named(saved: Path) -> None:
+    (saved / "model.ubj").unlink()
+    with pytest.raises(ArtifactNotFoundError, match=r"model\.ubj"):
+        flavors.load_pyfunc(saved)
+
+
+def test_a_path_outside_is_refused(saved: Path) -> None:
+    (saved.parent / "outside.ubj").write_bytes((saved / "model.ubj").read_bytes())
+    _edit(saved, data="../outside.ubj")
+    with pytest.raises(InvalidModelError, match=r"outside\.ubj"):
+        flavors.load_pyfunc(saved)
+
+
+class _Own(xgboost.XGBRegressor):
+    pass
+
+
+@pytest.mark.parametrize("model", [object(), "model", None, _Own(), xgboost.XGBClassifier])
+def test_what_is_no_xgboost_model_is_refused_and_leaves_nothing(tmp_path: Path, model: object) -> None:
+    with pytest.raises(InvalidParameterError, match="Expected an XGBoost model"):
+        flavors.save_model(model, tmp_path / "model", "xgboost")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_that_is_not_trained_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError):
+        flavors.save_model(xgboost.XGBClassifier(), tmp_path / "model", "xgboost")
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path, classifier: xgboost.XGBClassifier) -> None:
+    with pytest.raises(InvalidParameterError, match="model_format 'onnx'"):
+        flavors.save_model(classifier, tmp_path / "model", "xgboost", model_format="onnx")
+
+
+def test_requirements_say_xgboost_whichever_build_is_installed(saved: Path) -> None:
+    assert f"xgboost=={xgboost.__version__}" in (saved / "requirements.txt").read_text().splitlines()
+
+
+def test_a_missing_package_names_its_extra() -> None:
+    with pytest.raises(MissingDependencyError, match=r"pip install 'registry\[xgboost\]'"):
+        packages.optional_import("xgboost_that_is_not_there", "xgboost")
+
+
+def test_the_raw_model_and_an_array_are_at_hand(
+    saved: Path, frame: pd.DataFrame, classifier: xgboost.XGBClassifier
+) -> None:
+    loaded = flavors.load_pyfunc(saved)
+    assert type(loaded.get_raw_model()) is xgboost.XGBClassifier
+    with pytest.raises(InvalidParameterError, match="get_raw_model"):
+        loaded.unwrap_python_model()
+    assert np.array_equal(loaded.predict(frame), classifier.predict(frame))
