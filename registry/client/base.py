@@ -21,6 +21,7 @@ class ClientBase:
         self._tracking_uri = settings.tracking_uri if tracking_uri is None else str(tracking_uri)
         self._registry_uri = registry_uri if registry_uri is not None else settings.registry_uri
         self._read_only = read_only
+        self._queues_logs = settings.enable_async_logging
 
     @property
     def tracking_uri(self) -> str:

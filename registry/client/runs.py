@@ -193,7 +193,7 @@ class RunMethods(ClientBase):
         self.backend.log_queue.flush()
 
     def _log(self, entry: Entry, synchronous: bool | None) -> RunOperations | None:
-        queue = current_settings().enable_async_logging if synchronous is None else not synchronous
+        queue = self._queues_logs if synchronous is None else not synchronous
         if queue:
             return self.backend.log_queue.put(entry)
         self.backend.write_log(entry)

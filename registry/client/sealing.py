@@ -33,17 +33,19 @@ def seal_copy(backend: Backend, root: str, path: str, new: NewModel) -> LoggedMo
         ArtifactNotFoundError: nothing lies there.
     """
     source = backend.blobs(root)
+    place = f"{root}/{path}" if path else root
     if next(iter(source.walk(path)), None) is None:
-        place = f"{root}/{path}" if path else root
         raise ArtifactNotFoundError(f"There are no files at {place!r}, so there is nothing to register.")
     location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
     target = backend.blobs(location)
     manifest = target.seal_from(source, path)
-    return backend.logged_models.create(new, _seal(manifest, described_at(backend, location, manifest)))
+    return backend.logged_models.create(new, _seal(manifest, described_at(backend, location, manifest, place)))
 
 
-def described_at(backend: Backend, location: str, manifest: Manifest) -> Model | None:
+def described_at(backend: Backend, location: str, manifest: Manifest, shown: str) -> Model | None:
     """What the MLmodel file of files from outside says, after they were checked; None where there is no usable one.
+
+    `shown` is the place that an error names.
 
     Raises:
         InvalidModelError: a model file is damaged so that the parser of its format could crash on it.
@@ -59,14 +61,17 @@ def described_at(backend: Backend, location: str, manifest: Manifest) -> Model |
             shutil.rmtree(directory)
             directory.mkdir()
             store.fetch(manifest, directory)
-            check_directory(directory)
+            try:
+                check_directory(directory)
+            except InvalidModelError as error:
+                raise InvalidModelError(str(error).replace(temporary, shown)) from None
     return described
 
 
 def seal_stored(backend: Backend, location: str) -> Seal:
     """The seal of files that were stored at a location piece by piece."""
     manifest = backend.blobs(location).manifest()
-    return _seal(manifest, described_at(backend, location, manifest))
+    return _seal(manifest, described_at(backend, location, manifest, location))
 
 
 def _described(directory: Path) -> Model | None:

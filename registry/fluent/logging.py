@@ -11,7 +11,7 @@ from registry.client.log_queue import RunOperations
 from registry.client.values import flattened, now_ms
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from registry.fluent import state
-from registry.fluent.runs import active_or_new_run_id
+from registry.fluent.runs import target
 
 
 def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
@@ -20,7 +20,8 @@ def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
     Raises:
         ParamConflictError: it has another value already.
     """
-    return state.client().log_param(active_or_new_run_id(), key, value, synchronous)
+    client, run = target()
+    return client.log_param(run, key, value, synchronous)
 
 
 def log_params(
@@ -39,7 +40,8 @@ def log_params(
         ParamConflictError: one has another value already.
     """
     given = [Param(key, value) for key, value in (flattened(params) if flatten else params).items()]
-    return state.client().log_batch(run_id or active_or_new_run_id(), params=given, synchronous=synchronous)
+    client, run = target(run_id)
+    return client.log_batch(run, params=given, synchronous=synchronous)
 
 
 def log_metric(
@@ -76,18 +78,21 @@ def log_metrics(
         Metric(key, value, moment, 0 if step is None else step, model_id, name, digest)
         for key, value in metrics.items()
     ]
-    return state.client().log_batch(run_id or active_or_new_run_id(), metrics=points, synchronous=synchronous)
+    client, run = target(run_id)
+    return client.log_batch(run, metrics=points, synchronous=synchronous)
 
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
     """Set a tag of the active run."""
-    return state.client().set_tag(active_or_new_run_id(), key, value, synchronous)
+    client, run = target()
+    return client.set_tag(run, key, value, synchronous)
 
 
 def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
     """Set tags of the active run, all or none."""
     given = [RunTag(key, value) for key, value in tags.items()]
-    return state.client().log_batch(active_or_new_run_id(), tags=given, synchronous=synchronous)
+    client, run = target()
+    return client.log_batch(run, tags=given, synchronous=synchronous)
 
 
 def delete_tag(key: str) -> None:
@@ -96,7 +101,8 @@ def delete_tag(key: str) -> None:
     Raises:
         NotFoundError: it has no such tag.
     """
-    state.client().delete_tag(active_or_new_run_id(), key)
+    client, run = target()
+    client.delete_tag(run, key)
 
 
 def log_input(
@@ -123,7 +129,8 @@ def log_inputs(
             read, contexts or [None] * len(read), tags_list or [None] * len(read), strict=False
         )
     ]
-    state.client().log_inputs(active_or_new_run_id(), uses, models)
+    client, run = target()
+    client.log_inputs(run, uses, models)
 
 
 def flush_async_logging() -> None:
@@ -133,7 +140,8 @@ def flush_async_logging() -> None:
 
 def log_outputs(models: Sequence[LoggedModelOutput]) -> None:
     """Record logged models that the active run made."""
-    state.client().log_outputs(active_or_new_run_id(), models)
+    client, run = target()
+    client.log_outputs(run, models)
 
 
 def _input_tags(context: str | None, tags: Mapping[str, str] | None) -> list[InputTag]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from registry.client import MlflowClient
 from registry.client.runs import PARENT_RUN_ID
 from registry.entities import LifecycleStage, Run, RunStatus, RunTag
 from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError
@@ -65,7 +66,7 @@ def start_run(
             experiment_id or active_experiment_id(), tags={**own, **given}, run_name=run_name
         )
     active = ActiveRun(run.info, run.data, run.inputs, run.outputs)
-    state.push(active)
+    state.push(active, state.client())
     return active
 
 
@@ -76,9 +77,11 @@ def end_run(status: str = "FINISHED") -> None:
         InvalidParameterError: no such status; the run stays active.
     """
     checked = RunStatus.to_string(status)
-    run = state.pop()
-    if run is not None:
-        state.client().set_terminated(run.info.run_id, checked)
+    active = state.active_with_client()
+    if active is not None:
+        run, client = active
+        state.pop()
+        client.set_terminated(run.info.run_id, checked)
 
 
 def active_run() -> ActiveRun | None:
@@ -120,8 +123,18 @@ def restore_run(run_id: str) -> None:
 
 def active_or_new_run_id() -> str:
     """The id of the active run; one is started if there is none, and stays active."""
-    stack = state.active()
-    return (stack[-1] if stack else start_run()).info.run_id
+    return target()[1]
+
+
+def target(run_id: str | None = None) -> tuple[MlflowClient, str]:
+    """Where to log: the run that is given, or the active one, which is started if there is none; with its client."""
+    if run_id is not None:
+        return state.client(), run_id
+    if state.active_with_client() is None:
+        start_run()
+    active = state.active_with_client()
+    assert active is not None, "start_run makes a run active"  # noqa: S101 - for the type checker
+    return active[1], active[0].info.run_id
 
 
 def _tags(tags: Mapping[str, Any] | None, description: str | None) -> dict[str, Any]:

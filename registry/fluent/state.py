@@ -12,7 +12,7 @@ from registry.client import MlflowClient
 from registry.entities import Run
 from registry.settings import current_settings, set_variable
 
-_stack: ContextVar[tuple[Run, ...]] = ContextVar("registry_active_runs", default=())
+_stack: ContextVar[tuple[tuple[Run, MlflowClient], ...]] = ContextVar("registry_active_runs", default=())
 _last_run_id: ContextVar[str | None] = ContextVar("registry_last_run", default=None)
 
 
@@ -29,23 +29,29 @@ def _client(tracking_uri: str, registry_uri: str | None, _directory: Path) -> Ml
 
 def active() -> tuple[Run, ...]:
     """The active runs of this context, outermost first."""
-    return _stack.get()
+    return tuple(run for run, _ in _stack.get())
 
 
-def push(run: Run) -> None:
+def active_with_client() -> tuple[Run, MlflowClient] | None:
+    """The active run with the client that it was started with, or None.
+
+    What is logged to a run goes where the run is, whatever was set since; and no setting is read for it.
+    """
+    stack = _stack.get()
+    return stack[-1] if stack else None
+
+
+def push(run: Run, run_client: MlflowClient) -> None:
     """Make a run the active one."""
-    _stack.set((*_stack.get(), run))
+    _stack.set((*_stack.get(), (run, run_client)))
     _last_run_id.set(run.info.run_id)
 
 
-def pop() -> Run | None:
-    """Take the active run off the stack, or None if there is none."""
+def pop() -> None:
+    """Take the active run off the stack."""
     stack = _stack.get()
-    if not stack:
-        return None
     _stack.set(stack[:-1])
-    _last_run_id.set(stack[-1].info.run_id)
-    return stack[-1]
+    _last_run_id.set(stack[-1][0].info.run_id)
 
 
 def last_run_id() -> str | None:
