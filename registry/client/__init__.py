@@ -1,11 +1,15 @@
 """The client: the only place where metadata, bytes and formats meet. One file per noun, joined here."""
 
+from registry.client.auditing import AuditMethods
 from registry.client.copying import CopyingMethods
+from registry.client.events import EventMethods
 from registry.client.experiments import ExperimentMethods
 from registry.client.figures import FigureMethods
+from registry.client.garbage import GarbageMethods
 from registry.client.governance import GovernanceMethods
 from registry.client.logged_models import LoggedModelMethods
 from registry.client.models import ModelVersionMethods, RegisteredModelMethods
+from registry.client.relocation import RelocationMethods
 from registry.client.runs import RunMethods
 from registry.client.saving import SavingMethods
 from registry.client.search import SearchMethods
@@ -25,7 +29,11 @@ class MlflowClient(
     TableMethods,
     SearchMethods,
     CopyingMethods,
+    GarbageMethods,
+    RelocationMethods,
     GovernanceMethods,
+    AuditMethods,
+    EventMethods,
 ):
     """MLflow's client over a database and a byte store, without a server.
 

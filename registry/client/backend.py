@@ -22,6 +22,7 @@ from registry.store.catalog import (
 )
 from registry.store.engine import connect
 from registry.store.experiments import ExperimentStore
+from registry.store.garbage import GarbageStore
 from registry.store.logged_models import LoggedModelStore
 from registry.store.runs import RunStore
 from registry.store.schema import ensure
@@ -50,6 +51,7 @@ class Backend:
         self.chronicle = ChronicleStore(self.database)
         self.audit = AuditStore(self.database)
         self.resolver = Resolver(self.database)
+        self.garbage = GarbageStore(self.database)
         self.search = SearchStore(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)

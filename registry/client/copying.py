@@ -7,7 +7,7 @@ the same copy.
 from registry.client.backend import open_backend
 from registry.client.base import ClientBase
 from registry.client.loading import resolve
-from registry.client.sealing import seal_copy
+from registry.client.sealing import given_up, store_copy
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import ModelVersion, ResolvedModel
@@ -65,10 +65,11 @@ class CopyingMethods(ClientBase):
             return existing
         logged = self.backend.logged_models.get(source.model_id)
         new_model = NewModel(new_model_id(), DEFAULT_EXPERIMENT_ID, logged.name, params=logged.params, tags=logged.tags)
-        copy = seal_copy(target, source.location, "", new_model)
-        if copy.digest != source.digest:
+        copy = store_copy(target, source.location, "", new_model)
+        digest = copy.seal.manifest.digest
+        if digest != source.digest:
             raise IntegrityError(
-                f"The copy of version {version.version} of {version.name!r} has the digest {copy.digest}, the original "
+                f"The copy of version {version.version} of {version.name!r} has the digest {digest}, the original "
                 f"{source.digest}; no version was made. Run verify on the original."
             )
         new = NewVersion(
@@ -78,5 +79,7 @@ class CopyingMethods(ClientBase):
             description=version.description,
             tags=version.tags,
             origin=origin,
+            copy=copy,
         )
-        return target.versions.create(dst_name, new, create_model=True, reason=reason)
+        with given_up(target, copy.location):
+            return target.versions.create(dst_name, new, create_model=True, reason=reason)

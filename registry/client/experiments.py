@@ -28,7 +28,7 @@ class ExperimentMethods(ClientBase):
             InvalidNameError, InvalidUriError: the name or location cannot be used.
         """
         check_text(name, "name", MAX_EXPERIMENT_NAME)
-        location = None if artifact_location is None else _location(artifact_location)
+        location = None if artifact_location is None else checked_location(artifact_location)
         return self.backend.experiments.create(
             name, artifact_root=self.backend.place.artifact_root, artifact_location=location, tags=_tags(tags or {})
         )
@@ -87,7 +87,12 @@ def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _location(artifact_location: str) -> str:
+def checked_location(artifact_location: str) -> str:
+    """A place for bytes as it is stored: an absolute path without ``file:``, or an S3 URI.
+
+    Raises:
+        InvalidUriError: it is neither.
+    """
     place = parse(artifact_location)
     if isinstance(place, S3Uri):
         return str(place)

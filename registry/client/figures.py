@@ -31,7 +31,8 @@ class FigureMethods(ArtifactMethods):
     ) -> None:
         """Store a figure of matplotlib or plotly in the format of the file's ending.
 
-        plotly takes ``.html``, ``.json``, and with kaleido installed ``.png``, ``.jpeg``, ``.webp``, ``.svg``, ``.pdf``.
+        plotly takes ``.html`` and ``.json``, and with kaleido installed ``.png``, ``.jpeg``, ``.webp``, ``.svg``,
+        ``.pdf``.
         `save_kwargs` go to ``savefig``, ``write_html``, ``to_json`` or ``to_image``.
 
         Raises:
@@ -63,7 +64,9 @@ class FigureMethods(ArtifactMethods):
         del synchronous  # what is logged is durable when the call returns
         if artifact_file is not None:
             if not (key is None and step is None and timestamp is None):
-                raise InvalidTypeError("artifact_file goes without 'key', 'step' and 'timestamp'; give one or the other.")
+                raise InvalidTypeError(
+                    "artifact_file goes without 'key', 'step' and 'timestamp'; give one or the other."
+                )
             path = check_artifact_path(artifact_file)
             self._store(run_id, path, encoded(as_pillow(image), path))
             return
@@ -71,8 +74,8 @@ class FigureMethods(ArtifactMethods):
             raise InvalidTypeError("Give exactly one of 'artifact_file', for one file, and 'key', for a series.")
         path = _series_path(key, metric_step(step), metric_timestamp(timestamp))
         picture = as_pillow(image)
-        self._store(run_id, f"{path}.png", encoded(picture, ".png"))
-        self._store(run_id, f"{path}+compressed.webp", encoded(thumbnail(picture), ".webp"))
+        for file, size in ((f"{path}.png", picture), (f"{path}+compressed.webp", thumbnail(picture))):
+            self._store(run_id, file, encoded(size, file))
         self.backend.runs.log_batch(run_id, tags={LOGGED_IMAGES: "True"})
 
 
@@ -88,7 +91,9 @@ def figure_bytes(figure: Any, path: str, options: dict[str, Any]) -> bytes:
     elif _is_a(figure, "plotly.basedatatypes", "BaseFigure"):
         draw = _plotly_drawer(suffix)
     else:
-        raise InvalidTypeError(f"Unsupported figure object type: {type(figure)}. Figures are matplotlib's and plotly's.")
+        raise InvalidTypeError(
+            f"Unsupported figure object type: {type(figure)}. Figures are matplotlib's and plotly's."
+        )
     try:
         return draw(figure, suffix, options)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Who held what, who changed it and why; going back; promotion rules; and verifying all of it.
+"""Who held what, who changed it and why; going back; and promotion rules.
 
 These methods are ours: MLflow has none of them. Times are aware datetimes, or ISO texts with a time zone.
 """
@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from registry.client.base import ClientBase
-from registry.client.loading import check_files
 from registry.client.models import checked_expectation
-from registry.entities.history import HistoryEvent, PublishedEvent, microseconds_of
+from registry.entities.history import EventKind, HistoryEvent, microseconds_of
 from registry.entities.model_registry import ModelVersion
 from registry.entities.naming import check_alias, check_model_name, check_version
 from registry.entities.stages import ACTIVE_STAGES, UNSET, Unset, parse_stage
 from registry.entities.times import parse_time
 from registry.exceptions import InvalidParameterError, VersionNotFoundError
 from registry.rules import PromotionRule, Verdict
-from registry.store.catalog.audit import AuditReport
 from registry.store.catalog.chronicle import Holding
 from registry.uris import ModelAliasUri, ModelStageUri
 
@@ -39,8 +37,11 @@ class GovernanceMethods(ClientBase):
 
         Raises:
             ModelNotFoundError: no model ever bore the name.
+            InvalidParameterError: an unknown kind, or a time without a time zone.
         """
         kinds = [kind] if isinstance(kind, str) else list(kind or ())
+        for unknown in sorted(set(kinds) - set(EventKind)):
+            raise InvalidParameterError(f"There is no event kind {unknown!r}; there are {', '.join(EventKind)}.")
         return self.backend.chronicle.events(
             check_model_name(name),
             version=None if version is None else check_version(version),
@@ -134,39 +135,11 @@ class GovernanceMethods(ClientBase):
         """What the rules of a stage say of a version now; nothing is changed."""
         return self.backend.gates.check(check_model_name(name), check_version(version), active_stage(stage))
 
-    def verify(self, name: str, *, read_bytes: bool = False) -> AuditReport:
-        """Check that a model's chain is whole and its tables are what it says; with `read_bytes` every file too.
-
-        Raises:
-            IntegrityError: the first thing that is wrong.
-        """
-        return self._with_bytes(self.backend.audit.verify(check_model_name(name)), read_bytes=read_bytes)
-
-    def verify_all(self, *, read_bytes: bool = False) -> list[AuditReport]:
-        """`verify` of every model, deleted ones included."""
-        heads = self.backend.chronicle.heads()
-        reports = (self.backend.audit.verify_uid(head.model_uid) for head in heads)
-        return [self._with_bytes(report, read_bytes=read_bytes) for report in reports]
-
-    def poll_events(self, after: int = 0, limit: int = 100) -> list[PublishedEvent]:
-        """The next events of all models after a position; keep the last one's `position` and pass it next time.
-
-        Every event comes at least once, in order per model, and none is missed while others commit.
-        """
-        if after < 0 or not 1 <= limit <= 10_000:
-            raise InvalidParameterError(f"after must be 0 or more and limit 1 to 10000, got {after} and {limit}.")
-        return self.backend.chronicle.poll(after=after, limit=limit)
-
     def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
         found = self.backend.resolver.find(uri)
         if found is None or found.name is None or found.version is None:
             return None
         return self.backend.versions.get(found.name, found.version)
-
-    def _with_bytes(self, report: AuditReport, *, read_bytes: bool) -> AuditReport:
-        for sealed in report.sealed if read_bytes else ():
-            check_files(self.backend, sealed.location, sealed.manifest)
-        return report
 
 
 def moment(at: datetime | str) -> datetime:

@@ -1,7 +1,7 @@
 """Pictures: NumPy arrays and Pillow's images as one thing, and their bytes.
 
-Owns what arrays may mean; leaves formats to Pillow, which is imported on first use. Invariant: pixels are stored as they
-are given, or the call fails; only floats outside 0 to 1 are scaled, with a warning.
+Owns what arrays may mean; leaves formats to Pillow, which is imported on first use. Invariant: pixels are stored as
+they are given, or the call fails; only floats outside 0 to 1 are scaled, with a warning.
 """
 
 import io
@@ -69,7 +69,9 @@ def is_image(value: Any) -> bool:
     if isinstance(value, Image):
         return True
     # A Pillow image has these; asking so imports nothing.
-    return callable(getattr(value, "save", None)) and callable(getattr(value, "resize", None)) and hasattr(value, "size")
+    return (
+        callable(getattr(value, "save", None)) and callable(getattr(value, "resize", None)) and hasattr(value, "size")
+    )
 
 
 def as_pillow(image: Any) -> "PillowImage":

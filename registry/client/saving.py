@@ -12,16 +12,17 @@ from typing import Any
 from registry.client.base import ClientBase
 from registry.client.loading import resolve
 from registry.client.logged_models import check_logged_model_name, text_values
-from registry.client.sealing import seal_copy, seal_directory
+from registry.client.sealing import given_up, seal_directory, seal_stored, store_copy
 from registry.client.values import checked_text
-from registry.entities import LoggedModel
+from registry.entities import LoggedModel, LoggedModelStatus
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.entities.naming import MAX_MODEL_TAG_VALUE, check_key, check_model_name, check_run_id
+from registry.exceptions import InvalidStateError
 from registry.flavors import ModelInfo, save_model
 from registry.store.catalog import NewVersion
-from registry.store.logged_models import NewModel
+from registry.store.logged_models import NewModel, SealedCopy
 from registry.uris import LocalUri, RunUri, S3Uri, parse
 
 
@@ -40,15 +41,21 @@ class SavingMethods(ClientBase):
         tags: Mapping[str, Any] | None = None,
         model_type: str | None = None,
         step: int = 0,
+        model_id: str | None = None,
         **options: Any,
     ) -> ModelInfo:
         """Save a model of a flavor and seal it as a logged model; further options are those of `flavors.save_model`.
 
+        With `model_id` it becomes that PENDING logged model, which keeps its own name, run and type.
+
         Raises:
             InvalidNameError: the name cannot be used.
+            InvalidStateError: the logged model of `model_id` is not PENDING.
             MissingDependencyError: the flavor's package is not installed.
             StorageError, UnavailableError: the bytes or the row could not be stored; nothing half-written resolves.
         """
+        if model_id is not None:
+            return self._log_into(model_id, flavor, model, params, tags, options)
         new = NewModel(
             model_id=new_model_id(),
             experiment_id=str(experiment_id),
@@ -66,6 +73,37 @@ class SavingMethods(ClientBase):
             )
             logged = seal_directory(self.backend, directory, new)
         return described.get_model_info(logged)
+
+    def _log_into(
+        self,
+        model_id: str,
+        flavor: str,
+        model: Any,
+        params: Mapping[str, Any] | None,
+        tags: Mapping[str, Any] | None,
+        options: Mapping[str, Any],
+    ) -> ModelInfo:
+        models = self.backend.logged_models
+        pending = models.get(model_id)
+        if pending.status != LoggedModelStatus.PENDING:
+            raise InvalidStateError(
+                f"The logged model {model_id} is {pending.status}; log_model can give files to a PENDING one only."
+            )
+        models.log_params(model_id, text_values(params))
+        models.set_tags(model_id, text_values(tags))
+        with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
+            directory = Path(temporary) / "model"
+            described = save_model(
+                model,
+                directory,
+                flavor,
+                model_id=model_id,
+                run_id=pending.source_run_id,
+                artifact_path=pending.name,
+                **options,
+            )
+            self.backend.blobs(pending.artifact_location).upload(directory)
+        return described.get_model_info(models.finalize(model_id, seal_stored(self.backend, pending.artifact_location)))
 
     def create_model_version(
         self,
@@ -130,6 +168,7 @@ class SavingMethods(ClientBase):
             for key, value in (tags or {}).items()
         }
         sealed = self._sealed(source, model_id, run_id)
+        copy = sealed if isinstance(sealed, SealedCopy) else None
         new = NewVersion(
             source=str(source),
             model_id=sealed.model_id,
@@ -137,11 +176,13 @@ class SavingMethods(ClientBase):
             run_link=run_link,
             description=description,
             tags=checked,
+            copy=copy,
         )
-        return self.backend.versions.create(name, new, create_model=create_model, reason=reason)
+        with given_up(self.backend, copy.location if copy else ""):
+            return self.backend.versions.create(name, new, create_model=create_model, reason=reason)
 
-    def _sealed(self, source: str, model_id: str | None, run_id: str | None) -> LoggedModel:
-        """The logged model behind a source; other files become one."""
+    def _sealed(self, source: str, model_id: str | None, run_id: str | None) -> LoggedModel | SealedCopy:
+        """The logged model behind a source; other files are stored as one that is to appear with the version."""
         if model_id is not None:
             return self.backend.logged_models.get(model_id)
         uri = parse(source)
@@ -153,20 +194,20 @@ class SavingMethods(ClientBase):
             return self._seal_of_run(uri)
         return self.backend.logged_models.get(resolve(self.backend, uri).model_id)
 
-    def _seal_of_run(self, uri: RunUri) -> LoggedModel:
+    def _seal_of_run(self, uri: RunUri) -> LoggedModel | SealedCopy:
         path = uri.path or ""
         found = self.backend.logged_models.find_in_run(uri.run_id, path)
         if found is not None:
             return found
         run = self.backend.runs.get(check_run_id(uri.run_id))
         new = _copy_of(path.rpartition("/")[2] or "artifacts", run.info.experiment_id, uri.run_id)
-        return seal_copy(self.backend, run.info.artifact_uri, path, new)
+        return store_copy(self.backend, run.info.artifact_uri, path, new)
 
-    def _seal_outside(self, root: str, name: str, run_id: str | None) -> LoggedModel:
+    def _seal_outside(self, root: str, name: str, run_id: str | None) -> SealedCopy:
         experiment_id = DEFAULT_EXPERIMENT_ID
         if run_id is not None:
             experiment_id = self.backend.runs.get(check_run_id(run_id)).info.experiment_id
-        return seal_copy(self.backend, root, "", _copy_of(name, experiment_id, run_id))
+        return store_copy(self.backend, root, "", _copy_of(name, experiment_id, run_id))
 
     def resolve(self, uri: str) -> ResolvedModel:
         """What a ``models:`` or ``runs:`` URI stands for: name, version, model id, location and digest.

@@ -4,16 +4,18 @@ Invariant: the row appears only after every byte is stored and verified; a crash
 `uploads` row names, never a row that names nothing.
 """
 
+import contextlib
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from registry.client.backend import Backend
 from registry.entities import LoggedModel, Manifest
-from registry.exceptions import ArtifactNotFoundError, InvalidModelError
+from registry.exceptions import ArtifactNotFoundError, InvalidModelError, UploadExpiredError
 from registry.flavors import CHECKED_FLAVORS, Model, check_directory
-from registry.store.logged_models import NewModel, Seal
+from registry.store.logged_models import NewModel, Seal, SealedCopy
 
 MLMODEL = "MLmodel"
 
@@ -23,11 +25,14 @@ def seal_directory(backend: Backend, directory: Path, new: NewModel) -> LoggedMo
     described = _described(directory)
     location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
     manifest = backend.blobs(location).seal(directory)
-    return backend.logged_models.create(new, _seal(manifest, described))
+    with given_up(backend, location):
+        return backend.logged_models.create(new, _seal(manifest, described))
 
 
-def seal_copy(backend: Backend, root: str, path: str, new: NewModel) -> LoggedModel:
-    """Store a copy of what lies at `path` below `root`, a local directory or S3 prefix, as the logged model `new`.
+def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedCopy:
+    """Store a copy of what lies at `path` below `root`, a local directory or S3 prefix, for the logged model `new`.
+
+    The logged model appears with the version that names it; until then `uploads` has its files.
 
     Raises:
         ArtifactNotFoundError: nothing lies there.
@@ -37,9 +42,38 @@ def seal_copy(backend: Backend, root: str, path: str, new: NewModel) -> LoggedMo
     if next(iter(source.walk(path)), None) is None:
         raise ArtifactNotFoundError(f"There are no files at {place!r}, so there is nothing to register.")
     location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
-    target = backend.blobs(location)
-    manifest = target.seal_from(source, path)
-    return backend.logged_models.create(new, _seal(manifest, described_at(backend, location, manifest, place)))
+    manifest = backend.blobs(location).seal_from(source, path)
+    return SealedCopy(new, _seal(manifest, described_at(backend, location, manifest, place)), location)
+
+
+def check_outside(directory: Path) -> None:
+    """Pass if no model file of a local directory from outside could crash the parser of its format.
+
+    Raises:
+        InvalidModelError: one could.
+    """
+    described = _described(directory)
+    if described is not None and CHECKED_FLAVORS & described.flavors.keys():
+        check_directory(directory)
+
+
+def store_directory(backend: Backend, directory: Path, new: NewModel) -> SealedCopy:
+    """Store a local directory that was checked, for the logged model `new`, which appears with what names it."""
+    described = _described(directory)
+    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    manifest = backend.blobs(location).seal(directory)
+    return SealedCopy(new, _seal(manifest, described), location)
+
+
+@contextlib.contextmanager
+def given_up(backend: Backend, location: str) -> Iterator[None]:
+    """Remove the files at a location if the block finds that gc gave the upload up: nothing else names them then."""
+    try:
+        yield
+    except UploadExpiredError:
+        above, _, name = location.rstrip("/").rpartition("/")
+        backend.blobs(above).purge(name)
+        raise
 
 
 def described_at(backend: Backend, location: str, manifest: Manifest, shown: str) -> Model | None:

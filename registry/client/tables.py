@@ -16,31 +16,30 @@ from registry.blobs import BlobStore
 from registry.blobs.locks import FileLock
 from registry.client.artifacts import ArtifactMethods, check_artifact_path
 from registry.client.images import as_pillow, encoded, is_image, thumbnail
+from registry.client.search import SearchMethods
 from registry.client.table_files import ParquetTable, SplitTable, table_form
-from registry.entities import LifecycleStage, Run
-from registry.entities.naming import MAX_RUN_TAG_VALUE
+from registry.entities import Run
+from registry.entities.naming import MAX_RUN_TAG_VALUE, check_run_id
 from registry.exceptions import (
     ArtifactNotFoundError,
     InvalidParameterError,
     InvalidPathError,
     InvalidTypeError,
-    RunNotFoundError,
     StorageError,
 )
-from registry.filters import Subject, parse_filter
 from registry.settings import cache_directory, current_settings
-from registry.store.search import RunScope, SearchStore, Wanted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LOGGED_ARTIFACTS: Final = "mlflow.loggedArtifacts"
 _FORBIDDEN: Final = frozenset("\"',:[]{}")
-_COLUMNS: Final = ("run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time")
+_COLUMNS: Final = ("run_id", "experiment_id", "status", "artifact_uri")
+_TIMES: Final = ("start_time", "end_time")
 _logger = logging.getLogger("registry")
 
 
-class TableMethods(ArtifactMethods):
+class TableMethods(ArtifactMethods, SearchMethods):
     """What a client does with tables."""
 
     def log_table(self, run_id: str, data: "Mapping[str, Any] | pd.DataFrame", artifact_file: str) -> None:
@@ -102,28 +101,14 @@ class TableMethods(ArtifactMethods):
         return frame
 
     def _runs_with_tables(self, experiment_id: str, run_ids: Sequence[str] | None) -> Iterator[Run]:
-        experiment = self.backend.experiments.get(experiment_id).experiment_id
+        condition = f"tags.`{LOGGED_ARTIFACTS}` IS NOT NULL"
         if run_ids:
-            runs = [run for run in map(self._find_run, dict.fromkeys(run_ids)) if run is not None]
-            runs = [run for run in runs if run.info.experiment_id == experiment]
-            yield from sorted(runs, key=lambda run: (-run.info.start_time, run.info.run_id))
-            return
-        wanted = Wanted(filter=parse_filter(f"tags.`{LOGGED_ARTIFACTS}` IS NOT NULL", Subject.RUNS))
-        scope = RunScope((int(experiment),), (LifecycleStage.ACTIVE,))
-        search = SearchStore(self.backend.database)
-        while True:
-            page = search.runs(scope, wanted)
+            condition += f" AND attributes.run_id IN ({', '.join(repr(check_run_id(run_id)) for run_id in run_ids)})"
+        page = self.search_runs([experiment_id], condition)
+        yield from page
+        while page.token is not None:
+            page = self.search_runs([experiment_id], condition, page_token=page.token)
             yield from page
-            if page.token is None:
-                return
-            wanted = Wanted(filter=wanted.filter, page_token=page.token)
-
-    def _find_run(self, run_id: str) -> Run | None:
-        try:
-            run = self.backend.runs.get(run_id)
-        except RunNotFoundError:
-            return None
-        return run if run.info.lifecycle_stage == LifecycleStage.ACTIVE else None
 
     def _table_of(self, run: Run, path: str) -> bytes | None:
         listed = _listed(run)
@@ -174,7 +159,9 @@ def _frame(data: Any) -> "pd.DataFrame":
         raise InvalidTypeError(f"data must be a pandas.DataFrame or a dictionary, not {type(data).__name__}.")
     names = list(frame.columns)
     if not all(isinstance(name, str | int) for name in names) or len(set(names)) < len(names):
-        raise InvalidParameterError(f"The columns of a table have one text or number each, all different; got {names!r}.")
+        raise InvalidParameterError(
+            f"The columns of a table have one text or number each, all different; got {names!r}."
+        )
     return frame
 
 
@@ -192,23 +179,25 @@ def _columns(data: Mapping[str, Any]) -> "pd.DataFrame":
 
 def _with_stored_images(store: BlobStore, frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
     """The frame with what names its pictures in their place; the caller's own is left as it is."""
-    stored = {}
+    own = frame.copy(deep=False)
     for name in frame.columns:
         cells = frame[name].tolist() if frame[name].dtype == object else []
         pictures = [is_image(cell) for cell in cells]
         if any(pictures) and not all(pictures):
             raise InvalidParameterError(f"Column {name!r} contains a mix of images and non-images.")
         if any(pictures):
-            stored[name] = [_store_image(store, cell, path) for cell in cells]
-    return frame.assign(**stored) if stored else frame
+            stored: list[Any] = [_store_image(store, cell, path) for cell in cells]
+            own[name] = stored
+    return own
 
 
 def _store_image(store: BlobStore, image: Any, path: str) -> dict[str, str]:
     name = f"table_images/{path.rpartition('.')[0]}/{uuid.uuid4()}"
+    whole, small = f"{name}.png", f"{name}.webp"
     picture = as_pillow(image)
-    store.write(f"{name}.png", encoded(picture, ".png"))
-    store.write(f"{name}.webp", encoded(thumbnail(picture), ".webp"))
-    return {"type": "image", "filepath": f"{name}.png", "compressed_filepath": f"{name}.webp"}
+    store.write(whole, encoded(picture, whole))
+    store.write(small, encoded(thumbnail(picture), small))
+    return {"type": "image", "filepath": whole, "compressed_filepath": small}
 
 
 def _extended(table: SplitTable | ParquetTable, run: Run, extra: Sequence[str]) -> SplitTable | ParquetTable:
@@ -222,12 +211,16 @@ def _extended(table: SplitTable | ParquetTable, run: Run, extra: Sequence[str]) 
 
 
 def _value_of(run: Run, column: str) -> Any:
+    if column in _TIMES:
+        import pandas
+
+        return pandas.to_datetime(getattr(run.info, column), unit="ms", utc=True)
     if column in _COLUMNS:
         return getattr(run.info, column)
     kind, _, key = column.partition(".")
     if kind not in ("params", "metrics", "tags") or not key:
         raise InvalidParameterError(
-            f"Runs have no column {column!r}; they have {', '.join(_COLUMNS)}, params.…, metrics.… and tags.…."
+            f"Runs have no column {column!r}; they have {', '.join((*_COLUMNS, *_TIMES))}, params.…, metrics.…, tags.…"
         )
     return getattr(run.data, kind).get(key)
 
@@ -238,7 +231,8 @@ def _one_at_a_time(place: str) -> Iterator[None]:
     directory = cache_directory(current_settings()) / "table-locks"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock.acquire(directory / hashlib.sha256(place.encode()).hexdigest(), create=True)
+        # Some tables share a lock, so that the files stay few.
+        lock = FileLock.acquire(directory / hashlib.sha256(place.encode()).hexdigest()[:2], create=True)
     except OSError as error:
         raise StorageError(
             f"{directory} cannot be used to keep appends to a table apart: {error.strerror}. "

@@ -1,0 +1,141 @@
+"""A sink that posts events to an HTTP address, signed.
+
+The body is JSON; the header ``X-Registry-Signature-256`` is ``sha256=`` and the HMAC-SHA256 (hex) of the body under the
+shared secret. ``position`` in the body is the same if an event comes again. Invariant: an event counts as taken only
+after an answer of 2xx; neither the secret nor the path of the address appears in a message.
+"""
+
+import hashlib
+import hmac
+import random
+import time
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from registry.entities.history import PublishedEvent, canonical_json
+from registry.entities.times import format_time
+from registry.exceptions import InvalidParameterError, UnavailableError
+
+SIGNATURE_HEADER: Final = "X-Registry-Signature-256"
+# Answers after which the same request may succeed later: timeout, too early, too many requests, and the server's own.
+_WORTH_RETRYING: Final = frozenset({408, 425, 429})
+_LONGEST_WAIT_SECONDS: Final = 30.0
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would become a GET elsewhere; the caller named one address."""
+
+    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
+        return None
+
+
+class WebhookSink:
+    """Posts each event; waits and tries again when that fails for now."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        secret: str | bytes | None = None,
+        timeout_seconds: float = 10.0,
+        attempts: int = 5,
+        first_wait_seconds: float = 0.5,
+    ) -> None:
+        """A sink for an http or https address; without a secret the posts are not signed.
+
+        Raises:
+            InvalidParameterError: the address is of another kind, or a number is not positive.
+        """
+        self._address = _checked(url)
+        self._url = url
+        if attempts < 1 or timeout_seconds <= 0 or first_wait_seconds < 0:
+            raise InvalidParameterError("A webhook needs at least one attempt, and times that are not negative.")
+        self._secret = secret.encode() if isinstance(secret, str) else secret
+        self._timeout_seconds = timeout_seconds
+        self._attempts = attempts
+        self._first_wait_seconds = first_wait_seconds
+        self._opener = urllib.request.build_opener(_NoRedirects)
+
+    def __repr__(self) -> str:
+        return f"WebhookSink({self._address.scheme}://{self._address.hostname})"
+
+    def deliver(self, event: PublishedEvent) -> None:
+        """Post an event until it is taken.
+
+        Raises:
+            UnavailableError: it was not taken after all attempts, or was refused for good.
+        """
+        request = self._request(event)
+        for attempt in range(1, self._attempts + 1):
+            fault, final = self._post(request)
+            if fault is None:
+                return
+            if final or attempt == self._attempts:
+                raise UnavailableError(
+                    f"The webhook at {self._address.hostname} did not take event {event.position} "
+                    f"({attempt} attempts): {fault}."
+                )
+            wait = min(_LONGEST_WAIT_SECONDS, self._first_wait_seconds * 2 ** (attempt - 1))
+            time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+
+    def _request(self, event: PublishedEvent) -> urllib.request.Request:
+        body = event_body(event)
+        headers = {"Content-Type": "application/json", "User-Agent": "registry-webhook"}
+        if self._secret is not None:
+            headers[SIGNATURE_HEADER] = signature(body, self._secret)
+        return urllib.request.Request(self._url, data=body, headers=headers, method="POST")  # noqa: S310 - http(s) only
+
+    def _post(self, request: urllib.request.Request) -> tuple[str | None, bool]:
+        """What went wrong, None if nothing did, and whether trying again is pointless."""
+        try:
+            with self._opener.open(request, timeout=self._timeout_seconds):
+                return None, False
+        except urllib.error.HTTPError as error:
+            error.close()
+            return f"HTTP status {error.code}", error.code < 500 and error.code not in _WORTH_RETRYING
+        except (OSError, HTTPException) as error:
+            return f"{type(error).__name__}: {getattr(error, 'reason', None) or error}", False
+
+
+def event_body(event: PublishedEvent) -> bytes:
+    """An event as a webhook posts it: canonical JSON in UTF-8."""
+    inner = event.event
+    values = {
+        "position": event.position,
+        "model": event.model_name,
+        "model_uid": inner.model_uid,
+        "seq": inner.seq,
+        "kind": str(inner.kind),
+        "version": inner.version,
+        "from": inner.from_value,
+        "to": inner.to_value,
+        "actor": inner.actor,
+        "session_user": inner.session_user,
+        "reason": inner.reason,
+        "time": format_time(inner.time),
+        "details": dict(inner.details),
+        "prev_hash": inner.prev_hash,
+        "hash": inner.hash,
+    }
+    return canonical_json(values).encode()
+
+
+def signature(body: bytes, secret: bytes) -> str:
+    """The value of the signature header; receivers compare it with `hmac.compare_digest`."""
+    return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isascii() or not url.isprintable() or " " in url:
+        raise InvalidParameterError("The address of a webhook is not an http:// or https:// URL with a host.")
+    if parts.username is not None:
+        raise InvalidParameterError("The address of a webhook has a password in it; sign with a secret instead.")
+    return parts

@@ -1,0 +1,17 @@
+"""Directories of a few files, made and read whole."""
+
+from pathlib import Path
+
+
+def planted(directory: Path, files: dict[str, bytes]) -> Path:
+    """A directory with these files."""
+    for path, data in files.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_bytes(data)
+    return directory
+
+
+def found(directory: str | Path) -> dict[str, bytes]:
+    """All files below a directory, hidden ones included."""
+    root = Path(directory)
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
