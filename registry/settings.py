@@ -136,6 +136,8 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
     scheme = tracking_uri.split(":", 1)[0].lower() if ":" in tracking_uri else ""
     if scheme == "s3":
         return _on_s3(tracking_uri, settings)
+    if tracking_uri in ("databricks", "databricks-uc"):
+        raise UnsupportedStoreError(_refusal(tracking_uri))
     if scheme == "file" or not scheme:
         directory = _directory(tracking_uri)
         root = settings.artifact_location or str(directory)

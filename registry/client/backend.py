@@ -11,9 +11,12 @@ from registry.blobs import BlobStore, open_blob_store
 from registry.client.log_queue import Entry, LogQueue
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, place_of
+from registry.store.arriving_runs import ArrivingRunStore
 from registry.store.catalog import (
+    ArrivalStore,
     AuditStore,
     ChronicleStore,
+    DepartureStore,
     GateStore,
     HolderStore,
     ModelStore,
@@ -27,6 +30,7 @@ from registry.store.logged_models import LoggedModelStore
 from registry.store.runs import RunStore
 from registry.store.schema import ensure
 from registry.store.search import SearchStore
+from registry.store.signatures import SignatureStore
 
 
 class Backend:
@@ -36,8 +40,7 @@ class Backend:
         self.place = place
         self.actor = actor
         self._endpoint_url = endpoint_url
-        if place.directory is not None:
-            _refuse_mlflow_files(place.directory)
+        refuse_mlflow_files(place)
         self.database = connect(place.database_url, read_only=read_only)
         ensure(self.database)
         self.experiments = ExperimentStore(self.database)
@@ -50,6 +53,10 @@ class Backend:
         self.gates = GateStore(self.database, actor=self.actor)
         self.chronicle = ChronicleStore(self.database)
         self.audit = AuditStore(self.database)
+        self.departures = DepartureStore(self.database)
+        self.arrivals = ArrivalStore(self.database, actor=self.actor)
+        self.arriving_runs = ArrivingRunStore(self.database)
+        self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.garbage = GarbageStore(self.database)
         self.search = SearchStore(self.database)
@@ -96,9 +103,14 @@ def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:
         )
 
 
-def _refuse_mlflow_files(directory: Path) -> None:
-    if any(directory.glob("[0-9]*/meta.yaml")):
+def refuse_mlflow_files(place: Place) -> None:
+    """Leave a directory alone that MLflow keeps its files in.
+
+    Raises:
+        ForeignStoreError: the place is such a directory.
+    """
+    if place.directory is not None and any(place.directory.glob("[0-9]*/meta.yaml")):
         raise ForeignStoreError(
-            f"The directory {str(directory)!r} holds MLflow's file store and was left as it is. Keep this registry "
-            "elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI."
+            f"The directory {str(place.directory)!r} holds MLflow's file store and was left as it is. Keep this "
+            "registry elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI."
         )

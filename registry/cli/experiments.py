@@ -1,0 +1,83 @@
+"""``registry experiments``: listing and showing them."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from registry.cli import output
+from registry.cli.cells import minute, moment
+from registry.cli.options import AsJson, Filter, Limit, OrderBy, TrackingUri, View, ViewOption, noun, open_client
+from registry.cli.output import Column
+from registry.exceptions import ExperimentNotFoundError
+
+if TYPE_CHECKING:
+    from registry import MlflowClient
+    from registry.entities import Experiment
+
+app = noun("experiments", "Groups of runs that share a place for their files.")
+
+_COLUMNS: Final[tuple["Column[Experiment]", ...]] = (
+    Column("id", lambda experiment: experiment.experiment_id, whole=True, right=True),
+    Column("name", lambda experiment: experiment.name),
+    Column("created (UTC)", lambda experiment: minute(experiment.creation_time), whole=True),
+    Column("state", lambda experiment: experiment.lifecycle_stage, whole=True),
+    Column("files", lambda experiment: experiment.artifact_location),
+)
+
+
+@app.command("list")
+def list_experiments(
+    filter_string: Filter = None,
+    order_by: OrderBy = None,
+    view: ViewOption = View.ACTIVE,
+    max_results: Limit = 100,
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """List experiments, the newest first."""
+    found = open_client(tracking_uri).search_experiments(
+        view_type=view.view_type, max_results=max_results, filter_string=filter_string, order_by=order_by
+    )
+    output.listing(found, _COLUMNS, json=as_json, nothing="No experiments.")
+    output.note_more(found)
+
+
+@app.command("show")
+def show_experiment(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name or id.")],
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Show one experiment."""
+    found = find_experiment(open_client(tracking_uri), experiment)
+    if as_json:
+        output.as_json(found)
+        return
+    output.record(
+        {
+            "experiment": found.name,
+            "id": found.experiment_id,
+            "state": found.lifecycle_stage,
+            "files": found.artifact_location,
+            "created": moment(found.creation_time),
+            "updated": moment(found.last_update_time),
+        }
+    )
+    if found.tags:
+        output.record(found.tags, "Tags")
+
+
+def find_experiment(client: "MlflowClient", name_or_id: str) -> "Experiment":
+    """The experiment of that name, or else of that id.
+
+    Raises:
+        ExperimentNotFoundError: neither.
+    """
+    found = client.get_experiment_by_name(name_or_id)
+    if found is not None:
+        return found
+    if name_or_id.isascii() and name_or_id.isdigit():
+        return client.get_experiment(name_or_id)
+    raise ExperimentNotFoundError(
+        f"There is no experiment named {name_or_id!r}; 'registry experiments list' shows what there is."
+    )

@@ -1,0 +1,139 @@
+"""``registry runs``: listing and showing them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from registry.cli import output
+from registry.cli.cells import duration, minute, moment
+from registry.cli.experiments import find_experiment
+from registry.cli.options import AsJson, Filter, Limit, OrderBy, TrackingUri, View, ViewOption, noun, open_client
+from registry.cli.output import Column
+
+if TYPE_CHECKING:
+    from registry import MlflowClient
+    from registry.entities import DatasetInput, Run
+
+app = noun("runs", "What was tried, with which settings, and what came out.")
+
+_Experiments = Annotated[
+    list[str] | None,
+    typer.Option("--experiment", "-e", metavar="EXPERIMENT", help="Its name or id; may be repeated. Default: all."),
+]
+_Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", metavar="KEY", help="Show this metric as a column; may be repeated.")
+]
+_Params = Annotated[
+    list[str] | None, typer.Option("--param", metavar="KEY", help="Show this param as a column; may be repeated.")
+]
+
+
+@app.command("list")
+def list_runs(
+    experiment: _Experiments = None,
+    metric: _Metrics = None,
+    param: _Params = None,
+    filter_string: Filter = None,
+    order_by: OrderBy = None,
+    view: ViewOption = View.ACTIVE,
+    max_results: Limit = 50,
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """List runs, the newest first."""
+    client = open_client(tracking_uri)
+    found = client.search_runs(
+        _experiment_ids(client, experiment),
+        filter_string=filter_string or "",
+        run_view_type=view.view_type,
+        max_results=max_results,
+        order_by=order_by,
+    )
+    output.listing(found, columns(param or (), metric or ()), json=as_json, nothing="No runs.")
+    output.note_more(found)
+
+
+@app.command("show")
+def show_run(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run's id.")],
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Show one run: its settings, latest metrics, tags, data and models."""
+    run = open_client(tracking_uri).get_run(run_id)
+    if as_json:
+        output.as_json(run)
+        return
+    output.record(_facts(run))
+    for title, values in _sections(run).items():
+        if values:
+            output.record(values, title)
+
+
+def columns(params: Sequence[str] = (), metrics: Sequence[str] = ()) -> "list[Column[Run]]":
+    """What a table of runs shows: when they started, or these params and latest metrics to compare them by."""
+    compared = [*map(param_column, params), *map(metric_column, metrics)]
+    return [*_COLUMNS, *(compared or [_STARTED])]
+
+
+_COLUMNS: Final[tuple["Column[Run]", ...]] = (
+    Column("run id", lambda run: run.info.run_id, whole=True),
+    Column("name", lambda run: run.info.run_name),
+    Column("status", lambda run: run.info.status, whole=True),
+)
+_STARTED: Final["Column[Run]"] = Column("started (UTC)", lambda run: minute(run.info.start_time), whole=True)
+
+
+def param_column(key: str, header: str | None = None) -> "Column[Run]":
+    """A column with a param, under its key or another header."""
+    return Column(header or key, lambda run: run.data.params.get(key))
+
+
+def metric_column(key: str) -> "Column[Run]":
+    """A column with the latest value of a metric."""
+    return Column(key, lambda run: run.data.metrics.get(key), right=True)
+
+
+def _facts(run: "Run") -> dict[str, object]:
+    info = run.info
+    took = None if info.end_time is None else info.end_time - info.start_time
+    return {
+        "run": info.run_id,
+        "name": info.run_name,
+        "experiment": info.experiment_id,
+        "status": info.status,
+        "state": info.lifecycle_stage,
+        "user": info.user_id,
+        "started": moment(info.start_time),
+        "took": duration(took),
+        "files": info.artifact_uri,
+    }
+
+
+def _sections(run: "Run") -> dict[str, Mapping[str, object]]:
+    return {
+        "Params": run.data.params,
+        "Metrics (latest)": run.data.metrics,
+        "Data": {use.dataset.name: _purpose(use) for use in run.inputs.dataset_inputs},
+        "Models": {made.model_id: f"step {made.step}" for made in run.outputs.model_outputs},
+        "Tags": run.data.tags,
+    }
+
+
+def _purpose(use: "DatasetInput") -> str:
+    purposes = [tag.value for tag in use.tags if tag.key == "mlflow.data.context"]
+    return ", ".join([*purposes, f"digest {use.dataset.digest}"])
+
+
+def _experiment_ids(client: "MlflowClient", named: Sequence[str] | None) -> list[str]:
+    if named:
+        return [find_experiment(client, name).experiment_id for name in named]
+    ids: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_experiments(view_type=View.ALL.view_type, page_token=token)
+        ids += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return ids

@@ -1,0 +1,89 @@
+"""``registry versions``: listing and showing the versions of registered models."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from registry.cli import output
+from registry.cli.cells import minute, moment
+from registry.cli.options import (
+    AsJson,
+    Filter,
+    Limit,
+    ModelName,
+    OrderBy,
+    TrackingUri,
+    VersionNumber,
+    noun,
+    open_client,
+)
+from registry.cli.output import Column
+
+if TYPE_CHECKING:
+    from registry.entities.model_registry import ModelVersion
+
+app = noun("versions", "The numbered versions of registered models.")
+
+COLUMNS: Final[tuple["Column[ModelVersion]", ...]] = (
+    Column("version", lambda version: version.version, whole=True, right=True),
+    Column("stage", lambda version: version.current_stage, whole=True),
+    Column("aliases", lambda version: version.aliases),
+    Column("created (UTC)", lambda version: minute(version.creation_timestamp), whole=True),
+    Column("run id", lambda version: version.run_id, whole=True),
+)
+_WITH_NAME: Final[tuple["Column[ModelVersion]", ...]] = (Column("model", lambda version: version.name), *COLUMNS)
+
+
+@app.command("list")
+def list_versions(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only versions of this model.")] = None,
+    filter_string: Filter = None,
+    order_by: OrderBy = None,
+    max_results: Limit = 100,
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """List versions, of one model or of all, those changed last first."""
+    client = open_client(tracking_uri)
+    if name is not None:
+        client.get_registered_model(name)  # so that a misspelt name is an error, not an empty list
+    wanted = " AND ".join(f"({part})" for part in (name and of_model(name), filter_string) if part)
+    found = client.search_model_versions(wanted or None, max_results=max_results, order_by=order_by)
+    output.listing(found, _WITH_NAME if name is None else COLUMNS, json=as_json, nothing="No versions.")
+    output.note_more(found)
+
+
+@app.command("show")
+def show_version(
+    name: ModelName, version: VersionNumber, as_json: AsJson = False, tracking_uri: TrackingUri = None
+) -> None:
+    """Show one version: its stage, where it came from and where its files are."""
+    client = open_client(tracking_uri)
+    found = client.get_model_version(name, version)
+    if as_json:
+        output.as_json(found)
+        return
+    output.record(
+        {
+            "model": found.name,
+            "version": found.version,
+            "stage": found.current_stage,
+            "aliases": found.aliases,
+            "description": found.description,
+            "tags": found.tags,
+            "created": moment(found.creation_timestamp),
+            "updated": moment(found.last_updated_timestamp),
+            "by": found.user_id,
+            "source": found.source,
+            "run": found.run_id,
+            "logged model": found.model_id,
+            "digest": found.digest,
+            "files": client.get_model_version_download_uri(name, version),
+        }
+    )
+
+
+def of_model(name: str) -> str:
+    """The filter that picks the versions of one model."""
+    quoted = name.replace("'", "''")
+    return f"name = '{quoted}'"

@@ -1,0 +1,65 @@
+"""The command line in this process, and a small registry to look at."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import registry
+from registry.cli import main
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """A function that runs a command line and has its exit code, stdout and stderr."""
+    # What options set for the process is forgotten when the test ends.
+    monkeypatch.setenv("REGISTRY_TRACKING_URI", "file:./mlruns")
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", "mlruns")
+
+    def run(*arguments: str) -> Outcome:
+        capsys.readouterr()
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One run with two versions of the model ``churn``; version 1 is in Production."""
+
+    run_id: str
+    model_ids: tuple[str, str]
+
+
+@pytest.fixture
+def filled(own_place: Path) -> Filled:
+    source = own_place / "source"
+    source.mkdir()
+    (source / "MLmodel").write_text("flavors: {}\n")
+    client = registry.MlflowClient()
+    experiment = client.create_experiment("nba")
+    run = client.create_run(experiment, run_name="first try", start_time=1_767_225_600_000)
+    client.log_param(run.info.run_id, "depth", 3)
+    client.log_metric(run.info.run_id, "auc", 0.875)
+    client.log_metric(run.info.run_id, "loss", float("nan"))
+    client.set_tag(run.info.run_id, "team", "east")
+    client.set_terminated(run.info.run_id, end_time=1_767_225_665_000)
+    made = [client.register_model(str(source), "churn").model_id for _ in range(2)]
+    client.transition_model_version_stage("churn", 1, "Production")
+    return Filled(run.info.run_id, (str(made[0]), str(made[1])))
