@@ -109,15 +109,14 @@ def to_arrow(table: RunTable, names: Sequence[str]) -> "pa.Table":
 
 
 def _columns(table: RunTable, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    groups = {"metrics": table.metrics, "params": table.params, "tags": table.tags}
+    keys = {"metrics": table.metrics, "params": table.params, "tags": table.tags}
     for name in names:
         group, _, key = name.partition(".")
-        if group not in groups:
+        if group not in keys:
             yield name, table.info(name)
-        elif key == "*":
-            yield from ((f"{group}.{each}", values) for each, values in groups[group].items())
-        else:
-            yield name, groups[group][key]
+            continue
+        for each in keys[group] if key == "*" else (key,):
+            yield f"{group}.{each}", table.metric(each) if group == "metrics" else table.text(group, each)
 
 
 def _doubles(values: Any) -> "np.ndarray[Any, np.dtype[np.float64]]":

@@ -4,6 +4,7 @@ Invariant: a data set is one row per (experiment, name, digest), and its use by 
 same use again adds tags to it and loses nothing.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ from registry.entities import (
     RunOutputs,
 )
 from registry.exceptions import LoggedModelNotFoundError
-from registry.store.statements import insert_into, table, upsert
+from registry.store.run_data import among_keys, keys_parameter
+from registry.store.statements import AnyRow, AnySelect, insert_into, table, upsert
 from registry.store.tables import (
     Base,
     DatasetInputRow,
@@ -70,47 +72,58 @@ def insert_run_models(connection: Connection, run_key: int, direction: str, mode
         upsert(connection, RunModelRow, [row])
 
 
-def read_inputs(connection: Connection, run_keys: Sequence[int]) -> dict[int, RunInputs]:
-    """What these runs used."""
-    found = {key: RunInputs() for key in run_keys}
-    query = (
-        select(DatasetRow.__table__, DatasetInputRow.run_id, DatasetInputRow.context, DatasetInputRow.id.label("use"))
-        .join(DatasetInputRow, DatasetInputRow.dataset_id == DatasetRow.id)
-        .where(DatasetInputRow.run_id.in_(run_keys))
-        .order_by(DatasetInputRow.id)
-    )
-    rows = connection.execute(query).all()
+def read_uses(connection: Connection, run_keys: Sequence[int]) -> tuple[dict[int, RunInputs], dict[int, RunOutputs]]:
+    """What these runs used and made."""
+    dialect = connection.dialect.name
+    parameter = keys_parameter(dialect, run_keys)
+    inputs = {key: RunInputs() for key in run_keys}
+    outputs = {key: RunOutputs() for key in run_keys}
+    for row in connection.execute(_models(dialect), parameter):
+        if row.direction == "input":
+            inputs[row.run_id].model_inputs.append(LoggedModelInput(row.model_id))
+        else:
+            outputs[row.run_id].model_outputs.append(LoggedModelOutput(row.model_id, row.step))
+    _add_datasets(connection, connection.execute(_datasets(dialect), parameter).all(), inputs)
+    return inputs, outputs
+
+
+def _add_datasets(connection: Connection, rows: Sequence[AnyRow], inputs: dict[int, RunInputs]) -> None:
     tags: dict[int, list[InputTag]] = {row.use: [] for row in rows}
     for row in rows:
         if row.context:
             tags[row.use].append(InputTag(CONTEXT_TAG, row.context))
         dataset = Dataset(row.name, row.digest, row.source_type, row.source, row.schema, row.profile)
-        found[row.run_id].dataset_inputs.append(DatasetInput(dataset, tags[row.use]))
+        inputs[row.run_id].dataset_inputs.append(DatasetInput(dataset, tags[row.use]))
     if tags:
-        more = select(DatasetInputTagRow.__table__).where(DatasetInputTagRow.input_id.in_(tags))
-        for row in connection.execute(more.order_by(DatasetInputTagRow.key)):
+        dialect = connection.dialect.name
+        for row in connection.execute(_input_tags(dialect), keys_parameter(dialect, list(tags))):
             tags[row.input_id].append(InputTag(row.key, row.value))
-    for run_key, model_id, _ in _read_models(connection, run_keys, "input"):
-        found[run_key].model_inputs.append(LoggedModelInput(model_id))
-    return found
 
 
-def read_outputs(connection: Connection, run_keys: Sequence[int]) -> dict[int, RunOutputs]:
-    """What these runs made."""
-    found = {key: RunOutputs() for key in run_keys}
-    for run_key, model_id, step in _read_models(connection, run_keys, "output"):
-        found[run_key].model_outputs.append(LoggedModelOutput(model_id, step))
-    return found
-
-
-def _read_models(connection: Connection, run_keys: Sequence[int], direction: str) -> Iterable[tuple[int, str, int]]:
-    query = (
-        select(RunModelRow.run_id, LoggedModelRow.model_id, RunModelRow.step)
+@functools.cache
+def _models(dialect: str) -> AnySelect:
+    return (
+        select(RunModelRow.run_id, RunModelRow.direction, LoggedModelRow.model_id, RunModelRow.step)
         .join(LoggedModelRow, LoggedModelRow.id == RunModelRow.logged_model_id)
-        .where(RunModelRow.run_id.in_(run_keys), RunModelRow.direction == direction)
+        .where(among_keys(dialect, table(RunModelRow).c.run_id))
         .order_by(RunModelRow.step, LoggedModelRow.id)
     )
-    return [(run_key, model_id, step) for run_key, model_id, step in connection.execute(query)]
+
+
+@functools.cache
+def _datasets(dialect: str) -> AnySelect:
+    return (
+        select(DatasetRow.__table__, DatasetInputRow.run_id, DatasetInputRow.context, DatasetInputRow.id.label("use"))
+        .join(DatasetInputRow, DatasetInputRow.dataset_id == DatasetRow.id)
+        .where(among_keys(dialect, table(DatasetInputRow).c.run_id))
+        .order_by(DatasetInputRow.id)
+    )
+
+
+@functools.cache
+def _input_tags(dialect: str) -> AnySelect:
+    tags = table(DatasetInputTagRow)
+    return select(tags).where(among_keys(dialect, tags.c.input_id)).order_by(tags.c.key)
 
 
 def _find_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:

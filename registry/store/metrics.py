@@ -6,7 +6,7 @@ any number; it is kept by upsert in the same transaction as the points, never by
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, case, insert, select, tuple_
@@ -129,13 +129,3 @@ def read_history(connection: Connection, run_key: int, key: str) -> list[Metric]
         Metric(key=key, value=loaded(value), timestamp=timestamp, step=step)
         for step, timestamp, value in connection.execute(query)
     ]
-
-
-def read_latest(connection: Connection, run_keys: Sequence[int]) -> dict[int, dict[str, float]]:
-    """The latest value of every metric of these runs."""
-    found: dict[int, dict[str, float]] = {key: {} for key in run_keys}
-    query = select(LatestMetricRow.run_id, LatestMetricRow.key, LatestMetricRow.value)
-    ordered = query.where(LatestMetricRow.run_id.in_(run_keys)).order_by(LatestMetricRow.run_id, LatestMetricRow.key)
-    for run_key, key, value in connection.execute(ordered):
-        found[run_key][key] = loaded(value)
-    return found

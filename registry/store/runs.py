@@ -18,10 +18,18 @@ from registry.entities import (
     RunData,
     RunInfo,
 )
-from registry.exceptions import InvalidParameterError, NotFoundError, ParamConflictError, RunNotFoundError
-from registry.store.experiments import active_location, now_ms
-from registry.store.inputs import insert_dataset_inputs, insert_run_models, read_inputs, read_outputs
-from registry.store.metrics import insert_model_points, insert_points, read_history, read_latest
+from registry.exceptions import (
+    InvalidParameterError,
+    InvalidStateError,
+    NotFoundError,
+    ParamConflictError,
+    RunNotFoundError,
+)
+from registry.store.clock import stamp
+from registry.store.experiments import active_location
+from registry.store.inputs import insert_dataset_inputs, insert_run_models, read_uses
+from registry.store.metrics import insert_model_points, insert_points, read_history
+from registry.store.run_data import read_run_data
 from registry.store.scopes import Store, reads, writes
 from registry.store.statements import AnyRow, AnySelect, insert_into, table, upsert
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
@@ -112,15 +120,22 @@ class RunStore(Store):
         """Mark a run as deleted; its children stay. Deleting it twice is deleting it once."""
         key, stage, _ = _find(connection, run_id)
         if stage == LifecycleStage.ACTIVE:
-            values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": now_ms()}
+            values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": stamp(connection)}
             connection.execute(update(RunRow).where(RunRow.id == key).values(values))
 
     @writes
     def restore(self, connection: Connection, run_id: str) -> None:
-        """Undo `delete`."""
+        """Undo `delete`.
+
+        Raises:
+            InvalidStateError: gc has removed its files and points.
+        """
         key, _, _ = _find(connection, run_id)
         values = {"lifecycle_stage": LifecycleStage.ACTIVE, "deleted_time": None}
-        connection.execute(update(RunRow).where(RunRow.id == key).values(values))
+        # Judged by the statement itself: gc may take the run away after it was looked up.
+        whole = (RunRow.id == key) & RunRow.purged_time.is_(None)
+        if connection.execute(update(RunRow).where(whole).values(values)).rowcount == 0:
+            raise InvalidStateError(f"The run {run_id} cannot be restored: its files and points were removed by gc.")
 
     @writes
     def log_batch(
@@ -206,19 +221,9 @@ def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
     keys = [row.id for row in found]
     if not keys:
         return []
-    metrics = read_latest(connection, keys)
-    params = _read_pairs(connection, ParamRow, keys)
-    tags = _read_pairs(connection, TagRow, keys)
-    inputs, outputs = read_inputs(connection, keys), read_outputs(connection, keys)
-    return [
-        Run(
-            run_info(row),
-            RunData(metrics=metrics[row.id], params=params[row.id], tags=tags[row.id]),
-            inputs[row.id],
-            outputs[row.id],
-        )
-        for row in found
-    ]
+    data = read_run_data(connection, keys)
+    inputs, outputs = read_uses(connection, keys)
+    return [Run(run_info(row), data[row.id], inputs[row.id], outputs[row.id]) for row in found]
 
 
 def run_info(row: AnyRow) -> RunInfo:
@@ -269,16 +274,6 @@ def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:
 
 def _not_found(run_id: str) -> RunNotFoundError:
     return RunNotFoundError(f"Run with id={run_id} not found")
-
-
-def _read_pairs(
-    connection: Connection, kind: type[ParamRow] | type[TagRow], keys: Sequence[int]
-) -> dict[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = {key: {} for key in keys}
-    query = select(kind.run_id, kind.key, kind.value).where(kind.run_id.in_(keys)).order_by(kind.run_id, kind.key)
-    for run_key, key, value in connection.execute(query):
-        found[run_key][key] = value
-    return found
 
 
 def _set_tags(connection: Connection, key: int, tags: Mapping[str, str]) -> None:

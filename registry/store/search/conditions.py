@@ -4,9 +4,6 @@ Invariant: a condition is true or false and never NULL, so that NOT takes in wha
 the field. Values in other tables are asked for by EXISTS, which the databases answer with an index, row by row.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 from sqlalchemy import ColumnElement, and_, exists, literal_column, not_, or_
 
 from registry.filters import And, Comparison, Node, Not, Op, Or
@@ -41,8 +38,3 @@ def _comparison(node: Comparison, places: Places, dialect: str) -> ColumnElement
         return there_are(place, compare(place.value, node.op, node.value, dialect=dialect, has_nan=place.has_nan))
     holds = compare(place.value, node.op, node.value, dialect=dialect)
     return and_(place.value.is_not(None), holds) if place.nullable else holds
-
-
-def one_of(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Whether a column has one of some values; a single one is compared by ``=``, which keeps an index in order."""
-    return column == values[0] if len(values) == 1 else column.in_(values)

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case
+from sqlalchemy import ColumnElement, SQLColumnExpression, case
 
 from registry.filters import Field, Kind, OrderBy
-from registry.store.search.conditions import there_are
 from registry.store.search.places import Column, Joined, Places
 from registry.store.statements import AnySelect
 
@@ -25,7 +24,7 @@ MISSING: Final = 2
 class Term:
     """An expression to sort by. It is NULL only where the terms before it tell those rows from all others."""
 
-    value: ColumnElement[Any]
+    value: SQLColumnExpression[Any]
     ascending: bool = True
 
 
@@ -67,19 +66,20 @@ def _leading(key: OrderBy, places: Places, rest: tuple[Term, ...], outer: tuple[
         value = _sorted_by(column)
         first = (Term(value, key.ascending), *rest)
         if not column.nullable:
-            return [Segment(VALUE, first, outer=outer)]
+            return [Segment(VALUE, first, outer=outer, where=(places.scope,))]
         return [
-            Segment(VALUE, first, outer=outer, where=(value.is_not(None),)),
-            Segment(MISSING, rest, outer=outer, where=(value.is_(None),)),
+            Segment(VALUE, first, outer=outer, where=(places.scope, value.is_not(None))),
+            Segment(MISSING, rest, outer=outer, where=(places.scope, value.is_(None))),
         ]
     keyed = places.keyed[key.field.kind]
     joined = keyed.joined(key.field.key)
     first = (Term(joined.value, key.ascending), *rest)
-    missing = ~there_are(keyed.rows(key.field.key))
-    found = [Segment(VALUE, first, (joined,), outer, (joined.value.is_not(None),))]
+    # Said once, of the joined rows: said of both, a planner without statistics joins by the scope, all rows with all.
+    scope = () if joined.in_scope else (places.scope,)
+    found = [Segment(VALUE, first, (joined,), outer, (*scope, joined.value.is_not(None)))]
     if keyed.has_nan:
-        found.append(Segment(NAN, rest, (joined,), outer, (joined.value.is_(None),)))
-    return [*found, Segment(MISSING, rest, outer=outer, where=(missing,))]
+        found.append(Segment(NAN, rest, (joined,), outer, (*scope, joined.value.is_(None))))
+    return [*found, Segment(MISSING, rest, outer=(joined, *outer), where=(places.scope, joined.is_missing))]
 
 
 def _terms(key: OrderBy, places: Places, outer: list[Joined]) -> list[Term]:
@@ -101,5 +101,5 @@ def _column(key: OrderBy, places: Places) -> Column:
     return place
 
 
-def _sorted_by(column: Column) -> ColumnElement[Any]:
+def _sorted_by(column: Column) -> SQLColumnExpression[Any]:
     return column.value if column.order is None else column.order

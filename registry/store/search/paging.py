@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, asc, desc, false, literal_column, or_
+from sqlalchemy import ColumnElement, Connection, Label, and_, asc, desc, false, or_
 
 from registry.exceptions import InvalidParameterError
 from registry.store.search.order import Segment, Term
@@ -34,16 +34,17 @@ class Cursor:
 
 def query_digest(*parts: object) -> str:
     """What tells a query from others; the size of the page is no part of it."""
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
+    return _digest("\0".join(map(str, parts)))
 
 
-def encode(cursor: Cursor, digest: str) -> str:
-    """The token of a place in a query."""
-    text = json.dumps({"query": digest, "rank": cursor.rank, "after": cursor.values}, separators=(",", ":"))
+def encode(cursor: Cursor, query: str) -> str:
+    """The token of a place in the query of this digest."""
+    place = [cursor.rank, *cursor.values]
+    text = json.dumps({"after": place, "check": _check(place, query)}, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def decode(token: object, digest: str, segments: Sequence[Segment]) -> Cursor | None:
+def decode(token: object, query: str, segments: Sequence[Segment]) -> Cursor | None:
     """The place that a token of this query stands for; None for None and the empty text, which mean the beginning.
 
     Raises:
@@ -52,20 +53,19 @@ def decode(token: object, digest: str, segments: Sequence[Segment]) -> Cursor | 
     if token is None or token in ("", b""):
         return None
     content = _content(token)
-    if content.get("query") != digest:
-        raise InvalidParameterError(
-            "The page token belongs to another query. Use a token with the filter, order_by and experiments that it "
-            "was returned for, or leave it out to begin anew."
-        )
-    rank, values = content.get("rank"), content.get("after")
-    segment = next((one for one in segments if one.rank == rank), None)
-    if segment is None or not isinstance(values, list) or not _fit(segment.terms, values):
-        raise _invalid(token)
-    return Cursor(segment.rank, tuple(values))
+    place = content.get("after")
+    if isinstance(place, list) and place and content.get("check") == _check(place, query):
+        sizes = {segment.rank: len(segment.terms) for segment in segments}
+        if sizes.get(place[0]) == len(place) - 1:
+            return Cursor(place[0], tuple(place[1:]))
+    raise InvalidParameterError(
+        "The page token is damaged or belongs to another query. Use a token unchanged, with the filter, order_by and "
+        "experiments that it was returned for, or leave it out to begin anew."
+    )
 
 
 def read_page(
-    fetch: "Fetch", statement: AnySelect, segments: Sequence[Segment], cursor: Cursor | None, size: int
+    connection: Connection, statement: AnySelect, segments: Sequence[Segment], cursor: Cursor | None, size: int
 ) -> tuple[list[AnyRow], Cursor | None]:
     """The rows of a page, and its end if there is more after it."""
     found: list[tuple[Segment, AnyRow]] = []
@@ -75,7 +75,7 @@ def read_page(
         query = sorted_by(segment.of(statement), segment.terms).limit(size + 1 - len(found))
         if cursor is not None and segment.rank == cursor.rank:
             query = query.where(_after(segment.terms, cursor.values))
-        found += [(segment, row) for row in fetch(query)]
+        found += [(segment, row) for row in connection.execute(query)]
         if len(found) > size:
             break
     rows = [row for _, row in found[:size]]
@@ -84,7 +84,7 @@ def read_page(
 
 def sorted_by(statement: AnySelect, terms: Sequence[Term]) -> AnySelect:
     """A statement sorted by terms, whose values come with each row as ``sort_0``, ``sort_1`` …"""
-    columns = [term.value.label(f"sort_{position}") for position, term in enumerate(terms)]
+    columns: list[Label[Any]] = [term.value.label(f"sort_{position}") for position, term in enumerate(terms)]
     order = [asc(term.value) if term.ascending else desc(term.value) for term in terms]
     return statement.add_columns(*columns).order_by(*order)
 
@@ -115,38 +115,23 @@ def _not_before(term: Term, value: SortValue) -> ColumnElement[bool]:
 
 def _content(token: object) -> dict[str, Any]:
     text = token.encode("ascii", "replace") if isinstance(token, str) else token
-    if not isinstance(text, bytes) or len(text) > _MAX_TOKEN:
-        raise _invalid(token)
     try:
-        content = json.loads(base64.b64decode(text, altchars=b"-_", validate=True))
+        if isinstance(text, bytes) and len(text) <= _MAX_TOKEN:
+            content = json.loads(base64.b64decode(text, altchars=b"-_", validate=True))
+            if isinstance(content, dict):
+                return content
     except (binascii.Error, ValueError, RecursionError):
-        raise _invalid(token) from None
-    if not isinstance(content, dict):
-        raise _invalid(token)
-    return content
-
-
-def _fit(terms: Sequence[Term], values: Sequence[object]) -> bool:
-    """Whether these can be the sort values of a row, by their number and types."""
-    return len(terms) == len(values) and all(map(_fits, terms, values))
-
-
-def _fits(term: Term, value: object) -> bool:
-    wanted = term.value.type.python_type
-    if value is None:
-        return True
-    if wanted is str:
-        return isinstance(value, str) and "\0" not in value and value.isprintable() | (value == _storable(value))
-    return type(value) in (int, float) and (isinstance(value, float) or abs(value) < 2**63)
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "ignore").decode()
-
-
-def _invalid(token: object) -> InvalidParameterError:
+        pass
     shown = repr(token)
-    return InvalidParameterError(
+    raise InvalidParameterError(
         f"Invalid page token: {shown[:40]}{'…' if len(shown) > 40 else ''}. Use the `token` of the page before, "
         "unchanged, or leave it out to begin anew."
     )
+
+
+def _check(place: Sequence[object], query: str) -> str:
+    return _digest(query + json.dumps(place))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]

@@ -5,11 +5,11 @@ the latter for a key: the param, tag or metric of that name. Invariant: a `Keyed
 when it is joined, so that an ordering never repeats a subject.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Alias, ColumnElement, and_
+from sqlalchemy import ColumnElement, FromClause, SQLColumnExpression, and_, true
 
 from registry.filters import Field, Kind
 from registry.store.statements import table
@@ -20,29 +20,30 @@ from registry.store.tables import Base
 class Column:
     """A value in the row of the subject; `order` is what orders by it, if that is not the value itself."""
 
-    value: ColumnElement[Any]
+    value: SQLColumnExpression[Any]
     nullable: bool = False
-    order: ColumnElement[Any] | None = None
+    order: SQLColumnExpression[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Values in those rows of other tables for which `where` holds; a NULL among them is NaN if `has_nan`."""
 
-    value: ColumnElement[Any]
+    value: SQLColumnExpression[Any]
     where: tuple[ColumnElement[bool], ...]
     has_nan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The one row that has the value of a key, to be joined to the subject."""
+    """The one row that has the value of a key, to be joined to the subject; `in_scope` if only those in scope are."""
 
-    target: Alias
+    target: FromClause
     on: ColumnElement[bool]
+    in_scope: bool = False
 
     @property
-    def value(self) -> ColumnElement[Any]:
+    def value(self) -> SQLColumnExpression[Any]:
         """The value of the key; NULL is NaN or missing."""
         return self.target.c.value
 
@@ -55,17 +56,18 @@ class Joined:
 class Keyed:
     """A table of values by (owner, key), seen from the row that `owner` refers to.
 
-    `scope` are columns that are the same in the table and in the subject's row, by name; an index may begin with them.
+    `scope` are columns of the table, by name, that have one of some values wherever the subject is in scope; an index
+    begins with them.
     """
 
     def __init__(
         self,
         row: type[Base],
         owner: str,
-        of: ColumnElement[Any],
+        of: SQLColumnExpression[Any],
         *,
         has_nan: bool = False,
-        scope: Mapping[str, ColumnElement[Any]] | None = None,
+        scope: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.table = table(row)
         self.owner = owner
@@ -81,17 +83,23 @@ class Keyed:
     def joined(self, key: str) -> Joined:
         """The row of a key, under a name of its own."""
         alias = self.table.alias()
-        scope = [alias.c[name] == value for name, value in self.scope.items()]
-        return Joined(alias, and_(alias.c[self.owner] == self.of, alias.c.key == key, *scope))
+        scope = [one_of(alias.c[name], values) for name, values in self.scope.items()]
+        return Joined(alias, and_(alias.c[self.owner] == self.of, alias.c.key == key, *scope), bool(scope))
+
+
+def one_of(column: SQLColumnExpression[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Whether a column has one of some values; a single one is compared by ``=``, which keeps an index in order."""
+    return column == values[0] if len(values) == 1 else column.in_(values)
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The places of all fields of one subject."""
+    """The places of all fields of one subject, and which subjects are looked at at all (`scope`)."""
 
     attributes: Mapping[str, Column | Rows]
     keyed: Mapping[Kind, Keyed]
     datasets: Mapping[str, Rows] = field(default_factory=dict)
+    scope: ColumnElement[bool] = field(default_factory=true)
 
     def of(self, name: Field) -> Column | Rows:
         """The place of a field."""

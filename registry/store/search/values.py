@@ -6,7 +6,7 @@ Invariant: every value is bound, with the type that it has in Python and not tha
 import string
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Double, collate, func, literal, or_
+from sqlalchemy import BigInteger, ColumnElement, Double, SQLColumnExpression, collate, func, literal, or_
 
 from registry.exceptions import InvalidFilterError
 from registry.filters import Op, Scalar
@@ -19,20 +19,25 @@ _FOLDED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _GLOB: Final = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
 
 
-def bound(value: Scalar) -> ColumnElement[Any]:
+def bound(value: Scalar) -> SQLColumnExpression[Any]:
     """A value as a parameter of its own type."""
     if isinstance(value, str):
         return literal(value, KEY)
     return literal(value, Double() if isinstance(value, float) else BigInteger())
 
 
-def by_code_point(column: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
+def by_code_point(column: SQLColumnExpression[Any], dialect: str) -> SQLColumnExpression[Any]:
     """A text that compares and folds by code point, whatever its collation; SQLite's does so already."""
     return column if dialect == "sqlite" else collate(column, "C")
 
 
 def compare(
-    column: ColumnElement[Any], op: Op, value: Scalar | tuple[Scalar, ...] | None, *, dialect: str, has_nan: bool = False
+    column: SQLColumnExpression[Any],
+    op: Op,
+    value: Scalar | tuple[Scalar, ...] | None,
+    *,
+    dialect: str,
+    has_nan: bool = False,
 ) -> ColumnElement[bool]:
     """Whether a value that is there compares so; NULL is NaN where `has_nan`, and unequal to every number."""
     if isinstance(value, tuple):
@@ -57,7 +62,7 @@ def compare(
             return column >= other
 
 
-def _like(column: ColumnElement[Any], pattern: str, *, folded: bool, dialect: str) -> ColumnElement[bool]:
+def _like(column: SQLColumnExpression[Any], pattern: str, *, folded: bool, dialect: str) -> ColumnElement[bool]:
     if len(pattern) > MAX_PATTERN:
         raise InvalidFilterError(f"A pattern may have {MAX_PATTERN} characters; this one has {len(pattern)}.")
     if folded:

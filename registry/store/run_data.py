@@ -1,0 +1,89 @@
+"""What was logged to runs, for many runs in one statement.
+
+Invariant: a statement has one parameter for all keys, so it is the same for one run and for a thousand, is built once
+per dialect and compiled once.
+"""
+
+import functools
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Double,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
+
+from registry.entities import RunData
+from registry.store.metrics import loaded
+from registry.store.statements import table
+from registry.store.tables import LatestMetricRow, ParamRow, TagRow
+
+_METRIC: Final = 0
+_PARAM: Final = 1
+_TAG: Final = 2
+
+
+def among_keys(dialect: str, column: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether an integer column is one of the keys that `keys_parameter` makes the parameter of."""
+    if dialect == "sqlite":
+        listed = func.json_each(bindparam("keys", type_=Text())).table_valued("value")
+        return column.in_(select(listed.c.value))
+    return column == any_(bindparam("keys", type_=ARRAY(BigInteger)))
+
+
+def keys_parameter(dialect: str, keys: Sequence[int]) -> dict[str, Any]:
+    """The parameter of a statement with `among_keys`."""
+    return {"keys": json.dumps(list(keys)) if dialect == "sqlite" else list(keys)}
+
+
+def read_run_data(connection: Connection, run_keys: Sequence[int]) -> dict[int, RunData]:
+    """The latest metrics, the params and the tags of these runs, each sorted by key."""
+    dialect = connection.dialect.name
+    metrics: dict[int, dict[str, float]] = {key: {} for key in run_keys}
+    params: dict[int, dict[str, str]] = {key: {} for key in run_keys}
+    tags: dict[int, dict[str, str]] = {key: {} for key in run_keys}
+    cursor = connection.execute(_run_data(dialect), keys_parameter(dialect, run_keys)).cursor
+    assert cursor is not None, "a SELECT has a cursor"  # noqa: S101 - for the type checker
+    # The driver's own tuples: making rows of them would take longer than fetching them.
+    for kind, run_key, key, text, number in cursor.fetchall():
+        if kind == _METRIC:
+            metrics[run_key][key] = loaded(number)
+        else:
+            (params if kind == _PARAM else tags)[run_key][key] = text
+    return {key: RunData(_sorted(metrics[key]), _sorted(params[key]), _sorted(tags[key])) for key in run_keys}
+
+
+@functools.cache
+def _run_data(dialect: str) -> Any:
+    metrics, params, tags = table(LatestMetricRow).c, table(ParamRow).c, table(TagRow).c
+    no_text, no_number = cast(null(), Text), cast(null(), Double)
+    return union_all(
+        select(_literal(_METRIC), metrics.run_id, metrics.key, no_text, metrics.value).where(
+            among_keys(dialect, metrics.run_id)
+        ),
+        select(_literal(_PARAM), params.run_id, params.key, params.value, no_number).where(
+            among_keys(dialect, params.run_id)
+        ),
+        select(_literal(_TAG), tags.run_id, tags.key, tags.value, no_number).where(among_keys(dialect, tags.run_id)),
+    )
+
+
+def _literal(kind: int) -> ColumnElement[int]:
+    return literal_column(str(kind), BigInteger)
+
+
+def _sorted(pairs: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(pairs.items()))
