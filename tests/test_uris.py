@@ -230,9 +230,11 @@ ALIASES = st.text("abcXYZ019_-é", min_size=1, max_size=12).filter(accepted(chec
 PATHS = st.none() | st.text("ab ./é%-", min_size=1, max_size=20).filter(accepted(check_path))
 TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
 STAGES = st.sampled_from(["None", "Staging", "Production", "Archived"])
+HELD_STAGES = st.sampled_from(["Staging", "Production"])
 VALUES = st.one_of(
     st.builds(ModelVersionUri, NAMES, st.integers(0, 10**18 - 1), PATHS),
-    st.builds(ModelStageUri, NAMES, STAGES, TIMES, PATHS),
+    st.builds(ModelStageUri, NAMES, STAGES, st.none(), PATHS),
+    st.builds(ModelStageUri, NAMES, HELD_STAGES, TIMES, PATHS),
     st.builds(ModelLatestUri, NAMES, PATHS),
     st.builds(ModelAliasUri, NAMES, ALIASES, TIMES, PATHS),
     st.builds(LoggedModelUri, st.just(MODEL_ID), PATHS),

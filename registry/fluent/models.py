@@ -3,16 +3,21 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from registry.client import MlflowClient
 from registry.client.loading import opened
+from registry.client.model_info import model_info
+from registry.client.signing import signed_uri
 from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.exceptions import InvalidParameterError
 from registry.flavors import ModelInfo, PyFuncModel, load_model, load_pyfunc
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
+from registry.fluent.logged_models import remember_logged_model
 from registry.settings import current_settings
-from registry.uris import LocalUri, RunUri, S3Uri, parse
+from registry.uris import LocalUri, RunUri, S3Uri, Uri, parse
 
 
 def log_model(
@@ -22,14 +27,16 @@ def log_model(
     artifact_path: str | None = None,
     name: str | None = None,
     registered_model_name: str | None = None,
+    await_registration_for: int | None = None,
     **options: Any,
 ) -> ModelInfo:
     """Save a model and seal it as a logged model of the active run, if there is one; register it if asked to."""
+    del await_registration_for  # a version is READY from the moment it exists
     if artifact_path is not None and name is not None:
         raise InvalidParameterError("Both 'artifact_path' and 'name' are given; they mean the same, give 'name'.")
-    stack = state.active()
-    run = stack[-1].info if stack else None
-    info = state.client().log_model(
+    active = state.active_with_client()
+    run, client = (active[0].info, active[1]) if active else (None, state.client())
+    info = client.log_model(
         flavor,
         model,
         name or artifact_path or "model",
@@ -37,9 +44,10 @@ def log_model(
         run_id=run.run_id if run else None,
         **options,
     )
+    remember_logged_model(info.model_id)
     if registered_model_name is None:
         return info
-    version = register_model(info.model_uri, registered_model_name)
+    version = _register(client, info.model_uri, registered_model_name)
     return replace(info, registered_model_version=version.version)
 
 
@@ -60,13 +68,30 @@ def register_model(
         NotFoundError: nothing is there; then no registered model was created either.
     """
     del await_registration_for, env_pack  # a version is READY from the moment it exists
-    version = state.client().register_model(model_uri, name, tags=tags, reason=reason)
-    if version.version == 1:
-        _say(f"Successfully registered model '{name}'.")
-    else:
-        _say(f"Registered model '{name}' already exists. Creating a new version of this model...")
-    _say(f"Created version '{version.version}' of model '{name}'.")
-    return version
+    return _register(state.client(), model_uri, name, tags=tags, reason=reason)
+
+
+def get_model_info(model_uri: str) -> ModelInfo:
+    """What the MLmodel file of a URI of any form says, with the figures of the logged model if it is one.
+
+    Only that file is read.
+
+    Raises:
+        NotFoundError: nothing is at the URI, or it is not an MLmodel directory.
+        InvalidModelError: the MLmodel file cannot be used.
+    """
+    return model_info(state.client(), parse(model_uri))
+
+
+def set_model_version_tag(
+    name: str, version: int | str | None = None, key: str | None = None, value: Any = None, *, reason: str | None = None
+) -> None:
+    """Set a label of a model version.
+
+    Raises:
+        ModelNotFoundError, VersionNotFoundError: no such model or version.
+    """
+    state.client().set_model_version_tag(name, version, key, value, reason=reason)
 
 
 def resolve(uri: str) -> ResolvedModel:
@@ -75,28 +100,57 @@ def resolve(uri: str) -> ResolvedModel:
 
 
 def load_native(
-    flavor: str, model_uri: str, *, dst_path: str | None = None, allow_code: bool | None = None, **options: Any
+    flavor: str,
+    model_uri: str,
+    *,
+    dst_path: str | None = None,
+    allow_code: bool | None = None,
+    require_signature: str | Path | None = None,
+    **options: Any,
 ) -> Any:
     """The model of a URI as its flavor's own object."""
-    with opened(state.client().backend, parse(model_uri), dst_path) as directory:
-        return load_model(directory, flavor, allow_code=_consent(allow_code), sealed=_is_sealed(model_uri), **options)
+    uri = _trusted(model_uri, require_signature)
+    with opened(state.client().backend, uri, dst_path) as directory:
+        return load_model(directory, flavor, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
 
 
 def load_function(
-    model_uri: str, *, dst_path: str | None = None, allow_code: bool | None = None, **options: Any
+    model_uri: str,
+    *,
+    dst_path: str | None = None,
+    allow_code: bool | None = None,
+    require_signature: str | Path | None = None,
+    **options: Any,
 ) -> PyFuncModel:
     """The model of a URI as a function from data to predictions."""
-    with opened(state.client().backend, parse(model_uri), dst_path) as directory:
-        return load_pyfunc(directory, allow_code=_consent(allow_code), sealed=_is_sealed(model_uri), **options)
+    uri = _trusted(model_uri, require_signature)
+    with opened(state.client().backend, uri, dst_path) as directory:
+        return load_pyfunc(directory, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
+
+
+def _register(client: MlflowClient, model_uri: str, name: str, **options: Any) -> ModelVersion:
+    version = client.register_model(model_uri, name, **options)
+    if version.version == 1:
+        _say(f"Successfully registered model '{name}'.")
+    else:
+        _say(f"Registered model '{name}' already exists. Creating a new version of this model...")
+    _say(f"Created version '{version.version}' of model '{name}'.")
+    return version
 
 
 def _consent(allow_code: bool | None) -> bool:
     return current_settings().allow_code if allow_code is None else allow_code
 
 
-def _is_sealed(model_uri: str) -> bool:
-    """Whether the bytes of a URI were verified against a manifest, so that a flavor need not suspect them."""
-    return not isinstance(parse(model_uri), LocalUri | S3Uri | RunUri)
+def _trusted(model_uri: str, public_key: str | Path | None) -> Uri:
+    """What a URI means; with a key the very model that it means now, after its signature was checked."""
+    uri = parse(model_uri)
+    return uri if public_key is None else signed_uri(state.client().backend, uri, public_key)
+
+
+def _is_sealed(uri: Uri) -> bool:
+    """Whether the bytes of a URI are verified against a manifest, so that a flavor need not suspect them."""
+    return not isinstance(uri, LocalUri | S3Uri | RunUri)
 
 
 def _say(line: str) -> None:

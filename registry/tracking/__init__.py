@@ -1,5 +1,7 @@
 """MLflow's ``mlflow.tracking``: the client, and the functions that say where it works."""
 
+from typing import TYPE_CHECKING
+
 from registry.client import MlflowClient
 from registry.fluent.state import (
     get_registry_uri,
@@ -17,3 +19,8 @@ __all__ = [
     "set_registry_uri",
     "set_tracking_uri",
 ]
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)

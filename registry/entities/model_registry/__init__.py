@@ -1,0 +1,20 @@
+"""Registered models and their versions as frozen values with MLflow's names (``mlflow.entities.model_registry``)."""
+
+from registry.entities.model_registry.model_version import ModelVersion, ModelVersionTag
+from registry.entities.model_registry.model_version_status import ModelVersionStatus
+from registry.entities.model_registry.registered_model import (
+    RegisteredModel,
+    RegisteredModelAlias,
+    RegisteredModelTag,
+)
+from registry.entities.model_registry.resolved_model import ResolvedModel
+
+__all__ = [
+    "ModelVersion",
+    "ModelVersionStatus",
+    "ModelVersionTag",
+    "RegisteredModel",
+    "RegisteredModelAlias",
+    "RegisteredModelTag",
+    "ResolvedModel",
+]

@@ -1,0 +1,5 @@
+"""MLflow's path of `ModelVersionTag`."""
+
+from registry.entities.model_registry.model_version import ModelVersionTag
+
+__all__ = ["ModelVersionTag"]

@@ -1,0 +1,5 @@
+"""MLflow's path of `RegisteredModelAlias`."""
+
+from registry.entities.model_registry.registered_model import RegisteredModelAlias
+
+__all__ = ["RegisteredModelAlias"]

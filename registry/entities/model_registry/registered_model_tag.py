@@ -1,0 +1,5 @@
+"""MLflow's path of `RegisteredModelTag`."""
+
+from registry.entities.model_registry.registered_model import RegisteredModelTag
+
+__all__ = ["RegisteredModelTag"]

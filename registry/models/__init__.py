@@ -1,0 +1,25 @@
+"""What a model is: its MLmodel file, signature and information (``mlflow.models``)."""
+
+from typing import TYPE_CHECKING, Any
+
+from registry.entities.schema import Schema
+from registry.flavors.enforce import enforce_schema
+from registry.models.model import Model, ModelInfo, get_model_info
+from registry.models.signature import ModelSignature, infer_signature
+
+__all__ = ["Model", "ModelInfo", "ModelSignature", "get_model_info", "infer_signature", "validate_schema"]
+
+
+def validate_schema(data: Any, expected_schema: Schema) -> None:
+    """Hold data against a schema as ``predict`` does.
+
+    Raises:
+        SchemaEnforcementError: the data do not fit; the message names the columns or types that differ.
+    """
+    enforce_schema(data, expected_schema)
+
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)

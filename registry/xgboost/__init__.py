@@ -1,0 +1,140 @@
+"""XGBoost models (``mlflow.xgboost``): Boosters and the scikit-learn wrappers, stored as UBJSON."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from registry import flavors
+from registry.entities.signature import ModelSignature
+from registry.flavors import ModelInfo
+from registry.fluent import models
+
+__all__ = ["FLAVOR_NAME", "load_model", "log_model", "save_model"]
+
+FLAVOR_NAME: Final = "xgboost"
+
+
+def save_model(
+    xgb_model: Any,
+    path: str | Path,
+    conda_env: Any = None,
+    code_paths: Sequence[str | Path] | None = None,
+    *,
+    signature: ModelSignature | Literal[False] | None = None,
+    input_example: Any = None,
+    pip_requirements: Any = None,
+    extra_pip_requirements: Any = None,
+    model_format: str = "ubj",
+    metadata: Mapping[str, Any] | None = None,
+    extra_files: Sequence[str | Path] | None = None,
+    **kwargs: Any,
+) -> None:
+    """Write a Booster or wrapper into an absent or empty directory; `kwargs` go to its own ``save_model``.
+
+    Without a signature, one is inferred from `input_example`. `model_format` is ``ubj`` or ``json``.
+
+    Raises:
+        PathExistsError: the directory is not empty.
+        InvalidParameterError: it is no trained XGBoost model, or an argument is malformed.
+        MissingDependencyError: xgboost is not installed.
+    """
+    flavors.save_model(
+        xgb_model,
+        path,
+        FLAVOR_NAME,
+        conda_env=conda_env,
+        code_paths=code_paths,
+        signature=signature,
+        input_example=input_example,
+        pip_requirements=pip_requirements,
+        extra_pip_requirements=extra_pip_requirements,
+        model_format=model_format,
+        metadata=metadata,
+        extra_files=extra_files,
+        **kwargs,
+    )
+
+
+def log_model(
+    xgb_model: Any,
+    artifact_path: str | None = None,
+    conda_env: Any = None,
+    code_paths: Sequence[str | Path] | None = None,
+    registered_model_name: str | None = None,
+    signature: ModelSignature | Literal[False] | None = None,
+    input_example: Any = None,
+    await_registration_for: int | None = 300,
+    pip_requirements: Any = None,
+    extra_pip_requirements: Any = None,
+    model_format: str = "ubj",
+    metadata: Mapping[str, Any] | None = None,
+    extra_files: Sequence[str | Path] | None = None,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    model_type: str | None = None,
+    step: int = 0,
+    model_id: str | None = None,
+    **kwargs: Any,
+) -> ModelInfo:
+    """Seal a Booster or wrapper as a logged model of the active run, if there is one, and register it if asked to.
+
+    `name` (or `artifact_path`, its older word) is the model's name in the run; the other arguments are `save_model`'s.
+    `model_id` is a logged model of `initialize_logged_model` that this one becomes.
+
+    Raises:
+        InvalidNameError: the name cannot be used.
+        InvalidParameterError: it is no trained XGBoost model, or an argument is malformed.
+        MissingDependencyError: xgboost is not installed.
+    """
+    return models.log_model(
+        FLAVOR_NAME,
+        xgb_model,
+        artifact_path=artifact_path,
+        name=name,
+        registered_model_name=registered_model_name,
+        await_registration_for=await_registration_for,
+        conda_env=conda_env,
+        code_paths=code_paths,
+        signature=signature,
+        input_example=input_example,
+        pip_requirements=pip_requirements,
+        extra_pip_requirements=extra_pip_requirements,
+        model_format=model_format,
+        metadata=metadata,
+        extra_files=extra_files,
+        params=params,
+        tags=tags,
+        model_type=model_type,
+        step=step,
+        model_id=model_id,
+        **kwargs,
+    )
+
+
+def load_model(
+    model_uri: str,
+    dst_path: str | None = None,
+    *,
+    allow_code: bool | None = None,
+    require_signature: str | Path | None = None,
+) -> Any:
+    """The Booster or wrapper of a URI. XGBoost's formats run no code of the model, whatever `allow_code` says.
+
+    With `require_signature`, a public key (a PEM file), only a model that this key signed is loaded.
+
+    Raises:
+        NotFoundError: nothing is at the URI, or it has no xgboost flavor.
+        UntrustedModelError: it lacks the signature that is required.
+        IntegrityError: a stored file is not what was sealed.
+        MissingDependencyError: xgboost is not installed.
+    """
+    return models.load_native(
+        FLAVOR_NAME, model_uri, dst_path=dst_path, allow_code=allow_code, require_signature=require_signature
+    )
+
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)

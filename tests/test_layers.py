@@ -1,0 +1,95 @@
+"""The house rules that import-linter does not see: who may import which package, and who may print."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import registry
+
+ROOT = Path(registry.__file__).parent
+# Which files may import a package; everything else goes through them.
+OWNERS = {
+    "alembic": {"store/schema.py"},
+    "boto3": {"blobs/s3/"},
+    "botocore": {"blobs/s3/"},
+    "lark": {"filters/"},
+    "sqlalchemy": {"store/"},
+    "psycopg": {"store/"},
+    "typer": {"cli/"},
+    "rich": {"cli/", "blobs/progress.py"},
+    "skops": {"flavors/"},
+    "cloudpickle": {"flavors/"},
+    "xgboost": {"flavors/", "cli/demo_job.py"},
+    "pydantic_settings": {"settings.py"},
+    "mlflow": set(),
+}
+
+
+def sources() -> list[Path]:
+    return [path for path in sorted(ROOT.rglob("*.py")) if "migrations" not in path.relative_to(ROOT).parts]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The top-level packages that a file imports anywhere, apart from what only checkers see."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    unseen = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def lines_of_code(path: Path) -> int:
+    """Lines that are neither blank, nor comments, nor documentation."""
+    text = path.read_text(encoding="utf-8")
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    documentation = {number for node in texts for number in range(node.lineno, (node.end_lineno or 0) + 1)}
+    return sum(
+        1
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#") and number not in documentation
+    )
+
+
+@pytest.mark.parametrize("package", sorted(OWNERS))
+def test_a_package_is_imported_only_by_its_owners(package: str) -> None:
+    users = [path.relative_to(ROOT).as_posix() for path in sources() if package in set(imported(path))]
+
+    assert [user for user in users if not any(user.startswith(owner) for owner in OWNERS[package])] == []
+
+
+def test_only_the_output_room_of_the_command_line_prints() -> None:
+    printing = [
+        path.relative_to(ROOT).as_posix()
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert [path for path in printing if path != "cli/output.py"] == []
+
+
+def test_no_file_passes_four_hundred_lines_of_code() -> None:
+    assert [path.relative_to(ROOT).as_posix() for path in sources() if lines_of_code(path) > 400] == []
+
+
+def test_migrations_import_nothing_of_the_package() -> None:
+    folders = [ROOT.parent / "migrations" / "versions", ROOT / "migrations" / "versions"]
+    revisions = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+
+    assert revisions
+    assert [path.name for path in revisions if "registry" in set(imported(path))] == []

@@ -1,0 +1,188 @@
+"""The public surface: which names there are, that they are documented, and what importing the package costs."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import registry
+
+HEAVY = [
+    "sqlalchemy",
+    "alembic",
+    "pydantic",
+    "boto3",
+    "botocore",
+    "pandas",
+    "numpy",
+    "xgboost",
+    "sklearn",
+    "lark",
+    "yaml",
+]
+MODULES = [
+    "artifacts",
+    "client",
+    "data",
+    "entities",
+    "exceptions",
+    "models",
+    "protos",
+    "pyfunc",
+    "rules",
+    "sklearn",
+    "tracking",
+    "types",
+    "xgboost",
+]
+SURFACE = """
+ActiveRun Approvals FlavorIn Image MetricAtLeast MetricAtMost MetricNotWorse MlflowClient MlflowException RegistryError
+ResolvedModel SignatureCompatible SignatureUnchanged TagEquals WebhookSink __version__ active_run artifacts client
+create_experiment data delete_experiment delete_experiment_tag delete_logged_model_tag delete_run delete_tag end_run
+entities exceptions finalize_logged_model flush_async_logging get_artifact_uri get_experiment get_experiment_by_name
+get_logged_model get_parent_run get_registry_uri get_run get_tracking_uri history initialize_logged_model
+is_tracking_uri_set last_active_run last_logged_model load_table log_artifact log_artifacts log_dict log_figure
+log_image log_input log_inputs log_metric log_metrics log_model_params log_outputs log_param log_params log_stream
+log_table log_text models protos pyfunc register_model resolve restore_experiment restore_run rules search_experiments
+search_logged_models search_model_versions search_registered_models search_runs set_experiment set_experiment_tag
+set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri set_tag set_tags set_tracking_uri
+sklearn stage_holders start_run tracking types verify xgboost
+""".split()
+
+
+def declared_for_checkers() -> dict[str, str]:
+    """The names under ``if TYPE_CHECKING`` with the module that each comes from."""
+    tree = ast.parse(Path(registry.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
+
+
+def test_the_surface_is_pinned() -> None:
+    assert sorted(registry.__all__) == sorted(SURFACE)
+
+
+def test_names_for_checkers_and_names_at_run_time_are_the_same() -> None:
+    at_run_time = {**registry._PLACES, **dict.fromkeys(registry._MODULES, "registry")}
+
+    assert declared_for_checkers() == at_run_time
+    assert {*at_run_time, "__version__"} == set(registry.__all__)
+
+
+def test_dir_has_every_public_name() -> None:
+    assert set(registry.__all__) <= set(dir(registry))
+
+
+@pytest.mark.parametrize("name", [name for name in SURFACE if name != "__version__"])
+def test_a_public_name_exists_and_is_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(registry, name))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_public_module_is_bound_on_first_use(name: str) -> None:
+    assert getattr(registry, name) is importlib.import_module(f"registry.{name}")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "protos"])
+def test_a_public_module_says_what_it_has_and_documents_it(name: str) -> None:
+    module = importlib.import_module(f"registry.{name}")
+    public = getattr(module, "__all__", None) or [n for n in vars(module) if isinstance(vars(module)[n], type)]
+    described = [getattr(module, item) for item in public if callable(getattr(module, item))]
+
+    assert described
+    assert [item for item in described if not inspect.getdoc(item)] == []
+
+
+def run_fresh(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    program = f"import sys, registry; print([name for name in {HEAVY!r} if name in sys.modules])"
+
+    assert run_fresh(program) == "[]"
+
+
+def test_asking_what_there_is_loads_nothing_heavy() -> None:
+    program = f"""
+import sys, registry
+dir(registry), hasattr(registry, "autolog"), hasattr(registry, "log_metrix")
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    assert run_fresh(program) == "[]"
+
+
+def test_the_types_of_signatures_load_nothing_heavy() -> None:
+    program = f"""
+import sys
+from registry.types.schema import ColSpec, Schema
+from registry.exceptions import MlflowException
+from registry.protos.databricks_pb2 import ErrorCode
+Schema([ColSpec("double", "a")])
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    assert run_fresh(program) == "[]"
+
+
+CHECKED = """
+import registry as mlflow
+from registry import MlflowClient, log_metric, start_run
+from registry.tracking import MlflowClient as Same
+
+mlflow.set_experiment("x")
+with start_run(run_name="a") as run:
+    log_metric("f1", 0.5, step=1)
+    mlflow.log_params({"depth": 3})
+    mlflow.xgboost.log_model(object(), name="model")
+MlflowClient().get_run(run.info.run_id)
+mlflow.pyfunc.load_model("models:/m/Production").predict([1])
+"""
+MISSPELT = """
+import registry
+registry.strat_run()
+registry.log_metric("f1")
+"""
+# Analysed no further than our own annotations need: the test is of our names.
+MYPY_SETTINGS = """
+[mypy]
+follow_imports = silent
+ignore_missing_imports = true
+[mypy-sqlalchemy.*,alembic.*,pandas.*,numpy.*,pydantic.*,pydantic_settings.*,boto3.*,botocore.*,lark.*,typer.*,rich.*]
+follow_imports = skip
+"""
+
+
+def check_types(program: str, directory: Path) -> str:
+    """What mypy says of a program, strictly; the empty text if it is content."""
+    (directory / "program.py").write_text(program)
+    (directory / "mypy.ini").write_text(MYPY_SETTINGS)
+    command = [
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-error-summary",
+        "--cache-dir",
+        str(directory.parent / "mypy"),
+        "program.py",
+    ]
+    done = subprocess.run([sys.executable, *command], cwd=directory, capture_output=True, text=True, timeout=300)
+    return done.stdout + done.stderr
+
+
+def test_a_type_checker_accepts_the_names_and_rejects_misspelt_ones(tmp_path: Path) -> None:
+    good = tmp_path / "good"
+    bad = tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+
+    assert check_types(CHECKED, good) == ""
+    assert check_types(MISSPELT, bad).splitlines() == [
+        'program.py:3: error: Module has no attribute "strat_run"; maybe "start_run"?  [attr-defined]',
+        'program.py:4: error: Missing positional argument "value" in call to "log_metric"  [call-arg]',
+    ]
