@@ -35,6 +35,24 @@ BEGIN
     RETURN NEW;
 END $$
 """
+# What a version names stays what it was: whoever may finalize a model may not give a sealed one other files.
+SEALED_COLUMNS = ("model_id", "experiment_id", "location", "digest", "flavors", "signature")
+SQLITE_SEAL = (
+    f"CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF {', '.join(SEALED_COLUMNS)} ON logged_models "
+    f"WHEN OLD.digest IS NOT NULL AND ({' OR '.join(f'NEW.{name} IS NOT OLD.{name}' for name in SEALED_COLUMNS)}) "
+    "BEGIN SELECT RAISE(ABORT, 'a sealed logged model never changes'); END"
+)
+POSTGRES_SEAL_FUNCTION = """
+CREATE FUNCTION logged_model_is_sealed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a sealed logged model never changes' USING ERRCODE = 'insufficient_privilege';
+END $$
+"""
+POSTGRES_SEAL = (
+    "CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE ON logged_models FOR EACH ROW WHEN (OLD.digest IS NOT NULL "
+    f"AND ({' OR '.join(f'NEW.{name} IS DISTINCT FROM OLD.{name}' for name in SEALED_COLUMNS)})) "
+    "EXECUTE FUNCTION logged_model_is_sealed()"
+)
 POSTGRES_TRIGGERS = {
     "history_no_change": "BEFORE UPDATE OR DELETE ON history FOR EACH ROW EXECUTE FUNCTION history_is_append_only()",
     "history_no_truncate": "BEFORE TRUNCATE ON history FOR EACH STATEMENT EXECUTE FUNCTION history_is_append_only()",
@@ -111,7 +129,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stage", KEY, nullable=False),
         sa.Column("actor", KEY, nullable=False),
-        sa.Column("session_user", KEY, nullable=True),
+        sa.Column("session_user", KEY, server_default=sa.text("''"), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("time_us", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -119,13 +137,16 @@ def upgrade() -> None:
             ["model_versions.model_id", "model_versions.version"],
             name=op.f("fk_approvals_model_id_version"),
         ),
-        sa.PrimaryKeyConstraint("model_id", "version", "stage", "actor", name=op.f("pk_approvals")),
+        sa.PrimaryKeyConstraint("model_id", "version", "stage", "actor", "session_user", name=op.f("pk_approvals")),
         sqlite_with_rowid=False,
     )
     if op.get_bind().dialect.name == "sqlite":
         triggers = SQLITE_TRIGGERS
+        op.execute(SQLITE_SEAL)
     else:
         triggers = POSTGRES_TRIGGERS
+        op.execute(POSTGRES_SEAL_FUNCTION)
+        op.execute(POSTGRES_SEAL)
         op.execute(POSTGRES_FUNCTION)
         op.execute(POSTGRES_STAMP)
         for table in STAMPED_TABLES:
@@ -136,7 +157,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    if op.get_bind().dialect.name != "sqlite":
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP TRIGGER logged_models_stay_sealed")
+    else:
+        op.execute("DROP TRIGGER logged_models_stay_sealed ON logged_models")
+        op.execute("DROP FUNCTION logged_model_is_sealed()")
         for name in POSTGRES_TRIGGERS:
             op.execute(f"DROP TRIGGER {name} ON history")
         op.execute("DROP FUNCTION history_is_append_only()")

@@ -12,7 +12,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from registry.exceptions import InvalidParameterError, InvalidTypeError
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_REMARK: Final = 10_000
 
 
 class EventKind(StrEnum):
@@ -106,6 +109,21 @@ def canonical_json(value: Any) -> str:
         ValueError: a number is NaN or infinite; such figures are written as text.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def check_remark(text: object, what: str) -> str:
+    """Text that an event can hold: at most 10,000 characters, without NUL and halves of surrogate pairs.
+
+    Raises:
+        InvalidParameterError: it breaks one of these rules.
+    """
+    if not isinstance(text, str):
+        raise InvalidTypeError(f"{what} must be a string, got {text!r:.60} of type {type(text).__name__}.")
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidParameterError(f"{what} has a NUL or half of a surrogate pair, which databases cannot hold.")
+    if len(text) > MAX_REMARK:
+        raise InvalidParameterError(f"{what} has {len(text)} characters; at most {MAX_REMARK} are allowed.")
+    return text
 
 
 def moment_of(microseconds: int) -> datetime:

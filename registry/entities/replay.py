@@ -3,8 +3,8 @@
 Pure: `store` compares the state with its tables. Invariant: two models whose events are equal have equal states.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from registry.entities.history import EventKind, HistoryEvent
@@ -13,9 +13,14 @@ from registry.entities.stages import ACTIVE_STAGES
 
 @dataclass(slots=True)
 class VersionState:
-    """One version: the digest of its manifest, its stage, description and tags, and whether it is deleted."""
+    """One version: what it was registered with and by whom, its stage, description and tags, and if it is deleted."""
 
-    digest: str
+    digest: str | None
+    model_id: str | None = None
+    source: str | None = None
+    run_id: str | None = None
+    user_id: str | None = None
+    session_user: str | None = None
     stage: str = "None"
     description: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
@@ -24,17 +29,25 @@ class VersionState:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A version's hold of a stage (or ``@alias``), in microseconds; `until` is None while it lasts."""
+    """A version's hold of a stage (or ``@alias``), in microseconds; `until` is None while it lasts.
+
+    `before` is when the period began that a rollback would restore.
+    """
 
     stage: str
     since: int
     version: int
     until: int | None
+    before: int | None = None
 
 
 @dataclass(slots=True)
 class ModelState:
-    """A registered model with everything that its history speaks of; `rules` are JSON by stage."""
+    """A registered model with everything that its history speaks of.
+
+    `rules` are JSON by stage; an approval is its version, stage, actor and user of the database (empty on SQLite).
+    `last_version` is the highest number that was ever given, here or where the model was imported from.
+    """
 
     name: str = ""
     description: str | None = None
@@ -43,7 +56,9 @@ class ModelState:
     versions: dict[int, VersionState] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
+    approvals: set[tuple[int, str, str, str]] = field(default_factory=set)
     periods: list[Period] = field(default_factory=list)
+    last_version: int = 0
 
 
 def replay(events: Iterable[HistoryEvent]) -> ModelState:
@@ -51,15 +66,19 @@ def replay(events: Iterable[HistoryEvent]) -> ModelState:
     folding = _Folding()
     for event in events:
         folding.apply(event)
-    state = folding.state
-    state.periods = sorted([*state.periods, *folding.open.values()], key=lambda period: (period.stage, period.since))
-    return state
+    folding.state.periods = [folding.periods[stage][since] for stage, since in sorted(folding.starts())]
+    return folding.state
 
 
 class _Folding:
     def __init__(self) -> None:
         self.state = ModelState()
-        self.open: dict[str, Period] = {}
+        # By stage or ``@alias``, then by beginning, in the order of beginning.
+        self.periods: dict[str, dict[int, Period]] = {}
+
+    def starts(self) -> Iterator[tuple[str, int]]:
+        for stage, periods in self.periods.items():
+            yield from ((stage, since) for since in periods)
 
     def apply(self, event: HistoryEvent) -> None:
         handler = _HANDLERS.get(event.kind)
@@ -84,37 +103,48 @@ class _Folding:
         self.state.aliases.clear()
         for version in self.state.versions.values():
             version.deleted, version.stage = True, "None"
-        for stage in list(self.open):
+        for stage in self.periods:
             self._close(stage, event.time_us)
 
+    def imported(self, event: HistoryEvent) -> None:
+        self.state.last_version = int(event.details["last_version"])
+
     def version_created(self, event: HistoryEvent) -> None:
-        number, details = _number(event), event.details
-        self.state.versions[number] = VersionState(str(details.get("digest")), description=details.get("description"))
+        details = event.details
+        self.state.last_version = max(self.state.last_version, _number(event))
+        self.state.versions[_number(event)] = VersionState(
+            digest=details.get("digest"),
+            model_id=details.get("model_id"),
+            source=details.get("source"),
+            run_id=details.get("run_id"),
+            user_id=details.get("user_id", event.actor),
+            session_user=event.session_user,
+            description=details.get("description"),
+        )
 
     def version_deleted(self, event: HistoryEvent) -> None:
         version = self._version(event)
-        self._close_if_held(version.stage, _number(event), event.time_us)
+        self._close(version.stage, event.time_us)
         version.deleted, version.stage = True, "None"
 
     def version_restored(self, event: HistoryEvent) -> None:
         self._version(event).deleted = False
 
     def moved(self, event: HistoryEvent) -> None:
-        version, number = self._version(event), _number(event)
+        version = self._version(event)
         before, after = version.stage, event.to_value or "None"
         version.stage = after
         # A holder that gives way holds until its successor's moment, which is the next event's.
         if before in ACTIVE_STAGES and "succeeded_by" not in event.details:
-            self._close_if_held(before, number, event.time_us)
+            self._close(before, event.time_us)
         if after in ACTIVE_STAGES:
-            self._close(after, event.time_us)
-            self.open[after] = Period(after, event.time_us, number, None)
+            link = self._link_of_rollback if event.kind == EventKind.ROLLED_BACK else self._link_of_promotion
+            self._begin(after, event, link(after, event))
 
     def alias_set(self, event: HistoryEvent) -> None:
         alias = str(event.details["alias"])
         self.state.aliases[alias] = _number(event)
-        self._close(f"@{alias}", event.time_us)
-        self.open[f"@{alias}"] = Period(f"@{alias}", event.time_us, _number(event), None)
+        self._begin(f"@{alias}", event, self._link_of_promotion(f"@{alias}", event))
 
     def alias_deleted(self, event: HistoryEvent) -> None:
         alias = str(event.details["alias"])
@@ -133,28 +163,47 @@ class _Folding:
     def rules_deleted(self, event: HistoryEvent) -> None:
         self.state.rules.pop(str(event.details["stage"]), None)
 
+    def approved(self, event: HistoryEvent) -> None:
+        self.state.approvals.add((_number(event), str(event.details["stage"]), event.actor, event.session_user or ""))
+
     def _tags(self, event: HistoryEvent) -> dict[str, str]:
         return self.state.tags if event.version is None else self._version(event).tags
 
     def _version(self, event: HistoryEvent) -> VersionState:
         # A version that no event created is a fault that the comparison with the tables reports.
-        return self.state.versions.setdefault(_number(event), VersionState(""))
+        return self.state.versions.setdefault(_number(event), VersionState(None))
 
-    def _close_if_held(self, stage: str, number: int, until: int) -> None:
-        if stage in self.open and self.open[stage].version == number:
-            self._close(stage, until)
+    def _begin(self, stage: str, event: HistoryEvent, before: int | None) -> None:
+        self._close(stage, event.time_us)
+        period = Period(stage, event.time_us, _number(event), None, before)
+        self.periods.setdefault(stage, {})[event.time_us] = period
 
     def _close(self, stage: str, until: int) -> None:
-        period = self.open.pop(stage, None)
-        if period is not None:
-            self.state.periods.append(Period(period.stage, period.since, period.version, until))
+        last = self._last(stage)
+        if last is not None and last.until is None:
+            self.periods[stage][last.since] = replace(last, until=until)
+
+    def _last(self, stage: str) -> Period | None:
+        periods = self.periods.get(stage)
+        return periods[next(reversed(periods))] if periods else None
+
+    def _link_of_promotion(self, stage: str, _event: HistoryEvent) -> int | None:
+        last = self._last(stage)
+        return None if last is None else last.since
+
+    def _link_of_rollback(self, stage: str, event: HistoryEvent) -> int | None:
+        """The link of the period that was restored: the nearest one back of the version that came back."""
+        period = self._last(stage)
+        while period is not None and period.version != event.version:
+            period = None if period.before is None else self.periods[stage][period.before]
+        return None if period is None else period.before
 
 
 def _number(event: HistoryEvent) -> int:
     return event.version or 0
 
 
-# Events that are not here change nothing that a table holds: refusals, overrides, approvals.
+# Events that are not here change nothing that a table holds: refusals and overrides.
 _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.CREATED: _Folding.created,
     EventKind.RENAMED: _Folding.renamed,
@@ -171,4 +220,6 @@ _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.TAG_DELETED: _Folding.tag_deleted,
     EventKind.RULES_SET: _Folding.rules_set,
     EventKind.RULES_DELETED: _Folding.rules_deleted,
+    EventKind.APPROVED: _Folding.approved,
+    EventKind.IMPORTED: _Folding.imported,
 }

@@ -6,40 +6,32 @@ kept elsewhere shows. Invariant: a report is returned only if everything that wa
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from registry.entities import Manifest
 from registry.entities.history import HistoryEvent
 from registry.entities.replay import ModelState, Period, VersionState, replay
 from registry.exceptions import IntegrityError
+from registry.store.catalog.foreign import check_foreign
 from registry.store.catalog.ledger import event_of
 from registry.store.catalog.reading import require_model
-from registry.store.logged_models import read_manifest
+from registry.store.catalog.states import SealedFiles, read_sealed, read_state
 from registry.store.scopes import Store, reads
 from registry.store.statements import AnyRow
-from registry.store.tables import (
-    ExperimentRow,
-    HistoryRow,
-    LoggedModelRow,
-    ModelAliasRow,
-    ModelVersionRow,
-    ModelVersionTagRow,
-    PromotionRulesRow,
-    RegisteredModelRow,
-    RegisteredModelTagRow,
-    StagePeriodRow,
+from registry.store.tables import HistoryRow, RegisteredModelRow
+
+_VERSION_FIELDS: Final = (
+    "digest",
+    "model_id",
+    "source",
+    "run_id",
+    "user_id",
+    "session_user",
+    "stage",
+    "deleted",
+    "description",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SealedFiles:
-    """The bytes behind a version: where they are and what they must be."""
-
-    version: int
-    location: str
-    manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +58,7 @@ class AuditStore(Store):
             ModelNotFoundError: no such model.
             IntegrityError: the first thing that is wrong, with what is there and what was expected.
         """
-        return _verify(connection, require_model(connection, name))
+        return verified(connection, require_model(connection, name))
 
     @reads
     def verify_uid(self, connection: Connection, model_uid: str) -> AuditReport:
@@ -79,15 +71,36 @@ class AuditStore(Store):
         row = connection.execute(query).one_or_none()
         if row is None:
             raise IntegrityError(f"The registered model with uid {model_uid} is gone from the database.")
-        return _verify(connection, row)
+        return verified(connection, row)
+
+
+def verified(connection: Connection, model: AnyRow) -> AuditReport:
+    """What was verified of a model, a row of `registered_models`.
+
+    Raises:
+        IntegrityError: the first thing that is wrong.
+    """
+    try:
+        return _verify(connection, model)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Values that no code of ours writes: a number that is a text, an event without what its kind needs.
+        raise IntegrityError(
+            f"The history or a table of {model.name!r} holds a value that cannot be there: {error!r}."
+        ) from error
 
 
 def _verify(connection: Connection, model: AnyRow) -> AuditReport:
-    events = _checked_chain(connection, model)
+    events = checked_chain(connection, model)
     expected = replay(events)
-    actual, sealed = _read_state(connection, model)
-    for what, found, wanted in _differences(actual, expected):
+    for what, found, wanted in _differences(read_state(connection, model), expected):
         raise IntegrityError(f"{what} of {model.name!r} is {found!r}, but its history says {wanted!r}.")
+    if model.last_version != expected.last_version:
+        raise IntegrityError(
+            f"The model {model.name!r} counts {model.last_version} versions, but its history has "
+            f"{expected.last_version}."
+        )
+    check_foreign(connection, model, events)
+    sealed = read_sealed(connection, model.id)
     _check_manifests(model.name, sealed, expected)
     return AuditReport(
         name=model.name,
@@ -100,7 +113,12 @@ def _verify(connection: Connection, model: AnyRow) -> AuditReport:
     )
 
 
-def _checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
+def checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
+    """The events of a model, after their chain was checked.
+
+    Raises:
+        IntegrityError: an event was edited, or is missing.
+    """
     query = select(HistoryRow.__table__).where(HistoryRow.model_id == model.id).order_by(HistoryRow.seq)
     events: list[HistoryEvent] = []
     previous_hash, previous_time = None, 0
@@ -133,18 +151,29 @@ def _differences(actual: ModelState, expected: ModelState) -> Iterator[tuple[str
     for number in sorted({*actual.versions, *expected.versions}):
         found, wanted = actual.versions.get(number), expected.versions.get(number)
         if found is None or wanted is None:
-            yield f"Version {number}", "missing" if found is None else "there", "missing" if wanted is None else "there"
+            yield f"Version {number}", _presence(found), _presence(wanted)
         else:
             yield from _differing_versions(number, found, wanted)
     yield from _differing_items("The alias", actual.aliases, expected.aliases)
     yield from _differing_items("The rules for stage", actual.rules, expected.rules)
-    yield from _differing("The record of who held which stage", actual.periods, expected.periods)
+    found, wanted = (dict.fromkeys(state.approvals, "there") for state in (actual, expected))
+    yield from _differing_items("The approval", found, wanted)
+    yield from _differing_items("Who held", _by_beginning(actual), _by_beginning(expected))
+
+
+def _by_beginning(state: ModelState) -> dict[tuple[str, int], Period]:
+    return {(period.stage, period.since): period for period in state.periods}
 
 
 def _differing_versions(number: int, found: VersionState, wanted: VersionState) -> Iterator[tuple[str, Any, Any]]:
-    for what in ("digest", "stage", "deleted", "description"):
-        yield from _differing(f"The {what} of version {number}", getattr(found, what), getattr(wanted, what))
+    for what in _VERSION_FIELDS:
+        words = what.replace("_", " ")
+        yield from _differing(f"The {words} of version {number}", getattr(found, what), getattr(wanted, what))
     yield from _differing_items(f"The tag of version {number}", found.tags, wanted.tags)
+
+
+def _presence(version: VersionState | None) -> str:
+    return "missing" if version is None else "there"
 
 
 def _differing_items(what: str, found: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -155,51 +184,6 @@ def _differing_items(what: str, found: Mapping[Any, Any], wanted: Mapping[Any, A
 def _differing(what: str, found: Any, wanted: Any) -> Iterator[tuple[str, Any, Any]]:
     if found != wanted:
         yield what, found, wanted
-
-
-def _read_state(connection: Connection, model: AnyRow) -> tuple[ModelState, list[SealedFiles]]:
-    state = ModelState(
-        name=model.name,
-        description=model.description,
-        deleted=model.deleted_time is not None,
-        tags=_pairs(connection, RegisteredModelTagRow, RegisteredModelTagRow.model_id == model.id),
-    )
-    sealed: list[SealedFiles] = []
-    for row in connection.execute(_select_versions(model.id)):
-        tags = _pairs(connection, ModelVersionTagRow, ModelVersionTagRow.version_id == row.id)
-        deleted = row.deleted_time is not None
-        state.versions[row.version] = VersionState(row.digest, row.current_stage, row.description, tags, deleted)
-        if row.purged_time is None:
-            location = f"{row.artifact_location.rstrip('/')}/{row.location}"
-            sealed.append(SealedFiles(row.version, location, read_manifest(connection, row.logged_model_id)))
-    aliases = select(ModelAliasRow.alias, ModelAliasRow.version).where(ModelAliasRow.model_id == model.id)
-    state.aliases = {row.alias: row.version for row in connection.execute(aliases)}
-    rules = select(PromotionRulesRow.stage, PromotionRulesRow.rules).where(PromotionRulesRow.model_id == model.id)
-    state.rules = {row.stage: row.rules for row in connection.execute(rules)}
-    periods = select(StagePeriodRow.__table__).where(StagePeriodRow.model_id == model.id)
-    ordered = connection.execute(periods.order_by(StagePeriodRow.stage, StagePeriodRow.since))
-    state.periods = [Period(row.stage, row.since, row.version, row.until) for row in ordered]
-    return state, sealed
-
-
-def _select_versions(model_key: int) -> Any:
-    return (
-        select(
-            ModelVersionRow.__table__,
-            LoggedModelRow.digest,
-            LoggedModelRow.location,
-            LoggedModelRow.purged_time,
-            ExperimentRow.artifact_location,
-        )
-        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
-        .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
-        .where(ModelVersionRow.model_id == model_key)
-        .order_by(ModelVersionRow.version)
-    )
-
-
-def _pairs(connection: Connection, kind: Any, condition: Any) -> dict[str, str]:
-    return {row.key: row.value for row in connection.execute(select(kind.key, kind.value).where(condition))}
 
 
 def _check_manifests(name: str, sealed: list[SealedFiles], expected: ModelState) -> None:

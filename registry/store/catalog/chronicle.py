@@ -13,7 +13,7 @@ from registry.entities.history import EventKind, HistoryEvent, PublishedEvent
 from registry.exceptions import ModelNotFoundError
 from registry.store.catalog.ledger import event_of
 from registry.store.scopes import Store, reads
-from registry.store.tables import HistoryRow, RegisteredModelRow, StagePeriodRow
+from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow, StagePeriodRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,11 @@ class ChronicleStore(Store):
             .limit(limit)
         )
         return [PublishedEvent(row.id, row.name, event_of(row, row.uid)) for row in connection.execute(query)]
+
+    @reads
+    def last_position(self, connection: Connection) -> int:
+        """The position of the last event of all; 0 if there is none."""
+        return connection.execute(select(RegistryIdRow.last_event)).scalar_one()
 
     @reads
     def heads(self, connection: Connection) -> list[ChainHead]:

@@ -7,7 +7,7 @@ say at that moment.
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, insert, select
 
 from registry.entities.history import EventKind
 from registry.rules import Facts, PromotionRule, Verdict, judge, rules_from_json, rules_to_json
@@ -16,7 +16,7 @@ from registry.store.catalog.periods import find_holder
 from registry.store.catalog.reading import require_model, require_version
 from registry.store.metrics import loaded
 from registry.store.scopes import reads, writes
-from registry.store.statements import AnyRow, upsert
+from registry.store.statements import AnyRow, table, upsert
 from registry.store.tables import (
     ApprovalRow,
     LatestMetricRow,
@@ -72,12 +72,19 @@ class GateStore(CatalogStore):
         """Say that a version may enter a stage; saying it twice is saying it once."""
         with self.locked(connection, name) as ledger:
             require_version(connection, ledger.key, name, version)
-            key = {"model_id": ledger.key, "version": version, "stage": stage, "actor": self.actor}
+            user = ledger.session_user or ""
+            key = {
+                "model_id": ledger.key,
+                "version": version,
+                "stage": stage,
+                "actor": self.actor,
+                "session_user": user,
+            }
             given = select(ApprovalRow.actor).where(*(getattr(ApprovalRow, column) == key[column] for column in key))
             if connection.execute(given).first() is None:
                 event = ledger.record(EventKind.APPROVED, version=version, reason=reason, details={"stage": stage})
-                row = {**key, "session_user": event.session_user, "reason": reason, "time_us": event.time_us}
-                upsert(connection, ApprovalRow, [row])
+                row = {**key, "reason": reason, "time_us": event.time_us}
+                connection.execute(insert(table(ApprovalRow)), row)
 
     @reads
     def check(self, connection: Connection, name: str, version: int, stage: str) -> list[Verdict]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, literal_column, null, select, update
 
-from registry.entities.history import EventKind, HistoryEvent, canonical_json
+from registry.entities.history import EventKind, HistoryEvent, canonical_json, check_remark, moment_of
 from registry.entities.naming import fold
-from registry.exceptions import ModelNotFoundError
+from registry.entities.times import format_time
+from registry.exceptions import IntegrityError, ModelNotFoundError
 from registry.store.scopes import Store
 from registry.store.statements import AnyRow, table
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
@@ -25,7 +26,7 @@ class CatalogStore(Store):
 
     def __init__(self, database: Any, *, actor: str) -> None:
         super().__init__(database)
-        self.actor = actor
+        self.actor = check_remark(actor, "actor (REGISTRY_ACTOR)")
 
     def locked(self, connection: Connection, name: str) -> "contextlib.AbstractContextManager[Ledger]":
         """The model of that name, locked until the transaction ends; its events are written when the block ends.
@@ -45,7 +46,7 @@ class Ledger:
         self.name: str = row.name
         self.uid: str = row.uid
         self.row = row
-        self._actor = actor
+        self.actor = actor
         self.session_user: str | None = row.session_user
         self._events: list[HistoryEvent] = []
         self._changes: dict[str, Any] = {}
@@ -66,12 +67,12 @@ class Ledger:
             model_uid=self.uid,
             seq=(last.seq if last else self.row.last_seq) + 1,
             kind=kind,
-            actor=self._actor,
+            actor=self.actor,
             time_us=max(time.time_ns() // 1_000, (last.time_us if last else self.row.last_event_us) + 1),
             version=version,
             from_value=before,
             to_value=after,
-            reason=reason,
+            reason=None if reason is None else check_remark(reason, "reason"),
             session_user=self.session_user,
             details=details or {},
             prev_hash=last.hash if last else self.row.head_hash,
@@ -145,7 +146,7 @@ def living(name: str) -> Any:
 
 
 def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
-    """The error for a name that no living model has; it names the new name of a renamed model."""
+    """The error for a name that no living model has: what it was renamed to, or when and by whom it was deleted."""
     renamed = (
         select(RegisteredModelRow.name)
         .join(HistoryRow, HistoryRow.model_id == RegisteredModelRow.id)
@@ -156,7 +157,26 @@ def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
     new_name = connection.execute(renamed.limit(1)).scalar_one_or_none()
     if new_name is not None:
         return ModelNotFoundError(f"Registered Model with name={name} not found; it was renamed to {new_name!r}.")
+    deleted = find_deletion(connection, name)
+    if deleted is not None:
+        when = format_time(moment_of(deleted.time_us))
+        return ModelNotFoundError(
+            f"Registered Model with name={name} not found; it was deleted at {when} by {deleted.actor}."
+        )
     return ModelNotFoundError(f"Registered Model with name={name} not found")
+
+
+def find_deletion(connection: Connection, name: str) -> AnyRow | None:
+    """Key of the model of that name that was deleted last, with time and actor of its deletion; or None."""
+    # Nothing follows a deletion: it is the last event of its chain.
+    last = (HistoryRow.model_id == RegisteredModelRow.id) & (HistoryRow.seq == RegisteredModelRow.last_seq)
+    query = (
+        select(RegisteredModelRow.id, HistoryRow.time_us, HistoryRow.actor)
+        .join(HistoryRow, last)
+        .where(RegisteredModelRow.name == name, RegisteredModelRow.deleted_time.is_not(None))
+        .order_by(RegisteredModelRow.id.desc())
+    )
+    return connection.execute(query.limit(1)).one_or_none()
 
 
 def _row(event_id: int, model_key: int, event: HistoryEvent) -> dict[str, Any]:
@@ -179,7 +199,11 @@ def _row(event_id: int, model_key: int, event: HistoryEvent) -> dict[str, Any]:
 
 
 def event_of(row: AnyRow, model_uid: str) -> HistoryEvent:
-    """The event of a row of `history`; its hash is computed anew, not read."""
+    """The event of a row of `history`; its hash is computed anew, not read.
+
+    Raises:
+        IntegrityError: its details are not what this package writes.
+    """
     return HistoryEvent(
         model_uid=model_uid,
         seq=row.seq,
@@ -191,6 +215,22 @@ def event_of(row: AnyRow, model_uid: str) -> HistoryEvent:
         to_value=row.to_value,
         reason=row.reason,
         session_user=row.session_user,
-        details=json.loads(row.details) if row.details else {},
+        details=_details(row, model_uid),
         prev_hash=row.prev_hash,
     )
+
+
+def _details(row: AnyRow, model_uid: str) -> dict[str, Any]:
+    if row.details is None:
+        return {}
+    try:
+        found = json.loads(row.details, parse_constant=_refuse_constant)
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise IntegrityError(f"Event {row.seq} of the model {model_uid} was edited: its details are not a JSON object.")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)

@@ -17,7 +17,8 @@ from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import AlreadyExistsError, InUseError
 from registry.store.catalog.ledger import CatalogStore, Ledger, lock, saved
 from registry.store.catalog.reading import read_models, require_model
-from registry.store.experiments import now_ms
+from registry.store.engine import ConstraintError
+from registry.store.clock import now_ms, stamp
 from registry.store.scopes import reads, writes
 from registry.store.statements import insert_into, upsert
 from registry.store.tables import (
@@ -67,13 +68,17 @@ class ModelStore(CatalogStore):
         Raises:
             AlreadyExistsError: another model has the new name or a twin of it.
         """
-        with self.locked(connection, name) as ledger:
-            if new_name != name:
-                twin = _find_twin(connection, new_name)
-                if twin is not None and twin != name:
-                    raise name_is_taken(connection, new_name)
-                ledger.record(EventKind.RENAMED, before=name, after=new_name, reason=reason)
-                ledger.change(name=new_name, name_key=fold(new_name))
+        try:
+            with self.locked(connection, name) as ledger:
+                if new_name != name:
+                    twin = _find_twin(connection, new_name)
+                    if twin is not None and twin != name:
+                        raise name_is_taken(connection, new_name)
+                    ledger.record(EventKind.RENAMED, before=name, after=new_name, reason=reason)
+                    ledger.change(name=new_name, name_key=fold(new_name))
+        except ConstraintError:
+            # Another transaction took the name after it was looked up.
+            raise AlreadyExistsError(f"Registered Model (name={new_name}) already exists.") from None
         return read_models(connection, [require_model(connection, new_name)])[0]
 
     @writes
@@ -107,7 +112,7 @@ class ModelStore(CatalogStore):
                     f"The model {name!r} has versions in use: {held}. Move them to Archived first, or delete with "
                     "force=True."
                 )
-            now = now_ms()
+            now = stamp(connection)
             event = ledger.record(EventKind.DELETED, before=name, reason=reason, details={"force": force})
             living_versions = (ModelVersionRow.model_id == ledger.key) & ModelVersionRow.deleted_time.is_(None)
             connection.execute(delete(ModelAliasRow).where(ModelAliasRow.model_id == ledger.key))
@@ -179,6 +184,16 @@ def name_is_taken(connection: Connection, name: str) -> AlreadyExistsError:
         f"Registered Model (name={name}) cannot be told from the existing {twin!r}, which differs only in case or in "
         "the form of its characters; use that one, or another name."
     )
+
+
+def refuse_twin(connection: Connection, name: str) -> None:
+    """Stop if another living model's name differs only in case or width.
+
+    Raises:
+        AlreadyExistsError: there is one.
+    """
+    if _find_twin(connection, name) not in (None, name):
+        raise name_is_taken(connection, name)
 
 
 def _find_twin(connection: Connection, name: str) -> str | None:

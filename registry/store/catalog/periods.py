@@ -6,7 +6,7 @@ do not overlap, and each links to the one that a rollback would go back to.
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, literal_column, select, update
 
 from registry.entities.stages import ACTIVE_STAGES
 from registry.store.statements import AnyRow, table
@@ -17,9 +17,9 @@ def find_holder(connection: Connection, model_key: int, stage: str) -> int | Non
     """The version that holds an active stage, or None; None for the other stages."""
     if stage not in ACTIVE_STAGES:
         return None
-    query = select(ModelVersionRow.version).where(
-        ModelVersionRow.model_id == model_key, ModelVersionRow.current_stage == stage
-    )
+    # A literal, not a bound value: only then does SQLite use the partial index. It is one of two constants.
+    in_stage = ModelVersionRow.current_stage == literal_column(f"'{stage}'")
+    query = select(ModelVersionRow.version).where(ModelVersionRow.model_id == model_key, in_stage)
     return connection.execute(query).scalar_one_or_none()
 
 

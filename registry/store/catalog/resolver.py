@@ -8,7 +8,8 @@ import functools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, literal_column, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, literal_column, or_, select
+from sqlalchemy.orm import aliased
 
 from registry.entities import LifecycleStage, LoggedModelStatus
 from registry.entities.history import EventKind, microseconds_of, moment_of
@@ -23,7 +24,7 @@ from registry.exceptions import (
     NotFoundError,
     VersionNotFoundError,
 )
-from registry.store.catalog.ledger import living
+from registry.store.catalog.ledger import find_deletion, living
 from registry.store.catalog.reading import in_use, require_model, require_version
 from registry.store.scopes import Store, reads
 from registry.store.statements import AnyRow, AnySelect
@@ -80,6 +81,7 @@ class Resolver(Store):
         """
         found = _find(connection, uri)
         if found is None:
+            _refuse_deleted_model(connection, uri)
             require_model(connection, uri.name)
         return found
 
@@ -180,17 +182,27 @@ def _by_alias() -> AnySelect:
 @functools.cache
 def _by_period() -> AnySelect:
     held = (StagePeriodRow.model_id == RegisteredModelRow.id) & (StagePeriodRow.version == ModelVersionRow.version)
+    return _base().join(StagePeriodRow, held).where(*_held_at())
+
+
+def _held_at() -> tuple[ColumnElement[bool], ...]:
+    """The conditions on the period of a slot that covers a moment.
+
+    Periods do not overlap, so it is the last that began by then, or none: one step down the index, even if the slot was
+    empty at that moment and a thousand periods lie before it.
+    """
     at: BindParameter[int] = bindparam("at")
+    earlier = aliased(StagePeriodRow)
+    last = (
+        select(func.max(earlier.since))
+        .where(earlier.model_id == RegisteredModelRow.id, earlier.stage == bindparam("slot"), earlier.since <= at)
+        .correlate(RegisteredModelRow)
+        .scalar_subquery()
+    )
     return (
-        _base()
-        .join(StagePeriodRow, held)
-        .where(
-            StagePeriodRow.stage == bindparam("slot"),
-            StagePeriodRow.since <= at,
-            or_(StagePeriodRow.until.is_(None), StagePeriodRow.until > at),
-        )
-        .order_by(StagePeriodRow.since.desc())
-        .limit(1)
+        StagePeriodRow.stage == bindparam("slot"),
+        StagePeriodRow.since == last,
+        or_(StagePeriodRow.until.is_(None), StagePeriodRow.until > at),
     )
 
 
@@ -227,6 +239,7 @@ def _check_past(at: datetime) -> None:
 
 def _explain(connection: Connection, uri: ModelsUri) -> NotFoundError:
     name = getattr(uri, "name", "")
+    _refuse_deleted_model(connection, uri)
     model = require_model(connection, name)
     match uri:
         case ModelVersionUri(version=version):
@@ -258,3 +271,26 @@ def _explain_deleted(connection: Connection, row: AnyRow, uri: ModelsUri) -> Ver
     return VersionNotFoundError(
         f"Version {row.version} of {row.name!r} held {_slot(uri)} then, but was deleted at {when} by {deletion.actor}."
     )
+
+
+def _refuse_deleted_model(connection: Connection, uri: ModelsUri) -> None:
+    """Say who held a slot at a moment if that model was deleted since, and no other bears its name."""
+    if getattr(uri, "at", None) is None:
+        return
+    values = _values(uri)
+    name = values["name"]
+    deletion = find_deletion(connection, name)
+    if deletion is None or connection.execute(select(RegisteredModelRow.id).where(living(name))).first():
+        return
+    query = (
+        select(StagePeriodRow.version)
+        .join(RegisteredModelRow, RegisteredModelRow.id == StagePeriodRow.model_id)
+        .where(RegisteredModelRow.id == deletion.id, *_held_at())
+    )
+    version = connection.execute(query, {"slot": values["slot"], "at": values["at"]}).scalar_one_or_none()
+    if version is not None:
+        when = format_time(moment_of(deletion.time_us))
+        raise VersionNotFoundError(
+            f"Version {version} of {name!r} held {_slot(uri)} then, but the model was deleted at {when} by "
+            f"{deletion.actor}."
+        )

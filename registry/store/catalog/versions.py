@@ -16,7 +16,7 @@ from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import InUseError, InvalidStateError, LoggedModelNotFoundError, VersionNotFoundError
 from registry.store.catalog.ledger import CatalogStore, Ledger, living
-from registry.store.catalog.models import insert_model
+from registry.store.catalog.models import insert_model, refuse_twin
 from registry.store.catalog.periods import close_period
 from registry.store.catalog.reading import (
     find_version,
@@ -26,7 +26,8 @@ from registry.store.catalog.reading import (
     require_version,
     select_latest,
 )
-from registry.store.experiments import now_ms
+from registry.store.clock import now_ms, stamp
+from registry.store.logged_models import SealedCopy, insert_logged_model
 from registry.store.scopes import reads, writes
 from registry.store.statements import AnyRow, table, upsert
 from registry.store.tables import (
@@ -40,7 +41,10 @@ from registry.store.tables import (
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A version that is to appear: `source` is what the caller gave, `model_id` the sealed logged model behind it."""
+    """A version that is to appear: `source` is what the caller gave, `model_id` the sealed logged model behind it.
+
+    With `copy` the logged model appears with it, in the same transaction.
+    """
 
     source: str
     model_id: str
@@ -49,6 +53,7 @@ class NewVersion:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     origin: str | None = None
+    copy: SealedCopy | None = None
 
 
 class VersionStore(CatalogStore):
@@ -68,39 +73,19 @@ class VersionStore(CatalogStore):
 
         Raises:
             ModelNotFoundError: no such model, and `create_model` is False.
+            AlreadyExistsError: there is a model whose name differs only in case or width.
             LoggedModelNotFoundError: no such logged model.
-            InvalidStateError: the logged model is not READY.
+            InvalidStateError: the logged model is not READY, or gc removed its files.
         """
-        logged = _require_ready(connection, new.model_id)
-        if create_model:
-            insert_model(connection, name, self.actor, reason=reason)
+        if create_model and not insert_model(connection, name, self.actor, reason=reason):
+            refuse_twin(connection, name)
         with self.locked(connection, name) as ledger:
             if new.origin is not None and (copy := _find_copy(connection, ledger.key, new.origin)) is not None:
                 return read_version(connection, ledger.key, name, copy)
+            if new.copy is not None:
+                insert_logged_model(connection, new.copy.new, new.copy.seal)
             number = ledger.next_version()
-            now = now_ms()
-            values = {
-                "model_id": ledger.key,
-                "version": number,
-                "logged_model_id": logged.id,
-                "source": new.source,
-                "run_id": new.run_id,
-                "run_link": new.run_link,
-                "origin": new.origin,
-                "description": new.description,
-                "user_id": self.actor,
-                "session_user": ledger.session_user,
-                "creation_time": now,
-                "last_update_time": now,
-            }
-            key = connection.execute(insert(table(ModelVersionRow)).returning(ModelVersionRow.id), values).scalar_one()
-            ledger.record(
-                EventKind.VERSION_CREATED, version=number, reason=reason, details=_created(new, logged.digest)
-            )
-            for tag, value in sorted(new.tags.items()):
-                ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
-            rows = [{"version_id": key, "key": tag, "value": value} for tag, value in new.tags.items()]
-            upsert(connection, ModelVersionTagRow, rows)
+            insert_version(ledger, number, new, reason=reason)
         return read_version(connection, ledger.key, name, number)
 
     @reads
@@ -171,7 +156,7 @@ class VersionStore(CatalogStore):
                 details={"force": force},
             )
             close_period(connection, ledger.key, row.current_stage, event.time_us)
-            _change(connection, row.id, current_stage="None", deleted_time=now_ms())
+            _change(connection, row.id, current_stage="None", deleted_time=stamp(connection))
 
     @writes
     def restore(self, connection: Connection, name: str, version: int, *, reason: str | None = None) -> ModelVersion:
@@ -188,7 +173,7 @@ class VersionStore(CatalogStore):
             if row.deleted_time is None:
                 raise InvalidStateError(f"Version {version} of {name!r} is not deleted.")
             purged = select(LoggedModelRow.purged_time).where(LoggedModelRow.id == row.logged_model_id)
-            if connection.execute(purged).scalar_one() is not None:
+            if connection.execute(purged.with_for_update(read=True, key_share=True)).scalar_one() is not None:
                 raise InvalidStateError(
                     f"Version {version} of {name!r} cannot be restored: its files were removed by gc."
                 )
@@ -228,6 +213,40 @@ class VersionStore(CatalogStore):
                 _change(connection, row.id)
 
 
+def insert_version(
+    ledger: Ledger, number: int, new: NewVersion, *, reason: str | None = None, details: Mapping[str, Any] | None = None
+) -> None:
+    """Let a version appear under a number that the model never gave before; `details` are added to its event.
+
+    Raises:
+        LoggedModelNotFoundError: no such logged model.
+        InvalidStateError: the logged model is not READY, or gc removed its files.
+    """
+    connection, now = ledger.connection, now_ms()
+    logged = _lock_ready(connection, new.model_id)
+    values = {
+        "model_id": ledger.key,
+        "version": number,
+        "logged_model_id": logged.id,
+        "source": new.source,
+        "run_id": new.run_id,
+        "run_link": new.run_link,
+        "origin": new.origin,
+        "description": new.description,
+        "user_id": ledger.actor,
+        "session_user": ledger.session_user,
+        "creation_time": now,
+        "last_update_time": now,
+    }
+    key = connection.execute(insert(table(ModelVersionRow)).returning(ModelVersionRow.id), values).scalar_one()
+    created = {**_created(new, logged.digest), **(details or {})}
+    ledger.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
+    for tag, value in sorted(new.tags.items()):
+        ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
+    rows = [{"version_id": key, "key": tag, "value": value} for tag, value in new.tags.items()]
+    upsert(connection, ModelVersionTagRow, rows)
+
+
 def _find_copy(connection: Connection, model_key: int, origin: str) -> int | None:
     query = select(ModelVersionRow.version).where(
         ModelVersionRow.model_id == model_key,
@@ -237,13 +256,17 @@ def _find_copy(connection: Connection, model_key: int, origin: str) -> int | Non
     return connection.execute(query).scalar_one_or_none()
 
 
-def _require_ready(connection: Connection, model_id: str) -> AnyRow:
-    query = select(LoggedModelRow.id, LoggedModelRow.status, LoggedModelRow.digest)
-    row = connection.execute(query.where(LoggedModelRow.model_id == model_id)).one_or_none()
+def _lock_ready(connection: Connection, model_id: str) -> AnyRow:
+    """A sealed logged model, which gc cannot take away before this transaction ends."""
+    query = select(LoggedModelRow.id, LoggedModelRow.status, LoggedModelRow.digest, LoggedModelRow.purged_time)
+    query = query.where(LoggedModelRow.model_id == model_id).with_for_update(read=True, key_share=True)
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
     if row.status != LoggedModelStatus.READY:
         raise InvalidStateError(f"The logged model {model_id} is {row.status}; only a READY one can be registered.")
+    if row.purged_time is not None:
+        raise InvalidStateError(f"The logged model {model_id} cannot be registered: its files were removed by gc.")
     return row
 
 

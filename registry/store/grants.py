@@ -1,0 +1,113 @@
+"""Who may do what in a PostgreSQL database: the GRANT statements of three roles, column by column.
+
+Pure: prints SQL, runs none. Invariant: only a promoter's statements name the columns and tables that decide which
+version a stage or an alias means, which versions are deleted, and which rules guard a stage.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from registry.exceptions import InvalidParameterError
+from registry.store.roles import Role
+from registry.store.schema import VERSION_TABLE
+from registry.store.tables import Base
+
+_ALL_ROWS: Final = "INSERT, UPDATE, DELETE"
+_NOT_FOR_WRITERS: Final = frozenset({"id", "current_stage", "deleted_time"})
+
+
+def _columns_for_writers(table: str) -> str:
+    names = [column.name for column in Base.metadata.tables[table].columns]
+    # Quoted: session_user is a word of SQL.
+    return ", ".join(f'"{name}"' for name in names if name not in _NOT_FOR_WRITERS)
+
+
+_WRITER: Final[Mapping[str, str]] = {
+    "registry_id": "UPDATE (last_event, latest_ms)",
+    "experiments": "INSERT, UPDATE (name, lifecycle_stage, last_update_time, deleted_time)",
+    "experiment_tags": _ALL_ROWS,
+    "runs": "INSERT, UPDATE",
+    "params": "INSERT",
+    "tags": _ALL_ROWS,
+    "latest_metrics": "INSERT, UPDATE",
+    "metrics": "INSERT",
+    "datasets": "INSERT",
+    "dataset_inputs": "INSERT",
+    "dataset_input_tags": _ALL_ROWS,
+    "logged_models": (
+        "INSERT, UPDATE (status, status_message, digest, size_bytes, flavors, signature, last_update_time, "
+        "lifecycle_stage, deleted_time)"
+    ),
+    "logged_model_params": _ALL_ROWS,
+    "logged_model_tags": _ALL_ROWS,
+    "logged_model_metrics": "INSERT",
+    "run_models": "INSERT, UPDATE",
+    "model_files": "INSERT",
+    "uploads": "INSERT, DELETE",
+    "registered_models": (
+        "INSERT, UPDATE (description, last_update_time, last_version, last_seq, last_event_us, head_hash)"
+    ),
+    "registered_model_tags": _ALL_ROWS,
+    "model_versions": f"INSERT ({_columns_for_writers('model_versions')}), UPDATE (description, last_update_time)",
+    "model_version_tags": _ALL_ROWS,
+    "history": "INSERT",
+    "foreign_history": "INSERT",
+    "model_signatures": _ALL_ROWS,
+    "approvals": "INSERT",
+}
+_PROMOTER: Final[Mapping[str, str]] = {
+    "registered_models": "UPDATE (name, name_key, deleted_time)",
+    "model_versions": "UPDATE (current_stage, deleted_time)",
+    "model_aliases": _ALL_ROWS,
+    "promotion_rules": _ALL_ROWS,
+    "stage_periods": "INSERT, UPDATE (until)",
+}
+_PRIVILEGES: Final[Mapping[Role, tuple[Mapping[str, str], ...]]] = {
+    Role.READER: (),
+    Role.WRITER: (_WRITER,),
+    Role.PROMOTER: (_WRITER, _PROMOTER),
+}
+
+
+def grants(role: Role, to: str | None = None) -> str:
+    """SQL that gives a database user (by default ``registry_<role>``) exactly what a role may do here.
+
+    Run it as the owner of the tables, with the registry's schema first on the search path; run it again after an
+    upgrade of the schema. The user must exist.
+
+    Raises:
+        InvalidParameterError: the name cannot be a user's.
+    """
+    user = _quoted(to or f"registry_{role}")
+    return "\n".join([f"-- {role} of the registry", *_statements(role, user)]) + "\n"
+
+
+def _statements(role: Role, user: str) -> Iterator[str]:
+    tables = ", ".join([*sorted(Base.metadata.tables), VERSION_TABLE])
+    sequences = ", ".join(_sequences())
+    yield "BEGIN;"
+    yield f"REVOKE ALL ON TABLE {tables} FROM PUBLIC, {user};"
+    yield f"REVOKE ALL ON SEQUENCE {sequences} FROM PUBLIC, {user};"
+    yield f"GRANT SELECT ON TABLE {tables} TO {user};"
+    if role != Role.READER:
+        yield f"GRANT USAGE ON SEQUENCE {sequences} TO {user};"
+    for privileges in _PRIVILEGES[role]:
+        for table, granted in privileges.items():
+            yield f"GRANT {granted} ON TABLE {table} TO {user};"
+    yield "COMMIT;"
+
+
+def _sequences() -> list[str]:
+    """The sequences behind surrogate keys, as PostgreSQL names them."""
+    return [f"{name}_id_seq" for name, table in sorted(Base.metadata.tables.items()) if _counts(table)]
+
+
+def _counts(table: object) -> bool:
+    column = getattr(table, "autoincrement_column", None)
+    return column is not None and column.name == "id"
+
+
+def _quoted(user: str) -> str:
+    if not user or len(user.encode()) > 63 or not user.isprintable():
+        raise InvalidParameterError(f"{user!r:.80} cannot be the name of a PostgreSQL user: 1 to 63 printable bytes.")
+    return '"' + user.replace('"', '""') + '"'
