@@ -20,9 +20,10 @@ def run(connection) -> None:
 
 
 def database_url() -> str:
-    from registry.settings import Settings
+    from registry.settings import current_settings, place_of
 
-    return context.get_x_argument(as_dictionary=True).get("url") or Settings().database_url()
+    settings = current_settings()
+    return context.get_x_argument(as_dictionary=True).get("url") or place_of(settings.tracking_uri, settings).database_url
 
 
 if context.is_offline_mode():

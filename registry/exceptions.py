@@ -3,7 +3,7 @@
 Each error is also the builtin that fits, carries MLflow's ``error_code`` string, and names the thing and the way out.
 No exception of a dependency (sqlalchemy, botocore, lark, pydantic, yaml, json) passes through a public function.
 
-RegistryError (= MlflowException)
+RegistryError (= MlflowException, RestException)
 ├─ InvalidParameterError (ValueError)             INVALID_PARAMETER_VALUE
 │  ├─ InvalidTypeError (TypeError)
 │  ├─ InvalidNameError                            a name, alias or key outside its grammar
@@ -28,10 +28,12 @@ RegistryError (= MlflowException)
 │  ├─ ActiveRunError                              a run is already active
 │  ├─ ForeignStoreError                           the database or directory is MLflow's
 │  ├─ SchemaOutdatedError, SchemaTooNewError
+│  ├─ UploadExpiredError                          gc gave up an upload before it became a model
 │  └─ UnsupportedStoreError (ValueError)          a URI that cannot hold a registry
 ├─ PermissionDeniedError (PermissionError)        PERMISSION_DENIED
 │  ├─ CodeExecutionRefusedError                   loading would run code of the model
 │  ├─ ReadOnlyError                               a change through a read-only client
+│  ├─ UntrustedModelError                         a demanded signature is missing or wrong
 │  └─ PromotionRefusedError                       promotion rules failed
 ├─ IntegrityError                                 DATA_LOSS
 ├─ StorageError (OSError)                         IO_ERROR
@@ -50,14 +52,20 @@ ERROR_CODES: Final[dict[str, int]] = {
     "TEMPORARILY_UNAVAILABLE": 2,
     "IO_ERROR": 3,
     "BAD_REQUEST": 4,
-    "ABORTED": 9,
+    "DEADLINE_EXCEEDED": 7,
+    "CANCELLED": 8,
+    "RESOURCE_EXHAUSTED": 9,
+    "ABORTED": 10,
     "NOT_FOUND": 11,
     "ALREADY_EXISTS": 12,
+    "UNAUTHENTICATED": 13,
     "INVALID_PARAMETER_VALUE": 1000,
     "ENDPOINT_NOT_FOUND": 1001,
     "MALFORMED_REQUEST": 1002,
     "INVALID_STATE": 1003,
     "PERMISSION_DENIED": 1004,
+    "FEATURE_DISABLED": 1005,
+    "CUSTOMER_UNAUTHORIZED": 1006,
     "REQUEST_LIMIT_EXCEEDED": 1007,
     "RESOURCE_CONFLICT": 1008,
     "NOT_IMPLEMENTED": 1010,
@@ -116,6 +124,8 @@ class RegistryError(Exception):
 
 
 MlflowException = RegistryError
+# What MLflow's client raises of a server's answer; scripts written for a server catch it, and read `error_code`.
+RestException = RegistryError
 
 
 def _code_name(code: str | int) -> str:
@@ -250,6 +260,10 @@ class SchemaTooNewError(InvalidStateError):
     """The database is ahead of the code."""
 
 
+class UploadExpiredError(InvalidStateError):
+    """Storing a model took longer than gc's grace period; its files are gone, and nothing appeared."""
+
+
 class UnsupportedStoreError(InvalidStateError, ValueError):
     """A tracking URI that cannot hold a registry."""
 
@@ -268,6 +282,10 @@ class CodeExecutionRefusedError(PermissionDeniedError):
 
 class ReadOnlyError(PermissionDeniedError):
     """A change was asked of a read-only client."""
+
+
+class UntrustedModelError(PermissionDeniedError):
+    """The model does not bear the signature that the caller demands."""
 
 
 class PromotionRefusedError(PermissionDeniedError):

@@ -27,7 +27,7 @@ from datetime import datetime
 from typing import Final, NoReturn, TypeAlias, TypeVar
 
 from registry.entities.naming import check_alias, check_model_name, check_path, check_run_id, check_version
-from registry.entities.stages import ALL_STAGES, parse_stage
+from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES, parse_stage
 from registry.entities.times import format_time, parse_time
 from registry.exceptions import InvalidParameterError, InvalidUriError
 
@@ -227,6 +227,9 @@ def _models(text: str, *, subpath: bool) -> ModelsUri:
         parsed = _by_suffix(text, name, alias or match["suffix"], at, path, is_alias=alias is not None)
     if at and not isinstance(parsed, ModelStageUri | ModelAliasUri):
         _refuse(text, "'?at=' goes with a stage or an alias; versions and logged models never change", forms="")
+    if at and isinstance(parsed, ModelStageUri) and parsed.stage not in ACTIVE_STAGES:
+        reason = f"nobody holds the stage {parsed.stage}; '?at=' goes with {' and '.join(ACTIVE_STAGES)}"
+        _refuse(text, reason, forms="")
     return parsed
 
 

@@ -41,7 +41,7 @@ class Directory:
         Raises:
             InvalidPathError: an entry is a symlink, neither file nor directory, or has a name that cannot be stored.
         """
-        with self._os_errors(path):
+        with self.os_errors(path):
             try:
                 descriptor = self._open_directory(check_subtree(path))
             except (ArtifactNotFoundError, FileNotFoundError, NotADirectoryError):
@@ -69,9 +69,9 @@ class Directory:
 
     def find(self, path: str) -> FileInfo | None:
         """The file or directory at `path`, or None."""
-        with self._os_errors(path):
+        with self.os_errors(path):
             try:
-                with self._parent(path) as (parent, name):
+                with self.parent(path) as (parent, name):
                     status = os.stat(name, dir_fd=parent, follow_symlinks=False)
             except (ArtifactNotFoundError, FileNotFoundError, NotADirectoryError):
                 return None
@@ -88,7 +88,7 @@ class Directory:
         Raises:
             ArtifactNotFoundError: there is no file at `path`.
         """
-        with self._os_errors(path), os.fdopen(self._open_file(path), "rb") as file:
+        with self.os_errors(path), os.fdopen(self._open_file(path), "rb") as file:
             yield file
 
     @contextmanager
@@ -101,7 +101,7 @@ class Directory:
             PathExistsError: `exclusive`, and a file is at `path`.
             InvalidPathError: a directory is at `path`, or a file or symlink is where a directory must be.
         """
-        with self._os_errors(path), self._begin(path) as (parent, name, temporary, file):
+        with self.os_errors(path), self._begin(path) as (parent, name, temporary, file):
             yield file
             file.flush()
             if sync:
@@ -111,7 +111,7 @@ class Directory:
     def sync(self, paths: set[str]) -> None:
         """Force the directories that hold these files to disk, so that the files survive a power cut."""
         for directory in sorted({_split(path)[0] for path in paths}):
-            with self._os_errors(directory):
+            with self.os_errors(directory):
                 descriptor = self._open_directory(directory)
                 try:
                     os.fsync(descriptor)
@@ -120,18 +120,21 @@ class Directory:
 
     def remove(self, path: str) -> None:
         """Remove a file and the directories that it leaves empty; a missing file is passed over."""
-        with self._os_errors(path):
+        with self.os_errors(path):
             try:
-                with self._parent(path) as (parent, name):
+                with self.parent(path) as (parent, name):
                     os.unlink(name, dir_fd=parent)
             except (ArtifactNotFoundError, FileNotFoundError, NotADirectoryError):
                 return
-            above = _split(path)[0]
-            with suppress(OSError):  # not empty: the walk upwards ends
-                while above:
-                    with self._parent(above) as (parent, name):
-                        os.rmdir(name, dir_fd=parent)
-                    above = _split(above)[0]
+            self.remove_empty(_split(path)[0])
+
+    def remove_empty(self, path: str) -> None:
+        """Remove a directory below the root and those above it, as far as they are empty."""
+        with suppress(OSError, ArtifactNotFoundError):  # not empty, or gone: the walk upwards ends
+            while path:
+                with self.parent(path) as (parent, name):
+                    os.rmdir(name, dir_fd=parent)
+                path = _split(path)[0]
 
     @contextmanager
     def _begin(self, path: str) -> Iterator[tuple[int, str, str, BinaryIO]]:
@@ -166,7 +169,8 @@ class Directory:
         raise AssertionError
 
     @contextmanager
-    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+    def parent(self, path: str) -> Iterator[tuple[int, str]]:
+        """The directory that holds `path`, open, and the name of `path` in it."""
         above, name = _split(check_blob_path(path))
         descriptor = self._open_directory(above)
         try:
@@ -190,7 +194,7 @@ class Directory:
         return descriptor
 
     def _open_file(self, path: str) -> int:
-        with self._parent(path) as (parent, name):
+        with self.parent(path) as (parent, name):
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
                 raise ArtifactNotFoundError(f"{self.root / path} is a directory, not a file.")
@@ -224,7 +228,8 @@ class Directory:
         return InvalidPathError(f"{self.root / path} is {kind}.")
 
     @contextmanager
-    def _os_errors(self, path: str) -> Iterator[None]:
+    def os_errors(self, path: str) -> Iterator[None]:
+        """Raise what the system refuses as an error of this package that names `path`."""
         try:
             yield
         except RegistryError:

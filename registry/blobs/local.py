@@ -15,6 +15,7 @@ from registry.blobs.paths import check_blob_path, check_subtree
 from registry.blobs.placement import check_free, filled_whole, local_source, planned, sealed_path
 from registry.blobs.progress import TransferProgress
 from registry.blobs.role import BlobStore
+from registry.blobs.trees import remove_tree, weigh_tree
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
 from registry.exceptions import ArtifactNotFoundError
@@ -62,6 +63,11 @@ class LocalBlobStore:
         with self._directory.create(path) as file:
             file.write(data)
 
+    def write_once(self, path: str, data: bytes) -> None:
+        """Store one file whole, unless something is there."""
+        with self._directory.create(path, exclusive=True) as file:
+            file.write(data)
+
     def upload(self, source: Path, path: str = "") -> None:
         """Store a local file as `path`, or the contents of a local directory below it."""
         files = local_source(source, path)
@@ -107,6 +113,14 @@ class LocalBlobStore:
         """Remove files and the directories that this leaves empty."""
         for path in [check_blob_path(path) for path in paths]:
             self._directory.remove(path)
+
+    def weigh(self, path: str) -> int:
+        """The bytes of all that is at or below `path`."""
+        return weigh_tree(self._directory, check_blob_path(path))
+
+    def purge(self, path: str) -> None:
+        """Remove all that is at or below `path`, and the directories that this leaves empty."""
+        remove_tree(self._directory, check_blob_path(path))
 
     def _seal_file(self, source: BlobStore, base: str, path: str, progress: TransferProgress) -> ManifestEntry:
         sealed = sealed_path(base, path)

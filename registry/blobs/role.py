@@ -54,6 +54,13 @@ class BlobStore(Protocol):
     def write(self, path: str, data: bytes) -> None:
         """Store one file whole, replacing what is there."""
 
+    def write_once(self, path: str, data: bytes) -> None:
+        """Store one file whole, unless something is there.
+
+        Raises:
+            PathExistsError: something is.
+        """
+
     def upload(self, source: Path, path: str = "") -> None:
         """Store a local file as `path`, or the contents of a local directory below `path`, replacing what is there.
 
@@ -104,3 +111,15 @@ class BlobStore(Protocol):
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files; those that are not there are passed over."""
+
+    def weigh(self, path: str) -> int:
+        """The bytes of all that is at or below `path`, half-written files and unfinished uploads included."""
+
+    def purge(self, path: str) -> None:
+        """Remove all that is at or below `path`, whatever its name, half-written files and unfinished uploads included.
+
+        What is not there is passed over; two that purge at once do not disturb each other.
+
+        Raises:
+            InvalidPathError: `path` is ``""``: a whole root is never removed.
+        """

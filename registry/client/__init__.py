@@ -1,18 +1,22 @@
 """The client: the only place where metadata, bytes and formats meet. One file per noun, joined here."""
 
+from registry.absent import refuse_methods
 from registry.client.auditing import AuditMethods
 from registry.client.copying import CopyingMethods
 from registry.client.events import EventMethods
 from registry.client.experiments import ExperimentMethods
+from registry.client.exporting import ExportMethods
 from registry.client.figures import FigureMethods
 from registry.client.garbage import GarbageMethods
 from registry.client.governance import GovernanceMethods
+from registry.client.importing import ImportMethods
 from registry.client.logged_models import LoggedModelMethods
 from registry.client.models import ModelVersionMethods, RegisteredModelMethods
 from registry.client.relocation import RelocationMethods
 from registry.client.runs import RunMethods
 from registry.client.saving import SavingMethods
 from registry.client.search import SearchMethods
+from registry.client.signing import SigningMethods
 from registry.client.tables import TableMethods
 
 __all__ = ["MlflowClient"]
@@ -29,6 +33,9 @@ class MlflowClient(
     TableMethods,
     SearchMethods,
     CopyingMethods,
+    ExportMethods,
+    ImportMethods,
+    SigningMethods,
     GarbageMethods,
     RelocationMethods,
     GovernanceMethods,
@@ -40,3 +47,6 @@ class MlflowClient(
     Safe to share between threads and cheap to make; connections are pooled per process. Everything it returns is a
     frozen value; every error is a `RegistryError`.
     """
+
+
+refuse_methods(MlflowClient)

@@ -1,8 +1,8 @@
 """An export as a file: a ZIP archive without compression, written whole or not at all, and read with suspicion.
 
-Layout: ``registry-export.json`` (see `archive_manifest`), then ``files/<sha256>``, each distinct file once, named by the
-SHA-256 of its bytes. Invariants: no name in an archive is ever used as a path; nothing that is read is longer than the
-archive itself; a file is handed out only under the digest that its bytes have.
+Layout: ``registry-export.json`` (see `archive_manifest`), then ``files/<sha256>``, each distinct file once, named by
+the SHA-256 of its bytes. Invariants: no name in an archive is ever used as a path; nothing that is read is longer than
+the archive itself; a file is handed out only under the digest that its bytes have.
 """
 
 import contextlib

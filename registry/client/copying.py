@@ -4,18 +4,18 @@ Invariant: a copy has the digest of what it was copied from, and copying the sam
 the same copy.
 """
 
-from registry.client.backend import open_backend
+from registry.client.arriving import arriving_model, experiment_named
+from registry.client.backend import Backend, open_backend
 from registry.client.base import ClientBase
-from registry.client.loading import resolve
+from registry.client.loading import compare_manifests, resolve
 from registry.client.sealing import given_up, store_copy
-from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
-from registry.entities.logged_model import new_model_id
+from registry.entities import Metric
 from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.entities.naming import check_model_name
-from registry.exceptions import IntegrityError, InvalidUriError
+from registry.exceptions import IntegrityError, InvalidUriError, RunNotFoundError
 from registry.settings import current_settings
+from registry.store.arriving_runs import ArrivingRun
 from registry.store.catalog import NewVersion
-from registry.store.logged_models import NewModel
 from registry.uris import parse_models
 
 
@@ -28,12 +28,16 @@ class CopyingMethods(ClientBase):
         """A new version of `dst_name`, which is created if need be, with the model of a ``models:`` URI.
 
         Tags, description and run id are copied, stages and aliases are not. With `to`, the tracking URI of another
-        registry, the bytes are copied there too (by S3 itself where both are on S3) and the version says where it came
-        from; copying it again gives the version that is there.
+        registry, the files are copied there too (by S3 itself where both are on S3), and the version says where it came
+        from. So is the run, under its id, with its params, tags, data sets and the latest value of each metric, which
+        promotion rules there may judge; not its metric curves and plain artifacts. Copying a version again gives the
+        copy that is there.
 
         Raises:
             NotFoundError: nothing is at the URI.
-            IntegrityError: the bytes that arrived are not those that were sealed.
+            IntegrityError: a file is not what was sealed.
+            ConflictError: a run of another content has the run's id there.
+            SchemaOutdatedError: the other registry must be upgraded first.
         """
         check_model_name(dst_name)
         source = resolve(self.backend, parse_models(src_model_uri))
@@ -42,7 +46,8 @@ class CopyingMethods(ClientBase):
                 f"{src_model_uri!r} names a logged model, not a version; register it with register_model."
             )
         version = self.backend.versions.get(source.name, source.version)
-        if to is None or to == self.tracking_uri:
+        target = self.backend if to is None else open_backend(to, current_settings())
+        if target.database.url == self.backend.database.url:
             new = NewVersion(
                 source=src_model_uri,
                 model_id=source.model_id,
@@ -52,34 +57,51 @@ class CopyingMethods(ClientBase):
                 tags=version.tags,
             )
             return self.backend.versions.create(dst_name, new, create_model=True, reason=reason)
-        return self._copy_to(to, dst_name, source, version, reason)
+        return _copied(self.backend, target, dst_name, source, version, reason)
 
-    def _copy_to(
-        self, to: str, dst_name: str, source: ResolvedModel, version: ModelVersion, reason: str | None
-    ) -> ModelVersion:
-        target = open_backend(to, current_settings())
-        uid = self.backend.models.get(version.name).model_uid
-        origin = f"{self.backend.experiments.registry_id()}/{uid}/{version.version}"
-        existing = target.versions.find_by_origin(dst_name, origin)
-        if existing is not None:
-            return existing
-        logged = self.backend.logged_models.get(source.model_id)
-        new_model = NewModel(new_model_id(), DEFAULT_EXPERIMENT_ID, logged.name, params=logged.params, tags=logged.tags)
-        copy = store_copy(target, source.location, "", new_model)
-        digest = copy.seal.manifest.digest
-        if digest != source.digest:
-            raise IntegrityError(
-                f"The copy of version {version.version} of {version.name!r} has the digest {digest}, the original "
-                f"{source.digest}; no version was made. Run verify on the original."
-            )
-        new = NewVersion(
-            source=f"models:/{version.name}/{version.version}",
-            model_id=copy.model_id,
-            run_link=version.run_link,
-            description=version.description,
-            tags=version.tags,
-            origin=origin,
-            copy=copy,
+
+def _copied(
+    backend: Backend, target: Backend, name: str, source: ResolvedModel, version: ModelVersion, reason: str | None
+) -> ModelVersion:
+    registry_id = backend.experiments.registry_id()
+    origin = f"{registry_id}/{backend.models.get(version.name).model_uid}/{version.version}"
+    existing = target.versions.find_by_origin(name, origin)
+    if existing is not None:
+        return existing
+    logged = backend.departures.logged_model(source.model_id)
+    for run_id in {version.run_id, logged.run_id} - {None}:
+        _bring_run(backend, target, str(run_id), registry_id)
+    new = arriving_model(target, logged)
+    copy = store_copy(target, source.location, "", new)
+    compare_manifests(copy.seal.manifest, logged.manifest, source.location)
+    if logged.manifest.digest != source.digest:
+        raise IntegrityError(
+            f"The manifest of {source.model_id} hashes to {logged.manifest.digest}, but its digest is {source.digest}: "
+            "a line of its list of files was edited. No version was made."
         )
-        with given_up(target, copy.location):
-            return target.versions.create(dst_name, new, create_model=True, reason=reason)
+    new_version = NewVersion(
+        source=f"models:/{version.name}/{version.version}",
+        model_id=new.model_id,
+        run_id=version.run_id,
+        run_link=version.run_link,
+        description=version.description,
+        tags=version.tags,
+        origin=origin,
+        copy=copy,
+    )
+    with given_up(target, copy.location):
+        return target.versions.create(name, new_version, create_model=True, reason=reason)
+
+
+def _bring_run(backend: Backend, target: Backend, run_id: str, registry_id: str) -> None:
+    """Let a run appear in another registry; a run that was never there, or is gone, stays a mere id."""
+    try:
+        run = backend.departures.run(run_id)
+    except RunNotFoundError:
+        return
+    points = [
+        Metric(key=key, step=step, timestamp=timestamp, value=value)
+        for key, step, timestamp, value in backend.departures.latest_points(run_id)
+    ]
+    experiment_id = experiment_named(target, run.experiment)
+    target.arriving_runs.take(ArrivingRun(run, experiment_id, registry_id, lambda: [points] if points else []))

@@ -1,8 +1,8 @@
 """Garbage collection: removing for good what nothing reaches, rows and bytes.
 
 Owns the order: out of the tables first, then the bytes, then the rows that waited for them. Leaves to the store what
-may go. Invariants: without `apply` nothing changes; only what this database has a row for is touched; a crash at any moment
-leaves at worst bytes that the next gc finds again.
+may go. Invariants: without `apply` nothing changes; only what this database has a row for is touched; a crash leaves at
+worst bytes that the next gc finds again.
 """
 
 from collections.abc import Iterable

@@ -123,7 +123,15 @@ def check_files(backend: Backend, location: str, expected: Manifest) -> None:
     Raises:
         IntegrityError: a file is missing, changed or was added; the message names it with both digests.
     """
-    found = backend.blobs(location).manifest()
+    compare_manifests(backend.blobs(location).manifest(), expected, location)
+
+
+def compare_manifests(found: Manifest, expected: Manifest, location: str) -> None:
+    """Pass if what was read at a location is what was sealed there.
+
+    Raises:
+        IntegrityError: a file is missing, changed or was added; the message names it with both digests.
+    """
     if found.digest == expected.digest:
         return
     there = {entry.path: entry for entry in found.entries}

@@ -122,7 +122,7 @@ def metric_timestamp(timestamp: Any) -> int:
 def _integer(value: Any, what: str) -> int:
     if type(value) is not int and (not isinstance(value, numbers.Real) or not math.isfinite(value)):
         raise InvalidTypeError(f"Got invalid value {_short(value)} for {what}; it must be an integer.")
-    number = int(float(value)) if not isinstance(value, int) else value
+    number = int(value) if isinstance(value, numbers.Integral) else int(float(value))
     if not -_MAX_INTEGER <= number < _MAX_INTEGER:
         raise InvalidParameterError(f"The {what} {_short(value)} does not fit into 64 bits.")
     return number

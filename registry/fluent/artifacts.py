@@ -14,6 +14,7 @@ from registry.client.artifacts import ByteStream, check_artifact_path, check_loc
 from registry.client.documents import decode, load_document
 from registry.client.downloads import download, listing
 from registry.client.images import decoded
+from registry.client.signing import signed_uri
 from registry.entities import FileInfo
 from registry.exceptions import InvalidParameterError
 from registry.fluent import state
@@ -121,20 +122,26 @@ def download_artifacts(
     dst_path: str | Path | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
+    *,
+    require_signature: str | Path | None = None,
 ) -> str:
     """Copy a file or directory, of a URI of any form or of a run, into `dst_path`; the local path of the copy.
 
     The directory is made if need be, a fresh temporary one by default. The copy is the caller's own, and lands whole or
-    not at all.
+    not at all. With `require_signature`, a public key (a PEM file), only files of a model that this key signed are.
 
     Raises:
+        UntrustedModelError: the model lacks the signature that is required.
         InvalidParameterError: not exactly one of `artifact_uri` and `run_id`.
         NotFoundError: nothing is there; the message says what there is.
         IntegrityError: a file of a model is not what was sealed.
     """
     uri = _meant(artifact_uri, run_id, artifact_path)
     destination = None if dst_path is None else check_local_path(dst_path)
-    return download(_client(tracking_uri, registry_uri), uri, destination)
+    client = _client(tracking_uri, registry_uri)
+    if require_signature is not None:
+        uri = signed_uri(client.backend, uri, require_signature)
+    return download(client, uri, destination)
 
 
 def list_artifacts(

@@ -76,6 +76,11 @@ def delete_experiment(experiment_id: str) -> None:
     state.client().delete_experiment(experiment_id)
 
 
+def restore_experiment(experiment_id: str) -> None:
+    """Undo `delete_experiment`; runs that were deleted before it stay deleted."""
+    state.client().restore_experiment(experiment_id)
+
+
 def set_experiment_tag(key: str, value: Any) -> None:
     """Set a label of the active experiment."""
     state.client().set_experiment_tag(active_experiment_id(), key, value)

@@ -1,6 +1,7 @@
 """Starting, ending and finding runs: MLflow's module-level functions for them."""
 
 import atexit
+import logging
 import sys
 from collections.abc import Mapping
 from types import TracebackType
@@ -9,12 +10,13 @@ from typing import Any, Literal, Self
 from registry.client import MlflowClient
 from registry.client.runs import PARENT_RUN_ID
 from registry.entities import LifecycleStage, Run, RunStatus, RunTag
-from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError
+from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError, RegistryError
 from registry.fluent import state
 from registry.fluent.context import context_tags, parent_process_run_id
 from registry.fluent.experiments import active_experiment_id
 
 NOTE = "mlflow.note.content"
+_logger = logging.getLogger("registry")
 
 
 class ActiveRun(Run):
@@ -188,8 +190,12 @@ def _note_crash(
 
 
 def _end_at_exit() -> None:
-    while state.active():
-        end_run("FAILED" if _crashed else "FINISHED")
+    while run := state.active()[-1:]:
+        try:
+            end_run("FAILED" if _crashed else "FINISHED")
+        except RegistryError as error:
+            # There is no caller left; the runs around this one are ended all the same.
+            _logger.error("The run %s could not be ended: %s", run[0].info.run_id, error)  # noqa: TRY400 - no trace helps
 
 
 # A script that ends by an uncaught exception ends its run FAILED; MLflow says FINISHED.

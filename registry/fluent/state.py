@@ -5,6 +5,7 @@ experiment and URIs are process-wide and live in ``REGISTRY_*`` variables, which
 """
 
 import functools
+import os
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -57,6 +58,16 @@ def pop() -> None:
 def last_run_id() -> str | None:
     """The id of the run that was active last in this context."""
     return _last_run_id.get()
+
+
+def _forget_parents_runs() -> None:
+    # A child of fork works beside its parent: it must neither log to the parent's run nor end it.
+    _stack.set(())
+    _last_run_id.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents_runs)
 
 
 def set_tracking_uri(uri: str | Path | None) -> None:

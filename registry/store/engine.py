@@ -30,20 +30,32 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.pool import StaticPool
 
-from registry.exceptions import MissingDependencyError, ReadOnlyError, RegistryError, UnavailableError
+from registry.exceptions import (
+    InvalidParameterError,
+    MissingDependencyError,
+    ReadOnlyError,
+    RegistryError,
+    StorageError,
+    UnavailableError,
+)
 from registry.store.faults import is_lost_connection, is_retryable, translated
-from registry.store.urls import MEMORY, parse_database_url, refuse_network_filesystem
+from registry.store.urls import MEMORY, parse_database_url, refuse_network_filesystem, shown
 
 if TYPE_CHECKING:
     import psycopg
 
 R = TypeVar("R")
 
-BUSY_TIMEOUT_SECONDS: Final = 30.0
+BUSY_TIMEOUT_SECONDS = 30.0
 ATTEMPTS: Final = 12
+# After this time nothing is tried again: each wait for a lock alone may take half of it.
+GIVE_UP_SECONDS = 60.0
 # From this release on SQLite has the fix of the WAL-reset bug, which corrupts databases with two or more connections.
 _SAFE_WAL: Final = (3, 51, 3)
 _WRITE: Final = "registry_write"
+_TRANSACTION_ID: Final = "registry_transaction_id"
+# How long to wait before each try to look up a COMMIT whose answer was lost.
+LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
 _POSTGRES_BEGIN: Final[dict[bool, LiteralString]] = {
     False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     True: (
@@ -64,7 +76,7 @@ class Database:
         self._write_engine = self.engine.execution_options(**{_WRITE: True})
 
     def __repr__(self) -> str:
-        return f"Database({self.url.render_as_string(hide_password=True)!r})"
+        return f"Database({shown(self.url)!r})"
 
     def read(self, work: Callable[[Connection], R]) -> R:
         """The result of `work`, which sees one snapshot of the database and changes nothing."""
@@ -107,12 +119,15 @@ class Database:
         self.engine.dispose()
 
     def _run(self, once: Callable[[Callable[[Connection], R]], R], work: Callable[[Connection], R]) -> R:
+        deadline = time.monotonic() + GIVE_UP_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return once(work)
             except SQLAlchemyError as error:
-                if attempt == ATTEMPTS or not is_retryable(error):
+                if attempt == ATTEMPTS or time.monotonic() > deadline or not is_retryable(error):
                     raise translated(error, self.url) from None
+            except (UnicodeEncodeError, OverflowError) as error:
+                raise InvalidParameterError(f"The database cannot hold a value: {error}.") from None
             # Full jitter: waiting writers spread out instead of colliding again.
             time.sleep(random.uniform(0, min(1.0, 0.005 * 2**attempt)))  # noqa: S311 - not a secret
         raise AssertionError("unreachable")  # pragma: no cover
@@ -129,18 +144,18 @@ class Database:
             except BaseException:
                 transaction.rollback()
                 raise
+            transaction_id = connection.info.get(_TRANSACTION_ID)  # a broken connection would have forgotten it
             try:
                 transaction.commit()
             except DBAPIError as error:
-                if not is_lost_connection(error) or not self._was_committed(connection):
+                if not is_lost_connection(error) or not self._was_committed(transaction_id):
                     raise
             return result
 
-    def _was_committed(self, connection: Connection) -> bool:
+    def _was_committed(self, transaction_id: str | None) -> bool:
         """Whether the transaction whose COMMIT got no answer took place; asked on a new connection."""
-        transaction_id = connection.info["transaction_id"]
-        for wait in (0.0, 0.1, 0.3, 1.0, 3.0, 5.0):
-            time.sleep(wait)
+        for pause in LOOKUP_PAUSES_SECONDS:
+            time.sleep(pause)
             with contextlib.suppress(DBAPIError), self.engine.connect() as fresh:
                 query = text("SELECT pg_xact_status(CAST(CAST(:id AS text) AS xid8))")
                 status = fresh.execute(query, {"id": transaction_id}).scalar_one()
@@ -210,7 +225,7 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
             # The path is percent-encoded once, by as_uri, and decoded once, by SQLite.
             plain = url.set(database=path.as_uri(), query={"mode": "ro", "uri": "true"})
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(path.parent)
         engine = create_engine(plain, connect_args=arguments, pool_size=8, max_overflow=32)
 
     @event.listens_for(engine, "connect")
@@ -233,6 +248,16 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
     return engine
 
 
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The directory {str(directory)!r} for the SQLite file cannot be made: {error.strerror}. "
+            "Choose another place with set_tracking_uri or REGISTRY_TRACKING_URI."
+        ) from None
+
+
 def _postgres_engine(url: URL) -> Engine:
     if importlib.util.find_spec("psycopg") is None:
         raise MissingDependencyError(
@@ -250,14 +275,18 @@ def _postgres_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         write = bool(connection.get_execution_options().get(_WRITE))
-        driver: psycopg.Connection[tuple[str]] | None = connection.connection.driver_connection
-        assert driver is not None, "begin is called on an open connection"  # noqa: S101 - for the type checker
-        with driver.cursor() as cursor:
-            cursor.execute(_POSTGRES_BEGIN[write])
-            if write:
-                while cursor.nextset():
-                    pass
-                (connection.info["transaction_id"],) = cursor.fetchone() or ("",)
+        result = connection.exec_driver_sql(_POSTGRES_BEGIN[write])
+        if write:
+            connection.info[_TRANSACTION_ID] = result.scalar_one()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _step_to_last_result(
+        _connection: Connection, cursor: "psycopg.Cursor[Any]", statement: str, *_rest: object
+    ) -> None:
+        # Several statements in one have several results; SQLAlchemy reads the one that the cursor stands at.
+        if statement is _POSTGRES_BEGIN[True]:
+            while cursor.nextset():
+                pass
 
     _engines.add(engine)
     return engine

@@ -3,22 +3,25 @@
 Leaves runs to `runs`. Invariant: a name belongs to one experiment, deleted ones included, as in MLflow.
 """
 
-import time
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, text, update
 
 from registry.entities import Experiment, LifecycleStage
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME
-from registry.exceptions import AlreadyExistsError, ExperimentNotFoundError, InvalidParameterError, InvalidStateError
+from registry.exceptions import (
+    AlreadyExistsError,
+    ExperimentNotFoundError,
+    InvalidParameterError,
+    InvalidStateError,
+    NotFoundError,
+)
+from registry.store.clock import now_ms, stamp
 from registry.store.scopes import Store, reads, writes
 from registry.store.statements import AnyRow, insert_into, upsert
 from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
 
-
-def now_ms() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
+_SHOWN = 5
 
 
 def experiment_key(experiment_id: object) -> int:
@@ -83,9 +86,18 @@ class ExperimentStore(Store):
         """The UUID of this database, given when it was made."""
         return connection.execute(select(RegistryIdRow.id)).scalar_one()
 
+    def ensure_default(self, *, artifact_root: str) -> None:
+        """Make the experiment ``0`` named Default, unless it is there; who may only read can look for it."""
+        if not self._has_default():
+            self._insert_default(artifact_root)
+
+    @reads
+    def _has_default(self, connection: Connection) -> bool:
+        query = select(ExperimentRow.id).where(ExperimentRow.id == int(DEFAULT_EXPERIMENT_ID))
+        return connection.execute(query).first() is not None
+
     @writes
-    def ensure_default(self, connection: Connection, *, artifact_root: str) -> None:
-        """Make the experiment ``0`` named Default, unless it is there."""
+    def _insert_default(self, connection: Connection, artifact_root: str) -> None:
         _insert(connection, int(DEFAULT_EXPERIMENT_ID), DEFAULT_EXPERIMENT_NAME, artifact_root, None)
 
     @writes
@@ -109,9 +121,12 @@ class ExperimentStore(Store):
         Raises:
             ExperimentNotFoundError: there is no active experiment of that id.
         """
-        key, now = experiment_key(experiment_id), now_ms()
+        key = experiment_key(experiment_id)
         if _require(connection, key).lifecycle_stage != LifecycleStage.ACTIVE:
             raise ExperimentNotFoundError(f"No active experiment with id={experiment_id}; it is deleted already.")
+        # `restore` tells the runs that go with it by this time from those that were deleted before.
+        last = select(func.max(RunRow.deleted_time)).where(RunRow.experiment_id == key)
+        now = max(stamp(connection), (connection.execute(last).scalar_one() or 0) + 1)
         _change(connection, key, lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
         active = (RunRow.experiment_id == key) & (RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
         connection.execute(
@@ -120,7 +135,7 @@ class ExperimentStore(Store):
 
     @writes
     def restore(self, connection: Connection, experiment_id: str) -> None:
-        """Undo `delete`: the experiment and the runs that were deleted with it; not those deleted before.
+        """Undo `delete`: the experiment and the runs that were deleted with it; not those deleted before or purged.
 
         Raises:
             ExperimentNotFoundError: there is no deleted experiment of that id.
@@ -132,8 +147,37 @@ class ExperimentStore(Store):
         _change(connection, key, lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
         together = (RunRow.experiment_id == key) & (RunRow.deleted_time == row.deleted_time)
         connection.execute(
-            update(RunRow).where(together).values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
+            update(RunRow)
+            .where(together, RunRow.purged_time.is_(None))
+            .values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
         )
+
+    @writes
+    def relocate(self, connection: Connection, old: str, new: str) -> int:
+        """Let the bytes of all experiments at `old`, or below it by whole segments, be looked for at `new`; how many.
+
+        Deleted experiments follow too.
+
+        Raises:
+            ExperimentNotFoundError: no experiment is there; the message says where they are.
+        """
+        rows = connection.execute(
+            select(ExperimentRow.id, ExperimentRow.artifact_location).order_by(ExperimentRow.id).with_for_update()
+        ).all()
+        moved = {
+            row.id: new + row.artifact_location.removeprefix(old)
+            for row in rows
+            if f"{row.artifact_location}/".startswith(f"{old}/")
+        }
+        if not moved:
+            places = sorted({row.artifact_location for row in rows})
+            more = "" if len(places) <= _SHOWN else f" and {len(places) - _SHOWN} more"
+            raise ExperimentNotFoundError(
+                f"No experiment keeps its files at {old!r} or below. They are at: {', '.join(places[:_SHOWN])}{more}."
+            )
+        for key, location in moved.items():
+            _change(connection, key, artifact_location=location)
+        return len(moved)
 
     @writes
     def set_tags(self, connection: Connection, experiment_id: str, tags: Mapping[str, str]) -> None:
@@ -147,12 +191,12 @@ class ExperimentStore(Store):
         """Remove a label.
 
         Raises:
-            ExperimentNotFoundError: the experiment has no such label.
+            NotFoundError: the experiment has no such label.
         """
         row = _require_active(connection, experiment_id)
         gone = delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == row.id, ExperimentTagRow.key == key)
         if connection.execute(gone).rowcount == 0:
-            raise ExperimentNotFoundError(f"No tag with name: {key} in experiment with id {experiment_id}.")
+            raise NotFoundError(f"No tag with name: {key} in experiment with id {experiment_id}.")
         _change(connection, row.id)
 
 
@@ -196,9 +240,13 @@ def active_location(connection: Connection, experiment_id: object) -> tuple[int,
 def _insert(connection: Connection, key: int | None, name: str, root: str, location: str | None) -> int | None:
     """The key of the new row, or None if its name or key is taken."""
     now = now_ms()
+    if key is None and connection.dialect.name == "postgresql":
+        # The place is named after the key, and who may make experiments may not move them afterwards.
+        key = connection.execute(text("SELECT nextval(pg_get_serial_sequence('experiments', 'id'))")).scalar_one()
+    below = "" if key is None else f"{root.rstrip('/')}/{key}"
     values = {
         "name": name,
-        "artifact_location": location or "",
+        "artifact_location": location or below,
         "lifecycle_stage": LifecycleStage.ACTIVE,
         "creation_time": now,
         "last_update_time": now,
@@ -206,8 +254,9 @@ def _insert(connection: Connection, key: int | None, name: str, root: str, locat
     }
     statement = insert_into(connection.dialect.name, ExperimentRow).values(values).on_conflict_do_nothing()
     created = connection.execute(statement.returning(ExperimentRow.id)).scalar_one_or_none()
-    if created is not None and not location:
-        _change(connection, created, artifact_location=f"{root.rstrip('/')}/{created}")
+    if created is not None and not location and not below:
+        place = update(ExperimentRow).where(ExperimentRow.id == created)
+        connection.execute(place.values(artifact_location=f"{root.rstrip('/')}/{created}"))
     return created
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from typing import Final
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from registry.exceptions import (
@@ -17,6 +17,8 @@ from registry.exceptions import (
     StorageError,
     UnavailableError,
 )
+from registry.store.urls import shown
+from registry.store.roles import advice
 
 # PostgreSQL: serialization_failure, deadlock_detected, admin_shutdown, crash_shutdown, cannot_connect_now.
 _RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
@@ -50,10 +52,11 @@ def is_retryable(error: SQLAlchemyError) -> bool:
 
 def translated(error: SQLAlchemyError, url: URL) -> RegistryError:
     """The error of ours that says what happened and what to do."""
-    place = url.render_as_string(hide_password=True)
+    place = shown(url)
     state, code = _state(error), _sqlite_code(error)
     if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return PermissionDeniedError(f"The database {place} refused the change: {_first_line(error)}.")
+        reason = _first_line(error)
+        return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advice(reason)}")
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageError(f"The database {place} could not write ({_first_line(error)}); free space and try again.")
     if code == sqlite3.SQLITE_CANTOPEN:
@@ -62,14 +65,18 @@ def translated(error: SQLAlchemyError, url: URL) -> RegistryError:
         return StorageError(f"The file of {place} is damaged or not an SQLite database ({_first_line(error)}).")
     if code in _BUSY:
         return UnavailableError(f"The database {place} stayed locked by another process; try again.")
-    if state in _LOGIN_STATES or state in _NO_DATABASE_STATES or (state is None and isinstance(error, DBAPIError)):
+    if isinstance(error, DataError) or (state or "").startswith("22"):
+        return InvalidParameterError(f"The database refused a value: {_first_line(error)}.")
+    if (
+        state in _LOGIN_STATES
+        or state in _NO_DATABASE_STATES
+        or (state is None and code is None and isinstance(error, DBAPIError))
+    ):
         return UnavailableError(
             f"The database {place} cannot be used: {_first_line(error)}. Check the tracking URI and that it is running."
         )
     if isinstance(error, PoolTimeoutError):
         return UnavailableError(f"All connections to {place} stayed in use; use fewer threads or close some work.")
-    if state and state.startswith("22"):
-        return InvalidParameterError(f"The database refused a value: {_first_line(error)}.")
     if state and (state.startswith(("08", "53", "57")) or state in _RETRYABLE_STATES or state == "55P03"):
         return UnavailableError(f"The database {place} is not available: {_first_line(error)}; try again.")
     return RegistryError(f"The database {place} reported an error: {_first_line(error)}.")

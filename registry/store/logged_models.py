@@ -12,12 +12,14 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from registry.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Manifest, ManifestEntry, Metric
-from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, NotFoundError
-from registry.store.experiments import active_location, now_ms
+from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, NotFoundError, UploadExpiredError
+from registry.store.clock import now_ms, stamp
+from registry.store.experiments import active_location
 from registry.store.inputs import insert_run_models
 from registry.store.metrics import loaded
 from registry.store.runs import writable_run
 from registry.store.scopes import Store, reads, writes
+from registry.store.signatures import insert_signatures
 from registry.store.statements import AnyRow, AnySelect, table, upsert
 from registry.store.tables import (
     ExperimentRow,
@@ -46,7 +48,7 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A logged model that is to appear."""
+    """A logged model that is to appear; `signatures` are bundles by the id of the key that gave them."""
 
     model_id: str
     experiment_id: str
@@ -56,6 +58,26 @@ class NewModel:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
+    signatures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCopy:
+    """Files stored at `location` as a logged model that is to appear together with the version which names it."""
+
+    new: NewModel
+    seal: Seal
+    location: str
+
+    @property
+    def model_id(self) -> str:
+        """The id of the logged model."""
+        return self.new.model_id
+
+    @property
+    def source_run_id(self) -> str | None:
+        """The run that the logged model will be of."""
+        return self.new.run_id
 
 
 class LoggedModelStore(Store):
@@ -70,14 +92,9 @@ class LoggedModelStore(Store):
         """
         experiment, root = active_location(connection, experiment_id)
         location = _relative_location(model_id)
-        row = {"model_id": model_id, "experiment_id": experiment, "location": location, "started": now_ms()}
+        row = {"model_id": model_id, "experiment_id": experiment, "location": location, "started": stamp(connection)}
         connection.execute(insert(table(UploadRow)), row)
         return f"{root.rstrip('/')}/{location}"
-
-    @writes
-    def abandon_upload(self, connection: Connection, model_id: str) -> None:
-        """Forget an upload whose bytes have been removed again."""
-        connection.execute(delete(UploadRow).where(UploadRow.model_id == model_id))
 
     @writes
     def create(self, connection: Connection, new: NewModel, seal: Seal | None) -> LoggedModel:
@@ -86,30 +103,9 @@ class LoggedModelStore(Store):
         Raises:
             RunNotFoundError, ExperimentNotFoundError: the run or experiment does not exist.
             InvalidParameterError: it is deleted.
+            UploadExpiredError: the model has a seal, but its upload was never begun or was given up by gc.
         """
-        experiment, _ = active_location(connection, new.experiment_id)
-        run_key = None if new.run_id is None else writable_run(connection, new.run_id)
-        now = now_ms()
-        values = {
-            "model_id": new.model_id,
-            "experiment_id": experiment,
-            "run_id": run_key,
-            "name": new.name,
-            "model_type": new.model_type,
-            "status": LoggedModelStatus.READY if seal else LoggedModelStatus.PENDING,
-            "location": _relative_location(new.model_id),
-            "creation_time": now,
-            "last_update_time": now,
-            "lifecycle_stage": LifecycleStage.ACTIVE,
-            **_sealed(seal),
-        }
-        key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
-        _insert_files(connection, key, seal)
-        _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
-        _insert_pairs(connection, LoggedModelTagRow, key, new.tags)
-        if run_key is not None:
-            insert_run_models(connection, run_key, "output", [(new.model_id, new.step)])
-        connection.execute(delete(UploadRow).where(UploadRow.model_id == new.model_id))
+        insert_logged_model(connection, new, seal)
         return _read_one(connection, new.model_id)
 
     @writes
@@ -120,7 +116,7 @@ class LoggedModelStore(Store):
             LoggedModelNotFoundError: no such model.
             InvalidStateError: it is not PENDING.
         """
-        row = _require(connection, model_id)
+        row = _require(connection, model_id, lock=True)
         if row.status != LoggedModelStatus.PENDING:
             raise InvalidStateError(
                 f"The logged model {model_id} is {row.status} already and cannot be finalized again."
@@ -177,7 +173,7 @@ class LoggedModelStore(Store):
     def delete(self, connection: Connection, model_id: str) -> None:
         """Mark a logged model as deleted; versions that name it go on loading."""
         row = _require(connection, model_id)
-        _change(connection, row.id, lifecycle_stage=LifecycleStage.DELETED, deleted_time=now_ms())
+        _change(connection, row.id, lifecycle_stage=LifecycleStage.DELETED, deleted_time=stamp(connection))
 
     @writes
     def set_tags(self, connection: Connection, model_id: str, tags: Mapping[str, str]) -> None:
@@ -205,6 +201,35 @@ class LoggedModelStore(Store):
     def log_params(self, connection: Connection, model_id: str, params: Mapping[str, str]) -> None:
         """Add params."""
         _insert_pairs(connection, LoggedModelParamRow, _require(connection, model_id).id, params)
+
+
+def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None) -> None:
+    """Let a logged model appear; see `LoggedModelStore.create`."""
+    if seal is not None:
+        _end_upload(connection, new.model_id)
+    experiment, _ = active_location(connection, new.experiment_id)
+    run_key = None if new.run_id is None else writable_run(connection, new.run_id)
+    now = stamp(connection)
+    values = {
+        "model_id": new.model_id,
+        "experiment_id": experiment,
+        "run_id": run_key,
+        "name": new.name,
+        "model_type": new.model_type,
+        "status": LoggedModelStatus.READY if seal else LoggedModelStatus.PENDING,
+        "location": _relative_location(new.model_id),
+        "creation_time": now,
+        "last_update_time": now,
+        "lifecycle_stage": LifecycleStage.ACTIVE,
+        **_sealed(seal),
+    }
+    key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
+    _insert_files(connection, key, seal)
+    _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
+    _insert_pairs(connection, LoggedModelTagRow, key, new.tags)
+    insert_signatures(connection, key, new.signatures)
+    if run_key is not None:
+        insert_run_models(connection, run_key, "output", [(new.model_id, new.step)])
 
 
 def select_logged_models() -> AnySelect:
@@ -257,6 +282,15 @@ def _relative_location(model_id: str) -> str:
     return f"models/{model_id}/artifacts"
 
 
+def _end_upload(connection: Connection, model_id: str) -> None:
+    """Take an upload off the list of those under way; from then on the logged model names the bytes."""
+    if connection.execute(delete(UploadRow).where(UploadRow.model_id == model_id)).rowcount == 0:
+        raise UploadExpiredError(
+            f"The files of the logged model {model_id} are not under way any more: storing them took longer than gc's "
+            "grace period, and gc removed them. Log the model again, and let gc wait longer (--grace)."
+        )
+
+
 def _sealed(seal: Seal | None) -> dict[str, Any]:
     if seal is None:
         return {}
@@ -268,11 +302,11 @@ def _sealed(seal: Seal | None) -> dict[str, Any]:
     }
 
 
-def _require(connection: Connection, model_id: str) -> AnyRow:
+def _require(connection: Connection, model_id: str, *, lock: bool = False) -> AnyRow:
     query = select(LoggedModelRow.id, LoggedModelRow.status).where(
         LoggedModelRow.model_id == model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
     )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
     return row

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from registry.exceptions import ForeignStoreError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
 from registry.store.engine import Database
+from registry.store.urls import shown
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -46,12 +47,11 @@ def ensure(database: Database) -> None:
     """
     revision = current(database)
     known = revisions()
+    if revision is None and database.is_sqlite and not database.read_only:
+        revision = _migrated_if_empty(database)
     if revision == known[-1]:
         return
-    if revision is None and database.is_sqlite and not database.read_only:
-        upgrade(database, only_if_empty=True)
-        return
-    place = database.url.render_as_string(hide_password=True)
+    place = shown(database.url)
     if revision is not None and revision not in known:
         raise SchemaTooNewError(
             f"The database {place} has schema revision {revision}, newer than this package knows ({known[-1]}). "
@@ -62,6 +62,17 @@ def ensure(database: Database) -> None:
         f"'registry db upgrade --tracking-uri {place}' (in a checkout: 'alembic upgrade head'); "
         "back the database up first."
     )
+
+
+def _migrated_if_empty(database: Database) -> str | None:
+    """The revision of a database, which is brought to the newest if it has no table of anybody's."""
+    with database.exclusive() as connection:
+        # Another process may have been here since it was looked at.
+        if _revision(connection) is None and _tables(connection) <= {VERSION_TABLE}:
+            from alembic import command
+
+            command.upgrade(_config(connection), "head")
+        return _revision(connection)
 
 
 def upgrade(database: Database, revision: str = "head", *, only_if_empty: bool = False) -> None:
@@ -100,7 +111,7 @@ def _check_known(database: Database, found: str | None, wanted: str) -> None:
     if wanted not in (*known, "head", "base"):
         raise InvalidParameterError(f"There is no schema revision {wanted!r}; known: {', '.join(known)}, head, base.")
     if found is not None and found not in known:
-        place = database.url.render_as_string(hide_password=True)
+        place = shown(database.url)
         raise SchemaTooNewError(f"The database {place} has revision {found}, newer than this package ({known[-1]}).")
 
 
@@ -129,7 +140,7 @@ def _tables(connection: Connection) -> set[str]:
 
 
 def _refuse_foreign(connection: Connection, tables: set[str]) -> None:
-    place = connection.engine.url.render_as_string(hide_password=True)
+    place = shown(connection.engine.url)
     if {"alembic_version", "experiments", "runs"} <= tables:
         raise ForeignStoreError(
             f"The database {place} holds MLflow's tables and was left as it is. Give the registry a database of its "

@@ -67,7 +67,7 @@ _NEVER_REUSED = {"sqlite_autoincrement": True}
 
 
 class RegistryIdRow(Base):
-    """One row: which database this is, and how many history events it has."""
+    """One row: which database this is, how many history events it has, and how late it was at least (see `clock`)."""
 
     __tablename__ = "registry_id"
     __table_args__ = (CheckConstraint("one_row = 1", name="one_row"),)
@@ -75,6 +75,7 @@ class RegistryIdRow(Base):
     one_row: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False, server_default=text("1"))
     id: Mapped[Key]
     last_event: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    latest_ms: Mapped[Millis] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class ExperimentRow(Base):
@@ -108,7 +109,7 @@ class ExperimentTagRow(Base):
 
 
 class RunRow(Base):
-    """`id` is ours, `run_id` is public."""
+    """`id` is ours, `run_id` is public. After `purged_time` its files and points are gone and the row is a record."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -129,6 +130,7 @@ class RunRow(Base):
     end_time: Mapped[Millis | None]
     lifecycle_stage: Mapped[Key]
     deleted_time: Mapped[Millis | None]
+    purged_time: Mapped[Millis | None]
 
 
 class ParamRow(Base):
@@ -342,6 +344,22 @@ class UploadRow(Base):
     started: Mapped[Millis]
 
 
+class RemovalRow(Base):
+    """Bytes that nothing names any more, until they are removed; `location` is relative to the experiment's place.
+
+    The transaction that takes the last name away writes the row, so that a crash before the bytes are gone loses no
+    trace of them.
+    """
+
+    __tablename__ = "removals"
+    __table_args__ = _NEVER_REUSED
+
+    id: Mapped[Id]
+    experiment_id: Mapped[int] = mapped_column(ID, ForeignKey("experiments.id"))
+    location: Mapped[str] = mapped_column(Text)
+    since: Mapped[Millis]
+
+
 class RegisteredModelRow(Base):
     """A name and its counters; locked first by every transaction that changes anything about the model.
 
@@ -478,6 +496,34 @@ class HistoryRow(Base):
     hash: Mapped[Digest]
 
 
+class ForeignEventRow(Base):
+    """An event that a model brought along when it was imported, in its canonical form (JSON); append-only.
+
+    `segment` counts the registries that it came through, from 1, oldest first. The ``imported`` event of the model's
+    own history holds the last hash of the newest segment (see `entities.segments`).
+    """
+
+    __tablename__ = "foreign_history"
+    __table_args__ = _CLUSTERED
+
+    model_id: Mapped[int] = mapped_column(ID, ForeignKey("registered_models.id"), primary_key=True, autoincrement=False)
+    segment: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    event: Mapped[str] = mapped_column(Text)
+
+
+class ModelSignatureRow(Base):
+    """Somebody's signature of a logged model's manifest; `key_id` is the SHA-256 of the public key, `bundle` JSON."""
+
+    __tablename__ = "model_signatures"
+    __table_args__ = _CLUSTERED
+
+    logged_model_id: Mapped[int] = _owner("logged_models.id")
+    key_id: Mapped[KeyPart]
+    bundle: Mapped[str] = mapped_column(Text)
+    creation_time: Mapped[Millis]
+
+
 class StagePeriodRow(Base):
     """Which version held a stage, or an alias (written ``@alias``), from when until when (microseconds).
 
@@ -514,7 +560,10 @@ class PromotionRulesRow(Base):
 
 
 class ApprovalRow(Base):
-    """Somebody's word that a version may enter a stage."""
+    """Somebody's word that a version may enter a stage.
+
+    Two users of the database that call themselves by one name are two; `session_user` is empty on SQLite.
+    """
 
     __tablename__ = "approvals"
     __table_args__ = (
@@ -526,6 +575,6 @@ class ApprovalRow(Base):
     version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     stage: Mapped[KeyPart]
     actor: Mapped[KeyPart]
-    session_user: Mapped[Key | None]
+    session_user: Mapped[str] = mapped_column(KEY, primary_key=True, server_default=text("''"))
     reason: Mapped[str | None] = mapped_column(Text)
     time_us: Mapped[Micros]

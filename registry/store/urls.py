@@ -18,7 +18,12 @@ _NETWORK_FILESYSTEMS: Final = frozenset(
     | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs"}
 )
 _MOUNTS: Final = Path("/proc/self/mounts")
-_OPTIONS: Final = frozenset({"journal_mode"})
+_SECRET_OPTIONS: Final = frozenset({"password", "sslpassword"})
+# The path is taken as it stands, percent signs included: SQLAlchemy 2.1 would decode them, 2.0 would not.
+_SQLITE: Final = re.compile(
+    r"(?is:sqlite(?:\+pysqlite)?)://(?P<host>[^/?]*)(?:/(?P<path>(?s:.)*?))?"
+    r"(?:\?(?P<option>[^/?=]+)=(?P<value>[^/?]*))?"
+)
 _JOURNAL_MODES: Final = ("delete", "truncate", "persist", "wal")
 
 MEMORY: Final = ":memory:"
@@ -34,6 +39,8 @@ def parse_database_url(text: str) -> URL:
         UnsupportedStoreError: any other scheme or option; the message says what to use.
     """
     scheme = text.split(":", 1)[0].lower()
+    if scheme in ("sqlite", "sqlite+pysqlite"):
+        return _sqlite(text)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -41,8 +48,6 @@ def parse_database_url(text: str) -> URL:
             f"The database URL (scheme {scheme!r}) cannot be read. {_EXPECTED} "
             "Percent-encode special characters in user names and passwords."
         ) from None
-    if url.drivername in ("sqlite", "sqlite+pysqlite"):
-        return _sqlite(url)
     if url.drivername in _POSTGRES:
         return url.set(drivername="postgresql+psycopg")
     if scheme.startswith("postgresql+"):
@@ -55,23 +60,34 @@ def parse_database_url(text: str) -> URL:
 _EXPECTED: Final = "Use sqlite:///path/to/registry.db or postgresql+psycopg://user@host/database."
 
 
-def _sqlite(url: URL) -> URL:
-    unknown = sorted(set(url.query) - _OPTIONS)
-    if unknown:
-        raise UnsupportedStoreError(f"Unknown option {unknown[0]!r} in the SQLite URL; known: journal_mode.")
-    mode = url.query.get("journal_mode")
+def _sqlite(text: str) -> URL:
+    match = _SQLITE.fullmatch(text)
+    if match is None:
+        raise UnsupportedStoreError(f"The SQLite URL {text!r} cannot be read; write sqlite:///path/to/registry.db.")
+    option, mode = match["option"], match["value"]
+    if option not in (None, "journal_mode"):
+        raise UnsupportedStoreError(f"Unknown option {option!r} in the SQLite URL; known: journal_mode.")
     if mode is not None and mode not in _JOURNAL_MODES:
         raise UnsupportedStoreError(f"Unknown journal_mode {mode!r}; it is one of {', '.join(_JOURNAL_MODES)}.")
-    if url.host or url.username:
+    if match["host"]:
         raise UnsupportedStoreError(
-            f"The SQLite URL names a host ({url.host!r}). Three slashes make a relative path (sqlite:///registry.db), "
-            "four an absolute one (sqlite:////data/registry.db)."
+            f"The SQLite URL names a host ({match['host']!r}). Three slashes make a relative path "
+            "(sqlite:///registry.db), four an absolute one (sqlite:////data/registry.db)."
         )
-    if not url.database or url.database == MEMORY:
-        return url.set(drivername="sqlite", database=MEMORY)
-    if "\0" in url.database or url.database.startswith("file:"):
-        raise UnsupportedStoreError(f"The SQLite path {url.database!r} cannot be used; give a plain file path.")
-    return url.set(drivername="sqlite", database=str(Path(url.database).absolute()))
+    path = match["path"] or MEMORY
+    if "\0" in path or path.startswith("file:"):
+        raise UnsupportedStoreError(f"The SQLite path {path!r} cannot be used; give a plain file path.")
+    database = path if path == MEMORY else str(Path(path).absolute())
+    return URL.create("sqlite", database=database, query={} if mode is None else {"journal_mode": mode})
+
+
+def shown(url: URL) -> str:
+    """A URL as messages may show it: without whatever is secret."""
+    if url.get_backend_name() == "sqlite":
+        mode = url.query.get("journal_mode")
+        return f"sqlite:///{url.database}" + (f"?journal_mode={mode}" if mode else "")
+    hidden = {key: "hidden" if key in _SECRET_OPTIONS else value for key, value in url.query.items()}
+    return url.set(query=hidden).render_as_string(hide_password=True)
 
 
 def refuse_network_filesystem(path: Path) -> None:

@@ -5,12 +5,12 @@ is the role's; and what a listing says is judged like any other input.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar, cast
+from typing import BinaryIO, TypeVar, cast
 
 from registry.blobs.digests import Advance, check_entry, copy_stream, hash_stream, missing
 from registry.blobs.directory import Directory
@@ -25,13 +25,13 @@ from registry.blobs.s3.conditions import Write
 from registry.blobs.s3.copies import COPY_FROM, copy_object
 from registry.blobs.s3.listing import Listing
 from registry.blobs.s3.reading import PART, WIDTH, ObjectStream, copy_ranges, read_object
+from registry.blobs.s3.removal import delete_keys, remove_keys, weigh_keys
 from registry.blobs.s3.uploads import Sent, put_stream
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
 from registry.exceptions import ArtifactNotFoundError, StorageError
 from registry.uris import S3Uri
 
-_DELETE_BATCH: Final = 1000
 _logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -84,8 +84,11 @@ class S3BlobStore:
 
     def write(self, path: str, data: bytes) -> None:
         """Store one file whole."""
-        write = Write(self._bucket, once=False, advance=unwatched)
-        put_stream(write, self._key(path), len(data), lambda: BytesIO(data))
+        self._put(path, data, once=False)
+
+    def write_once(self, path: str, data: bytes) -> None:
+        """Store one file whole, unless something is there."""
+        self._put(path, data, once=True)
 
     def upload(self, source: Path, path: str = "") -> None:
         """Store a local file as `path`, or the contents of a local directory below it."""
@@ -137,9 +140,19 @@ class S3BlobStore:
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files."""
-        keys = [self._key(path) for path in paths]
-        for start in range(0, len(keys), _DELETE_BATCH):
-            self._delete(keys[start : start + _DELETE_BATCH])
+        delete_keys(self._bucket, (self._key(path) for path in paths))
+
+    def weigh(self, path: str) -> int:
+        """The bytes of all that is at or below `path`, the parts of unfinished uploads included."""
+        return weigh_keys(self._bucket, self._key(path))
+
+    def purge(self, path: str) -> None:
+        """Remove all that is at or below `path`, unfinished uploads included."""
+        remove_keys(self._bucket, self._key(path))
+
+    def _put(self, path: str, data: bytes, *, once: bool) -> None:
+        write = Write(self._bucket, once=once, advance=unwatched)
+        put_stream(write, self._key(path), len(data), lambda: BytesIO(data))
 
     def _key(self, path: str) -> str:
         key = join(self._location.key, check_blob_path(path))
@@ -183,17 +196,6 @@ class S3BlobStore:
     def _hash(self, path: str) -> ManifestEntry:
         with self.open(path) as stream:
             return hash_stream(path, stream)
-
-    def _delete(self, keys: Sequence[str]) -> None:
-        with self._bucket.errors():
-            answer = self._bucket.client.delete_objects(
-                Bucket=self._bucket.name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-            )
-        for refused in answer.get("Errors", ()):
-            raise StorageError(
-                f"s3://{self._bucket.name}/{refused.get('Key')} could not be deleted: "
-                f"{refused.get('Code')}: {refused.get('Message')}"
-            )
 
 
 def _put_file(write: Write, key: str, file: SourceFile) -> Sent:

@@ -1,0 +1,1 @@
+"""SQL: tables, migrations and the operations on rows. Knows no bytes, and no settings."""

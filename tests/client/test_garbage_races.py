@@ -1,0 +1,248 @@
+"""gc beside those who need what it is about to take: every order of their steps, on transactions and bytes."""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from garbage_places import stored_below
+from interleaving import Actor, interleave, orders, paused_before
+
+from registry import MlflowClient
+from registry.blobs import open_blob_store
+from registry.blobs.local import LocalBlobStore
+from registry.exceptions import InvalidStateError, NotFoundError, RegistryError, UploadExpiredError
+from registry.store.engine import Database
+from registry.store.garbage import GarbageStore
+
+
+class Stage:
+    """A registry in memory, where what two actors do to rows and bytes is taken step by step."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "0"
+        self.client = MlflowClient("sqlite://")
+        self.experiment = "0"
+        self.source = root.parent / "source"
+        self.source.mkdir()
+        (self.source / "a.bin").write_text("a")
+        (self.source / "b.bin").write_text("b")
+        self.run_id = self.client.create_run(self.experiment).info.run_id
+
+    def collect(self) -> Any:
+        return self.client.collect_garbage(apply=True, older_than="0s", grace="0s")
+
+    def model(self, run_id: str | None = None) -> str:
+        made = self.client.create_logged_model(self.experiment, source_run_id=run_id)
+        self.client.log_model_artifacts(made.model_id, self.source)
+        return self.client.finalize_logged_model(made.model_id, "READY").model_id
+
+    def load(self, uri: str) -> dict[str, bytes]:
+        resolved = self.client.resolve(uri)
+        store = open_blob_store(resolved.location)
+        manifest = self.client.backend.logged_models.manifest(resolved.model_id)
+        return {entry.path: store.read(entry.path) for entry in manifest.entries}
+
+    def check(self) -> None:
+        """Every version that resolves loads; after one more gc exactly the bytes that rows name are left."""
+        for version in self.client.search_model_versions():
+            assert self.load(f"models:/{version.name}/{version.version}") == {"a.bin": b"a", "b.bin": b"b"}
+        self.collect()
+        models = self.client.backend.database.read(
+            lambda c: c.exec_driver_sql(
+                "SELECT model_id FROM logged_models WHERE purged_time IS NULL AND status = 'READY'"
+            ).all()
+        )
+        assert set(stored_below(str(self.root))) == {
+            f"models/{model_id}/artifacts/{name}" for (model_id,) in models for name in ("a.bin", "b.bin")
+        }
+
+    def clear(self) -> None:
+        """Leave nothing to the next order."""
+        for model in self.client.search_registered_models():
+            self.client.delete_registered_model(model.name)
+        self.collect()
+        assert set(stored_below(str(self.root))) == set()
+
+
+@pytest.fixture
+def stage(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", str(own_place / "bytes"))
+    return Stage(own_place / "bytes")
+
+
+@pytest.fixture
+def stepwise(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Transactions that write, gc's survey, and what moves or removes bytes: each begins a step."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no crash of the machine is tried here
+    for owner, names in (
+        (Database, ("write",)),
+        (GarbageStore, ("find",)),
+        (LocalBlobStore, ("_seal_file", "purge", "read")),
+    ):
+        for name in names:
+            monkeypatch.setattr(owner, name, paused_before(getattr(owner, name)))
+    return iter(())
+
+
+@pytest.fixture(params=[5, pytest.param(1, marks=pytest.mark.storm)], ids=["some", "all"])
+def every(request: pytest.FixtureRequest) -> int:
+    """How many orders are passed over: all are tried in a storm, some otherwise."""
+    return int(request.param)
+
+
+def together(stage: Stage, work: Callable[[], Any], order: tuple[bool, ...]) -> tuple[Actor, Actor]:
+    actors = interleave(work, stage.collect, order)
+    assert actors[1].error is None
+    return actors
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_registering_files_beside_gc_gives_a_whole_version_or_an_error(stage: Stage, every: int) -> None:
+    # begin the upload, two files, the version, reading two files; gc: find, condemn, remove, forget, settle
+    outcomes = []
+    for order in islice(orders(6, 5), 0, None, every):
+        registering, _ = together(stage, lambda: _register_and_load(stage), order)
+        if registering.error is None:
+            assert registering.result == {"a.bin": b"a", "b.bin": b"b"}
+        else:
+            assert type(registering.error) is UploadExpiredError
+            assert stage.client.search_registered_models() == []
+        outcomes.append(registering.error is None)
+        stage.check()
+        stage.clear()
+    assert len(outcomes) == -(-462 // every)
+    assert {True, False} == set(outcomes)
+
+
+def _register_and_load(stage: Stage) -> dict[str, bytes]:
+    version = stage.client.register_model(str(stage.source), "churn")
+    return stage.load(f"models:/churn/{version.version}")
+
+
+Setting = tuple[Callable[[], Any], tuple[type[Exception], ...]]
+
+
+def _another_version(stage: Stage) -> Setting:
+    """A second version of a model whose only version was deleted."""
+    model_id = stage.model()
+    stage.client.register_model(f"models:/{model_id}", "churn")
+    stage.client.delete_model_version("churn", 1)
+
+    def work() -> dict[str, bytes]:
+        return stage.load(f"models:/churn/{stage.client.register_model(f'models:/{model_id}', 'churn').version}")
+
+    return work, (InvalidStateError, NotFoundError)
+
+
+def _restored_version(stage: Stage) -> Setting:
+    stage.client.register_model(f"models:/{stage.model()}", "churn")
+    stage.client.delete_model_version("churn", 1)
+
+    def work() -> dict[str, bytes]:
+        stage.client.restore_model_version("churn", 1)
+        return stage.load("models:/churn/1")
+
+    return work, (InvalidStateError,)
+
+
+def _restored_run(stage: Stage) -> Setting:
+    """A run that comes back must bring its model along."""
+    run_id = stage.client.create_run(stage.experiment).info.run_id
+    stage.model(run_id)
+    model_id = stage.model(run_id)
+    stage.client.delete_run(run_id)
+
+    def work() -> dict[str, bytes]:
+        stage.client.restore_run(run_id)
+        return stage.load(f"models:/{model_id}")
+
+    return work, (InvalidStateError, NotFoundError)
+
+
+def _registered_of_deleted_run(stage: Stage) -> Setting:
+    run_id = stage.client.create_run(stage.experiment).info.run_id
+    model_id = stage.model(run_id)
+    stage.client.delete_run(run_id)
+
+    def work() -> dict[str, bytes]:
+        return stage.load(f"models:/churn/{stage.client.register_model(f'models:/{model_id}', 'churn').version}")
+
+    return work, (InvalidStateError, NotFoundError)
+
+
+def _finalized(stage: Stage) -> Setting:
+    """A model that is sealed after its grace period."""
+    made = stage.client.create_logged_model(stage.experiment)
+    stage.client.log_model_artifacts(made.model_id, stage.source)
+
+    def work() -> dict[str, bytes]:
+        stage.client.finalize_logged_model(made.model_id, "READY")
+        return stage.load(f"models:/{made.model_id}")
+
+    return work, (NotFoundError, InvalidStateError)
+
+
+@pytest.mark.usefixtures("stepwise")
+@pytest.mark.parametrize(
+    "setting", [_another_version, _restored_version, _restored_run, _registered_of_deleted_run, _finalized]
+)
+def test_what_is_wanted_back_beside_gc_comes_back_whole_or_not_at_all(
+    stage: Stage, setting: Callable[[Stage], Setting], every: int
+) -> None:
+    outcomes = set()
+    for order in islice(orders(4, 5), 0, None, every):
+        work, refusals = setting(stage)
+        wanting, _ = together(stage, work, order)
+        outcomes.add(wanting.error is None)
+        if wanting.error is None:
+            assert wanting.result == {"a.bin": b"a", "b.bin": b"b"}
+        else:
+            assert isinstance(wanting.error, refusals), wanting.error
+        stage.check()
+        for run in stage.client.search_runs([stage.experiment]):
+            if run.info.run_id != stage.run_id:
+                stage.client.delete_run(run.info.run_id)
+        for model in stage.client.search_logged_models([stage.experiment]):
+            stage.client.delete_logged_model(model.model_id)
+        stage.clear()
+    assert outcomes == {True, False}
+
+
+@pytest.mark.usefixtures("stepwise")
+def test_two_gcs_at_once_remove_everything_once(stage: Stage, every: int) -> None:
+    for order in islice(orders(5, 5), 0, None, every):
+        run_id = stage.client.create_run(stage.experiment).info.run_id
+        stage.model(run_id)
+        stage.client.log_metric(run_id, "loss", 0.5)
+        stage.client.delete_run(run_id)
+        kept = stage.model(stage.run_id)
+
+        first, second = together(stage, stage.collect, order)
+
+        assert first.error is None
+        models = [item for actor in (first, second) for item in actor.result.items if item.kind == "logged model"]
+        assert 1 <= len(models) <= 2
+        assert {path.split("/")[1] for path in stored_below(str(stage.root))} == {kept}
+        stage.client.delete_logged_model(kept)
+        stage.clear()
+
+
+def test_a_broken_twin_without_the_check_loses_bytes(stage: Stage, stepwise: None) -> None:
+    """Without the last look under the lock these orders find a version that resolves to nothing."""
+    from registry.store import logged_models
+
+    check = logged_models._end_upload
+    logged_models._end_upload = lambda connection, model_id: None
+    lost = 0
+    try:
+        for order in islice(orders(6, 5), 0, None, 20):
+            registering, _ = together(stage, lambda: _register_and_load(stage), order)
+            lost += isinstance(registering.error, RegistryError)
+            for model in stage.client.search_registered_models():
+                stage.client.delete_registered_model(model.name)
+    finally:
+        logged_models._end_upload = check
+    assert lost > 0

@@ -1,0 +1,453 @@
+"""Exports that somebody changed: each is refused with an error of ours, and nothing appears here or anywhere else."""
+
+import io
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from export_files import MANIFEST, Document, put_together, sha256, taken_apart, with_document, with_events
+from governed_models import raw_sql
+from travelling_models import opened, trained
+
+import registry
+from registry.entities.history import canonical_json
+from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidModelError, RegistryError, StorageError
+
+Client = registry.MlflowClient
+Contents = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def export_bytes() -> list[bytes]:
+    """The export that the tests change, once one of them has made it."""
+    return []
+
+
+@pytest.fixture
+def exported(own_place: Path, export_bytes: list[bytes]) -> Path:
+    path = own_place / "churn.zip"
+    if not export_bytes:
+        client = opened("sqlite:///dev.db", f"{own_place}/dev")
+        trained(client)
+        trained(client)
+        client.transition_model_version_stage("churn", 1, "Production")
+        client.set_registered_model_alias("churn", "champion", 1)
+        client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.8)])
+        export_bytes.append(client.export_model("churn", path).read_bytes())
+    path.write_bytes(export_bytes[0])
+    return path
+
+
+@pytest.fixture
+def target(sqlite_url: str, own_place: Path) -> Client:
+    return opened(sqlite_url, f"{own_place}/target")
+
+
+def refused(target: Client, path: Path, own_place: Path, match: str | None = None) -> None:
+    """The import is refused, and there is nothing of it: no row, no file beside or below, no upload."""
+    before = {place for place in own_place.parent.rglob("*") if "cache" not in place.name}
+    with pytest.raises(IntegrityError, match=match):
+        target.import_model(path)
+    run = raw_sql(target.tracking_uri)
+    for table in ("registered_models", "logged_models", "runs", "uploads", "history", "foreign_history"):
+        assert run(f"SELECT count(*) FROM {table}") == [(0,)]
+    assert {place for place in own_place.parent.rglob("*") if "cache" not in place.name} == before
+
+
+def _added(name: str, data: bytes = b"evil") -> Callable[[Contents], object]:
+    return lambda contents: contents.update({name: data})
+
+
+def _renamed(old: str, new: str) -> Callable[[Contents], object]:
+    return lambda contents: contents.update({new: contents.pop(old)})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../evil", "/etc/evil", "files/../../evil", "files/..", "files/", "files", "evil", "..\\evil", "C:\\evil"),
+        *(
+            "files/" + "A" * 64,
+            "files/" + "a" * 63,
+            "files/" + "a" * 65,
+            "files/" + "a" * 64 + "\n",
+            "FILES/" + "a" * 64,
+        ),
+        *("./registry-export.json", "registry-export.json/", "registry-export.json\n", "Registry-Export.json"),
+        *("files/" + "a" * 64 + "/", "files/" + "\uff41" * 64, "files//" + "a" * 64, "", " ", "~/.ssh/id_rsa"),
+    ],
+)
+def test_a_name_of_no_use_is_refused(target: Client, exported: Path, own_place: Path, name: str) -> None:
+    contents = taken_apart(exported)
+    contents[name] = b"evil"
+
+    refused(target, put_together(exported, contents), own_place, "there may be registry-export.json")
+
+
+def test_a_name_that_ends_at_a_nul_is_refused(target: Client, exported: Path, own_place: Path) -> None:
+    contents = {**taken_apart(exported), "files/" + "a" * 64 + "!evil": b"evil"}
+    put_together(exported, contents)
+    exported.write_bytes(exported.read_bytes().replace(b"!evil", b"\0evil"))
+
+    refused(target, exported, own_place)
+
+
+def test_a_file_that_nothing_names_is_refused(target: Client, exported: Path, own_place: Path) -> None:
+    contents = taken_apart(exported)
+    contents[f"files/{sha256(b'evil')}"] = b"evil"
+
+    refused(target, put_together(exported, contents), own_place, "nothing in its manifest names")
+
+
+def test_a_name_twice_is_refused(target: Client, exported: Path, own_place: Path) -> None:
+    first = next(name for name in taken_apart(exported) if name != MANIFEST)
+    with zipfile.ZipFile(exported, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr(first, b"evil")
+
+    refused(target, exported, own_place, "twice")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_is_refused_and_with_it_every_bomb(
+    target: Client, exported: Path, own_place: Path, compression: int
+) -> None:
+    contents = {**taken_apart(exported), f"files/{'a' * 64}": bytes(50_000_000)}
+    put_together(exported, contents, compression)
+    assert exported.stat().st_size < 1_000_000
+
+    refused(target, exported, own_place, "is compressed")
+
+
+def test_entries_that_overlap_are_refused(target: Client, exported: Path, own_place: Path) -> None:
+    with zipfile.ZipFile(exported) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+    data = bytearray(exported.read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    entries, size, start = struct.unpack("<HII", data[end + 10 : end + 20])
+    directory = data[start : start + size]
+    record = directory[directory.index(largest.filename.encode()) - 46 :]
+    record = record[: 46 + sum(struct.unpack("<HHH", record[28:34]))]
+    forged = [record.replace(largest.filename.encode(), _name_like(largest.filename, n)) for n in range(500)]
+    directory += b"".join(forged)
+    tail = data[end : end + 8] + struct.pack("<HHIIH", entries + 500, entries + 500, len(directory), start, 0)
+    exported.write_bytes(bytes(data[:start]) + bytes(directory) + bytes(tail))
+
+    refused(target, exported, own_place)
+
+
+def _name_like(name: str, number: int) -> bytes:
+    length = len(name) - len("files/")
+    return f"files/{number:0{length}x}".encode()
+
+
+@pytest.mark.parametrize("where", ["first", "middle", "last"])
+def test_a_changed_byte_is_found(target: Client, exported: Path, own_place: Path, where: str) -> None:
+    contents = taken_apart(exported)
+    name = max((name for name in contents if name != MANIFEST), key=lambda name: len(contents[name]))
+    data = bytearray(contents[name])
+    data[{"first": 0, "middle": len(data) // 2, "last": -1}[where]] ^= 1
+    contents[name] = bytes(data)
+
+    refused(target, put_together(exported, contents), own_place, "is not what was recorded: expected 700 bytes")
+
+
+def test_a_byte_that_the_disk_changed_is_found(target: Client, exported: Path, own_place: Path) -> None:
+    data = exported.read_bytes()
+    exported.write_bytes(data.replace(b"weightsweights", b"weightsWeights", 1))
+
+    refused(target, exported, own_place, "cannot be read: Bad CRC-32")
+
+
+@pytest.mark.parametrize("change", ["missing", "shorter", "longer"])
+def test_a_file_of_another_length_is_found(target: Client, exported: Path, own_place: Path, change: str) -> None:
+    contents = taken_apart(exported)
+    name = next(name for name in contents if name != MANIFEST)
+    if change == "missing":
+        del contents[name]
+    else:
+        contents[name] = contents[name][:-1] if change == "shorter" else contents[name] + b"!"
+
+    refused(target, put_together(exported, contents), own_place, "is missing" if change == "missing" else "instead of")
+
+
+@pytest.mark.parametrize("length", [0, 1, 30, 500, -1, -30])
+def test_a_file_that_was_cut_off_is_refused(target: Client, exported: Path, own_place: Path, length: int) -> None:
+    exported.write_bytes(exported.read_bytes()[:length])
+
+    refused(target, exported, own_place)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"hello", b"\x80\x04\x95", b"\x1f\x8b\x08" + bytes(50), bytes(5_000)])
+def test_another_file_is_refused(target: Client, exported: Path, own_place: Path, data: bytes) -> None:
+    exported.write_bytes(data)
+
+    refused(target, exported, own_place, "is not a whole export of a registered model")
+
+
+def test_an_archive_without_a_manifest_is_refused(target: Client, exported: Path, own_place: Path) -> None:
+    refused(target, put_together(exported, {}), own_place, "has no registry-export.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"{}", b"[]", b"null", b'"x"', b"{", b"\xff\xfe", b"NaN", b"[" * 100_000, b'{"a":' * 100_000),
+        *(b'{"format":1}', b'{"format":1,"segments":[],"versions":[],"logged_models":[],"runs":[]}'),
+        b'{"format":1e400,"segments":[],"versions":[],"logged_models":[],"runs":[]}',
+    ],
+)
+def test_a_manifest_of_another_kind_is_refused(target: Client, exported: Path, own_place: Path, text: bytes) -> None:
+    refused(target, put_together(exported, {MANIFEST: text}), own_place)
+
+
+def _set(*path: Any, value: Any) -> Callable[[Document], None]:
+    def change(found: Document) -> None:
+        inner: Any = found
+        for step in path[:-1]:
+            inner = inner[step]
+        inner[path[-1]] = value
+
+    return change
+
+
+def _first_file(value: str) -> Callable[[Document], None]:
+    return _set("logged_models", 0, "files", 0, "path", value=value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("../evil", "../../../../etc/evil", "/evil", "a/../../evil", ".", "..", "", "a//b", "a/", "a\\b", "..\\evil"),
+        *("C:/evil", "c:evil", "a\nb", "a\x7fb", "x" * 256, "/".join(["x" * 250] * 5)),
+    ],
+)
+def test_a_path_that_could_leave_its_directory_is_refused(
+    target: Client, exported: Path, own_place: Path, path: str
+) -> None:
+    refused(target, with_document(exported, _first_file(path)), own_place, "nvalid artifact path")
+
+
+@pytest.mark.parametrize("path", ["data", "MLmodel/x", "data/weights.bin", "data/weights.bin/x"])
+def test_two_files_in_one_place_are_refused(target: Client, exported: Path, own_place: Path, path: str) -> None:
+    def change(found: Document) -> None:
+        model = found["logged_models"][0]
+        one = model["files"][0]
+        model["files"] = sorted([*model["files"], {**one, "path": path}], key=lambda file: file["path"])
+        lines = "".join(f"{file['sha256']} {file['size']} {file['path']}\n" for file in model["files"])
+        _redigested(found, model["model_id"], sha256(lines.encode()))
+
+    refused(target, with_document(exported, change), own_place)
+
+
+def _redigested(found: Document, model_id: str, digest: str) -> None:
+    """The history as if it had been so from the beginning."""
+
+    def change(events: list[Document]) -> None:
+        for event in events:
+            if event["details"].get("model_id") == model_id:
+                event["details"]["digest"] = digest
+
+    with_events(change)(found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("format", value=2),
+        _set("format", value=True),
+        _set("format", value="1"),
+        _set("surprise", value=1),
+        _set("runs", 0, "surprise", value=1),
+        _set("segments", value=[]),
+        _set("segments", 0, "events", value=[]),
+        _set("segments", 0, "registry_id", value=""),
+        _set("segments", 0, "registry_id", value="a/b"),
+        _set("segments", 0, "model_uid", value="x" * 32),
+        _set("segments", 0, "events", 0, "reason", value="another"),
+        _set("segments", 0, "events", 1, "time_us", value=1),
+        _set("segments", 0, "events", 0, "seq", value="1"),
+        _set("segments", 0, "events", 0, "details", value=[]),
+        _set("segments", 0, "events", 0, value={}),
+        _set("versions", 0, "version", value=7),
+        _set("versions", 0, "version", value=2),
+        _set("versions", 0, "version", value=0),
+        _set("versions", 0, "version", value=-1),
+        _set("versions", 0, "version", value=1.0),
+        _set("versions", 0, "version", value=2**63),
+        _set("versions", 0, "model_id", value="m-" + "0" * 32),
+        _set("versions", value=[]),
+        _set("logged_models", value=[]),
+        _set("logged_models", 0, "model_id", value="../evil"),
+        _set("logged_models", 0, "name", value="a/b"),
+        _set("logged_models", 0, "files", value=[]),
+        _set("logged_models", 0, "files", 0, "size", value=-1),
+        _set("logged_models", 0, "files", 0, "size", value=2**70),
+        _set("logged_models", 0, "files", 0, "sha256", value="../../../etc/passwd"),
+        _set("logged_models", 0, "files", 0, "sha256", value="A" * 64),
+        _set("logged_models", 0, "files", 0, "sha256", value="0" * 64),
+        _set("logged_models", 0, "run_id", value="nobody"),
+        _set("logged_models", 0, "experiment", value="a\u202eb"),
+        _set("logged_models", 0, "experiment", value=""),
+        _set("logged_models", 0, "tags", value={"../evil": "x"}),
+        _set("logged_models", 0, "params", value={"a\0b": "x"}),
+        _set("logged_models", 0, "metrics", 0, "value", value="1e0"),
+        _set("logged_models", 0, "metrics", 0, "value", value="-nan"),
+        _set("logged_models", 0, "metrics", 0, "value", value="one"),
+        _set("logged_models", 0, "metrics", 0, "step", value=2**64),
+        _set("logged_models", 0, "signatures", value={"key": "bundle"}),
+        _set("runs", 0, "run_id", value="../evil"),
+        _set("runs", 0, "status", value="DONE"),
+        _set("runs", 0, "start_time", value=None),
+        _set("runs", 0, "start_time", value=2**63),
+        _set("runs", 0, "params", value={"x": "y" * 6_001}),
+        _set("runs", 0, "tags", value={"x": "y" * 8_001}),
+        _set("runs", 0, "tags", value={"x": "a\0b"}),
+        _set("runs", 0, "tags", value={"x": "\ud800"}),
+        _set("runs", 0, "points", "sha256", value="0" * 64),
+        _set("runs", 0, "points", "size", value=1),
+        lambda found: found["runs"].append(found["runs"][0]),
+        lambda found: found["versions"].append(found["versions"][0]),
+        lambda found: found["logged_models"].append(found["logged_models"][0]),
+        lambda found: found["segments"].append(found["segments"][0]),
+        lambda found: found["segments"][0]["events"].pop(2),
+        lambda found: found["segments"][0]["events"].reverse(),
+    ],
+)
+def test_a_manifest_that_does_not_fit_together_is_refused(
+    target: Client, exported: Path, own_place: Path, change: Callable[[Document], object]
+) -> None:
+    refused(target, _with(exported, change), own_place)
+
+
+def _with(path: Path, change: Callable[[Document], object]) -> Path:
+    contents = taken_apart(path)
+    found = json.loads(contents[MANIFEST])
+    change(found)
+    contents[MANIFEST] = canonical_json(found).encode(errors="surrogatepass")
+    return put_together(path, contents)
+
+
+def _event(kind: str, **values: Any) -> Callable[[list[Document]], None]:
+    """A change of the first event of a kind."""
+
+    def change(events: list[Document]) -> None:
+        event = next(event for event in events if event["kind"] == kind)
+        event.update(values)
+
+    return change
+
+
+def _details(kind: str, **values: Any) -> Callable[[list[Document]], None]:
+    def change(events: list[Document]) -> None:
+        next(event for event in events if event["kind"] == kind)["details"].update(values)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _event("created", to="../evil"),
+        _event("created", to="a" * 300),
+        _event("created", to=None),
+        _event("version_created", version=2**62),
+        _event("version_created", version=-1),
+        _event("version_created", version=None),
+        _details("version_created", digest="0" * 64),
+        _details("version_created", model_id="m-" + "0" * 32),
+        _details("version_created", run_id="../evil"),
+        _details("version_created", run_id=7),
+        _details("tag_set", key="../evil"),
+        _details("tag_set", key=["a"]),
+        _event("tag_set", to="x" * 100_001),
+        _event("stage_changed", to="Prod"),
+        _event("stage_changed", to="Production'; DROP TABLE runs; --"),
+        _details("alias_set", alias="../evil"),
+        _details("alias_set", alias="v1"),
+        _details("rules_set", stage="Archived"),
+        _event("rules_set", to="[{}]"),
+        _event("rules_set", to="not JSON"),
+        lambda events: events.append({**events[-1], "kind": "deleted", "time_us": 2**60}),
+        lambda events: events.append(
+            {**events[-1], "kind": "stage_changed", "version": 2, "to": "Production", "details": {}, "time_us": 2**60}
+        ),
+        lambda events: events.append({**events[-1], "kind": "imported", "details": {}, "time_us": 2**60}),
+        lambda events: events.append(
+            {**events[-1], "kind": "imported", "details": {"last_version": 2}, "time_us": 2**60}
+        ),
+        lambda events: events.insert(1, {**events[1], "details": {}}),
+    ],
+)
+def test_a_history_whose_chain_was_mended_is_refused_for_what_it_says(
+    target: Client, exported: Path, own_place: Path, change: Callable[[list[Document]], object]
+) -> None:
+    refused(target, with_document(exported, with_events(change)), own_place)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"", b"x", b"[]", b"{}", b'["auc",0,1]', b'["auc",0,1,0.5]', b'["auc",0,1,"x"]', b'["auc",0,1.5,"0.5"]'),
+        *(b'["auc",true,1,"0.5"]', b'["auc",9223372036854775808,1,"0.5"]', b'["../x",0,1,"0.5"]', b'[7,0,1,"0.5"]'),
+        *(b'["a\\u0000b",0,1,"0.5"]', b'["auc",0,1,"0.5"]extra', b"[" * 20_000, b'["auc",0,1,"0.5"] ' * 1_000),
+    ],
+)
+def test_points_that_are_none_are_refused(target: Client, exported: Path, own_place: Path, line: bytes) -> None:
+    contents = taken_apart(exported)
+    found = json.loads(contents[MANIFEST])
+    points = found["runs"][0]["points"]
+    data = contents[f"files/{points['sha256']}"] + line + b"\n"
+    contents[f"files/{sha256(data)}"] = data
+    points.update(sha256=sha256(data), size=len(data))
+    contents[MANIFEST] = canonical_json(found).encode()
+
+    refused(target, put_together(exported, contents), own_place, "a metric point that cannot be read")
+
+
+def test_a_model_file_that_could_crash_its_parser_is_refused(own_place: Path) -> None:
+    dev = opened("sqlite:///dev.db", f"{own_place}/dev")
+    mlmodel = b"flavors:\n  xgboost:\n    data: model.ubj\n    model_format: ubj\n"
+    trained(dev, {"MLmodel": b"flavors: {}\n", "model.ubj": b"{L\x00\x00"})
+    path = dev.export_model("churn", "churn.zip")
+    contents = taken_apart(path)
+    found = json.loads(contents[MANIFEST])
+    model = found["logged_models"][0]
+    (old,) = [file for file in model["files"] if file["path"] == "MLmodel"]
+    del contents[f"files/{old['sha256']}"]
+    old.update(sha256=sha256(mlmodel), size=len(mlmodel))
+    contents[f"files/{sha256(mlmodel)}"] = mlmodel
+    lines = "".join(f"{file['sha256']} {file['size']} {file['path']}\n" for file in model["files"])
+    _redigested(found, model["model_id"], sha256(lines.encode()))
+    contents[MANIFEST] = canonical_json(found).encode()
+    target = opened("sqlite:///target.db", f"{own_place}/target")
+
+    with pytest.raises(InvalidModelError, match=f"{model['model_id']} of the export: 'model.ubj' is no whole XGBoost"):
+        target.import_model(put_together(path, contents))
+
+    assert raw_sql(target.tracking_uri)("SELECT count(*) FROM uploads") == [(0,)]
+
+
+def test_a_file_that_is_not_there_says_so(target: Client) -> None:
+    with pytest.raises(ArtifactNotFoundError, match=r"There is no file 'nothing\.zip'"):
+        target.import_model("nothing.zip")
+    with pytest.raises(StorageError, match="Is a directory"):
+        target.import_model(".")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "", "a:b", "m-" + "0" * 32])
+def test_a_name_here_that_cannot_be_is_refused_first(target: Client, exported: Path, name: str) -> None:
+    with pytest.raises(RegistryError, match="name"):
+        target.import_model(exported, name=name)
+
+
+def test_an_export_that_nobody_changed_is_taken(target: Client, exported: Path) -> None:
+    rewritten = io.BytesIO(exported.read_bytes())
+    exported.write_bytes(rewritten.getvalue())
+    with_document(exported, lambda found: None)
+    with_document(exported, with_events(lambda events: None))
+
+    assert target.import_model(exported, with_stages=True).aliases == {"champion": 1}

@@ -1,0 +1,68 @@
+"""Exports taken apart and put together again, changed: by whoever means harm, or by a disk."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from registry.entities.history import HistoryEvent, canonical_json
+from registry.entities.segments import event_from
+
+MANIFEST = "registry-export.json"
+Document = dict[str, Any]
+
+
+def taken_apart(path: Path) -> dict[str, bytes]:
+    """The contents by name, in their order."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def put_together(path: Path, contents: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    """An archive of these contents."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in contents.items():
+            archive.writestr(zipfile.ZipInfo(name), data, compression)
+    return path
+
+
+def document(path: Path) -> Document:
+    """The manifest."""
+    return json.loads(taken_apart(path)[MANIFEST])
+
+
+def with_document(path: Path, change: Callable[[Document], object]) -> Path:
+    """The same archive with a changed manifest, in the form that exports have."""
+    contents = taken_apart(path)
+    changed = json.loads(contents[MANIFEST])
+    change(changed)
+    contents[MANIFEST] = canonical_json(changed).encode()
+    return put_together(path, contents)
+
+
+def with_events(change: Callable[[list[Document]], object]) -> Callable[[Document], None]:
+    """A change of the last history's events after which the chain is whole again."""
+
+    def apply(found: Document) -> None:
+        segment = found["segments"][-1]
+        change(segment["events"])
+        segment["events"] = [json.loads(event.canonical()) for event in _chained(segment["events"])]
+
+    return apply
+
+
+def _chained(events: list[Document]) -> list[HistoryEvent]:
+    chained: list[HistoryEvent] = []
+    for seq, values in enumerate(events, 1):
+        previous = chained[-1] if chained else None
+        event = replace(event_from(values), seq=seq, prev_hash=previous.hash if previous else None)
+        chained.append(event)
+    return chained
+
+
+def sha256(data: bytes) -> str:
+    """Lower-case hex."""
+    return hashlib.sha256(data).hexdigest()

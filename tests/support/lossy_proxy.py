@@ -1,0 +1,101 @@
+"""A TCP proxy before PostgreSQL that can lose a COMMIT or the answer to it, and can go dark."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from enum import Enum
+
+_COMMIT = b"COMMIT\0"
+
+
+class Loss(Enum):
+    """What happens to the next COMMIT, after which the connection breaks."""
+
+    NOTHING = "passes"
+    REQUEST = "never reaches the server"
+    ANSWER = "takes place, and its answer is lost"
+
+
+class LossyProxy:
+    """Forwards connections to a server on loopback; `port` is where it listens."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.losses: list[Loss] = []
+        self.commits = 0
+        self.refuses = False
+        self.goes_dark = False
+        self._sockets: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening and break every connection."""
+        self._listener.close()
+        for end in list(self._sockets):
+            _break(end)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if self.refuses:
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self._server_port))
+                self._sockets |= {near, far}
+                threading.Thread(target=self._serve, args=(near, far), daemon=True).start()
+
+    def _serve(self, near: socket.socket, far: socket.socket) -> None:
+        muted = threading.Event()
+        back = threading.Thread(target=self._forward_answers, args=(far, near, muted), daemon=True)
+        back.start()
+        with contextlib.suppress(OSError):
+            while data := near.recv(65_536):
+                loss = self._loss(data)
+                if loss is Loss.REQUEST:
+                    break
+                if loss is Loss.ANSWER:
+                    muted.set()
+                far.sendall(data)
+                if loss is Loss.ANSWER:
+                    back.join()  # until the server has answered
+                    break
+        _break(near)
+        _break(far)
+        self._sockets -= {near, far}
+
+    def _loss(self, data: bytes) -> Loss:
+        if _COMMIT not in data:
+            return Loss.NOTHING
+        self.commits += 1
+        loss = self.losses.pop(0) if self.losses else Loss.NOTHING
+        self.refuses = self.goes_dark and loss is not Loss.NOTHING
+        return loss
+
+    @staticmethod
+    def _forward_answers(far: socket.socket, near: socket.socket, muted: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := far.recv(65_536):
+                if muted.is_set():
+                    return
+                near.sendall(data)
+        _break(near)
+
+
+@contextlib.contextmanager
+def lossy_proxy(server_port: int) -> Iterator[LossyProxy]:
+    """A proxy that is closed at the end of the block."""
+    proxy = LossyProxy(server_port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+def _break(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()

