@@ -23,7 +23,9 @@ def database_url() -> str:
     from registry.settings import current_settings, place_of
 
     settings = current_settings()
-    return context.get_x_argument(as_dictionary=True).get("url") or place_of(settings.tracking_uri, settings).database_url
+    return (
+        context.get_x_argument(as_dictionary=True).get("url") or place_of(settings.tracking_uri, settings).database_url
+    )
 
 
 if context.is_offline_mode():

@@ -7,8 +7,9 @@ environment is the only state: what `set_tracking_uri` sets is written there, so
 import functools
 import getpass
 import os
+import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,10 @@ from registry.exceptions import InvalidParameterError, UnsupportedStoreError
 
 DEFAULT_TRACKING_URI: Final = "file:./mlruns"
 DATABASE_FILE: Final = "registry.db"
+# Two letters at least, and no slash: a path may have a colon.
+_SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
+# The rest up to the last @ is the password: one that should have been percent-encoded is hidden too.
+_PASSWORD: Final = re.compile(r"(?<=://)(?P<user>[^/@:]*):.*@|(?<=password=)[^&]*")
 
 
 def _names(name: str, *others: str) -> AliasChoices:
@@ -36,9 +41,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
-    tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_names("TRACKING_URI"))
-    registry_uri: str | None = Field(default=None, validation_alias=_names("REGISTRY_URI"))
-    backend_store_uri: str | None = Field(default=None, validation_alias=_names("BACKEND_STORE_URI"))
+    tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_names("TRACKING_URI"), repr=False)
+    registry_uri: str | None = Field(default=None, validation_alias=_names("REGISTRY_URI"), repr=False)
+    backend_store_uri: str | None = Field(default=None, validation_alias=_names("BACKEND_STORE_URI"), repr=False)
     artifact_location: str | None = Field(
         default=None, validation_alias=_names("ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
     )
@@ -85,9 +90,18 @@ def _read(_environment: tuple[str | None, ...]) -> Settings:
 
 def _explain(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
         return f"A setting cannot be used: {'; '.join(faults)}."
     return f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}.'
+
+
+def _variable(alias: str) -> str:
+    """The variable that was read for the field of this alias: pydantic names the first of them, set or not."""
+    for field_info in Settings.model_fields.values():
+        choices = getattr(field_info.validation_alias, "choices", [])
+        if alias in choices:
+            return next((str(name) for name in choices if name in os.environ), alias)
+    return alias
 
 
 def set_variable(name: str, value: str | None) -> None:
@@ -122,7 +136,7 @@ class Place:
     `directory` is the local directory that holds both, if one does.
     """
 
-    database_url: str
+    database_url: str = field(repr=False)  # it may have a password
     artifact_root: str
     directory: Path | None = None
 
@@ -133,7 +147,8 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
     Raises:
         UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry.
     """
-    scheme = tracking_uri.split(":", 1)[0].lower() if ":" in tracking_uri else ""
+    match = _SCHEME.match(tracking_uri)
+    scheme = match["scheme"].lower() if match else ""
     if scheme == "s3":
         return _on_s3(tracking_uri, settings)
     if tracking_uri in ("databricks", "databricks-uc"):
@@ -145,6 +160,11 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
     if scheme.split("+")[0] in ("sqlite", "postgresql", "postgres"):
         return Place(tracking_uri, _absolute(settings.artifact_location or "mlruns"))
     raise UnsupportedStoreError(_refusal(scheme))
+
+
+def shown_uri(tracking_uri: str) -> str:
+    """A tracking URI as messages may show it: without its password."""
+    return _PASSWORD.sub(lambda match: f"{match['user']}:***@" if match["user"] is not None else "***", tracking_uri)
 
 
 def _on_s3(tracking_uri: str, settings: Settings) -> Place:

@@ -10,9 +10,10 @@ KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 # Append-only like `history`, by the same means (see 0003).
+REFUSAL = "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
 SQLITE_TRIGGERS = {
-    "foreign_history_no_update": "BEFORE UPDATE ON foreign_history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END",
-    "foreign_history_no_delete": "BEFORE DELETE ON foreign_history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END",
+    "foreign_history_no_update": f"BEFORE UPDATE ON foreign_history {REFUSAL}",
+    "foreign_history_no_delete": f"BEFORE DELETE ON foreign_history {REFUSAL}",
     "foreign_history_no_replace": (
         "BEFORE INSERT ON foreign_history "
         "WHEN EXISTS (SELECT 1 FROM foreign_history "

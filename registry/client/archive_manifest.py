@@ -9,12 +9,11 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from registry.client.logged_models import check_logged_model_name
 from registry.entities import Manifest, RunStatus
 from registry.entities.history import canonical_json
 from registry.entities.logged_model import MODEL_ID
@@ -22,7 +21,6 @@ from registry.entities.naming import (
     MAX_EXPERIMENT_NAME,
     MAX_MODEL_TAG_VALUE,
     MAX_PARAM_VALUE,
-    MAX_RUN_TAG_VALUE,
     check_alias,
     check_key,
     check_model_name,
@@ -137,7 +135,7 @@ def _checked(model: PortableModel) -> ModelState:
 
 def _check_state(state: ModelState) -> None:
     check_model_name(state.name)
-    _check_tags(state.tags, MAX_MODEL_TAG_VALUE)
+    _check_tags(state.tags)
     if state.deleted:
         raise IntegrityError(f"The history of {state.name!r} says that the model was deleted before it was exported.")
     for alias in state.aliases:
@@ -155,7 +153,7 @@ def _check_state(state: ModelState) -> None:
 
 def _check_version_state(version: VersionState) -> None:
     _require(version.stage in ALL_STAGES, f"the stage {version.stage!r}")
-    _check_tags(version.tags, MAX_MODEL_TAG_VALUE)
+    _check_tags(version.tags)
     if version.run_id is not None:
         check_run_id(version.run_id)
 
@@ -174,16 +172,16 @@ def _check_version(version: PortableVersion, state: ModelState, logged: dict[str
 def _check_logged_model(model: PortableLoggedModel, run_ids: set[str]) -> None:
     _require(MODEL_ID.fullmatch(model.model_id) is not None, f"the id {model.model_id!r} of a logged model")
     check_text(model.experiment, "experiment name", MAX_EXPERIMENT_NAME)
-    check_logged_model_name(model.name)
+    # Files may be registered under names that nobody could give by hand, in another form of Unicode for example.
+    _require(bool(model.name) and "/" not in model.name, f"the name {model.name!r} of a logged model")
     _require(model.run_id is None or model.run_id in run_ids, f"a logged model of the missing run {model.run_id!r}")
     _require(bool(model.files), f"the logged model {model.model_id} without files")
     for file in model.files:
         check_path(file.path)
         _require_blob(file.sha256, file.size)
     Manifest.of(model.manifest.entries)
-    for key in model.params:
-        check_key(key)
-    _check_tags(model.tags, MAX_RUN_TAG_VALUE)
+    _check_keys(model.params)
+    _check_keys(model.tags)
     for metric in model.metrics:
         check_key(metric.key)
         _require_number(metric.value)
@@ -198,15 +196,20 @@ def _check_run(run: PortableRun) -> None:
     for key, value in run.params.items():
         check_key(key)
         _require(len(value) <= MAX_PARAM_VALUE, f"a value of {len(value)} characters for the param {key!r}")
-    _check_tags(run.tags, MAX_RUN_TAG_VALUE)
+    _check_keys(run.tags)
     if run.points is not None:
         _require_blob(run.points.sha256, run.points.size)
 
 
-def _check_tags(tags: dict[str, str], limit: int) -> None:
+def _check_tags(tags: Mapping[str, str]) -> None:
+    _check_keys(tags)
     for key, value in tags.items():
+        _require(len(value) <= MAX_MODEL_TAG_VALUE, f"a value of {len(value)} characters for the tag {key!r}")
+
+
+def _check_keys(values: Iterable[str]) -> None:
+    for key in values:
         check_key(key)
-        _require(len(value) <= limit, f"a value of {len(value)} characters for the tag {key!r}")
 
 
 def _require_blob(sha256: str, size: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from registry.blobs import BlobStore, open_blob_store
 from registry.client.log_queue import Entry, LogQueue
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, place_of
+from registry.settings import Place, Settings, actor_of, place_of, shown_uri
 from registry.store.arriving_runs import ArrivingRunStore
 from registry.store.catalog import (
     ArrivalStore,
@@ -96,8 +96,9 @@ def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:
         UnsupportedStoreError: a registry URI other than the tracking URI was set.
     """
     if registry_uri and registry_uri != tracking_uri:
+        one, other = shown_uri(registry_uri), shown_uri(tracking_uri)
         raise UnsupportedStoreError(
-            f"The registry URI {registry_uri!r} is not the tracking URI {tracking_uri!r}; both share one database. "
+            f"The registry URI {one!r} is not the tracking URI {other!r}; both share one database. "
             "Unset it with set_registry_uri(None), and copy a version to another registry with "
             "MlflowClient().copy_model_version(source, name, to=<tracking uri>)."
         )

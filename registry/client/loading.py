@@ -11,11 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from registry.blobs import ModelCache
+from registry.blobs import BlobStore, ModelCache
+from registry.blobs.digests import check_entry, hash_stream, missing
 from registry.client.backend import Backend
-from registry.entities import Manifest
+from registry.client.landing import landed
+from registry.entities import Manifest, ManifestEntry
 from registry.entities.model_registry import ResolvedModel
-from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidUriError
+from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidPathError, InvalidUriError
 from registry.settings import cache_directory, current_settings
 from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri
 
@@ -57,9 +59,20 @@ def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]
     lease = cache.find_lease(resolved.digest)
     if lease is None:
         manifest = backend.logged_models.manifest(resolved.model_id)
-        lease = cache.lease(manifest, lambda directory: store.fetch(manifest, directory))
+        lease = cache.lease(manifest, lambda directory: _fetch(store, manifest, directory))
     with lease as directory:
         yield directory
+
+
+def _fetch(store: BlobStore, manifest: Manifest, directory: Path) -> None:
+    """Download a sealed model. A file too many is looked for here, where one listing beside many reads costs little."""
+    sealed = {entry.path for entry in manifest.entries}
+    with _odd_names(store.root):
+        extra = next((info.path for info in store.walk() if info.path not in sealed), None)
+    if extra is not None:
+        with store.open(extra) as stream:
+            raise _too_many(store.root, hash_stream(extra, stream))
+    store.fetch(manifest, directory)
 
 
 @functools.lru_cache(maxsize=8)
@@ -73,12 +86,21 @@ def opened(backend: Backend, uri: Uri, dst_path: str | Path | None = None) -> It
     """A local directory with the model that a URI of any form stands for, for as long as the block lasts.
 
     With `dst_path` it is a copy of the caller's own, which stays.
+
+    Raises:
+        NotFoundError: nothing is there.
+        IntegrityError: it is not what was sealed.
+        InvalidParameterError, StorageError: `dst_path` cannot be written to.
     """
     with _found(backend, uri) as directory:
         if dst_path is None:
             yield directory
         else:
-            yield Path(shutil.copytree(directory, dst_path, dirs_exist_ok=True, copy_function=shutil.copyfile))
+            yield landed(Path(dst_path), "", functools.partial(_copied, directory))
+
+
+def _copied(directory: Path, staging: Path) -> list[Path]:
+    return [Path(shutil.copytree(directory, staging / "model", copy_function=shutil.copyfile))]
 
 
 @contextlib.contextmanager
@@ -123,26 +145,32 @@ def check_files(backend: Backend, location: str, expected: Manifest) -> None:
     Raises:
         IntegrityError: a file is missing, changed or was added; the message names it with both digests.
     """
-    compare_manifests(backend.blobs(location).manifest(), expected, location)
-
-
-def compare_manifests(found: Manifest, expected: Manifest, location: str) -> None:
-    """Pass if what was read at a location is what was sealed there.
-
-    Raises:
-        IntegrityError: a file is missing, changed or was added; the message names it with both digests.
-    """
+    with _odd_names(location):
+        found = backend.blobs(location).manifest()
     if found.digest == expected.digest:
         return
     there = {entry.path: entry for entry in found.entries}
     for entry in expected.entries:
         actual = there.pop(entry.path, None)
         if actual is None:
-            raise IntegrityError(f"The file {entry.path!r} of the sealed model at {location!r} is missing.")
-        if actual != entry:
-            raise IntegrityError(
-                f"The file {entry.path!r} of the sealed model at {location!r} was changed: its SHA-256 is "
-                f"{actual.sha256} ({actual.size} bytes), expected {entry.sha256} ({entry.size} bytes)."
-            )
-    extra = next(iter(there))
-    raise IntegrityError(f"The sealed model at {location!r} has a file {extra!r} that was not sealed with it.")
+            raise missing(entry, location)
+        check_entry(entry, actual, location)
+    raise _too_many(location, next(iter(there.values())))
+
+
+def _too_many(location: str, found: ManifestEntry) -> IntegrityError:
+    return IntegrityError(
+        f"{location}/{found.path} was not sealed with the model: expected no such file, found {found.size} bytes with "
+        f"SHA-256 {found.sha256}."
+    )
+
+
+@contextlib.contextmanager
+def _odd_names(location: str) -> Iterator[None]:
+    """What cannot have been stored by us was not sealed."""
+    try:
+        yield
+    except InvalidPathError as error:
+        raise IntegrityError(
+            f"The sealed model at {location} has a file that was not sealed: {error.message}"
+        ) from error

@@ -167,6 +167,11 @@ class SavingMethods(ClientBase):
             check_key(key): checked_text(value, f"tag {key!r}", MAX_MODEL_TAG_VALUE)
             for key, value in (tags or {}).items()
         }
+        for what, text in (("description", description), ("run_link", run_link)):
+            if text is not None:
+                checked_text(text, what, MAX_MODEL_TAG_VALUE)
+        if run_id is not None:
+            check_run_id(run_id)
         sealed = self._sealed(source, model_id, run_id)
         copy = sealed if isinstance(sealed, SealedCopy) else None
         new = NewVersion(

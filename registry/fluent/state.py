@@ -75,7 +75,7 @@ def set_tracking_uri(uri: str | Path | None) -> None:
 
     A directory (``file:./mlruns``), a database URL, or ``s3://bucket/prefix``. Nothing is opened yet.
     """
-    set_variable("TRACKING_URI", f"file://{uri.absolute()}" if isinstance(uri, Path) else uri or None)
+    set_variable("TRACKING_URI", _as_text(uri))
 
 
 def get_tracking_uri() -> str:
@@ -85,7 +85,14 @@ def get_tracking_uri() -> str:
 
 def set_registry_uri(uri: str | Path | None) -> None:
     """For scripts that set it: it must be the tracking URI, as both share one database; None unsets it."""
-    set_variable("REGISTRY_URI", f"file://{uri.absolute()}" if isinstance(uri, Path) else uri or None)
+    set_variable("REGISTRY_URI", _as_text(uri))
+
+
+def _as_text(uri: str | Path | None) -> str | None:
+    if not isinstance(uri, Path):
+        return uri or None
+    path = str(uri.absolute())
+    return path if "%" in path else f"file://{path}"  # a URI with a percent sign would be taken for an encoded one
 
 
 def get_registry_uri() -> str:

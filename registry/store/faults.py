@@ -17,8 +17,8 @@ from registry.exceptions import (
     StorageError,
     UnavailableError,
 )
-from registry.store.urls import shown
 from registry.store.roles import advice
+from registry.store.urls import shown
 
 # PostgreSQL: serialization_failure, deadlock_detected, admin_shutdown, crash_shutdown, cannot_connect_now.
 _RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})

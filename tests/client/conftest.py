@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from travelling_models import opened, trained
 
 import registry
 from registry.tracking import MlflowClient
@@ -29,3 +30,31 @@ def client(artifact_root: str) -> MlflowClient:
 def run_id(client: MlflowClient) -> str:
     """A run in that place."""
     return client.create_run("0").info.run_id
+
+
+@pytest.fixture(scope="session")
+def export_bytes() -> list[bytes]:
+    """The export that hostile tests change, once one of them has made it."""
+    return []
+
+
+@pytest.fixture
+def exported(own_place: Path, export_bytes: list[bytes]) -> Path:
+    """An export of a model with two versions, one of them in Production, that a test may change."""
+    path = own_place / "churn.zip"
+    if not export_bytes:
+        client = opened("sqlite:///dev.db", f"{own_place}/dev")
+        trained(client)
+        trained(client)
+        client.transition_model_version_stage("churn", 1, "Production")
+        client.set_registered_model_alias("churn", "champion", 1)
+        client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.8)])
+        export_bytes.append(client.export_model("churn", path).read_bytes())
+    path.write_bytes(export_bytes[0])
+    return path
+
+
+@pytest.fixture
+def target(sqlite_url: str, own_place: Path) -> MlflowClient:
+    """An empty registry that an export is to come into."""
+    return opened(sqlite_url, f"{own_place}/target")

@@ -1,4 +1,4 @@
-"""Experiments through the client, on both databases: MLflow's behaviour, its error codes and the deliberate differences."""
+"""Experiments through the client, on both databases: as MLflow has them, with its error codes."""
 
 from pathlib import Path
 from typing import Any

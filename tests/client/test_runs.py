@@ -166,7 +166,7 @@ def test_a_deleted_run_is_read_but_not_written_until_it_is_restored(client: Mlfl
 
     assert client.get_run(run_id).info.lifecycle_stage == "deleted"
     assert client.get_run(child).info.lifecycle_stage == "active"
-    with pytest.raises(RegistryError, match="must be in the 'active' state.*restore_run"):
+    with pytest.raises(RegistryError, match=r"must be in the 'active' state.*restore_run"):
         client.log_metric(run_id, "m", 1.0)
     for call, arguments in (
         (client.log_param, ("q", 1)),

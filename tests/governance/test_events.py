@@ -1,4 +1,4 @@
-"""Every event reaches whoever polls: at least once, in order, whatever is committed meanwhile and whoever is stopped."""
+"""Every event reaches whoever polls: at least once, in order, whatever is committed meanwhile or stopped."""
 
 import hashlib
 import hmac

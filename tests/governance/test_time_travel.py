@@ -76,7 +76,7 @@ def test_the_future_is_an_error(client: MlflowClient, moments: dict[str, datetim
 
 
 def test_a_time_without_a_zone_is_an_error(client: MlflowClient, moments: dict[str, datetime]) -> None:
-    naive = datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
+    naive = datetime(2026, 1, 1)
     with pytest.raises(InvalidParameterError, match="has no time zone"):
         client.get_model_version_by_stage("nba", "Production", naive)
     with pytest.raises(InvalidUriError, match="has no time zone"):

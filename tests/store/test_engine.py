@@ -200,7 +200,7 @@ def test_a_role_without_rights_is_refused_by_name(postgres_url: str, postgres_se
     reader = MlflowClient(postgres_url.replace("postgres@", f"{role}@"))
 
     assert reader.get_experiment("0").name == "Default"
-    with pytest.raises(PermissionDeniedError, match="permission denied for table experiments"):
+    with pytest.raises(PermissionDeniedError, match="permission denied for sequence experiments_id_seq"):
         reader.create_experiment("a")
     disconnect_all()
     postgres_server.execute(f"DROP OWNED BY {role}", database=name)
@@ -280,17 +280,17 @@ def test_a_child_of_fork_has_connections_of_its_own(database_url: str) -> None:
 
 
 FULL_DISK = """
-    import resource, sys
+    import pathlib, resource, sys
     from registry import MlflowClient
+    from registry.entities import Param
     from registry.exceptions import StorageError
     client = MlflowClient(sys.argv[1])
     run_id = client.create_run("0").info.run_id
     client.set_tag(run_id, "before", "x")
-    size = __import__("pathlib").Path(sys.argv[2]).stat().st_size
+    size = pathlib.Path(sys.argv[2]).stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     try:
-        client.log_params = None
-        client.log_batch(run_id, params=[__import__("registry").entities.Param(f"p{n}", "x" * 6000) for n in range(200)])
+        client.log_batch(run_id, params=[Param(f"p{n}", "x" * 6000) for n in range(200)])
     except StorageError as error:
         print(error.error_code, "free space and try again" in str(error))
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -1,6 +1,7 @@
 """The schema: made by migrations alone, the same on every way to it, and never forced on a database."""
 
 import ast
+import contextlib
 import os
 import re
 import shutil
@@ -201,7 +202,9 @@ def test_eight_processes_may_use_an_empty_file_first(option: str, own_place: Pat
 
 
 def test_an_empty_shared_database_is_not_changed_silently(empty_postgres_url: str) -> None:
-    with pytest.raises(SchemaOutdatedError, match="registry db upgrade --tracking-uri .*alembic upgrade head") as caught:
+    with pytest.raises(
+        SchemaOutdatedError, match=r"registry db upgrade --tracking-uri .*alembic upgrade head"
+    ) as caught:
         MlflowClient(empty_postgres_url).search_experiments()
 
     assert caught.value.error_code == "INVALID_STATE"
@@ -233,6 +236,15 @@ def test_a_database_that_is_ahead_is_refused_and_stays(database_url: str) -> Non
             change()
 
     assert current(database) == "9999"
+
+
+def test_up_is_not_down(sqlite_url: str) -> None:
+    database = connect(sqlite_url)
+
+    for change, revision in ((upgrade, "base"), (downgrade, "head"), (upgrade, "0001"), (downgrade, HEAD)):
+        with contextlib.suppress(InvalidParameterError):
+            change(database, revision)
+        assert current(database) == HEAD
 
 
 @pytest.mark.parametrize("name", ["0009x", "../0001", "heads", ""])
@@ -311,7 +323,9 @@ def test_only_migrations_make_tables() -> None:
     assert [path for path in scripts if re.search(r"\.\s*create_all\s*\(", path.read_text())] == []
 
 
-@pytest.mark.parametrize("script", sorted((migrations_directory() / "versions").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "script", sorted((migrations_directory() / "versions").glob("*.py")), ids=lambda path: path.stem
+)
 def test_a_revision_imports_nothing_of_the_package(script: Path) -> None:
     imported = {
         (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name
@@ -347,7 +361,8 @@ CHANGES_OF_HISTORY = {
         "UPDATE history SET actor = 'nobody'",
         "DELETE FROM history",
         "INSERT OR REPLACE INTO history SELECT * FROM history",
-        "REPLACE INTO history (id, model_id, seq, kind, actor, time_us, hash) SELECT id, 99, 99, 'x', 'x', 1, 'x' FROM history",
+        "REPLACE INTO history (id, model_id, seq, kind, actor, time_us, hash) "
+        "SELECT id, 99, 99, 'x', 'x', 1, 'x' FROM history",
     ),
     "postgresql": (
         "UPDATE history SET actor = 'nobody'",

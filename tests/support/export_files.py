@@ -8,8 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+from governed_models import raw_sql
+
+import registry
 from registry.entities.history import HistoryEvent, canonical_json
 from registry.entities.segments import event_from
+from registry.exceptions import IntegrityError
 
 MANIFEST = "registry-export.json"
 Document = dict[str, Any]
@@ -66,3 +71,14 @@ def _chained(events: list[Document]) -> list[HistoryEvent]:
 def sha256(data: bytes) -> str:
     """Lower-case hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def assert_refused(target: registry.MlflowClient, path: Path, own_place: Path, match: str | None = None) -> None:
+    """The import is refused, and there is nothing of it: no row, no file beside or below, no upload."""
+    before = {place for place in own_place.parent.rglob("*") if "cache" not in place.name}
+    with pytest.raises(IntegrityError, match=match):
+        target.import_model(path)
+    run = raw_sql(target.tracking_uri)
+    for table in ("registered_models", "logged_models", "runs", "uploads", "history", "foreign_history"):
+        assert run(f"SELECT count(*) FROM {table}") == [(0,)]
+    assert {place for place in own_place.parent.rglob("*") if "cache" not in place.name} == before

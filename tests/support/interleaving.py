@@ -1,7 +1,7 @@
 """Two threads that take their steps in a given order: every order of two short histories can be tried.
 
-A step is what happens between two calls of `pause`; tests put `pause` before the calls whose order matters. A thread that
-waits for a lock of the other is noticed by its silence, and the other goes on.
+A step is what happens between two calls of `pause`; tests put `pause` before the calls whose order matters. A thread
+that waits for a lock of the other is noticed by its silence, and the other goes on.
 """
 
 import threading

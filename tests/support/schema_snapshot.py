@@ -53,4 +53,4 @@ def _folded(body: str) -> str:
     if not line.startswith("CREATE TABLE"):
         return line
     columns, *constraints = re.split(r", (?=CONSTRAINT )", line[: line.rindex(")")].rstrip())
-    return f"{', '.join([columns, *sorted(constraints)])} {line[line.rindex(')'):]}"
+    return f"{', '.join([columns, *sorted(constraints)])} {line[line.rindex(')') :]}"

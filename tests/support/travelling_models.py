@@ -42,3 +42,21 @@ def trained(client: registry.MlflowClient, files: Mapping[str, bytes] = FILES, n
         name, f"models:/{model.model_id}", run_id=run_id, tags={"stage": "tried"}, description="the first"
     )
     return run_id
+
+
+def staged(url: str, root: str) -> registry.MlflowClient:
+    """A registry whose model churn has version 1 in Staging, 2 deleted, 3 in Production and champion, 4 archived."""
+    client = opened(url, root)
+    trained(client)
+    trained(client, {**FILES, "more.txt": b"more"})
+    trained(client)
+    client.register_model(f"models:/{client.get_model_version('churn', 1).model_id}", "churn")
+    client.transition_model_version_stage("churn", 1, "Staging")
+    client.transition_model_version_stage("churn", 4, "Production")
+    client.transition_model_version_stage("churn", 3, "Production", reason="better")
+    client.delete_model_version("churn", 2)
+    client.set_registered_model_alias("churn", "champion", 3)
+    client.set_registered_model_tag("churn", "team", "east")
+    client.update_registered_model("churn", "who leaves")
+    client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.8)])
+    return client

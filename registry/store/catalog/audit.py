@@ -156,8 +156,8 @@ def _differences(actual: ModelState, expected: ModelState) -> Iterator[tuple[str
             yield from _differing_versions(number, found, wanted)
     yield from _differing_items("The alias", actual.aliases, expected.aliases)
     yield from _differing_items("The rules for stage", actual.rules, expected.rules)
-    found, wanted = (dict.fromkeys(state.approvals, "there") for state in (actual, expected))
-    yield from _differing_items("The approval", found, wanted)
+    given, told = (dict.fromkeys(state.approvals, "there") for state in (actual, expected))
+    yield from _differing_items("The approval", given, told)
     yield from _differing_items("Who held", _by_beginning(actual), _by_beginning(expected))
 
 

@@ -17,8 +17,8 @@ from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import AlreadyExistsError, InUseError
 from registry.store.catalog.ledger import CatalogStore, Ledger, lock, saved
 from registry.store.catalog.reading import read_models, require_model
-from registry.store.engine import ConstraintError
 from registry.store.clock import now_ms, stamp
+from registry.store.engine import ConstraintError
 from registry.store.scopes import reads, writes
 from registry.store.statements import insert_into, upsert
 from registry.store.tables import (

@@ -1,195 +1,29 @@
-"""Exports that somebody changed: each is refused with an error of ours, and nothing appears here or anywhere else."""
+"""Manifests and histories that somebody changed inside a whole archive: each is refused, and nothing appears."""
 
-import io
 import json
-import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from export_files import MANIFEST, Document, put_together, sha256, taken_apart, with_document, with_events
+from export_files import (
+    MANIFEST,
+    Document,
+    assert_refused,
+    put_together,
+    sha256,
+    taken_apart,
+    with_document,
+    with_events,
+)
 from governed_models import raw_sql
 from travelling_models import opened, trained
 
 import registry
 from registry.entities.history import canonical_json
-from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidModelError, RegistryError, StorageError
+from registry.exceptions import InvalidModelError
 
 Client = registry.MlflowClient
-Contents = dict[str, bytes]
-
-
-@pytest.fixture(scope="module")
-def export_bytes() -> list[bytes]:
-    """The export that the tests change, once one of them has made it."""
-    return []
-
-
-@pytest.fixture
-def exported(own_place: Path, export_bytes: list[bytes]) -> Path:
-    path = own_place / "churn.zip"
-    if not export_bytes:
-        client = opened("sqlite:///dev.db", f"{own_place}/dev")
-        trained(client)
-        trained(client)
-        client.transition_model_version_stage("churn", 1, "Production")
-        client.set_registered_model_alias("churn", "champion", 1)
-        client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.8)])
-        export_bytes.append(client.export_model("churn", path).read_bytes())
-    path.write_bytes(export_bytes[0])
-    return path
-
-
-@pytest.fixture
-def target(sqlite_url: str, own_place: Path) -> Client:
-    return opened(sqlite_url, f"{own_place}/target")
-
-
-def refused(target: Client, path: Path, own_place: Path, match: str | None = None) -> None:
-    """The import is refused, and there is nothing of it: no row, no file beside or below, no upload."""
-    before = {place for place in own_place.parent.rglob("*") if "cache" not in place.name}
-    with pytest.raises(IntegrityError, match=match):
-        target.import_model(path)
-    run = raw_sql(target.tracking_uri)
-    for table in ("registered_models", "logged_models", "runs", "uploads", "history", "foreign_history"):
-        assert run(f"SELECT count(*) FROM {table}") == [(0,)]
-    assert {place for place in own_place.parent.rglob("*") if "cache" not in place.name} == before
-
-
-def _added(name: str, data: bytes = b"evil") -> Callable[[Contents], object]:
-    return lambda contents: contents.update({name: data})
-
-
-def _renamed(old: str, new: str) -> Callable[[Contents], object]:
-    return lambda contents: contents.update({new: contents.pop(old)})
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("../evil", "/etc/evil", "files/../../evil", "files/..", "files/", "files", "evil", "..\\evil", "C:\\evil"),
-        *(
-            "files/" + "A" * 64,
-            "files/" + "a" * 63,
-            "files/" + "a" * 65,
-            "files/" + "a" * 64 + "\n",
-            "FILES/" + "a" * 64,
-        ),
-        *("./registry-export.json", "registry-export.json/", "registry-export.json\n", "Registry-Export.json"),
-        *("files/" + "a" * 64 + "/", "files/" + "\uff41" * 64, "files//" + "a" * 64, "", " ", "~/.ssh/id_rsa"),
-    ],
-)
-def test_a_name_of_no_use_is_refused(target: Client, exported: Path, own_place: Path, name: str) -> None:
-    contents = taken_apart(exported)
-    contents[name] = b"evil"
-
-    refused(target, put_together(exported, contents), own_place, "there may be registry-export.json")
-
-
-def test_a_name_that_ends_at_a_nul_is_refused(target: Client, exported: Path, own_place: Path) -> None:
-    contents = {**taken_apart(exported), "files/" + "a" * 64 + "!evil": b"evil"}
-    put_together(exported, contents)
-    exported.write_bytes(exported.read_bytes().replace(b"!evil", b"\0evil"))
-
-    refused(target, exported, own_place)
-
-
-def test_a_file_that_nothing_names_is_refused(target: Client, exported: Path, own_place: Path) -> None:
-    contents = taken_apart(exported)
-    contents[f"files/{sha256(b'evil')}"] = b"evil"
-
-    refused(target, put_together(exported, contents), own_place, "nothing in its manifest names")
-
-
-def test_a_name_twice_is_refused(target: Client, exported: Path, own_place: Path) -> None:
-    first = next(name for name in taken_apart(exported) if name != MANIFEST)
-    with zipfile.ZipFile(exported, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
-        archive.writestr(first, b"evil")
-
-    refused(target, exported, own_place, "twice")
-
-
-@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_compression_is_refused_and_with_it_every_bomb(
-    target: Client, exported: Path, own_place: Path, compression: int
-) -> None:
-    contents = {**taken_apart(exported), f"files/{'a' * 64}": bytes(50_000_000)}
-    put_together(exported, contents, compression)
-    assert exported.stat().st_size < 1_000_000
-
-    refused(target, exported, own_place, "is compressed")
-
-
-def test_entries_that_overlap_are_refused(target: Client, exported: Path, own_place: Path) -> None:
-    with zipfile.ZipFile(exported) as archive:
-        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
-    data = bytearray(exported.read_bytes())
-    end = data.rindex(b"PK\x05\x06")
-    entries, size, start = struct.unpack("<HII", data[end + 10 : end + 20])
-    directory = data[start : start + size]
-    record = directory[directory.index(largest.filename.encode()) - 46 :]
-    record = record[: 46 + sum(struct.unpack("<HHH", record[28:34]))]
-    forged = [record.replace(largest.filename.encode(), _name_like(largest.filename, n)) for n in range(500)]
-    directory += b"".join(forged)
-    tail = data[end : end + 8] + struct.pack("<HHIIH", entries + 500, entries + 500, len(directory), start, 0)
-    exported.write_bytes(bytes(data[:start]) + bytes(directory) + bytes(tail))
-
-    refused(target, exported, own_place)
-
-
-def _name_like(name: str, number: int) -> bytes:
-    length = len(name) - len("files/")
-    return f"files/{number:0{length}x}".encode()
-
-
-@pytest.mark.parametrize("where", ["first", "middle", "last"])
-def test_a_changed_byte_is_found(target: Client, exported: Path, own_place: Path, where: str) -> None:
-    contents = taken_apart(exported)
-    name = max((name for name in contents if name != MANIFEST), key=lambda name: len(contents[name]))
-    data = bytearray(contents[name])
-    data[{"first": 0, "middle": len(data) // 2, "last": -1}[where]] ^= 1
-    contents[name] = bytes(data)
-
-    refused(target, put_together(exported, contents), own_place, "is not what was recorded: expected 700 bytes")
-
-
-def test_a_byte_that_the_disk_changed_is_found(target: Client, exported: Path, own_place: Path) -> None:
-    data = exported.read_bytes()
-    exported.write_bytes(data.replace(b"weightsweights", b"weightsWeights", 1))
-
-    refused(target, exported, own_place, "cannot be read: Bad CRC-32")
-
-
-@pytest.mark.parametrize("change", ["missing", "shorter", "longer"])
-def test_a_file_of_another_length_is_found(target: Client, exported: Path, own_place: Path, change: str) -> None:
-    contents = taken_apart(exported)
-    name = next(name for name in contents if name != MANIFEST)
-    if change == "missing":
-        del contents[name]
-    else:
-        contents[name] = contents[name][:-1] if change == "shorter" else contents[name] + b"!"
-
-    refused(target, put_together(exported, contents), own_place, "is missing" if change == "missing" else "instead of")
-
-
-@pytest.mark.parametrize("length", [0, 1, 30, 500, -1, -30])
-def test_a_file_that_was_cut_off_is_refused(target: Client, exported: Path, own_place: Path, length: int) -> None:
-    exported.write_bytes(exported.read_bytes()[:length])
-
-    refused(target, exported, own_place)
-
-
-@pytest.mark.parametrize("data", [b"", b"PK", b"hello", b"\x80\x04\x95", b"\x1f\x8b\x08" + bytes(50), bytes(5_000)])
-def test_another_file_is_refused(target: Client, exported: Path, own_place: Path, data: bytes) -> None:
-    exported.write_bytes(data)
-
-    refused(target, exported, own_place, "is not a whole export of a registered model")
-
-
-def test_an_archive_without_a_manifest_is_refused(target: Client, exported: Path, own_place: Path) -> None:
-    refused(target, put_together(exported, {}), own_place, "has no registry-export.json")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +35,7 @@ def test_an_archive_without_a_manifest_is_refused(target: Client, exported: Path
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(target: Client, exported: Path, own_place: Path, text: bytes) -> None:
-    refused(target, put_together(exported, {MANIFEST: text}), own_place)
+    assert_refused(target, put_together(exported, {MANIFEST: text}), own_place)
 
 
 def _set(*path: Any, value: Any) -> Callable[[Document], None]:
@@ -228,7 +62,7 @@ def _first_file(value: str) -> Callable[[Document], None]:
 def test_a_path_that_could_leave_its_directory_is_refused(
     target: Client, exported: Path, own_place: Path, path: str
 ) -> None:
-    refused(target, with_document(exported, _first_file(path)), own_place, "nvalid artifact path")
+    assert_refused(target, with_document(exported, _first_file(path)), own_place, "nvalid artifact path")
 
 
 @pytest.mark.parametrize("path", ["data", "MLmodel/x", "data/weights.bin", "data/weights.bin/x"])
@@ -240,7 +74,7 @@ def test_two_files_in_one_place_are_refused(target: Client, exported: Path, own_
         lines = "".join(f"{file['sha256']} {file['size']} {file['path']}\n" for file in model["files"])
         _redigested(found, model["model_id"], sha256(lines.encode()))
 
-    refused(target, with_document(exported, change), own_place)
+    assert_refused(target, with_document(exported, change), own_place)
 
 
 def _redigested(found: Document, model_id: str, digest: str) -> None:
@@ -304,7 +138,7 @@ def _redigested(found: Document, model_id: str, digest: str) -> None:
         _set("runs", 0, "start_time", value=None),
         _set("runs", 0, "start_time", value=2**63),
         _set("runs", 0, "params", value={"x": "y" * 6_001}),
-        _set("runs", 0, "tags", value={"x": "y" * 8_001}),
+        _set("runs", 0, "tags", value={"../x": "y"}),
         _set("runs", 0, "tags", value={"x": "a\0b"}),
         _set("runs", 0, "tags", value={"x": "\ud800"}),
         _set("runs", 0, "points", "sha256", value="0" * 64),
@@ -320,7 +154,7 @@ def _redigested(found: Document, model_id: str, digest: str) -> None:
 def test_a_manifest_that_does_not_fit_together_is_refused(
     target: Client, exported: Path, own_place: Path, change: Callable[[Document], object]
 ) -> None:
-    refused(target, _with(exported, change), own_place)
+    assert_refused(target, _with(exported, change), own_place)
 
 
 def _with(path: Path, change: Callable[[Document], object]) -> Path:
@@ -385,7 +219,7 @@ def _details(kind: str, **values: Any) -> Callable[[list[Document]], None]:
 def test_a_history_whose_chain_was_mended_is_refused_for_what_it_says(
     target: Client, exported: Path, own_place: Path, change: Callable[[list[Document]], object]
 ) -> None:
-    refused(target, with_document(exported, with_events(change)), own_place)
+    assert_refused(target, with_document(exported, with_events(change)), own_place)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +239,7 @@ def test_points_that_are_none_are_refused(target: Client, exported: Path, own_pl
     points.update(sha256=sha256(data), size=len(data))
     contents[MANIFEST] = canonical_json(found).encode()
 
-    refused(target, put_together(exported, contents), own_place, "a metric point that cannot be read")
+    assert_refused(target, put_together(exported, contents), own_place, "a metric point that cannot be read")
 
 
 def test_a_model_file_that_could_crash_its_parser_is_refused(own_place: Path) -> None:
@@ -431,22 +265,7 @@ def test_a_model_file_that_could_crash_its_parser_is_refused(own_place: Path) ->
     assert raw_sql(target.tracking_uri)("SELECT count(*) FROM uploads") == [(0,)]
 
 
-def test_a_file_that_is_not_there_says_so(target: Client) -> None:
-    with pytest.raises(ArtifactNotFoundError, match=r"There is no file 'nothing\.zip'"):
-        target.import_model("nothing.zip")
-    with pytest.raises(StorageError, match="Is a directory"):
-        target.import_model(".")
-
-
-@pytest.mark.parametrize("name", ["a/b", "..", "", "a:b", "m-" + "0" * 32])
-def test_a_name_here_that_cannot_be_is_refused_first(target: Client, exported: Path, name: str) -> None:
-    with pytest.raises(RegistryError, match="name"):
-        target.import_model(exported, name=name)
-
-
 def test_an_export_that_nobody_changed_is_taken(target: Client, exported: Path) -> None:
-    rewritten = io.BytesIO(exported.read_bytes())
-    exported.write_bytes(rewritten.getvalue())
     with_document(exported, lambda found: None)
     with_document(exported, with_events(lambda events: None))
 
