@@ -147,6 +147,15 @@ def check_files(backend: Backend, location: str, expected: Manifest) -> None:
     """
     with _odd_names(location):
         found = backend.blobs(location).manifest()
+    compare_manifests(found, expected, location)
+
+
+def compare_manifests(found: Manifest, expected: Manifest, location: str) -> None:
+    """Compare what was read at a location with what was sealed.
+
+    Raises:
+        IntegrityError: they differ; the message names the first such file with both digests.
+    """
     if found.digest == expected.digest:
         return
     there = {entry.path: entry for entry in found.entries}

@@ -20,6 +20,7 @@ from s3_faults import (
     tear_answer,
 )
 from s3_servers import S3Server
+from volumes import volume
 
 from registry.blobs import BlobStore, open_blob_store
 from registry.blobs.s3 import bucket as bucket_module
@@ -343,7 +344,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-@pytest.mark.parametrize("mebibytes", [200, pytest.param(5 * 1024, marks=pytest.mark.storm)])
+@pytest.mark.parametrize("mebibytes", [200, pytest.param(volume(5 * 1024, 512), marks=pytest.mark.storm)])
 def test_memory_stays_flat_however_large_the_file(
     seaweedfs: S3Server, s3_environment: Lead, tmp_path: Path, mebibytes: int
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from garbage_places import stored_below
 from interleaving import Actor, interleave, orders, paused_before
+from volumes import volume
 
 from registry import MlflowClient
 from registry.blobs import open_blob_store
@@ -88,7 +89,7 @@ def stepwise(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return iter(())
 
 
-@pytest.fixture(params=[5, pytest.param(1, marks=pytest.mark.storm)], ids=["some", "all"])
+@pytest.fixture(params=[5, pytest.param(volume(1, 3), marks=pytest.mark.storm)], ids=["some", "all"])
 def every(request: pytest.FixtureRequest) -> int:
     """How many orders are passed over: all are tried in a storm, some otherwise."""
     return int(request.param)

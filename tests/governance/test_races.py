@@ -4,19 +4,18 @@ The volumes of an ordinary run are small; ``pytest -m storm`` runs the full ones
 """
 
 import os
-import signal
-import time
 from collections.abc import Iterator
 
 import pytest
 from governed_models import RawSql, raw_sql, register, sealed_model
 from racing import Storm, Told, errors, promote, promote_and_look, race, register_version
+from volumes import volume
 
 import registry
 from registry import MlflowClient
 
 SMALL = [pytest.param(4, 10, id="4x10")]
-FULL = [pytest.param(16, 50, id="16x50", marks=pytest.mark.storm)]
+FULL = [pytest.param(16, volume(50, 5), id="full", marks=pytest.mark.storm)]
 VOLUMES = pytest.mark.parametrize(("workers", "rounds"), [*SMALL, *FULL])
 HOLDERS = "SELECT count(*) FROM model_versions WHERE current_stage = 'Production'"
 
@@ -91,28 +90,21 @@ def storm(client: MlflowClient) -> Iterator[Storm]:
     found.stop()
 
 
-@pytest.mark.parametrize("kills", [pytest.param(6), pytest.param(200, marks=pytest.mark.storm)])
+@pytest.mark.parametrize("kills", [pytest.param(6), pytest.param(volume(200, 20), marks=pytest.mark.storm)])
 def test_what_was_acknowledged_survives_kills(client: MlflowClient, sql: RawSql, storm: Storm, kills: int) -> None:
-    acknowledged: list[tuple[int, str, str]] = []
     for kill in range(kills):
-        target, enough = kill % 4, len(acknowledged) + 12
-        if kill % 3 == 2:  # a process that stands still with or without the lock, and goes on later
-            storm.kill(target, signal.SIGSTOP)
-            time.sleep(0.05)
-            storm.kill(target, signal.SIGCONT)
-        while len(acknowledged) < enough:
-            acknowledged.append(storm.acknowledged.get())
-        storm.kill(target)
+        storm.wait_for(12)
+        if kill % 3 == 2:
+            storm.freeze((kill + 1) % 4, 0.05)
+        storm.kill(kill % 4)
     storm.stop()
-    while not storm.acknowledged.empty():
-        acknowledged.append(storm.acknowledged.get())
     assert client.verify("nba").versions == 4
     events = client.get_history("nba")
     marks = {(event.version, event.to_value) for event in events if event.kind == "tag_set"}
     moves = {(event.version, event.reason) for event in events if event.to_value == "Production"}
     lost = [
         (worker, kind, tag)
-        for worker, kind, tag in acknowledged
+        for worker, kind, tag in storm.acknowledged
         if (worker + 1, tag) not in (marks if kind == "mark" else moves)
     ]
     # A holder that is promoted again is not moved: its call is acknowledged without an event.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from governed_models import raw_sql, register, sealed_model
+from volumes import volume
 
 from registry import MlflowClient
 
@@ -96,7 +97,7 @@ def race(script: str, url: str, processes: int, rounds: int, model: str = "") ->
     return [ast.literal_eval(out) for out, _ in told]
 
 
-VOLUMES = [pytest.param(4, 10, id="4x10"), pytest.param(16, 50, id="16x50", marks=pytest.mark.storm)]
+VOLUMES = [pytest.param(4, 10, id="4x10"), pytest.param(16, volume(50, 5), id="full", marks=pytest.mark.storm)]
 
 
 def held(url: str, stage: str) -> list[int]:

