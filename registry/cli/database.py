@@ -99,4 +99,6 @@ def _say_change(database: "Database", before: str | None, after: str | None) -> 
 
 def location_of(database: "Database") -> str:
     """The URL of a database, without its password."""
-    return database.url.render_as_string(hide_password=True)
+    from registry.store.urls import shown
+
+    return shown(database.url)
