@@ -1,7 +1,7 @@
 """Races between real processes: everybody starts at a barrier, and all that they were told is written down.
 
 `broken` names a safeguard that every process leaves out, so that a race can show that it would notice: ``lock``, the
-model's row is not locked and SQLite's transactions begin deferred.
+model's row is not locked, SQLite's transactions begin deferred, and nothing is tried twice.
 """
 
 import multiprocessing
@@ -120,8 +120,16 @@ def break_safeguard(which: str) -> None:
         query = select(RegisteredModelRow.__table__, user.label("session_user")).where(ledger.living(name))
         return connection.execute(query).one()
 
+    made = engine.Database.__init__
+
+    def deferred(database: engine.Database, *args: Any, **options: Any) -> None:
+        made(database, *args, **options)
+        if database.is_sqlite:
+            database._write_engine = database.engine
+
     ledger.lock = models.lock = not_locked
-    engine._WRITE = "registry_broken"  # nobody asks for this option: transactions begin deferred
+    engine.Database.__init__ = deferred
+    engine.ATTEMPTS = 1  # trying again would hide what a transaction without the lock runs into
 
 
 Acknowledged = tuple[int, str, str]
