@@ -112,7 +112,7 @@ def _tamper(place: Place, how: str) -> None:
         case "extra":
             client.put(key.replace("data.bin", "more.bin"), b"more")
         case "oddly named":
-            client.put(key.replace("data.bin", "a\\b"), b"more")
+            client.put(key.replace("data.bin", ".registry-0123456789abcdef.part"), b"more")
 
 
 class S3Bucket:
