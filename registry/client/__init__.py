@@ -11,6 +11,7 @@ from registry.client.garbage import GarbageMethods
 from registry.client.governance import GovernanceMethods
 from registry.client.importing import ImportMethods
 from registry.client.logged_models import LoggedModelMethods
+from registry.client.metric_history import MetricHistoryMethods
 from registry.client.models import ModelVersionMethods, RegisteredModelMethods
 from registry.client.relocation import RelocationMethods
 from registry.client.runs import RunMethods
@@ -25,6 +26,7 @@ __all__ = ["MlflowClient"]
 class MlflowClient(
     ExperimentMethods,
     RunMethods,
+    MetricHistoryMethods,
     LoggedModelMethods,
     RegisteredModelMethods,
     ModelVersionMethods,

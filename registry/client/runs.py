@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from registry.client.base import ClientBase
 from registry.client.log_queue import Entry, RunOperations
-from registry.client.values import metric_step, metric_timestamp, metric_value, param_value, tag_value
+from registry.client.values import checked_metric, metric_timestamp, metric_value, now_ms, param_value, tag_value
 from registry.entities import (
     DatasetInput,
     LoggedModelInput,
@@ -122,8 +122,10 @@ class RunMethods(ClientBase):
         Raises:
             InvalidParameterError: the value is not one number, or the key is outside its charset.
         """
-        metric = self._metric(run_id, key, value, timestamp, step, dataset_name, dataset_digest, model_id)
-        return self._log(Entry(check_run_id(run_id), [metric]), synchronous)
+        moment = now_ms() if timestamp is None else timestamp
+        number = metric_value(key, value)
+        metric = Metric(key, number, moment, 0 if step is None else step, model_id, dataset_name, dataset_digest)
+        return self._log(Entry(check_run_id(run_id), [checked_metric(metric)]), synchronous)
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
         """Write a param once; the value that was given, or a ticket with `synchronous=False`.
@@ -162,12 +164,11 @@ class RunMethods(ClientBase):
             ParamConflictError: a param has another value already.
             InvalidParameterError: a key, value or step cannot be stored, or a param is given twice.
         """
-        checked = [
-            self._metric(run_id, m.key, m.value, m.timestamp, m.step, m.dataset_name, m.dataset_digest, m.model_id)
-            for m in metrics
-        ]
         entry = Entry(
-            check_run_id(run_id), checked, _checked_params(params), _checked_tags({tag.key: tag.value for tag in tags})
+            check_run_id(run_id),
+            [checked_metric(metric) for metric in metrics],
+            _checked_params(params),
+            _checked_tags({tag.key: tag.value for tag in tags}),
         )
         return self._log(entry, synchronous)
 
@@ -198,28 +199,6 @@ class RunMethods(ClientBase):
             return self.backend.log_queue.put(entry)
         self.backend.write_log(entry)
         return None
-
-    @staticmethod
-    def _metric(
-        run_id: str,
-        key: str,
-        value: Any,
-        timestamp: Any,
-        step: Any,
-        dataset_name: str | None,
-        dataset_digest: str | None,
-        model_id: str | None,
-    ) -> Metric:
-        return Metric(
-            key=check_key(key, "name"),
-            value=metric_value(key, value),
-            timestamp=metric_timestamp(timestamp),
-            step=metric_step(step),
-            model_id=model_id,
-            dataset_name=dataset_name,
-            dataset_digest=dataset_digest,
-            run_id=run_id,
-        )
 
 
 def _checked_params(params: Iterable[Param]) -> dict[str, str]:

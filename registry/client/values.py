@@ -3,6 +3,7 @@
 Invariant: whatever passes can be stored by both databases; nothing is changed without a warning.
 """
 
+import dataclasses
 import logging
 import math
 import numbers
@@ -10,7 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from registry.entities.naming import MAX_PARAM_VALUE, MAX_RUN_TAG_VALUE
+from registry.entities import Metric
+from registry.entities.naming import MAX_PARAM_VALUE, MAX_RUN_TAG_VALUE, check_key
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.settings import current_settings
 
@@ -76,6 +78,25 @@ def _truncated(what: str, value: Any, limit: int) -> str:
     return text[:limit]
 
 
+def checked_metric(metric: Metric) -> Metric:
+    """A point that can be stored: the same one if it is as it should be, or one with its values read as numbers.
+
+    Raises:
+        InvalidParameterError: the value is not one number, or the key, step or timestamp cannot be stored.
+    """
+    key = check_key(metric.key, "name")
+    step, timestamp = metric.step, metric.timestamp
+    exact = type(metric.value) is float and type(step) is int and type(timestamp) is int
+    if exact and -_MAX_INTEGER <= step < _MAX_INTEGER and 0 <= timestamp < _MAX_INTEGER:
+        return metric
+    return dataclasses.replace(
+        metric,
+        value=metric_value(key, metric.value),
+        step=metric_step(step),
+        timestamp=metric_timestamp(timestamp),
+    )
+
+
 def metric_value(key: str, value: Any) -> float:
     """A metric's value as a float: numbers, numeric text, NumPy scalars and arrays or tensors of one element.
 
@@ -122,7 +143,7 @@ def metric_timestamp(timestamp: Any) -> int:
 def _integer(value: Any, what: str) -> int:
     if type(value) is not int and (not isinstance(value, numbers.Real) or not math.isfinite(value)):
         raise InvalidTypeError(f"Got invalid value {_short(value)} for {what}; it must be an integer.")
-    number = int(value) if isinstance(value, numbers.Integral) else int(float(value))
+    number = int(value) if type(value) is int or isinstance(value, numbers.Integral) else int(float(value))
     if not -_MAX_INTEGER <= number < _MAX_INTEGER:
         raise InvalidParameterError(f"The {what} {_short(value)} does not fit into 64 bits.")
     return number

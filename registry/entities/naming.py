@@ -4,6 +4,7 @@ A text is accepted as it stands or refused; nothing is stripped, percent-decoded
 reader can see another text than the one that was checked. Limits are MLflow's where it has one.
 """
 
+import functools
 import posixpath
 import re
 import unicodedata
@@ -103,23 +104,38 @@ def check_key(key: object, what: str = "key") -> str:
     Raises:
         InvalidNameError: the key is outside the charset, too long, or like a path that climbs.
     """
+    if isinstance(key, str) and len(key) <= MAX_KEY and _is_key(key):
+        return key
+    raise _key_error(key, what)
+
+
+@functools.lru_cache(maxsize=8_192)
+def _is_key(text: str) -> bool:
+    """Whether a text is a key; remembered, since the same few keys come again and again."""
+    return bool(_KEY.fullmatch(text)) and "\n" not in text and _is_plain_path(text)
+
+
+def _is_plain_path(text: str) -> bool:
+    return posixpath.normpath(text) == text and not text.startswith(("/", "..")) and text != "."
+
+
+def _key_error(key: object, what: str) -> InvalidNameError | InvalidTypeError:
+    """Why something is not a key."""
     if key is None or key == "":
-        raise InvalidNameError(f"Missing value for required parameter '{what}'.")
+        return InvalidNameError(f"Missing value for required parameter '{what}'.")
     if not isinstance(key, str):
-        raise InvalidTypeError(f"{what} must be a string, got {key!r} of type {type(key).__name__}.")
+        return InvalidTypeError(f"{what} must be a string, got {key!r} of type {type(key).__name__}.")
     if not _KEY.fullmatch(key) or "\n" in key:
-        raise InvalidNameError(
+        return InvalidNameError(
             f"Invalid value {key!r} for parameter '{what}'. Names may only contain alphanumerics, underscores (_), "
             "dashes (-), periods (.), spaces ( ), colons (:) and slashes (/)."
         )
-    if posixpath.normpath(key) != key or key.startswith(("/", "..")) or key == ".":
-        raise InvalidNameError(
+    if not _is_plain_path(key):
+        return InvalidNameError(
             f"Invalid value {key!r} for parameter '{what}'. Names must be relative paths in their shortest form: "
             "no leading or doubled '/', no '.' or '..' segment."
         )
-    if len(key) > MAX_KEY:
-        raise InvalidNameError(f"'{what}' exceeds the maximum length of {MAX_KEY} characters: {key[:40]!r}…")
-    return key
+    return InvalidNameError(f"'{what}' exceeds the maximum length of {MAX_KEY} characters: {key[:40]!r}…")
 
 
 def check_run_id(run_id: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry.client.log_queue import RunOperations
-from registry.client.values import flattened, now_ms
+from registry.client.values import flattened, metric_value, now_ms
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from registry.fluent import state
 from registry.fluent.runs import target
@@ -75,7 +75,7 @@ def log_metrics(
     moment = now_ms() if timestamp is None else timestamp
     name, digest = (None, None) if dataset is None else (dataset.name, dataset.digest)
     points = [
-        Metric(key, value, moment, 0 if step is None else step, model_id, name, digest)
+        Metric(key, metric_value(key, value), moment, 0 if step is None else step, model_id, name, digest)
         for key, value in metrics.items()
     ]
     client, run = target(run_id)

@@ -58,17 +58,16 @@ def start_run(
             "with end_run(). To start a nested run, call start_run with nested=True."
         )
     given = _tags(tags, description)
+    client = state.client()
     existing = run_id or parent_process_run_id()
     if existing:
         run = _resume(existing, experiment_id, run_name, given)
     else:
         parent = _parent(stack, parent_run_id)
         own = context_tags() | ({PARENT_RUN_ID: parent} if parent else {})
-        run = state.client().create_run(
-            experiment_id or active_experiment_id(), tags={**own, **given}, run_name=run_name
-        )
+        run = client.create_run(experiment_id or active_experiment_id(), tags={**own, **given}, run_name=run_name)
     active = ActiveRun(run.info, run.data, run.inputs, run.outputs)
-    state.push(active, state.client())
+    state.push(active, client)
     return active
 
 

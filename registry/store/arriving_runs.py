@@ -15,7 +15,7 @@ from registry.entities.portable import PortableRun
 from registry.exceptions import ConflictError
 from registry.store.experiments import active_location
 from registry.store.inputs import insert_dataset_inputs
-from registry.store.metrics import insert_points
+from registry.store.points import append_points
 from registry.store.scopes import Store, reads, writes
 from registry.store.statements import insert_into, table, upsert
 from registry.store.tables import ParamRow, RunRow, TagRow
@@ -96,7 +96,7 @@ def insert_run(connection: Connection, arriving: ArrivingRun) -> None:
     upsert(connection, TagRow, [{"run_id": key, "key": name, "value": value} for name, value in tags.items()])
     insert_dataset_inputs(connection, experiment, key, _inputs(run))
     for batch in arriving.points():
-        insert_points(connection, key, experiment, batch)
+        append_points(connection, run.run_id, batch)
 
 
 def refuse_other(connection: Connection, run: PortableRun) -> None:

@@ -4,8 +4,9 @@ Leaves runs to `runs`. Invariant: a name belongs to one experiment, deleted ones
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from registry.entities import Experiment, LifecycleStage
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME
@@ -260,8 +261,11 @@ def _insert(connection: Connection, key: int | None, name: str, root: str, locat
     return created
 
 
+_BY_KEY: Final = select(ExperimentRow.__table__).where(ExperimentRow.id == bindparam("given_key"))
+
+
 def _require(connection: Connection, key: int) -> AnyRow:
-    row = connection.execute(select(ExperimentRow.__table__).where(ExperimentRow.id == key)).one_or_none()
+    row = connection.execute(_BY_KEY, {"given_key": key}).one_or_none()
     if row is None:
         raise ExperimentNotFoundError(f"No Experiment with id={key} exists")
     return row

@@ -1,85 +1,23 @@
-"""Metric points in SQL: a series per run and key with its latest point, and all its points.
+"""Metric points in SQL: reading the series of a run, and the points of logged models.
 
-Invariant: `latest_metrics` holds the greatest point of its series by (step, timestamp, value), where NaN is less than
-any number; it is kept by upsert in the same transaction as the points, never by read-then-write.
+Leaves appending to the series of runs to `points`. Invariant: a value of NULL is NaN, there and here.
 """
 
-import functools
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from sqlalchemy import Connection, case, insert, select, tuple_
+from sqlalchemy import Connection, insert, select
 
 from registry.entities import LifecycleStage, Metric
 from registry.exceptions import LoggedModelNotFoundError
-from registry.store.statements import insert_into, table
+from registry.store.points import stored
+from registry.store.statements import table
 from registry.store.tables import LatestMetricRow, LoggedModelMetricRow, LoggedModelRow, MetricRow
-
-Rank = tuple[int, int, bool, float]
-
-
-def rank(metric: Metric) -> Rank:
-    """What "latest" compares: step, then timestamp, then value; NaN loses to any number."""
-    number = not math.isnan(metric.value)
-    return (metric.step, metric.timestamp, number, metric.value if number else 0.0)
-
-
-def stored(value: float) -> float | None:
-    """A metric value as its column has it: NaN is NULL."""
-    return None if math.isnan(value) else value
 
 
 def loaded(value: float | None) -> float:
     """A metric value as callers see it."""
     return math.nan if value is None else value
-
-
-def insert_points(connection: Connection, run_key: int, experiment: int, metrics: Iterable[Metric]) -> None:
-    """Append points to the series of a run of this experiment."""
-    points = list(metrics)
-    latest: dict[str, Metric] = {}
-    for metric in points:
-        before = latest.get(metric.key)
-        if before is None or rank(metric) > rank(before):
-            latest[metric.key] = metric
-    series = _advance(connection, {"run_id": run_key, "experiment_id": experiment}, latest)
-    connection.execute(
-        insert(table(MetricRow)),
-        [
-            {
-                "series_id": series[metric.key],
-                "step": metric.step,
-                "timestamp": metric.timestamp,
-                "value": stored(metric.value),
-            }
-            for metric in points
-        ],
-    )
-
-
-def _advance(connection: Connection, run: Mapping[str, int], latest: Mapping[str, Metric]) -> dict[str, int]:
-    """Make or advance the series; their ids by key. Sorted, so that overlapping writers do not deadlock."""
-    rows = [
-        {**run, "key": key, "step": m.step, "timestamp": m.timestamp, "value": stored(m.value)}
-        for key, m in sorted(latest.items())
-    ]
-    result = connection.execute(_advance_statement(connection.dialect.name), rows)
-    return {row.key: row.id for row in result}
-
-
-@functools.cache
-def _advance_statement(dialect: str) -> Any:
-    new = insert_into(dialect, LatestMetricRow)
-    old, given = table(LatestMetricRow).c, new.excluded
-    is_newer = tuple_(given.step, given.timestamp, given.value.is_not(None), given.value) > tuple_(
-        old.step, old.timestamp, old.value.is_not(None), old.value
-    )
-    # Every row is updated, if only to itself: a row that ON CONFLICT leaves alone would not be returned.
-    return new.on_conflict_do_update(
-        index_elements=["run_id", "key"],
-        set_={name: case((is_newer, given[name]), else_=old[name]) for name in ("step", "timestamp", "value")},
-    ).returning(old.id, old.key)
 
 
 def insert_model_points(connection: Connection, run_key: int | None, metrics: Iterable[Metric]) -> None:

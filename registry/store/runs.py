@@ -5,8 +5,9 @@ params and tags, or none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from registry.entities import (
     DatasetInput,
@@ -25,13 +26,16 @@ from registry.exceptions import (
     ParamConflictError,
     RunNotFoundError,
 )
+from registry.store.bulk_points import append_series
 from registry.store.clock import stamp
 from registry.store.experiments import active_location
 from registry.store.inputs import insert_dataset_inputs, insert_run_models, read_uses
-from registry.store.metrics import insert_model_points, insert_points, read_history
+from registry.store.metrics import insert_model_points, read_history
+from registry.store.points import append_points
 from registry.store.run_data import read_run_data
+from registry.store.run_rows import insert_params, set_tags
 from registry.store.scopes import Store, reads, writes
-from registry.store.statements import AnyRow, AnySelect, insert_into, table, upsert
+from registry.store.statements import AnyRow, AnySelect, table
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
 
 RUN_NAME_TAG = "mlflow.runName"
@@ -68,9 +72,9 @@ class RunStore(Store):
             "start_time": start_time,
             "lifecycle_stage": LifecycleStage.ACTIVE,
         }
-        key = connection.execute(insert(table(RunRow)).returning(RunRow.id), values).scalar_one()
+        connection.execute(_INSERT, values)
         all_tags = {**tags, RUN_NAME_TAG: name}
-        _set_tags(connection, key, all_tags)
+        set_tags(connection, run_id, all_tags)
         info = RunInfo(
             run_id=run_id,
             experiment_id=str(experiment),
@@ -107,13 +111,10 @@ class RunStore(Store):
         name: str | None = None,
     ) -> None:
         """Change the status, end time (milliseconds) or name of an active run; None leaves a field as it is."""
-        key = writable_run(connection, run_id)
-        given = {"status": status, "end_time": end_time, "name": name}
-        values = {field: value for field, value in given.items() if value is not None}
-        if values:
-            connection.execute(update(RunRow).where(RunRow.id == key).values(values))
+        values = {"given_id": run_id, "status": status, "end_time": end_time, "name": name}
+        _require(connection, run_id, written=connection.execute(_UPDATE, values).rowcount == 1)
         if name is not None:
-            upsert(connection, TagRow, [{"run_id": key, "key": RUN_NAME_TAG, "value": name}])
+            set_tags(connection, run_id, {RUN_NAME_TAG: name})
 
     @writes
     def delete(self, connection: Connection, run_id: str) -> None:
@@ -155,16 +156,40 @@ class RunStore(Store):
             ParamConflictError: a param has another value already.
             InvalidParameterError: the run is deleted.
         """
-        key, experiment = _writable(connection, run_id)
         if params:
-            _insert_params(connection, run_id, key, params)
+            _insert_params(connection, run_id, params)
         if metrics:
-            insert_points(connection, key, experiment, metrics)
-            insert_model_points(connection, key, metrics)
+            _require(connection, run_id, written=append_points(connection, run_id, metrics))
+            if any(metric.model_id is not None for metric in metrics):
+                insert_model_points(connection, writable_run(connection, run_id), metrics)
         if tags:
-            _set_tags(connection, key, tags)
+            _require(connection, run_id, written=set_tags(connection, run_id, tags))
             if RUN_NAME_TAG in tags:
-                connection.execute(update(RunRow).where(RunRow.id == key).values(name=tags[RUN_NAME_TAG]))
+                connection.execute(_UPDATE, {**_UNCHANGED, "given_id": run_id, "name": tags[RUN_NAME_TAG]})
+        if not (params or metrics or tags):
+            writable_run(connection, run_id)
+
+    @writes
+    def log_history(
+        self,
+        connection: Connection,
+        run_id: str,
+        key: str,
+        *,
+        steps: Sequence[int],
+        timestamps: Sequence[int],
+        values: Sequence[float],
+    ) -> None:
+        """Append points to one series, all or none.
+
+        Raises:
+            InvalidParameterError: the run is deleted.
+        """
+        if not steps:
+            writable_run(connection, run_id)
+            return
+        written = append_series(connection, run_id, key, steps=steps, timestamps=timestamps, values=values)
+        _require(connection, run_id, written=written)
 
     @writes
     def delete_tag(self, connection: Connection, run_id: str, name: str) -> None:
@@ -252,7 +277,18 @@ def writable_run(connection: Connection, run_id: str) -> int:
     return key
 
 
-_FIND = select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id)
+_FIND: Final = select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(
+    RunRow.run_id == bindparam("given_id")
+)
+_INSERT: Final = insert(table(RunRow))
+# NULL leaves a field as it is.
+_UNCHANGED: Final = {"status": None, "end_time": None, "name": None}
+_CHANGEABLE: Final = tuple(table(RunRow).c[name] for name in _UNCHANGED)
+_UPDATE: Final = (
+    update(RunRow)
+    .where(RunRow.run_id == bindparam("given_id"), RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
+    .values({column: func.coalesce(bindparam(column.name, type_=column.type), column) for column in _CHANGEABLE})
+)
 
 
 def _writable(connection: Connection, run_id: str) -> tuple[int, int]:
@@ -266,7 +302,7 @@ def _writable(connection: Connection, run_id: str) -> tuple[int, int]:
 
 
 def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:
-    row = connection.execute(_FIND.where(RunRow.run_id == run_id)).one_or_none()
+    row = connection.execute(_FIND, {"given_id": run_id}).one_or_none()
     if row is None:
         raise _not_found(run_id)
     return row.id, row.lifecycle_stage, row.experiment_id
@@ -276,16 +312,18 @@ def _not_found(run_id: str) -> RunNotFoundError:
     return RunNotFoundError(f"Run with id={run_id} not found")
 
 
-def _set_tags(connection: Connection, key: int, tags: Mapping[str, str]) -> None:
-    upsert(connection, TagRow, [{"run_id": key, "key": name, "value": value} for name, value in tags.items()])
+def _require(connection: Connection, run_id: str, *, written: bool) -> None:
+    """Pass if a statement found its active run and wrote to it; otherwise say why it did not."""
+    if not written:
+        writable_run(connection, run_id)
+        raise InvalidStateError(f"The run {run_id} was deleted and restored at this moment; try again.")
 
 
-def _insert_params(connection: Connection, run_id: str, key: int, params: Mapping[str, str]) -> None:
-    rows = [{"run_id": key, "key": name, "value": value} for name, value in sorted(params.items())]
-    statement = insert_into(connection.dialect.name, ParamRow).on_conflict_do_nothing().returning(ParamRow.key)
-    written = set(connection.execute(statement, rows).scalars())
-    if len(written) == len(rows):
+def _insert_params(connection: Connection, run_id: str, params: Mapping[str, str]) -> None:
+    written = insert_params(connection, run_id, params)
+    if len(written) == len(params):
         return
+    key = writable_run(connection, run_id)
     known = select(ParamRow.key, ParamRow.value).where(ParamRow.run_id == key, ParamRow.key.in_(set(params) - written))
     changed = [(name, old, params[name]) for name, old in connection.execute(known) if old != params[name]]
     if changed:
