@@ -1,5 +1,8 @@
 """What gc removes, and what it leaves: by rows and by bytes, on every database and every byte store."""
 
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from governed_models import raw_sql
 from registry import MlflowClient
 from registry.blobs import open_blob_store
 from registry.blobs.s3.bucket import Bucket
+from registry.client import garbage
 from registry.exceptions import (
     ExperimentNotFoundError,
     InvalidParameterError,
@@ -18,6 +22,7 @@ from registry.exceptions import (
     RunNotFoundError,
     UploadExpiredError,
 )
+from registry.store import clock
 
 
 def kinds(place: Place, **options: str) -> list[str]:
@@ -446,3 +451,91 @@ def test_windows_are_written_as_people_write_them(window: str, milliseconds: int
     from registry.entities.durations import parse_duration
 
     assert parse_duration(window).total_seconds() * 1000 == milliseconds
+
+
+def test_files_of_a_run_that_came_from_another_registry_are_not_ours_to_remove(place: Place, tmp_path: Path) -> None:
+    # Both keep their files below one prefix, and a run keeps its id when it travels.
+    origin_url = f"sqlite:///{tmp_path / 'origin.db'}"
+    origin = Place(origin_url, place.root, MlflowClient(origin_url), raw_sql(origin_url))
+    run_id = origin.run(experiment="0")
+    origin.version("churn", origin.model(run_id))
+    before = origin.stored()
+    origin.client.copy_model_version("models:/churn/1", "churn", to=place.url)
+    assert place.client.get_run(run_id).info.artifact_uri == origin.client.get_run(run_id).info.artifact_uri
+    place.client.delete_registered_model("churn")
+    place.client.delete_run(run_id)
+    place.age(400)
+
+    place.client.collect_garbage(apply=True)
+
+    assert place.stored() == before
+
+
+def test_a_registry_restored_from_an_older_backup_leaves_newer_bytes_alone(
+    sqlite_url: str, own_place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(own_place / "bytes")
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
+    now = Place(sqlite_url, root, MlflowClient(sqlite_url), raw_sql(sqlite_url))
+    old_run = now.run(experiment="0")
+    now.client.delete_run(old_run)
+    backup = tmp_path / "backup.db"
+    shutil.copyfile(sqlite_url.removeprefix("sqlite:///"), backup)
+    new_run = now.run(experiment="0")
+    now.version("churn", now.model(new_run))
+    newer = {path for path in now.stored() if old_run not in path}
+    restored = Place(f"sqlite:///{backup}", root, MlflowClient(f"sqlite:///{backup}"), raw_sql(f"sqlite:///{backup}"))
+    restored.age(400)
+
+    report = restored.client.collect_garbage(apply=True, grace="0s")
+
+    assert [item.id for item in report.items] == [old_run]
+    assert restored.stored() == newer
+    now.client.verify("churn", read_bytes=True)
+
+
+def test_a_clock_that_jumps_back_shortens_no_window(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id, model_id = place.run(), place.model()
+    place.version("churn", model_id)
+    place.client.delete_run(place.run())  # the right time is on record
+    set_clock(monkeypatch, -400)
+    place.client.delete_run(run_id)
+    place.client.delete_model_version("churn", 1)
+    place.client.delete_logged_model(model_id)
+    place.upload({"data.bin": b"on its way"})
+    before = place.stored()
+    set_clock(monkeypatch, 0)
+
+    assert place.client.collect_garbage(apply=True).items == ()
+    assert place.stored() == before
+
+
+def test_a_clock_that_is_behind_collects_later_not_sooner(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.upload({"data.bin": b"x"})
+    place.age(2)
+    set_clock(monkeypatch, -10)
+    assert place.client.collect_garbage(apply=True).items == ()
+    set_clock(monkeypatch, 0)
+    assert kinds(place, apply=True) == ["upload"]
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """Let this machine's clock be so many days off."""
+    for module in (clock, garbage):
+        monkeypatch.setattr(module, "now_ms", lambda: time.time_ns() // 1_000_000 + days * DAY_MS)
+
+
+def test_four_gcs_at_once_agree(place: Place) -> None:
+    runs = [place.run(experiment="0") for _ in range(6)]
+    for run_id in runs:
+        place.model(run_id)
+        place.client.delete_run(run_id)
+    place.age(31)
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = [pool.submit(place.client.collect_garbage, apply=True) for _ in range(4)]
+
+    removed = [item.id for report in reports for item in report.result().items if item.kind == "run"]
+    assert sorted(removed) == sorted(runs)
+    assert place.stored() == set()
+    assert [place.rows(table) for table in ("runs", "logged_models", "removals", "metrics")] == [0, 0, 0, 0]

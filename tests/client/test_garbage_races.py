@@ -1,6 +1,8 @@
 """gc beside those who need what it is about to take: every order of their steps, on transactions and bytes."""
 
 import os
+import random
+import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import Any
 
 import pytest
 from garbage_places import stored_below
-from interleaving import Actor, interleave, orders, paused_before
+from interleaving import Actor, interleave, orders, pause, paused_before
+from sqlalchemy import Select, event
 from volumes import volume
 
 from registry import MlflowClient
@@ -21,11 +24,12 @@ from registry.store.engine import Database
 
 
 class Stage:
-    """A registry in memory, where what two actors do to rows and bytes is taken step by step."""
+    """A registry where what two actors do to rows and bytes is taken step by step."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, url: str = "sqlite://", patience: float | None = None) -> None:
         self.root = root / "0"
-        self.client = MlflowClient("sqlite://")
+        self.patience = patience
+        self.client = MlflowClient(url)
         self.experiment = "0"
         self.source = root.parent / "source"
         self.source.mkdir()
@@ -96,7 +100,7 @@ def every(request: pytest.FixtureRequest) -> int:
 
 
 def together(stage: Stage, work: Callable[[], Any], order: tuple[bool, ...]) -> tuple[Actor, Actor]:
-    actors = interleave(work, stage.collect, order)
+    actors = interleave(work, stage.collect, order, patience=stage.patience)
     assert actors[1].error is None
     return actors
 
@@ -194,23 +198,65 @@ def _finalized(stage: Stage) -> Setting:
 def test_what_is_wanted_back_beside_gc_comes_back_whole_or_not_at_all(
     stage: Stage, setting: Callable[[Stage], Setting], every: int
 ) -> None:
-    outcomes = set()
-    for order in islice(orders(4, 5), 0, None, every):
-        work, refusals = setting(stage)
-        wanting, _ = together(stage, work, order)
-        outcomes.add(wanting.error is None)
-        if wanting.error is None:
-            assert wanting.result == {"a.bin": b"a", "b.bin": b"b"}
-        else:
-            assert isinstance(wanting.error, refusals), wanting.error
-        stage.check()
-        for run in stage.client.search_runs([stage.experiment]):
-            if run.info.run_id != stage.run_id:
-                stage.client.delete_run(run.info.run_id)
-        for model in stage.client.search_logged_models([stage.experiment]):
-            stage.client.delete_logged_model(model.model_id)
-        stage.clear()
+    outcomes = {_want_back(stage, setting, order) for order in islice(orders(4, 5), 0, None, every)}
     assert outcomes == {True, False}
+
+
+def _want_back(stage: Stage, setting: Callable[[Stage], Setting], order: tuple[bool, ...]) -> bool:
+    """Whether what is wanted came back; it did whole, or not at all."""
+    work, refusals = setting(stage)
+    wanting, _ = together(stage, work, order)
+    if wanting.error is None:
+        assert wanting.result == {"a.bin": b"a", "b.bin": b"b"}
+    else:
+        assert isinstance(wanting.error, refusals), wanting.error
+    stage.check()
+    for run in stage.client.search_runs([stage.experiment]):
+        if run.info.run_id != stage.run_id:
+            stage.client.delete_run(run.info.run_id)
+    for model in stage.client.search_logged_models([stage.experiment]):
+        stage.client.delete_logged_model(model.model_id)
+    stage.clear()
+    return wanting.error is None
+
+
+_LOCKS_OR_WRITES = re.compile(
+    r"FOR (KEY SHARE|UPDATE)|^(INSERT INTO|UPDATE|DELETE FROM) (model_versions|logged_models|runs|uploads|removals)\b"
+)
+
+
+@pytest.fixture
+def postgres_stage(postgres_url: str, own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """On PostgreSQL every statement that locks or writes the rows in question begins a step, and every commit."""
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", str(own_place / "bytes"))
+    stage = Stage(own_place / "bytes", postgres_url, patience=0.1)
+    engine = stage.client.backend.database.engine
+
+    def before(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if _LOCKS_OR_WRITES.search(statement):
+            pause()
+
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "commit", lambda connection: pause())
+    return stage
+
+
+@pytest.mark.parametrize("count", [6, pytest.param(150, marks=pytest.mark.storm)])
+@pytest.mark.parametrize(
+    "setting", [_another_version, _restored_version, _restored_run, _registered_of_deleted_run, _finalized]
+)
+def test_row_locks_keep_what_is_wanted_back_from_gc(
+    postgres_stage: Stage, setting: Callable[[Stage], Setting], count: int
+) -> None:
+    _want_back_in_random_orders(postgres_stage, setting, volume(count, 20) if count > 6 else count)
+
+
+def _want_back_in_random_orders(stage: Stage, setting: Callable[[Stage], Setting], count: int) -> None:
+    chance = random.Random(7)
+    for _ in range(count):
+        steps = [True] * 9 + [False] * 11
+        chance.shuffle(steps)
+        _want_back(stage, setting, tuple(steps))
 
 
 @pytest.mark.usefixtures("stepwise")
@@ -245,3 +291,16 @@ def test_without_the_last_look_at_the_upload_a_version_would_name_nothing(
         stage.client.delete_registered_model("churn")
         stage.collect()
     pytest.fail("no order of steps lost bytes")
+
+
+@pytest.mark.storm
+def test_without_the_lock_on_the_logged_model_a_version_would_name_nothing(
+    postgres_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That these orders find it shows that the ones above would."""
+    lock = Select.with_for_update
+    monkeypatch.setattr(
+        Select, "with_for_update", lambda query, **how: query if how.get("key_share") else lock(query, **how)
+    )
+    with pytest.raises((AssertionError, NotFoundError)):
+        _want_back_in_random_orders(postgres_stage, _another_version, 150)

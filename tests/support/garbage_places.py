@@ -99,15 +99,20 @@ def stored_below(root: str) -> Iterator[str]:
         yield f"{upload['Key'].removeprefix(f'{prefix}/')} (in parts)"
 
 
-@pytest.fixture(params=["sqlite-local", "postgresql-local", "sqlite-moto_s3", "postgresql-seaweedfs"])
-def place(request: pytest.FixtureRequest, own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+@pytest.fixture(params=["sqlite-local", "postgresql-seaweedfs"])
+def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
     """A registry of this test's own."""
+    return made(request, own_place)
+
+
+def made(request: pytest.FixtureRequest, own_place: Path) -> Place:
+    """A registry on the database and the byte store that a fixture's parameter names."""
     database, store = request.param.split("-")
     url = str(request.getfixturevalue("sqlite_url" if database == "sqlite" else "postgres_url"))
     root = str(own_place / "bytes")
     if store != "local":
         server = request.getfixturevalue("s3_environment")(request.getfixturevalue(store))
         root = server.fresh_root()
-    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     # The template of the database has no experiment yet: the default one is made at this root.
+    request.getfixturevalue("monkeypatch").setenv("REGISTRY_ARTIFACT_LOCATION", root)
     return Place(url, root, MlflowClient(url), raw_sql(url))

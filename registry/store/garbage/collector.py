@@ -10,6 +10,7 @@ from registry.entities import LifecycleStage
 from registry.store.clock import stamp
 from registry.store.garbage.reach import (
     Windows,
+    came_from_elsewhere,
     is_abandoned,
     is_collectable_run,
     is_empty_experiment,
@@ -46,14 +47,17 @@ class GarbageStore(Store):
 
         One transaction: a run that is restored at the same moment comes back with all of its models, or not at all.
         """
-        locked = select(RunRow.run_id, RunRow.experiment_id).where(RunRow.id == key, is_collectable_run(windows))
+        locked = select(RunRow.run_id, RunRow.experiment_id, came_from_elsewhere().label("is_foreign")).where(
+            RunRow.id == key, is_collectable_run(windows)
+        )
         run = connection.execute(locked.with_for_update()).one_or_none()
         if run is None:
             return None
         models = _lock_models(connection, LoggedModelRow.run_id == key)
         now = stamp(connection)
         connection.execute(update(RunRow).where(RunRow.id == key).values(purged_time=now))
-        _note_removal(connection, run.experiment_id, relative_run_location(run.run_id), now)
+        if not run.is_foreign:
+            _note_removal(connection, run.experiment_id, relative_run_location(run.run_id), now)
         return [model for model in models if _purge_model(connection, model, windows, now)]
 
     @writes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, literal, not_, or_, select
 
 from registry.entities import LifecycleStage, LoggedModelStatus
+from registry.store.arriving_runs import ORIGIN_TAG
 from registry.store.tables import (
     Base,
     ExperimentRow,
@@ -16,6 +17,7 @@ from registry.store.tables import (
     RemovalRow,
     RunModelRow,
     RunRow,
+    TagRow,
     UploadRow,
 )
 
@@ -57,6 +59,11 @@ def is_unreached(windows: Windows) -> ColumnElement[bool]:
 def is_collectable_run(windows: Windows) -> ColumnElement[bool]:
     """A run was deleted, may not be wanted back any more, and was not purged yet."""
     return and_(is_expired(RunRow, windows), RunRow.purged_time.is_(None))
+
+
+def came_from_elsewhere() -> ColumnElement[bool]:
+    """A run was made in another registry, whose files may lie at the same place: they are not ours to remove."""
+    return _exists(RunRow, TagRow.run_id == RunRow.id, TagRow.key == ORIGIN_TAG)
 
 
 def is_nameless_run() -> ColumnElement[bool]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from registry.store.garbage.reach import (
     Windows,
+    came_from_elsewhere,
     is_abandoned,
     is_collectable_run,
     is_expired,
@@ -90,11 +91,12 @@ def _leftovers(connection: Connection) -> Iterator[Candidate]:
 
 
 def _runs(connection: Connection, windows: Windows) -> Iterator[Candidate]:
-    query = select(RunRow.__table__, ExperimentRow.artifact_location).join(
+    foreign = came_from_elsewhere().label("is_foreign")
+    query = select(RunRow.__table__, ExperimentRow.artifact_location, foreign).join(
         ExperimentRow, ExperimentRow.id == RunRow.experiment_id
     )
     for row in connection.execute(query.where(is_collectable_run(windows)).order_by(RunRow.id)):
-        path = relative_run_location(row.run_id)
+        path = None if row.is_foreign else relative_run_location(row.run_id)
         yield Candidate("run", row.id, row.run_id, row.name, row.deleted_time, row.artifact_location, path)
 
 

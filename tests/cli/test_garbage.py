@@ -1,0 +1,66 @@
+"""``registry gc`` and ``registry relocate``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import registry
+
+
+@pytest.fixture
+def deleted(filled: Any) -> str:
+    """The registry of ``filled``, its run deleted and with one file; the run's id."""
+    client = registry.MlflowClient()
+    client.log_text(filled.run_id, "x" * 2048, "notes.txt")
+    client.delete_run(filled.run_id)
+    return str(filled.run_id)
+
+
+def test_a_plan_is_a_table_and_changes_nothing(cli: Callable, deleted: str) -> None:
+    outcome = cli("gc", "--older-than", "0s")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "first try" in outcome.out
+    assert outcome.out.endswith("Would remove 1 run: 2.0 KiB.\nNothing was changed; --apply removes them for good.\n")
+    assert registry.MlflowClient().get_run(deleted).info.lifecycle_stage == "deleted"
+
+
+def test_nothing_goes_before_the_window_is_over(cli: Callable, deleted: str) -> None:
+    assert cli("gc", "--apply").out == "Nothing to remove.\n"
+
+
+def test_applied_it_removes_and_says_so(cli: Callable, deleted: str) -> None:
+    assert cli("gc", "--older-than", "0s", "--apply").out.endswith("Removed 1 run: 2.0 KiB.\n")
+    assert cli("gc", "--older-than", "0s").out == "Nothing to remove.\n"
+    assert cli("runs", "show", deleted).code == 1
+
+
+def test_a_plan_can_be_read_by_programs(cli: Callable, deleted: str) -> None:
+    plan = cli("gc", "--older-than", "0s", "--json").json
+
+    assert (plan["applied"], plan["failures"]) == (False, [])
+    assert [(item["kind"], item["id"], item["size_bytes"]) for item in plan["items"]] == [("run", deleted, 2048)]
+
+
+@pytest.mark.parametrize("window", ["soon", "-1d", ""])
+def test_a_window_that_is_none_is_one_line(cli: Callable, filled: object, window: str) -> None:
+    outcome = cli("gc", f"--older-than={window}")
+
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert "30d" in outcome.err
+
+
+def test_relocating_says_how_many_experiments_follow(cli: Callable, filled: object) -> None:
+    old = str(Path("mlruns").absolute())
+
+    assert cli("relocate", old, "/srv/moved").out == "2 experiments keep their files at /srv/moved from now on.\n"
+    assert registry.MlflowClient().get_experiment("0").artifact_location == "/srv/moved/0"
+
+
+def test_relocating_what_is_not_there_is_one_line(cli: Callable, filled: object) -> None:
+    outcome = cli("relocate", "/never/was", "/srv/moved")
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "No experiment keeps its files at '/never/was' or below. They are at: " in outcome.err
