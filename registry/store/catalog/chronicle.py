@@ -96,12 +96,14 @@ class ChronicleStore(Store):
     @reads
     def poll(self, connection: Connection, *, after: int, limit: int) -> list[PublishedEvent]:
         """The next events of all models after a position, at most `limit`, in the order of their commits."""
+        # Cut off before the join: otherwise a planner may join and sort everything that is to come.
+        events = (
+            select(HistoryRow.__table__).where(HistoryRow.id > after).order_by(HistoryRow.id).limit(limit).subquery()
+        )
         query = (
-            select(HistoryRow.__table__, RegisteredModelRow.uid, RegisteredModelRow.name)
-            .join(RegisteredModelRow, RegisteredModelRow.id == HistoryRow.model_id)
-            .where(HistoryRow.id > after)
-            .order_by(HistoryRow.id)
-            .limit(limit)
+            select(events, RegisteredModelRow.uid, RegisteredModelRow.name)
+            .join(RegisteredModelRow, RegisteredModelRow.id == events.c.model_id)
+            .order_by(events.c.id)
         )
         return [PublishedEvent(row.id, row.name, event_of(row, row.uid)) for row in connection.execute(query)]
 

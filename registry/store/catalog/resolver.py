@@ -8,13 +8,24 @@ import functools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, literal_column, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.orm import aliased
 
 from registry.entities import LifecycleStage, LoggedModelStatus
 from registry.entities.history import EventKind, microseconds_of, moment_of
 from registry.entities.model_registry import ResolvedModel
 from registry.entities.naming import fold
+from registry.entities.stages import ACTIVE_STAGES
 from registry.entities.times import format_time
 from registry.exceptions import (
     AliasNotFoundError,
@@ -161,16 +172,25 @@ def _by_version() -> AnySelect:
 
 @functools.cache
 def _by_latest() -> AnySelect:
-    query = _base().where(ModelVersionRow.deleted_time.is_(None))
-    return query.order_by(ModelVersionRow.version.desc()).limit(1)
+    return _base().where(ModelVersionRow.version == _highest())
 
 
 @functools.cache
 def _by_stage(stage: str) -> AnySelect:
     # A literal, not a bound value: only then is the partial index of the stage known to apply. One of four constants.
-    in_stage = ModelVersionRow.current_stage == literal_column(f"'{stage}'")
-    query = _base().where(in_stage, ModelVersionRow.deleted_time.is_(None))
-    return query.order_by(ModelVersionRow.version.desc()).limit(1)
+    in_stage: ColumnElement[str] = literal_column(f"'{stage}'")
+    if stage in ACTIVE_STAGES:
+        return _base().where(ModelVersionRow.current_stage == in_stage)
+    return _base().where(ModelVersionRow.version == _highest(in_stage))
+
+
+def _highest(stage: ColumnElement[str] | None = None) -> ScalarSelect[int]:
+    """The highest living version, found from the end of the index; sorting would read all versions of a model."""
+    other = aliased(ModelVersionRow)
+    query = select(func.max(other.version)).where(other.model_id == RegisteredModelRow.id, other.deleted_time.is_(None))
+    if stage is not None:
+        query = query.where(other.current_stage == stage)
+    return query.correlate(RegisteredModelRow).scalar_subquery()
 
 
 @functools.cache
