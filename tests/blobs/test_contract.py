@@ -382,3 +382,34 @@ def test_a_large_file_survives_every_way(open_fresh: Opener, tmp_path: Path) -> 
     assert (tmp_path / "fetched" / "big.bin").read_bytes() == data
     assert (tmp_path / "downloaded" / "big.bin").read_bytes() == data
     assert copy.read("big.bin") == data
+
+
+def test_a_file_that_is_written_once_is_not_replaced(store: BlobStore) -> None:
+    store.write_once("a/b", b"first")
+    with pytest.raises(PathExistsError):
+        store.write_once("a/b", b"second")
+    assert store.read("a/b") == b"first"
+
+
+def test_purging_removes_all_below_a_path_and_nothing_beside_it(store: BlobStore, tree: Path) -> None:
+    store.upload(tree, "a/b")
+    store.write("a/bc", b"beside")
+    assert store.weigh("a/b") == sum(len(data) for data in planted(tree).values())
+    assert store.weigh("a/b/missing") == store.weigh("nowhere") == 0
+
+    store.purge("a/b")
+    store.purge("a/b")
+    store.purge("nowhere/at/all")
+
+    assert list(store.walk()) == [FileInfo("a/bc", is_dir=False, file_size=6)]
+    store.purge("a/bc")
+    assert list(store.walk()) == []
+
+
+@pytest.mark.parametrize("path", HOSTILE_PATHS)
+def test_nothing_is_purged_or_weighed_by_a_path_that_leads_elsewhere(store: BlobStore, path: str) -> None:
+    store.write("kept", b"x")
+    for use in (store.purge, store.weigh):
+        with pytest.raises(InvalidPathError):
+            use(path)
+    assert store.read("kept") == b"x"

@@ -222,3 +222,21 @@ def test_deleting_prunes_the_directories_that_become_empty(root: Path) -> None:
     assert [path.relative_to(root).as_posix() for path in sorted(root.rglob("*"))] == ["a", "a/d"]
     store.delete(["a/d"])
     assert list(root.iterdir()) == []
+
+
+def test_a_purge_removes_a_link_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("not ours")
+    root = tmp_path / "root"
+    (root / "run").mkdir(parents=True)
+    (root / "run" / "link").symlink_to(outside)
+    (root / "way").symlink_to(outside)
+    store = open_blob_store(str(root))
+
+    store.purge("run")
+    with pytest.raises(InvalidPathError, match="symbolic link"):
+        store.purge("way/file")
+
+    assert (outside / "file").read_text() == "not ours"
+    assert sorted(path.name for path in root.iterdir()) == ["way"]

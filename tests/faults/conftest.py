@@ -1,0 +1,19 @@
+"""Where faults are injected: on a local disk always, on S3 servers in a storm."""
+
+from pathlib import Path
+
+import pytest
+from garbage_places import Place, made
+
+
+@pytest.fixture(
+    params=[
+        "sqlite-local",
+        "postgresql-local",
+        pytest.param("sqlite-moto_s3", marks=pytest.mark.storm),
+        pytest.param("postgresql-seaweedfs", marks=pytest.mark.storm),
+    ]
+)
+def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
+    """A registry of this test's own."""
+    return made(request, own_place)

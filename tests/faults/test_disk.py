@@ -1,0 +1,118 @@
+"""Disks that are full or refuse: one clear error, nothing half there, and the next try works."""
+
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from file_trees import planted
+from garbage_places import Place
+from governed_models import raw_sql
+from s3_servers import S3Server
+from soundness import check_bytes, check_versions
+
+from registry import MlflowClient
+from registry.client.loading import opened
+from registry.entities import RunTag
+from registry.exceptions import StorageError
+from registry.uris import parse
+
+LARGE = 3_000_000
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file may become larger, as if the disk were full; the signal that would end the process is ignored."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def large_on_s3(
+    sqlite_url: str,
+    own_place: Path,
+    moto_s3: S3Server,
+    s3_environment: Callable[[S3Server], S3Server],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Place:
+    """A registry on S3 with a version of one large file."""
+    root = s3_environment(moto_s3).fresh_root()
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
+    client = MlflowClient(sqlite_url)
+    client.register_model(str(planted(own_place / "large", {"data.bin": b"x" * LARGE})), "large")
+    return Place(sqlite_url, root, client, raw_sql(sqlite_url))
+
+
+def _files(directory: Path) -> list[str]:
+    return [path.name for path in directory.rglob("*") if path.is_file() and path.stat().st_size > 0]
+
+
+def test_a_full_disk_while_loading_is_one_error_and_the_next_load_works(large_on_s3: Place) -> None:
+    cache = Path(os.environ["REGISTRY_CACHE_DIR"])
+    with files_up_to(LARGE // 2), pytest.raises(StorageError, match="free space|Free space"):
+        with opened(large_on_s3.client.backend, parse("models:/large/1")):
+            pass
+    assert _files(cache) == []
+
+    with opened(large_on_s3.client.backend, parse("models:/large/1")) as directory:
+        assert (directory / "data.bin").stat().st_size == LARGE
+
+
+def test_a_full_disk_while_downloading_leaves_the_target_alone(large_on_s3: Place, own_place: Path) -> None:
+    run_id = large_on_s3.client.create_run("0").info.run_id
+    large_on_s3.client.log_artifact(run_id, own_place / "large" / "data.bin")
+    target = planted(own_place / "target", {"mine.txt": b"mine"})
+
+    with files_up_to(LARGE // 2), pytest.raises(StorageError, match="File too large|free space"):
+        large_on_s3.client.download_artifacts(run_id, "", str(target))
+    assert [path.name for path in target.iterdir()] == ["mine.txt"]
+
+    large_on_s3.client.download_artifacts(run_id, "", str(target))
+    assert (target / "data.bin").stat().st_size == LARGE
+
+
+def test_a_full_disk_while_storing_leaves_no_version(place: Place, own_place: Path) -> None:
+    if place.root.startswith("s3://"):
+        pytest.skip("the server's disk is not ours to fill")
+    source = planted(own_place / "source", {"data.bin": b"x" * LARGE})
+
+    with files_up_to(LARGE // 2), pytest.raises(StorageError):
+        place.client.register_model(str(source), "churn")
+
+    assert place.client.search_registered_models() == []
+    check_bytes(place)
+    assert place.stored() == set()
+    assert place.client.register_model(str(source), "churn").version == 1
+
+
+def test_a_database_file_that_cannot_grow_is_one_error(sqlite_url: str, own_place: Path) -> None:
+    client = MlflowClient(sqlite_url)
+    run_id = client.create_run("0").info.run_id
+    size = Path(sqlite_url.removeprefix("sqlite:///")).stat().st_size
+    with files_up_to(size), pytest.raises(StorageError):
+        client.log_batch(run_id, tags=[RunTag(f"key-{number}", "x" * 1000) for number in range(100)])
+
+    client.set_tag(run_id, "after", "it works again")
+    assert client.get_run(run_id).data.tags["after"] == "it works again"
+
+
+def test_a_missing_cache_directory_is_made_again(large_on_s3: Place, own_place: Path) -> None:
+    from registry.blobs.cache_entry import remove
+
+    with opened(large_on_s3.client.backend, parse("models:/large/1")):
+        pass
+    remove(Path(os.environ["REGISTRY_CACHE_DIR"]))
+
+    with opened(large_on_s3.client.backend, parse("models:/large/1")) as directory:
+        assert (directory / "data.bin").stat().st_size == LARGE
+    large_on_s3.client.delete_registered_model("large")
+    assert check_versions(large_on_s3) == 0

@@ -1,0 +1,54 @@
+"""What must hold of a registry after any fault: what resolves loads and is what was stored, and gc leaves just that."""
+
+from garbage_places import Place
+
+from registry.blobs import open_blob_store
+from registry.client.loading import opened
+from registry.uris import parse
+
+FILES = {"MLmodel": b"flavors: {}\n", "data.bin": b"weights" * 1000, "deep/more.bin": b"more"}
+
+
+def check_versions(place: Place) -> int:
+    """Every version loads and equals what was stored, none is half there; how many there are."""
+    count = 0
+    for model in place.client.search_registered_models():
+        place.client.verify(model.name, read_bytes=True)
+        for version in place.client.search_model_versions(f"name = '{model.name}'"):
+            assert version.status == "READY"
+            with opened(place.client.backend, parse(f"models:/{model.name}/{version.version}")) as directory:
+                found = {
+                    path.relative_to(directory).as_posix(): path.read_bytes()
+                    for path in directory.rglob("*")
+                    if path.is_file()
+                }
+            assert found == FILES
+            count += 1
+    return count
+
+
+def check_bytes(place: Place, *others: Place) -> None:
+    """After a gc whose windows are over exactly the bytes are left that rows of these registries name."""
+    for one in (place, *others):
+        report = one.client.collect_garbage(apply=True, older_than="0s", grace="0s")
+        assert report.failures == ()
+        assert (one.rows("uploads"), one.rows("removals")) == (0, 0)
+    assert place.stored() == {path for one in (place, *others) for path in _named(one)}
+
+
+def _named(place: Place) -> set[str]:
+    query = (
+        "SELECT e.artifact_location, l.location, f.path FROM logged_models l JOIN experiments e "
+        "ON e.id = l.experiment_id JOIN model_files f ON f.logged_model_id = l.id WHERE l.purged_time IS NULL"
+    )
+    sealed = {f"{root}/{location}/{path}".removeprefix(f"{place.root}/") for root, location, path in place.sql(query)}
+    query = (
+        "SELECT e.artifact_location, r.run_id FROM runs r JOIN experiments e ON e.id = r.experiment_id "
+        "WHERE r.purged_time IS NULL"
+    )
+    scratch = {
+        f"{root}/{run_id}/artifacts/{info.path}".removeprefix(f"{place.root}/")
+        for root, run_id in place.sql(query)
+        for info in open_blob_store(f"{root}/{run_id}/artifacts").walk()
+    }
+    return sealed | scratch
