@@ -1,0 +1,120 @@
+"""``python -m benchmarks [--quick] [--json FILE]``: everything, from the environments to the table."""
+
+import argparse
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.environments import default_directory, interpreter
+from benchmarks.fresh import fresh_processes
+from benchmarks.machine import facts
+from benchmarks.postgres import postgres_server
+from benchmarks.report import Figure, table, write_json
+from benchmarks.session import FULL, QUICK, Session, Volumes, sqlite_urls
+from benchmarks.work import POSTGRES, SQLITE, WAL
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    volumes = QUICK if options.quick else FULL
+    pythons = {system: interpreter(system, options.environments) for system in ("registry", "mlflow")}
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-benchmark-")))
+        address = stack.enter_context(postgres_server(pythons["registry"]))
+        s3 = stack.enter_context(_s3_server(pythons["registry"]))
+        known = facts(_version(pythons["registry"], address))
+        figures: list[Figure] = []
+        for figure in _measured(volumes, pythons, directory, address, s3):
+            figures.append(figure)
+            print(table([figure]).splitlines()[-1], file=sys.stderr, flush=True)
+    print("\n".join(f"{name}: {fact}" for name, fact in known.items()), end="\n\n")
+    print(table(figures))
+    if options.json:
+        write_json(options.json, known, figures)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="smaller volumes; some minutes once the environments are made"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write facts and figures there too")
+    parser.add_argument(
+        "--environments", type=Path, default=default_directory(), metavar="DIR", help="where they are kept"
+    )
+    return parser.parse_args()
+
+
+def _measured(
+    volumes: Volumes, pythons: Mapping[str, Path], directory: Path, address: str, s3: Mapping[str, str]
+) -> Iterator[Figure]:
+    yield from fresh_processes(pythons, directory / "fresh", volumes.rounds)
+    for database in (SQLITE, WAL, POSTGRES):
+        place = directory / database.replace(", ", "-")
+        place.mkdir()
+        if database == POSTGRES:
+            urls = {system: _created(pythons["registry"], address, f"bench_{system}") for system in pythons}
+        else:
+            urls = sqlite_urls(place, database)
+        yield from Session(database, urls, pythons, place, s3, volumes).figures()
+
+
+def _created(python: Path, address: str, name: str) -> str:
+    _ask(python, address, f"CREATE DATABASE {name}")
+    return address + name
+
+
+def _version(python: Path, address: str) -> str:
+    return _ask(python, address, "SHOW server_version")
+
+
+def _ask(python: Path, address: str, statement: str) -> str:
+    script = (
+        "import psycopg, sys; c = psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2]); "
+        "print(c.fetchone()[0] if c.description else '')"
+    )
+    command = [python, "-c", script, f"{address}postgres", statement]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@contextlib.contextmanager
+def _s3_server(python: Path) -> Iterator[dict[str, str]]:
+    """moto's S3 on loopback; the variables that clients need to reach it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    credentials = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1"}
+    command = [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(
+        command, env={**os.environ, **credentials}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _await(port)
+        yield {**credentials, "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _await(port: int, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()

