@@ -34,6 +34,7 @@ RegistryError (= MlflowException, RestException)
 │  ├─ CodeExecutionRefusedError                   loading would run code of the model
 │  ├─ ReadOnlyError                               a change through a read-only client
 │  ├─ UntrustedModelError                         a demanded signature is missing or wrong
+│  ├─ AccessDeniedError (also a StorageError)     the byte store or disk refuses these credentials or rights
 │  └─ PromotionRefusedError                       promotion rules failed
 ├─ IntegrityError                                 DATA_LOSS
 ├─ StorageError (OSError)                         IO_ERROR
@@ -302,6 +303,15 @@ class StorageError(RegistryError, OSError):
     """The artifact store refused or failed; the message says which setting to look at."""
 
     default_code = "IO_ERROR"
+
+
+class AccessDeniedError(PermissionDeniedError, StorageError):
+    """The artifact store or the disk refuses these credentials or rights; the message says which setting to look at."""
+
+
+def disk_error(message: str, error: OSError) -> StorageError:
+    """The error for what the operating system refused: where it was a matter of rights, also a `PermissionError`."""
+    return AccessDeniedError(message) if isinstance(error, PermissionError) else StorageError(message)
 
 
 class UnavailableError(RegistryError, ConnectionError):

@@ -29,7 +29,7 @@ from registry.blobs.cache_entry import (
 )
 from registry.blobs.locks import FileLock
 from registry.entities.manifest import Manifest
-from registry.exceptions import InvalidParameterError, RegistryError, StorageError
+from registry.exceptions import AccessDeniedError, InvalidParameterError, RegistryError, disk_error
 
 Fetch = Callable[[Path], None]
 """Fills an empty directory with the files of a model."""
@@ -253,7 +253,7 @@ class ModelCache:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = self._directory.stat()
         if status.st_uid != os.geteuid():
-            raise StorageError(
+            raise AccessDeniedError(
                 f"The cache directory {self._directory} belongs to another user. Set REGISTRY_CACHE_DIR."
             )
         if stat.S_IMODE(status.st_mode) != 0o700:
@@ -268,9 +268,10 @@ class ModelCache:
         except RegistryError:
             raise
         except OSError as error:
-            raise StorageError(
+            raise disk_error(
                 f"The cache directory {self._directory} cannot be used: {os.strerror(error.errno or 0)} "
-                f"({error.filename}). Free space (`registry cache clear`), or set REGISTRY_CACHE_DIR to another one."
+                f"({error.filename}). Free space (`registry cache clear`), or set REGISTRY_CACHE_DIR to another one.",
+                error,
             ) from error
 
 

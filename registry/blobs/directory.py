@@ -20,7 +20,7 @@ from registry.exceptions import (
     InvalidPathError,
     PathExistsError,
     RegistryError,
-    StorageError,
+    disk_error,
 )
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -242,8 +242,9 @@ class Directory:
             raise InvalidPathError(f"{self.root / path} is a directory; a file cannot take its place.") from error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
-            raise StorageError(
-                f"{self.root / path}: {reason}. Check the rights and the free space of the directory {self.root}."
+            raise disk_error(
+                f"{self.root / path}: {reason}. Check the rights and the free space of the directory {self.root}.",
+                error,
             ) from error
 
 

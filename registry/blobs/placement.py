@@ -17,7 +17,7 @@ from registry.blobs.directory import Directory
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.role import BlobStore
 from registry.entities.paging import FileInfo
-from registry.exceptions import ArtifactNotFoundError, InvalidPathError, PathExistsError, StorageError
+from registry.exceptions import ArtifactNotFoundError, InvalidPathError, PathExistsError, disk_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ def local_source(source: Path, path: str) -> list[SourceFile]:
     """
     try:
         status = source.stat()
+    except PermissionError as error:
+        raise disk_error(f"{source} cannot be read: {os.strerror(error.errno or 0)}.", error) from error
     except OSError as error:
         raise ArtifactNotFoundError(f"{source} cannot be stored: {os.strerror(error.errno or 0)}.") from error
     if stat.S_ISREG(status.st_mode):
@@ -91,7 +93,9 @@ def filled_whole(destination: Path) -> Iterator[Directory]:
         destination.mkdir(parents=True, exist_ok=True)
         taken = next(destination.iterdir(), None)
     except OSError as error:
-        raise StorageError(f"{destination} cannot be used as a directory: {os.strerror(error.errno or 0)}.") from error
+        raise disk_error(
+            f"{destination} cannot be used as a directory: {os.strerror(error.errno or 0)}.", error
+        ) from error
     if taken is not None:
         raise PathExistsError(f"{destination} is not empty (it holds {taken.name!r}); give an empty directory.")
     try:
@@ -115,4 +119,4 @@ def _open(source: Path) -> Iterator[BinaryIO]:
         with source.open("rb") as file:
             yield file
     except OSError as error:
-        raise StorageError(f"{source} cannot be read: {os.strerror(error.errno or 0)}.") from error
+        raise disk_error(f"{source} cannot be read: {os.strerror(error.errno or 0)}.", error) from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from registry.entities import Manifest
-from registry.exceptions import ArtifactNotFoundError, IntegrityError, PathExistsError, RegistryError, StorageError
+from registry.exceptions import ArtifactNotFoundError, IntegrityError, PathExistsError, RegistryError, disk_error
 
 MANIFEST: Final = "registry-export.json"
 MAX_MANIFEST: Final = 512 * 1024 * 1024
@@ -257,4 +257,4 @@ def _disk_errors(path: Path, what: str) -> Iterator[None]:
         raise
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StorageError(f"{str(path)!r} cannot be {what}: {reason}.") from error
+        raise disk_error(f"{str(path)!r} cannot be {what}: {reason}.", error) from error

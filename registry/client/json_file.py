@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from registry.exceptions import InvalidParameterError, StorageError
+from registry.exceptions import InvalidParameterError, disk_error
 
 
 def read_json(path: Path, what: str) -> dict[str, Any] | None:
@@ -25,7 +25,7 @@ def read_json(path: Path, what: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StorageError(f"The {what} {str(path)!r} cannot be read: {error.strerror}.") from error
+        raise disk_error(f"The {what} {str(path)!r} cannot be read: {error.strerror}.", error) from error
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -43,7 +43,7 @@ def write_json(path: Path, value: dict[str, Any], what: str) -> None:
     try:
         _replace(path, text)
     except OSError as error:
-        raise StorageError(f"The {what} {str(path)!r} cannot be written: {error.strerror}.") from error
+        raise disk_error(f"The {what} {str(path)!r} cannot be written: {error.strerror}.", error) from error
 
 
 def _replace(path: Path, text: str) -> None:

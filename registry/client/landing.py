@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from registry.exceptions import InvalidParameterError, InvalidPathError, RegistryError, StorageError
+from registry.exceptions import InvalidParameterError, InvalidPathError, RegistryError, disk_error
 
 Bring = Callable[[Path], list[Path]]
 """Fills an empty directory; returns which files or directories in it are to land, later ones over earlier ones."""
@@ -112,7 +112,8 @@ def _disk_errors(destination: Path | None) -> Iterator[None]:
     except OSError as error:
         place = destination or tempfile.gettempdir()
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StorageError(
+        raise disk_error(
             f"The download to {str(place)!r} failed: {reason}. Check the rights and the free space there, or give "
-            "another dst_path."
+            "another dst_path.",
+            error,
         ) from error

@@ -16,8 +16,8 @@ from registry.exceptions import (
     ArtifactNotFoundError,
     IntegrityError,
     InvalidParameterError,
-    StorageError,
     UntrustedModelError,
+    disk_error,
 )
 from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri, parse
 
@@ -96,4 +96,4 @@ def _key(path: str | Path) -> bytes:
         raise ArtifactNotFoundError(f"There is no key file {str(path)!r}.") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StorageError(f"The key file {str(path)!r} cannot be read: {reason}.") from error
+        raise disk_error(f"The key file {str(path)!r} cannot be read: {reason}.", error) from error

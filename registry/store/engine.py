@@ -35,8 +35,8 @@ from registry.exceptions import (
     MissingDependencyError,
     ReadOnlyError,
     RegistryError,
-    StorageError,
     UnavailableError,
+    disk_error,
 )
 from registry.store.faults import is_lost_connection, is_retryable, translated
 from registry.store.urls import MEMORY, parse_database_url, refuse_network_filesystem, shown
@@ -256,9 +256,10 @@ def _make_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(
+        raise disk_error(
             f"The directory {str(directory)!r} for the SQLite file cannot be made: {error.strerror}. "
-            "Choose another place with set_tracking_uri or REGISTRY_TRACKING_URI."
+            "Choose another place with set_tracking_uri or REGISTRY_TRACKING_URI.",
+            error,
         ) from None
 
 

@@ -15,7 +15,14 @@ from registry.blobs import BlobStore, open_blob_store
 from registry.blobs.s3 import bucket as bucket_module
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
-from registry.exceptions import IntegrityError, InvalidPathError, PathExistsError, StorageError, UnavailableError
+from registry.exceptions import (
+    AccessDeniedError,
+    IntegrityError,
+    InvalidPathError,
+    PathExistsError,
+    StorageError,
+    UnavailableError,
+)
 
 Lead = Callable[[S3Server], S3Server]
 
@@ -315,7 +322,7 @@ def test_a_missing_bucket_is_named(moto: S3Server, wire: Wire, tmp_path: Path) -
     ]
     for call in calls:
         wire.requests.clear()
-        with pytest.raises(StorageError, match="bucket 'no-such-bucket' does not exist"):
+        with pytest.raises(StorageError, match="bucket 'no-such-bucket' does not exist.*REGISTRY_ARTIFACT_LOCATION"):
             call()
         assert len(wire.requests) == 1
 
@@ -324,14 +331,28 @@ def test_denied_access_is_named_and_not_tried_again(store: BlobStore, wire: Wire
     wire.always("", refuse(403, "AccessDenied"))
     for call in (lambda: store.write("a", b"x"), lambda: store.read("a"), lambda: store.list()):
         wire.requests.clear()
-        with pytest.raises(StorageError, match=rf"Access to {store.root}.* was denied.*AWS_ACCESS_KEY_ID"):
+        with pytest.raises(AccessDeniedError, match=rf"Access to {store.root}.* was denied.*AWS_ACCESS_KEY_ID"):
             call()
         assert len(wire.requests) == 1
 
 
+def test_what_s3_denies_is_a_builtin_permission_error_and_a_storage_error(store: BlobStore, wire: Wire) -> None:
+    wire.always("", refuse(403, "AccessDenied"))
+    for builtin in (PermissionError, StorageError):
+        with pytest.raises(builtin) as caught:
+            store.read("a")
+        assert caught.value.error_code == "PERMISSION_DENIED"
+
+
+def test_a_clock_that_is_not_that_of_s3_is_told(store: BlobStore, wire: Wire) -> None:
+    wire.always("", refuse(403, "RequestTimeTooSkewed"))
+    with pytest.raises(AccessDeniedError, match="The clock of this machine .* NTP"):
+        store.write("a", b"x")
+
+
 def test_wrong_credentials_are_told_without_the_secret(weed: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
-    with pytest.raises(StorageError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") as caught:
+    with pytest.raises(AccessDeniedError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") as caught:
         open_blob_store(weed.fresh_root()).write("a", b"x")
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
@@ -340,7 +361,7 @@ def test_no_credentials_are_told_with_the_settings(moto: S3Server, monkeypatch: 
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(
-        StorageError, match=r"no credentials for s3://.*Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        AccessDeniedError, match=r"no credentials for s3://.*Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     ):
         open_blob_store(moto.fresh_root()).write("a", b"x")
 

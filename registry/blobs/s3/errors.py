@@ -6,7 +6,14 @@ message names the bucket, the key and the setting to look at, and never has a se
 
 from typing import TYPE_CHECKING, Final
 
-from registry.exceptions import ArtifactNotFoundError, IntegrityError, RegistryError, StorageError, UnavailableError
+from registry.exceptions import (
+    AccessDeniedError,
+    ArtifactNotFoundError,
+    IntegrityError,
+    RegistryError,
+    StorageError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -15,6 +22,8 @@ _CREDENTIALS: Final = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN for temporary keys), or AWS_PROFILE"
 )
 _ENDPOINT: Final = "Check AWS_ENDPOINT_URL or MLFLOW_S3_ENDPOINT_URL (unset both for Amazon's own S3) and the network"
+
+_LOCATION: Final = "REGISTRY_ARTIFACT_LOCATION for new experiments, 'registry relocate OLD NEW' for those that are"
 
 _MISSING_KEY: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 _WRONG_CHECKSUM: Final = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
@@ -25,6 +34,7 @@ _DENIED: Final = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabl
 _WRONG_REGION: Final = frozenset(
     {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"}
 )
+_SKEWED: Final = "RequestTimeTooSkewed"
 _BUSY: Final = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling"})
 
 
@@ -77,7 +87,7 @@ def invalid_endpoint() -> RegistryError:
 def _refusal(error: "ClientError", bucket: str, where: str, at: str) -> RegistryError:
     code, status = error_code(error), status_code(error)
     if code == "NoSuchBucket":
-        return StorageError(f"The bucket {bucket!r} does not exist{at}. Create it, or check the artifact location.")
+        return StorageError(f"The bucket {bucket!r} does not exist{at}. Create it, or name another: {_LOCATION}.")
     if code in _MISSING_KEY:
         return ArtifactNotFoundError(f"There is no object {where}{at}.")
     if code in _WRONG_CHECKSUM:
@@ -85,14 +95,16 @@ def _refusal(error: "ClientError", bucket: str, where: str, at: str) -> Registry
             f"S3 refused {where}: the bytes that arrived do not have the checksum they were sent with."
         )
     if code in _WRONG_KEYS:
-        return StorageError(f"The credentials for {where}{at} were refused ({code}). {_CREDENTIALS}.")
+        return AccessDeniedError(f"The credentials for {where}{at} were refused ({code}). {_CREDENTIALS}.")
     if code in _DENIED:
-        return StorageError(
+        return AccessDeniedError(
             f"Access to {where}{at} was denied. These credentials need the rights to get, put, list and delete objects "
             f"there; or use others: {_CREDENTIALS}."
         )
     if code in _WRONG_REGION:
         return StorageError(f"The bucket {bucket!r} is in another region ({code}). Set AWS_DEFAULT_REGION to it.")
+    if code == _SKEWED:
+        return AccessDeniedError(f"The clock of this machine is not that of S3{at} ({code}). Let it keep time by NTP.")
     if code in _BUSY or status >= 500:
         return UnavailableError(f"S3{at} could not serve {where} ({code or status}), also when asked again. Try later.")
     reason = error.response.get("Error", {}).get("Message") or f"HTTP status {status}"
@@ -105,11 +117,11 @@ def _failure(error: "BotoCoreError", where: str, at: str) -> RegistryError:
     if isinstance(error, botocore_errors.FlexibleChecksumError | botocore_errors.ChecksumError):
         return IntegrityError(f"The bytes of {where} do not have the checksum that S3 keeps of them.")
     if isinstance(error, botocore_errors.NoCredentialsError | botocore_errors.PartialCredentialsError):
-        return StorageError(f"There are no credentials for {where}. {_CREDENTIALS}.")
+        return AccessDeniedError(f"There are no credentials for {where}. {_CREDENTIALS}.")
     if isinstance(error, botocore_errors.ProfileNotFound | botocore_errors.ConfigParseError):
         return StorageError(f"The AWS configuration for {where} cannot be used ({error}). Check AWS_PROFILE.")
     if isinstance(error, botocore_errors.CredentialRetrievalError | botocore_errors.TokenRetrievalError):
-        return StorageError(
+        return AccessDeniedError(
             f"The credentials for {where} could not be fetched ({type(error).__name__}). {_CREDENTIALS}."
         )
     unreachable = botocore_errors.ConnectionError, botocore_errors.HTTPClientError, botocore_errors.IncompleteReadError
