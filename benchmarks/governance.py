@@ -1,12 +1,13 @@
-"""What governing models costs: ``python -m benchmarks.governance``.
+"""What governing models costs, and what racing processes make of it: ``python -m benchmarks.governance``.
 
-Two tables. The race: 16 processes promote versions of one model 50 times each, here and under mlflow (its Python by
-``--mlflow-python`` or ``REGISTRY_TEST_MLFLOW_PYTHON``). The growth: promotions and ``models:/name/Production`` resolves
-per second with 1, 1,000 and 100,000 versions, and 100,000 events. Databases: SQLite in a temporary directory, and the
-PostgreSQL server of ``--postgres`` (a URL with ``{}`` in the place of a new database's name).
+The races: 16 processes promote versions of one model 50 times each, and register as many, here and under mlflow. The
+growth: promotions, resolves of ``models:/name/Production`` and rollbacks per second with 1, 1,000 and 100,000 versions,
+and 100,000 events. Each on SQLite in a temporary directory and on a PostgreSQL server of its own, or that of
+``--postgres`` (a URL with ``{}`` in the place of a new database's name). The environment of mlflow is made once.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -19,29 +20,30 @@ from pathlib import Path
 from typing import Any, Final
 
 import registry
+from benchmarks.environments import default_directory, interpreter
+from benchmarks.postgres import postgres_server
 from registry.store.engine import Database
 from registry.store.schema import upgrade
 from registry.store.urls import parse_database_url
 
-RACE: Final = Path(__file__).with_name("promotion_race.py")
+RACES: Final = Path(__file__).with_name("races.py")
 SIZES: Final = ((1, 0), (1_000, 0), (100_000, 0), (100_000, 100_000))
 
 
-def fresh_urls(postgres: str | None, directory: Path) -> Iterator[tuple[str, str]]:
+def fresh_urls(postgres: str, directory: Path) -> Iterator[tuple[str, str]]:
     """A new database of each kind: what it is, and its URL."""
+    import psycopg
+
     yield "SQLite", f"sqlite:///{directory / uuid.uuid4().hex}.db"
-    if postgres is not None:
-        import psycopg
-
-        name = f"governance_{uuid.uuid4().hex[:8]}"
-        with psycopg.connect(postgres.format("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]  # a name of our own
-        yield "PostgreSQL", postgres.format(name)
+    name = f"governance_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres.format("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]  # a name of our own
+    yield "PostgreSQL", postgres.format(name)
 
 
-def race(python: str, module: str, url: str, workers: int, rounds: int) -> dict[str, Any]:
-    """The outcome of the race under one library."""
-    command = [python, str(RACE), module, url, str(workers), str(rounds)]
+def race(python: str, module: str, url: str, what: str, workers: int, rounds: int) -> dict[str, Any]:
+    """The outcome of a race under one library."""
+    command = [python, str(RACES), module, url, what, str(workers), str(rounds)]
     with tempfile.TemporaryDirectory() as place:
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -120,31 +122,40 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--postgres", help="such as postgresql://postgres@127.0.0.1:5432/{}")
-    parser.add_argument("--mlflow-python", default=os.environ.get("REGISTRY_TEST_MLFLOW_PYTHON"))
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--only", choices=["race", "growth"])
+    parser.add_argument("--only", choices=["promote", "register", "growth"])
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
+    with contextlib.ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-governance-")))
+        postgres = options.postgres or stack.enter_context(postgres_server(Path(sys.executable))) + "{}"
         os.environ["REGISTRY_ARTIFACT_LOCATION"] = f"{place}/artifacts"
-        if options.only != "growth":
-            compare(options, Path(place))
-        if options.only != "race":
-            show_growth(options.postgres, Path(place))
+        for what in ("promote", "register"):
+            if options.only in (None, what):
+                compare(what, postgres, place, options.workers, options.rounds)
+        if options.only in (None, "growth"):
+            show_growth(postgres, place)
 
 
-def compare(options: argparse.Namespace, place: Path) -> None:
-    """Print the outcome of the race under each library on each database."""
-    for database, url in fresh_urls(options.postgres, place):
+def compare(what: str, postgres: str, place: Path, workers: int, rounds: int) -> None:
+    """Print the outcome of a race under each library on each database."""
+    for database, url in fresh_urls(postgres, place):
         migrate(url)
-        print(database, "registry", race(sys.executable, "registry", url, options.workers, options.rounds), flush=True)
-    for database, url in fresh_urls(options.postgres, place) if options.mlflow_python else ():
+        told = race(sys.executable, "registry", url, what, workers, rounds)
+        print(database, "registry", what, told | verified(url), flush=True)
+    mlflow = str(interpreter("mlflow", default_directory()))
+    for database, url in fresh_urls(postgres, place):
         theirs = url.replace("postgresql://", "postgresql+psycopg2://")
-        told = race(options.mlflow_python, "mlflow", theirs, options.workers, options.rounds)
-        print(database, "mlflow", told, flush=True)
+        print(database, "mlflow", what, race(mlflow, "mlflow", theirs, what, workers, rounds), flush=True)
 
 
-def show_growth(postgres: str | None, place: Path) -> None:
+def verified(url: str) -> dict[str, int]:
+    """The events and the moves of the model that was raced for, once its chain is verified."""
+    client = registry.MlflowClient(url)
+    return {"events": client.verify("race").events, "moves": len(client.get_history("race", kind="stage_changed"))}
+
+
+def show_growth(postgres: str, place: Path) -> None:
     """Print rates by size."""
     for versions, events in SIZES:
         for database, url in fresh_urls(postgres, place):
