@@ -28,6 +28,7 @@ __all__ = [
     "active_run",
     "artifacts",
     "client",
+    "compare",
     "create_experiment",
     "data",
     "delete_experiment",
@@ -70,6 +71,7 @@ __all__ = [
     "log_stream",
     "log_table",
     "log_text",
+    "metric_history",
     "models",
     "protos",
     "pyfunc",
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
         log_table,
         log_text,
     )
+    from registry.fluent.comparing import compare, metric_history
     from registry.fluent.experiments import (
         create_experiment,
         delete_experiment,
@@ -225,6 +228,7 @@ else:
             "get_artifact_uri load_table log_artifact log_artifacts log_dict log_figure log_image log_stream "
             "log_table log_text"
         ),
+        "registry.fluent.comparing": "compare metric_history",
         "registry.fluent.experiments": (
             "create_experiment delete_experiment delete_experiment_tag get_experiment get_experiment_by_name "
             "restore_experiment set_experiment set_experiment_tag set_experiment_tags"

@@ -1,7 +1,8 @@
-"""``registry runs``: listing and showing them."""
+"""``registry runs``: listing, showing and comparing them."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -69,6 +70,26 @@ def show_run(
     for title, values in _sections(run).items():
         if values:
             output.record(values, title)
+
+
+@app.command("compare")
+def compare_runs(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Ids of runs, or versions such as models:/churn/Production.")
+    ],
+    lower_is_better: Annotated[
+        list[str] | None,
+        typer.Option("--lower-is-better", metavar="KEY", help="A metric that is better when lower; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Compare runs or versions: the params that differ, and the metrics with the best one."""
+    table = open_client(tracking_uri).compare(runs, lower_is_better=lower_is_better or None)
+    rows = [{"field": field, **row} for field, row in table.astype(object).where(table.notna(), None).T.items()]
+    names = ["field", *(name for name in table.columns if name != "better")]
+    shown: list[Column[dict[str, Any]]] = [Column(name, itemgetter(name)) for name in names]
+    output.listing(rows, shown, json=as_json, nothing="They have the same params and no metrics.")
 
 
 def columns(params: Sequence[str] = (), metrics: Sequence[str] = ()) -> "list[Column[Run]]":

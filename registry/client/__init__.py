@@ -2,6 +2,7 @@
 
 from registry.absent import refuse_methods
 from registry.client.auditing import AuditMethods
+from registry.client.comparing import ComparingMethods
 from registry.client.copying import CopyingMethods
 from registry.client.events import EventMethods
 from registry.client.experiments import ExperimentMethods
@@ -34,6 +35,7 @@ class MlflowClient(
     FigureMethods,
     TableMethods,
     SearchMethods,
+    ComparingMethods,
     CopyingMethods,
     ExportMethods,
     ImportMethods,

@@ -30,6 +30,7 @@ from registry.store.logged_models import LoggedModelStore
 from registry.store.runs import RunStore
 from registry.store.schema import ensure
 from registry.store.search import SearchStore
+from registry.store.series import SeriesStore
 from registry.store.signatures import SignatureStore
 
 
@@ -45,6 +46,7 @@ class Backend:
         ensure(self.database)
         self.experiments = ExperimentStore(self.database)
         self.runs = RunStore(self.database)
+        self.series = SeriesStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
         self.log_queue = LogQueue(self.write_log)
         self.models = ModelStore(self.database, actor=self.actor)

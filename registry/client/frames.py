@@ -7,7 +7,8 @@ sorted by key; or the columns that were asked for, as asked.
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.exceptions import InvalidParameterError, InvalidTypeError, MissingDependencyError
+from registry.entities.arguments import check_list
+from registry.exceptions import InvalidParameterError, MissingDependencyError
 from registry.store.search import RunTable, TableColumns
 
 if TYPE_CHECKING:
@@ -33,16 +34,15 @@ def check_columns(columns: Sequence[str] | None) -> tuple[str, ...]:
     """
     if columns is None:
         return DEFAULT
-    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-        raise InvalidTypeError(f"columns must be a list of names, such as ['run_id', 'metrics.f1'], got {columns!r}.")
-    for name in columns:
+    names = check_list(columns, "columns", str)
+    for name in names:
         group, _, key = name.partition(".")
         if name not in INFO and not (group in GROUPS and key):
             raise InvalidParameterError(
                 f"Unknown column {name[:60]!r}; there are {', '.join(INFO)}, metrics.<key>, params.<key>, tags.<key>, "
                 "and metrics.*, params.*, tags.* for all keys."
             )
-    return tuple(dict.fromkeys(columns))
+    return tuple(dict.fromkeys(names))
 
 
 def table_columns(names: Sequence[str]) -> TableColumns:
@@ -127,13 +127,18 @@ def _doubles(values: Any) -> "np.ndarray[Any, np.dtype[np.float64]]":
 
 def _pandas_times(milliseconds: Sequence[int | None]) -> "pd.DatetimeIndex":
     import numpy as np
-    import pandas as pd
 
     none = np.iinfo(np.int64).min  # NumPy's NaT
-    numbers = np.array([none if value is None else value for value in milliseconds], dtype=np.int64)
+    return utc_times(np.array([none if value is None else value for value in milliseconds], dtype=np.int64))
+
+
+def utc_times(milliseconds: "np.ndarray[Any, np.dtype[np.int64]]") -> "pd.DatetimeIndex":
+    """Milliseconds since the epoch as times in UTC, of the unit that this pandas has by itself."""
+    import pandas as pd
+
     # Pandas 2 keeps times in nanoseconds, as MLflow's frames have them there; pandas 3 in microseconds.
     unit = pd.DatetimeIndex(["1970-01-01"]).unit
-    return pd.DatetimeIndex(numbers.view("datetime64[ms]")).as_unit(unit).tz_localize("UTC")
+    return pd.DatetimeIndex(milliseconds.view("datetime64[ms]")).as_unit(unit).tz_localize("UTC")
 
 
 def _pyarrow() -> Any:

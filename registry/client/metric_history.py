@@ -1,15 +1,18 @@
-"""Whole series at once: the points of a metric from arrays, for loading data rather than logging it."""
+"""Whole series at once: points from arrays, for loading data rather than logging it, and as DataFrames, for plots."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from registry.client.base import ClientBase
+from registry.client.frames import utc_times
 from registry.client.values import now_ms
 from registry.entities.naming import check_key, check_run_id
-from registry.exceptions import InvalidParameterError
+from registry.exceptions import InvalidParameterError, InvalidTypeError
+from registry.store.series import LEAST_SAMPLE, Series
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     Numbers: TypeAlias = Sequence[float] | NDArray[Any]
@@ -48,6 +51,62 @@ class MetricHistoryMethods(ClientBase):
             raise InvalidParameterError(f"The timestamp {min(given)} of metric {key!r} is negative.")
         checked = check_run_id(run_id), check_key(key, "name")
         self.backend.runs.log_history(*checked, steps=whole_steps, timestamps=given, values=numbers)
+
+    def get_metric_history_frame(
+        self, run_ids: str | Iterable[str], keys: str | Iterable[str] | None = None, *, max_points: int | None = None
+    ) -> "pd.DataFrame":
+        """The points of some metrics, or of all, of one or many runs, as one DataFrame.
+
+        Columns: run_id, key, step (int64), timestamp (UTC), value (float64); a row per point, in the order of `run_ids`
+        and `keys` (by name if they are left out), then by step, timestamp and value.
+
+        With `max_points` a longer series comes as a sample of at most so many of its points, which a plot cannot tell
+        from the whole: the steps are cut into stretches of equal width (the time is, if all points have one step), and
+        of each the least and the greatest value are there, and a NaN if there is any; so are the first and the last
+        step. The database picks them, and nothing else is transferred.
+
+        Raises:
+            RunNotFoundError: no such run. A metric that a run does not have is no error.
+            InvalidParameterError: `max_points` is no whole number of at least 15.
+        """
+        checked = [check_run_id(run_id) for run_id in _listed(run_ids, "run_ids")]
+        names = None if keys is None else [check_key(key, "name") for key in _listed(keys, "keys")]
+        if max_points is not None and (type(max_points) is not int or max_points < LEAST_SAMPLE):
+            raise InvalidParameterError(
+                f"max_points must be a whole number of at least {LEAST_SAMPLE}, got {max_points!r}; None gives all."
+            )
+        return _frame(self.backend.series.read(checked, names, max_points))
+
+
+def _listed(given: str | Iterable[str], what: str) -> list[str]:
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise InvalidTypeError(f"{what} must be a text or a list of texts, got {given!r}.")
+    return list(dict.fromkeys(given))
+
+
+def _frame(found: Sequence[Series]) -> "pd.DataFrame":
+    import numpy as np
+    import pandas as pd
+
+    lengths = [len(series.steps) for series in found]
+
+    def texts(values: list[str]) -> "pd.Series[str]":
+        return pd.Series(np.repeat(np.array(values, dtype=object), lengths), dtype=pd.Series([""]).dtype)
+
+    def numbers(arrays: list[Any], dtype: Any) -> "NDArray[Any]":
+        return np.concatenate([np.empty(0, dtype), *(np.frombuffer(each, dtype) for each in arrays)])
+
+    return pd.DataFrame(
+        {
+            "run_id": texts([series.run_id for series in found]),
+            "key": texts([series.key for series in found]),
+            "step": numbers([series.steps for series in found], np.int64),
+            "timestamp": utc_times(numbers([series.timestamps for series in found], np.int64)),
+            "value": numbers([series.values for series in found], np.float64),
+        }
+    )
 
 
 def _array(given: "Numbers", what: str, *, whole: bool) -> list[Any]:

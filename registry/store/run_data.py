@@ -25,28 +25,32 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.types import TypeEngine
 
 from registry.entities import RunData
 from registry.store.metrics import loaded
 from registry.store.statements import table
 from registry.store.tables import LatestMetricRow, ParamRow, TagRow
 
+_INTEGER: Final = BigInteger()
 _METRIC: Final = 0
 _PARAM: Final = 1
 _TAG: Final = 2
 
 
-def among_keys(dialect: str, column: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether an integer column is one of the keys that `keys_parameter` makes the parameter of."""
+def among_keys(
+    dialect: str, column: ColumnElement[Any], name: str = "keys", kind: TypeEngine[Any] = _INTEGER
+) -> ColumnElement[bool]:
+    """Whether a column is one of the values that `keys_parameter` makes the parameter of; integers unless said."""
     if dialect == "sqlite":
-        listed = func.json_each(bindparam("keys", type_=Text())).table_valued("value")
+        listed = func.json_each(bindparam(name, type_=Text())).table_valued("value")
         return column.in_(select(listed.c.value))
-    return column == any_(bindparam("keys", type_=ARRAY(BigInteger)))
+    return column == any_(bindparam(name, type_=ARRAY(kind)))
 
 
-def keys_parameter(dialect: str, keys: Sequence[int]) -> dict[str, Any]:
+def keys_parameter(dialect: str, keys: Sequence[int] | Sequence[str], name: str = "keys") -> dict[str, Any]:
     """The parameter of a statement with `among_keys`."""
-    return {"keys": json.dumps(list(keys)) if dialect == "sqlite" else list(keys)}
+    return {name: json.dumps(list(keys)) if dialect == "sqlite" else list(keys)}
 
 
 def read_run_data(connection: Connection, run_keys: Sequence[int]) -> dict[int, RunData]:

@@ -83,3 +83,90 @@ def test_a_column_that_is_not_asked_for_is_not_read(client, database):
     assert len(sent) == 2
     assert "params" not in sent[1][0]
     assert whole_tables(plan_of(database, *sent[1])) == []
+
+
+def test_a_sample_of_a_series_reads_its_own_points_by_index(client, database):
+    runs = [f"{number:032x}" for number in range(1, 31)]
+    for run_id in runs:
+        client.log_metric_history(run_id, "loss", list(range(1_000)), list(range(1_000)))
+    gather_statistics(database)
+
+    with sent_statements(database) as sent:
+        client.get_metric_history_frame(runs[7], "loss", max_points=100)
+    sample = [statement for statement, _ in sent if "stretch" in statement]
+    assert (len(sent), len(sample)) == (4, 1)
+    with sent_statements(database) as whole:
+        client.get_metric_history_frame(runs[7], "loss")
+        client.get_metric_history(runs[7], "loss")
+    for statement, parameters in [*sent, *whole]:
+        plan = plan_of(database, statement, parameters)
+        assert whole_tables(plan) == [], statement
+        assert "SCAN point" not in "".join(plan), statement
+        assert "Seq Scan on metrics point" not in "".join(plan), statement
+
+
+def insert_versions(client: MlflowClient, source: str) -> None:
+    """A model with a version in Production and 3,000 archived ones, and 500 models more."""
+    client.create_registered_model("churn", tags={"team": "blue"})
+    client.create_model_version("churn", source, run_id=f"{1_000:032x}", tags={"ok": "yes"})
+    client.transition_model_version_stage("churn", 1, "Production")
+    client.set_registered_model_alias("churn", "champion", 1)
+    columns = "model_id, version, logged_model_id, current_stage, source, run_id, creation_time, last_update_time"
+
+    def fill(connection) -> None:
+        connection.exec_driver_sql(
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
+            f"INSERT INTO model_versions ({columns}) SELECT model_id, i, logged_model_id, 'Archived', source, "
+            "(SELECT run_id FROM runs WHERE id = i - i / 2000 * 2000 + 1), i, i FROM model_versions, n WHERE version = 1"
+        )
+        connection.exec_driver_sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
+            "INSERT INTO registered_models (uid, name, name_key, creation_time, last_update_time) "
+            "SELECT 'u' || i, 'm' || i, 'm' || i, i, i FROM n"
+        )
+
+    client.backend.database.write(fill)
+
+
+# A search for versions, and which tables it may read whole: those that it is about.
+VERSION_QUERIES = [
+    ("name = 'churn' AND version = 7", set()),
+    ("run_id = '" + f"{7:032x}" + "'", set()),
+    ("name = 'churn' AND stage = 'Production'", set()),
+    ("name = 'churn' AND ever_stage = 'Production' AND metrics.m0 > 1", {"model_versions"}),
+    ("alias = 'champion'", {"model_versions", "registered_models"}),
+]
+
+
+@pytest.mark.parametrize(("filter_string", "about"), VERSION_QUERIES, ids=[text for text, _ in VERSION_QUERIES])
+def test_a_search_for_versions_reads_what_was_logged_by_index(client, database, tmp_path, filter_string, about):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "weights.bin").write_bytes(b"1")
+    insert_versions(client, str(source))
+    gather_statistics(database)
+
+    with sent_statements(database) as sent:
+        found = client.search_model_versions(filter_string, max_results=5, order_by=["metrics.m0 DESC"])
+
+    assert found
+    big = {"model_versions", "registered_models", "stage_periods", "model_aliases", "runs", "params", "latest_metrics"}
+    for statement, parameters in sent:
+        plan = plan_of(database, statement, parameters)
+        whole = {name for name in big for line in plan if f"SCAN {name}" in line or f"Seq Scan on {name}" in line}
+        assert whole - about - small(database) == set(), (statement, plan)
+
+
+def small(database: Database) -> set[str]:
+    """Tables of a page or two, which PostgreSQL rightly reads whole."""
+    return set() if database.is_sqlite else {"stage_periods", "model_aliases"}
+
+
+def test_runs_become_columns_by_index(client, database):
+    gather_statistics(database)
+
+    with sent_statements(database) as sent:
+        client.search_runs_frame(["2"], max_results=5)
+    assert len(sent) == 4
+    for statement, parameters in sent:
+        assert whole_tables(plan_of(database, statement, parameters)) == [], statement

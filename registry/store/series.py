@@ -1,0 +1,154 @@
+"""Whole series of points as columns, for many runs and metrics at once, or a sample of each.
+
+Leaves single points to `metrics`. A sample cuts the steps of a series into stretches of equal width (its time, if all
+points have one step), and keeps of each the least and the greatest value and one NaN if there is any; the first and the
+last step are stretches of their own. Invariant: the database makes the sample, so that only the sample moves.
+"""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from sqlalchemy import Connection, Text, func, select
+
+from registry.exceptions import RunNotFoundError
+from registry.store.given import executions
+from registry.store.metrics import loaded
+from registry.store.run_data import among_keys, keys_parameter
+from registry.store.scopes import Store, reads
+from registry.store.statements import table
+from registry.store.tables import LatestMetricRow, MetricRow, RunRow
+
+# Of a stretch: the least value, the greatest, a NaN.
+_KEPT: Final = 3
+# The smallest sample: the first and the last step, and three stretches between them.
+LEAST_SAMPLE: Final = 5 * _KEPT
+_BLOCK: Final = 20_000
+_WIDEST: Final = 2**63 - 1
+
+_POINT: Final = table(MetricRow).c
+_ORDER: Final = (_POINT.step, _POINT.timestamp, _POINT.value.is_not(None), _POINT.value)
+
+_COLUMNS: Final = "series low high width timed"
+_KINDS: Final = "bigint bigint bigint bigint boolean"
+_PLACE: Final = "CASE WHEN given.timed THEN point.timestamp ELSE point.step END"
+# One pass and one sort, whatever a planner thinks of it: a join with the extremes may become all rows with all.
+_SAMPLE: Final = f"""
+    WITH {{given}}, placed AS (
+        SELECT point.series_id, point.step, point.timestamp, point.value, ({_PLACE}) / given.width AS stretch,
+            CASE {_PLACE} WHEN given.low THEN 1 WHEN given.high THEN 2 ELSE 0 END AS edge
+        FROM given JOIN metrics AS point ON point.series_id = given.series
+    ), bounded AS (
+        SELECT placed.*, min(value) OVER stretches AS least, max(value) OVER stretches AS greatest
+        FROM placed WINDOW stretches AS (PARTITION BY series_id, stretch, edge)
+    ), numbered AS (
+        SELECT bounded.*, row_number() OVER (
+            PARTITION BY series_id, stretch, edge, value ORDER BY step, timestamp
+        ) AS number
+        FROM bounded WHERE value = least OR value = greatest OR value IS NULL
+    )
+    SELECT series_id, step, timestamp, value FROM numbered WHERE number = 1
+    ORDER BY series_id, step, timestamp, value IS NOT NULL, value
+"""  # noqa: S608 - made of the constants above
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points of one metric of one run, by (step, timestamp, value), NaN first; timestamps are milliseconds."""
+
+    run_id: str
+    key: str
+    steps: "array[int]" = field(default_factory=lambda: array("q"))
+    timestamps: "array[int]" = field(default_factory=lambda: array("q"))
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+
+
+class SeriesStore(Store):
+    """Reads series."""
+
+    @reads
+    def read(
+        self, connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None, max_points: int | None
+    ) -> list[Series]:
+        """These metrics of these runs, or all that they have, as they were asked for, all in one snapshot.
+
+        A series of more than `max_points` (at least `LEAST_SAMPLE`) points comes as a sample of at most so many.
+
+        Raises:
+            RunNotFoundError: no such run.
+        """
+        found = _find(connection, run_ids, keys)
+        samples = {} if max_points is None else _samples(connection, list(found), max_points)
+        if whole := [series for series in found if series not in samples]:
+            _read(found, _whole(connection, whole))
+        if samples:
+            for result in executions(connection, _COLUMNS, _KINDS, _SAMPLE, list(samples.values())):
+                _read(found, result)
+        return list(found.values())
+
+
+def _find(connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None) -> dict[int, Series]:
+    """Empty series by their number, in the order in which they were asked for."""
+    dialect = connection.dialect.name
+    text = Text()
+    named = select(RunRow.run_id, RunRow.id).where(among_keys(dialect, table(RunRow).c.run_id, "ids", text))
+    runs = {row.run_id: row.id for row in connection.execute(named, keys_parameter(dialect, run_ids, "ids"))}
+    for run_id in run_ids:
+        if run_id not in runs:
+            raise RunNotFoundError(f"Run with id={run_id} not found")
+    latest = table(LatestMetricRow).c
+    query = select(latest.run_id, latest.key, latest.id).where(among_keys(dialect, latest.run_id))
+    parameters = keys_parameter(dialect, list(runs.values()))
+    if keys is not None:
+        query = query.where(among_keys(dialect, latest.key, "names", text))
+        parameters |= keys_parameter(dialect, keys, "names")
+    there = {(run, key): series for run, key, series in connection.execute(query, parameters)}
+    names = sorted({key for _, key in there}) if keys is None else keys
+    pairs = [(run_id, key) for run_id in run_ids for key in names if (runs[run_id], key) in there]
+    return {there[runs[run_id], key]: Series(run_id, key) for run_id, key in pairs}
+
+
+def _whole(connection: Connection, series: Sequence[int]) -> Any:
+    dialect = connection.dialect.name
+    query = (
+        select(_POINT.series_id, _POINT.step, _POINT.timestamp, _POINT.value)
+        .where(among_keys(dialect, _POINT.series_id))
+        .order_by(_POINT.series_id, *_ORDER)
+    )
+    return connection.execute(query, keys_parameter(dialect, series))
+
+
+def _samples(connection: Connection, series: Sequence[int], max_points: int) -> dict[int, tuple[int, ...]]:
+    """What `_SAMPLE` needs to know of each series that has more points."""
+    dialect = connection.dialect.name
+    ends = (func.min(_POINT.step), func.max(_POINT.step), func.min(_POINT.timestamp), func.max(_POINT.timestamp))
+    query = (
+        select(_POINT.series_id, func.count(), func.count(_POINT.value), *ends)
+        .where(among_keys(dialect, _POINT.series_id))
+        .group_by(_POINT.series_id)
+        .having(func.count() > max_points)
+    )
+    found: dict[int, tuple[int, ...]] = {}
+    for number, points, numbers, *steps, since, until in connection.execute(query, keys_parameter(dialect, series)):
+        timed = steps[0] == steps[1]
+        low, high = (since, until) if timed else steps
+        stretches = max_points // (_KEPT if numbers < points else _KEPT - 1) - 2
+        # So that no more stretches than that are touched, wherever the first one begins.
+        width = min((high - low) // (stretches - 1) + 1, _WIDEST)
+        found[number] = (number, low, high, width, timed)
+    return found
+
+
+def _read(found: Mapping[int, Series], result: Any) -> None:
+    """Put points, which come series by series, where they belong."""
+    # The driver's own tuples: making rows of them would take longer than fetching them.
+    for rows in iter(lambda: result.cursor.fetchmany(_BLOCK), []):
+        for number, points in groupby(rows, itemgetter(0)):
+            _, steps, timestamps, values = zip(*points, strict=True)
+            series = found[number]
+            series.steps.extend(steps)
+            series.timestamps.extend(timestamps)
+            series.values.extend(map(loaded, values))
