@@ -117,7 +117,8 @@ def insert_versions(client: MlflowClient, source: str) -> None:
         connection.exec_driver_sql(
             "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
             f"INSERT INTO model_versions ({columns}) SELECT model_id, i, logged_model_id, 'Archived', source, "
-            "(SELECT run_id FROM runs WHERE id = i - i / 2000 * 2000 + 1), i, i FROM model_versions, n WHERE version = 1"
+            "(SELECT run_id FROM runs WHERE id = i - i / 2000 * 2000 + 1), i, i "
+            "FROM model_versions, n WHERE version = 1"
         )
         connection.exec_driver_sql(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
