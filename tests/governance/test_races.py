@@ -3,20 +3,41 @@
 The volumes of an ordinary run are small; ``pytest -m storm`` runs the full ones.
 """
 
+import contextlib
 import os
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from chaos import MODELS, VERSIONS, Call, Chaos, Judge
 from governed_models import RawSql, raw_sql, register, sealed_model
-from racing import Storm, Told, errors, promote, promote_and_look, race, register_version
+from lossy_proxy import Loss, LossyProxy, lossy_proxy
+from postgres_server import PostgresServer
+from racing import (
+    Told,
+    enter_if_empty,
+    errors,
+    move_about,
+    promote,
+    promote_and_look,
+    race,
+    register_version,
+    succeed_the_holder,
+)
 from volumes import volume
 
-import registry
 from registry import MlflowClient
+from registry.entities.history import HistoryEvent
 
-SMALL = [pytest.param(4, 10, id="4x10")]
-FULL = [pytest.param(16, volume(50, 5), id="full", marks=pytest.mark.storm)]
-VOLUMES = pytest.mark.parametrize(("workers", "rounds"), [*SMALL, *FULL])
+SMALL = pytest.param(4, 6, id="4x6")
+REGISTRATIONS = pytest.mark.parametrize(
+    ("workers", "rounds"), [SMALL, pytest.param(16, volume(200, 50), id="full", marks=pytest.mark.storm)]
+)
+# Twenty times 200 rounds, or three times 50.
+PROMOTIONS = pytest.mark.parametrize(
+    ("workers", "rounds"), [SMALL, pytest.param(16, volume(4_000, 150), id="full", marks=pytest.mark.storm)]
+)
 HOLDERS = "SELECT count(*) FROM model_versions WHERE current_stage = 'Production'"
 
 
@@ -36,7 +57,7 @@ def _race_for_production(
     return told, counts
 
 
-@VOLUMES
+@PROMOTIONS
 def test_racing_promotions_all_succeed_and_leave_one_holder(client: MlflowClient, workers: int, rounds: int) -> None:
     told, counts = _race_for_production(client, workers, rounds)
     assert errors(told) == []
@@ -54,15 +75,42 @@ def test_racing_promotions_all_succeed_and_leave_one_holder(client: MlflowClient
     assert client.verify("nba").events == 1 + workers + len(events)
 
 
-@VOLUMES
+@PROMOTIONS
 def test_who_looks_meanwhile_sees_one_holder(client: MlflowClient, workers: int, rounds: int) -> None:
     register(client, "nba", workers)
     client.transition_model_version_stage("nba", 1, "Production")
-    told = race(client.tracking_uri, promote_and_look, workers=workers, rounds=rounds)
+    assert errors(race(client.tracking_uri, promote_and_look, workers=workers, rounds=rounds)) == []
+
+
+def test_racing_moves_between_both_stages_keep_one_holder_of_each(client: MlflowClient, sql: RawSql) -> None:
+    register(client, "nba", 4)
+    told = race(client.tracking_uri, move_about, workers=4, rounds=6)
     assert errors(told) == []
+    assert [one.value for one in told] == [stage for _ in range(3) for stage in ["Production"] * 4 + ["Staging"] * 4]
+    open_periods = "SELECT stage, count(*) FROM stage_periods WHERE until IS NULL GROUP BY stage ORDER BY stage"
+    assert sql(open_periods) == [("@best", 1), ("Production", 1), ("Staging", 1)]
+    assert sql("SELECT seq FROM history ORDER BY id") == sql("SELECT seq FROM history ORDER BY seq")
+    client.verify("nba")
 
 
-@VOLUMES
+def test_of_racing_entrants_one_gets_in(client: MlflowClient, sql: RawSql) -> None:
+    register(client, "nba", 4)
+    told = race(client.tracking_uri, enter_if_empty, workers=4, rounds=1)
+    assert sorted(str(one.value) for one in told) == ["in", "occupied", "occupied", "occupied"]
+    assert sql(HOLDERS) == [(1,)]
+
+
+def test_compare_and_set_lets_nobody_overwrite_another(client: MlflowClient) -> None:
+    register(client, "nba", 4)
+    client.transition_model_version_stage("nba", 1, "Production")
+    told = race(client.tracking_uri, succeed_the_holder, workers=4, rounds=6)
+    assert errors(told) == []
+    won = sum(one.value for one in told)
+    assert client.get_model_version_by_stage("nba", "Production").version == 1 + won % 4
+    assert won >= 6  # somebody in every round
+
+
+@REGISTRATIONS
 def test_racing_registrations_give_every_number_once(
     client: MlflowClient, workers: int, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,57 +121,134 @@ def test_racing_registrations_give_every_number_once(
     assert client.verify("nba").versions == workers * rounds
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_without_the_lock_these_races_fail(request: pytest.FixtureRequest, database: str) -> None:
+@REGISTRATIONS
+def test_racing_threads_get_every_number_once_too(
+    client: MlflowClient, workers: int, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_TEST_SEALED", sealed_model(client))
+    with ThreadPoolExecutor(workers) as pool:
+        numbers = list(pool.map(lambda number: register_version(client, number, 0), range(workers * rounds)))
+    assert sorted(numbers) == list(range(1, workers * rounds + 1))
+    assert client.verify("nba").versions == workers * rounds
+
+
+def _registrations_without_a_lock(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> list[Told]:
+    monkeypatch.setenv("REGISTRY_TEST_SEALED", sealed_model(client))
+    return race(client.tracking_uri, register_version, workers=4, rounds=6, broken="lock")
+
+
+def _promotions_without_a_lock(client: MlflowClient, _monkeypatch: pytest.MonkeyPatch) -> list[Told]:
+    return _race_for_production(client, 4, 6, broken="lock")[0]
+
+
+@pytest.mark.parametrize("racing", [_registrations_without_a_lock, _promotions_without_a_lock])
+def test_without_the_lock_these_races_fail(
+    client: MlflowClient,
+    racing: Callable[[MlflowClient, pytest.MonkeyPatch], list[Told]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The races above can fail: the same ones with the lock left out, by a switch that only tests have."""
-    url = request.getfixturevalue(f"{'sqlite' if database == 'sqlite' else 'postgres'}_url")
-    registry.set_tracking_uri(url)
-    told, _ = _race_for_production(MlflowClient(), 6, 12, broken="lock")
-    assert errors(told) != []
+    assert errors(racing(client, monkeypatch)) != []
 
 
 @pytest.fixture
-def storm(client: MlflowClient) -> Iterator[Storm]:
-    register(client, "nba", 4)
-    found = Storm(client.tracking_uri, 4)
-    yield found
-    found.stop()
+def models(client: MlflowClient) -> MlflowClient:
+    """A client of a registry with the models of the chaos, and nothing else."""
+    model_id = sealed_model(client)
+    for name in MODELS:
+        register(client, name, VERSIONS, model_id=model_id)
+    return client
 
 
-@pytest.mark.parametrize("kills", [pytest.param(6), pytest.param(volume(200, 20), marks=pytest.mark.storm)])
-def test_what_was_acknowledged_survives_kills(client: MlflowClient, sql: RawSql, storm: Storm, kills: int) -> None:
-    for kill in range(kills):
-        storm.wait_for(12)
-        if kill % 3 == 2:
-            storm.freeze((kill + 1) % 4, 0.05)
-        storm.kill(kill % 4)
-    storm.stop()
-    assert client.verify("nba").versions == 4
-    events = client.get_history("nba")
-    marks = {(event.version, event.to_value) for event in events if event.kind == "tag_set"}
-    moves = {(event.version, event.reason) for event in events if event.to_value == "Production"}
-    lost = [
-        (worker, kind, tag)
-        for worker, kind, tag in storm.acknowledged
-        if (worker + 1, tag) not in (marks if kind == "mark" else moves)
+def _judge(client: MlflowClient, chaos: Chaos) -> None:
+    chaos.stop()
+    for name in MODELS:
+        client.verify(name)
+        calls = [call for call in chaos.calls.values() if call.model == name]
+        assert Judge(calls, client.get_history(name)).complaints() == []
+
+
+@pytest.mark.parametrize("calls", [120, pytest.param(volume(20_000, 3_000), marks=pytest.mark.storm)])
+def test_what_was_acknowledged_survives_kills(models: MlflowClient, calls: int) -> None:
+    with _chaos(models.tracking_uri) as chaos:
+        for turn in range(calls // 50):
+            chaos.wait_for(50)
+            if turn % 3 == 2:
+                chaos.freeze((turn + 1) % 4, 0.05)
+            chaos.kill(turn % 4)
+        _judge(models, chaos)
+
+
+@pytest.mark.parametrize("calls", [120, pytest.param(volume(20_000, 3_000), marks=pytest.mark.storm)])
+def test_what_was_acknowledged_survives_a_server_that_comes_and_goes(
+    postgres_server: PostgresServer, postgres_url: str, calls: int
+) -> None:
+    name = postgres_url.rpartition("/")[2]
+    # Elsewhere in the tests what a server acknowledged may be lost when it stops.
+    postgres_server.execute(f"ALTER DATABASE {name} SET synchronous_commit = on")
+    client = MlflowClient(postgres_url)
+    model_id = sealed_model(client)
+    for model in MODELS:
+        register(client, model, VERSIONS, model_id=model_id)
+    chance = random.Random(7)
+    with lossy_proxy(postgres_server.port) as proxy:
+        with _chaos(postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/")) as chaos:
+            for turn in range(calls // 50):
+                chaos.wait_for(50)
+                _trouble(postgres_server, proxy, name, turn, chance)
+            _judge(client, chaos)
+    assert proxy.commits > calls // 4
+
+
+def _trouble(server: PostgresServer, proxy: LossyProxy, name: str, turn: int, chance: random.Random) -> None:
+    """What comes over a server: its sessions are ended, COMMITs or their answers are lost, it is restarted."""
+    if turn % 3 == 0:
+        server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    elif turn % 3 == 1:
+        proxy.losses += chance.choices([Loss.ANSWER, Loss.REQUEST, Loss.NOTHING], k=8)
+    else:
+        server.restart()
+
+
+@contextlib.contextmanager
+def _chaos(url: str) -> Iterator[Chaos]:
+    chaos = Chaos(url, 4)
+    try:
+        yield chaos
+    finally:
+        chaos.stop()
+
+
+def _call(key: str, kind: str, begun: int, ended: int | None, outcome: object, *, version: int = 1) -> Call:
+    return Call(key, kind, "nba", version, None, begun, ended, outcome)
+
+
+JUDGED = [
+    ([_call("a", "promote", 1, 2, "done")], ["a"], []),
+    ([_call("a", "promote", 1, None, None)], ["a"], []),
+    ([_call("a", "promote", 1, None, None)], [], []),
+    ([_call("a", "mark", 1, 2, "done")], [], ["lost"]),
+    ([_call("a", "promote", 1, 2, "done")], ["a", "b"], ["phantom"]),
+    ([_call("a", "promote", 1, 2, "done")], ["a", "a"], ["not once and whole"]),
+    ([_call("a", "promote", 1, 2, "VersionNotFoundError")], ["a"], ["refused but there"]),
+    ([_call("a", "mark", 1, 2, "VersionNotFoundError")], [], ["refused for no reason"]),
+    ([_call("a", "promote", 3, 4, "done"), _call("b", "promote", 1, 2, "done")], ["a", "b"], ["out of order"]),
+    ([_call("a", "promote", 1, 2, "done"), _call("l", "look", 3, 4, 1)], ["a"], []),
+    ([_call("a", "promote", 1, 2, "done"), _call("l", "look", 3, 4, None)], ["a"], ["stale"]),
+    ([_call("a", "promote", 1, 3, "done"), _call("l", "look", 2, 4, None)], ["a"], []),
+    ([_call("a", "promote", 3, 4, "done"), _call("l", "look", 1, 2, 1)], ["a"], ["stale"]),
+]
+
+
+@pytest.mark.parametrize(("calls", "reasons", "complaints"), JUDGED)
+def test_the_judge_finds_what_is_wrong_and_nothing_else(
+    calls: list[Call], reasons: list[str], complaints: list[str]
+) -> None:
+    events = [
+        HistoryEvent("uid", seq, "stage_changed", "tester", seq, version=1, to_value="Production", reason=reason)
+        for seq, reason in enumerate(reasons, 1)
     ]
-    # A holder that is promoted again is not moved: its call is acknowledged without an event.
-    held = [one for one in lost if one[1] == "promoted" and _held_already(events, one[0] + 1, one[2])]
-    assert [one for one in lost if one not in held] == []
-    assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    assert sql(HOLDERS) == [(1,)]
-
-
-def _held_already(events: list[registry.entities.history.HistoryEvent], version: int, tag: str) -> bool:
-    """Whether the version held Production when it was marked with this tag and nobody else moved in after it."""
-    holder = None
-    for event in events:
-        if event.to_value == "Production":
-            holder = event.version
-        if event.kind == "tag_set" and event.to_value == tag:
-            later = [one for one in events if one.seq > event.seq and one.to_value == "Production"]
-            return holder == version or any(one.version == version for one in later)
-    return False
+    assert [complaint.partition(":")[0] for complaint in Judge(calls, events).complaints()] == complaints
 
 
 def test_a_fork_after_use_works_in_both(client: MlflowClient) -> None:

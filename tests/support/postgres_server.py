@@ -37,6 +37,7 @@ class PostgresServer:
 
     port: int
     directory: Path
+    programs: Path
     _retired: list[str] = field(default_factory=list, repr=False)
 
     def url(self, database: str) -> str:
@@ -55,6 +56,11 @@ class PostgresServer:
         if len(self._retired) > RETIRED_AT_MOST:
             oldest = self._retired.pop(0)
             self.execute(f"DROP DATABASE IF EXISTS {oldest} WITH (FORCE)")
+
+    def restart(self) -> None:
+        """Stop it, whoever is connected, and start it again."""
+        command = [self.programs / "pg_ctl", "-w", "-D", self.directory / "data", "-l", self.directory / "log.txt"]
+        _run([*command, "-m", "fast", "restart"], self.directory, _account())
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement past the library; its rows."""
@@ -76,7 +82,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             os.chown(directory, account.pw_uid, account.pw_gid)
         programs = _runnable(_programs(), directory, account)
         _run([programs / "initdb", "-D", directory / "data", *_INITDB], directory, account)
-        server = PostgresServer(_started(programs, directory, account), directory)
+        server = PostgresServer(_started(programs, directory, account), directory, programs)
         yield server
         _run([programs / "pg_ctl", "-D", directory / "data", "-m", "immediate", "stop"], directory, account)
     finally:
