@@ -153,10 +153,10 @@ def _of_run(client: ClientBase, uri: RunUri) -> list[Files]:
     run = backend.runs.get(check_run_id(uri.run_id))
     plain = StoredFiles(backend.blobs(run.info.artifact_uri), path)
     name = path.partition("/")[0]
-    model = backend.logged_models.find_in_run(uri.run_id, name) if name else None
-    if model is None:
+    model_id = backend.logged_models.find_in_run(uri.run_id, name) if name else None
+    if model_id is None:
         return [plain]
-    return [plain, SealedFiles(backend, resolve(backend, LoggedModelUri(model.model_id)), f"{name}/", path)]
+    return [plain, SealedFiles(backend, resolve(backend, LoggedModelUri(model_id)), f"{name}/", path)]
 
 
 def _local(place: Path) -> tuple[str, list[Files]]:

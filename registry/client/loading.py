@@ -34,7 +34,7 @@ def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
         if found is None:
             backend.runs.get(uri.run_id)
             raise ArtifactNotFoundError(f"The run {uri.run_id} has no logged model named {uri.path!r}.")
-        return backend.resolver.resolve(LoggedModelUri(found.model_id))
+        return backend.resolver.resolve(LoggedModelUri(found))
     if isinstance(uri, LocalUri | S3Uri):
         raise InvalidUriError(f"{str(uri)!r} is a place, not a model of this registry; use a models:/ or runs:/ URI.")
     return backend.resolver.resolve(uri)

@@ -14,7 +14,7 @@ from registry.client.loading import resolve
 from registry.client.logged_models import check_logged_model_name, text_values
 from registry.client.sealing import given_up, seal_directory, seal_stored, store_copy
 from registry.client.values import checked_text
-from registry.entities import LoggedModel, LoggedModelStatus
+from registry.entities import LoggedModelStatus
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import ModelVersion, ResolvedModel
@@ -23,7 +23,7 @@ from registry.exceptions import InvalidStateError
 from registry.flavors import ModelInfo, save_model
 from registry.store.catalog import NewVersion
 from registry.store.logged_models import NewModel, SealedCopy
-from registry.uris import LocalUri, RunUri, S3Uri, parse
+from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, parse
 
 
 class SavingMethods(ClientBase):
@@ -128,9 +128,16 @@ class SavingMethods(ClientBase):
             NotFoundError: nothing is at `source`.
         """
         del await_creation_for  # a version is READY from the moment it exists
-        self.backend.models.get(check_model_name(name))
         return self._create_version(
-            name, source, run_id, tags, run_link, description, model_id, create_model=False, reason=reason
+            check_model_name(name),
+            source,
+            run_id,
+            tags,
+            run_link,
+            description,
+            model_id,
+            create_model=False,
+            reason=reason,
         )
 
     def register_model(
@@ -172,12 +179,14 @@ class SavingMethods(ClientBase):
                 checked_text(text, what, MAX_MODEL_TAG_VALUE)
         if run_id is not None:
             check_run_id(run_id)
+        if not create_model:
+            self.backend.models.require(name)
         sealed = self._sealed(source, model_id, run_id)
         copy = sealed if isinstance(sealed, SealedCopy) else None
         new = NewVersion(
             source=str(source),
-            model_id=sealed.model_id,
-            run_id=run_id or sealed.source_run_id,
+            model_id=sealed if isinstance(sealed, str) else sealed.model_id,
+            run_id=run_id,
             run_link=run_link,
             description=description,
             tags=checked,
@@ -186,10 +195,10 @@ class SavingMethods(ClientBase):
         with given_up(self.backend, copy.location if copy else ""):
             return self.backend.versions.create(name, new, create_model=create_model, reason=reason)
 
-    def _sealed(self, source: str, model_id: str | None, run_id: str | None) -> LoggedModel | SealedCopy:
-        """The logged model behind a source; other files are stored as one that is to appear with the version."""
+    def _sealed(self, source: str, model_id: str | None, run_id: str | None) -> str | SealedCopy:
+        """The id of the logged model behind a source; other files are stored as one that appears with the version."""
         if model_id is not None:
-            return self.backend.logged_models.get(model_id)
+            return self.backend.resolver.resolve(LoggedModelUri(model_id)).model_id
         uri = parse(source)
         if isinstance(uri, LocalUri):
             return self._seal_outside(str(Path(uri.path).absolute()), Path(uri.path).name, run_id)
@@ -197,9 +206,9 @@ class SavingMethods(ClientBase):
             return self._seal_outside(str(uri), uri.key.rpartition("/")[2] or uri.bucket, run_id)
         if isinstance(uri, RunUri):
             return self._seal_of_run(uri)
-        return self.backend.logged_models.get(resolve(self.backend, uri).model_id)
+        return resolve(self.backend, uri).model_id
 
-    def _seal_of_run(self, uri: RunUri) -> LoggedModel | SealedCopy:
+    def _seal_of_run(self, uri: RunUri) -> str | SealedCopy:
         path = uri.path or ""
         found = self.backend.logged_models.find_in_run(uri.run_id, path)
         if found is not None:

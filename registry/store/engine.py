@@ -53,6 +53,7 @@ GIVE_UP_SECONDS = 60.0
 # From this release on SQLite has the fix of the WAL-reset bug, which corrupts databases with two or more connections.
 _SAFE_WAL: Final = (3, 51, 3)
 _WRITE: Final = "registry_write"
+_SINGLE: Final = "registry_single"
 _TRANSACTION_ID: Final = "registry_transaction_id"
 # How long to wait before each try to look up a COMMIT whose answer was lost.
 LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
@@ -74,6 +75,7 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url, read_only=read_only) if self.is_sqlite else _postgres_engine(url)
         self._write_engine = self.engine.execution_options(**{_WRITE: True})
+        self._single_engine = self.engine.execution_options(**{_SINGLE: True})
 
     def __repr__(self) -> str:
         return f"Database({shown(self.url)!r})"
@@ -81,6 +83,10 @@ class Database:
     def read(self, work: Callable[[Connection], R]) -> R:
         """The result of `work`, which sees one snapshot of the database and changes nothing."""
         return self._run(self._read_once, work)
+
+    def look_up(self, work: Callable[[Connection], R]) -> R:
+        """The result of `work`, which reads by one statement: that is a snapshot in itself, so none is begun for it."""
+        return self._run(self._look_up_once, work)
 
     def write(self, work: Callable[[Connection], R]) -> R:
         """The result of `work`, whose changes are durable when this returns. `work` may run several times.
@@ -134,6 +140,10 @@ class Database:
 
     def _read_once(self, work: Callable[[Connection], R]) -> R:
         with self.engine.begin() as connection:
+            return work(connection)
+
+    def _look_up_once(self, work: Callable[[Connection], R]) -> R:
+        with self._single_engine.connect() as connection:
             return work(connection)
 
     def _write_once(self, work: Callable[[Connection], R]) -> R:
@@ -241,6 +251,8 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_SINGLE):
+            return
         statement = "BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITE) else "BEGIN"
         # By the driver alone: for so small a statement SQLAlchemy's own work is a fifth of a whole transaction.
         try:
@@ -279,7 +291,10 @@ def _postgres_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        write = bool(connection.get_execution_options().get(_WRITE))
+        options = connection.get_execution_options()
+        if options.get(_SINGLE):
+            return
+        write = bool(options.get(_WRITE))
         result = connection.exec_driver_sql(_POSTGRES_BEGIN[write])
         if write:
             connection.info[_TRANSACTION_ID] = result.scalar_one()

@@ -7,9 +7,9 @@ stored and verified every byte; before the first byte an `uploads` row names the
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from registry.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Manifest, ManifestEntry, Metric
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, NotFoundError, UploadExpiredError
@@ -18,7 +18,7 @@ from registry.store.experiments import active_location
 from registry.store.inputs import insert_run_models
 from registry.store.metrics import loaded
 from registry.store.runs import writable_run
-from registry.store.scopes import Store, reads, writes
+from registry.store.scopes import Store, looks_up, reads, writes
 from registry.store.signatures import insert_signatures
 from registry.store.statements import AnyRow, AnySelect, table, upsert
 from registry.store.tables import (
@@ -73,11 +73,6 @@ class SealedCopy:
     def model_id(self) -> str:
         """The id of the logged model."""
         return self.new.model_id
-
-    @property
-    def source_run_id(self) -> str | None:
-        """The run that the logged model will be of."""
-        return self.new.run_id
 
 
 class LoggedModelStore(Store):
@@ -135,17 +130,10 @@ class LoggedModelStore(Store):
         """
         return _read_one(connection, model_id)
 
-    @reads
-    def find_in_run(self, connection: Connection, run_id: str, name: str) -> LoggedModel | None:
-        """The newest READY logged model of that name that a run made, or None."""
-        query = select_logged_models().where(
-            RunRow.run_id == run_id,
-            LoggedModelRow.name == name,
-            LoggedModelRow.status == LoggedModelStatus.READY,
-            LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
-        )
-        row = connection.execute(query.order_by(LoggedModelRow.id.desc()).limit(1)).one_or_none()
-        return read_logged_models(connection, [row])[0] if row else None
+    @looks_up
+    def find_in_run(self, connection: Connection, run_id: str, name: str) -> str | None:
+        """The id of the newest READY logged model of that name that a run made, or None."""
+        return connection.execute(_FIND_IN_RUN, {"given_run": run_id, "given_name": name}).scalar_one_or_none()
 
     @reads
     def manifest(self, connection: Connection, model_id: str) -> Manifest:
@@ -230,6 +218,20 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
     insert_signatures(connection, key, new.signatures)
     if run_key is not None:
         insert_run_models(connection, run_key, "output", [(new.model_id, new.step)])
+
+
+_FIND_IN_RUN: Final = (
+    select(LoggedModelRow.model_id)
+    .join(RunRow, RunRow.id == LoggedModelRow.run_id)
+    .where(
+        RunRow.run_id == bindparam("given_run"),
+        LoggedModelRow.name == bindparam("given_name"),
+        LoggedModelRow.status == LoggedModelStatus.READY,
+        LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
+    )
+    .order_by(LoggedModelRow.id.desc())
+    .limit(1)
+)
 
 
 def select_logged_models() -> AnySelect:

@@ -65,7 +65,7 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         series = advance(connection, run_id, latest.values())
         if not series:
             return False
-        rows = [(series[m.key], m.step, m.timestamp, stored(m.value)) for m in points]
+        rows = [(series[m.key], m.step, m.timestamp, m.value if m.value == m.value else None) for m in points]
         connection.exec_driver_sql(_SQLITE_POINTS, rows)
         return True
     if len(points) == 1:
@@ -77,7 +77,7 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         _array(place[m.key] for m in points),
         _array(m.step for m in points),
         _array(m.timestamp for m in points),
-        _array("NULL" if math.isnan(m.value) else float(m.value) for m in points),
+        _array(m.value if m.value == m.value else "NULL" for m in points),
     )
     (result,) = executions(connection, _COLUMNS, _KINDS, _POSTGRES, _rows(latest.values()), run_id, *columns)
     return bool(result.rowcount)

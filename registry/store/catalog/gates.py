@@ -6,8 +6,9 @@ say at that moment.
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from registry.entities.history import EventKind
 from registry.rules import Facts, PromotionRule, Verdict, judge, rules_from_json, rules_to_json
@@ -122,10 +123,12 @@ def record_verdicts(
 
 def find_rules(connection: Connection, model_key: int, stage: str) -> str | None:
     """The rules of a stage as JSON, or None."""
-    query = select(PromotionRulesRow.rules).where(
-        PromotionRulesRow.model_id == model_key, PromotionRulesRow.stage == stage
-    )
-    return connection.execute(query).scalar_one_or_none()
+    return connection.execute(_RULES, {"model_key": model_key, "entered": stage}).scalar_one_or_none()
+
+
+_RULES: Final = select(PromotionRulesRow.rules).where(
+    PromotionRulesRow.model_id == bindparam("model_key"), PromotionRulesRow.stage == bindparam("entered")
+)
 
 
 def _facts(connection: Connection, row: AnyRow, stage: str) -> Facts:

@@ -6,9 +6,9 @@ new one enters.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, bindparam, delete, update
 
 from registry.entities.history import EventKind, HistoryEvent
 from registry.entities.model_registry import ModelVersion
@@ -33,9 +33,9 @@ from registry.store.catalog.periods import (
     reopen_period,
 )
 from registry.store.catalog.reading import in_use, read_version, require_model, require_version
-from registry.store.experiments import now_ms
+from registry.store.clock import now_ms
 from registry.store.scopes import reads, writes
-from registry.store.statements import AnyRow, upsert
+from registry.store.statements import AnyRow, table, upsert
 from registry.store.tables import ModelAliasRow, ModelVersionRow
 
 Expected = int | Unset | None
@@ -264,9 +264,14 @@ def _move(
 
 
 def _set_stage(ledger: Ledger, version: int, stage: str) -> None:
-    this = (ModelVersionRow.model_id == ledger.key) & (ModelVersionRow.version == version)
-    statement = update(ModelVersionRow).where(this).values(current_stage=stage, last_update_time=now_ms())
-    ledger.connection.execute(statement)
+    values = {"current_stage": stage, "last_update_time": now_ms()}
+    ledger.connection.execute(_SET_STAGE, {"model_key": ledger.key, "number": version, **values})
+
+
+_VERSIONS: Final = table(ModelVersionRow)
+_SET_STAGE: Final = update(_VERSIONS).where(
+    _VERSIONS.c.model_id == bindparam("model_key"), _VERSIONS.c.version == bindparam("number")
+)
 
 
 def _check_expected(name: str, stage: str, holder: int | None, expected: Expected) -> None:

@@ -5,19 +5,20 @@ that say so are committed together; event times grow with the sequence, whatever
 """
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, insert, literal_column, null, select, update
+from sqlalchemy import Connection, bindparam, insert, literal_column, null, select, update
 
 from registry.entities.history import EventKind, HistoryEvent, canonical_json, check_remark, moment_of
 from registry.entities.naming import fold
 from registry.entities.times import format_time
 from registry.exceptions import IntegrityError, ModelNotFoundError
 from registry.store.scopes import Store
-from registry.store.statements import AnyRow, table
+from registry.store.statements import AnyRow, AnySelect, table
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 
 
@@ -99,11 +100,10 @@ class Ledger:
         if not self._events:
             return
         count = len(self._events)
-        raised = update(RegistryIdRow).values(last_event=RegistryIdRow.last_event + count)
-        last_id = self.connection.execute(raised.returning(RegistryIdRow.last_event)).scalar_one()
+        last_id = self.connection.execute(_RAISE_COUNT, {"count": count}).scalar_one()
         first_id = last_id - count + 1
         rows = [_row(first_id + offset, self.key, event) for offset, event in enumerate(self._events)]
-        self.connection.execute(insert(table(HistoryRow)), rows)
+        self.connection.execute(_APPEND, rows)
         end = self._events[-1]
         values = {
             "last_seq": end.seq,
@@ -112,7 +112,14 @@ class Ledger:
             "last_update_time": end.time_us // 1_000,
             **self._changes,
         }
-        self.connection.execute(update(RegisteredModelRow).where(RegisteredModelRow.id == self.key).values(values))
+        self.connection.execute(_CHANGE_MODEL, {"model_key": self.key, **values})
+
+
+# Statements that every change runs are built once: building one costs more than running it.
+_COUNT: Final = table(RegistryIdRow).c.last_event
+_RAISE_COUNT: Final = update(table(RegistryIdRow)).values(last_event=_COUNT + bindparam("count")).returning(_COUNT)
+_APPEND: Final = insert(table(HistoryRow))
+_CHANGE_MODEL: Final = update(table(RegisteredModelRow)).where(table(RegisteredModelRow).c.id == bindparam("model_key"))
 
 
 @contextlib.contextmanager
@@ -128,21 +135,34 @@ def lock(connection: Connection, name: str) -> AnyRow:
     Raises:
         ModelNotFoundError: no such model.
     """
-    user = null() if connection.dialect.name == "sqlite" else literal_column("session_user::text")
-    query = select(RegisteredModelRow.__table__, user.label("session_user")).where(living(name))
-    row = connection.execute(query.with_for_update()).one_or_none()
+    row = connection.execute(_lock(connection.dialect.name), named(name)).one_or_none()
     if row is None:
         raise model_not_found(connection, name)
     return row
 
 
+@functools.cache
+def _lock(dialect: str) -> AnySelect:
+    user = null() if dialect == "sqlite" else literal_column("session_user::text")
+    return select(RegisteredModelRow.__table__, user.label("session_user")).where(LIVING).with_for_update()
+
+
+LIVING: Final = (
+    (RegisteredModelRow.name_key == bindparam("name_key"))
+    & (RegisteredModelRow.name == bindparam("name"))
+    & RegisteredModelRow.deleted_time.is_(None)
+)
+"""The condition that picks the living model of a name; the folded key is what is indexed among the living."""
+
+
+def named(name: str) -> dict[str, str]:
+    """The values that `LIVING` binds."""
+    return {"name": name, "name_key": fold(name)}
+
+
 def living(name: str) -> Any:
-    """The condition that picks the living model of a name; the folded key is what is indexed among the living."""
-    return (
-        (RegisteredModelRow.name_key == fold(name))
-        & (RegisteredModelRow.name == name)
-        & RegisteredModelRow.deleted_time.is_(None)
-    )
+    """`LIVING` with its values, for statements that are built when they are run."""
+    return LIVING.params(named(name))
 
 
 def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:

@@ -19,7 +19,7 @@ from registry.store.catalog.ledger import CatalogStore, Ledger, lock, saved
 from registry.store.catalog.reading import read_models, require_model
 from registry.store.clock import now_ms, stamp
 from registry.store.engine import ConstraintError
-from registry.store.scopes import reads, writes
+from registry.store.scopes import looks_up, reads, writes
 from registry.store.statements import insert_into, upsert
 from registry.store.tables import (
     ModelAliasRow,
@@ -60,6 +60,15 @@ class ModelStore(CatalogStore):
             ModelNotFoundError: no such model.
         """
         return read_models(connection, [require_model(connection, name)])[0]
+
+    @looks_up
+    def require(self, connection: Connection, name: str) -> None:
+        """Pass if there is a model of that name.
+
+        Raises:
+            ModelNotFoundError: no such model.
+        """
+        require_model(connection, name)
 
     @writes
     def rename(self, connection: Connection, name: str, new_name: str, *, reason: str | None = None) -> RegisteredModel:

@@ -4,12 +4,14 @@ An alias is a stage's equal here, under the name ``@alias``. Invariant: of one s
 do not overlap, and each links to the one that a rollback would go back to.
 """
 
+import functools
 from collections.abc import Iterator
+from typing import Final
 
-from sqlalchemy import Connection, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 
 from registry.entities.stages import ACTIVE_STAGES
-from registry.store.statements import AnyRow, table
+from registry.store.statements import AnyRow, AnySelect, table
 from registry.store.tables import ModelAliasRow, ModelVersionRow, StagePeriodRow
 
 
@@ -17,10 +19,14 @@ def find_holder(connection: Connection, model_key: int, stage: str) -> int | Non
     """The version that holds an active stage, or None; None for the other stages."""
     if stage not in ACTIVE_STAGES:
         return None
+    return connection.execute(_holder(stage), {"model_key": model_key}).scalar_one_or_none()
+
+
+@functools.cache
+def _holder(stage: str) -> AnySelect:
     # A literal, not a bound value: only then does SQLite use the partial index. It is one of two constants.
     in_stage = ModelVersionRow.current_stage == literal_column(f"'{stage}'")
-    query = select(ModelVersionRow.version).where(ModelVersionRow.model_id == model_key, in_stage)
-    return connection.execute(query).scalar_one_or_none()
+    return select(ModelVersionRow.version).where(ModelVersionRow.model_id == bindparam("model_key"), in_stage)
 
 
 def find_alias(connection: Connection, model_key: int, alias: str) -> int | None:
@@ -31,25 +37,26 @@ def find_alias(connection: Connection, model_key: int, alias: str) -> int | None
 
 def open_period(connection: Connection, model_key: int, stage: str, version: int, since: int) -> None:
     """Begin a period; it links to the last one of the stage, which ends at the same moment if it is open."""
-    last = find_last(connection, model_key, stage)
-    _begin(connection, model_key, stage, version, since, before=None if last is None else last.id)
+    close_period(connection, model_key, stage, since)
+    slot = {"model_key": model_key, "slot": stage}
+    connection.execute(_OPEN, {**slot, "stage": stage, "model_id": model_key, "version": version, "since": since})
 
 
 def reopen_period(connection: Connection, model_key: int, stage: str, restored: AnyRow, since: int) -> None:
     """Begin a period that restores an older one: it takes over that one's link, so that the next step goes past it."""
-    _begin(connection, model_key, stage, restored.version, since, before=restored.before)
+    close_period(connection, model_key, stage, since)
+    row = {"model_id": model_key, "stage": stage, "version": restored.version, "since": since}
+    connection.execute(insert(table(StagePeriodRow)), {**row, "before": restored.before})
 
 
 def close_period(connection: Connection, model_key: int, stage: str, until: int) -> None:
     """End the period that is open, if one is."""
-    is_open = (StagePeriodRow.model_id == model_key) & (StagePeriodRow.stage == stage) & StagePeriodRow.until.is_(None)
-    connection.execute(update(StagePeriodRow).where(is_open).values(until=until))
+    connection.execute(_CLOSE, {"model_key": model_key, "slot": stage, "moment": until})
 
 
 def find_last(connection: Connection, model_key: int, stage: str) -> AnyRow | None:
     """The newest period of a stage, open or ended, or None."""
-    query = select(StagePeriodRow.__table__).where(StagePeriodRow.model_id == model_key, StagePeriodRow.stage == stage)
-    return connection.execute(query.order_by(StagePeriodRow.since.desc()).limit(1)).one_or_none()
+    return connection.execute(_LAST, {"model_key": model_key, "slot": stage}).one_or_none()
 
 
 def find_previous(connection: Connection, model_key: int, stage: str, holder: int | None) -> AnyRow | None:
@@ -81,7 +88,8 @@ def _is_living(connection: Connection, model_key: int, version: int) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _begin(connection: Connection, model_key: int, stage: str, version: int, since: int, *, before: int | None) -> None:
-    close_period(connection, model_key, stage, since)
-    row = {"model_id": model_key, "stage": stage, "version": version, "since": since, "before": before}
-    connection.execute(insert(table(StagePeriodRow)), row)
+_PERIODS: Final = table(StagePeriodRow)
+_SLOT: Final = (_PERIODS.c.model_id == bindparam("model_key"), _PERIODS.c.stage == bindparam("slot"))
+_LAST: Final = select(_PERIODS).where(*_SLOT).order_by(_PERIODS.c.since.desc()).limit(1)
+_CLOSE: Final = update(_PERIODS).where(*_SLOT, _PERIODS.c.until.is_(None)).values(until=bindparam("moment"))
+_OPEN: Final = insert(_PERIODS).values(before=_LAST.with_only_columns(_PERIODS.c.id).scalar_subquery())

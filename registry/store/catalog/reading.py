@@ -3,14 +3,17 @@
 Invariant: a version comes with its tags and aliases wherever it comes from; no search leaves them out.
 """
 
+import functools
+import json
 from collections.abc import Iterable, Sequence
+from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, bindparam, cast, func, select
 
 from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import VersionNotFoundError
-from registry.store.catalog.ledger import living, model_not_found
+from registry.store.catalog.ledger import LIVING, model_not_found, named
 from registry.store.statements import AnyRow, AnySelect
 from registry.store.tables import (
     LoggedModelRow,
@@ -101,7 +104,7 @@ def require_model(connection: Connection, name: str) -> AnyRow:
     Raises:
         ModelNotFoundError: no such model.
     """
-    row = connection.execute(select(RegisteredModelRow.__table__).where(living(name))).one_or_none()
+    row = connection.execute(_MODEL, named(name)).one_or_none()
     if row is None:
         raise model_not_found(connection, name)
     return row
@@ -109,10 +112,12 @@ def require_model(connection: Connection, name: str) -> AnyRow:
 
 def find_version(connection: Connection, model_key: int, version: int) -> AnyRow | None:
     """The row of a version (of `model_versions` alone), deleted ones included, or None."""
-    query = select(ModelVersionRow.__table__).where(
-        ModelVersionRow.model_id == model_key, ModelVersionRow.version == version
-    )
-    return connection.execute(query).one_or_none()
+    return connection.execute(_VERSION, {"model_key": model_key, "number": version}).one_or_none()
+
+
+_MODEL: Final = select(RegisteredModelRow.__table__).where(LIVING)
+_THIS: Final = (ModelVersionRow.model_id == bindparam("model_key"), ModelVersionRow.version == bindparam("number"))
+_VERSION: Final = select(ModelVersionRow.__table__).where(*_THIS)
 
 
 def require_version(connection: Connection, model_key: int, name: str, version: int) -> AnyRow:
@@ -134,12 +139,28 @@ def read_version(connection: Connection, model_key: int, name: str, version: int
     Raises:
         VersionNotFoundError: no such version, or it is deleted.
     """
-    query = select_versions().where(ModelVersionRow.model_id == model_key, ModelVersionRow.version == version)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_one(connection.dialect.name), {"model_key": model_key, "number": version}).one_or_none()
     if row is None:
         require_version(connection, model_key, name, version)
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
-    return read_versions(connection, [row])[0]
+    return _version(row, dict(sorted(json.loads(row.tags or "{}").items())), sorted(json.loads(row.aliases or "[]")))
+
+
+@functools.cache
+def _one(dialect: str) -> AnySelect:
+    """A version with its tags and aliases as JSON: the one that a call answers with is read by one statement."""
+    pairs, texts = (
+        (func.json_group_object, func.json_group_array)
+        if dialect == "sqlite"
+        else (func.json_object_agg, func.json_agg)
+    )
+    tag, alias = ModelVersionTagRow, ModelAliasRow
+    tags = select(cast(pairs(tag.key, tag.value), Text)).where(tag.version_id == ModelVersionRow.id)
+    aliases = select(cast(texts(alias.alias), Text)).where(
+        alias.model_id == ModelVersionRow.model_id, alias.version == ModelVersionRow.version
+    )
+    columns = (tags.scalar_subquery().label("tags"), aliases.scalar_subquery().label("aliases"))
+    return select_versions().add_columns(*columns).where(*_THIS)
 
 
 def _version(row: AnyRow, tags: dict[str, str], aliases: list[str]) -> ModelVersion:

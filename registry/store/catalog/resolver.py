@@ -6,7 +6,7 @@ when something is missing.
 
 import functools
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BindParameter,
@@ -37,7 +37,7 @@ from registry.exceptions import (
 )
 from registry.store.catalog.ledger import find_deletion, living
 from registry.store.catalog.reading import in_use, require_model, require_version
-from registry.store.scopes import Store, reads
+from registry.store.scopes import Store, looks_up, reads
 from registry.store.statements import AnyRow, AnySelect
 from registry.store.tables import (
     ExperimentRow,
@@ -65,8 +65,7 @@ _CLOCK_SKEW = timedelta(seconds=1)
 class Resolver(Store):
     """Answers what a URI stands for now, or stood for at a moment."""
 
-    @reads
-    def resolve(self, connection: Connection, uri: ModelsUri) -> ResolvedModel:
+    def resolve(self, uri: ModelsUri) -> ResolvedModel:
         """The sealed model that a URI names.
 
         Raises:
@@ -75,7 +74,23 @@ class Resolver(Store):
             InvalidParameterError: a moment in the future.
         """
         if isinstance(uri, LoggedModelUri):
-            return _resolve_logged_model(connection, uri)
+            return self._resolve_logged_model(uri)
+        row = self._look_up(uri)
+        if row is None or row.deleted_time is not None:
+            return self._explained(uri)
+        return _resolved(row, row.name, row.version)
+
+    @looks_up
+    def _look_up(self, connection: Connection, uri: RegisteredUri) -> AnyRow | None:
+        return _find_row(connection, uri)
+
+    @looks_up
+    def _resolve_logged_model(self, connection: Connection, uri: LoggedModelUri) -> ResolvedModel:
+        return _resolve_logged_model(connection, uri)
+
+    @reads
+    def _explained(self, connection: Connection, uri: RegisteredUri) -> ResolvedModel:
+        """Why nothing is there, looked up in one snapshot, in which something may have appeared."""
         found = _find(connection, uri)
         if found is None:
             raise _explain(connection, uri)
@@ -97,11 +112,15 @@ class Resolver(Store):
         return found
 
 
-def _find(connection: Connection, uri: RegisteredUri) -> ResolvedModel | None:
+def _find_row(connection: Connection, uri: RegisteredUri) -> AnyRow | None:
     at = getattr(uri, "at", None)
     if at is not None:
         _check_past(at)
-    row = connection.execute(_query(uri), _values(uri)).first()
+    return connection.execute(_query(uri), _values(uri)).first()
+
+
+def _find(connection: Connection, uri: RegisteredUri) -> ResolvedModel | None:
+    row = _find_row(connection, uri)
     if row is None:
         return None
     if row.deleted_time is not None:
@@ -227,17 +246,19 @@ def _held_at() -> tuple[ColumnElement[bool], ...]:
 
 
 def _resolve_logged_model(connection: Connection, uri: LoggedModelUri) -> ResolvedModel:
-    query = (
-        select(LoggedModelRow.__table__, ExperimentRow.artifact_location)
-        .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
-        .where(LoggedModelRow.model_id == uri.model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE)
-    )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_BY_ID, {"public_id": uri.model_id}).one_or_none()
     if row is None:
         raise LoggedModelNotFoundError(f"Logged model with ID '{uri.model_id}' not found.")
     if row.status != LoggedModelStatus.READY:
         raise InvalidStateError(f"The logged model {uri.model_id} is {row.status}, not READY; it cannot be loaded.")
     return _resolved(row, None, None)
+
+
+_BY_ID: Final = (
+    select(LoggedModelRow.__table__, ExperimentRow.artifact_location)
+    .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
+    .where(LoggedModelRow.model_id == bindparam("public_id"), LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE)
+)
 
 
 def _resolved(row: AnyRow, name: str | None, version: int | None) -> ResolvedModel:

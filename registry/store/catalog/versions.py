@@ -6,9 +6,9 @@ given twice; a version names a sealed logged model from the moment it exists.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from registry.entities import LoggedModelStatus
 from registry.entities.history import EventKind
@@ -36,6 +36,7 @@ from registry.store.tables import (
     ModelVersionRow,
     ModelVersionTagRow,
     RegisteredModelRow,
+    RunRow,
 )
 
 
@@ -43,7 +44,8 @@ from registry.store.tables import (
 class NewVersion:
     """A version that is to appear: `source` is what the caller gave, `model_id` the sealed logged model behind it.
 
-    With `copy` the logged model appears with it, in the same transaction.
+    Without a `run_id` it comes from the run that made the logged model. With `copy` the logged model appears with it,
+    in the same transaction.
     """
 
     source: str
@@ -224,12 +226,13 @@ def insert_version(
     """
     connection, now = ledger.connection, now_ms()
     logged = _lock_ready(connection, new.model_id)
+    run_id = new.run_id or logged.run_id
     values = {
         "model_id": ledger.key,
         "version": number,
         "logged_model_id": logged.id,
         "source": new.source,
-        "run_id": new.run_id,
+        "run_id": run_id,
         "run_link": new.run_link,
         "origin": new.origin,
         "description": new.description,
@@ -238,8 +241,8 @@ def insert_version(
         "creation_time": now,
         "last_update_time": now,
     }
-    key = connection.execute(insert(table(ModelVersionRow)).returning(ModelVersionRow.id), values).scalar_one()
-    created = {**_created(new, logged.digest), **(details or {})}
+    key = connection.execute(_INSERT, values).scalar_one()
+    created = {**_created(new, run_id, logged.digest), **(details or {})}
     ledger.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
     for tag, value in sorted(new.tags.items()):
         ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
@@ -258,9 +261,7 @@ def _find_copy(connection: Connection, model_key: int, origin: str) -> int | Non
 
 def _lock_ready(connection: Connection, model_id: str) -> AnyRow:
     """A sealed logged model, which gc cannot take away before this transaction ends."""
-    query = select(LoggedModelRow.id, LoggedModelRow.status, LoggedModelRow.digest, LoggedModelRow.purged_time)
-    query = query.where(LoggedModelRow.model_id == model_id).with_for_update(read=True, key_share=True)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_LOCK_READY, {"public_id": model_id}).one_or_none()
     if row is None:
         raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
     if row.status != LoggedModelStatus.READY:
@@ -270,8 +271,22 @@ def _lock_ready(connection: Connection, model_id: str) -> AnyRow:
     return row
 
 
-def _created(new: NewVersion, digest: str) -> dict[str, Any]:
-    details = {"digest": digest, "model_id": new.model_id, "run_id": new.run_id, "source": new.source}
+_INSERT: Final = insert(table(ModelVersionRow)).returning(table(ModelVersionRow).c.id)
+_LOCK_READY: Final = (
+    select(
+        LoggedModelRow.id,
+        LoggedModelRow.status,
+        LoggedModelRow.digest,
+        LoggedModelRow.purged_time,
+        select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),
+    )
+    .where(LoggedModelRow.model_id == bindparam("public_id"))
+    .with_for_update(read=True, key_share=True, of=LoggedModelRow)
+)
+
+
+def _created(new: NewVersion, run_id: str | None, digest: str) -> dict[str, Any]:
+    details = {"digest": digest, "model_id": new.model_id, "run_id": run_id, "source": new.source}
     if new.description is not None:
         details["description"] = new.description
     if new.origin is not None:
