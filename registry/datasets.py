@@ -88,6 +88,8 @@ def source_of(dataset: Dataset) -> DatasetSource:
     Raises:
         InvalidParameterError: the source is not of a form that `DatasetSource` has.
     """
+    if not isinstance(dataset, Dataset):
+        raise InvalidTypeError(f"A data set of a run is expected, got a value of type {type(dataset).__name__}.")
     try:
         form = json.loads(dataset.source)
     except (ValueError, RecursionError) as error:

@@ -93,6 +93,9 @@ _HTTP_STATUS: Final[dict[str, int]] = {
 }
 
 
+_LONGEST_MESSAGE: Final = 4_000
+
+
 class RegistryError(Exception):
     """The base of every error of this package; exported also as ``MlflowException``.
 
@@ -102,7 +105,7 @@ class RegistryError(Exception):
     default_code: ClassVar[str] = "INTERNAL_ERROR"
 
     def __init__(self, message: object, error_code: str | int | None = None, **json_kwargs: Any) -> None:
-        self.message = str(message)
+        self.message = _shortened(str(message))
         self.error_code = _code_name(error_code) if error_code is not None else self.default_code
         self.json_kwargs = json_kwargs
         super().__init__(self.message)
@@ -127,6 +130,15 @@ class RegistryError(Exception):
 MlflowException = RegistryError
 # What MLflow's client raises of a server's answer; scripts written for a server catch it, and read `error_code`.
 RestException = RegistryError
+
+
+def _shortened(message: str) -> str:
+    """A message without its middle, if it quotes something huge: the thing stands first and the way out last."""
+    left_out = len(message) - _LONGEST_MESSAGE
+    if left_out <= 0:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    return f"{message[:half]} … ({left_out} characters left out) … {message[-half:]}"
 
 
 def _code_name(code: str | int) -> str:

@@ -17,7 +17,8 @@ import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from registry.exceptions import InvalidParameterError, UnsupportedStoreError
+from registry.entities.arguments import check_local_path
+from registry.exceptions import InvalidParameterError, InvalidPathError, InvalidTypeError, UnsupportedStoreError
 
 DEFAULT_TRACKING_URI: Final = "file:./mlruns"
 DATABASE_FILE: Final = "registry.db"
@@ -147,6 +148,12 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
     Raises:
         UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry.
     """
+    if not isinstance(tracking_uri, str):
+        raise InvalidTypeError(f"A tracking URI must be a string, got {tracking_uri!r}.")
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in tracking_uri):
+        raise UnsupportedStoreError(
+            f"The tracking URI {shown_uri(tracking_uri)!r} has a NUL or half of a surrogate pair; give a plain text."
+        )
     match = _SCHEME.match(tracking_uri)
     scheme = match["scheme"].lower() if match else ""
     if scheme == "s3":
@@ -199,11 +206,12 @@ def _directory(tracking_uri: str) -> Path:
             raise UnsupportedStoreError(
                 f"The tracking URI {tracking_uri!r} is percent-encoded, which is not decoded here; give the plain path."
             )
-    if not text or "\0" in text:
+    try:
+        return check_local_path(text).absolute()
+    except InvalidPathError as error:
         raise UnsupportedStoreError(
-            f"The tracking URI {tracking_uri!r} names no directory; use file:./mlruns or a path."
-        )
-    return Path(text).absolute()
+            f"The tracking URI {tracking_uri!r} names no directory; use file:./mlruns or a path. {error}"
+        ) from None
 
 
 def _absolute(root: str) -> str:

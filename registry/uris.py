@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NoReturn, TypeAlias, TypeVar
 
+from registry.entities.arguments import check_local_path
 from registry.entities.naming import check_alias, check_model_name, check_path, check_run_id, check_version
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES, parse_stage
 from registry.entities.times import format_time, parse_time
@@ -288,6 +289,7 @@ def _local(text: str, path: str) -> LocalUri:
     # `file:models:/x` would be written `models:/x`, which is another URI.
     if not path.strip() or _SCHEME.match(path):
         _refuse(text, f"{path[:60]!r} is not a path; write './' before a relative path with a colon", forms="")
+    _checked(text, check_local_path, path)
     return LocalUri(path)
 
 

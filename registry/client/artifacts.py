@@ -15,6 +15,7 @@ from registry.client.base import ClientBase
 from registry.client.documents import dump_document
 from registry.client.downloads import download, listing
 from registry.entities import FileInfo, LifecycleStage
+from registry.entities.arguments import check_local_path
 from registry.entities.naming import check_path, check_run_id
 from registry.exceptions import InvalidParameterError, InvalidPathError, InvalidTypeError, ReadOnlyError
 from registry.uris import LoggedModelUri, RunUri
@@ -87,6 +88,8 @@ class ArtifactMethods(ClientBase):
             InvalidTypeError: the stream gives text.
         """
         path = check_artifact_path(artifact_file)
+        if not callable(getattr(stream, "read", None)):
+            raise InvalidTypeError(f"log_stream takes a file open for reading, not {type(stream).__name__}.")
         store = self._writable(run_id)
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
             copy = Path(temporary) / "stream"
@@ -167,21 +170,6 @@ def check_artifact_path(path: object) -> str:
             "with '/' between names, such as 'plots/roc.png'."
         )
     return text
-
-
-def check_local_path(path: str | Path) -> Path:
-    """A path of this machine.
-
-    Raises:
-        InvalidPathError: it is empty or has a NUL.
-    """
-    try:
-        text = os.fspath(path)
-    except TypeError:
-        raise InvalidTypeError(f"A local path must be a string or Path, got {path!r}.") from None
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidPathError(f"{text!r} is not a local path; give the path of a file or directory.")
-    return Path(text)
 
 
 def _readable(path: str | None) -> str | None:

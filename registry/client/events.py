@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 from registry.client.base import ClientBase
 from registry.client.json_file import read_json, write_json
+from registry.entities.arguments import check_local_path
 from registry.entities.history import PublishedEvent
-from registry.exceptions import InvalidParameterError, InvalidStateError
+from registry.exceptions import InvalidParameterError, InvalidStateError, InvalidTypeError
 
 _WHAT: Final = "cursor file"
 _BATCH: Final = 100
@@ -35,8 +36,10 @@ class EventMethods(ClientBase):
         Raises:
             InvalidParameterError: `after` is negative, or `limit` is not 1 to 10,000.
         """
-        if after < 0 or not 1 <= limit <= 10_000:
-            raise InvalidParameterError(f"after must be 0 or more and limit 1 to 10000, got {after} and {limit}.")
+        if not isinstance(after, int) or not 0 <= after < 2**63:
+            raise InvalidParameterError(f"after must be a position, 0 or more, got {after!r}.")
+        if not isinstance(limit, int) or not 1 <= limit <= 10_000:
+            raise InvalidParameterError(f"limit must be 1 to 10000, got {limit!r}.")
         return self.backend.chronicle.poll(after=after, limit=limit)
 
     def watch_events(
@@ -57,7 +60,9 @@ class EventMethods(ClientBase):
             InvalidStateError: the cursor is not of this registry, or ahead of it.
             RegistryError: whatever the sink raises; the event comes again with the next call.
         """
-        kept = _Cursor(Path(cursor), self.backend.experiments.registry_id())
+        if not callable(getattr(sink, "deliver", None)):
+            raise InvalidTypeError(f"A sink has a method deliver(event), such as WebhookSink; got {sink!r}.")
+        kept = _Cursor(check_local_path(cursor), self.backend.experiments.registry_id())
         position = kept.read(self.backend.chronicle.last_position(), from_now=from_now)
         delivered = 0
         while True:

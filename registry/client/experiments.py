@@ -7,6 +7,7 @@ from typing import Any
 from registry.client.base import ClientBase
 from registry.client.values import checked_text
 from registry.entities import Experiment
+from registry.entities.arguments import check_mapping
 from registry.entities.naming import MAX_EXPERIMENT_NAME, MAX_EXPERIMENT_TAG_VALUE, check_key, check_text
 from registry.exceptions import InvalidUriError
 from registry.uris import LocalUri, S3Uri, parse
@@ -30,7 +31,7 @@ class ExperimentMethods(ClientBase):
         check_text(name, "name", MAX_EXPERIMENT_NAME)
         location = None if artifact_location is None else checked_location(artifact_location)
         return self.backend.experiments.create(
-            name, artifact_root=self.backend.place.artifact_root, artifact_location=location, tags=_tags(tags or {})
+            name, artifact_root=self.backend.place.artifact_root, artifact_location=location, tags=_tags(tags)
         )
 
     def get_experiment(self, experiment_id: str) -> Experiment:
@@ -65,7 +66,7 @@ class ExperimentMethods(ClientBase):
 
     def set_experiment_tag(self, experiment_id: str, key: str, value: Any) -> None:
         """Set a label of an experiment."""
-        self.set_experiment_tags(experiment_id, {key: value})
+        self.set_experiment_tags(experiment_id, {check_key(key): value})
 
     def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, Any]) -> None:
         """Set labels of an experiment, all or none."""
@@ -77,13 +78,13 @@ class ExperimentMethods(ClientBase):
         Raises:
             NotFoundError: the experiment has no such label.
         """
-        self.backend.experiments.delete_tag(str(experiment_id), key)
+        self.backend.experiments.delete_tag(str(experiment_id), check_key(key))
 
 
-def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
+def _tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
     return {
         check_key(key, "key"): checked_text(value, f"tag {key!r}", MAX_EXPERIMENT_TAG_VALUE)
-        for key, value in tags.items()
+        for key, value in check_mapping(tags, "tags").items()
     }
 
 

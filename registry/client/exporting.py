@@ -15,6 +15,7 @@ from registry.client.archive_manifest import text_of
 from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.point_file import write_points
+from registry.entities.arguments import check_list, check_local_path
 from registry.entities.naming import check_model_name, check_version
 from registry.entities.portable import PortableLoggedModel, PortablePoints, PortableRun
 from registry.exceptions import ArtifactNotFoundError, IntegrityError
@@ -36,9 +37,13 @@ class ExportMethods(ClientBase):
             IntegrityError: the history, a table or a stored file is not what was recorded.
             StorageError: the file cannot be written.
         """
-        numbers = None if versions is None else [check_version(version) for version in versions]
+        numbers = (
+            None
+            if versions is None
+            else [check_version(version) for version in check_list(versions, "versions", object)]
+        )
         departure = self.backend.departures.model(check_model_name(name), numbers)
-        target = Path(path).absolute()
+        target = check_local_path(path).absolute()
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
             runs = [_with_points(self.backend, run, Path(temporary)) for run in departure.model.runs]
             model = replace(departure.model, runs=runs)

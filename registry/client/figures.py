@@ -16,6 +16,7 @@ from typing import Any, Final
 from registry.client.artifacts import ArtifactMethods, check_artifact_path
 from registry.client.images import as_pillow, encoded, thumbnail
 from registry.client.values import metric_step, metric_timestamp
+from registry.entities.arguments import check_mapping
 from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidTypeError, MissingDependencyError
 
 LOGGED_IMAGES: Final = "mlflow.loggedImages"
@@ -41,7 +42,7 @@ class FigureMethods(ArtifactMethods):
             MissingDependencyError: plotly needs kaleido for this format.
         """
         path = check_artifact_path(artifact_file)
-        self._store(run_id, path, figure_bytes(figure, path, dict(save_kwargs or {})))
+        self._store(run_id, path, figure_bytes(figure, path, check_mapping(save_kwargs, "save_kwargs")))
 
     def log_image(
         self,

@@ -13,7 +13,7 @@ from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.entities.durations import parse_duration
 from registry.entities.garbage import GarbageItem, GarbageReport
-from registry.exceptions import InvalidParameterError, StorageError, UnavailableError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, StorageError, UnavailableError
 from registry.store.clock import now_ms
 from registry.store.garbage import Candidate, Windows
 
@@ -101,6 +101,8 @@ def _item(backend: Backend, candidate: Candidate) -> GarbageItem:
 
 def _milliseconds(window: timedelta | str) -> int:
     length = parse_duration(window) if isinstance(window, str) else window
+    if not isinstance(length, timedelta):
+        raise InvalidTypeError(f"A window of gc must be a timedelta or a text such as '30d', got {length!r}.")
     if length < timedelta(0):
         raise InvalidParameterError(f"A window of gc cannot be negative: {length}.")
     return length // timedelta(milliseconds=1)

@@ -8,12 +8,13 @@ from datetime import datetime
 
 from registry.client.base import ClientBase
 from registry.client.models import checked_expectation
+from registry.entities.arguments import check_list
 from registry.entities.history import EventKind, HistoryEvent, microseconds_of
 from registry.entities.model_registry import ModelVersion
 from registry.entities.naming import check_alias, check_model_name, check_version
 from registry.entities.stages import ACTIVE_STAGES, UNSET, Unset, parse_stage
 from registry.entities.times import parse_time
-from registry.exceptions import InvalidParameterError, VersionNotFoundError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, VersionNotFoundError
 from registry.rules import PromotionRule, Verdict
 from registry.store.catalog.chronicle import Holding
 from registry.uris import ModelAliasUri, ModelStageUri
@@ -39,7 +40,7 @@ class GovernanceMethods(ClientBase):
             ModelNotFoundError: no model ever bore the name.
             InvalidParameterError: an unknown kind, or a time without a time zone.
         """
-        kinds = [kind] if isinstance(kind, str) else list(kind or ())
+        kinds = [kind] if isinstance(kind, str) else check_list(kind, "kind", str)
         for unknown in sorted(set(kinds) - set(EventKind)):
             raise InvalidParameterError(f"There is no event kind {unknown!r}; there are {', '.join(EventKind)}.")
         return self.backend.chronicle.events(
@@ -150,6 +151,8 @@ def moment(at: datetime | str) -> datetime:
     """
     if isinstance(at, str):
         return parse_time(at)
+    if not isinstance(at, datetime):
+        raise InvalidTypeError(f"A time must be a datetime or an ISO text, got {at!r}.")
     if at.utcoffset() is None:
         raise InvalidParameterError(
             f"The time {at.isoformat()} has no time zone; use datetime.now(timezone.utc) or so."

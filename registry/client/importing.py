@@ -17,6 +17,7 @@ from registry.client.base import ClientBase
 from registry.client.point_file import read_points
 from registry.client.sealing import check_outside, given_up, store_directory
 from registry.entities import Metric
+from registry.entities.arguments import check_local_path
 from registry.entities.model_registry import RegisteredModel
 from registry.entities.naming import check_model_name
 from registry.entities.portable import PortableLoggedModel, PortableMetric, PortableModel, PortableRun
@@ -46,7 +47,7 @@ class ImportMethods(ClientBase):
             ArtifactNotFoundError: there is no such file.
         """
         wanted = None if name is None else check_model_name(name)
-        with opened(Path(path)) as archive:
+        with opened(check_local_path(path)) as archive:
             model, state = parsed(archive.manifest())
             target = wanted or state.name
             self._refuse_taken(target)

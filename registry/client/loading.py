@@ -11,15 +11,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from registry.blobs import BlobStore, ModelCache
+from registry.blobs import BlobStore, ModelCache, open_blob_store
 from registry.blobs.digests import check_entry, hash_stream, missing
 from registry.client.backend import Backend
 from registry.client.landing import landed
 from registry.entities import Manifest, ManifestEntry
+from registry.entities.arguments import check_local_path
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidPathError, InvalidUriError
 from registry.settings import cache_directory, current_settings
-from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri
+from registry.uris import LocalUri, LoggedModelUri, ModelsUri, RunUri, S3Uri, Uri
 
 
 def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
@@ -81,8 +82,7 @@ def _cache(directory: Path, limit_bytes: int) -> ModelCache:
     return ModelCache(directory, limit_bytes)
 
 
-@contextlib.contextmanager
-def opened(backend: Backend, uri: Uri, dst_path: str | Path | None = None) -> Iterator[Path]:
+def opened(backend: Backend, uri: Uri, dst_path: str | Path | None = None) -> contextlib.AbstractContextManager[Path]:
     """A local directory with the model that a URI of any form stands for, for as long as the block lasts.
 
     With `dst_path` it is a copy of the caller's own, which stays.
@@ -92,11 +92,25 @@ def opened(backend: Backend, uri: Uri, dst_path: str | Path | None = None) -> It
         IntegrityError: it is not what was sealed.
         InvalidParameterError, StorageError: `dst_path` cannot be written to.
     """
-    with _found(backend, uri) as directory:
+    return (
+        opened_outside(uri, dst_path) if isinstance(uri, LocalUri | S3Uri) else _given(_found(backend, uri), dst_path)
+    )
+
+
+def opened_outside(
+    uri: LocalUri | S3Uri, dst_path: str | Path | None = None
+) -> contextlib.AbstractContextManager[Path]:
+    """As `opened`, for a place that is no matter of a registry: no database is asked."""
+    return _given(_found_outside(uri), dst_path)
+
+
+@contextlib.contextmanager
+def _given(found: contextlib.AbstractContextManager[Path], dst_path: str | Path | None) -> Iterator[Path]:
+    with found as directory:
         if dst_path is None:
             yield directory
         else:
-            yield landed(Path(dst_path), "", functools.partial(_copied, directory))
+            yield landed(check_local_path(dst_path), "", functools.partial(_copied, directory))
 
 
 def _copied(directory: Path, staging: Path) -> list[Path]:
@@ -104,15 +118,19 @@ def _copied(directory: Path, staging: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _found(backend: Backend, uri: Uri) -> Iterator[Path]:
+def _found_outside(uri: LocalUri | S3Uri) -> Iterator[Path]:
     if isinstance(uri, LocalUri):
         yield Path(uri.path)
-    elif isinstance(uri, S3Uri):
-        with _downloaded(backend, str(uri), "") as directory:
+    else:
+        with _downloaded(open_blob_store(str(uri), endpoint_url=current_settings().s3_endpoint_url), "") as directory:
             yield directory
-    elif isinstance(uri, RunUri) and _is_run_artifact(backend, uri):
+
+
+@contextlib.contextmanager
+def _found(backend: Backend, uri: ModelsUri | RunUri) -> Iterator[Path]:
+    if isinstance(uri, RunUri) and _is_run_artifact(backend, uri):
         root = backend.runs.get(uri.run_id).info.artifact_uri
-        with _downloaded(backend, root, uri.path or "") as directory:
+        with _downloaded(backend.blobs(root), uri.path or "") as directory:
             yield directory / (uri.path or "")
     else:
         inner = _path_inside(uri)
@@ -120,10 +138,8 @@ def _found(backend: Backend, uri: Uri) -> Iterator[Path]:
             yield directory / inner if inner else directory
 
 
-def _path_inside(uri: Uri) -> str | None:
-    if isinstance(uri, RunUri):
-        return (uri.path or "").partition("/")[2] or None
-    return None if isinstance(uri, LocalUri | S3Uri) else uri.path
+def _path_inside(uri: ModelsUri | RunUri) -> str | None:
+    return (uri.path or "").partition("/")[2] or None if isinstance(uri, RunUri) else uri.path
 
 
 def _is_run_artifact(backend: Backend, uri: RunUri) -> bool:
@@ -133,9 +149,9 @@ def _is_run_artifact(backend: Backend, uri: RunUri) -> bool:
 
 
 @contextlib.contextmanager
-def _downloaded(backend: Backend, root: str, path: str) -> Iterator[Path]:
+def _downloaded(store: BlobStore, path: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
-        backend.blobs(root).download(path, Path(temporary))
+        store.download(path, Path(temporary))
         yield Path(temporary)
 
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from registry.client.artifacts import check_artifact_path
 from registry.client.base import ClientBase
 from registry.client.sealing import seal_stored
 from registry.client.values import checked_text
 from registry.entities import LoggedModel, LoggedModelStatus
+from registry.entities.arguments import check_local_path, check_mapping
 from registry.entities.logged_model import new_model_id
 from registry.entities.naming import check_key, check_text
 from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidStateError
@@ -83,24 +85,34 @@ class LoggedModelMethods(ClientBase):
         Raises:
             NotFoundError: the model has no such label.
         """
-        self.backend.logged_models.delete_tag(model_id, key)
+        self.backend.logged_models.delete_tag(model_id, check_key(key))
 
     def log_model_params(self, model_id: str, params: Mapping[str, Any]) -> None:
         """Add params to a logged model."""
         self.backend.logged_models.log_params(model_id, text_values(params))
 
-    def log_model_artifacts(self, model_id: str, local_dir: str | Path) -> None:
-        """Store the files of a directory with a PENDING model.
+    def log_model_artifacts(self, model_id: str, local_dir: str | Path, artifact_path: str | None = None) -> None:
+        """Store the files of a directory with a PENDING model, in the directory `artifact_path` of it.
 
         Raises:
+            ArtifactNotFoundError: there is no such directory.
+            InvalidPathError: `artifact_path` leaves the model's directory.
             InvalidStateError: the model is sealed.
         """
-        self._pending_store(model_id).upload(Path(local_dir))
+        source = check_local_path(local_dir)
+        self._pending_store(model_id).upload(source, check_artifact_path(artifact_path) if artifact_path else "")
 
-    def log_model_artifact(self, model_id: str, local_path: str | Path) -> None:
-        """Store one file with a PENDING model."""
-        path = Path(local_path)
-        self._pending_store(model_id).upload(path, path.name)
+    def log_model_artifact(self, model_id: str, local_path: str | Path, artifact_path: str | None = None) -> None:
+        """Store one file with a PENDING model, under its own name, in the directory `artifact_path` of it.
+
+        Raises:
+            ArtifactNotFoundError: there is no such file.
+            InvalidPathError: `artifact_path` leaves the model's directory.
+            InvalidStateError: the model is sealed.
+        """
+        source = check_local_path(local_path)
+        path = source.name if artifact_path is None else f"{check_artifact_path(artifact_path)}/{source.name}"
+        self._pending_store(model_id).upload(source, path)
 
     def _pending_store(self, model_id: str) -> Any:
         model = self.get_logged_model(model_id)
@@ -129,4 +141,5 @@ def check_logged_model_name(name: object) -> str:
 
 def text_values(values: Mapping[str, Any] | None) -> dict[str, str]:
     """Params or tags as they are stored."""
-    return {check_key(key): checked_text(value, f"{key!r}") for key, value in (values or {}).items()}
+    given = check_mapping(values, "params and tags")
+    return {check_key(key): checked_text(value, f"{key!r}") for key, value in given.items()}

@@ -5,6 +5,7 @@ from typing import Any
 
 from registry.client.base import ClientBase
 from registry.client.values import checked_text
+from registry.entities.arguments import check_list, check_mapping
 from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.entities.naming import (
     MAX_MODEL_TAG_VALUE,
@@ -79,7 +80,7 @@ class RegisteredModelMethods(ClientBase):
 
     def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
         """The highest version in each of these stages, or in each of the four."""
-        wanted = [parse_stage(stage) for stage in stages or ()]
+        wanted = [parse_stage(stage) for stage in _stages(stages)]
         return self.backend.versions.latest(check_model_name(name), wanted)
 
 
@@ -248,6 +249,10 @@ def checked_expectation(expected: int | str | Unset | None) -> int | Unset | Non
     return expected if expected is None or isinstance(expected, Unset) else check_version(expected)
 
 
+def _stages(stages: Sequence[str] | None) -> list[str]:
+    return [stages] if isinstance(stages, str) else check_list(stages, "stages", str)
+
+
 def _description(description: str | None) -> str | None:
     return None if description is None else checked_text(description, "description", MAX_MODEL_TAG_VALUE)
 
@@ -257,4 +262,4 @@ def _tag(key: str, value: Any) -> str:
 
 
 def _tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
-    return {check_key(key): _tag(key, value) for key, value in (tags or {}).items()}
+    return {check_key(key): _tag(key, value) for key, value in check_mapping(tags, "tags").items()}

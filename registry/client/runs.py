@@ -19,6 +19,7 @@ from registry.entities import (
     RunStatus,
     RunTag,
 )
+from registry.entities.arguments import check_list, check_mapping
 from registry.entities.naming import check_key, check_run_id
 from registry.exceptions import InvalidParameterError
 from registry.settings import current_settings
@@ -60,7 +61,7 @@ class RunMethods(ClientBase):
             ExperimentNotFoundError: no such experiment.
             InvalidParameterError: the experiment is deleted, or `run_name` and the tag ``mlflow.runName`` differ.
         """
-        given = _checked_tags({**current_settings().default_tags, **(tags or {})})
+        given = _checked_tags({**current_settings().default_tags, **check_mapping(tags, "tags")})
         return self.backend.runs.create(
             run_id=uuid.uuid4().hex,
             experiment_id=str(experiment_id),
@@ -146,7 +147,7 @@ class RunMethods(ClientBase):
         Raises:
             NotFoundError: the run has no such tag.
         """
-        self.backend.runs.delete_tag(check_run_id(run_id), key)
+        self.backend.runs.delete_tag(check_run_id(run_id), check_key(key))
 
     def log_batch(
         self,
@@ -166,9 +167,9 @@ class RunMethods(ClientBase):
         """
         entry = Entry(
             check_run_id(run_id),
-            [checked_metric(metric) for metric in metrics],
-            _checked_params(params),
-            _checked_tags({tag.key: tag.value for tag in tags}),
+            [checked_metric(metric) for metric in check_list(metrics, "metrics", Metric)],
+            _checked_params(check_list(params, "params", Param)),
+            _checked_tags({check_key(tag.key): tag.value for tag in check_list(tags, "tags", RunTag)}),
         )
         return self._log(entry, synchronous)
 
@@ -179,11 +180,15 @@ class RunMethods(ClientBase):
         models: Sequence[LoggedModelInput] | None = None,
     ) -> None:
         """Record data sets and logged models that a run used."""
-        self.backend.runs.log_inputs(check_run_id(run_id), datasets=datasets or (), models=models or ())
+        self.backend.runs.log_inputs(
+            check_run_id(run_id),
+            datasets=check_list(datasets, "datasets", DatasetInput),
+            models=check_list(models, "models", LoggedModelInput),
+        )
 
     def log_outputs(self, run_id: str, models: Sequence[LoggedModelOutput]) -> None:
         """Record logged models that a run made."""
-        self.backend.runs.log_inputs(check_run_id(run_id), outputs=models)
+        self.backend.runs.log_inputs(check_run_id(run_id), outputs=check_list(models, "models", LoggedModelOutput))
 
     def get_metric_history(self, run_id: str, key: str) -> PagedList[Metric]:
         """All points of a metric, by (timestamp, step, value); empty if it was never logged."""

@@ -13,8 +13,9 @@ from registry.client.base import ClientBase
 from registry.client.loading import resolve
 from registry.client.logged_models import check_logged_model_name, text_values
 from registry.client.sealing import given_up, seal_directory, seal_stored, store_copy
-from registry.client.values import checked_text
+from registry.client.values import checked_text, metric_step
 from registry.entities import LoggedModelStatus
+from registry.entities.arguments import check_mapping
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import ModelVersion, ResolvedModel
@@ -46,6 +47,7 @@ class SavingMethods(ClientBase):
     ) -> ModelInfo:
         """Save a model of a flavor and seal it as a logged model; further options are those of `flavors.save_model`.
 
+        It gets the params of its run, and the points that the run has at `step`.
         With `model_id` it becomes that PENDING logged model, which keeps its own name, run and type.
 
         Raises:
@@ -55,7 +57,7 @@ class SavingMethods(ClientBase):
             StorageError, UnavailableError: the bytes or the row could not be stored; nothing half-written resolves.
         """
         if model_id is not None:
-            return self._log_into(model_id, flavor, model, params, tags, options)
+            return self._log_into(model_id, flavor, model, params, tags, metric_step(step), options)
         new = NewModel(
             model_id=new_model_id(),
             experiment_id=str(experiment_id),
@@ -64,7 +66,7 @@ class SavingMethods(ClientBase):
             model_type=model_type,
             params=text_values(params),
             tags=text_values(tags),
-            step=step,
+            step=metric_step(step),
         )
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
             directory = Path(temporary) / "model"
@@ -81,6 +83,7 @@ class SavingMethods(ClientBase):
         model: Any,
         params: Mapping[str, Any] | None,
         tags: Mapping[str, Any] | None,
+        step: int,
         options: Mapping[str, Any],
     ) -> ModelInfo:
         models = self.backend.logged_models
@@ -103,7 +106,8 @@ class SavingMethods(ClientBase):
                 **options,
             )
             self.backend.blobs(pending.artifact_location).upload(directory)
-        return described.get_model_info(models.finalize(model_id, seal_stored(self.backend, pending.artifact_location)))
+        seal = seal_stored(self.backend, pending.artifact_location)
+        return described.get_model_info(models.finalize(model_id, seal, step=step))
 
     def create_model_version(
         self,
@@ -172,11 +176,9 @@ class SavingMethods(ClientBase):
     ) -> ModelVersion:
         checked = {
             check_key(key): checked_text(value, f"tag {key!r}", MAX_MODEL_TAG_VALUE)
-            for key, value in (tags or {}).items()
+            for key, value in check_mapping(tags, "tags").items()
         }
-        for what, text in (("description", description), ("run_link", run_link)):
-            if text is not None:
-                checked_text(text, what, MAX_MODEL_TAG_VALUE)
+        link, text = _text(run_link, "run_link"), _text(description, "description")
         if run_id is not None:
             check_run_id(run_id)
         if not create_model:
@@ -187,8 +189,8 @@ class SavingMethods(ClientBase):
             source=str(source),
             model_id=sealed if isinstance(sealed, str) else sealed.model_id,
             run_id=run_id,
-            run_link=run_link,
-            description=description,
+            run_link=link,
+            description=text,
             tags=checked,
             copy=copy,
         )
@@ -199,7 +201,7 @@ class SavingMethods(ClientBase):
         """The id of the logged model behind a source; other files are stored as one that appears with the version."""
         if model_id is not None:
             return self.backend.resolver.resolve(LoggedModelUri(model_id)).model_id
-        uri = parse(source)
+        uri = parse(source, subpath=False)
         if isinstance(uri, LocalUri):
             return self._seal_outside(str(Path(uri.path).absolute()), Path(uri.path).name, run_id)
         if isinstance(uri, S3Uri):
@@ -231,6 +233,10 @@ class SavingMethods(ClientBase):
             InvalidUriError: the text is not such a URI.
         """
         return resolve(self.backend, parse(uri))
+
+
+def _text(value: object, what: str) -> str | None:
+    return None if value is None else checked_text(value, what, MAX_MODEL_TAG_VALUE)
 
 
 def _copy_of(name: str, experiment_id: str, run_id: str | None) -> NewModel:

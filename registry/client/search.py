@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from registry.client.base import ClientBase
 from registry.client.frames import check_columns, check_format, table_columns, to_arrow, to_pandas
 from registry.entities import Experiment, LoggedModel, PagedList, Run, ViewType
+from registry.entities.arguments import check_list
 from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.filters import Subject, parse_filter, parse_order_by
@@ -152,11 +153,11 @@ class SearchMethods(ClientBase):
             InvalidParameterError: `max_results` is not 1 to 50,000, a data set has no name, or the token is not of
                 this query.
         """
-        clauses = [_order_clause(clause) for clause in order_by or ()]
+        clauses = [_order_clause(clause) for clause in check_list(order_by, "order_by", Mapping)]
         keys = parse_order_by([text for text, _ in clauses], Subject.LOGGED_MODELS)
         scope = LoggedModelScope(
             experiments=_experiment_keys(experiment_ids),
-            datasets=tuple(_dataset(dataset) for dataset in datasets or ()),
+            datasets=tuple(_dataset(dataset) for dataset in check_list(datasets, "datasets", Mapping)),
             ordering=tuple((key.field.key, on) for key, (_, on) in zip(keys, clauses, strict=True) if on is not None),
         )
         limit = _bounded(100 if max_results is None else max_results, MAX_LOGGED_MODELS)

@@ -11,11 +11,13 @@ from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.bundle import check_bundle, key_id_of, sign_manifest
 from registry.client.loading import resolve
+from registry.entities.arguments import check_local_path
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import (
     ArtifactNotFoundError,
     IntegrityError,
     InvalidParameterError,
+    InvalidTypeError,
     UntrustedModelError,
     disk_error,
 )
@@ -37,6 +39,8 @@ class SigningMethods(ClientBase):
             InvalidUriError: the URI is not of a sealed model.
             InvalidParameterError: the key cannot be used.
         """
+        if password is not None and not isinstance(password, str):
+            raise InvalidTypeError(f"The password of a key is a string, not {type(password).__name__}.")
         resolved = resolve(self.backend, parse(model_uri, subpath=False))
         manifest = self.backend.logged_models.manifest(resolved.model_id)
         key_id, bundle = sign_manifest(manifest, resolved.model_id, _key(private_key), password)
@@ -91,7 +95,7 @@ def _check(backend: Backend, resolved: ResolvedModel, key: bytes, shown: str) ->
 
 def _key(path: str | Path) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return check_local_path(path).read_bytes()
     except FileNotFoundError:
         raise ArtifactNotFoundError(f"There is no key file {str(path)!r}.") from None
     except OSError as error:

@@ -3,9 +3,11 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from registry.entities.entity import Entity
+
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Entity):
     """What identifies a data set: its name and digest; source, schema and profile are JSON or plain text."""
 
     name: str
@@ -21,7 +23,7 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class InputTag:
+class InputTag(Entity):
     """A label of one use of a data set; ``mlflow.data.context`` says what it was used for."""
 
     key: str
@@ -29,7 +31,7 @@ class InputTag:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetInput:
+class DatasetInput(Entity):
     """One use of a data set by a run."""
 
     dataset: Dataset
@@ -41,7 +43,7 @@ class DatasetInput:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelInput:
+class LoggedModelInput(Entity):
     """A logged model that a run used."""
 
     model_id: str
@@ -52,7 +54,7 @@ class LoggedModelInput:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelOutput:
+class LoggedModelOutput(Entity):
     """A logged model that a run made, at a step of its training."""
 
     model_id: str
@@ -64,7 +66,7 @@ class LoggedModelOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class RunInputs:
+class RunInputs(Entity):
     """What went into a run."""
 
     dataset_inputs: list[DatasetInput] = field(default_factory=list)
@@ -72,7 +74,7 @@ class RunInputs:
 
 
 @dataclass(frozen=True, slots=True)
-class RunOutputs:
+class RunOutputs(Entity):
     """What came out of a run."""
 
     model_outputs: list[LoggedModelOutput] = field(default_factory=list)

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from registry.entities.entity import Entity
+
 DEFAULT_EXPERIMENT_ID: Final = "0"
 DEFAULT_EXPERIMENT_NAME: Final = "Default"
 
 
 @dataclass(frozen=True, slots=True)
-class ExperimentTag:
+class ExperimentTag(Entity):
     """A label of an experiment."""
 
     key: str
@@ -17,7 +19,7 @@ class ExperimentTag:
 
 
 @dataclass(frozen=True, slots=True)
-class Experiment:
+class Experiment(Entity):
     """An experiment as it was when it was read; times are milliseconds since the epoch."""
 
     experiment_id: str

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from registry.entities.entity import Entity
 from registry.entities.run import Metric
 
 MODEL_ID: Final = re.compile(r"m-[0-9a-f]{32}")
@@ -32,7 +33,7 @@ class LoggedModelStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelParameter:
+class LoggedModelParameter(Entity):
     """A param of a logged model."""
 
     key: str
@@ -40,7 +41,7 @@ class LoggedModelParameter:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModelTag:
+class LoggedModelTag(Entity):
     """A label of a logged model."""
 
     key: str
@@ -48,7 +49,7 @@ class LoggedModelTag:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModel:
+class LoggedModel(Entity):
     """A logged model as it was when it was read; times are milliseconds since the epoch.
 
     ``digest`` is the SHA-256 of the canonical manifest, ``size_bytes`` the sum of its files; both are None before the

@@ -45,10 +45,12 @@ def check_text(name: object, what: str, limit: int) -> str:
     Raises:
         InvalidNameError: the text breaks one of these rules; the message says which.
     """
-    if name is None or name == "":
+    if name is None or (isinstance(name, str) and not name):
         raise InvalidNameError(f"Missing value for required parameter '{what}'.")
     if not isinstance(name, str):
         raise InvalidTypeError(f"{what} must be a string, got {name!r} of type {type(name).__name__}.")
+    if len(name) > limit:
+        raise InvalidNameError(f"{what} has {len(name)} characters; at most {limit} are allowed: {name[:40]!r}…")
     if name.strip() == "":
         raise InvalidNameError(f"{what} must not be blank.")
     for position, character in enumerate(name):
@@ -60,8 +62,6 @@ def check_text(name: object, what: str, limit: int) -> str:
         raise InvalidNameError(f"{what} {name!r} begins or ends with a blank; use {name.strip()!r}.")
     if unicodedata.normalize("NFC", name) != name:
         raise InvalidNameError(f"{what} {name!r} is not in Unicode normal form C; normalise it to NFC first.")
-    if len(name) > limit:
-        raise InvalidNameError(f"{what} has {len(name)} characters; at most {limit} are allowed: {name[:40]!r}…")
     return name
 
 
@@ -121,21 +121,21 @@ def _is_plain_path(text: str) -> bool:
 
 def _key_error(key: object, what: str) -> InvalidNameError | InvalidTypeError:
     """Why something is not a key."""
-    if key is None or key == "":
+    if key is None or (isinstance(key, str) and not key):
         return InvalidNameError(f"Missing value for required parameter '{what}'.")
     if not isinstance(key, str):
         return InvalidTypeError(f"{what} must be a string, got {key!r} of type {type(key).__name__}.")
+    if len(key) > MAX_KEY:
+        return InvalidNameError(f"'{what}' exceeds the maximum length of {MAX_KEY} characters: {key[:40]!r}…")
     if not _KEY.fullmatch(key) or "\n" in key:
         return InvalidNameError(
             f"Invalid value {key!r} for parameter '{what}'. Names may only contain alphanumerics, underscores (_), "
             "dashes (-), periods (.), spaces ( ), colons (:) and slashes (/)."
         )
-    if not _is_plain_path(key):
-        return InvalidNameError(
-            f"Invalid value {key!r} for parameter '{what}'. Names must be relative paths in their shortest form: "
-            "no leading or doubled '/', no '.' or '..' segment."
-        )
-    return InvalidNameError(f"'{what}' exceeds the maximum length of {MAX_KEY} characters: {key[:40]!r}…")
+    return InvalidNameError(
+        f"Invalid value {key!r} for parameter '{what}'. Names must be relative paths in their shortest form: "
+        "no leading or doubled '/', no '.' or '..' segment."
+    )
 
 
 def check_run_id(run_id: object) -> str:
@@ -144,7 +144,7 @@ def check_run_id(run_id: object) -> str:
     Raises:
         InvalidNameError: the id has other characters.
     """
-    if run_id is None or run_id == "":
+    if run_id is None or (isinstance(run_id, str) and not run_id):
         raise InvalidNameError("Missing value for required parameter 'run_id'.")
     if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
         raise InvalidNameError(
@@ -195,6 +195,8 @@ def _path_fault(path: str) -> str | None:
         return "is absolute"
     if "\\" in path:
         return "has a backslash"
+    if len(path) > MAX_PATH_BYTES:
+        return f"is longer than {MAX_PATH_BYTES} bytes"
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in path):
         return "has a control character"
     if len(path.encode()) > MAX_PATH_BYTES:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Final
 
 from registry.entities.dataset import RunInputs, RunOutputs
+from registry.entities.entity import Entity
 from registry.exceptions import InvalidParameterError
 
 
@@ -76,7 +77,7 @@ class ViewType:
         """
         try:
             return _VIEW_STAGES[view_type]
-        except KeyError:
+        except (KeyError, TypeError):
             raise InvalidParameterError(
                 f"Unknown view type {view_type!r}; use ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY or ViewType.ALL."
             ) from None
@@ -108,7 +109,7 @@ class SourceType:
 
 # Not frozen like its neighbours: that makes making one five times as slow, and of these a run logs millions.
 @dataclass(slots=True, unsafe_hash=True)
-class Metric:
+class Metric(Entity):
     """One point of a metric: a value at a step and a time (milliseconds since the epoch)."""
 
     key: str
@@ -126,7 +127,7 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
-class Param:
+class Param(Entity):
     """A setting of a run; written once."""
 
     key: str
@@ -134,7 +135,7 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
-class RunTag:
+class RunTag(Entity):
     """A label of a run; may be overwritten."""
 
     key: str
@@ -142,7 +143,7 @@ class RunTag:
 
 
 @dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(Entity):
     """What a run is, apart from what was logged to it."""
 
     run_id: str
@@ -162,7 +163,7 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class RunData:
+class RunData(Entity):
     """What was logged to a run: the latest value of each metric, params and tags."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -175,7 +176,7 @@ class RunData:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Entity):
     """A run as it was when it was read."""
 
     info: RunInfo

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.entities.param_schema import ParamSchema
 from registry.entities.schema import Array, DataType, Object, Schema
-from registry.exceptions import InvalidParameterError, SchemaEnforcementError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, SchemaEnforcementError
 from registry.flavors.enforce_tensor import enforce_tensors
 from registry.flavors.enforce_value import enforce_column, enforce_items
 
@@ -29,6 +29,8 @@ def enforce_schema(data: Any, schema: Schema) -> Any:
     """
     import pandas as pd
 
+    if not isinstance(schema, Schema):
+        raise InvalidTypeError(f"A schema is expected, such as that of infer_signature, got {type(schema).__name__}.")
     if isinstance(data, pd.DataFrame) and _fits_already(data, schema):
         return data
     try:

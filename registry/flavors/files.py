@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from registry.entities.arguments import check_local_path
 from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, InvalidTypeError, PathExistsError
 
 CODE_DIRECTORY: Final = "code"
@@ -17,8 +18,9 @@ def prepare_directory(path: str | Path) -> Path:
 
     Raises:
         PathExistsError: there is a file, or a directory that is not empty.
+        InvalidPathError: it is no path of this machine.
     """
-    directory = Path(path)
+    directory = check_local_path(path)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise PathExistsError(f"Path '{directory}' already exists and is not empty; save to another path or remove it.")
     directory.mkdir(parents=True, exist_ok=True)
@@ -79,7 +81,7 @@ def _copy_all(paths: Sequence[str | Path], target: Path, what: str) -> list[str]
     if not isinstance(paths, list | tuple):
         raise InvalidTypeError(f"{what} should be a list of paths, not {type(paths).__name__}")
     names = []
-    for path in map(Path, paths):
+    for path in map(check_local_path, paths):
         # `resolve` gives "." and ".." a name; it follows links, as copying does.
         name = path.name or path.resolve().name
         if name in names:

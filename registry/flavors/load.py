@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from registry.entities.arguments import check_mapping
 from registry.exceptions import InvalidModelError
 from registry.flavors.example import StoredExample
 from registry.flavors.found import find_by_loader, get_flavor
@@ -71,7 +72,7 @@ def _flavor_of(model: Model, entry: Mapping[str, Any], directory: Path) -> Flavo
 
 def _merged_config(saved: object, given: Mapping[str, Any] | None) -> dict[str, Any]:
     base = dict(saved) if isinstance(saved, Mapping) else {}
-    return {**base, **{key: value for key, value in (given or {}).items() if key in base}}
+    return {**base, **{key: value for key, value in check_mapping(given, "model_config").items() if key in base}}
 
 
 def _add_code(directory: Path, config: Mapping[str, Any], *, allow_code: bool) -> None:

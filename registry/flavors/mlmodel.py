@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from registry.entities.arguments import check_local_path
 from registry.entities.logged_model import LoggedModel
 from registry.entities.naming import check_path
 from registry.entities.param_schema import ParamSchema
@@ -140,7 +141,8 @@ class Model:
             ArtifactNotFoundError: there is no MLmodel file.
             InvalidModelError: the file is not a usable MLmodel file.
         """
-        file = Path(path) if Path(path).name == FILE_NAME else Path(path) / FILE_NAME
+        given = check_local_path(path)
+        file = given if given.name == FILE_NAME else given / FILE_NAME
         if not file.is_file():
             raise ArtifactNotFoundError(
                 f"Could not find an 'MLmodel' configuration file at {str(path)!r}. "

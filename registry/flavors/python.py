@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from registry.entities.arguments import check_local_path, check_mapping
 from registry.entities.naming import check_path
 from registry.exceptions import InvalidModelError, InvalidParameterError, NotSupportedError, RegistryError
 from registry.flavors import pickles
@@ -47,7 +48,7 @@ class PythonFunctionFlavor:
         """
         if (model is None) == (loader_module is None):
             raise InvalidParameterError("Give either python_model or loader_module, and not both.")
-        config = {"config": dict(model_config)} if model_config else {}
+        config = {"config": check_mapping(model_config, "model_config")} if model_config else {}
         if loader_module is not None:
             data = _copy_data(data_path, directory)
             return {self.name: {"loader_module": loader_module, **data, **config}}
@@ -56,7 +57,8 @@ class PythonFunctionFlavor:
                 "data_path belongs to loader_module; a python_model takes artifacts={name: path}."
             )
         pickles.dump(_as_model(model), directory / _PICKLE, "cloudpickle")
-        copied = {name: _copy_artifact(name, Path(path), directory) for name, path in (artifacts or {}).items()}
+        given = check_mapping(artifacts, "artifacts")
+        copied = {name: _copy_artifact(name, check_local_path(path), directory) for name, path in given.items()}
         entry: dict[str, Any] = {
             "loader_module": self.loader_module,
             "python_model": _PICKLE,
@@ -151,8 +153,9 @@ def _as_model(model: Any) -> Any:
 def _copy_data(data_path: str | Path | None, directory: Path) -> dict[str, str]:
     if data_path is None:
         return {}
-    name = f"data/{Path(data_path).resolve().name}"
-    copy_in(Path(data_path), directory / name)
+    source = check_local_path(data_path)
+    name = f"data/{source.resolve().name}"
+    copy_in(source, directory / name)
     return {"data": name}
 
 

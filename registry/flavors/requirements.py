@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from registry.entities.arguments import check_local_path
 from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, InvalidTypeError
 from registry.flavors.packages import installed_version
 from registry.flavors.safe_yaml import read_map, write_map
@@ -157,7 +158,7 @@ def _logical_lines(lines: Iterable[str]) -> Iterator[str]:
 def _read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a ValueError is a NUL in the path, or bytes that are not UTF-8
         raise ArtifactNotFoundError(f"The requirements file {str(path)!r} cannot be read: {error}") from None
 
 
@@ -165,7 +166,7 @@ def _conda_map(conda_env: object) -> Mapping[str, Any]:
     if isinstance(conda_env, Mapping):
         return conda_env
     if isinstance(conda_env, str | Path):
-        return read_map(Path(conda_env))
+        return read_map(check_local_path(conda_env))
     raise InvalidTypeError(
         "Expected a string path to a conda env yaml file or a `dict` representing a conda env, "
         f"but got `{type(conda_env).__name__}`"

@@ -4,6 +4,7 @@ Owns the order of the steps and what all flavors share; a flavor writes the mode
 that `save_model` returned from is whole; one that it failed on is removed as far as `save_model` made it.
 """
 
+import logging
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from registry.entities.arguments import check_local_path
 from registry.entities.schema import Schema
 from registry.entities.signature import ModelSignature
 from registry.exceptions import InvalidTypeError
@@ -22,6 +24,8 @@ from registry.flavors.infer import infer_output_schema, infer_params, infer_sche
 from registry.flavors.mlmodel import FILE_NAME, PYTHON_FUNCTION, Model
 from registry.flavors.requirements import CONDA_FILE, PYTHON_ENV_FILE, Environment
 from registry.flavors.role import Flavor
+
+_logger = logging.getLogger(__name__)
 
 
 def save_model(
@@ -54,13 +58,15 @@ def save_model(
     """
     if signature is not None and signature is not False and not isinstance(signature, ModelSignature):
         raise InvalidTypeError(f"signature must be a ModelSignature, False or None, got {type(signature).__name__!r}.")
+    if not isinstance(flavor, str):
+        raise InvalidTypeError(f"A flavor is named by a string, such as 'xgboost', got {flavor!r}.")
     chosen = get_flavor(flavor)
     environment_options = {
         "pip_requirements": pip_requirements,
         "extra_pip_requirements": extra_pip_requirements,
         "conda_env": conda_env,
     }
-    existed = Path(directory).exists()
+    existed = check_local_path(directory).exists()
     target = prepare_directory(directory)
     try:
         Environment.of([], **environment_options)
@@ -110,14 +116,21 @@ def _entries(
 def _infer_from_example(
     flavor: Flavor, directory: Path, entries: Mapping[str, Mapping[str, Any]], example: InputExample
 ) -> ModelSignature | None:
-    """The signature of an example and of what the model, as it was saved, predicts for it."""
+    """The signature of an example and of what the model, as it was saved, predicts for it; None if it cannot."""
     inputs, params = infer_schema(example.data), infer_params(example.params)
     if PYTHON_FUNCTION not in entries:
         return ModelSignature(inputs, None, params)
     config = {**entries.get(flavor.name, {}), **entries[PYTHON_FUNCTION]}
     # The caller's own object was written a moment ago: loading it back runs no code but the caller's.
     predictor = flavor.predictor(directory, config, allow_code=True)
-    prediction = predictor.predict(enforce_schema(example.data, inputs), enforce_params(example.params, params))
+    given = enforce_schema(example.data, inputs), enforce_params(example.params, params)
+    try:
+        prediction = predictor.predict(*given)
+    except Exception as error:  # noqa: BLE001 - the model's own code; as in MLflow it is saved all the same
+        _logger.warning(
+            "The model has no signature: it cannot predict its input example (%s: %s).", type(error).__name__, error
+        )
+        return None
     return ModelSignature(inputs, _output_schema(prediction, inputs), params)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from registry.entities.arguments import check_list
 from registry.exceptions import InvalidModelError, InvalidParameterError
 from registry.flavors import pickles
 from registry.flavors.consent import require_consent
@@ -173,7 +174,7 @@ def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[s
             f"skops cannot hold this {type(model).__name__}: {error}. Use serialization_format='cloudpickle', which "
             "can only be loaded with allow_code=True."
         ) from error
-    unknown = sorted(set(untrusted) - TRUSTED_TYPES - set(trusted or ()))
+    unknown = sorted(set(untrusted) - TRUSTED_TYPES - set(check_list(trusted, "skops_trusted_types", str)))
     if unknown:
         raise InvalidParameterError(
             f"The {type(model).__name__} holds types that nobody vouches for: {unknown}. If loading them is safe, name "
@@ -185,7 +186,7 @@ def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[s
 def _load_skops(file: Path, directory: Path, *, allow_code: bool, trusted: Iterable[str] | None) -> Any:
     skops = optional_import("skops.io", "sklearn")
     exceptions = optional_import("skops.io.exceptions", "sklearn")
-    known = sorted({*TRUSTED_TYPES, *(trusted or ())})
+    known = sorted({*TRUSTED_TYPES, *check_list(trusted, "skops_trusted_types", str)})
     try:
         return skops.load(file, trusted=skops.get_untrusted_types(file=file) if allow_code is True else known)
     except exceptions.UntrustedTypesFoundException:

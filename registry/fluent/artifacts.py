@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.client import MlflowClient
-from registry.client.artifacts import ByteStream, check_artifact_path, check_local_path, run_artifact
+from registry.client.artifacts import ByteStream, check_artifact_path, run_artifact
 from registry.client.documents import decode, load_document
 from registry.client.downloads import download, listing
 from registry.client.images import decoded
 from registry.client.signing import signed_uri
 from registry.entities import FileInfo
+from registry.entities.arguments import check_local_path
 from registry.exceptions import InvalidParameterError
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id

@@ -10,6 +10,9 @@ from typing import Any
 from registry.client.log_queue import RunOperations
 from registry.client.values import flattened, metric_value, now_ms
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
+from registry.entities.arguments import check_list, check_mapping
+from registry.entities.naming import check_key
+from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state
 from registry.fluent.runs import target
 
@@ -39,7 +42,8 @@ def log_params(
     Raises:
         ParamConflictError: one has another value already.
     """
-    given = [Param(key, value) for key, value in (flattened(params) if flatten else params).items()]
+    settings = check_mapping(params, "params")
+    given = [Param(key, value) for key, value in (flattened(settings) if flatten else settings).items()]
     client, run = target(run_id)
     return client.log_batch(run, params=given, synchronous=synchronous)
 
@@ -59,7 +63,7 @@ def log_metric(
     Raises:
         InvalidParameterError: the value is not one number.
     """
-    return log_metrics({key: value}, step, synchronous, run_id, timestamp, model_id, dataset)
+    return log_metrics({check_key(key, "name"): value}, step, synchronous, run_id, timestamp, model_id, dataset)
 
 
 def log_metrics(
@@ -73,10 +77,10 @@ def log_metrics(
 ) -> RunOperations | None:
     """Append a point to each of several metrics, all or none, at one step and time."""
     moment = now_ms() if timestamp is None else timestamp
-    name, digest = (None, None) if dataset is None else (dataset.name, dataset.digest)
+    name, digest = (None, None) if dataset is None else (_dataset(dataset).name, dataset.digest)
     points = [
         Metric(key, metric_value(key, value), moment, 0 if step is None else step, model_id, name, digest)
-        for key, value in metrics.items()
+        for key, value in check_mapping(metrics, "metrics").items()
     ]
     client, run = target(run_id)
     return client.log_batch(run, metrics=points, synchronous=synchronous)
@@ -90,7 +94,7 @@ def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperati
 
 def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
     """Set tags of the active run, all or none."""
-    given = [RunTag(key, value) for key, value in tags.items()]
+    given = [RunTag(key, value) for key, value in check_mapping(tags, "tags").items()]
     client, run = target()
     return client.log_batch(run, tags=given, synchronous=synchronous)
 
@@ -121,12 +125,18 @@ def log_inputs(
     tags_list: Sequence[Mapping[str, str] | None] | None = None,
     models: Sequence[LoggedModelInput] | None = None,
 ) -> None:
-    """Record the data sets and logged models that the active run read."""
-    read = list(datasets or ())
+    """Record the data sets and logged models that the active run read.
+
+    `contexts` and `tags_list`, where they are given, have one entry for each data set.
+
+    Raises:
+        InvalidParameterError: the lists differ in length.
+    """
+    read = check_list(datasets, "datasets", object)
     uses = [
-        DatasetInput(dataset.to_entity(), _input_tags(context, tags))
+        DatasetInput(_dataset(dataset).to_entity(), _input_tags(context, tags))
         for dataset, context, tags in zip(
-            read, contexts or [None] * len(read), tags_list or [None] * len(read), strict=False
+            read, _each(read, contexts, "contexts"), _each(read, tags_list, "tags_list"), strict=True
         )
     ]
     client, run = target()
@@ -146,4 +156,24 @@ def log_outputs(models: Sequence[LoggedModelOutput]) -> None:
 
 def _input_tags(context: str | None, tags: Mapping[str, str] | None) -> list[InputTag]:
     own = [] if context is None else [InputTag("mlflow.data.context", context)]
-    return own + [InputTag(key, str(value)) for key, value in (tags or {}).items()]
+    return own + [InputTag(key, str(value)) for key, value in check_mapping(tags, "tags").items()]
+
+
+def _dataset(dataset: Any) -> Any:
+    """A data set, or whatever else has what a data set has.
+
+    Raises:
+        InvalidTypeError: it lacks that.
+    """
+    if not all(hasattr(dataset, name) for name in ("name", "digest", "to_entity")):
+        raise InvalidTypeError(
+            f"A data set is made by data.from_pandas(frame, name=…), got a value of type {type(dataset).__name__}."
+        )
+    return dataset
+
+
+def _each(datasets: Sequence[Any], given: Sequence[Any] | None, what: str) -> list[Any]:
+    values = check_list(given, what, object) or [None] * len(datasets)
+    if len(values) != len(datasets):
+        raise InvalidParameterError(f"{what} has {len(values)} entries for {len(datasets)} data sets.")
+    return values

@@ -2,15 +2,17 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from registry.client import MlflowClient
-from registry.client.loading import opened
+from registry.client.loading import opened, opened_outside
 from registry.client.model_info import model_info
 from registry.client.signing import signed_uri
 from registry.entities.model_registry import ModelVersion, ResolvedModel
+from registry.entities.naming import check_model_name
 from registry.exceptions import InvalidParameterError
 from registry.flavors import ModelInfo, PyFuncModel, load_model, load_pyfunc
 from registry.fluent import state
@@ -34,6 +36,8 @@ def log_model(
     del await_registration_for  # a version is READY from the moment it exists
     if artifact_path is not None and name is not None:
         raise InvalidParameterError("Both 'artifact_path' and 'name' are given; they mean the same, give 'name'.")
+    if registered_model_name is not None:
+        check_model_name(registered_model_name)  # before a model is logged
     active = state.active_with_client()
     run, client = (active[0].info, active[1]) if active else (None, state.client())
     info = client.log_model(
@@ -110,7 +114,7 @@ def load_native(
 ) -> Any:
     """The model of a URI as its flavor's own object."""
     uri = _trusted(model_uri, require_signature)
-    with opened(state.client().backend, uri, dst_path) as directory:
+    with _opened(uri, dst_path) as directory:
         return load_model(directory, flavor, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
 
 
@@ -124,7 +128,7 @@ def load_function(
 ) -> PyFuncModel:
     """The model of a URI as a function from data to predictions."""
     uri = _trusted(model_uri, require_signature)
-    with opened(state.client().backend, uri, dst_path) as directory:
+    with _opened(uri, dst_path) as directory:
         return load_pyfunc(directory, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
 
 
@@ -136,6 +140,13 @@ def _register(client: MlflowClient, model_uri: str, name: str, **options: Any) -
         _say(f"Registered model '{name}' already exists. Creating a new version of this model...")
     _say(f"Created version '{version.version}' of model '{name}'.")
     return version
+
+
+def _opened(uri: Uri, dst_path: str | None) -> AbstractContextManager[Path]:
+    # A directory loads where there is no registry, and none comes about by it.
+    if isinstance(uri, LocalUri | S3Uri):
+        return opened_outside(uri, dst_path)
+    return opened(state.client().backend, uri, dst_path)
 
 
 def _consent(allow_code: bool | None) -> bool:

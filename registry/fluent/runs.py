@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from registry.client import MlflowClient
 from registry.client.runs import PARENT_RUN_ID
 from registry.entities import LifecycleStage, Run, RunStatus, RunTag
+from registry.entities.arguments import check_mapping
 from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError, RegistryError
 from registry.fluent import state
 from registry.fluent.context import context_tags, parent_process_run_id
@@ -139,7 +140,7 @@ def target(run_id: str | None = None) -> tuple[MlflowClient, str]:
 
 
 def _tags(tags: Mapping[str, Any] | None, description: str | None) -> dict[str, Any]:
-    given = dict(tags or {})
+    given = check_mapping(tags, "tags")
     if description is None:
         return given
     if NOTE in given:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from registry.client.frames import check_format
 from registry.entities import Experiment, LoggedModel, PagedList, Run, ViewType
+from registry.entities.arguments import check_list
 from registry.entities.model_registry import ModelVersion, RegisteredModel
-from registry.exceptions import InvalidParameterError
+from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
 
@@ -222,7 +223,7 @@ def _experiment_ids(
     if experiment_ids:
         return experiment_ids
     if names:
-        return _ids_of([names] if isinstance(names, str) else names)
+        return _ids_of([names] if isinstance(names, str) else check_list(names, "experiment_names", str))
     return [found.experiment_id for found in search_experiments()] if everywhere else [active_experiment_id()]
 
 
@@ -239,6 +240,8 @@ def _ids_of(names: Sequence[str]) -> list[str]:
 
 def _all(page: Callable[[int, str | None], PagedList[T]], max_results: int | None, size: int) -> list[T]:
     """The results of all pages, or of as many as are needed."""
+    if max_results is not None and not isinstance(max_results, int):
+        raise InvalidTypeError(f"max_results must be an integer, got {max_results!r}.")
     found: list[T] = []
     token: str | None = None
     while True:

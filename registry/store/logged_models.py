@@ -16,7 +16,7 @@ from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, Not
 from registry.store.clock import now_ms, stamp
 from registry.store.experiments import active_location
 from registry.store.inputs import insert_run_models
-from registry.store.metrics import loaded
+from registry.store.metrics import link_run_points, loaded
 from registry.store.runs import writable_run
 from registry.store.scopes import Store, looks_up, reads, writes
 from registry.store.signatures import insert_signatures
@@ -95,17 +95,23 @@ class LoggedModelStore(Store):
     def create(self, connection: Connection, new: NewModel, seal: Seal | None) -> LoggedModel:
         """A logged model: READY with a seal, PENDING without. It gets the params of its run and becomes its output.
 
+        A READY one gets the points of its run at `new.step` too.
+
         Raises:
             RunNotFoundError, ExperimentNotFoundError: the run or experiment does not exist.
             InvalidParameterError: it is deleted.
             UploadExpiredError: the model has a seal, but its upload was never begun or was given up by gc.
         """
         insert_logged_model(connection, new, seal)
+        if seal is not None:
+            _link_points(connection, _require(connection, new.model_id), new.step)
         return _read_one(connection, new.model_id)
 
     @writes
-    def finalize(self, connection: Connection, model_id: str, seal: Seal | None) -> LoggedModel:
-        """Make a PENDING model READY with a seal, or FAILED without.
+    def finalize(
+        self, connection: Connection, model_id: str, seal: Seal | None, *, step: int | None = None
+    ) -> LoggedModel:
+        """Make a PENDING model READY with a seal, or FAILED without; with `step` it gets the points of its run there.
 
         Raises:
             LoggedModelNotFoundError: no such model.
@@ -119,6 +125,8 @@ class LoggedModelStore(Store):
         status = LoggedModelStatus.READY if seal else LoggedModelStatus.FAILED
         _insert_files(connection, row.id, seal)
         _change(connection, row.id, status=status, **_sealed(seal))
+        if step is not None:
+            _link_points(connection, row, step)
         return _read_one(connection, model_id)
 
     @reads
@@ -305,13 +313,18 @@ def _sealed(seal: Seal | None) -> dict[str, Any]:
 
 
 def _require(connection: Connection, model_id: str, *, lock: bool = False) -> AnyRow:
-    query = select(LoggedModelRow.id, LoggedModelRow.status).where(
+    query = select(LoggedModelRow.id, LoggedModelRow.status, LoggedModelRow.run_id).where(
         LoggedModelRow.model_id == model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
     )
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
     return row
+
+
+def _link_points(connection: Connection, model: AnyRow, step: int) -> None:
+    if model.run_id is not None:
+        link_run_points(connection, model.run_id, model.id, step)
 
 
 def _read_one(connection: Connection, model_id: str) -> LoggedModel:

@@ -6,7 +6,7 @@ Leaves appending to the series of runs to `points`. Invariant: a value of NULL i
 import math
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, literal, select
 
 from registry.entities import LifecycleStage, Metric
 from registry.exceptions import LoggedModelNotFoundError
@@ -43,6 +43,25 @@ def insert_model_points(connection: Connection, run_key: int | None, metrics: It
     ]
     if rows:
         connection.execute(insert(table(LoggedModelMetricRow)), rows)
+
+
+def link_run_points(connection: Connection, run_key: int, model_key: int, step: int) -> None:
+    """Give a logged model the points that its run has at a step, as MLflow does when a model is logged."""
+    at_step = (
+        select(
+            literal(model_key),
+            LatestMetricRow.run_id,
+            LatestMetricRow.key,
+            MetricRow.step,
+            MetricRow.timestamp,
+            MetricRow.value,
+        )
+        .join(MetricRow, MetricRow.series_id == LatestMetricRow.id)
+        .where(LatestMetricRow.run_id == run_key, MetricRow.step == step)
+        .order_by(LatestMetricRow.key, MetricRow.timestamp)
+    )
+    columns = ["logged_model_id", "run_id", "key", "step", "timestamp", "value"]
+    connection.execute(insert(table(LoggedModelMetricRow)).from_select(columns, at_step))
 
 
 def _model_key(connection: Connection, model_id: str) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xgboost
 from governed_models import register
+from sklearn.linear_model import LogisticRegression
 
 import registry
 from registry import MlflowClient
@@ -205,3 +206,12 @@ def test_a_version_without_a_flavor_says_so(client: MlflowClient) -> None:
 
     with pytest.raises(RegistryError, match="MLmodel"):
         registry.pyfunc.load_model("models:/plain/1")
+
+
+def test_a_directory_is_loaded_without_a_registry(own_place: Path) -> None:
+    registry.sklearn.save_model(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), "model")
+    registry.set_tracking_uri("postgresql+psycopg://nobody@127.0.0.1:1/none")
+
+    assert registry.pyfunc.load_model("model").predict([[1.0]]).tolist() == [1]
+    assert registry.sklearn.load_model(f"file://{own_place}/model").classes_.tolist() == [0, 1]
+    assert [path.name for path in own_place.iterdir()] == ["model"]

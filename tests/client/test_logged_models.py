@@ -186,3 +186,22 @@ def test_threads_that_race_to_seal_leave_one_seal(client: MlflowClient, files: P
         thread.join()
 
     assert sorted(results) == ["INVALID_STATE"] * 3 + ["READY"]
+
+
+def test_files_of_a_pending_model_can_be_stored_below_a_directory_of_it(client: MlflowClient, files: Path) -> None:
+    made = client.create_logged_model("0").model_id
+    client.log_model_artifacts(made, files, "all")
+    client.log_model_artifact(made, files / "a.txt", "one")
+    sealed = client.finalize_logged_model(made, "READY")
+
+    stored = Path(sealed.artifact_location)
+    found = sorted(path.relative_to(stored).as_posix() for path in stored.rglob("*") if path.is_file())
+    assert found == ["all/a.txt", "all/inner/b.txt", "one/a.txt"]
+
+
+@pytest.mark.parametrize("path", ["..", "/a", "a/../b", "a\\b", "%2e%2e"])
+def test_files_of_a_pending_model_stay_below_it(client: MlflowClient, files: Path, path: str) -> None:
+    made = client.create_logged_model("0").model_id
+
+    assert code_of(client.log_model_artifacts, made, files, path) == "INVALID_PARAMETER_VALUE"
+    assert code_of(client.log_model_artifact, made, files / "a.txt", path) == "INVALID_PARAMETER_VALUE"

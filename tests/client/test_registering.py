@@ -239,3 +239,11 @@ def test_registering_says_what_it_did(client: MlflowClient, source: Path, capsys
         "Registered model 'churn' already exists. Creating a new version of this model...",
         "Created version '2' of model 'churn'.",
     ]
+
+
+def test_a_part_of_a_model_cannot_be_registered(client: MlflowClient, source: Path) -> None:
+    client.register_model(str(source), "churn")
+
+    with pytest.raises(RegistryError, match="a whole model is expected here"):
+        client.register_model("models:/churn/1/inner", "part")
+    assert client.search_registered_models("name = 'part'") == []

@@ -199,3 +199,12 @@ def test_importing_flavors_loads_no_heavy_package() -> None:
     program = f"import sys, registry.flavors; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_that_cannot_predict_its_example_is_saved_without_a_signature(
+    tmp_path: Path, classifier: xgboost.XGBClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved = flavors.save_model(classifier, tmp_path / "model", "xgboost", input_example=pd.DataFrame({"z": [1.0]}))
+
+    assert saved.signature is None
+    assert "it cannot predict its input example (ValueError: feature_names mismatch" in caplog.text

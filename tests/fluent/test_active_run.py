@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import registry
@@ -347,3 +348,15 @@ def test_a_child_of_fork_has_no_active_run_and_ends_none(client: MlflowClient, r
 
     assert (done.stdout, done.stderr) == ("RUNNING\n", "")
     assert [run.info.status for run in client.search_runs(["0"])] == ["FINISHED"]
+
+
+def test_contexts_and_tags_of_data_sets_are_one_for_each(client: MlflowClient) -> None:
+    panel = registry.data.from_pandas(pd.DataFrame({"a": [1.0]}), name="panel")
+    with registry.start_run() as run:
+        assert code_of(registry.log_inputs, [panel, panel], contexts=["training"]) == "INVALID_PARAMETER_VALUE"
+        assert code_of(registry.log_inputs, [panel], tags_list=[{}, {}]) == "INVALID_PARAMETER_VALUE"
+        assert client.get_run(run.info.run_id).inputs.dataset_inputs == []
+        registry.log_inputs([panel], contexts=["training"], tags_list=[{"by": "me"}])
+
+    (used,) = client.get_run(run.info.run_id).inputs.dataset_inputs
+    assert {tag.key: tag.value for tag in used.tags} == {"mlflow.data.context": "training", "by": "me"}

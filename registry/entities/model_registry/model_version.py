@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from registry.entities.entity import Entity
 from registry.entities.model_registry.model_version_status import ModelVersionStatus
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersionTag:
+class ModelVersionTag(Entity):
     """A label of a model version."""
 
     key: str
@@ -15,7 +16,7 @@ class ModelVersionTag:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersion:
+class ModelVersion(Entity):
     """A version of a registered model: a number that names one logged model for ever."""
 
     name: str

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from registry.entities.entity import Entity
 from registry.entities.model_registry.model_version import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredModelTag:
+class RegisteredModelTag(Entity):
     """A label of a registered model."""
 
     key: str
@@ -15,7 +16,7 @@ class RegisteredModelTag:
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredModelAlias:
+class RegisteredModelAlias(Entity):
     """A movable name of one version of a model."""
 
     alias: str
@@ -23,7 +24,7 @@ class RegisteredModelAlias:
 
 
 @dataclass(frozen=True, slots=True)
-class RegisteredModel:
+class RegisteredModel(Entity):
     """A named sequence of versions; ``aliases`` maps alias to version."""
 
     name: str
