@@ -1,5 +1,6 @@
 """From order_by clauses, such as ``metrics.f1 DESC``, to the fields that they order by."""
 
+import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,7 +28,7 @@ def parse_order_by(order_by: Sequence[str] | None, subject: Subject) -> tuple[Or
         raise InvalidTypeError(f"order_by must be a list of clauses, such as ['metrics.f1 DESC'], got {order_by!r}.")
     if len(order_by) > MAX_CLAUSES:
         raise InvalidFilterError(f"order_by may have {MAX_CLAUSES} clauses; this one has {len(order_by)}.")
-    keys = tuple(_clause(clause, subject) for clause in order_by)
+    keys = tuple(_clause(_checked(clause), subject) for clause in order_by)
     fields = [key.field for key in keys]
     twice = next((field for field in fields if fields.count(field) > 1), None)
     if twice is not None:
@@ -35,11 +36,16 @@ def parse_order_by(order_by: Sequence[str] | None, subject: Subject) -> tuple[Or
     return keys
 
 
-def _clause(clause: str, subject: Subject) -> OrderBy:
+def _checked(clause: object) -> str:
     if not isinstance(clause, str):
         raise InvalidTypeError(f"A clause of order_by must be a string, got {type(clause).__name__}: {clause!r}.")
     if len(clause) > MAX_CLAUSE:
         raise InvalidFilterError(f"A clause of order_by may have {MAX_CLAUSE} characters; this one has {len(clause)}.")
+    return clause
+
+
+@functools.lru_cache(maxsize=256)
+def _clause(clause: str, subject: Subject) -> OrderBy:
     with showing(clause, "order_by clause"):
         token, *direction = syntax_tree(clause, "order").children
         if not isinstance(token, str):

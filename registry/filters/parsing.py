@@ -1,5 +1,6 @@
 """From the text of a filter to its nodes: syntax, then bounds, then fields and types."""
 
+import functools
 from typing import TYPE_CHECKING, Final
 
 from registry.exceptions import InvalidFilterError, InvalidTypeError
@@ -17,6 +18,8 @@ MAX_LENGTH: Final = 200_000
 MAX_DEPTH: Final = 50
 MAX_COMPARISONS: Final = 200
 MAX_VALUES: Final = 10_000
+# The nodes of texts no longer than this are kept: who searches again searches by the same filter.
+_REMEMBERED: Final = 1_000
 
 # The operators of two words and of none; those of one word are a token of their own.
 _OPERATORS: Final = {"contains": Op.IN, "excludes": Op.NOT_IN, "missing": Op.IS_NULL, "present": Op.IS_NOT_NULL}
@@ -39,8 +42,13 @@ def parse_filter(filter_string: str | None, subject: Subject) -> Node | None:
         return None
     if len(filter_string) > MAX_LENGTH:
         raise InvalidFilterError(f"A filter may have {MAX_LENGTH} characters; this one has {len(filter_string)}.")
-    with showing(filter_string, "filter"):
-        return _Builder(subject).node(syntax_tree(filter_string, "filter"), depth=0)
+    return (_parsed if len(filter_string) <= _REMEMBERED else _parsed.__wrapped__)(filter_string, subject)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str, subject: Subject) -> Node:
+    with showing(text, "filter"):
+        return _Builder(subject).node(syntax_tree(text, "filter"), depth=0)
 
 
 class _Builder:

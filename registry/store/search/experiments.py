@@ -10,7 +10,7 @@ from registry.filters import Kind
 from registry.store.experiments import read_experiments
 from registry.store.scopes import Store, reads
 from registry.store.search.places import Column, Keyed, Places, one_of
-from registry.store.search.subject import Wanted, search
+from registry.store.search.subject import Searched, Wanted, search
 from registry.store.search.values import by_code_point
 from registry.store.tables import ExperimentRow, ExperimentTagRow
 
@@ -27,18 +27,15 @@ class ExperimentSearch(Store):
         Raises:
             InvalidParameterError: the page token is not of this query.
         """
-        return search(
-            connection,
-            wanted,
-            select(ExperimentRow.__table__).where(one_of(ExperimentRow.lifecycle_stage, stages)),
-            _places(connection.dialect.name),
-            ties=TIES,
-            scope=("experiments", stages),
-            read=read_experiments,
-        )
+        return search(connection, _searched(stages, connection.dialect.name), wanted, read_experiments)
 
 
 @functools.cache
+def _searched(stages: tuple[str, ...], dialect: str) -> Searched:
+    statement = select(ExperimentRow.__table__).where(one_of(ExperimentRow.lifecycle_stage, stages))
+    return Searched(statement, _places(dialect), TIES, ("experiments", stages), dialect)
+
+
 def _places(dialect: str) -> Places:
     return Places(
         attributes={

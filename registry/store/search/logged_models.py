@@ -4,6 +4,7 @@ A model has many points of a metric, from runs, steps and data sets. A filter ho
 by the latest (timestamp, then step).
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +17,7 @@ from registry.store.logged_models import read_logged_models, select_logged_model
 from registry.store.scopes import Store, reads
 from registry.store.search.conditions import there_are
 from registry.store.search.places import Column, Joined, Keyed, Places, Rows, one_of
-from registry.store.search.subject import Wanted, search
+from registry.store.search.subject import Searched, Wanted, search
 from registry.store.search.values import by_code_point
 from registry.store.statements import table
 from registry.store.tables import (
@@ -62,22 +63,20 @@ class LoggedModelSearch(Store):
         """
         if not scope.experiments:
             return PagedList()
-        statement = select_logged_models().where(
-            one_of(LoggedModelRow.experiment_id, scope.experiments),
-            LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
-        )
-        if scope.datasets:
-            measured = LoggedModelMetricRow.logged_model_id == LoggedModelRow.id
-            statement = statement.where(there_are(Rows(LoggedModelMetricRow.value, (measured, _on(scope.datasets)))))
-        return search(
-            connection,
-            wanted,
-            statement,
-            _places(scope, connection.dialect.name),
-            ties=TIES,
-            scope=("logged models", scope),
-            read=read_logged_models,
-        )
+        return search(connection, _searched(scope, connection.dialect.name), wanted, read_logged_models)
+
+
+@functools.lru_cache(maxsize=256)
+def _searched(scope: LoggedModelScope, dialect: str) -> Searched:
+    statement = select_logged_models().where(
+        one_of(LoggedModelRow.experiment_id, scope.experiments),
+        LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
+    )
+    if scope.datasets:
+        measured = LoggedModelMetricRow.logged_model_id == LoggedModelRow.id
+        points = Rows(LoggedModelMetricRow.value, (measured, _on(scope.datasets)))
+        statement = statement.where(there_are(points, dialect=dialect))
+    return Searched(statement, _places(scope, dialect), TIES, ("logged models", scope), dialect)
 
 
 class _Points(Keyed):

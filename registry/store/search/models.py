@@ -11,7 +11,7 @@ from registry.filters import Kind
 from registry.store.catalog.reading import read_models
 from registry.store.scopes import Store, reads
 from registry.store.search.places import Column, Keyed, Places, Rows
-from registry.store.search.subject import Wanted, search
+from registry.store.search.subject import Searched, Wanted, search
 from registry.store.search.values import by_code_point
 from registry.store.tables import ModelAliasRow, RegisteredModelRow, RegisteredModelTagRow
 
@@ -28,18 +28,15 @@ class ModelSearch(Store):
         Raises:
             InvalidParameterError: the page token is not of this query.
         """
-        return search(
-            connection,
-            wanted,
-            select(RegisteredModelRow.__table__).where(RegisteredModelRow.deleted_time.is_(None)),
-            _places(connection.dialect.name),
-            ties=TIES,
-            scope=("models",),
-            read=read_models,
-        )
+        return search(connection, _searched(connection.dialect.name), wanted, read_models)
 
 
 @functools.cache
+def _searched(dialect: str) -> Searched:
+    statement = select(RegisteredModelRow.__table__).where(RegisteredModelRow.deleted_time.is_(None))
+    return Searched(statement, _places(dialect), TIES, ("models",), dialect)
+
+
 def _places(dialect: str) -> Places:
     return Places(
         attributes={

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Label, and_, asc, desc, false, or_
+from sqlalchemy import BigInteger, ColumnElement, Connection, Label, and_, asc, bindparam, desc, false, or_
 
 from registry.exceptions import InvalidParameterError
 from registry.store.search.order import Segment, Term
@@ -21,7 +21,16 @@ from registry.store.search.values import bound
 from registry.store.statements import AnyRow, AnySelect
 
 _MAX_TOKEN: Final = 200_000
+_SIZE: Final = "page_size"
 SortValue = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """A query in its segments, each with its sorted statement; `digest` tells it from others."""
+
+    digest: str
+    segments: Sequence[tuple[Segment, AnySelect]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +46,15 @@ def query_digest(*parts: object) -> str:
     return _digest("\0".join(map(str, parts)))
 
 
-def encode(cursor: Cursor, query: str) -> str:
-    """The token of a place in the query of this digest."""
+def encode(cursor: Cursor, pages: Pages) -> str:
+    """The token of a place in a query."""
     place = [cursor.rank, *cursor.values]
-    text = json.dumps({"after": place, "check": _check(place, query)}, separators=(",", ":"))
+    text = json.dumps({"after": place, "check": _check(place, pages.digest)}, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def decode(token: object, query: str, segments: Sequence[Segment]) -> Cursor | None:
-    """The place that a token of this query stands for; None for None and the empty text, which mean the beginning.
+def decode(token: object, pages: Pages) -> Cursor | None:
+    """The place that a token of a query stands for; None for None and the empty text, which mean the beginning.
 
     Raises:
         InvalidParameterError: the token is of another query, or no token at all.
@@ -54,8 +63,8 @@ def decode(token: object, query: str, segments: Sequence[Segment]) -> Cursor | N
         return None
     content = _content(token)
     place = content.get("after")
-    if isinstance(place, list) and place and content.get("check") == _check(place, query):
-        sizes = {segment.rank: len(segment.terms) for segment in segments}
+    if isinstance(place, list) and place and content.get("check") == _check(place, pages.digest):
+        sizes = {segment.rank: len(segment.terms) for segment, _ in pages.segments}
         if sizes.get(place[0]) == len(place) - 1:
             return Cursor(place[0], tuple(place[1:]))
     raise InvalidParameterError(
@@ -65,17 +74,16 @@ def decode(token: object, query: str, segments: Sequence[Segment]) -> Cursor | N
 
 
 def read_page(
-    connection: Connection, statement: AnySelect, segments: Sequence[Segment], cursor: Cursor | None, size: int
+    connection: Connection, pages: Pages, cursor: Cursor | None, size: int
 ) -> tuple[list[AnyRow], Cursor | None]:
     """The rows of a page, and its end if there is more after it."""
     found: list[tuple[Segment, AnyRow]] = []
-    for segment in segments:
+    for segment, query in pages.segments:
         if cursor is not None and segment.rank < cursor.rank:
             continue
-        query = sorted_by(segment.of(statement), segment.terms).limit(size + 1 - len(found))
         if cursor is not None and segment.rank == cursor.rank:
             query = query.where(_after(segment.terms, cursor.values))
-        found += [(segment, row) for row in connection.execute(query)]
+        found += [(segment, row) for row in connection.execute(query, {_SIZE: size + 1 - len(found)})]
         if len(found) > size:
             break
     rows = [row for _, row in found[:size]]
@@ -83,10 +91,10 @@ def read_page(
 
 
 def sorted_by(statement: AnySelect, terms: Sequence[Term]) -> AnySelect:
-    """A statement sorted by terms, whose values come with each row as ``sort_0``, ``sort_1`` …"""
+    """A statement sorted by terms, whose values come with each row as ``sort_0``, ``sort_1`` …, up to a size."""
     columns: list[Label[Any]] = [term.value.label(f"sort_{position}") for position, term in enumerate(terms)]
     order = [asc(term.value) if term.ascending else desc(term.value) for term in terms]
-    return statement.add_columns(*columns).order_by(*order)
+    return statement.add_columns(*columns).order_by(*order).limit(bindparam(_SIZE, type_=BigInteger()))
 
 
 def _end(segment: Segment, row: AnyRow) -> Cursor:

@@ -27,11 +27,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Values in those rows of other tables for which `where` holds; a NULL among them is NaN if `has_nan`."""
+    """Values in those rows of other tables for which `where` holds; a NULL among them is NaN if `has_nan`.
+
+    `by_owner`: the subject's own row leads to them by an index, and nothing is gained by beginning with them.
+    """
 
     value: SQLColumnExpression[Any]
     where: tuple[ColumnElement[bool], ...]
     has_nan: bool = False
+    by_owner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Keyed:
     def rows(self, key: str) -> Rows:
         """The values of a key."""
         columns = self.table.c
-        return Rows(columns.value, (columns[self.owner] == self.of, columns.key == key), self.has_nan)
+        return Rows(columns.value, (columns[self.owner] == self.of, columns.key == key), self.has_nan, by_owner=True)
 
     def joined(self, key: str) -> Joined:
         """The row of a key, under a name of its own."""
@@ -92,7 +96,7 @@ def one_of(column: SQLColumnExpression[Any], values: Sequence[Any]) -> ColumnEle
     return column == values[0] if len(values) == 1 else column.in_(values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Places:
     """The places of all fields of one subject, and which subjects are looked at at all (`scope`)."""
 

@@ -16,9 +16,9 @@ from registry.store.runs import read_runs, select_runs
 from registry.store.scopes import Store, reads
 from registry.store.search.frames import RunTable, TableColumns, read_table
 from registry.store.search.places import Column, Keyed, Places, Rows, one_of
-from registry.store.search.subject import Wanted, search
+from registry.store.search.subject import Searched, Wanted, search
 from registry.store.search.values import by_code_point
-from registry.store.statements import AnySelect, table
+from registry.store.statements import table
 from registry.store.tables import DatasetInputRow, DatasetRow, ExperimentRow, LatestMetricRow, ParamRow, RunRow, TagRow
 
 TIES: Final = (("start_time", False), ("run_id", True))
@@ -44,39 +44,23 @@ class RunSearch(Store):
         """
         if not scope.experiments:
             return PagedList()
-        return search(
-            connection,
-            wanted,
-            _in_stages(scope.stages),
-            _places(scope, connection.dialect.name),
-            ties=TIES,
-            scope=("runs", scope),
-            read=read_runs,
-        )
+        return search(connection, _searched(scope, connection.dialect.name), wanted, read_runs)
 
     @reads
     def run_table(self, connection: Connection, scope: RunScope, wanted: Wanted, columns: TableColumns) -> RunTable:
         """The same as columns, all in one snapshot; `wanted.max_results` limits it, there are no pages."""
         if not scope.experiments:
             return read_table(connection, [], columns)
-        rows = search(
-            connection,
-            wanted,
-            _in_stages(scope.stages),
-            _places(scope, connection.dialect.name),
-            ties=TIES,
-            scope=("runs", scope),
-            read=lambda _, found: list(found),
-        )
+        rows = search(connection, _searched(scope, connection.dialect.name), wanted, lambda _, found: list(found))
         return read_table(connection, rows, columns)
 
 
-@functools.cache
-def _in_stages(stages: tuple[str, ...]) -> AnySelect:
-    return select_runs().where(one_of(RunRow.lifecycle_stage, stages))
-
-
 @functools.lru_cache(maxsize=256)
+def _searched(scope: RunScope, dialect: str) -> Searched:
+    statement = select_runs().where(one_of(RunRow.lifecycle_stage, scope.stages))
+    return Searched(statement, _places(scope, dialect), TIES, ("runs", scope), dialect)
+
+
 def _places(scope: RunScope, dialect: str) -> Places:
     run = table(RunRow).c
     location = by_code_point(func.rtrim(ExperimentRow.artifact_location, "/"), dialect)

@@ -11,7 +11,7 @@ from registry.filters import Kind
 from registry.store.catalog.reading import read_versions, select_versions
 from registry.store.scopes import Store, reads
 from registry.store.search.places import Column, Keyed, Places, Rows
-from registry.store.search.subject import Wanted, search
+from registry.store.search.subject import Searched, Wanted, search
 from registry.store.search.values import by_code_point
 from registry.store.tables import (
     KEY,
@@ -39,18 +39,15 @@ class VersionSearch(Store):
         Raises:
             InvalidParameterError: the page token is not of this query.
         """
-        return search(
-            connection,
-            wanted,
-            select_versions().outerjoin(RunRow, RunRow.run_id == ModelVersionRow.run_id),
-            _places(connection.dialect.name),
-            ties=TIES,
-            scope=("versions",),
-            read=read_versions,
-        )
+        return search(connection, _searched(connection.dialect.name), wanted, read_versions)
 
 
 @functools.cache
+def _searched(dialect: str) -> Searched:
+    statement = select_versions().outerjoin(RunRow, RunRow.run_id == ModelVersionRow.run_id)
+    return Searched(statement, _places(dialect), TIES, ("versions",), dialect)
+
+
 def _places(dialect: str) -> Places:
     version = ModelVersionRow
     named = (ModelAliasRow.model_id == version.model_id, ModelAliasRow.version == version.version)
