@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.environments import default_directory, interpreter
 from benchmarks.fresh import fresh_processes
 from benchmarks.machine import facts
-from benchmarks.postgres import postgres_server
+from benchmarks.postgres import ask, postgres_server
 from benchmarks.report import Figure, table, write_json
 from benchmarks.session import FULL, QUICK, Session, Volumes, sqlite_urls
 from benchmarks.work import POSTGRES, SQLITE, WAL
@@ -61,27 +61,19 @@ def _measured(
         place.mkdir()
         if database == POSTGRES:
             urls = {system: _created(pythons["registry"], address, f"bench_{system}") for system in pythons}
+            urls["mlflow"] = urls["mlflow"].replace("postgresql:", "postgresql+psycopg2:")
         else:
             urls = sqlite_urls(place, database)
         yield from Session(database, urls, pythons, place, s3, volumes).figures()
 
 
 def _created(python: Path, address: str, name: str) -> str:
-    _ask(python, address, f"CREATE DATABASE {name}")
+    ask(python, address, f"CREATE DATABASE {name}")
     return address + name
 
 
 def _version(python: Path, address: str) -> str:
-    return _ask(python, address, "SHOW server_version")
-
-
-def _ask(python: Path, address: str, statement: str) -> str:
-    script = (
-        "import psycopg, sys; c = psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2]); "
-        "print(c.fetchone()[0] if c.description else '')"
-    )
-    command = [python, "-c", script, f"{address}postgres", statement]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return ask(python, address, "SHOW server_version")
 
 
 @contextlib.contextmanager

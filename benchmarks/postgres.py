@@ -51,6 +51,16 @@ def postgres_server(python: Path) -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def ask(python: Path, address: str, statement: str) -> str:
+    """The first value of what a statement answers, or nothing; run by the psycopg of an environment."""
+    script = (
+        "import psycopg, sys; c = psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2]); "
+        "print(c.fetchone()[0] if c.description else '')"
+    )
+    command = [python, "-c", script, f"{address}postgres", statement]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def _programs(python: Path) -> Path:
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if system:

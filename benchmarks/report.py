@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row: seconds per operation of each system, and what was promised."""
+    """One row: seconds per operation of each system, or bytes, and what was promised."""
 
     title: str
     database: str
@@ -17,6 +17,7 @@ class Figure:
     raw: float | None = None
     faster_at_least: float | None = None
     slower_at_most: float | None = None
+    unit: str = "seconds"
 
     @property
     def faster(self) -> float | None:
@@ -52,7 +53,8 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     )
     missed = figure.slower_at_most is not None and (figure.slower or 0) > figure.slower_at_most
     slower = _ratio(figure.slower, figure.slower_at_most, "≤", missed=missed)
-    times = (_time(figure.registry), _time(figure.mlflow), _time(figure.raw))
+    shown = _size if figure.unit == "bytes" else shown_seconds
+    times = (shown(figure.registry), shown(figure.mlflow), shown(figure.raw))
     return (figure.title, figure.database, *times, faster, slower)
 
 
@@ -63,10 +65,15 @@ def _ratio(ratio: float | None, promised: float | None, sign: str, *, missed: bo
     return shown if promised is None else f"{shown} ({sign} {promised:g}){' ✗' if missed else ''}"
 
 
-def _time(seconds: float | None) -> str:
+def shown_seconds(seconds: float | None) -> str:
+    """A time with three digits and the unit that fits."""
     if seconds is None:
         return "–"
     for factor, unit in ((1, "s"), (1e3, "ms")):
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds * 1e6:.3g} µs"
+
+
+def _size(number: float | None) -> str:
+    return "–" if number is None else f"{number / 2**20:,.0f} MiB"

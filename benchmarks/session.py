@@ -66,8 +66,6 @@ class Session:
 
     def _measured(self, work: Work, workers: Mapping[str, Worker]) -> Iterator[Figure]:
         systems = [system for system in workers if work.raw or system != "raw"]
-        if work.name == "predict":
-            systems.remove("raw")
         for title, arguments in self._variants(work, workers):
             print(f"{self.database}: {title} …", file=sys.stderr, flush=True)
             count = work.quick if self.volumes.quick else work.count
@@ -94,8 +92,6 @@ class Session:
         elif work.name == "resolve":
             names = {s: [workers[s].ask("versions", self.volumes.versions)] for s in ("registry", "mlflow")}
             yield f"{work.title}, {self.volumes.versions:,} versions", {**names, "raw": names["registry"]}
-        elif work.name == "predict":
-            yield work.title, none
         else:
             yield work.title, none
 
@@ -108,6 +104,9 @@ class Session:
         calls = {s: (lambda s=s: float(workers[s].ask("frame", 1, str(runs), runs))) for s in workers}
         found = {system: call() for system, call in calls.items()}
         yield Figure(title, self.database, found["registry"], found["mlflow"], found["raw"], 15, 3)
+        memory = {system: int(worker.ask("peak_memory")) for system, worker in workers.items()}
+        title = "peak memory of these processes"
+        yield Figure(title, self.database, memory["registry"], memory["mlflow"], memory["raw"], 4, unit="bytes")
 
     def _crowd(self) -> Figure:
         runs = self.volumes.runs_each

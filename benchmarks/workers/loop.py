@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+from bare import Bare
 from models import Models
 from raw_sql import RawSql
 from tracking import Tracking
@@ -14,7 +15,7 @@ def main() -> None:
     system, url = sys.argv[1:]
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)  # what the libraries print is no answer
-        parts = [RawSql(url)] if system == "raw" else [Tracking(system, url), Models(system)]
+        parts = [RawSql(url), Bare()] if system == "raw" else [Tracking(system, url), Models(system), Bare()]
         for line in sys.stdin:
             work, *arguments = json.loads(line)
             part = next(part for part in parts if hasattr(part, work))

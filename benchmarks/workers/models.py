@@ -67,7 +67,7 @@ class Models:
         """A model with a signature on 1,000 rows of 20 columns."""
         if "loaded" not in self._logged:
             self._logged["loaded"] = self.mlflow.pyfunc.load_model(self._logged_model().model_uri)
-        model, table = self._logged["loaded"], _training()[0]
+        model, table = self._logged["loaded"], training()[0]
         return timed(count, lambda _: model.predict(table))
 
     def warm(self) -> bool:
@@ -80,7 +80,7 @@ class Models:
         return self._logged["model"]
 
     def _log(self, experiment: str | None) -> Any:
-        table, model = _training()
+        table, model = training()
         flavor = importlib.import_module(f"{self.system}.xgboost")
         signature = importlib.import_module(f"{self.system}.models").infer_signature(table, model.predict(table))
         with self.mlflow.start_run(experiment_id=experiment):
@@ -111,7 +111,8 @@ def _resolving() -> tuple[Any, Any]:
     return resolve, parse
 
 
-def _training() -> tuple[Any, Any]:
+def training() -> tuple[Any, Any]:
+    """Rows with 20 columns, and a small model that was trained on them."""
     import numpy
     import pandas
     import xgboost

@@ -1,7 +1,6 @@
 """Tracking through MLflow's names: the same calls for `registry` and for mlflow."""
 
 import importlib
-import os
 import time
 from typing import Any
 
@@ -23,6 +22,7 @@ class Tracking:
         self.mlflow.set_tracking_uri(url)
         self.client = self.mlflow.MlflowClient()
         self.client.get_experiment("0")
+        self._series: dict[str, str] = {}
 
     def ready(self) -> bool:
         """The schema is made."""
@@ -77,11 +77,28 @@ class Tracking:
         assert found == [runs] * count, found
         return figure
 
-    def peak_memory(self) -> int:
-        """Bytes that this process had at most."""
-        import resource
+    def get_run(self, count: int) -> float:
+        """A run with what was logged to it."""
+        run_id = self.client.search_runs(["0"], max_results=1)[0].info.run_id
+        return timed(count, lambda _: self.client.get_run(run_id))
 
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
+    def load_series(self, key: str, count: int) -> float:
+        """A run with a series of that many points, by arrays; seconds per point."""
+        import numpy
+
+        run_id = self._series[key] = self.client.create_run("0").info.run_id
+        values = numpy.sin(numpy.arange(count) / 1000)
+        return timed(1, lambda _: self.client.log_metric_history(run_id, key, numpy.arange(count), values)) / count
+
+    def append_point(self, count: int, key: str) -> float:
+        """One more point of that series per call."""
+        run_id = self._series[key]
+        return timed(count, lambda n: self.client.log_metric(run_id, key, 0.5, step=10**8 + n))
+
+    def sample(self, count: int, key: str) -> float:
+        """That series as a DataFrame of 1,000 points."""
+        run_id = self._series[key]
+        return timed(count, lambda _: self.mlflow.metric_history(run_id, key, max_points=1000))
 
 
 def _migrate(url: str) -> None:

@@ -1,0 +1,125 @@
+"""How costs grow with what is stored: ``python -m benchmarks.growth [--quick] [--json FILE]``.
+
+One database of each kind, filled step by step to 1,000,000 runs (13 rows each) and a series of 10,000,000 points;
+between the steps the same few works are measured. What is not asked about should not be paid for: a row of the table is
+flat, or grows with the logarithm, or with what it returns. Versions and events have a table of their own, by
+``python -m benchmarks.governance --only growth``.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from benchmarks.environments import default_directory, interpreter
+from benchmarks.machine import facts
+from benchmarks.measuring import Worker
+from benchmarks.postgres import ask, postgres_server
+from benchmarks.report import shown_seconds
+
+_BULK: Final = Path(__file__).parent / "workers" / "bulk.py"
+RUNS: Final = (1_000, 10_000, 100_000, 1_000_000)
+POINTS: Final = (1_000, 100_000, 10_000_000)
+ROUNDS: Final = 3
+
+# Work and how often it is done; `{}` is the experiment with all the runs of this step.
+_WORKS: Final = (
+    ("run", "run with 10 params and 10 metrics", 30, ()),
+    ("log_metric", "log_metric, one at a time", 100, ()),
+    ("log_batch", "log_batch, 1,000 points", 5, ()),
+    ("search", "search_runs, filter and order, top 5", 10, ("{}",)),
+    ("frame", "search_runs, 1,000 runs into a DataFrame", 2, ("{}",)),
+    ("get_run", "get_run", 50, ()),
+    ("create_version", "create_model_version", 30, ()),
+    ("resolve", "models:/name/Production to a version", 50, ("{name}",)),
+)
+_SERIES: Final = (
+    ("append_point", "log_metric to the series", 50),
+    ("sample", "the series as a DataFrame of 1,000 points", 2),
+)
+Column = dict[str, float]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.growth", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="up to 10,000 runs and 100,000 points")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write facts and seconds there too")
+    parser.add_argument("--environments", type=Path, default=default_directory(), metavar="DIR")
+    options = parser.parse_args()
+    python = interpreter("registry", options.environments)
+    runs, points = (RUNS[:2], POINTS[:2]) if options.quick else (RUNS, POINTS)
+    found: dict[str, dict[str, Column]] = {}
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-growth-")))
+        address = stack.enter_context(postgres_server(python))
+        known = facts(ask(python, address, "SHOW server_version"))
+        ask(python, address, "CREATE DATABASE growth")
+        urls = {"sqlite": f"sqlite:///{directory / 'growth.db'}", "postgresql": f"{address}growth"}
+        for database, url in urls.items():
+            found[database] = dict(_columns(python, url, directory / database, runs, points))
+    print("\n".join(f"{name}: {fact}" for name, fact in known.items()))
+    for database, columns in found.items():
+        print(f"\n{_table(database, columns)}")
+    if options.json:
+        options.json.write_text(json.dumps({"facts": known, "seconds": found}, indent=2) + "\n", encoding="utf-8")
+
+
+def _columns(
+    python: Path, url: str, place: Path, runs: tuple[int, ...], points: tuple[int, ...]
+) -> Iterator[tuple[str, Column]]:
+    with Worker(python, "registry", url, place, {}) as worker:
+        worker.ask("ready")
+        worker.ask("warm")
+        name = worker.ask("versions", 20)
+        for count in runs:
+            print(f"{url.partition(':')[0]}: {count:,} runs …", file=sys.stderr, flush=True)
+            subprocess.run([python, _BULK, url, "registry", str(10 * count), str(count)], check=True)
+            yield (
+                f"{count:,} runs",
+                {
+                    title: _best(worker, work, times, *(argument.format(count, name=name) for argument in arguments))
+                    for work, title, times, arguments in _WORKS
+                },
+            )
+        for count in points:
+            print(f"{url.partition(':')[0]}: {count:,} points …", file=sys.stderr, flush=True)
+            key = f"series-{count}"
+            per_point = float(worker.ask("load_series", key, count))
+            yield (
+                f"{count:,} points",
+                {
+                    "log_metric_history, per point": per_point,
+                    **{title: _best(worker, work, times, key) for work, title, times in _SERIES},
+                },
+            )
+
+
+def _best(worker: Worker, work: str, times: int, *arguments: str) -> float:
+    """The quickest of some rounds: growth is to be seen, not what else the machine does."""
+    return min(float(worker.ask(work, times, *arguments)) for _ in range(ROUNDS))
+
+
+def _table(database: str, columns: dict[str, Column]) -> str:
+    """Markdown: a part for runs and one for points, since they measure different works."""
+    parts = []
+    for unit in ("runs", "points"):
+        names = [name for name in columns if name.endswith(unit)]
+        lines = [f"| {database} | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+        lines += [
+            f"| {work} | {' | '.join(shown_seconds(columns[name][work]) for name in names)} |"
+            for work in columns[names[0]]
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    main()
