@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from registry.client.base import ClientBase
 from registry.client.log_queue import Entry, RunOperations
-from registry.client.values import checked_metric, metric_timestamp, metric_value, now_ms, param_value, tag_value
+from registry.client.values import checked_metrics, metric_timestamp, metric_value, now_ms, param_value, tag_value
 from registry.entities import (
     DatasetInput,
     LoggedModelInput,
@@ -126,7 +126,7 @@ class RunMethods(ClientBase):
         moment = now_ms() if timestamp is None else timestamp
         number = metric_value(key, value)
         metric = Metric(key, number, moment, 0 if step is None else step, model_id, dataset_name, dataset_digest)
-        return self._log(Entry(check_run_id(run_id), [checked_metric(metric)]), synchronous)
+        return self._log(Entry(check_run_id(run_id), checked_metrics([metric])), synchronous)
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
         """Write a param once; the value that was given, or a ticket with `synchronous=False`.
@@ -167,7 +167,7 @@ class RunMethods(ClientBase):
         """
         entry = Entry(
             check_run_id(run_id),
-            [checked_metric(metric) for metric in check_list(metrics, "metrics", Metric)],
+            checked_metrics(check_list(metrics, "metrics", Metric)),
             _checked_params(check_list(params, "params", Param)),
             _checked_tags({check_key(tag.key): tag.value for tag in check_list(tags, "tags", RunTag)}),
         )

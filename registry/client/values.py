@@ -8,7 +8,7 @@ import logging
 import math
 import numbers
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from registry.entities import Metric
@@ -78,23 +78,28 @@ def _truncated(what: str, value: Any, limit: int) -> str:
     return text[:limit]
 
 
-def checked_metric(metric: Metric) -> Metric:
-    """A point that can be stored: the same one if it is as it should be, or one with its values read as numbers.
+def checked_metrics(metrics: Iterable[Metric]) -> list[Metric]:
+    """Points that can be stored: the same ones where they are as they should be, else with values read as numbers.
 
     Raises:
-        InvalidParameterError: the value is not one number, or the key, step or timestamp cannot be stored.
+        InvalidParameterError: a value is not one number, or a key, step or timestamp cannot be stored.
     """
-    key = check_key(metric.key, "name")
-    step, timestamp = metric.step, metric.timestamp
-    exact = type(metric.value) is float and type(step) is int and type(timestamp) is int
-    if exact and -_MAX_INTEGER <= step < _MAX_INTEGER and 0 <= timestamp < _MAX_INTEGER:
-        return metric
-    return dataclasses.replace(
-        metric,
-        value=metric_value(key, metric.value),
-        step=metric_step(step),
-        timestamp=metric_timestamp(timestamp),
-    )
+    known: set[str] = set()
+    checked = []
+    for metric in metrics:
+        key, step, timestamp = metric.key, metric.step, metric.timestamp
+        if type(key) is not str or key not in known:
+            known.add(check_key(key, "name"))
+        exact = type(metric.value) is float and type(step) is int and type(timestamp) is int
+        if not exact or not (-_MAX_INTEGER <= step < _MAX_INTEGER and 0 <= timestamp < _MAX_INTEGER):
+            metric = dataclasses.replace(
+                metric,
+                value=metric_value(key, metric.value),
+                step=metric_step(step),
+                timestamp=metric_timestamp(timestamp),
+            )
+        checked.append(metric)
+    return checked
 
 
 def metric_value(key: str, value: Any) -> float:
