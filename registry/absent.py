@@ -5,7 +5,8 @@ raise them. Invariant:
 no name in the table exists. Names are those of mlflow 3.17, dotted below ``mlflow``.
 """
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 from registry.exceptions import ModuleNotSupportedError, NotSupportedError
@@ -41,6 +42,10 @@ _DATASETS: Final = "Make a DataFrame and use data.from_pandas; a source of any k
 _ENVIRONMENTS: Final = "Environments are not built. The model's requirements.txt says what to install."
 _REQUIREMENTS: Final = "Requirements are found by themselves; add yours with extra_pip_requirements=."
 _DOWNLOAD: Final = "Use artifacts.download_artifacts."
+_ENTITIES: Final = (
+    "Runs, experiments, metrics, models and data sets are imported from registry.entities itself; entities of tracing, "
+    "gateways, prompts and webhooks are not here."
+)
 _TYPES: Final = "Describe inputs and outputs by models.infer_signature or a types.schema.Schema."
 
 # What to do instead, by the names that it is said of.
@@ -109,7 +114,8 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "langchain litellm llama_index mistral openai promptflow pydantic_ai semantic_kernel smolagents strands txtai "
         "typesafe pyfunc.ChatAgent pyfunc.ChatModel pyfunc.ResponsesAgent pyfunc.set_prediction_context "
         "models.set_model models.set_retriever_schema models.rag_signatures models.resources models.ModelConfig "
-        "models.auth_policy MlflowClient.create_mcp_access_endpoint MlflowClient.create_mcp_server "
+        "models.auth_policy models.Resource models.ResourceType "
+        "MlflowClient.create_mcp_access_endpoint MlflowClient.create_mcp_server "
         "MlflowClient.create_mcp_server_version MlflowClient.delete_mcp_access_endpoint MlflowClient.delete_mcp_server "
         "MlflowClient.delete_mcp_server_alias MlflowClient.delete_mcp_server_tag "
         "MlflowClient.delete_mcp_server_version MlflowClient.delete_mcp_server_version_tag "
@@ -159,7 +165,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     (_DOWNLOAD, "tracking.artifact_utils"),
     (
         _TYPES,
-        "types.agent types.chat types.llm types.responses types.type_hints types.utils "
+        "types.agent types.chat types.llm types.responses types.type_hints types.utils models.ModelInputExample "
         "models.convert_input_example_to_serving_input models.validate_serving_input",
     ),
 )
@@ -184,7 +190,12 @@ def module_error(name: str) -> ModuleNotSupportedError | None:
 
 
 def attributes(module: str, known: Iterable[str]) -> Callable[[str], Any]:
-    """A ``__getattr__`` for a module that has the names `known` and no others."""
+    """A ``__getattr__`` for a module that has the names `known` and no others.
+
+    A module that is no package gets an empty ``__path__``: only then does ``from module import name`` ask the finder of
+    modules for what `module` lacks, and with it `module_error`.
+    """
+    vars(sys.modules[module]).setdefault("__path__", [])
 
     def refuse(name: str) -> NoReturn:
         raise attribute_error(module, name, known)
@@ -192,28 +203,31 @@ def attributes(module: str, known: Iterable[str]) -> Callable[[str], Any]:
     return refuse
 
 
-class AbsentMethod:
-    """A method that a class of MLflow's has and ours has not: to touch it is an error, and `hasattr` is False."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, instance: object, owner: type | None = None) -> NoReturn:
-        raise NotSupportedError(str(_message(self._name)))
-
-
-def refuse_methods(owner: type) -> None:
-    """Let a class say which of MLflow's methods it lacks."""
-    for name in ABSENT:
-        of, _, method = name.partition(".")
-        if of == owner.__name__:
-            setattr(owner, method, AbsentMethod(name))
+def refuse_method(owner: type, name: str) -> NoReturn:
+    """What ``__getattr__`` of a class of MLflow's does about a method that ours lacks."""
+    message = _message(f"{owner.__name__}.{name}")
+    if message:
+        raise NotSupportedError(message)
+    raise AttributeError(f"{owner.__name__!r} object has no attribute {name!r}{_guess(name, dir(owner))}")
 
 
 def _message(dotted: str) -> str | None:
-    name = dotted.removeprefix("registry.")
-    advice = ABSENT.get(name)
-    return None if advice is None else f"mlflow.{name} is not part of registry. {advice}"
+    path = dotted.removeprefix("registry.").split(".")
+    for name in _spellings(path):
+        if name in ABSENT:
+            return f"mlflow.{name} is not part of registry. {ABSENT[name]}"
+    if path[0] == "entities" and len(path) > 1 and not path[-1].startswith("_"):
+        return f"mlflow.{'.'.join(path)} is not part of registry. {_ENTITIES}"
+    return None
+
+
+def _spellings(path: Sequence[str]) -> Iterator[str]:
+    """The names that one thing of MLflow's goes by: with its file, with its package only, at the top."""
+    yield ".".join(path)
+    if len(path) == 3:
+        yield f"{path[0]}.{path[2]}"
+    if path[0] == "tracking":
+        yield path[-1]
 
 
 def _guess(name: str, known: Iterable[str]) -> str:

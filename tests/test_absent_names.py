@@ -98,6 +98,45 @@ def test_an_absent_method_of_the_client_says_what_to_do_instead(name: str) -> No
     assert str(caught.value) == f"mlflow.{name} is not part of registry. {ABSENT[name]}"
 
 
+def test_the_client_lists_only_what_it_has_and_guesses_at_slips() -> None:
+    client = registry.MlflowClient()
+
+    assert [name for name in dir(client) if f"MlflowClient.{name}" in ABSENT] == []
+    with pytest.raises(AttributeError) as caught:
+        client.transition_model_version_stages  # noqa: B018 - to touch it is the test
+    assert str(caught.value) == (
+        "'MlflowClient' object has no attribute 'transition_model_version_stages'; "
+        "did you mean 'transition_model_version_stage'?"
+    )
+
+
+# Modules of MLflow's that scripts import names from; each has what we lack, which must say so or be a slip for us.
+DOORS = """
+artifacts data data.pandas_dataset entities entities.model_registry models models.signature pyfunc pyfunc.model sklearn
+tracking tracking.fluent types types.schema xgboost
+""".split()
+
+
+def test_every_public_name_of_the_installed_mlflow_s_modules_is_here_or_says_that_it_is_not(run_mlflow) -> None:
+    script = f"""
+import importlib
+answer = []
+for door in {DOORS!r}:
+    module = importlib.import_module("mlflow." + door)
+    answer += [f"{{door}}.{{name}}" for name in getattr(module, "__all__", []) if not name.startswith("_")]
+"""
+    silent = []
+    for dotted in run_mlflow(script):
+        door, _, name = dotted.rpartition(".")
+        try:
+            getattr(importlib.import_module(f"registry.{door}"), name)
+        except NotSupportedError:
+            continue
+        except AttributeError:
+            silent.append(dotted)
+    assert silent == []
+
+
 def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_not(run_mlflow) -> None:
     theirs = run_mlflow("answer = [name for name in dir(mlflow.MlflowClient) if not name.startswith('_')]")
 
@@ -119,6 +158,15 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
         ("from registry.models import set_signature", "models.set_signature"),
         ("from registry.data import from_spark", "data.from_spark"),
         ("from registry.deployments import get_deploy_client", "deployments"),
+        ("from registry.models.signature import set_signature", "models.set_signature"),
+        ("from registry.models.model import set_model", "models.set_model"),
+        ("from registry.pyfunc.model import ChatModel", "pyfunc.ChatModel"),
+        ("from registry.tracking.fluent import autolog", "autolog"),
+        ("from registry.tracking.fluent import start_run, set_active_model", "set_active_model"),
+        ("from registry.entities import Metric, Trace", "entities.Trace"),
+        ("from registry.entities.metric import Metric", "entities.metric"),
+        ("from registry.entities.model_registry import PromptVersion", "entities.model_registry.PromptVersion"),
+        ("import registry.entities.span_event", "entities.span_event"),
     ],
 )
 def test_an_import_statement_says_what_is_absent_and_what_to_do_instead(statement: str, name: str) -> None:

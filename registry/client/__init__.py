@@ -1,6 +1,7 @@
 """The client: the only place where metadata, bytes and formats meet. One file per noun, joined here."""
 
-from registry.absent import refuse_methods
+from typing import TYPE_CHECKING
+
 from registry.client.auditing import AuditMethods
 from registry.client.comparing import ComparingMethods
 from registry.client.copying import CopyingMethods
@@ -52,5 +53,9 @@ class MlflowClient(
     frozen value; every error is a `RegistryError`.
     """
 
+    if not TYPE_CHECKING:
 
-refuse_methods(MlflowClient)
+        def __getattr__(self, name):
+            from registry.absent import refuse_method
+
+            refuse_method(type(self), name)

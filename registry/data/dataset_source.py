@@ -1,5 +1,7 @@
 """Where data came from (``mlflow.data.dataset_source``)."""
 
+from typing import TYPE_CHECKING
+
 from registry.datasets import CodeDatasetSource, DatasetSource, PandasDataset, UriDatasetSource, source_of
 from registry.entities import Dataset, DatasetInput
 
@@ -15,3 +17,9 @@ def get_source(dataset: PandasDataset | Dataset | DatasetInput) -> DatasetSource
     if isinstance(dataset, PandasDataset):
         return dataset.source
     return source_of(dataset.dataset if isinstance(dataset, DatasetInput) else dataset)
+
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)

@@ -33,3 +33,9 @@ def from_pandas(
     return datasets.from_pandas(
         df, source, targets, name, digest, predictions, context_tags=context_tags(), infer_schema=infer_schema
     )
+
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)

@@ -1,5 +1,7 @@
 """The values that the rest of the package speaks of, with MLflow's names (``mlflow.entities``)."""
 
+from typing import TYPE_CHECKING
+
 from registry.entities.dataset import (
     Dataset,
     DatasetInput,
@@ -55,3 +57,8 @@ __all__ = [
     "SourceType",
     "ViewType",
 ]
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)

@@ -1,5 +1,7 @@
 """MLflow's path of the module-level functions (``mlflow.tracking.fluent``); they stand in `registry` itself."""
 
+from typing import TYPE_CHECKING
+
 from registry.fluent.artifacts import (
     get_artifact_uri,
     load_table,
@@ -109,3 +111,8 @@ __all__ = [
     "set_tags",
     "start_run",
 ]
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)

@@ -1,5 +1,7 @@
 """Schemas and their types (``mlflow.types.schema``)."""
 
+from typing import TYPE_CHECKING
+
 from registry.entities.param_schema import ParamSchema, ParamSpec
 from registry.entities.schema import (
     AnyType,
@@ -28,3 +30,8 @@ __all__ = [
     "SparkMLVector",
     "TensorSpec",
 ]
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)

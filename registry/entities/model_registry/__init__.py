@@ -1,5 +1,7 @@
 """Registered models and their versions as frozen values with MLflow's names (``mlflow.entities.model_registry``)."""
 
+from typing import TYPE_CHECKING
+
 from registry.entities.model_registry.model_version import ModelVersion, ModelVersionTag
 from registry.entities.model_registry.model_version_status import ModelVersionStatus
 from registry.entities.model_registry.registered_model import (
@@ -18,3 +20,8 @@ __all__ = [
     "RegisteredModelTag",
     "ResolvedModel",
 ]
+
+if not TYPE_CHECKING:
+    from registry.absent import attributes
+
+    __getattr__ = attributes(__name__, __all__)
