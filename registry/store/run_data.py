@@ -30,12 +30,13 @@ from sqlalchemy.types import TypeEngine
 from registry.entities import RunData
 from registry.store.metrics import loaded
 from registry.store.statements import table
-from registry.store.tables import LatestMetricRow, ParamRow, TagRow
+from registry.store.tables import DatasetInputRow, LatestMetricRow, ParamRow, RunModelRow, TagRow
 
 _INTEGER: Final = BigInteger()
 _METRIC: Final = 0
 _PARAM: Final = 1
 _TAG: Final = 2
+_USE: Final = 3
 
 
 def among_keys(
@@ -53,27 +54,32 @@ def keys_parameter(dialect: str, keys: Sequence[int] | Sequence[str], name: str 
     return {name: json.dumps(list(keys)) if dialect == "sqlite" else list(keys)}
 
 
-def read_run_data(connection: Connection, run_keys: Sequence[int]) -> dict[int, RunData]:
-    """The latest metrics, the params and the tags of these runs, each sorted by key."""
+def read_run_data(connection: Connection, run_keys: Sequence[int]) -> tuple[dict[int, RunData], list[int]]:
+    """What was logged to these runs, each kind sorted by key, and the runs that have inputs or outputs."""
     dialect = connection.dialect.name
     metrics: dict[int, dict[str, float]] = {key: {} for key in run_keys}
     params: dict[int, dict[str, str]] = {key: {} for key in run_keys}
     tags: dict[int, dict[str, str]] = {key: {} for key in run_keys}
+    users: dict[int, None] = {}
     cursor = connection.execute(_run_data(dialect), keys_parameter(dialect, run_keys)).cursor
     assert cursor is not None, "a SELECT has a cursor"  # noqa: S101 - for the type checker
     # The driver's own tuples: making rows of them would take longer than fetching them.
     for kind, run_key, key, text, number in cursor.fetchall():
         if kind == _METRIC:
             metrics[run_key][key] = loaded(number)
+        elif kind == _USE:
+            users[run_key] = None
         else:
             (params if kind == _PARAM else tags)[run_key][key] = text
-    return {key: RunData(_sorted(metrics[key]), _sorted(params[key]), _sorted(tags[key])) for key in run_keys}
+    data = {key: RunData(_sorted(metrics[key]), _sorted(params[key]), _sorted(tags[key])) for key in run_keys}
+    return data, list(users)
 
 
 @functools.cache
 def _run_data(dialect: str) -> Any:
     metrics, params, tags = table(LatestMetricRow).c, table(ParamRow).c, table(TagRow).c
     no_text, no_number = cast(null(), Text), cast(null(), Double)
+    uses = [table(row).c.run_id for row in (DatasetInputRow, RunModelRow)]
     return union_all(
         select(_literal(_METRIC), metrics.run_id, metrics.key, no_text, metrics.value).where(
             among_keys(dialect, metrics.run_id)
@@ -82,6 +88,7 @@ def _run_data(dialect: str) -> Any:
             among_keys(dialect, params.run_id)
         ),
         select(_literal(_TAG), tags.run_id, tags.key, tags.value, no_number).where(among_keys(dialect, tags.run_id)),
+        *(select(_literal(_USE), used, no_text, no_text, no_number).where(among_keys(dialect, used)) for used in uses),
     )
 
 

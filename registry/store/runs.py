@@ -18,6 +18,8 @@ from registry.entities import (
     Run,
     RunData,
     RunInfo,
+    RunInputs,
+    RunOutputs,
 )
 from registry.exceptions import (
     InvalidParameterError,
@@ -246,9 +248,12 @@ def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
     keys = [row.id for row in found]
     if not keys:
         return []
-    data = read_run_data(connection, keys)
-    inputs, outputs = read_uses(connection, keys)
-    return [Run(run_info(row), data[row.id], inputs[row.id], outputs[row.id]) for row in found]
+    data, users = read_run_data(connection, keys)
+    inputs, outputs = read_uses(connection, users) if users else ({}, {})
+    return [
+        Run(run_info(row), data[row.id], inputs.get(row.id, RunInputs()), outputs.get(row.id, RunOutputs()))
+        for row in found
+    ]
 
 
 def run_info(row: AnyRow) -> RunInfo:

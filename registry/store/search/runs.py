@@ -8,11 +8,11 @@ import functools
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Text, cast, func
+from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
 from registry.entities import PagedList, Run
 from registry.filters import Kind
-from registry.store.runs import read_runs, select_runs
+from registry.store.runs import read_runs
 from registry.store.scopes import Store, reads
 from registry.store.search.frames import RunTable, TableColumns, read_table
 from registry.store.search.places import Column, Keyed, Places, Rows, one_of
@@ -22,6 +22,11 @@ from registry.store.statements import table
 from registry.store.tables import DatasetInputRow, DatasetRow, ExperimentRow, LatestMetricRow, ParamRow, RunRow, TagRow
 
 TIES: Final = (("start_time", False), ("run_id", True))
+
+# Not joined: each table more makes the planning of a statement longer.
+_LOCATION: Final = (
+    select(ExperimentRow.artifact_location).where(ExperimentRow.id == RunRow.experiment_id).scalar_subquery()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +62,14 @@ class RunSearch(Store):
 
 @functools.lru_cache(maxsize=256)
 def _searched(scope: RunScope, dialect: str) -> Searched:
-    statement = select_runs().where(one_of(RunRow.lifecycle_stage, scope.stages))
+    statement = select(RunRow.__table__, _LOCATION.label("artifact_location"))
+    statement = statement.where(one_of(RunRow.lifecycle_stage, scope.stages))
     return Searched(statement, _places(scope, dialect), TIES, ("runs", scope), dialect)
 
 
 def _places(scope: RunScope, dialect: str) -> Places:
     run = table(RunRow).c
-    location = by_code_point(func.rtrim(ExperimentRow.artifact_location, "/"), dialect)
+    location = by_code_point(func.rtrim(_LOCATION, "/"), dialect)
     return Places(
         attributes={
             "run_id": Column(run.run_id),
