@@ -32,7 +32,7 @@ from registry.entities.manifest import Manifest
 from registry.exceptions import AccessDeniedError, InvalidParameterError, RegistryError, disk_error
 
 Fetch = Callable[[Path], None]
-"""Fills an empty directory with the files of a model."""
+"""Fills an empty directory with the files of a model, each compared with its digest on its way."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _ENTRIES: Final = "entries"
@@ -182,6 +182,7 @@ class ModelCache:
                 _make(made, manifest, fetch)
                 self._take_away(entry)
                 made.rename(entry.place)
+                self._trusted[entry.digest] = entry.stamps()
             finally:
                 remove(made)
 
@@ -280,5 +281,7 @@ def _make(made: Path, manifest: Manifest, fetch: Fetch) -> None:
     (made / MODEL).mkdir(mode=0o700)
     fetch(made / MODEL)
     write_manifest(made, manifest)
-    CacheEntry(made, manifest.digest).check_digests()
+    entry = CacheEntry(made, manifest.digest)
+    # Large files were hashed on their way; to read them again would cost more than a fast network.
+    entry.check_names() if manifest.size > ALWAYS_HASHED else entry.check_digests()
     make_read_only(made / MODEL)

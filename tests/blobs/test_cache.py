@@ -209,6 +209,7 @@ def test_what_was_fetched_is_checked(cache: ModelCache) -> None:
     model.files["MLmodel"] = b"x"
     with pytest.raises(IntegrityError, match="MLmodel"):
         cache.directory(model.manifest, model.fetch)
+    assert cache.entries() == []
     model.files = {}
     with pytest.raises(IntegrityError, match="no such file"):
         cache.directory(model.manifest, model.fetch)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from s3_faults import Wire, flip_answer, flip_request, refuse, shorten_request, tapped
+from s3_faults import Wire, behead_answer, flip_answer, flip_request, refuse, shorten_request, tapped
 from s3_servers import S3Server
 
 from registry.blobs import BlobStore, open_blob_store
@@ -109,6 +109,25 @@ def test_a_size_that_is_not_what_was_sent_is_an_integrity_error(store: BlobStore
         store.seal(tmp_path / "model")
 
 
+def test_a_body_is_hashed_once_for_checksum_and_signature(store: BlobStore, moto: S3Server) -> None:
+    seen: list[tuple[str, bool, bool]] = []
+
+    def note(request: object, **_: object) -> None:
+        headers = request.headers  # type: ignore[attr-defined]  # botocore's request, which has no public type
+        signed = b"x-amz-checksum-sha256" in headers["Authorization"]
+        unhashed = headers["X-Amz-Content-SHA256"] in (b"UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD")
+        seen.append((request.method, signed, unhashed))  # type: ignore[attr-defined]
+
+    events = bucket_module.Bucket(moto.bucket, None).client.meta.events
+    events.register("before-send.s3", note)
+    try:
+        store.write("a", b"x")
+        store.delete(["a"])
+    finally:
+        events.unregister("before-send.s3", note)
+    assert seen == [("PUT", True, True), ("POST", False, False)]
+
+
 def test_every_request_that_writes_carries_a_sha256(store: BlobStore, moto: S3Server, tmp_path: Path) -> None:
     sums: list[str | None] = []
 
@@ -142,11 +161,33 @@ def test_a_model_that_arrives_damaged_is_an_integrity_error(store: BlobStore, wi
     assert list((tmp_path / "to").iterdir()) == []
 
 
-def test_sealing_small_files_takes_two_requests_each_and_one_listing(
+def test_sealing_small_files_takes_one_request_each_and_two_listings(
     store: BlobStore, wire: Wire, tmp_path: Path
 ) -> None:
     store.seal(plant(tmp_path / "model", {"a": b"1", "b": b"2"}))
-    assert (wire.count("^PUT"), wire.count("^HEAD"), wire.count("^GET"), len(wire.requests)) == (2, 2, 1, 5)
+    assert (wire.count("^PUT"), wire.count("^GET"), len(wire.requests)) == (2, 2, 4)
+
+
+def test_an_object_that_a_listing_does_not_vouch_for_is_asked_about(
+    store: BlobStore, wire: Wire, tmp_path: Path
+) -> None:
+    wire.once("^PUT .*/b", behead_answer("etag"))
+    manifest = store.seal(plant(tmp_path / "model", {"a": b"1", "b": b"2", "c": b"3"}))
+    assert (wire.count("^HEAD"), wire.count("^HEAD .*/b")) == (1, 1)
+    assert store.manifest() == manifest
+
+
+def test_an_object_that_another_replaced_before_the_row_appears_is_an_integrity_error(
+    store: BlobStore, wire: Wire, moto: S3Server, tmp_path: Path
+) -> None:
+    def replace(_: object) -> None:
+        moto.client().put_object(Bucket=moto.bucket, Key=f"{prefix(store)}/a", Body=b"2", ChecksumAlgorithm="SHA256")
+
+    wire.once("list-type", lambda _: None)  # whether the place is free
+    wire.once("list-type", replace)
+    plant(tmp_path / "model", {"a": b"1", "b": b"2"})
+    with pytest.raises(IntegrityError, match="a is not what was sent"):
+        store.seal(tmp_path / "model")
 
 
 def test_fetching_small_files_takes_one_request_each(store: BlobStore, wire: Wire, tmp_path: Path) -> None:

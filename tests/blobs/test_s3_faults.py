@@ -13,6 +13,7 @@ import pytest
 from s3_faults import (
     Fault,
     Wire,
+    behead_answer,
     lose_answer,
     lose_request,
     refuse,
@@ -176,6 +177,50 @@ def test_what_s3_refuses_for_good_is_tried_once(store: BlobStore, wire: Wire, sm
     with pytest.raises(StorageError):
         store.seal(small)
     assert wire.count("^PUT") == 1
+
+
+def test_our_own_object_is_known_again_though_the_proof_was_cut_off(store: BlobStore, wire: Wire, small: Path) -> None:
+    wire.once("^PUT", lose_answer)  # botocore repeats it, and is told that something is there
+    wire.once("^HEAD", behead_answer("x-amz-meta-registry-write"))
+    manifest = store.seal(small)
+    assert store.manifest() == manifest
+
+
+def test_an_answer_without_length_is_asked_for_again(store: BlobStore, wire: Wire, small: Path, tmp_path: Path) -> None:
+    wire.once("^HEAD", behead_answer("content-length"))
+    manifest = store.seal(small)
+    wire.once("^GET .*/file", behead_answer("content-length"))
+    assert store.read("file") == b"x" * 1000
+    wire.once("^GET .*/file", behead_answer("etag"))
+    store.fetch(manifest, tmp_path / "to")
+    assert wire.count("^GET .*/file") == 4
+
+
+def test_a_body_that_ends_early_without_having_said_its_length_is_asked_for_again(
+    store: BlobStore, wire: Wire, small: Path
+) -> None:
+    store.seal(small)
+    wire.once("^GET .*/file", tear_answer(600))
+    wire.once("^GET .*/file", lambda request: tear_answer(10)(request))
+    assert store.read("file") == b"x" * 1000
+
+
+def test_a_listing_that_is_cut_off_is_asked_for_again_and_then_an_error(
+    store: BlobStore, wire: Wire, small: Path
+) -> None:
+    store.seal(small)
+    wire.once("^GET .*list-type", tear_answer(60))
+    assert [info.path for info in store.list()] == ["file"]
+    wire.always("^GET .*list-type", tear_answer(60))
+    with pytest.raises(UnavailableError, match="could not serve"):
+        store.list()
+
+
+def test_a_part_whose_answer_was_cut_off_ends_the_upload(store: BlobStore, wire: Wire, large: Path) -> None:
+    wire.always("^PUT .*partNumber", behead_answer("etag"))
+    with pytest.raises(UnavailableError, match="cut off"):
+        store.seal(large)
+    assert wire.count("^DELETE .*uploadId") == 1
 
 
 def test_a_conflict_is_repeated(store: BlobStore, wire: Wire, small: Path) -> None:

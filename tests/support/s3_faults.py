@@ -21,7 +21,10 @@ class Wire:
 
     def __init__(self) -> None:
         self.requests: list[str] = []
+        self.met = False
         self._faults: list[tuple[re.Pattern[str], Fault]] = []
+        self._left = 0
+        self._fault: Fault | None = None
 
     def once(self, pattern: str, fault: Fault, *, times: int = 1) -> None:
         """Let the next requests that match meet a fault."""
@@ -31,6 +34,10 @@ class Wire:
         """Let all requests that match meet a fault."""
         self.once(pattern, fault, times=10_000)
 
+    def fail(self, number: int, fault: Fault) -> None:
+        """Let the request of that number from now on, counted from 1, meet a fault, and no other; `met` tells."""
+        self._left, self._fault, self.met = number, fault, False
+
     def count(self, pattern: str) -> int:
         """How many requests matched."""
         return sum(re.search(pattern, request) is not None for request in self.requests)
@@ -38,6 +45,10 @@ class Wire:
     def __call__(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
         line = f"{request.method} {request.url.split('/', 3)[3]}"
         self.requests.append(line)
+        self._left -= 1
+        if self._left == 0 and self._fault is not None:
+            self.met = True
+            return self._fault(request)
         for position, (pattern, fault) in enumerate(self._faults):
             if pattern.search(line):
                 del self._faults[position]
@@ -93,6 +104,17 @@ def tear_answer(after: int) -> Fault:
     def fault(request: AWSPreparedRequest) -> AWSResponse:
         answer = send(request)
         return AWSResponse(answer.url, answer.status_code, answer.headers, _Raw(answer.content[:after]))
+
+    return fault
+
+
+def behead_answer(*names: str) -> Fault:
+    """The answer's head breaks off before these lines, which HTTP cannot tell from a whole one."""
+
+    def fault(request: AWSPreparedRequest) -> AWSResponse:
+        answer = send(request)
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in names}
+        return AWSResponse(answer.url, answer.status_code, headers, _Raw(answer.content))
 
     return fault
 

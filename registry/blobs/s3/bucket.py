@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.blobs.s3.errors import check_endpoint, invalid_endpoint, translate
 
@@ -114,4 +114,17 @@ def _make_client(endpoint_url: str | None) -> "S3Client":
         # botocore refuses an endpoint that is no URL this way, and shows all of it.
         raise invalid_endpoint() from None
     check_endpoint(client.meta.endpoint_url)
+    client.meta.events.register("before-sign.s3", _hash_once)
     return client
+
+
+def _hash_once(request: Any, **_: object) -> None:
+    """Sign the SHA-256 of a body where it is a header already: without TLS botocore, and the server, would hash again.
+
+    Who asks for ``payload_signing_enabled`` in the AWS configuration gets it.
+    """
+    from botocore.config import Config
+
+    config = request.context["client_config"]
+    if "X-Amz-Checksum-SHA256" in request.headers and "payload_signing_enabled" not in (config.s3 or {}):
+        request.context["client_config"] = config.merge(Config(s3={"payload_signing_enabled": False}))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.blobs.digests import Advance
+from registry.blobs.s3.answers import head_object
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import error_code, is_missing, status_code
 from registry.exceptions import PathExistsError
@@ -84,7 +85,7 @@ def _mark_at(write: Write, key: str) -> str | None:
     from botocore.exceptions import ClientError
 
     try:
-        head = write.bucket.client.head_object(Bucket=write.bucket.name, Key=key)
+        head = head_object(write.bucket, key, mark=_MARK)
     except ClientError as error:
         if is_missing(error):
             return None

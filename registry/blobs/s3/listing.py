@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.blobs.paths import check_blob_path, join
+from registry.blobs.s3.answers import head_object
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import is_missing
 from registry.entities.paging import FileInfo
@@ -49,7 +50,7 @@ class Listing:
         key = join(self.prefix, path)
         with self.bucket.errors(key):
             try:
-                head = self.bucket.client.head_object(Bucket=self.bucket.name, Key=key)
+                head = head_object(self.bucket, key)
             except ClientError as error:
                 if is_missing(error):
                     return None

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from registry.blobs.s3.answers import needed
 from registry.blobs.s3.conditions import Write, conditionally
 from registry.blobs.s3.errors import error_code
 
@@ -56,7 +57,7 @@ def multipart_upload(write: Write, key: str) -> Iterator["MultipartUpload"]:
     answer = bucket.client.create_multipart_upload(
         Bucket=bucket.name, Key=key, ChecksumAlgorithm="SHA256", **described(key), **write.metadata
     )
-    upload = MultipartUpload(write, key, answer["UploadId"])
+    upload = MultipartUpload(write, key, needed(answer, "UploadId", bucket, key))
     try:
         yield upload
     except BaseException:
@@ -84,12 +85,14 @@ class MultipartUpload:
             ChecksumSHA256=encoded(digest),
         )
         self._write.advance(len(body))
-        return Part(number, answer["ETag"], digest)
+        return Part(number, needed(answer, "ETag", self._write.bucket, self._key), digest)
 
     def copy(self, number: int, source: dict[str, Any], digest: bytes) -> tuple[Part, str | None]:
         """Let S3 copy a range of another object as a part; the part, and the checksum that S3 found, if it says."""
-        answer = self._client.upload_part_copy(**self._named, PartNumber=number, **source)["CopyPartResult"]
-        return Part(number, answer["ETag"], digest), answer.get("ChecksumSHA256")
+        answer = self._client.upload_part_copy(**self._named, PartNumber=number, **source)
+        copied = needed(answer, "CopyPartResult", self._write.bucket, self._key)
+        etag = needed(copied, "ETag", self._write.bucket, self._key)
+        return Part(number, etag, digest), copied.get("ChecksumSHA256")
 
     def complete(self, parts: list[Part], *, checksums: bool = True) -> None:
         """Let the object appear. `checksums` hands S3 the digest of every part to compare."""

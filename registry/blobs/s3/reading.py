@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.blobs.digests import CHUNK, Advance
 from registry.blobs.parallel import in_order
+from registry.blobs.s3.answers import head_object, is_whole
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.retries import ATTEMPTS, pause
 from registry.exceptions import StorageError, UnavailableError
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 PART: Final = 8 * 1024 * 1024
 WIDTH: Final = 8
@@ -93,33 +95,44 @@ class ObjectStream(io.RawIOBase):
 
         while True:
             try:
-                return self._body.read(size)
+                if (data := self._body.read(size)) or size == 0 or self._position == self._stop:
+                    return data
+                raise ConnectionError("the body of an answer without a length ended early")
             except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionError) as error:
-                self._attempt += 1
-                if self._attempt >= ATTEMPTS:
-                    raise UnavailableError(
-                        f"S3 broke off s3://{self._bucket.name}/{self._key} {ATTEMPTS} times "
-                        f"({type(error).__name__}); the network or the server is unstable. Try later."
-                    ) from error
                 self._body.close()
-                pause(self._attempt)
+                self._retry(error)
                 self._body = self._request()
 
+    def _retry(self, error: Exception) -> None:
+        """Wait before another request, if there may be one."""
+        self._attempt += 1
+        if self._attempt >= ATTEMPTS:
+            raise UnavailableError(
+                f"S3 broke off s3://{self._bucket.name}/{self._key} {ATTEMPTS} times "
+                f"({type(error).__name__}); the network or the server is unstable. Try later."
+            ) from error
+        pause(self._attempt)
+
     def _request(self) -> "StreamingBody":
+        while not is_whole(answer := self._ask()):
+            answer["Body"].close()
+            self._retry(ConnectionError("the head of an answer was cut off"))
+        self._etag = answer["ETag"]
+        if self._stop < 0:
+            self._stop = answer["ContentLength"]
+        return answer["Body"]
+
+    def _ask(self) -> "GetObjectOutputTypeDef":
         from botocore.exceptions import ClientError
 
         bucket = self._bucket
         with bucket.errors(self._key):
             try:
-                answer = bucket.client.get_object(Bucket=bucket.name, Key=self._key, **self._conditions())
+                return bucket.client.get_object(Bucket=bucket.name, Key=self._key, **self._conditions())
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
                     raise StorageError(f"s3://{bucket.name}/{self._key} was changed while it was read.") from error
                 raise
-        self._etag = answer.get("ETag", self._etag)
-        if self._stop < 0:
-            self._stop = answer["ContentLength"]
-        return answer["Body"]
 
     def _conditions(self) -> dict[str, Any]:
         asked: dict[str, Any] = {}
@@ -138,10 +151,10 @@ def read_object(bucket: Bucket, key: str) -> bytes:
         return stream.read()
 
 
-def copy_ranges(bucket: Bucket, key: str, descriptor: int, advance: Advance) -> tuple[int, str]:
-    """Write a large object into an empty open file by many ranges at once; size and SHA-256 of what the file holds."""
+def copy_ranges(bucket: Bucket, key: str, descriptor: int, advance: Advance, *, hashed: bool) -> tuple[int, str]:
+    """Write a large object into an empty open file by many ranges at once; its size and, if wanted, SHA-256."""
     with bucket.errors(key):
-        head = bucket.client.head_object(Bucket=bucket.name, Key=key)
+        head = head_object(bucket, key)
     size, etag = head["ContentLength"], head["ETag"]
     tasks = (
         partial(_copy_range, bucket, key, descriptor, Range(start, min(start + PART, size)), etag, advance)
@@ -149,9 +162,9 @@ def copy_ranges(bucket: Bucket, key: str, descriptor: int, advance: Advance) -> 
     )
     digest = hashlib.sha256()
     for part in in_order(tasks, width=WIDTH):
-        for start in range(part.start, part.stop, CHUNK):
+        for start in range(part.start, part.stop, CHUNK) if hashed else ():
             digest.update(os.pread(descriptor, min(CHUNK, part.stop - start), start))
-    return size, digest.hexdigest()
+    return size, digest.hexdigest() if hashed else ""
 
 
 def _copy_range(bucket: Bucket, key: str, descriptor: int, part: Range, etag: str, advance: Advance) -> Range:

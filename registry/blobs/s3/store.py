@@ -26,7 +26,7 @@ from registry.blobs.s3.copies import COPY_FROM, copy_object
 from registry.blobs.s3.listing import Listing
 from registry.blobs.s3.reading import PART, WIDTH, ObjectStream, copy_ranges, read_object
 from registry.blobs.s3.removal import delete_keys, remove_keys, weigh_keys
-from registry.blobs.s3.uploads import Sent, put_stream
+from registry.blobs.s3.uploads import Sent, check_all_stored, check_stored, put_stream
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
 from registry.exceptions import ArtifactNotFoundError, StorageError
@@ -118,11 +118,13 @@ class S3BlobStore:
         with TransferProgress("Uploading", sum(_size(file) for file in files)) as progress:
             write = Write(self._bucket, once=True, advance=progress.advance)
 
-            def seal_one(file: FileInfo) -> ManifestEntry:
+            def seal_one(file: FileInfo) -> tuple[ManifestEntry, Sent]:
                 sent = self._copy_in(write, keys[file.path], source, file)
-                return ManifestEntry(sealed_path(path, file.path), sent.size, sent.sha256)
+                return ManifestEntry(sealed_path(path, file.path), sent.size, sent.sha256), sent
 
-            return Manifest.of(_spread(files, _size, seal_one))
+            sealed = _spread(files, _size, seal_one)
+        check_all_stored(self._bucket, self._location.key, {self._key(entry.path): sent for entry, sent in sealed})
+        return Manifest.of(entry for entry, _ in sealed)
 
     def manifest(self) -> Manifest:
         """Read and hash every file below the root."""
@@ -152,7 +154,9 @@ class S3BlobStore:
 
     def _put(self, path: str, data: bytes, *, once: bool) -> None:
         write = Write(self._bucket, once=once, advance=unwatched)
-        put_stream(write, self._key(path), len(data), lambda: BytesIO(data))
+        sent = put_stream(write, self._key(path), len(data), lambda: BytesIO(data))
+        if once:
+            check_stored(self._bucket, self._key(path), sent)
 
     def _key(self, path: str) -> str:
         key = join(self._location.key, check_blob_path(path))
@@ -173,10 +177,13 @@ class S3BlobStore:
     def _copy_out(
         self, path: str, size: int, copy: BinaryIO, advance: Advance, *, verified: bool = False
     ) -> ManifestEntry:
-        """Write an object to a local file, by many ranges if it should be large; what was written."""
+        """Write an object to a local file, by many ranges if it should be large; what was written.
+
+        `verified` is for bytes whose digest nobody asks for: S3's own checksum is compared where there is one.
+        """
         key = self._key(path)
         if size > PART:
-            return ManifestEntry(path, *copy_ranges(self._bucket, key, copy.fileno(), advance))
+            return ManifestEntry(path, *copy_ranges(self._bucket, key, copy.fileno(), advance, hashed=not verified))
         with ObjectStream(self._bucket, key, verified=verified) as stream:
             return copy_stream(path, stream, copy, advance)
 
