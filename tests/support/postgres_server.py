@@ -5,6 +5,7 @@ runs as another user, in a directory of that user. Nothing is skipped: without b
 A test's database is a clone of one that was migrated once.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import pwd
@@ -74,7 +75,7 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The server; it and its directory are gone when the session ends."""
+    """The server; it and its directory are gone when the session ends, even if it is killed."""
     directory = Path(tempfile.mkdtemp(prefix="registry-pg-"))
     account = _account()
     try:
@@ -82,9 +83,8 @@ def postgres_server() -> Iterator[PostgresServer]:
             os.chown(directory, account.pw_uid, account.pw_gid)
         programs = _runnable(_programs(), directory, account)
         _run([programs / "initdb", "-D", directory / "data", *_INITDB], directory, account)
-        server = PostgresServer(_started(programs, directory, account), directory, programs)
-        yield server
-        _run([programs / "pg_ctl", "-D", directory / "data", "-m", "immediate", "stop"], directory, account)
+        with _stopped_in_the_end(programs, directory, account):
+            yield PostgresServer(_started(programs, directory, account), directory, programs)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -241,21 +241,43 @@ def _started(programs: Path, directory: Path, account: pwd.struct_passwd | None)
     raise AssertionError("unreachable")
 
 
-def _run(command: list[Any], directory: Path, account: pwd.struct_passwd | None) -> None:
-    other: dict[str, Any] = {}
-    if account is not None:
-        other = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+# It waits until the pipe from the tests ends, as it does however they end.
+_WATCH = 'cat > /dev/null; "$1" -D "$2/data" -m immediate stop; rm -rf "$2"'
+
+
+@contextlib.contextmanager
+def _stopped_in_the_end(programs: Path, directory: Path, account: pwd.struct_passwd | None) -> Iterator[None]:
+    """Let a process of its own stop the server and remove its directory when the block or this process ends."""
+    with subprocess.Popen(
+        ["sh", "-c", _WATCH, "watch", str(programs / "pg_ctl"), str(directory)],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        **_of(account, directory),
+    ):
+        yield  # leaving closes the pipe and waits
+
+
+def _of(account: pwd.struct_passwd | None, directory: Path) -> dict[str, Any]:
+    """How a process runs as the server's user."""
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(directory), "LC_ALL": "C"}
+    if account is None:
+        return {"env": environment}
+    return {"env": environment, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _run(command: list[Any], directory: Path, account: pwd.struct_passwd | None) -> None:
     # The server inherits what pg_ctl has: a pipe would never be closed.
     with tempfile.TemporaryFile() as output:
         code = subprocess.call(
             [str(word) for word in command],
             cwd=directory,
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            **other,
+            **_of(account, directory),
         )
         output.seek(0)
         if code != 0:
