@@ -85,17 +85,19 @@ def test_a_crash_at_any_step_loses_nothing_and_leaves_nothing_half_done(
     given = OPERATIONS[operation](place, other, source)
     before = check_versions(place)
 
-    fatal, done = 0, False
+    # Every step; a smaller run takes every one on a local disk, and some on S3.
+    stride = volume(1, 7) if place.root.startswith("s3://") else 1
+    fatal, done = 1 - stride, False
     while not done:
-        fatal += 1
+        fatal += stride
         done = crasher.run(operation, place.url, fatal=fatal, **given)
         if operation == "import" and not done and check_versions(place) > before:
             break  # it was committed when the crash came: the name is taken
         if fatal % 4 == 0:
-            check_versions(place)
-            check_versions(other)
+            check_versions(place, newest=3)
+            check_versions(other, newest=3)
 
-    assert crasher.kills >= 5
+    assert crasher.kills >= 3
     assert check_versions(place) >= before
     check_versions(other)
     check_bytes(place, other)
@@ -140,15 +142,22 @@ def test_a_download_that_crashes_leaves_the_target_alone(
     assert (target / "notes.txt").read_bytes() == b"scratch"
 
 
+# Seeds and kills per place; the full storm has more than 1,000 kills on each database.
+STORM = [(seed, volume(130, 25)) for seed in volume((1, 2, 3, 4), (1,))]
+
+
 @pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=() if seed == 0 else pytest.mark.storm) for seed in range(8)]
+    ("seed", "kills"), [(0, 8), *(pytest.param(*seeded, marks=pytest.mark.storm) for seeded in STORM)]
 )
-def test_kills_at_random_moments_lose_nothing(seed: int, place: Place, source: str, crasher: Crasher) -> None:
+def test_kills_at_random_moments_lose_nothing(
+    seed: int, kills: int, place: Place, source: str, crasher: Crasher
+) -> None:
     place.client.register_model(source, "churn")
     moments = random.Random(seed)
-    for _ in range(8 if seed == 0 else volume(40, 15)):
-        crasher.run("loop", place.url, after=moments.uniform(0.01, 0.6), source=source)
-        check_versions(place)
+    for _ in range(kills):
+        crasher.run("loop", place.url, after=moments.uniform(0.01, 0.5), source=source)
+        check_versions(place, newest=3)
+    assert crasher.kills == kills
 
     numbers = sorted(version.version for version in place.client.search_model_versions("name = 'churn'"))
     assert numbers == list(range(1, len(numbers) + 1))

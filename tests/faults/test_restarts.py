@@ -14,8 +14,9 @@ from registry import MlflowClient
 from registry.exceptions import UnavailableError
 
 
-def test_sessions_that_the_server_ends_lose_nothing(
-    postgres_server: PostgresServer, postgres_url: str, own_place: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", ["sessions end", "the server restarts"])
+def test_a_server_that_ends_sessions_or_restarts_loses_nothing(
+    trouble: str, postgres_server: PostgresServer, postgres_url: str, own_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", str(own_place / "bytes"))
     place = Place(postgres_url, str(own_place / "bytes"), MlflowClient(postgres_url), raw_sql(postgres_url))
@@ -23,16 +24,21 @@ def test_sessions_that_the_server_ends_lose_nothing(
     place.client.register_model(source, "churn")
     done = threading.Event()
 
-    def end_sessions() -> None:
+    def make_trouble() -> None:
         name = postgres_url.rpartition("/")[2]
         while not done.wait(0.15):
-            postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            if trouble == "sessions end":
+                postgres_server.execute(
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+                )
+            else:
+                postgres_server.restart()
 
-    ender = threading.Thread(target=end_sessions)
+    ender = threading.Thread(target=make_trouble)
     ender.start()
     acknowledged = [1]
     try:
-        for _ in range(10):
+        for _ in range(20):
             try:
                 acknowledged.append(place.client.register_model(source, "churn").version)
             except UnavailableError:
