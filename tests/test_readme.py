@@ -56,7 +56,7 @@ def test_the_programs_of_the_readme_run_one_after_another(tmp_path: Path) -> Non
         [sys.executable, "-W", "error", file], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
 
-    assert len(PROGRAMS) == 5
+    assert len(PROGRAMS) == 6
     assert done.returncode == 0, done.stderr
 
 

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 
 def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The registered model.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every model, deleted ones too.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The registered model; without it, every one.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every model, deleted ones too; as without a name.")
+    ] = False,
     read_bytes: Annotated[bool, typer.Option("--bytes", help="Read and hash every stored file as well.")] = False,
     checkpoint: Annotated[
         Path | None,
@@ -30,7 +34,7 @@ def verify(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Check that histories are whole and that tables are what they say; the first thing that is wrong is an error."""
-    if (name is None) == (not everything):
+    if name is not None and everything:
         raise InvalidParameterError("Give either the name of a model or --all.")
     client = open_client(tracking_uri)
     if name is None:

@@ -169,7 +169,8 @@ def bench(postgres_url: str) -> Iterator[Bench]:
 )
 def test_side_by_side_is_as_one_after_the_other(bench: Bench, first: str, second: str) -> None:
     _try(bench, first, second)
-    assert bench.waiting > 0
+    # What is always refused holds nothing that a change of another model waits for.
+    assert bench.waiting > 0 or "promote 2 if empty" in (first, second)
 
 
 def test_without_the_lock_it_is_not(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,3 +187,31 @@ def test_the_last_hash_is_of_the_documented_form() -> None:
         '"time_us":1767225600000000,"to":"ñba","version":null}'
     )
     assert event.hash == "c1c7ed2035f817091bd79fdd083728b2dea30505bfac4c4f13047b6b2a3eeb64"
+
+
+def _forget_the_model(sql: RawSql) -> None:
+    """Remove a model row by row, children first, as PostgreSQL wants it."""
+    for table in ("stage_periods", "approvals", "promotion_rules", "model_aliases", "registered_model_tags"):
+        sql(f"DELETE FROM {table} WHERE model_id = 1")
+    sql("DELETE FROM model_version_tags WHERE version_id IN (SELECT id FROM model_versions WHERE model_id = 1)")
+    sql("DELETE FROM model_versions WHERE model_id = 1")
+    sql("DELETE FROM history WHERE model_id = 1")
+    sql("DELETE FROM registered_models WHERE id = 1")
+
+
+def test_a_model_that_was_removed_with_its_whole_history_is_missed(full: MlflowClient, sql: RawSql) -> None:
+    drop_guards(full.tracking_uri)
+    _forget_the_model(sql)
+    assert full.verify("other").events == 2
+    with pytest.raises(
+        IntegrityError, match=r"counted 22 events of all models, but 2 are there, the last with number 8"
+    ):
+        full.verify_all()
+
+
+def test_a_history_whose_model_was_removed_is_found(sqlite_url: str) -> None:
+    client = MlflowClient(sqlite_url)
+    register(client, "nba")
+    raw_sql(sqlite_url)("DELETE FROM registered_models")  # SQLite looks at foreign keys only when told to
+    with pytest.raises(IntegrityError, match="Event 1 of all belongs to a registered model that is gone"):
+        client.verify_all()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, func, select
 
 from registry.entities.history import HistoryEvent
 from registry.entities.replay import ModelState, Period, VersionState, replay
@@ -19,7 +19,7 @@ from registry.store.catalog.reading import require_model
 from registry.store.catalog.states import SealedFiles, read_sealed, read_state
 from registry.store.scopes import Store, reads
 from registry.store.statements import AnyRow
-from registry.store.tables import HistoryRow, RegisteredModelRow
+from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 
 _VERSION_FIELDS: Final = (
     "digest",
@@ -72,6 +72,25 @@ class AuditStore(Store):
         if row is None:
             raise IntegrityError(f"The registered model with uid {model_uid} is gone from the database.")
         return verified(connection, row)
+
+    @reads
+    def check_complete(self, connection: Connection) -> None:
+        """Pass if every event that was ever counted is there, and belongs to a model that is there.
+
+        Raises:
+            IntegrityError: a whole model, or its whole history, was removed.
+        """
+        owned = exists().where(RegisteredModelRow.id == HistoryRow.model_id)
+        orphan = connection.execute(select(HistoryRow.id).where(~owned).limit(1)).scalar_one_or_none()
+        if orphan is not None:
+            raise IntegrityError(f"Event {orphan} of all belongs to a registered model that is gone from the database.")
+        counted = connection.execute(select(RegistryIdRow.last_event)).scalar_one()
+        there, last = connection.execute(select(func.count(), func.max(HistoryRow.id)).select_from(HistoryRow)).one()
+        if (there, last or 0) != (counted, counted):
+            raise IntegrityError(
+                f"The registry counted {counted} events of all models, but {there} are there, the last with number "
+                f"{last}: the history of a whole model was removed or added."
+            )
 
 
 def verified(connection: Connection, model: AnyRow) -> AuditReport:
