@@ -4,6 +4,7 @@ Owns the names of the variables, and which database and which place for bytes a 
 environment is the only state: what `set_tracking_uri` sets is written there, so that child processes inherit it.
 """
 
+import difflib
 import functools
 import getpass
 import os
@@ -21,6 +22,7 @@ from registry.entities.arguments import check_local_path
 from registry.exceptions import InvalidParameterError, InvalidPathError, InvalidTypeError, UnsupportedStoreError
 
 DEFAULT_TRACKING_URI: Final = "file:./mlruns"
+_PREFIX: Final = "REGISTRY_"
 DATABASE_FILE: Final = "registry.db"
 # Two letters at least, and no slash: a path may have a colon.
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
@@ -83,10 +85,26 @@ def current_settings() -> Settings:
 
 @functools.lru_cache(maxsize=8)
 def _read(_environment: tuple[str | None, ...]) -> Settings:
+    _warn_of_slips()
     try:
         return Settings()
     except (ValidationError, ValueError) as error:
         raise InvalidParameterError(_explain(error)) from None
+
+
+def _warn_of_slips() -> None:
+    """Say of a variable that is nearly a setting's which one may be meant; others that begin with ours are not ours."""
+    known = {name.removeprefix(_PREFIX): name for name in _VARIABLES if name.startswith(_PREFIX)}
+    for name in os.environ:
+        if name.startswith(_PREFIX) and name not in _VARIABLES:
+            close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.85)
+            if close:
+                _warn_of_slip(name, known[close[0]])
+
+
+@functools.cache
+def _warn_of_slip(name: str, meant: str) -> None:
+    warnings.warn(f"The variable {name} is no setting and counts for nothing; is {meant} meant?", stacklevel=2)
 
 
 def _explain(error: Exception) -> str:
