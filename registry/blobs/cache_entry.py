@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,8 +79,13 @@ class CacheEntry:
         return manifest
 
     def size(self) -> int:
-        """The bytes of its files as they are on the disk."""
-        return sum(path.lstat().st_size for path in self.place.rglob("*") if not path.is_dir())
+        """The bytes of its files as they are on the disk; what another process takes away meanwhile counts nothing."""
+        total = 0
+        for directory, _, names in os.walk(self.place):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    total += os.lstat(Path(directory, name)).st_size
+        return total
 
     def touch(self) -> None:
         """Note that it is used now."""

@@ -348,3 +348,29 @@ def test_what_another_process_uses_is_not_evicted_until_it_ends(tmp_path: Path) 
     holder.kill()
     holder.communicate(timeout=60)
     assert cache.clear() == 1
+
+
+CROWD = """
+import hashlib, pathlib, random, sys
+from registry.blobs.cache import ModelCache
+from registry.entities.manifest import Manifest, ManifestEntry
+
+directory, chance = pathlib.Path(sys.argv[1]), random.Random(int(sys.argv[2]))
+cache = ModelCache(directory, 250_000)
+for _ in range(60):
+    data = chance.choice(b"abcdef").to_bytes(1, "big") * 100_000
+    manifest = Manifest((ManifestEntry("model.ubj", len(data), hashlib.sha256(data).hexdigest()),))
+    with cache.lease(manifest, lambda into: (into / "model.ubj").write_bytes(data)) as path:
+        assert (path / "model.ubj").read_bytes() == data
+    if chance.random() < 0.1:
+        cache.verify()
+        cache.clear()
+"""
+
+
+def test_processes_that_evict_what_others_want_do_not_disturb_each_other(tmp_path: Path) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", CROWD, str(tmp_path / "cache"), str(seed)], stderr=subprocess.PIPE)
+        for seed in range(4)
+    ]
+    assert [worker.communicate()[1].decode() for worker in workers] == [""] * 4
