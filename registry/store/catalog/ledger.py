@@ -147,11 +147,15 @@ def _lock(dialect: str) -> AnySelect:
     return select(RegisteredModelRow.__table__, user.label("session_user")).where(LIVING).with_for_update()
 
 
-LIVING: Final = (
-    (RegisteredModelRow.name_key == bindparam("name_key"))
-    & (RegisteredModelRow.name == bindparam("name"))
-    & RegisteredModelRow.deleted_time.is_(None)
-)
+def _living(name_key: Any, name: Any) -> Any:
+    return (
+        (RegisteredModelRow.name_key == name_key)
+        & (RegisteredModelRow.name == name)
+        & RegisteredModelRow.deleted_time.is_(None)
+    )
+
+
+LIVING: Final = _living(bindparam("name_key"), bindparam("name"))
 """The condition that picks the living model of a name; the folded key is what is indexed among the living."""
 
 
@@ -162,7 +166,7 @@ def named(name: str) -> dict[str, str]:
 
 def living(name: str) -> Any:
     """`LIVING` with its values, for statements that are built when they are run."""
-    return LIVING.params(named(name))
+    return _living(fold(name), name)
 
 
 def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
