@@ -35,7 +35,7 @@ def log_artifact(local_path: str | Path, artifact_path: str | None = None, run_i
         ArtifactNotFoundError: nothing is at `local_path`.
         InvalidPathError: `artifact_path` leaves the run's directory.
     """
-    state.client().log_artifact(run_id or active_or_new_run_id(), local_path, artifact_path)
+    state.client().log_artifact(_run(run_id, artifact_path), local_path, artifact_path)
 
 
 def log_artifacts(local_dir: str | Path, artifact_path: str | None = None, run_id: str | None = None) -> None:
@@ -45,22 +45,22 @@ def log_artifacts(local_dir: str | Path, artifact_path: str | None = None, run_i
         ArtifactNotFoundError: there is no such directory.
         InvalidPathError: `artifact_path` leaves the run's directory.
     """
-    state.client().log_artifacts(run_id or active_or_new_run_id(), local_dir, artifact_path)
+    state.client().log_artifacts(_run(run_id, artifact_path), local_dir, artifact_path)
 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
     """Store a text in UTF-8."""
-    state.client().log_text(run_id or active_or_new_run_id(), text, artifact_file)
+    state.client().log_text(_run(run_id, artifact_file), text, artifact_file)
 
 
 def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> None:
     """Store nested values as YAML (``.yml``, ``.yaml``) or else JSON."""
-    state.client().log_dict(run_id or active_or_new_run_id(), dictionary, artifact_file)
+    state.client().log_dict(_run(run_id, artifact_file), dictionary, artifact_file)
 
 
 def log_stream(stream: ByteStream, artifact_file: str, run_id: str | None = None) -> None:
     """Store what a binary stream has from where it stands to its end, in little memory."""
-    state.client().log_stream(run_id or active_or_new_run_id(), stream, artifact_file)
+    state.client().log_stream(_run(run_id, artifact_file), stream, artifact_file)
 
 
 def log_figure(figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any] | None = None) -> None:
@@ -70,7 +70,7 @@ def log_figure(figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any
         InvalidTypeError: no such figure, or plotly has no format of that ending.
         MissingDependencyError: plotly needs kaleido for pictures.
     """
-    state.client().log_figure(active_or_new_run_id(), figure, artifact_file, save_kwargs=save_kwargs)
+    state.client().log_figure(_run(None, artifact_file), figure, artifact_file, save_kwargs=save_kwargs)
 
 
 def log_image(
@@ -86,7 +86,7 @@ def log_image(
     Raises:
         InvalidTypeError: both or neither of `artifact_file` and `key`, or no picture.
     """
-    state.client().log_image(active_or_new_run_id(), image, artifact_file, key, step, timestamp, synchronous)
+    state.client().log_image(_run(None, artifact_file), image, artifact_file, key, step, timestamp, synchronous)
 
 
 def log_table(data: "Mapping[str, Any] | pd.DataFrame", artifact_file: str, run_id: str | None = None) -> None:
@@ -96,7 +96,7 @@ def log_table(data: "Mapping[str, Any] | pd.DataFrame", artifact_file: str, run_
         InvalidParameterError: the file is no such table, or the rows do not fit it.
         MissingDependencyError: ``.parquet`` needs pyarrow.
     """
-    state.client().log_table(run_id or active_or_new_run_id(), data, artifact_file)
+    state.client().log_table(_run(run_id, artifact_file), data, artifact_file)
 
 
 def load_table(
@@ -112,7 +112,7 @@ def load_table(
 
 def get_artifact_uri(artifact_path: str | None = None) -> str:
     """Where the active run's files are, or one of them: an absolute path or an S3 URI."""
-    root = state.client().get_run(active_or_new_run_id()).info.artifact_uri
+    root = state.client().get_run(_run(None, artifact_path)).info.artifact_uri
     return root if artifact_path is None else f"{root}/{check_artifact_path(artifact_path)}"
 
 
@@ -201,6 +201,13 @@ def _file(artifact_uri: str) -> Iterator[tuple[bytes, str]]:
         if copy.is_dir():
             raise InvalidParameterError(f"{artifact_uri!r} is a directory; name a file in it.")
         yield copy.read_bytes(), copy.name
+
+
+def _run(run_id: str | None, path: str | None) -> str:
+    """The run that is given, or the active one; none is started for a path that cannot be used."""
+    if path is not None and path != "":
+        check_artifact_path(path)
+    return run_id or active_or_new_run_id()
 
 
 def _meant(artifact_uri: str | None, run_id: str | None, artifact_path: str | None) -> Uri:

@@ -1,7 +1,7 @@
 """Logging to the active run: MLflow's module-level functions for params, metrics, tags and inputs.
 
-Where no run is active one is started and stays active, as in MLflow. What is logged is durable when the call returns;
-with `synchronous=False` it is queued, and the returned ticket has `wait()`.
+Where no run is active one is started and stays active, as in MLflow, but none for a key that is refused. What is logged
+is durable when the call returns; with `synchronous=False` it is queued, and the returned ticket has `wait()`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
     Raises:
         ParamConflictError: it has another value already.
     """
+    check_key(key)
     client, run = target()
     return client.log_param(run, key, value, synchronous)
 
@@ -43,7 +44,7 @@ def log_params(
         ParamConflictError: one has another value already.
     """
     settings = check_mapping(params, "params")
-    given = [Param(key, value) for key, value in (flattened(settings) if flatten else settings).items()]
+    given = [Param(check_key(key), value) for key, value in (flattened(settings) if flatten else settings).items()]
     client, run = target(run_id)
     return client.log_batch(run, params=given, synchronous=synchronous)
 
@@ -76,10 +77,10 @@ def log_metrics(
     dataset: Any = None,
 ) -> RunOperations | None:
     """Append a point to each of several metrics, all or none, at one step and time."""
-    moment = now_ms() if timestamp is None else timestamp
+    moment, at_step = now_ms() if timestamp is None else timestamp, 0 if step is None else step
     name, digest = (None, None) if dataset is None else (_dataset(dataset).name, dataset.digest)
     points = [
-        Metric(key, metric_value(key, value), moment, 0 if step is None else step, model_id, name, digest)
+        Metric(check_key(key, "name"), metric_value(key, value), moment, at_step, model_id, name, digest)
         for key, value in check_mapping(metrics, "metrics").items()
     ]
     client, run = target(run_id)
@@ -88,13 +89,14 @@ def log_metrics(
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
     """Set a tag of the active run."""
+    check_key(key)
     client, run = target()
     return client.set_tag(run, key, value, synchronous)
 
 
 def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
     """Set tags of the active run, all or none."""
-    given = [RunTag(key, value) for key, value in check_mapping(tags, "tags").items()]
+    given = [RunTag(check_key(key), value) for key, value in check_mapping(tags, "tags").items()]
     client, run = target()
     return client.log_batch(run, tags=given, synchronous=synchronous)
 

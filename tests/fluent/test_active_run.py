@@ -360,3 +360,23 @@ def test_contexts_and_tags_of_data_sets_are_one_for_each(client: MlflowClient) -
 
     (used,) = client.get_run(run.info.run_id).inputs.dataset_inputs
     assert {tag.key: tag.value for tag in used.tags} == {"mlflow.data.context": "training", "by": "me"}
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        lambda: registry.log_param("a@b", 1),
+        lambda: registry.log_params({"a@b": 1}),
+        lambda: registry.log_metric("a@b", 1),
+        lambda: registry.log_metric("a", "x"),
+        lambda: registry.set_tags({"../a": 1}),
+        lambda: registry.set_tag("", 1),
+        lambda: registry.log_text("x", "../a.txt"),
+        lambda: registry.log_artifact("a.txt", "/a"),
+        lambda: registry.get_artifact_uri(".."),
+    ],
+)
+def test_no_run_is_started_for_what_is_refused(client: MlflowClient, log: Callable[[], Any]) -> None:
+    assert code_of(log) == "INVALID_PARAMETER_VALUE"
+    assert registry.active_run() is None
+    assert client.search_runs(["0"]) == []
