@@ -4,6 +4,7 @@ Invariant: the same runs give the same columns in the same order: what runs are,
 sorted by key; or the columns that were asked for, as asked.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -133,12 +134,15 @@ def _pandas_times(milliseconds: Sequence[int | None]) -> "pd.DatetimeIndex":
 
 
 def utc_times(milliseconds: "np.ndarray[Any, np.dtype[np.int64]]") -> "pd.DatetimeIndex":
-    """Milliseconds since the epoch as times in UTC, of the unit that this pandas has by itself."""
+    """Milliseconds since the epoch as times in UTC, of the unit that this pandas has by itself if all fit into it."""
     import pandas as pd
 
     # Pandas 2 keeps times in nanoseconds, as MLflow's frames have them there; pandas 3 in microseconds.
     unit = pd.DatetimeIndex(["1970-01-01"]).unit
-    return pd.DatetimeIndex(milliseconds.view("datetime64[ms]")).as_unit(unit).tz_localize("UTC")
+    times = pd.DatetimeIndex(milliseconds.view("datetime64[ms]"))
+    with contextlib.suppress(pd.errors.OutOfBoundsDatetime):
+        times = times.as_unit(unit)
+    return times.tz_localize("UTC")
 
 
 def _pyarrow() -> Any:

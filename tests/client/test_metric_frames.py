@@ -87,6 +87,16 @@ def test_a_sample_has_at_least_fifteen_points(client: MlflowClient, run_id: str,
         client.get_metric_history_frame(run_id, "loss", max_points=wrong)
 
 
+def test_a_moment_beyond_what_pandas_counts_in_small_units_is_kept(client: MlflowClient) -> None:
+    far = 2**62
+    run_id = client.create_run("0", start_time=far).info.run_id
+    client.log_metric(run_id, "loss", 1.0, timestamp=far)
+
+    for times in (client.get_metric_history_frame(run_id)["timestamp"], client.search_runs_frame(["0"])["start_time"]):
+        assert times.astype("int64").tolist() == [far]
+        assert str(times.dtype) == "datetime64[ms, UTC]"
+
+
 def test_what_names_no_run_or_metric_is_refused(client: MlflowClient, run_id: str) -> None:
     for wrong in (5, None):
         with pytest.raises(InvalidTypeError):

@@ -171,3 +171,26 @@ def test_runs_become_columns_by_index(client, database):
     assert len(sent) == 4
     for statement, parameters in sent:
         assert whole_tables(plan_of(database, statement, parameters)) == [], statement
+
+
+def test_a_run_and_a_model_are_found_by_index(client, database):
+    def fill(connection) -> None:
+        connection.exec_driver_sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "
+            "INSERT INTO registered_models (uid, name, name_key, creation_time, last_update_time) "
+            "SELECT 'u' || i, 'm' || i, 'm' || i, i, i FROM n"
+        )
+
+    database.write(fill)
+    gather_statistics(database)
+
+    with sent_statements(database) as sent:
+        client.get_run(f"{7:032x}")
+        client.search_registered_models("name = 'm7'", max_results=5)
+        client.search_registered_models(max_results=5)
+    for statement, parameters in sent:
+        plan = plan_of(database, statement, parameters)
+        assert whole_tables(plan) == [], statement
+        # SQLite says SCAN of a walk along an index too.
+        walked = [line.replace("SCAN registered_models USING INDEX", "") for line in plan]
+        assert not any(f"{how} registered_models" in line for how in ("SCAN", "Seq Scan on") for line in walked), plan
