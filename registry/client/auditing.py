@@ -6,6 +6,7 @@ from pathlib import Path
 from registry.client.base import ClientBase
 from registry.client.checkpoints import compare, read_checkpoint, write_checkpoint
 from registry.client.loading import check_files
+from registry.entities.arguments import check_local_path
 from registry.entities.naming import check_model_name
 from registry.store.catalog.audit import AuditReport
 from registry.store.catalog.chronicle import ChainHead
@@ -28,7 +29,7 @@ class AuditMethods(ClientBase):
         return self._verified(lambda: [self.backend.audit.verify(checked)], read_bytes, checkpoint)[0]
 
     def verify_all(self, *, read_bytes: bool = False, checkpoint: str | Path | None = None) -> list[AuditReport]:
-        """`verify` of every model, deleted ones included.
+        """`verify` of every model, deleted ones included, and whether one of them is gone.
 
         Raises:
             IntegrityError: the first thing that is wrong.
@@ -36,6 +37,7 @@ class AuditMethods(ClientBase):
         return self._verified(self._all_reports, read_bytes, checkpoint)
 
     def _all_reports(self) -> list[AuditReport]:
+        self.backend.audit.check_complete()
         return [self.backend.audit.verify_uid(head.model_uid) for head in self.backend.chronicle.heads()]
 
     def _verified(
@@ -43,7 +45,7 @@ class AuditMethods(ClientBase):
     ) -> list[AuditReport]:
         before = None
         if checkpoint is not None:
-            before = read_checkpoint(Path(checkpoint), self.backend.experiments.registry_id())
+            before = read_checkpoint(check_local_path(checkpoint), self.backend.experiments.registry_id())
             compare(before, self.backend.chronicle)
         reports = look()
         if read_bytes:
