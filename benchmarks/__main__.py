@@ -1,4 +1,7 @@
-"""``python -m benchmarks [--quick] [--json FILE]``: everything, from the environments to the table."""
+"""Everything, from the environments to the table: ``python -m benchmarks [--quick] [--json FILE]``.
+
+``--works`` and ``--databases`` choose some of it.
+"""
 
 import argparse
 import contextlib
@@ -10,14 +13,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from benchmarks.environments import default_directory, interpreter
 from benchmarks.fresh import fresh_processes
 from benchmarks.machine import facts
 from benchmarks.postgres import ask, postgres_server
 from benchmarks.report import Figure, table, write_json
-from benchmarks.session import FULL, QUICK, Session, Volumes, sqlite_urls
-from benchmarks.work import POSTGRES, SQLITE, WAL
+from benchmarks.session import CROWD, FULL, QUICK, WHOLE, Session, Volumes, sqlite_urls
+from benchmarks.work import POSTGRES, SQLITE, WAL, WORKS
+
+_PROCESSES: Final = "processes"
 
 
 def main() -> None:
@@ -31,7 +37,7 @@ def main() -> None:
         s3 = stack.enter_context(_s3_server(pythons["registry"]))
         known = facts(_version(pythons["registry"], address))
         figures: list[Figure] = []
-        for figure in _measured(volumes, pythons, directory, address, s3):
+        for figure in _measured(options, volumes, pythons, directory, address, s3):
             figures.append(figure)
             print(table([figure]).splitlines()[-1], file=sys.stderr, flush=True)
     print("\n".join(f"{name}: {fact}" for name, fact in known.items()), end="\n\n")
@@ -49,14 +55,23 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--environments", type=Path, default=default_directory(), metavar="DIR", help="where they are kept"
     )
+    works, databases = [_PROCESSES, *(work.name for work in WORKS), WHOLE, CROWD], [SQLITE, WAL, POSTGRES]
+    parser.add_argument("--works", nargs="+", choices=works, default=works, metavar="WORK", help=", ".join(works))
+    parser.add_argument("--databases", nargs="+", choices=databases, default=databases, metavar="DATABASE")
     return parser.parse_args()
 
 
 def _measured(
-    volumes: Volumes, pythons: Mapping[str, Path], directory: Path, address: str, s3: Mapping[str, str]
+    options: argparse.Namespace,
+    volumes: Volumes,
+    pythons: Mapping[str, Path],
+    directory: Path,
+    address: str,
+    s3: Mapping[str, str],
 ) -> Iterator[Figure]:
-    yield from fresh_processes(pythons, directory / "fresh", volumes.rounds)
-    for database in (SQLITE, WAL, POSTGRES):
+    if _PROCESSES in options.works:
+        yield from fresh_processes(pythons, directory / "fresh", volumes.rounds)
+    for database in options.databases:
         place = directory / database.replace(", ", "-")
         place.mkdir()
         if database == POSTGRES:
@@ -64,7 +79,7 @@ def _measured(
             urls["mlflow"] = urls["mlflow"].replace("postgresql:", "postgresql+psycopg2:")
         else:
             urls = sqlite_urls(place, database)
-        yield from Session(database, urls, pythons, place, s3, volumes).figures()
+        yield from Session(database, urls, pythons, place, s3, volumes, frozenset(options.works)).figures()
 
 
 def _created(python: Path, address: str, name: str) -> str:

@@ -14,6 +14,9 @@ from benchmarks.measuring import Worker, alternate
 from benchmarks.report import Figure
 from benchmarks.work import SQLITE, WAL, WORKS, Work
 
+# Works of all systems at once or of a database of its own size, beside those of `WORKS`.
+WHOLE = "whole"
+CROWD = "crowd"
 _BULK = Path(__file__).parent / "workers" / "bulk.py"
 
 
@@ -43,6 +46,7 @@ class Session:
     directory: Path
     s3: Mapping[str, str]
     volumes: Volumes
+    works: frozenset[str]
 
     def figures(self) -> Iterator[Figure]:
         """The rows of this database, as they are measured."""
@@ -55,10 +59,12 @@ class Session:
                 _to_wal(self.urls["mlflow"])
             workers["registry"].ask("warm")
             for work in WORKS:
-                if self.database in work.databases:
+                if self.database in work.databases and work.name in self.works:
                     yield from self._measured(work, workers)
-            yield from self._whole(workers)
-        yield self._crowd()
+            if WHOLE in self.works:
+                yield from self._whole(workers)
+        if CROWD in self.works:
+            yield self._crowd()
 
     def _worker(self, system: str) -> Worker:
         python = self.pythons["registry" if system == "raw" else system]
@@ -135,4 +141,4 @@ def sqlite_urls(directory: Path, database: str) -> dict[str, str]:
     }
 
 
-__all__ = ["FULL", "QUICK", "SQLITE", "Session", "Volumes", "sqlite_urls"]
+__all__ = ["CROWD", "FULL", "QUICK", "SQLITE", "WHOLE", "Session", "Volumes", "sqlite_urls"]
