@@ -1,4 +1,4 @@
-"""Params and tags of a run, written in one statement that finds the run by its public id.
+"""A run with its params and tags: each written in one statement that finds what it belongs to by its public id.
 
 Leaves it to the caller to say why nothing was written. Invariant: rows are written in the order of their keys, so that
 transactions that overlap lock them in one order.
@@ -25,6 +25,45 @@ _TAGS: Final = f"""
     WITH {{given}} INSERT INTO tags (run_id, key, value) {_FROM_RUN}
     ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value RETURNING key
 """
+
+_RUN_COLUMNS: Final = "run_id, name, user_id, start_time, experiment_id, status, lifecycle_stage"
+_INSERT_RUN: Final = f"""
+    INSERT INTO runs ({_RUN_COLUMNS})
+    SELECT %s, %s, %s, CAST(%s AS bigint), experiments.id, 'RUNNING', 'active'
+    FROM experiments WHERE experiments.id = %s AND experiments.lifecycle_stage = 'active'
+"""  # noqa: S608 - made of the constants above
+_LOCATION: Final = "SELECT artifact_location FROM experiments WHERE experiments.id = {run}.experiment_id"
+_SQLITE_RUN: Final = f"{_INSERT_RUN} RETURNING ({_LOCATION.format(run='runs')})".replace("%s", "?")
+_POSTGRES_RUN: Final = f"""
+    WITH run AS ({_INSERT_RUN} RETURNING id, experiment_id), tagged AS (
+        INSERT INTO tags (run_id, key, value)
+        SELECT run.id, given.key, given.value
+        FROM run, unnest(CAST(%s AS text[]), CAST(%s AS text[])) AS given(key, value)
+    )
+    SELECT ({_LOCATION.format(run="run")}) FROM run
+"""  # noqa: S608 - made of the constants above
+
+
+def insert_run(
+    connection: Connection,
+    run_id: str,
+    experiment: int,
+    *,
+    name: str,
+    user_id: str,
+    start_time: int,
+    tags: Mapping[str, str],
+) -> str | None:
+    """A new run with its tags; the artifact location of its experiment, or None if there is no active one."""
+    values = (run_id, name, user_id, start_time, experiment)
+    if connection.dialect.name == "sqlite":
+        location = connection.exec_driver_sql(_SQLITE_RUN, values).scalar_one_or_none()
+        if location is not None:
+            set_tags(connection, run_id, tags)
+    else:
+        pairs = (list(tags), list(tags.values()))
+        location = connection.exec_driver_sql(_POSTGRES_RUN, (*values, *pairs)).scalar_one_or_none()
+    return location
 
 
 def insert_params(connection: Connection, run_id: str, params: Mapping[str, str]) -> set[str]:

@@ -7,7 +7,7 @@ params and tags, or none.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from registry.entities import (
     DatasetInput,
@@ -30,12 +30,12 @@ from registry.exceptions import (
 )
 from registry.store.bulk_points import append_series
 from registry.store.clock import stamp
-from registry.store.experiments import active_location
+from registry.store.experiments import active_location, experiment_key
 from registry.store.inputs import insert_dataset_inputs, insert_run_models, read_uses
 from registry.store.metrics import insert_model_points, read_history
 from registry.store.points import append_points
 from registry.store.run_data import read_run_data
-from registry.store.run_rows import insert_params, set_tags
+from registry.store.run_rows import insert_params, insert_run, set_tags
 from registry.store.scopes import Store, reads, writes
 from registry.store.statements import AnyRow, AnySelect, table
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
@@ -64,19 +64,14 @@ class RunStore(Store):
             ExperimentNotFoundError: no such experiment.
             InvalidParameterError: the experiment is deleted.
         """
-        experiment, location = active_location(connection, experiment_id)
-        values = {
-            "run_id": run_id,
-            "experiment_id": experiment,
-            "name": name,
-            "user_id": user_id,
-            "status": "RUNNING",
-            "start_time": start_time,
-            "lifecycle_stage": LifecycleStage.ACTIVE,
-        }
-        connection.execute(_INSERT, values)
+        experiment = experiment_key(experiment_id)
         all_tags = {**tags, RUN_NAME_TAG: name}
-        set_tags(connection, run_id, all_tags)
+        location = insert_run(
+            connection, run_id, experiment, name=name, user_id=user_id, start_time=start_time, tags=all_tags
+        )
+        if location is None:
+            _, location = active_location(connection, experiment_id)
+            raise InvalidStateError(f"The experiment {experiment_id} was restored at this moment; try again.")
         info = RunInfo(
             run_id=run_id,
             experiment_id=str(experiment),
@@ -285,7 +280,6 @@ def writable_run(connection: Connection, run_id: str) -> int:
 _FIND: Final = select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(
     RunRow.run_id == bindparam("given_id")
 )
-_INSERT: Final = insert(table(RunRow))
 # NULL leaves a field as it is.
 _UNCHANGED: Final = {"status": None, "end_time": None, "name": None}
 _CHANGEABLE: Final = tuple(table(RunRow).c[name] for name in _UNCHANGED)

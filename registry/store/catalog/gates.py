@@ -4,20 +4,22 @@ The judgement itself is `rules.judge`. Invariant: rules are judged inside the pr
 say at that moment.
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, null, select
 
 from registry.entities.history import EventKind
+from registry.entities.stages import ACTIVE_STAGES
 from registry.rules import Facts, PromotionRule, Verdict, judge, rules_from_json, rules_to_json
 from registry.store.catalog.ledger import CatalogStore, Ledger
-from registry.store.catalog.periods import find_holder
-from registry.store.catalog.reading import require_model, require_version
+from registry.store.catalog.periods import select_holder
+from registry.store.catalog.reading import require_model, require_version, select_version
 from registry.store.metrics import loaded
 from registry.store.scopes import reads, writes
-from registry.store.statements import AnyRow, table, upsert
+from registry.store.statements import AnyRow, AnySelect, table, upsert
 from registry.store.tables import (
     ApprovalRow,
     LatestMetricRow,
@@ -91,20 +93,35 @@ class GateStore(CatalogStore):
     def check(self, connection: Connection, name: str, version: int, stage: str) -> list[Verdict]:
         """What the rules of a stage say of a version now; changes nothing."""
         key = require_model(connection, name).id
-        row = require_version(connection, key, name, version)
-        return judge_entry(connection, key, name, row, stage)
+        return judge_entry(connection, name, require_entrant(connection, key, name, version, stage), stage)
 
 
-def judge_entry(connection: Connection, model_key: int, name: str, row: AnyRow, stage: str) -> list[Verdict]:
-    """The verdicts of a stage's rules on a version (a row of `model_versions`), beside the stage's holder."""
-    text = find_rules(connection, model_key, stage)
-    if text is None:
+def require_entrant(connection: Connection, model_key: int, name: str, version: int, stage: str) -> AnyRow:
+    """The row of a living version, with the `holder` of a stage that it may enter and the stage's `rules`, or None.
+
+    Raises:
+        VersionNotFoundError: no such version, or it is deleted.
+    """
+    values = {"model_key": model_key, "number": version, "entered": stage}
+    row = connection.execute(_entrant(stage), values).one_or_none()
+    return row or require_version(connection, model_key, name, version)
+
+
+@functools.cache
+def _entrant(stage: str) -> AnySelect:
+    holder = select_holder(stage).correlate(None).scalar_subquery() if stage in ACTIVE_STAGES else null()
+    rules = _RULES.scalar_subquery()
+    return select_version().add_columns(holder.label("holder"), rules.label("rules"))
+
+
+def judge_entry(connection: Connection, name: str, row: AnyRow, stage: str) -> list[Verdict]:
+    """The verdicts of a stage's rules on a version (a row of `require_entrant`), beside the stage's holder."""
+    if row.rules is None:
         return []
-    number = find_holder(connection, model_key, stage)
     holder = None
-    if number is not None and number != row.version:
-        holder = _facts(connection, require_version(connection, model_key, name, number), stage)
-    return judge(rules_from_json(text), _facts(connection, row, stage), holder)
+    if row.holder is not None and row.holder != row.version:
+        holder = _facts(connection, require_version(connection, row.model_id, name, row.holder), stage)
+    return judge(rules_from_json(row.rules), _facts(connection, row, stage), holder)
 
 
 def record_verdicts(

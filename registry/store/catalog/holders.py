@@ -22,7 +22,7 @@ from registry.exceptions import (
     StageOccupiedError,
 )
 from registry.rules import Verdict
-from registry.store.catalog.gates import judge_entry, record_verdicts
+from registry.store.catalog.gates import judge_entry, record_verdicts, require_entrant
 from registry.store.catalog.ledger import CatalogStore, Ledger
 from registry.store.catalog.periods import (
     close_period,
@@ -94,8 +94,8 @@ class HolderStore(CatalogStore):
     ) -> ModelVersion | list[Verdict]:
         """The moved version, or the verdicts that refused it: then the refusal's event is all that is committed."""
         with self.locked(connection, name) as ledger:
-            row = require_version(connection, ledger.key, name, version)
-            holder = find_holder(connection, ledger.key, stage)
+            row = require_entrant(connection, ledger.key, name, version, stage)
+            holder = row.holder
             _check_expected(name, stage, holder, expected_current)
             if row.current_stage != stage:
                 if holder is not None and not archive_existing:
@@ -103,7 +103,7 @@ class HolderStore(CatalogStore):
                         f"Version {holder} of {name!r} is in stage {stage}, which has room for one. Archive it first, "
                         "or leave archive_existing_versions at True."
                     )
-                verdicts = judge_entry(connection, ledger.key, name, row, stage)
+                verdicts = judge_entry(connection, name, row, stage)
                 if not all(verdict.passed for verdict in verdicts):
                     kind = EventKind.RULES_OVERRIDDEN if override else EventKind.PROMOTION_REFUSED
                     record_verdicts(ledger, kind, row, stage, verdicts, reason)

@@ -19,11 +19,12 @@ def find_holder(connection: Connection, model_key: int, stage: str) -> int | Non
     """The version that holds an active stage, or None; None for the other stages."""
     if stage not in ACTIVE_STAGES:
         return None
-    return connection.execute(_holder(stage), {"model_key": model_key}).scalar_one_or_none()
+    return connection.execute(select_holder(stage), {"model_key": model_key}).scalar_one_or_none()
 
 
 @functools.cache
-def _holder(stage: str) -> AnySelect:
+def select_holder(stage: str) -> AnySelect:
+    """The version that holds an active stage of the model ``model_key``."""
     # A literal, not a bound value: only then does SQLite use the partial index. It is one of two constants.
     in_stage = ModelVersionRow.current_stage == literal_column(f"'{stage}'")
     return select(ModelVersionRow.version).where(ModelVersionRow.model_id == bindparam("model_key"), in_stage)
