@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks.environments import default_directory, interpreter
+from benchmarks.environments import add_options, interpreters
 from benchmarks.fresh import fresh_processes
 from benchmarks.machine import facts
 from benchmarks.postgres import ask, postgres_server
@@ -30,7 +30,7 @@ def main() -> None:
     """Measure and print."""
     options = _options()
     volumes = QUICK if options.quick else FULL
-    pythons = {system: interpreter(system, options.environments) for system in ("registry", "mlflow")}
+    pythons = interpreters(options)
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-benchmark-")))
         address = stack.enter_context(postgres_server(pythons["registry"]))
@@ -52,9 +52,7 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="smaller volumes; some minutes once the environments are made"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write facts and figures there too")
-    parser.add_argument(
-        "--environments", type=Path, default=default_directory(), metavar="DIR", help="where they are kept"
-    )
+    add_options(parser)
     works, databases = [_PROCESSES, *(work.name for work in WORKS), WHOLE, CROWD], [SQLITE, WAL, POSTGRES]
     parser.add_argument("--works", nargs="+", choices=works, default=works, metavar="WORK", help=", ".join(works))
     parser.add_argument("--databases", nargs="+", choices=databases, default=databases, metavar="DATABASE")

@@ -4,6 +4,7 @@ Owns which packages each system gets. Invariant: `registry` is this checkout (ed
 the environment that runs the benchmarks.
 """
 
+import argparse
 import hashlib
 import os
 import subprocess
@@ -27,6 +28,21 @@ PACKAGES: Final = {
     ),
     "mlflow": (MLFLOW, _XGBOOST, "psycopg2-binary", "boto3"),
 }
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Where the environments are, or which are to be used instead."""
+    parser.add_argument("--environments", type=Path, default=default_directory(), metavar="DIR", help="kept here")
+    for system in PACKAGES:
+        parser.add_argument(
+            f"--{system}-python", type=Path, metavar="FILE", help="instead of an environment of its own"
+        )
+
+
+def interpreters(options: argparse.Namespace, *systems: str) -> dict[str, Path]:
+    """The Python of each system, as the options have it."""
+    given = {system: getattr(options, f"{system}_python") for system in systems or PACKAGES}
+    return {system: path or interpreter(system, options.environments) for system, path in given.items()}
 
 
 def default_directory() -> Path:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.environments import default_directory, interpreter
+from benchmarks.environments import add_options, interpreters
 from benchmarks.machine import facts
 from benchmarks.measuring import Worker
 from benchmarks.postgres import ask, postgres_server
@@ -52,9 +52,9 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="up to 10,000 runs and 100,000 points")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write facts and seconds there too")
-    parser.add_argument("--environments", type=Path, default=default_directory(), metavar="DIR")
+    add_options(parser)
     options = parser.parse_args()
-    python = interpreter("registry", options.environments)
+    python = interpreters(options, "registry")["registry"]
     runs, points = (RUNS[:2], POINTS[:2]) if options.quick else (RUNS, POINTS)
     found: dict[str, dict[str, Column]] = {}
     with contextlib.ExitStack() as stack:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.environments import default_directory, interpreter
+from benchmarks.environments import add_options, interpreters
 from benchmarks.machine import facts
 from benchmarks.object_store import object_store
 from benchmarks.report import Figure, table, write_json
@@ -93,8 +93,7 @@ class Movers:
 def main() -> None:
     """Measure and print."""
     options = _options()
-    given = {"registry": options.registry_python, "mlflow": options.mlflow_python}
-    pythons = {system: path or interpreter(system, options.environments) for system, path in given.items()}
+    pythons = interpreters(options)
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-transfers-")))
         server = stack.enter_context(object_store(pythons["registry"], directory))
@@ -117,11 +116,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a fifth of the volumes, one round")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds that the medians are of")
     parser.add_argument("--sparse-gib", type=int, default=5, metavar="N", help="size of the sparse file; 0 leaves it")
-    parser.add_argument("--registry-python", type=Path, metavar="FILE", help="instead of an environment of its own")
-    parser.add_argument("--mlflow-python", type=Path, metavar="FILE", help="instead of an environment of its own")
     parser.add_argument("--only", default="", metavar="TEXT", help="only works with this in their title")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write facts and figures there too")
-    parser.add_argument("--environments", type=Path, default=default_directory(), metavar="DIR", help="where they are")
+    add_options(parser)
     return parser.parse_args()
 
 
