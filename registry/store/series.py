@@ -26,7 +26,7 @@ from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 _KEPT: Final = 3
 # The smallest sample: the first and the last step, and three stretches between them.
 LEAST_SAMPLE: Final = 5 * _KEPT
-_BLOCK: Final = 20_000
+_BLOCK: Final = 500
 _WIDEST: Final = 2**63 - 1
 
 _POINT: Final = table(MetricRow).c
@@ -144,11 +144,12 @@ def _samples(connection: Connection, series: Sequence[int], max_points: int) -> 
 
 def _read(found: Mapping[int, Series], result: Any) -> None:
     """Put points, which come series by series, where they belong."""
-    # The driver's own tuples: making rows of them would take longer than fetching them.
+    # The driver's own tuples, by column: making rows of them would take longer than fetching them.
     for rows in iter(lambda: result.cursor.fetchmany(_BLOCK), []):
-        for number, points in groupby(rows, itemgetter(0)):
+        alone = rows[0][0] == rows[-1][0]
+        for number, points in [(rows[0][0], rows)] if alone else groupby(rows, itemgetter(0)):
             _, steps, timestamps, values = zip(*points, strict=True)
             series = found[number]
             series.steps.extend(steps)
             series.timestamps.extend(timestamps)
-            series.values.extend(map(loaded, values))
+            series.values.extend(map(loaded, values) if None in values else values)
