@@ -14,8 +14,14 @@ from registry.entities import LoggedModelStatus
 from registry.entities.history import EventKind
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
-from registry.exceptions import InUseError, InvalidStateError, LoggedModelNotFoundError, VersionNotFoundError
-from registry.store.catalog.ledger import CatalogStore, Ledger, living
+from registry.exceptions import (
+    InUseError,
+    InvalidStateError,
+    LoggedModelNotFoundError,
+    ModelNotFoundError,
+    VersionNotFoundError,
+)
+from registry.store.catalog.ledger import CatalogStore, Ledger, living, lock, saved
 from registry.store.catalog.models import insert_model, refuse_twin
 from registry.store.catalog.periods import close_period
 from registry.store.catalog.reading import (
@@ -79,9 +85,7 @@ class VersionStore(CatalogStore):
             LoggedModelNotFoundError: no such logged model.
             InvalidStateError: the logged model is not READY, or gc removed its files.
         """
-        if create_model and not insert_model(connection, name, self.actor, reason=reason):
-            refuse_twin(connection, name)
-        with self.locked(connection, name) as ledger:
+        with saved(self._ledger(connection, name, create_model=create_model, reason=reason)) as ledger:
             if new.origin is not None and (copy := _find_copy(connection, ledger.key, new.origin)) is not None:
                 return read_version(connection, ledger.key, name, copy)
             if new.copy is not None:
@@ -89,6 +93,18 @@ class VersionStore(CatalogStore):
             number = ledger.next_version()
             insert_version(ledger, number, new, reason=reason)
         return read_version(connection, ledger.key, name, number)
+
+    def _ledger(self, connection: Connection, name: str, *, create_model: bool, reason: str | None) -> Ledger:
+        """The locked model of a name, which is made if need be and asked for."""
+        while True:
+            if create_model and not insert_model(connection, name, self.actor, reason=reason):
+                refuse_twin(connection, name)
+            try:
+                return Ledger(connection, lock(connection, name), self.actor)
+            except ModelNotFoundError:
+                # With `create_model` it was there, and was renamed or deleted before it could be locked.
+                if not create_model:
+                    raise
 
     @reads
     def get(self, connection: Connection, name: str, version: int) -> ModelVersion:
