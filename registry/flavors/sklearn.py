@@ -16,6 +16,7 @@ from registry.flavors.consent import require_consent
 from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
 from registry.flavors.packages import optional_import
 from registry.flavors.role import Predictor
+from registry.flavors.tree_check import check_trees
 from registry.flavors.trusted import TRUSTED_TYPES
 
 _PREDICT_FUNCTIONS: Final = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
@@ -188,7 +189,9 @@ def _load_skops(file: Path, directory: Path, *, allow_code: bool, trusted: Itera
     exceptions = optional_import("skops.io.exceptions", "sklearn")
     known = sorted({*TRUSTED_TYPES, *check_list(trusted, "skops_trusted_types", str)})
     try:
-        return skops.load(file, trusted=skops.get_untrusted_types(file=file) if allow_code is True else known)
+        model = skops.load(file, trusted=skops.get_untrusted_types(file=file) if allow_code is True else known)
+        check_trees(model)
+        return model
     except exceptions.UntrustedTypesFoundException:
         unknown = sorted(set(skops.get_untrusted_types(file=file)) - set(known))
     except _SKOPS_ERRORS as error:

@@ -3,6 +3,9 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,3 +119,38 @@ def test_a_missing_cache_directory_is_made_again(large_on_s3: Place, own_place: 
         assert (directory / "data.bin").stat().st_size == LARGE
     large_on_s3.client.delete_registered_model("large")
     assert check_versions(large_on_s3) == 0
+
+
+READ_ONLY = """
+import registry.client, registry.client.downloads, sqlalchemy.dialects.sqlite, tempfile, os, pathlib, sys
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+from registry.client.landing import landed
+from registry.blobs import open_blob_store
+from registry.exceptions import StorageError
+
+target = pathlib.Path(sys.argv[1])
+for attempt in (
+    lambda: landed(target, "", lambda staging: []),
+    lambda: open_blob_store(str(target)).write("a", b"x"),
+    lambda: open_blob_store(str(target)).purge("mine.txt"),
+):
+    try:
+        attempt()
+    except StorageError as error:
+        print(isinstance(error, PermissionError), error.error_code, str(target) in str(error))
+"""
+
+
+def test_a_target_that_may_not_be_written_is_a_permission_error_and_stays_as_it_is(own_place: Path) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        target = planted(Path(place, "target"), {"mine.txt": b"mine"})
+        Path(place).chmod(0o755)
+        target.chmod(0o555)
+        done = subprocess.run([sys.executable, "-c", READ_ONLY, str(target)], capture_output=True, text=True, cwd="/")
+        left = [path.name for path in target.iterdir()]
+        target.chmod(0o755)
+
+    assert (done.stdout.splitlines(), done.stderr) == (["True PERMISSION_DENIED True"] * 3, "")
+    assert left == ["mine.txt"]
