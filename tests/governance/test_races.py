@@ -193,8 +193,8 @@ def test_what_was_acknowledged_survives_a_server_that_comes_and_goes(
     chance = random.Random(7)
     with lossy_proxy(postgres_server.port) as proxy:
         with _chaos(postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/")) as chaos:
-            for turn in range(calls // 50):
-                chaos.wait_for(50)
+            for turn in range(calls // 30):
+                chaos.wait_for(30)
                 _trouble(postgres_server, proxy, name, turn, chance)
             _judge(client, chaos)
     assert proxy.commits > calls // 4

@@ -44,7 +44,11 @@ class LossyProxy:
                 if self.refuses:
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self._server_port))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._server_port))
+                except ConnectionError:  # the server is being restarted
+                    near.close()
+                    continue
                 self._sockets |= {near, far}
                 threading.Thread(target=self._serve, args=(near, far), daemon=True).start()
 
