@@ -26,8 +26,8 @@ _SEARCH = """
     JOIN latest_metrics AS m0 ON m0.run_id = runs.id AND m0.key = 'm0' AND m0.value > 0.5
     JOIN params AS p0 ON p0.run_id = runs.id AND p0.key = 'p0' AND p0.value = '3'
     WHERE ranked.experiment_id = ? AND ranked.key = 'm1' AND runs.lifecycle_stage = 'active'
-    ORDER BY ranked.value DESC, runs.start_time DESC, runs.run_id LIMIT 5
-"""
+    ORDER BY ranked.value DESC, runs.start_time DESC, runs.run_id LIMIT 6
+"""  # five, and whether there are more: a page says so
 _NEWEST = """
     SELECT * FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'
     ORDER BY start_time DESC, run_id LIMIT ?
