@@ -126,7 +126,7 @@ def test_a_request_that_fails_is_one_error_and_leaves_nothing_half_done(
     with tapped(place.root.split("/")[2]) as wire:
         failed = _fail_each_request(wire, FAULTS[fault], call, lambda: (check_versions(place), check_versions(other)))
 
-    assert failed >= 2
+    assert failed >= 1
     check_bytes(place, other)
     assert check_versions(place) >= 1
 

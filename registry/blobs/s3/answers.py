@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 
-def head_object(bucket: Bucket, key: str, *, mark: str | None = None, **options: Any) -> "HeadObjectOutputTypeDef":
-    """What S3 says of an object: size, ETag and, unless three answers agree that it has none, the metadata `mark`.
+def head_object(
+    bucket: Bucket, key: str, *, hoped: Mapping[str, str] | None = None, **options: Any
+) -> "HeadObjectOutputTypeDef":
+    """What S3 says of an object: its size, ETag and so on.
 
+    That its metadata are not those that are `hoped` for is believed at the third answer: a value may be cut off too.
     botocore's errors pass; a missing object is one of them.
 
     Raises:
@@ -25,7 +28,7 @@ def head_object(bucket: Bucket, key: str, *, mark: str | None = None, **options:
     """
     for attempt in range(ATTEMPTS):
         head = bucket.client.head_object(Bucket=bucket.name, Key=key, **options)
-        if is_whole(head) and (not mark or mark in head["Metadata"] or attempt >= 2):
+        if is_whole(head) and ((hoped or {}).items() <= head["Metadata"].items() or attempt >= 2):
             return head
         pause(attempt)
     raise _incomplete(bucket, key)

@@ -85,7 +85,7 @@ def _mark_at(write: Write, key: str) -> str | None:
     from botocore.exceptions import ClientError
 
     try:
-        head = head_object(write.bucket, key, mark=_MARK)
+        head = head_object(write.bucket, key, hoped={_MARK: write.mark})
     except ClientError as error:
         if is_missing(error):
             return None
