@@ -63,9 +63,12 @@ def test_polling_goes_on_where_it_stopped(client: MlflowClient) -> None:
     assert client.poll_events(after=4) == []
 
 
-@pytest.mark.parametrize(("after", "limit"), [(-1, 1), (0, 0), (0, 10_001)])
-def test_polling_for_nothing_is_refused(sqlite_url: str, after: int, limit: int) -> None:
-    with pytest.raises(InvalidParameterError, match="limit 1 to 10000"):
+@pytest.mark.parametrize(
+    ("after", "limit", "words"),
+    [(-1, 1, "0 or more, got -1"), (0, 0, "1 to 10000, got 0"), (0, 10_001, "1 to 10000, got 10001")],
+)
+def test_polling_for_nothing_is_refused(sqlite_url: str, after: int, limit: int, words: str) -> None:
+    with pytest.raises(InvalidParameterError, match=words):
         MlflowClient(sqlite_url).poll_events(after, limit)
 
 
