@@ -1,0 +1,137 @@
+"""Tables of registered models, their versions and aliases."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from registry.store.tables.base import (
+    CLUSTERED,
+    ID,
+    KEY,
+    NEVER_REUSED,
+    Base,
+    Digest,
+    Id,
+    Key,
+    KeyPart,
+    Micros,
+    Millis,
+    owner,
+    partial,
+)
+
+
+class RegisteredModelRow(Base):
+    """A name and its counters; locked first by every transaction that changes anything about the model.
+
+    `name_key` is the folded name (`entities.naming.fold`): no two living models share one. A deleted model stays as a
+    tombstone. `last_seq`, `last_event_us` and `head_hash` are the end of its history chain.
+    """
+
+    __tablename__ = "registered_models"
+    __table_args__ = (
+        UniqueConstraint("uid"),
+        partial("uq_registered_models_living_name", "deleted_time IS NULL", "name_key", unique=True),
+        Index("ix_registered_models_name", "name"),
+        NEVER_REUSED,
+    )
+
+    id: Mapped[Id]
+    uid: Mapped[Key]
+    name: Mapped[Key]
+    name_key: Mapped[Key]
+    description: Mapped[str | None] = mapped_column(Text)
+    creation_time: Mapped[Millis]
+    last_update_time: Mapped[Millis]
+    deleted_time: Mapped[Millis | None]
+    last_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    last_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    last_event_us: Mapped[Micros] = mapped_column(BigInteger, server_default=text("0"))
+    head_hash: Mapped[Digest | None]
+
+
+class RegisteredModelTagRow(Base):
+    """A label of a registered model."""
+
+    __tablename__ = "registered_model_tags"
+    __table_args__ = CLUSTERED
+
+    model_id: Mapped[int] = owner("registered_models.id")
+    key: Mapped[KeyPart]
+    value: Mapped[Key]
+
+
+def _one_holder(stage: str) -> Index:
+    """At most one version in this stage. The stage is a literal: SQLite does not use an ``IN`` predicate for ``=``."""
+    return partial(f"uq_model_versions_one_{stage.lower()}", f"current_stage = '{stage}'", "model_id", unique=True)
+
+
+class ModelVersionRow(Base):
+    """A number that names one logged model for ever. A deleted version keeps its row and its number.
+
+    `current_stage` has a server default and is never named in an INSERT: a role without the right to set stages can
+    create versions. `user_id` is who registered it by their own word, `session_user` by PostgreSQL's.
+    `origin` is the version of another registry that it is a copy of, as ``<registry id>/<model uid>/<version>``.
+    """
+
+    __tablename__ = "model_versions"
+    __table_args__ = (
+        CheckConstraint("current_stage IN ('None', 'Staging', 'Production', 'Archived')", name="current_stage"),
+        CheckConstraint("deleted_time IS NULL OR current_stage = 'None'", name="deleted_has_no_stage"),
+        CheckConstraint("version > 0", name="version"),
+        UniqueConstraint("model_id", "version"),
+        partial("uq_model_versions_living_origin", "deleted_time IS NULL", "model_id", "origin", unique=True),
+        _one_holder("Staging"),
+        _one_holder("Production"),
+        NEVER_REUSED,
+    )
+
+    id: Mapped[Id]
+    model_id: Mapped[int] = mapped_column(ID, ForeignKey("registered_models.id"))
+    version: Mapped[int] = mapped_column(BigInteger)
+    logged_model_id: Mapped[int] = mapped_column(ID, ForeignKey("logged_models.id"), index=True)
+    current_stage: Mapped[Key] = mapped_column(KEY, server_default=text("'None'"))
+    source: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[str | None] = mapped_column(KEY, index=True)
+    run_link: Mapped[str | None] = mapped_column(Text)
+    origin: Mapped[Key | None]
+    description: Mapped[str | None] = mapped_column(Text)
+    user_id: Mapped[Key | None]
+    session_user: Mapped[Key | None]
+    creation_time: Mapped[Millis]
+    last_update_time: Mapped[Millis]
+    deleted_time: Mapped[Millis | None]
+
+
+class ModelVersionTagRow(Base):
+    """A label of a version."""
+
+    __tablename__ = "model_version_tags"
+    __table_args__ = CLUSTERED
+
+    version_id: Mapped[int] = owner("model_versions.id")
+    key: Mapped[KeyPart]
+    value: Mapped[Key]
+
+
+class ModelAliasRow(Base):
+    """Which version an alias names now."""
+
+    __tablename__ = "model_aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(["model_id", "version"], ["model_versions.model_id", "model_versions.version"]),
+        Index("ix_model_aliases_model_id_version", "model_id", "version"),
+        CLUSTERED,
+    )
+
+    model_id: Mapped[int] = mapped_column(ID, primary_key=True, autoincrement=False)
+    alias: Mapped[KeyPart]
+    version: Mapped[int] = mapped_column(BigInteger)
