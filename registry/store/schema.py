@@ -4,6 +4,7 @@ Invariant: an empty SQLite file is migrated on first use; any other database is 
 `downgrade`, and a database that is not ours is never touched.
 """
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,9 +28,10 @@ def migrations_directory() -> Path:
     return inside if inside.is_dir() else package.parent / "migrations"
 
 
-def revisions() -> list[str]:
+@functools.cache
+def revisions() -> tuple[str, ...]:
     """The revisions that this code knows, oldest first; they are the numbers that the scripts begin with."""
-    return sorted(script.name[:4] for script in (migrations_directory() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
+    return tuple(sorted(script.name[:4] for script in (migrations_directory() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py")))
 
 
 def current(database: Database) -> str | None:

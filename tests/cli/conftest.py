@@ -29,6 +29,8 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     # What options set for the process is forgotten when the test ends.
     monkeypatch.setenv("REGISTRY_TRACKING_URI", "file:./mlruns")
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", "mlruns")
+    # Set by whatever runs the tests; without it, and without a terminal, no line is broken.
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def run(*arguments: str) -> Outcome:
         capsys.readouterr()

@@ -80,12 +80,22 @@ def test_a_database_that_is_not_there_is_not_made(own_place: Path) -> None:
 
 READ = """
 import os, sys
+import registry
+from registry.client.backend import _open
+from registry.store.engine import disconnect_all
+
+def look():
+    client = registry.MlflowClient(sys.argv[1], read_only=True)
+    return client, client.resolve("models:/nba/Production").version, client.verify("nba", read_bytes=True).versions
+
+look()  # whoever is nobody may not be able to read this package: all of it is loaded now
+disconnect_all()
+_open.cache_clear()
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
-import registry
-client = registry.MlflowClient(sys.argv[1], read_only=True)
-print(client.resolve("models:/nba/Production").version, client.verify("nba", read_bytes=True).versions)
+client, version, versions = look()
+print(version, versions)
 try:
     client.set_model_version_tag("nba", 1, "k", "v")
 except registry.exceptions.ReadOnlyError as error:
