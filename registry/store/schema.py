@@ -31,7 +31,8 @@ def migrations_directory() -> Path:
 @functools.cache
 def revisions() -> tuple[str, ...]:
     """The revisions that this code knows, oldest first; they are the numbers that the scripts begin with."""
-    return tuple(sorted(script.name[:4] for script in (migrations_directory() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py")))
+    scripts = (migrations_directory() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py")
+    return tuple(sorted(script.name[:4] for script in scripts))
 
 
 def current(database: Database) -> str | None:
