@@ -288,17 +288,14 @@ def _lock_ready(connection: Connection, model_id: str) -> AnyRow:
 
 
 _INSERT: Final = insert(table(ModelVersionRow)).returning(table(ModelVersionRow).c.id)
-_LOCK_READY: Final = (
-    select(
-        LoggedModelRow.id,
-        LoggedModelRow.status,
-        LoggedModelRow.digest,
-        LoggedModelRow.purged_time,
-        select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),
-    )
-    .where(LoggedModelRow.model_id == bindparam("public_id"))
-    .with_for_update(read=True, key_share=True, of=LoggedModelRow)
-)
+_READY: Final = select(
+    LoggedModelRow.id,
+    LoggedModelRow.status,
+    LoggedModelRow.digest,
+    LoggedModelRow.purged_time,
+    select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),
+).where(LoggedModelRow.model_id == bindparam("public_id"))
+_LOCK_READY: Final = _READY.with_for_update(read=True, key_share=True, of=LoggedModelRow)
 
 
 def _created(new: NewVersion, run_id: str | None, digest: str) -> dict[str, Any]:
