@@ -80,14 +80,14 @@ class Session:
             def call(system: str, arguments: Mapping[str, list[Any]] = arguments, count: int = count) -> float:
                 other = work.against if system == "mlflow" and work.against else work.name
                 times = max(count // 50, 20) if other != work.name else count
-                if system == "mlflow" and arguments[system] == [str(_MANY)]:
-                    times = 1  # some take it seconds
                 return float(workers[system].ask(other, times, *arguments[system]))
 
-            found = alternate({system: (lambda s=system: call(s)) for system in systems}, self.volumes.rounds)
-            promised = work.faster.get(self.database)
+            # One search over that many takes mlflow half a minute on SQLite.
+            compared = [s for s in systems if s != "mlflow" or arguments[s] != [str(_MANY)]]
+            found = alternate({system: (lambda s=system: call(s)) for system in compared}, self.volumes.rounds)
+            promised = work.faster.get(self.database) if "mlflow" in found else None
             yield Figure(
-                title, self.database, found["registry"], found["mlflow"], found.get("raw"), promised, work.slower
+                title, self.database, found["registry"], found.get("mlflow"), found.get("raw"), promised, work.slower
             )
 
     def _variants(self, work: Work, workers: Mapping[str, Worker]) -> Iterator[tuple[str, dict[str, list[Any]]]]:
