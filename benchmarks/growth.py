@@ -64,7 +64,11 @@ def main() -> None:
         ask(python, address, "CREATE DATABASE growth")
         urls = {"sqlite": f"sqlite:///{directory / 'growth.db'}", "postgresql": f"{address}growth"}
         for database, url in urls.items():
-            found[database] = dict(_columns(python, url, directory / database, runs, points))
+            found[database] = {}
+            for name, column in _columns(python, url, directory / database, runs, points):
+                found[database][name] = column
+                shown = ", ".join(f"{work}: {shown_seconds(seconds)}" for work, seconds in column.items())
+                print(f"{database}: {name}: {shown}", file=sys.stderr, flush=True)
     print("\n".join(f"{name}: {fact}" for name, fact in known.items()))
     for database, columns in found.items():
         print(f"\n{_table(database, columns)}")
@@ -80,7 +84,6 @@ def _columns(
         worker.ask("warm")
         name = worker.ask("versions", 20)
         for count in runs:
-            print(f"{url.partition(':')[0]}: {count:,} runs …", file=sys.stderr, flush=True)
             subprocess.run([python, _BULK, url, "registry", str(10 * count), str(count)], check=True)
             yield (
                 f"{count:,} runs",
@@ -90,7 +93,6 @@ def _columns(
                 },
             )
         for count in points:
-            print(f"{url.partition(':')[0]}: {count:,} points …", file=sys.stderr, flush=True)
             key = f"series-{count}"
             per_point = float(worker.ask("load_series", key, count))
             yield (
