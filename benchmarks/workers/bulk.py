@@ -74,6 +74,7 @@ def _fill_sqlite(path: str, system: str, first: int, count: int) -> None:
 def _fill_postgres(url: str, system: str, first: int, count: int) -> None:
     import psycopg
 
+    url = url.replace("+psycopg2", "")  # SQLAlchemy's word
     with psycopg.connect(url) as connection:
         for table, columns, rows in tables(system, first, count):
             with connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
