@@ -11,11 +11,6 @@ import pytest
 import registry
 
 
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-
-
 def table(text: str) -> list[list[str]]:
     """The rows of a printed table, header first, split where two spaces or more are."""
     header, _rule, *rows = text.splitlines()
@@ -179,10 +174,7 @@ def test_no_stored_text_reaches_the_terminal_raw(cli: Callable, flags: list[str]
         assert [character for character in evil if not character.isprintable() and character in printed] == []
 
 
-def test_a_table_that_nobody_watches_is_not_folded(
-    cli: Callable, monkeypatch: pytest.MonkeyPatch, own_place: Path
-) -> None:
-    monkeypatch.delenv("COLUMNS")
+def test_a_table_that_nobody_watches_is_not_folded(cli: Callable, own_place: Path) -> None:
     registry.MlflowClient().create_registered_model("n" * 200)
 
     assert "n" * 200 in cli("models", "list").out
