@@ -11,12 +11,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from registry.entities import Metric
-from registry.store.points import advance, stored
+from registry.store.points import SQLITE_POINTS, advance, stored
 
 _BLOCK: Final = 20_000
 _COPY: Final = "COPY metrics (series_id, step, timestamp, value) FROM STDIN"
 _NULL: Final = "\\N"
-_INSERT: Final = "INSERT INTO metrics (series_id, step, timestamp, value) VALUES (?, ?, ?, ?)"
 
 
 def append_series(
@@ -34,7 +33,7 @@ def append_series(
         return False
     if connection.dialect.name == "sqlite":
         rows = zip([series] * len(steps), steps, timestamps, map(stored, values), strict=True)
-        connection.exec_driver_sql(_INSERT, list(rows))
+        connection.exec_driver_sql(SQLITE_POINTS, list(rows))
     else:
         _copy(connection, _blocks(series, steps, timestamps, values))
     return True

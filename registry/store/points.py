@@ -33,7 +33,7 @@ _ADVANCE: Final = f"""
     RETURNING id, key
 """  # noqa: S608 - made of the constants above
 _SERIES: Final = f"WITH {{given}} {_ADVANCE}"
-_SQLITE_POINTS: Final = "INSERT INTO metrics (series_id, step, timestamp, value) VALUES (?, ?, ?, ?)"
+SQLITE_POINTS: Final = "INSERT INTO metrics (series_id, step, timestamp, value) VALUES (?, ?, ?, ?)"
 _POSTGRES: Final = f"""
     WITH {{given}}, series AS ({_ADVANCE})
     INSERT INTO metrics (series_id, step, timestamp, value)
@@ -70,7 +70,7 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         if not series:
             return False
         rows = [(series[m.key], m.step, m.timestamp, m.value if m.value == m.value else None) for m in points]
-        connection.exec_driver_sql(_SQLITE_POINTS, rows)
+        connection.exec_driver_sql(SQLITE_POINTS, rows)
         return True
     if len(points) == 1:
         (m,) = points

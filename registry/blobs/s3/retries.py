@@ -16,4 +16,4 @@ MAX_SECONDS: Final = 5.0
 def pause(attempt: int) -> None:
     """Sleep before the next attempt: longer each time, and not in step with others."""
     # Spreading load needs no secret randomness.
-    time.sleep(random.uniform(0, min(MAX_SECONDS, BASE_SECONDS * 2**attempt)))  # noqa: S311
+    time.sleep(random.uniform(0, min(MAX_SECONDS, BASE_SECONDS * 2**attempt)))  # noqa: S311 - not a secret

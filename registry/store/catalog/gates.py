@@ -16,7 +16,7 @@ from registry.entities.stages import ACTIVE_STAGES
 from registry.rules import Facts, PromotionRule, Verdict, judge, rules_from_json, rules_to_json
 from registry.store.catalog.ledger import CatalogStore, Ledger
 from registry.store.catalog.periods import select_holder
-from registry.store.catalog.reading import require_model, require_version, select_version
+from registry.store.catalog.reading import LIVING_VERSION, require_model, require_version
 from registry.store.metrics import loaded
 from registry.store.scopes import reads, writes
 from registry.store.statements import AnyRow, AnySelect, table, upsert
@@ -111,7 +111,7 @@ def require_entrant(connection: Connection, model_key: int, name: str, version: 
 def _entrant(stage: str) -> AnySelect:
     holder = select_holder(stage).correlate(None).scalar_subquery() if stage in ACTIVE_STAGES else null()
     rules = _RULES.scalar_subquery()
-    return select_version().add_columns(holder.label("holder"), rules.label("rules"))
+    return LIVING_VERSION.add_columns(holder.label("holder"), rules.label("rules"))
 
 
 def judge_entry(connection: Connection, name: str, row: AnyRow, stage: str) -> list[Verdict]:

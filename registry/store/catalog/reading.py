@@ -117,13 +117,9 @@ def find_version(connection: Connection, model_key: int, version: int) -> AnyRow
 
 _MODEL: Final = select(RegisteredModelRow.__table__).where(LIVING)
 _THIS: Final = (ModelVersionRow.model_id == bindparam("model_key"), ModelVersionRow.version == bindparam("number"))
-_LIVING_VERSION: Final = select(ModelVersionRow.__table__).where(*_THIS, ModelVersionRow.deleted_time.is_(None))
+LIVING_VERSION: Final = select(ModelVersionRow.__table__).where(*_THIS, ModelVersionRow.deleted_time.is_(None))
+"""The living version ``number`` of the model ``model_key``."""
 _VERSION: Final = select(ModelVersionRow.__table__).where(*_THIS)
-
-
-def select_version() -> AnySelect:
-    """The living version ``number`` of the model ``model_key``."""
-    return _LIVING_VERSION
 
 
 def require_version(connection: Connection, model_key: int, name: str, version: int) -> AnyRow:

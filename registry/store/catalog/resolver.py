@@ -86,7 +86,12 @@ class Resolver(Store):
 
     @looks_up
     def _resolve_logged_model(self, connection: Connection, uri: LoggedModelUri) -> ResolvedModel:
-        return _resolve_logged_model(connection, uri)
+        row = connection.execute(_BY_ID, {"public_id": uri.model_id}).one_or_none()
+        if row is None:
+            raise LoggedModelNotFoundError(f"Logged model with ID '{uri.model_id}' not found.")
+        if row.status != LoggedModelStatus.READY:
+            raise InvalidStateError(f"The logged model {uri.model_id} is {row.status}, not READY; it cannot be loaded.")
+        return _resolved(row, None, None)
 
     @reads
     def _explained(self, connection: Connection, uri: RegisteredUri) -> ResolvedModel:
@@ -243,15 +248,6 @@ def _held_at() -> tuple[ColumnElement[bool], ...]:
         StagePeriodRow.since == last,
         or_(StagePeriodRow.until.is_(None), StagePeriodRow.until > at),
     )
-
-
-def _resolve_logged_model(connection: Connection, uri: LoggedModelUri) -> ResolvedModel:
-    row = connection.execute(_BY_ID, {"public_id": uri.model_id}).one_or_none()
-    if row is None:
-        raise LoggedModelNotFoundError(f"Logged model with ID '{uri.model_id}' not found.")
-    if row.status != LoggedModelStatus.READY:
-        raise InvalidStateError(f"The logged model {uri.model_id} is {row.status}, not READY; it cannot be loaded.")
-    return _resolved(row, None, None)
 
 
 _BY_ID: Final = (
