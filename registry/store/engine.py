@@ -38,7 +38,7 @@ from registry.exceptions import (
     UnavailableError,
     disk_error,
 )
-from registry.store.faults import is_lost_connection, is_retryable, translated
+from registry.store.faults import is_lost_connection, is_retryable, is_stale, translated
 from registry.store.urls import MEMORY, parse_database_url, refuse_network_filesystem, shown
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ _SINGLE: Final = "registry_single"
 _TRANSACTION_ID: Final = "registry_transaction_id"
 # How long to wait before each try to look up a COMMIT whose answer was lost.
 LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
-_POSTGRES_BEGIN: Final[dict[bool, LiteralString]] = {
-    False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    True: (
-        "BEGIN; SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '120s'; "
-        "SELECT pg_current_xact_id()::text"
-    ),
-}
+_POSTGRES_READ: Final[LiteralString] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_POSTGRES_WRITE: Final[LiteralString] = (
+    "BEGIN; SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '120s'; "
+    "SELECT pg_current_xact_id()::text"
+)
+# How often a statement runs on a connection before the server is asked to keep it, parsed and planned.
+_PREPARE_AFTER: Final = 5
 
 
 class Database:
@@ -132,6 +132,8 @@ class Database:
             except SQLAlchemyError as error:
                 if attempt == ATTEMPTS or time.monotonic() > deadline or not is_retryable(error):
                     raise translated(error, self.url) from None
+                if is_stale(error):
+                    self.engine.dispose()
             except (UnicodeEncodeError, OverflowError) as error:
                 raise InvalidParameterError(f"The database cannot hold a value: {error}.") from None
             # Full jitter: waiting writers spread out instead of colliding again.
@@ -280,7 +282,6 @@ def _postgres_engine(url: URL) -> Engine:
         raise MissingDependencyError(
             "PostgreSQL needs the package psycopg (version 3): pip install 'registry[postgres]'."
         )
-    # No prepared statements: pgbouncer in transaction mode hands a connection to another session between transactions.
     engine = create_engine(
         url, connect_args={"prepare_threshold": None}, pool_size=8, max_overflow=32, pool_reset_on_return=None
     )
@@ -288,6 +289,8 @@ def _postgres_engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: "psycopg.Connection[Any]", _record: object) -> None:
         connection.autocommit = True
+        if _is_direct(connection):
+            connection.prepare_threshold = _PREPARE_AFTER
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -295,7 +298,7 @@ def _postgres_engine(url: URL) -> Engine:
         if options.get(_SINGLE):
             return
         write = bool(options.get(_WRITE))
-        result = connection.exec_driver_sql(_POSTGRES_BEGIN[write])
+        result = connection.exec_driver_sql(_POSTGRES_WRITE if write else _POSTGRES_READ)
         if write:
             connection.info[_TRANSACTION_ID] = result.scalar_one()
 
@@ -304,12 +307,22 @@ def _postgres_engine(url: URL) -> Engine:
         _connection: Connection, cursor: "psycopg.Cursor[Any]", statement: str, *_rest: object
     ) -> None:
         # Several statements in one have several results; SQLAlchemy reads the one that the cursor stands at.
-        if statement is _POSTGRES_BEGIN[True]:
+        if statement is _POSTGRES_WRITE:
             while cursor.nextset():
                 pass
 
     _engines.add(engine)
     return engine
+
+
+def _is_direct(connection: "psycopg.Connection[Any]") -> bool:
+    """Whether the server itself is at the other end, and not a pooler.
+
+    A pooler in transaction mode, such as pgbouncer, hands each transaction to another process of the server, which
+    knows nothing of what an earlier one prepared. It tells its clients numbers of processes that it made up.
+    """
+    answer = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return answer is not None and answer[0] == connection.info.backend_pid
 
 
 @contextlib.contextmanager

@@ -22,6 +22,9 @@ from registry.store.urls import shown
 
 # PostgreSQL: serialization_failure, deadlock_detected, admin_shutdown, crash_shutdown, cannot_connect_now.
 _RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
+# feature_not_supported and invalid_sql_statement_name: what the server kept of a statement no longer fits its tables, or
+# the server no longer knows it.
+_STALE_STATES: Final = frozenset({"0A000", "26000"})
 _DISK_FULL_STATES: Final = frozenset({"53100"})
 _DENIED_STATES: Final = frozenset({"42501"})
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
@@ -45,9 +48,15 @@ def is_lost_connection(error: SQLAlchemyError) -> bool:
     return isinstance(error, DBAPIError) and (error.connection_invalidated or (state or "").startswith("08"))
 
 
+def is_stale(error: SQLAlchemyError) -> bool:
+    """Whether a statement that the server prepared earlier does not work any more; a new connection has none."""
+    return _state(error) in _STALE_STATES
+
+
 def is_retryable(error: SQLAlchemyError) -> bool:
     """Whether the whole transaction may be tried again: nothing of it has happened."""
-    return is_lost_connection(error) or _state(error) in _RETRYABLE_STATES or _sqlite_code(error) in _BUSY
+    state = _state(error)
+    return is_lost_connection(error) or is_stale(error) or state in _RETRYABLE_STATES or _sqlite_code(error) in _BUSY
 
 
 def translated(error: SQLAlchemyError, url: URL) -> RegistryError:

@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can lose a COMMIT or the answer to it, and can go dark."""
+"""A TCP proxy before PostgreSQL that can lose a COMMIT or the answer to it, go dark, and pose as a pooler."""
 
 import contextlib
 import socket
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from enum import Enum
 
 _COMMIT = b"COMMIT\0"
+# The head of the message BackendKeyData, after which the number of the server's process comes.
+_BACKEND_KEY = b"K\0\0\0\x0c"
 
 
 class Loss(Enum):
@@ -28,6 +30,7 @@ class LossyProxy:
         self.commits = 0
         self.refuses = False
         self.goes_dark = False
+        self.poses_as_pooler = False
         self._sockets: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -79,12 +82,14 @@ class LossyProxy:
         self.refuses = self.goes_dark and loss is not Loss.NOTHING
         return loss
 
-    @staticmethod
-    def _forward_answers(far: socket.socket, near: socket.socket, muted: threading.Event) -> None:
+    def _forward_answers(self, far: socket.socket, near: socket.socket, muted: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := far.recv(65_536):
                 if muted.is_set():
                     return
+                head, key, rest = data.partition(_BACKEND_KEY)
+                if key and self.poses_as_pooler:
+                    data = head + key + b"\x7f\xff\xff\xff" + rest[4:]
                 near.sendall(data)
         _break(near)
 
