@@ -22,8 +22,7 @@ from registry.store.urls import shown
 
 # PostgreSQL: serialization_failure, deadlock_detected, admin_shutdown, crash_shutdown, cannot_connect_now.
 _RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
-# feature_not_supported and invalid_sql_statement_name: what the server kept of a statement no longer fits its tables, or
-# the server no longer knows it.
+# feature_not_supported and invalid_sql_statement_name: a prepared statement no longer fits its tables, or is unknown.
 _STALE_STATES: Final = frozenset({"0A000", "26000"})
 _DISK_FULL_STATES: Final = frozenset({"53100"})
 _DENIED_STATES: Final = frozenset({"42501"})

@@ -1,4 +1,4 @@
-"""Statements that run often stay prepared on PostgreSQL: on connections to the server itself, and until they get stale."""
+"""Statements that run often stay prepared on PostgreSQL, where the server itself answers, and until they get stale."""
 
 from collections.abc import Iterator
 
