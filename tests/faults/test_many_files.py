@@ -1,0 +1,113 @@
+"""A directory of very many files: everything works, in memory and descriptors that do not grow with them."""
+
+import cProfile
+import os
+import pstats
+import resource
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+from file_trees import planted
+from garbage_places import Place, made
+from racing import CONTEXT
+from volumes import volume
+
+from registry import MlflowClient
+from registry.client.loading import opened
+from registry.uris import parse
+
+BYTES_PER_FILE = 3_000
+ROOM = 32_000_000
+DESCRIPTORS = 128
+FILES = volume(50_000, 2_000)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a life came to: how many files were found at each step, and by how many bytes the process grew."""
+
+    counts: list[int]
+    grown: int
+
+
+@pytest.fixture(params=["sqlite-local", "postgresql-local"])
+def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
+    return made(request, own_place)
+
+
+def _plant(directory: Path, count: int) -> Path:
+    return planted(directory, {f"part-{number % 100:02}/{number:06}.txt": b"%d" % number for number in range(count)})
+
+
+def _whole(directory: Path, count: int) -> int:
+    """How many files of `_plant` lie there with their own bytes, if nothing else does."""
+    names = {path for path in directory.rglob("*") if path.is_file()}
+    assert len(names) == count
+    return sum((directory / f"part-{n % 100:02}" / f"{n:06}.txt").read_bytes() == b"%d" % n for n in range(count))
+
+
+def _live(client: MlflowClient, source: Path, count: int) -> list[int]:
+    """Log a directory, register it, read both back, and remove all of it."""
+    counts = []
+    run_id = client.create_run("0").info.run_id
+    client.log_artifacts(run_id, source, "many")
+    counts.append(len(client.list_artifacts(run_id, "many/part-07")) * 100)
+    version = client.register_model(f"runs:/{run_id}/many", "many")
+    manifest = client.backend.logged_models.manifest(str(version.model_id))
+    counts.append(len(manifest.entries))
+    client.delete_run(run_id)
+    client.verify("many", read_bytes=True)
+    counts.append(len(client.list_logged_model_artifacts(str(version.model_id), "part-07")) * 100)
+    with opened(client.backend, parse("models:/many/1")) as directory:
+        counts.append(_whole(directory, count))
+    with opened(client.backend, parse("models:/many/1"), "copy") as directory:
+        counts.append(_whole(directory, count))
+    client.delete_registered_model("many")
+    assert client.collect_garbage(apply=True, older_than="0s", grace="0s").failures == ()
+    return counts
+
+
+def _live_apart(url: str, root: str, count: int, writer: Connection) -> None:
+    os.environ["REGISTRY_ARTIFACT_LOCATION"] = root
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    client = MlflowClient(url)
+    _live(client, _plant(Path("few"), 100), 100)  # what any life needs is loaded now
+    before = _peak()
+    counts = _live(client, Path("many"), count)
+    writer.send(Found(counts, _peak() - before))
+
+
+def _peak() -> int:
+    """The most bytes of memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@pytest.mark.storm
+def test_very_many_files_come_and_go_in_little_memory(place: Place, own_place: Path) -> None:
+    _plant(own_place / "many", FILES)
+    reader, writer = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_live_apart, args=(place.url, place.root, FILES, writer))
+    process.start()
+    writer.close()
+    found = reader.recv()
+    process.join()
+
+    assert found.counts == [FILES] * 5
+    assert found.grown < ROOM + BYTES_PER_FILE * FILES
+    assert place.stored() == set()
+
+
+def test_the_work_for_each_file_does_not_grow_with_their_number(place: Place, own_place: Path) -> None:
+    def calls(count: int) -> int:
+        source = _plant(own_place / f"source-{count}", count)
+        with cProfile.Profile() as profile:
+            assert _live(place.client, source, count) == [count] * 5
+        return int(pstats.Stats(profile).total_calls)
+
+    calls(100)
+    few, more, most = calls(100), calls(200), calls(400)
+
+    assert (most - more) < 1.05 * 2 * (more - few)
