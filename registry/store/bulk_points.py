@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
 from registry.entities import Metric
+from registry.store.driver import as_sqlalchemy, run
 from registry.store.points import SQLITE_POINTS, advance, stored
 
 _BLOCK: Final = 20_000
@@ -33,7 +33,7 @@ def append_series(
         return False
     if connection.dialect.name == "sqlite":
         rows = zip([series] * len(steps), steps, timestamps, map(stored, values), strict=True)
-        connection.exec_driver_sql(SQLITE_POINTS, list(rows))
+        run(connection, SQLITE_POINTS, list(rows), many=True)
     else:
         _copy(connection, _blocks(series, steps, timestamps, values))
     return True
@@ -59,16 +59,11 @@ def _blocks(series: int, steps: Sequence[int], timestamps: Sequence[int], values
 
 
 def _copy(connection: Connection, blocks: Iterator[str]) -> None:
-    # SQLAlchemy has no COPY, so the driver's errors are wrapped here as it wraps them.
-    driver = connection.dialect.loaded_dbapi
-    pooled = connection.connection
-    cursor: Any = pooled.cursor()
+    # SQLAlchemy has no COPY.
+    cursor: Any = connection.connection.cursor()
     try:
         with cursor, cursor.copy(_COPY) as copy:
             for block in blocks:
                 copy.write(block)
-    except driver.Error as error:
-        lost = connection.dialect.is_disconnect(error, pooled.dbapi_connection, None)
-        if lost:
-            connection.invalidate(error)
-        raise OperationalError(_COPY, None, error, connection_invalidated=lost) from None
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise as_sqlalchemy(connection, cursor, error) from None

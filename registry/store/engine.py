@@ -4,10 +4,10 @@ Owns transactions: how they begin, how often they are tried, what happens when t
 statements to its neighbours and the schema to `schema`. Invariant: a write scope either is durable when it returns, or
 left nothing.
 
-The SQLite driver would begin transactions late and commit before some statements, so BEGIN is issued here, and a write
-takes the lock at once (``BEGIN IMMEDIATE``): a transaction that reads first and writes later would fail under
-contention whatever the timeout. On PostgreSQL too BEGIN is issued here: one round trip begins the transaction, sets its
-limits and fetches its id, with which a lost COMMIT can be looked up.
+Both drivers commit by themselves, and BEGIN is issued here. On SQLite a write takes the lock at once (``BEGIN
+IMMEDIATE``): a transaction that reads first and writes later would fail under contention whatever the timeout. On
+PostgreSQL one round trip begins the transaction, sets its limits and fetches its id, with which a lost COMMIT can be
+looked up.
 """
 
 import atexit
@@ -22,11 +22,11 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.pool import StaticPool
 
@@ -38,6 +38,7 @@ from registry.exceptions import (
     UnavailableError,
     disk_error,
 )
+from registry.store.driver import run
 from registry.store.faults import is_lost_connection, is_retryable, is_stale, translated
 from registry.store.urls import MEMORY, parse_database_url, refuse_network_filesystem, shown
 
@@ -52,13 +53,12 @@ ATTEMPTS: Final = 12
 GIVE_UP_SECONDS = 60.0
 # From this release on SQLite has the fix of the WAL-reset bug, which corrupts databases with two or more connections.
 _SAFE_WAL: Final = (3, 51, 3)
-_WRITE: Final = "registry_write"
-_SINGLE: Final = "registry_single"
-_TRANSACTION_ID: Final = "registry_transaction_id"
 # How long to wait before each try to look up a COMMIT whose answer was lost.
 LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
-_POSTGRES_READ: Final[LiteralString] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_POSTGRES_WRITE: Final[LiteralString] = (
+_SQLITE_READ: Final = "BEGIN"
+_SQLITE_WRITE: Final = "BEGIN IMMEDIATE"
+_POSTGRES_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_POSTGRES_WRITE: Final = (
     "BEGIN; SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '120s'; "
     "SELECT pg_current_xact_id()::text"
 )
@@ -74,8 +74,6 @@ class Database:
         self.read_only = read_only
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url, read_only=read_only) if self.is_sqlite else _postgres_engine(url)
-        self._write_engine = self.engine.execution_options(**{_WRITE: True})
-        self._single_engine = self.engine.execution_options(**{_SINGLE: True})
 
     def __repr__(self) -> str:
         return f"Database({shown(self.url)!r})"
@@ -107,18 +105,19 @@ class Database:
         """
         with _translating(self), self.engine.connect() as connection:
             if self.is_sqlite:
-                connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
-            connection = connection.execution_options(**{_WRITE: True})
+                run(connection, "PRAGMA foreign_keys=OFF")
             try:
                 with connection.begin():
+                    self._begin_write(connection)
                     if not self.is_sqlite:
-                        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('registry schema', 0))"))
+                        run(connection, "SELECT pg_advisory_xact_lock(hashtextextended('registry schema', 0))")
                     yield connection
-                    if self.is_sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
-                        raise RegistryError(f"The migration left a row of {broken[0]!r} without its parent; undone.")
+                    if self.is_sqlite and (broken := run(connection, "PRAGMA foreign_key_check")[1]):
+                        table = broken[0][0]
+                        raise RegistryError(f"The migration left a row of {table!r} without its parent; undone.")
             finally:
                 if self.is_sqlite:
-                    connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
+                    run(connection, "PRAGMA foreign_keys=ON")
 
     def dispose(self) -> None:
         """Close all pooled connections."""
@@ -132,8 +131,6 @@ class Database:
             except SQLAlchemyError as error:
                 if attempt == ATTEMPTS or time.monotonic() > deadline or not is_retryable(error):
                     raise translated(error, self.url) from None
-                if is_stale(error):
-                    self.engine.dispose()
             except (UnicodeEncodeError, OverflowError) as error:
                 raise InvalidParameterError(f"The database cannot hold a value: {error}.") from None
             # Full jitter: waiting writers spread out instead of colliding again.
@@ -141,28 +138,50 @@ class Database:
         raise AssertionError("unreachable")  # pragma: no cover
 
     def _read_once(self, work: Callable[[Connection], R]) -> R:
-        with self.engine.begin() as connection:
+        with self._connected() as connection, connection.begin():
+            run(connection, _SQLITE_READ if self.is_sqlite else _POSTGRES_READ)
             return work(connection)
 
     def _look_up_once(self, work: Callable[[Connection], R]) -> R:
-        with self._single_engine.connect() as connection:
+        with self._connected() as connection:
             return work(connection)
 
     def _write_once(self, work: Callable[[Connection], R]) -> R:
-        with self._write_engine.connect() as connection:
+        with self._connected() as connection:
             transaction = connection.begin()
             try:
+                transaction_id = self._begin_write(connection)
                 result = work(connection)
             except BaseException:
                 transaction.rollback()
                 raise
-            transaction_id = connection.info.get(_TRANSACTION_ID)  # a broken connection would have forgotten it
             try:
                 transaction.commit()
             except DBAPIError as error:
                 if not is_lost_connection(error) or not self._was_committed(transaction_id):
                     raise
             return result
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            try:
+                yield connection
+            except DBAPIError as error:
+                if is_stale(error):
+                    connection.invalidate(error)
+                raise
+
+    def _begin_write(self, connection: Connection) -> str | None:
+        """Begin a transaction that writes; its id where the answer to COMMIT can get lost on the way."""
+        if self.is_sqlite:
+            run(connection, _SQLITE_WRITE)
+            return None
+        cursor, _ = run(connection, _POSTGRES_WRITE)
+        while cursor.nextset():  # several statements in one have several results; the last is of interest
+            pass
+        ((transaction_id,),) = cursor.fetchall()
+        return str(transaction_id)
 
     def _was_committed(self, transaction_id: str | None) -> bool:
         """Whether the transaction whose COMMIT got no answer took place; asked on a new connection."""
@@ -251,17 +270,6 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(_SINGLE):
-            return
-        statement = "BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITE) else "BEGIN"
-        # By the driver alone: for so small a statement SQLAlchemy's own work is a fifth of a whole transaction.
-        try:
-            connection.connection.cursor().execute(statement)
-        except sqlite3.OperationalError as error:
-            raise OperationalError(statement, None, error) from None
-
     _engines.add(engine)
     return engine
 
@@ -291,25 +299,6 @@ def _postgres_engine(url: URL) -> Engine:
         connection.autocommit = True
         if _is_direct(connection):
             connection.prepare_threshold = _PREPARE_AFTER
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get(_SINGLE):
-            return
-        write = bool(options.get(_WRITE))
-        result = connection.exec_driver_sql(_POSTGRES_WRITE if write else _POSTGRES_READ)
-        if write:
-            connection.info[_TRANSACTION_ID] = result.scalar_one()
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def _step_to_last_result(
-        _connection: Connection, cursor: "psycopg.Cursor[Any]", statement: str, *_rest: object
-    ) -> None:
-        # Several statements in one have several results; SQLAlchemy reads the one that the cursor stands at.
-        if statement is _POSTGRES_WRITE:
-            while cursor.nextset():
-                pass
 
     _engines.add(engine)
     return engine

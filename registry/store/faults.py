@@ -71,6 +71,8 @@ def translated(error: SQLAlchemyError, url: URL) -> RegistryError:
         return UnavailableError(f"The database {place} cannot be opened; check that its directory can be written.")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return StorageError(f"The file of {place} is damaged or not an SQLite database ({_first_line(error)}).")
+    if str(getattr(error, "orig", "")).startswith("Could not decode to UTF-8"):  # and the driver goes on to quote it
+        return StorageError(f"The file of {place} is damaged: a text in it is not UTF-8.")
     if code in _BUSY:
         return UnavailableError(f"The database {place} stayed locked by another process; try again.")
     if isinstance(error, DataError) or (state or "").startswith("22"):

@@ -10,6 +10,9 @@ from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from registry.store.driver import run
 
 # SQLite binds at most 32,766 values.
 _ROWS: Final = 2_000
@@ -19,8 +22,8 @@ Rows = Sequence[tuple[Any, ...]]
 
 def executions(
     connection: Connection, columns: str, kinds: str, statement: str, rows: Rows, *rest: Any
-) -> Iterator[Any]:
-    """Run a statement that reads ``given``; the result of each piece that the rows had to be sent in.
+) -> Iterator[tuple[DBAPICursor, Sequence[Any]]]:
+    """Run a statement that reads ``given``; cursor and answer of each piece that the rows had to be sent in.
 
     `columns` and `kinds` (PostgreSQL's types) are separated by blanks; ``{given}`` in the statement is where the table
     is defined, and `rest` are the values of its other places, all of which come after, written ``%s``.
@@ -29,10 +32,10 @@ def executions(
         for start in range(0, len(rows), _ROWS):
             piece = rows[start : start + _ROWS]
             text = _sqlite(columns, statement, len(piece))
-            yield connection.exec_driver_sql(text, (*chain.from_iterable(piece), *rest))
+            yield run(connection, text, (*chain.from_iterable(piece), *rest))
     else:
         arrays = [list(column) for column in zip(*rows, strict=True)]
-        yield connection.exec_driver_sql(_postgres(columns, kinds, statement), (*arrays, *rest))
+        yield run(connection, _postgres(columns, kinds, statement), (*arrays, *rest))
 
 
 @functools.lru_cache(maxsize=256)

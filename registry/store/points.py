@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from registry.entities import Metric
+from registry.store.driver import run
 from registry.store.given import executions
 
 _COLUMNS: Final = "place key step timestamp value"
@@ -70,12 +71,12 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         if not series:
             return False
         rows = [(series[m.key], m.step, m.timestamp, m.value if m.value == m.value else None) for m in points]
-        connection.exec_driver_sql(SQLITE_POINTS, rows)
+        run(connection, SQLITE_POINTS, rows, many=True)
         return True
     if len(points) == 1:
         (m,) = points
         values = (m.key, m.step, m.timestamp, stored(m.value), run_id)
-        if connection.exec_driver_sql(_POSTGRES_POINT, values).rowcount:
+        if run(connection, _POSTGRES_POINT, values)[0].rowcount:
             return True
     place = {key: number for number, key in enumerate(latest)}
     columns = (
@@ -84,14 +85,14 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         _array(m.timestamp for m in points),
         _array(m.value if m.value == m.value else "NULL" for m in points),
     )
-    (result,) = executions(connection, _COLUMNS, _KINDS, _POSTGRES, _rows(latest.values()), run_id, *columns)
-    return bool(result.rowcount)
+    ((cursor, _),) = executions(connection, _COLUMNS, _KINDS, _POSTGRES, _rows(latest.values()), run_id, *columns)
+    return bool(cursor.rowcount)
 
 
 def advance(connection: Connection, run_id: str, latest: Iterable[Metric]) -> dict[str, int]:
     """Make the series of an active run, or advance them to these points; their keys by name, none without a run."""
     found = executions(connection, _COLUMNS, _KINDS, _SERIES, _rows(latest), run_id)
-    return {key: series for result in found for series, key in result}
+    return {key: series for _, rows in found for series, key in rows}
 
 
 def _latest(points: Sequence[Metric]) -> dict[str, Metric]:

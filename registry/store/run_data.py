@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from registry.entities import RunData
+from registry.store.driver import Compiled
 from registry.store.metrics import loaded
 from registry.store.statements import table
 from registry.store.tables import DatasetInputRow, LatestMetricRow, ParamRow, RunModelRow, TagRow
@@ -61,10 +62,7 @@ def read_run_data(connection: Connection, run_keys: Sequence[int]) -> tuple[dict
     params: dict[int, dict[str, str]] = {key: {} for key in run_keys}
     tags: dict[int, dict[str, str]] = {key: {} for key in run_keys}
     users: dict[int, None] = {}
-    cursor = connection.execute(_run_data(dialect), keys_parameter(dialect, run_keys)).cursor
-    assert cursor is not None, "a SELECT has a cursor"  # noqa: S101 - for the type checker
-    # The driver's own tuples: making rows of them would take longer than fetching them.
-    for kind, run_key, key, text, number in cursor.fetchall():
+    for kind, run_key, key, text, number in _run_data(dialect).tuples(connection, keys_parameter(dialect, run_keys)):
         if kind == _METRIC:
             metrics[run_key][key] = loaded(number)
         elif kind == _USE:
@@ -76,11 +74,11 @@ def read_run_data(connection: Connection, run_keys: Sequence[int]) -> tuple[dict
 
 
 @functools.cache
-def _run_data(dialect: str) -> Any:
+def _run_data(dialect: str) -> Compiled:
     metrics, params, tags = table(LatestMetricRow).c, table(ParamRow).c, table(TagRow).c
     no_text, no_number = cast(null(), Text), cast(null(), Double)
     uses = [table(row).c.run_id for row in (DatasetInputRow, RunModelRow)]
-    return union_all(
+    every = union_all(
         select(_literal(_METRIC), metrics.run_id, metrics.key, no_text, metrics.value).where(
             among_keys(dialect, metrics.run_id)
         ),
@@ -90,6 +88,7 @@ def _run_data(dialect: str) -> Any:
         select(_literal(_TAG), tags.run_id, tags.key, tags.value, no_number).where(among_keys(dialect, tags.run_id)),
         *(select(_literal(_USE), used, no_text, no_text, no_number).where(among_keys(dialect, used)) for used in uses),
     )
+    return Compiled(every)
 
 
 def _literal(kind: int) -> ColumnElement[int]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from registry.store.driver import run
 from registry.store.given import executions
 
 _COLUMNS: Final = "key value"
@@ -57,22 +58,22 @@ def insert_run(
     """A new run with its tags; the artifact location of its experiment, or None if there is no active one."""
     values = (run_id, name, user_id, start_time, experiment)
     if connection.dialect.name == "sqlite":
-        location = connection.exec_driver_sql(_SQLITE_RUN, values).scalar_one_or_none()
-        if location is not None:
+        _, found = run(connection, _SQLITE_RUN, values)
+        if found:
             set_tags(connection, run_id, tags)
     else:
         pairs = (list(tags), list(tags.values()))
-        location = connection.exec_driver_sql(_POSTGRES_RUN, (*values, *pairs)).scalar_one_or_none()
-    return location
+        _, found = run(connection, _POSTGRES_RUN, (*values, *pairs))
+    return found[0][0] if found else None
 
 
 def insert_params(connection: Connection, run_id: str, params: Mapping[str, str]) -> set[str]:
     """Write params of an active run that it does not have yet; the keys that were written."""
     results = executions(connection, _COLUMNS, _KINDS, _PARAMS, list(params.items()), run_id)
-    return {key for result in results for (key,) in result}
+    return {key for _, rows in results for (key,) in rows}
 
 
 def set_tags(connection: Connection, run_id: str, tags: Mapping[str, str]) -> bool:
     """Set tags of an active run; False, and nothing is written, if there is no active run of that id."""
     results = executions(connection, _COLUMNS, _KINDS, _TAGS, list(tags.items()), run_id)
-    return sum(len(result.all()) for result in results) == len(tags)  # SQLite's driver counts no rows after WITH
+    return sum(len(rows) for _, rows in results) == len(tags)  # SQLite's driver counts no rows after WITH

@@ -30,6 +30,7 @@ from registry.exceptions import (
 )
 from registry.store.bulk_points import append_series
 from registry.store.clock import stamp
+from registry.store.driver import Compiled
 from registry.store.experiments import active_location, experiment_key
 from registry.store.inputs import insert_dataset_inputs, insert_run_models, read_uses
 from registry.store.metrics import insert_model_points, read_history
@@ -92,7 +93,7 @@ class RunStore(Store):
         Raises:
             RunNotFoundError: no such run.
         """
-        row = connection.execute(select_runs().where(RunRow.run_id == run_id)).one_or_none()
+        row = _BY_ID.first(connection, {"given_id": run_id})
         if row is None:
             raise _not_found(run_id)
         return read_runs(connection, [row])[0]
@@ -109,7 +110,7 @@ class RunStore(Store):
     ) -> None:
         """Change the status, end time (milliseconds) or name of an active run; None leaves a field as it is."""
         values = {"given_id": run_id, "status": status, "end_time": end_time, "name": name}
-        _require(connection, run_id, written=connection.execute(_UPDATE, values).rowcount == 1)
+        _require(connection, run_id, written=_UPDATE.write(connection, values) == 1)
         if name is not None:
             set_tags(connection, run_id, {RUN_NAME_TAG: name})
 
@@ -162,7 +163,7 @@ class RunStore(Store):
         if tags:
             _require(connection, run_id, written=set_tags(connection, run_id, tags))
             if RUN_NAME_TAG in tags:
-                connection.execute(_UPDATE, {**_UNCHANGED, "given_id": run_id, "name": tags[RUN_NAME_TAG]})
+                _UPDATE.write(connection, {**_UNCHANGED, "given_id": run_id, "name": tags[RUN_NAME_TAG]})
         if not (params or metrics or tags):
             writable_run(connection, run_id)
 
@@ -277,15 +278,15 @@ def writable_run(connection: Connection, run_id: str) -> int:
     return key
 
 
-_FIND: Final = select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(
-    RunRow.run_id == bindparam("given_id")
-)
+_GIVEN: Final = RunRow.run_id == bindparam("given_id")
+_BY_ID: Final = Compiled(select_runs().where(_GIVEN))
+_FIND: Final = Compiled(select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(_GIVEN))
 # NULL leaves a field as it is.
 _UNCHANGED: Final = {"status": None, "end_time": None, "name": None}
 _CHANGEABLE: Final = tuple(table(RunRow).c[name] for name in _UNCHANGED)
-_UPDATE: Final = (
+_UPDATE: Final = Compiled(
     update(RunRow)
-    .where(RunRow.run_id == bindparam("given_id"), RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
+    .where(_GIVEN, RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
     .values({column: func.coalesce(bindparam(column.name, type_=column.type), column) for column in _CHANGEABLE})
 )
 
@@ -301,7 +302,7 @@ def _writable(connection: Connection, run_id: str) -> tuple[int, int]:
 
 
 def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:
-    row = connection.execute(_FIND, {"given_id": run_id}).one_or_none()
+    row = _FIND.first(connection, {"given_id": run_id})
     if row is None:
         raise _not_found(run_id)
     return row.id, row.lifecycle_stage, row.experiment_id

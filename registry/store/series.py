@@ -6,7 +6,7 @@ last step are stretches of their own. Invariant: the database makes the sample, 
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -83,10 +83,13 @@ class SeriesStore(Store):
         found = _find(connection, run_ids, keys)
         samples = {} if max_points is None else _samples(connection, list(found), max_points)
         if whole := [series for series in found if series not in samples]:
-            _read(found, _whole(connection, whole))
+            # The driver's own tuples, by column: making rows of them would take longer than fetching them.
+            cursor = _whole(connection, whole).cursor
+            _read(found, iter(lambda: cursor.fetchmany(_BLOCK), []))
         if samples:
-            for result in executions(connection, _COLUMNS, _KINDS, _SAMPLE, list(samples.values())):
-                _read(found, result)
+            _read(
+                found, (rows for _, rows in executions(connection, _COLUMNS, _KINDS, _SAMPLE, list(samples.values())))
+            )
         return list(found.values())
 
 
@@ -142,10 +145,9 @@ def _samples(connection: Connection, series: Sequence[int], max_points: int) -> 
     return found
 
 
-def _read(found: Mapping[int, Series], result: Any) -> None:
-    """Put points, which come series by series, where they belong."""
-    # The driver's own tuples, by column: making rows of them would take longer than fetching them.
-    for rows in iter(lambda: result.cursor.fetchmany(_BLOCK), []):
+def _read(found: Mapping[int, Series], blocks: Iterable[Sequence[Any]]) -> None:
+    """Put blocks of points, which come series by series, where they belong."""
+    for rows in blocks:
         alone = rows[0][0] == rows[-1][0]
         for number, points in [(rows[0][0], rows)] if alone else groupby(rows, itemgetter(0)):
             _, steps, timestamps, values = zip(*points, strict=True)

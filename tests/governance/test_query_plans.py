@@ -55,7 +55,7 @@ def _statements(client: MlflowClient, call: Any) -> list[tuple[str, Any]]:
 
 def _plan(client: MlflowClient, statement: str, parameters: Any) -> str:
     explain = "EXPLAIN QUERY PLAN " if client.backend.database.is_sqlite else "EXPLAIN (ANALYZE, FORMAT TEXT) "
-    with client.backend.database._write_engine.connect() as connection:
+    with client.backend.database.engine.connect() as connection:
         rows = connection.exec_driver_sql(explain + statement, parameters).all()
         connection.rollback()
     return "\n".join(str(row[-1]) for row in rows)

@@ -15,6 +15,7 @@ from typing import Any
 from registry import MlflowClient
 from registry.exceptions import StageConflictError, StageOccupiedError
 from registry.store.catalog import NewVersion
+from registry.store.driver import Compiled
 
 # Forked from a server that has imported everything and opened nothing: a new process costs milliseconds.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -161,15 +162,8 @@ def break_safeguard(which: str) -> None:
         time.sleep(0.002)  # as long as a look at another table takes on a busy machine
         return row
 
-    made = engine.Database.__init__
-
-    def deferred(database: engine.Database, *args: Any, **options: Any) -> None:
-        made(database, *args, **options)
-        if database.is_sqlite:
-            database._write_engine = database.engine
-
     ledger.lock = models.lock = versions.lock = slow
-    engine.Database.__init__ = deferred
+    engine._SQLITE_WRITE = engine._SQLITE_READ
     engine.ATTEMPTS = 1  # trying again would hide what a transaction without the lock runs into
 
 
@@ -177,9 +171,9 @@ def without_lock(statement: Callable[[str], Any]) -> Callable[[str], Any]:
     """What gives the statement that locks a model's row, without the lock."""
 
     def reading(dialect: str) -> Any:
-        query = statement(dialect)._generate()
+        query = statement(dialect).statement._generate()
         query._for_update_arg = None
-        return query
+        return Compiled(query)
 
     return reading
 

@@ -17,9 +17,10 @@ from registry.rules import Facts, PromotionRule, Verdict, judge, rules_from_json
 from registry.store.catalog.ledger import CatalogStore, Ledger
 from registry.store.catalog.periods import select_holder
 from registry.store.catalog.reading import LIVING_VERSION, require_model, require_version
+from registry.store.driver import Compiled
 from registry.store.metrics import loaded
 from registry.store.scopes import reads, writes
-from registry.store.statements import AnyRow, AnySelect, table, upsert
+from registry.store.statements import AnyRow, table, upsert
 from registry.store.tables import (
     ApprovalRow,
     LatestMetricRow,
@@ -103,15 +104,15 @@ def require_entrant(connection: Connection, model_key: int, name: str, version: 
         VersionNotFoundError: no such version, or it is deleted.
     """
     values = {"model_key": model_key, "number": version, "entered": stage}
-    row = connection.execute(_entrant(stage), values).one_or_none()
+    row = _entrant(stage).first(connection, values)
     return row or require_version(connection, model_key, name, version)
 
 
 @functools.cache
-def _entrant(stage: str) -> AnySelect:
+def _entrant(stage: str) -> Compiled:
     holder = select_holder(stage).correlate(None).scalar_subquery() if stage in ACTIVE_STAGES else null()
     rules = _RULES.scalar_subquery()
-    return LIVING_VERSION.add_columns(holder.label("holder"), rules.label("rules"))
+    return Compiled(LIVING_VERSION.add_columns(holder.label("holder"), rules.label("rules")))
 
 
 def judge_entry(connection: Connection, name: str, row: AnyRow, stage: str) -> list[Verdict]:

@@ -34,6 +34,7 @@ from registry.store.catalog.periods import (
 )
 from registry.store.catalog.reading import in_use, read_version, require_model, require_version
 from registry.store.clock import now_ms
+from registry.store.driver import Compiled
 from registry.store.scopes import reads, writes
 from registry.store.statements import AnyRow, table, upsert
 from registry.store.tables import ModelAliasRow, ModelVersionRow
@@ -265,13 +266,12 @@ def _move(
 
 def _set_stage(ledger: Ledger, version: int, stage: str) -> None:
     values = {"current_stage": stage, "last_update_time": now_ms()}
-    ledger.connection.execute(_SET_STAGE, {"model_key": ledger.key, "number": version, **values})
+    _SET_STAGE.write(ledger.connection, {"model_key": ledger.key, "number": version, **values})
 
 
 _VERSIONS: Final = table(ModelVersionRow)
-_SET_STAGE: Final = update(_VERSIONS).where(
-    _VERSIONS.c.model_id == bindparam("model_key"), _VERSIONS.c.version == bindparam("number")
-)
+_THIS: Final = (_VERSIONS.c.model_id == bindparam("model_key"), _VERSIONS.c.version == bindparam("number"))
+_SET_STAGE: Final = Compiled(update(_VERSIONS).where(*_THIS))
 
 
 def _check_expected(name: str, stage: str, holder: int | None, expected: Expected) -> None:

@@ -17,8 +17,9 @@ from registry.entities.history import EventKind, HistoryEvent, canonical_json, c
 from registry.entities.naming import fold
 from registry.entities.times import format_time
 from registry.exceptions import IntegrityError, ModelNotFoundError
+from registry.store.driver import Compiled
 from registry.store.scopes import Store
-from registry.store.statements import AnyRow, AnySelect, table
+from registry.store.statements import AnyRow, table
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 
 
@@ -100,10 +101,10 @@ class Ledger:
         if not self._events:
             return
         count = len(self._events)
-        last_id = self.connection.execute(_RAISE_COUNT, {"count": count}).scalar_one()
-        first_id = last_id - count + 1
+        last_id = _RAISE_COUNT.value(self.connection, {"count": count})
+        first_id = int(last_id or 0) - count + 1
         rows = [_row(first_id + offset, self.key, event) for offset, event in enumerate(self._events)]
-        self.connection.execute(_APPEND, rows)
+        _APPEND.write_many(self.connection, rows)
         end = self._events[-1]
         values = {
             "last_seq": end.seq,
@@ -112,14 +113,17 @@ class Ledger:
             "last_update_time": end.time_us // 1_000,
             **self._changes,
         }
-        self.connection.execute(_CHANGE_MODEL, {"model_key": self.key, **values})
+        _CHANGE_MODEL.write(self.connection, {"model_key": self.key, **values})
 
 
 # Statements that every change runs are built once: building one costs more than running it.
 _COUNT: Final = table(RegistryIdRow).c.last_event
-_RAISE_COUNT: Final = update(table(RegistryIdRow)).values(last_event=_COUNT + bindparam("count")).returning(_COUNT)
-_APPEND: Final = insert(table(HistoryRow))
-_CHANGE_MODEL: Final = update(table(RegisteredModelRow)).where(table(RegisteredModelRow).c.id == bindparam("model_key"))
+_RAISE_COUNT: Final = Compiled(
+    update(table(RegistryIdRow)).values(last_event=_COUNT + bindparam("count")).returning(_COUNT)
+)
+_APPEND: Final = Compiled(insert(table(HistoryRow)))
+_MODELS: Final = table(RegisteredModelRow)
+_CHANGE_MODEL: Final = Compiled(update(_MODELS).where(_MODELS.c.id == bindparam("model_key")))
 
 
 @contextlib.contextmanager
@@ -135,16 +139,16 @@ def lock(connection: Connection, name: str) -> AnyRow:
     Raises:
         ModelNotFoundError: no such model.
     """
-    row = connection.execute(_lock(connection.dialect.name), named(name)).one_or_none()
+    row = _lock(connection.dialect.name).first(connection, named(name))
     if row is None:
         raise model_not_found(connection, name)
     return row
 
 
 @functools.cache
-def _lock(dialect: str) -> AnySelect:
+def _lock(dialect: str) -> Compiled:
     user = null() if dialect == "sqlite" else literal_column("session_user::text")
-    return select(RegisteredModelRow.__table__, user.label("session_user")).where(LIVING).with_for_update()
+    return Compiled(select(RegisteredModelRow.__table__, user.label("session_user")).where(LIVING).with_for_update())
 
 
 def _living(name_key: Any, name: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 
 from registry.entities.stages import ACTIVE_STAGES
+from registry.store.driver import Compiled
 from registry.store.statements import AnyRow, AnySelect, table
 from registry.store.tables import ModelAliasRow, ModelVersionRow, StagePeriodRow
 
@@ -19,10 +20,14 @@ def find_holder(connection: Connection, model_key: int, stage: str) -> int | Non
     """The version that holds an active stage, or None; None for the other stages."""
     if stage not in ACTIVE_STAGES:
         return None
-    return connection.execute(select_holder(stage), {"model_key": model_key}).scalar_one_or_none()
+    return _holder(stage).value(connection, {"model_key": model_key})
 
 
 @functools.cache
+def _holder(stage: str) -> Compiled:
+    return Compiled(select_holder(stage))
+
+
 def select_holder(stage: str) -> AnySelect:
     """The version that holds an active stage of the model ``model_key``."""
     # A literal, not a bound value: only then does SQLite use the partial index. It is one of two constants.
@@ -40,7 +45,7 @@ def open_period(connection: Connection, model_key: int, stage: str, version: int
     """Begin a period; it links to the last one of the stage, which ends at the same moment if it is open."""
     close_period(connection, model_key, stage, since)
     slot = {"model_key": model_key, "slot": stage}
-    connection.execute(_OPEN, {**slot, "stage": stage, "model_id": model_key, "version": version, "since": since})
+    _OPEN.write(connection, {**slot, "stage": stage, "model_id": model_key, "version": version, "since": since})
 
 
 def reopen_period(connection: Connection, model_key: int, stage: str, restored: AnyRow, since: int) -> None:
@@ -52,7 +57,7 @@ def reopen_period(connection: Connection, model_key: int, stage: str, restored: 
 
 def close_period(connection: Connection, model_key: int, stage: str, until: int) -> None:
     """End the period that is open, if one is."""
-    connection.execute(_CLOSE, {"model_key": model_key, "slot": stage, "moment": until})
+    _CLOSE.write(connection, {"model_key": model_key, "slot": stage, "moment": until})
 
 
 def find_last(connection: Connection, model_key: int, stage: str) -> AnyRow | None:
@@ -92,5 +97,5 @@ def _is_living(connection: Connection, model_key: int, version: int) -> bool:
 _PERIODS: Final = table(StagePeriodRow)
 _SLOT: Final = (_PERIODS.c.model_id == bindparam("model_key"), _PERIODS.c.stage == bindparam("slot"))
 _LAST: Final = select(_PERIODS).where(*_SLOT).order_by(_PERIODS.c.since.desc()).limit(1)
-_CLOSE: Final = update(_PERIODS).where(*_SLOT, _PERIODS.c.until.is_(None)).values(until=bindparam("moment"))
-_OPEN: Final = insert(_PERIODS).values(before=_LAST.with_only_columns(_PERIODS.c.id).scalar_subquery())
+_CLOSE: Final = Compiled(update(_PERIODS).where(*_SLOT, _PERIODS.c.until.is_(None)).values(until=bindparam("moment")))
+_OPEN: Final = Compiled(insert(_PERIODS).values(before=_LAST.with_only_columns(_PERIODS.c.id).scalar_subquery()))

@@ -14,6 +14,7 @@ from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import VersionNotFoundError
 from registry.store.catalog.ledger import LIVING, model_not_found, named
+from registry.store.driver import Compiled
 from registry.store.statements import AnyRow, AnySelect
 from registry.store.tables import (
     LoggedModelRow,
@@ -104,7 +105,7 @@ def require_model(connection: Connection, name: str) -> AnyRow:
     Raises:
         ModelNotFoundError: no such model.
     """
-    row = connection.execute(_MODEL, named(name)).one_or_none()
+    row = _MODEL.first(connection, named(name))
     if row is None:
         raise model_not_found(connection, name)
     return row
@@ -112,14 +113,14 @@ def require_model(connection: Connection, name: str) -> AnyRow:
 
 def find_version(connection: Connection, model_key: int, version: int) -> AnyRow | None:
     """The row of a version (of `model_versions` alone), deleted ones included, or None."""
-    return connection.execute(_VERSION, {"model_key": model_key, "number": version}).one_or_none()
+    return _VERSION.first(connection, {"model_key": model_key, "number": version})
 
 
-_MODEL: Final = select(RegisteredModelRow.__table__).where(LIVING)
+_MODEL: Final = Compiled(select(RegisteredModelRow.__table__).where(LIVING))
 _THIS: Final = (ModelVersionRow.model_id == bindparam("model_key"), ModelVersionRow.version == bindparam("number"))
 LIVING_VERSION: Final = select(ModelVersionRow.__table__).where(*_THIS, ModelVersionRow.deleted_time.is_(None))
 """The living version ``number`` of the model ``model_key``."""
-_VERSION: Final = select(ModelVersionRow.__table__).where(*_THIS)
+_VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(*_THIS))
 
 
 def require_version(connection: Connection, model_key: int, name: str, version: int) -> AnyRow:
@@ -141,7 +142,7 @@ def read_version(connection: Connection, model_key: int, name: str, version: int
     Raises:
         VersionNotFoundError: no such version, or it is deleted.
     """
-    row = connection.execute(_one(connection.dialect.name), {"model_key": model_key, "number": version}).one_or_none()
+    row = _one(connection.dialect.name).first(connection, {"model_key": model_key, "number": version})
     if row is None:
         require_version(connection, model_key, name, version)
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
@@ -149,7 +150,7 @@ def read_version(connection: Connection, model_key: int, name: str, version: int
 
 
 @functools.cache
-def _one(dialect: str) -> AnySelect:
+def _one(dialect: str) -> Compiled:
     """A version with its tags and aliases as JSON: the one that a call answers with is read by one statement."""
     pairs, texts = (
         (func.json_group_object, func.json_group_array)
@@ -162,7 +163,7 @@ def _one(dialect: str) -> AnySelect:
         alias.model_id == ModelVersionRow.model_id, alias.version == ModelVersionRow.version
     )
     columns = (tags.scalar_subquery().label("tags"), aliases.scalar_subquery().label("aliases"))
-    return select_versions().add_columns(*columns).where(*_THIS)
+    return Compiled(select_versions().add_columns(*columns).where(*_THIS))
 
 
 def _version(row: AnyRow, tags: dict[str, str], aliases: list[str]) -> ModelVersion:

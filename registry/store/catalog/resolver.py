@@ -37,6 +37,7 @@ from registry.exceptions import (
 )
 from registry.store.catalog.ledger import find_deletion, living
 from registry.store.catalog.reading import in_use, require_model, require_version
+from registry.store.driver import Compiled
 from registry.store.scopes import Store, looks_up, reads
 from registry.store.statements import AnyRow, AnySelect
 from registry.store.tables import (
@@ -86,7 +87,7 @@ class Resolver(Store):
 
     @looks_up
     def _resolve_logged_model(self, connection: Connection, uri: LoggedModelUri) -> ResolvedModel:
-        row = connection.execute(_BY_ID, {"public_id": uri.model_id}).one_or_none()
+        row = _BY_ID.first(connection, {"public_id": uri.model_id})
         if row is None:
             raise LoggedModelNotFoundError(f"Logged model with ID '{uri.model_id}' not found.")
         if row.status != LoggedModelStatus.READY:
@@ -121,7 +122,7 @@ def _find_row(connection: Connection, uri: RegisteredUri) -> AnyRow | None:
     at = getattr(uri, "at", None)
     if at is not None:
         _check_past(at)
-    return connection.execute(_query(uri), _values(uri)).first()
+    return _query(uri).first(connection, _values(uri))
 
 
 def _find(connection: Connection, uri: RegisteredUri) -> ResolvedModel | None:
@@ -133,7 +134,7 @@ def _find(connection: Connection, uri: RegisteredUri) -> ResolvedModel | None:
     return _resolved(row, row.name, row.version)
 
 
-def _query(uri: ModelsUri) -> AnySelect:
+def _query(uri: ModelsUri) -> Compiled:
     match uri:
         case ModelVersionUri():
             return _by_version()
@@ -190,22 +191,24 @@ def _base() -> AnySelect:
 
 
 @functools.cache
-def _by_version() -> AnySelect:
-    return _base().where(ModelVersionRow.version == bindparam("version"), ModelVersionRow.deleted_time.is_(None))
+def _by_version() -> Compiled:
+    return Compiled(
+        _base().where(ModelVersionRow.version == bindparam("version"), ModelVersionRow.deleted_time.is_(None))
+    )
 
 
 @functools.cache
-def _by_latest() -> AnySelect:
-    return _base().where(ModelVersionRow.version == _highest())
+def _by_latest() -> Compiled:
+    return Compiled(_base().where(ModelVersionRow.version == _highest()))
 
 
 @functools.cache
-def _by_stage(stage: str) -> AnySelect:
+def _by_stage(stage: str) -> Compiled:
     # A literal, not a bound value: only then is the partial index of the stage known to apply. One of four constants.
     in_stage: ColumnElement[str] = literal_column(f"'{stage}'")
     if stage in ACTIVE_STAGES:
-        return _base().where(ModelVersionRow.current_stage == in_stage)
-    return _base().where(ModelVersionRow.version == _highest(in_stage))
+        return Compiled(_base().where(ModelVersionRow.current_stage == in_stage))
+    return Compiled(_base().where(ModelVersionRow.version == _highest(in_stage)))
 
 
 def _highest(stage: ColumnElement[str] | None = None) -> ScalarSelect[int]:
@@ -218,15 +221,15 @@ def _highest(stage: ColumnElement[str] | None = None) -> ScalarSelect[int]:
 
 
 @functools.cache
-def _by_alias() -> AnySelect:
+def _by_alias() -> Compiled:
     named = (ModelAliasRow.model_id == RegisteredModelRow.id) & (ModelAliasRow.version == ModelVersionRow.version)
-    return _base().join(ModelAliasRow, named).where(ModelAliasRow.alias == bindparam("alias"))
+    return Compiled(_base().join(ModelAliasRow, named).where(ModelAliasRow.alias == bindparam("alias")))
 
 
 @functools.cache
-def _by_period() -> AnySelect:
+def _by_period() -> Compiled:
     held = (StagePeriodRow.model_id == RegisteredModelRow.id) & (StagePeriodRow.version == ModelVersionRow.version)
-    return _base().join(StagePeriodRow, held).where(*_held_at())
+    return Compiled(_base().join(StagePeriodRow, held).where(*_held_at()))
 
 
 def _held_at() -> tuple[ColumnElement[bool], ...]:
@@ -250,7 +253,7 @@ def _held_at() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-_BY_ID: Final = (
+_BY_ID: Final = Compiled(
     select(LoggedModelRow.__table__, ExperimentRow.artifact_location)
     .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
     .where(LoggedModelRow.model_id == bindparam("public_id"), LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE)

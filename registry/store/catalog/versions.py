@@ -33,6 +33,7 @@ from registry.store.catalog.reading import (
     select_latest,
 )
 from registry.store.clock import now_ms, stamp
+from registry.store.driver import Compiled
 from registry.store.logged_models import SealedCopy, insert_logged_model
 from registry.store.scopes import reads, writes
 from registry.store.statements import AnyRow, table, upsert
@@ -257,7 +258,7 @@ def insert_version(
         "creation_time": now,
         "last_update_time": now,
     }
-    key = connection.execute(_INSERT, values).scalar_one()
+    key = _INSERT.value(connection, values)
     created = {**_created(new, run_id, logged.digest), **(details or {})}
     ledger.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
     for tag, value in sorted(new.tags.items()):
@@ -277,7 +278,7 @@ def _find_copy(connection: Connection, model_key: int, origin: str) -> int | Non
 
 def _lock_ready(connection: Connection, model_id: str) -> AnyRow:
     """A sealed logged model, which gc cannot take away before this transaction ends."""
-    row = connection.execute(_LOCK_READY, {"public_id": model_id}).one_or_none()
+    row = _LOCK_READY.first(connection, {"public_id": model_id})
     if row is None:
         raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
     if row.status != LoggedModelStatus.READY:
@@ -287,7 +288,7 @@ def _lock_ready(connection: Connection, model_id: str) -> AnyRow:
     return row
 
 
-_INSERT: Final = insert(table(ModelVersionRow)).returning(table(ModelVersionRow).c.id)
+_INSERT: Final = Compiled(insert(table(ModelVersionRow)).returning(table(ModelVersionRow).c.id))
 _READY: Final = select(
     LoggedModelRow.id,
     LoggedModelRow.status,
@@ -295,7 +296,7 @@ _READY: Final = select(
     LoggedModelRow.purged_time,
     select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),
 ).where(LoggedModelRow.model_id == bindparam("public_id"))
-_LOCK_READY: Final = _READY.with_for_update(read=True, key_share=True, of=LoggedModelRow)
+_LOCK_READY: Final = Compiled(_READY.with_for_update(read=True, key_share=True, of=LoggedModelRow))
 
 
 def _created(new: NewVersion, run_id: str | None, digest: str) -> dict[str, Any]:
