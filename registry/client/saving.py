@@ -181,13 +181,15 @@ class SavingMethods(ClientBase):
         link, text = _text(run_link, "run_link"), _text(description, "description")
         if run_id is not None:
             check_run_id(run_id)
-        if not create_model:
-            self.backend.models.require(name)
-        sealed = self._sealed(source, model_id, run_id)
+        named = _named_model(source) if model_id is None else model_id
+        if named is None and not create_model:
+            self.backend.models.require(name)  # before anything is copied for it
+        sealed = self._sealed(source, run_id) if named is None else named
         copy = sealed if isinstance(sealed, SealedCopy) else None
         new = NewVersion(
             source=str(source),
-            model_id=sealed if isinstance(sealed, str) else sealed.model_id,
+            model_id=sealed.model_id if isinstance(sealed, SealedCopy) else sealed,
+            by_id=named is not None,
             run_id=run_id,
             run_link=link,
             description=text,
@@ -197,10 +199,8 @@ class SavingMethods(ClientBase):
         with given_up(self.backend, copy.location if copy else ""):
             return self.backend.versions.create(name, new, create_model=create_model, reason=reason)
 
-    def _sealed(self, source: str, model_id: str | None, run_id: str | None) -> str | SealedCopy:
+    def _sealed(self, source: str, run_id: str | None) -> str | SealedCopy:
         """The id of the logged model behind a source; other files are stored as one that appears with the version."""
-        if model_id is not None:
-            return self.backend.resolver.resolve(LoggedModelUri(model_id)).model_id
         uri = parse(source, subpath=False)
         if isinstance(uri, LocalUri):
             return self._seal_outside(str(Path(uri.path).absolute()), Path(uri.path).name, run_id)
@@ -233,6 +233,12 @@ class SavingMethods(ClientBase):
             InvalidUriError: the text is not such a URI.
         """
         return resolve(self.backend, parse(uri))
+
+
+def _named_model(source: str) -> str | None:
+    """The id of the logged model that a source names by its id, or None."""
+    uri = parse(source, subpath=False)
+    return uri.model_id if isinstance(uri, LoggedModelUri) else None
 
 
 def _text(value: object, what: str) -> str | None:

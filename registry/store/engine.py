@@ -28,7 +28,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import IntegrityError as ConstraintError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from registry.exceptions import (
     InvalidParameterError,
@@ -58,10 +58,10 @@ LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
 _SQLITE_READ: Final = "BEGIN"
 _SQLITE_WRITE: Final = "BEGIN IMMEDIATE"
 _POSTGRES_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_POSTGRES_WRITE: Final = (
-    "BEGIN; SET LOCAL lock_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '120s'; "
-    "SELECT pg_current_xact_id()::text"
-)
+_POSTGRES_WRITE: Final = "BEGIN; {limits}SELECT pg_current_xact_id()::text"
+_POSTGRES_LIMITS: Final = "SET {local}lock_timeout = '30s'; SET {local}idle_in_transaction_session_timeout = '120s'; "
+# Where a connection keeps how a transaction that writes begins on it.
+_BEGIN: Final = "registry_begin"
 # How often a statement runs on a connection before the server is asked to keep it, parsed and planned.
 _PREPARE_AFTER: Final = 5
 
@@ -177,7 +177,7 @@ class Database:
         if self.is_sqlite:
             run(connection, _SQLITE_WRITE)
             return None
-        cursor, _ = run(connection, _POSTGRES_WRITE)
+        cursor, _ = run(connection, connection.info[_BEGIN])
         while cursor.nextset():  # several statements in one have several results; the last is of interest
             pass
         ((transaction_id,),) = cursor.fetchall()
@@ -295,20 +295,24 @@ def _postgres_engine(url: URL) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: "psycopg.Connection[Any]", _record: object) -> None:
+    def _configure(connection: "psycopg.Connection[Any]", record: ConnectionPoolEntry) -> None:
         connection.autocommit = True
         if _is_direct(connection):
             connection.prepare_threshold = _PREPARE_AFTER
+            connection.execute(_POSTGRES_LIMITS.format(local=""))
+            record.info[_BEGIN] = _POSTGRES_WRITE.format(limits="")
+        else:
+            record.info[_BEGIN] = _POSTGRES_WRITE.format(limits=_POSTGRES_LIMITS.format(local="LOCAL "))
 
     _engines.add(engine)
     return engine
 
 
 def _is_direct(connection: "psycopg.Connection[Any]") -> bool:
-    """Whether the server itself is at the other end, and not a pooler.
+    """Whether the server itself is at the other end, which keeps what a session prepares and sets; and not a pooler.
 
-    A pooler in transaction mode, such as pgbouncer, hands each transaction to another process of the server, which
-    knows nothing of what an earlier one prepared. It tells its clients numbers of processes that it made up.
+    A pooler in transaction mode, such as pgbouncer, hands each transaction to whichever session of the server is free.
+    It tells its clients numbers of processes that it made up.
     """
     answer = connection.execute("SELECT pg_backend_pid()").fetchone()
     return answer is not None and answer[0] == connection.info.backend_pid

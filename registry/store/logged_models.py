@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from registry.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Manifest, ManifestEntry, Metric
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, NotFoundError, UploadExpiredError
 from registry.store.clock import now_ms, stamp
+from registry.store.driver import Compiled
 from registry.store.experiments import active_location
 from registry.store.inputs import insert_run_models
 from registry.store.metrics import link_run_points, loaded
@@ -141,7 +142,7 @@ class LoggedModelStore(Store):
     @looks_up
     def find_in_run(self, connection: Connection, run_id: str, name: str) -> str | None:
         """The id of the newest READY logged model of that name that a run made, or None."""
-        return connection.execute(_FIND_IN_RUN, {"given_run": run_id, "given_name": name}).scalar_one_or_none()
+        return _FIND_IN_RUN.value(connection, {"given_run": run_id, "given_name": name})
 
     @reads
     def manifest(self, connection: Connection, model_id: str) -> Manifest:
@@ -228,7 +229,7 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         insert_run_models(connection, run_key, "output", [(new.model_id, new.step)])
 
 
-_FIND_IN_RUN: Final = (
+_FIND_IN_RUN: Final = Compiled(
     select(LoggedModelRow.model_id)
     .join(RunRow, RunRow.id == LoggedModelRow.run_id)
     .where(

@@ -55,6 +55,8 @@ def _statements(client: MlflowClient, call: Any) -> list[tuple[str, Any]]:
 
 def _plan(client: MlflowClient, statement: str, parameters: Any) -> str:
     explain = "EXPLAIN QUERY PLAN " if client.backend.database.is_sqlite else "EXPLAIN (ANALYZE, FORMAT TEXT) "
+    if isinstance(parameters, list):  # of a statement that ran for several rows
+        parameters = parameters[0]
     with client.backend.database.engine.connect() as connection:
         rows = connection.exec_driver_sql(explain + statement, parameters).all()
         connection.rollback()

@@ -72,3 +72,15 @@ def test_a_server_that_forgot_a_prepared_statement_stops_nobody(postgres_url: st
     client.backend.database.look_up(lambda connection: connection.execute(forget) and None)
 
     assert client.get_run(run_id).info.run_name == "first"
+
+
+@pytest.mark.parametrize(("pooled", "outside"), [(False, "30s"), (True, "0")])
+def test_a_write_waits_for_no_lock_for_ever_and_leaves_a_pooler_no_settings(
+    pooled: bool, outside: str, postgres_url: str, proxy: LossyProxy, postgres_server: PostgresServer
+) -> None:
+    proxy.poses_as_pooler = pooled
+    database = MlflowClient(postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/")).backend.database
+    limit = text("SHOW lock_timeout")
+
+    assert database.write(lambda connection: connection.execute(limit).scalar_one()) == "30s"
+    assert database.look_up(lambda connection: connection.execute(limit).scalar_one()) == outside

@@ -16,7 +16,7 @@ from registry.entities.stages import ACTIVE_STAGES
 from registry.rules import Facts, PromotionRule, Verdict, judge, rules_from_json, rules_to_json
 from registry.store.catalog.ledger import CatalogStore, Ledger
 from registry.store.catalog.periods import select_holder
-from registry.store.catalog.reading import LIVING_VERSION, require_model, require_version
+from registry.store.catalog.reading import require_model, require_version, select_one_version
 from registry.store.driver import Compiled
 from registry.store.metrics import loaded
 from registry.store.scopes import reads, writes
@@ -98,21 +98,21 @@ class GateStore(CatalogStore):
 
 
 def require_entrant(connection: Connection, model_key: int, name: str, version: int, stage: str) -> AnyRow:
-    """The row of a living version, with the `holder` of a stage that it may enter and the stage's `rules`, or None.
+    """The row of a living version (of `select_one_version`), with `holder` and `rules` of a stage that it may enter.
 
     Raises:
         VersionNotFoundError: no such version, or it is deleted.
     """
     values = {"model_key": model_key, "number": version, "entered": stage}
-    row = _entrant(stage).first(connection, values)
+    row = _entrant(connection.dialect.name, stage).first(connection, values)
     return row or require_version(connection, model_key, name, version)
 
 
 @functools.cache
-def _entrant(stage: str) -> Compiled:
+def _entrant(dialect: str, stage: str) -> Compiled:
     holder = select_holder(stage).correlate(None).scalar_subquery() if stage in ACTIVE_STAGES else null()
     rules = _RULES.scalar_subquery()
-    return Compiled(LIVING_VERSION.add_columns(holder.label("holder"), rules.label("rules")))
+    return Compiled(select_one_version(dialect).add_columns(holder.label("holder"), rules.label("rules")))
 
 
 def judge_entry(connection: Connection, name: str, row: AnyRow, stage: str) -> list[Verdict]:

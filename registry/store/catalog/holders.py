@@ -6,6 +6,7 @@ new one enters.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, update
@@ -32,7 +33,7 @@ from registry.store.catalog.periods import (
     open_period,
     reopen_period,
 )
-from registry.store.catalog.reading import in_use, read_version, require_model, require_version
+from registry.store.catalog.reading import in_use, read_version, require_model, require_version, version_of
 from registry.store.clock import now_ms
 from registry.store.driver import Compiled
 from registry.store.scopes import reads, writes
@@ -111,8 +112,9 @@ class HolderStore(CatalogStore):
                     if not override:
                         return verdicts
                     verdicts = []
-                _promote(ledger, row, stage, holder, verdicts, reason)
-        return read_version(connection, ledger.key, name, version)
+                since = _promote(ledger, row, stage, holder, verdicts, reason)
+                return replace(version_of(row), current_stage=stage, last_updated_timestamp=since)
+        return version_of(row)
 
     @writes
     def rollback(
@@ -142,7 +144,8 @@ class HolderStore(CatalogStore):
                     f"Nobody to roll back to: {now} holds {stage} of {name!r} and no other living version held it."
                 )
             row = require_version(connection, ledger.key, name, period.version)
-            _archive(ledger, holder, stage, row.version, reason)
+            _set_stages(ledger, holder, row.version, stage)
+            _record_archival(ledger, holder, stage, row.version, reason)
             event = _move(ledger, row, stage, EventKind.ROLLED_BACK, reason, {"rules": "not judged again"})
             reopen_period(connection, ledger.key, stage, period, event.time_us)
         return read_version(connection, ledger.key, name, row.version)
@@ -229,18 +232,20 @@ class HolderStore(CatalogStore):
 
 def _promote(
     ledger: Ledger, row: AnyRow, stage: str, holder: int | None, verdicts: Sequence[Verdict], reason: str | None
-) -> None:
-    _archive(ledger, holder, stage, row.version, reason)
+) -> int:
+    """Let a version enter a stage; the time of it, in milliseconds."""
+    now = _set_stages(ledger, holder, row.version, stage)
+    _record_archival(ledger, holder, stage, row.version, reason)
     details = {"rules": [verdict.to_dict() for verdict in verdicts]} if verdicts else {}
     event = _move(ledger, row, stage, EventKind.STAGE_CHANGED, reason, details)
     if stage in ACTIVE_STAGES:
         open_period(ledger.connection, ledger.key, stage, row.version, event.time_us)
+    return now
 
 
-def _archive(ledger: Ledger, holder: int | None, stage: str, successor: int, reason: str | None) -> None:
-    """Let the holder of a stage give way. Its period ends when the next one begins, so that no moment has nobody."""
+def _record_archival(ledger: Ledger, holder: int | None, stage: str, successor: int, reason: str | None) -> None:
+    """Note that the holder of a stage gives way. Its period ends when the next begins, so that no moment has nobody."""
     if holder is not None:
-        _set_stage(ledger, holder, ARCHIVED)
         ledger.record(
             EventKind.STAGE_CHANGED,
             version=holder,
@@ -254,8 +259,7 @@ def _archive(ledger: Ledger, holder: int | None, stage: str, successor: int, rea
 def _move(
     ledger: Ledger, row: AnyRow, stage: str, kind: EventKind, reason: str | None, details: Mapping[str, Any]
 ) -> HistoryEvent:
-    """Move a version into a stage, ending its period in the active stage that it leaves."""
-    _set_stage(ledger, row.version, stage)
+    """Note that a version moves into a stage, and end its period in the active stage that it leaves."""
     event = ledger.record(
         kind, version=row.version, before=row.current_stage, after=stage, reason=reason, details=details
     )
@@ -264,9 +268,15 @@ def _move(
     return event
 
 
-def _set_stage(ledger: Ledger, version: int, stage: str) -> None:
-    values = {"current_stage": stage, "last_update_time": now_ms()}
-    _SET_STAGE.write(ledger.connection, {"model_key": ledger.key, "number": version, **values})
+def _set_stages(ledger: Ledger, holder: int | None, version: int, stage: str) -> int:
+    """Archive the holder, if there is one, and then let a version enter its stage; the time of it, in milliseconds."""
+    now = now_ms()
+    stages = [(version, stage)] if holder is None else [(holder, ARCHIVED), (version, stage)]
+    row = {"model_key": ledger.key, "last_update_time": now}
+    _SET_STAGE.write_many(
+        ledger.connection, [{**row, "number": number, "current_stage": entered} for number, entered in stages]
+    )
+    return now
 
 
 _VERSIONS: Final = table(ModelVersionRow)

@@ -118,8 +118,6 @@ def find_version(connection: Connection, model_key: int, version: int) -> AnyRow
 
 _MODEL: Final = Compiled(select(RegisteredModelRow.__table__).where(LIVING))
 _THIS: Final = (ModelVersionRow.model_id == bindparam("model_key"), ModelVersionRow.version == bindparam("number"))
-LIVING_VERSION: Final = select(ModelVersionRow.__table__).where(*_THIS, ModelVersionRow.deleted_time.is_(None))
-"""The living version ``number`` of the model ``model_key``."""
 _VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(*_THIS))
 
 
@@ -146,12 +144,16 @@ def read_version(connection: Connection, model_key: int, name: str, version: int
     if row is None:
         require_version(connection, model_key, name, version)
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
-    return _version(row, dict(sorted(json.loads(row.tags or "{}").items())), sorted(json.loads(row.aliases or "[]")))
+    return version_of(row)
 
 
 @functools.cache
 def _one(dialect: str) -> Compiled:
-    """A version with its tags and aliases as JSON: the one that a call answers with is read by one statement."""
+    return Compiled(select_one_version(dialect))
+
+
+def select_one_version(dialect: str) -> AnySelect:
+    """The living version ``number`` of the model ``model_key`` with all that `version_of` needs, in one statement."""
     pairs, texts = (
         (func.json_group_object, func.json_group_array)
         if dialect == "sqlite"
@@ -163,7 +165,12 @@ def _one(dialect: str) -> Compiled:
         alias.model_id == ModelVersionRow.model_id, alias.version == ModelVersionRow.version
     )
     columns = (tags.scalar_subquery().label("tags"), aliases.scalar_subquery().label("aliases"))
-    return Compiled(select_versions().add_columns(*columns).where(*_THIS))
+    return select_versions().add_columns(*columns).where(*_THIS)
+
+
+def version_of(row: AnyRow) -> ModelVersion:
+    """The entity of a row of `select_one_version`, which has tags and aliases as JSON."""
+    return _version(row, dict(sorted(json.loads(row.tags or "{}").items())), sorted(json.loads(row.aliases or "[]")))
 
 
 def _version(row: AnyRow, tags: dict[str, str], aliases: list[str]) -> ModelVersion:

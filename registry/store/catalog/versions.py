@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from registry.entities import LoggedModelStatus
+from registry.entities import LifecycleStage, LoggedModelStatus
 from registry.entities.history import EventKind
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
@@ -52,7 +52,7 @@ class NewVersion:
     """A version that is to appear: `source` is what the caller gave, `model_id` the sealed logged model behind it.
 
     Without a `run_id` it comes from the run that made the logged model. With `copy` the logged model appears with it,
-    in the same transaction.
+    in the same transaction. With `by_id` the caller named the logged model itself, which must not be deleted then.
     """
 
     source: str
@@ -63,6 +63,7 @@ class NewVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
     origin: str | None = None
     copy: SealedCopy | None = None
+    by_id: bool = False
 
 
 class VersionStore(CatalogStore):
@@ -92,8 +93,7 @@ class VersionStore(CatalogStore):
             if new.copy is not None:
                 insert_logged_model(connection, new.copy.new, new.copy.seal)
             number = ledger.next_version()
-            insert_version(ledger, number, new, reason=reason)
-        return read_version(connection, ledger.key, name, number)
+            return insert_version(ledger, number, new, reason=reason)
 
     def _ledger(self, connection: Connection, name: str, *, create_model: bool, reason: str | None) -> Ledger:
         """The locked model of a name, which is made if need be and asked for."""
@@ -234,7 +234,7 @@ class VersionStore(CatalogStore):
 
 def insert_version(
     ledger: Ledger, number: int, new: NewVersion, *, reason: str | None = None, details: Mapping[str, Any] | None = None
-) -> None:
+) -> ModelVersion:
     """Let a version appear under a number that the model never gave before; `details` are added to its event.
 
     Raises:
@@ -242,7 +242,7 @@ def insert_version(
         InvalidStateError: the logged model is not READY, or gc removed its files.
     """
     connection, now = ledger.connection, now_ms()
-    logged = _lock_ready(connection, new.model_id)
+    logged = _lock_ready(connection, new)
     run_id = new.run_id or logged.run_id
     values = {
         "model_id": ledger.key,
@@ -265,6 +265,21 @@ def insert_version(
         ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
     rows = [{"version_id": key, "key": tag, "value": value} for tag, value in new.tags.items()]
     upsert(connection, ModelVersionTagRow, rows)
+    return ModelVersion(
+        name=ledger.name,
+        version=number,
+        creation_timestamp=now,
+        last_updated_timestamp=now,
+        current_stage="None",
+        source=new.source,
+        description=new.description,
+        user_id=ledger.actor,
+        run_id=run_id,
+        run_link=new.run_link,
+        tags=dict(sorted(new.tags.items())),
+        model_id=new.model_id,
+        digest=logged.digest,
+    )
 
 
 def _find_copy(connection: Connection, model_key: int, origin: str) -> int | None:
@@ -276,10 +291,11 @@ def _find_copy(connection: Connection, model_key: int, origin: str) -> int | Non
     return connection.execute(query).scalar_one_or_none()
 
 
-def _lock_ready(connection: Connection, model_id: str) -> AnyRow:
+def _lock_ready(connection: Connection, new: NewVersion) -> AnyRow:
     """A sealed logged model, which gc cannot take away before this transaction ends."""
+    model_id = new.model_id
     row = _LOCK_READY.first(connection, {"public_id": model_id})
-    if row is None:
+    if row is None or (new.by_id and row.lifecycle_stage != LifecycleStage.ACTIVE):
         raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
     if row.status != LoggedModelStatus.READY:
         raise InvalidStateError(f"The logged model {model_id} is {row.status}; only a READY one can be registered.")
@@ -294,6 +310,7 @@ _READY: Final = select(
     LoggedModelRow.status,
     LoggedModelRow.digest,
     LoggedModelRow.purged_time,
+    LoggedModelRow.lifecycle_stage,
     select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),
 ).where(LoggedModelRow.model_id == bindparam("public_id"))
 _LOCK_READY: Final = Compiled(_READY.with_for_update(read=True, key_share=True, of=LoggedModelRow))
