@@ -11,7 +11,7 @@ import re
 import stat
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -200,13 +200,13 @@ class ModelCache:
         making = FileLock.attempt(self._lock_file(entry.digest), create=True)
         if making is None:
             return False
-        with making:
-            using = FileLock.attempt(entry.lock_file)
-            if using is None and entry.lock_file.exists():
-                return False
+        with making, ExitStack() as held:
+            with suppress(FileNotFoundError):  # nobody can use an entry without it
+                using = FileLock.attempt(entry.lock_file)
+                if using is None:
+                    return False
+                held.enter_context(using)
             self._take_away(entry)
-            if using is not None:
-                using.release()
             return True
 
     def _drop_damaged(self, entry: CacheEntry) -> bool:

@@ -1,7 +1,8 @@
 """One model in the cache: its files, its manifest, and whether they still agree.
 
 Owns the layout of an entry on disk and how it is checked; leaves locks and eviction to `cache`. The invariant: an entry
-is believed only if its manifest hashes to the digest that names it, and its files are exactly those of the manifest.
+is believed only if its manifest hashes to the digest that names it, and its files are exactly those of the manifest;
+no link in it is followed.
 """
 
 import json
@@ -67,14 +68,16 @@ class CacheEntry:
             IntegrityError: the recorded manifest cannot be read or is not that of the digest.
         """
         try:
-            recorded = json.loads(self.lock_file.read_bytes())
+            with Directory(self.place).open(MANIFEST) as file:
+                recorded = file.read()
             manifest = Manifest.of(
                 ManifestEntry(check_blob_path(entry["path"]), int(entry["size"]), str(entry["sha256"]))
-                for entry in recorded["files"]
+                for entry in json.loads(recorded)["files"]
             )
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            is_own = manifest.digest == self.digest and recorded == _recorded(manifest)
+        except (RegistryError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise IntegrityError(f"The manifest of the cached model {self.place} cannot be read.") from error
-        if manifest.digest != self.digest:
+        if not is_own:
             raise IntegrityError(f"The manifest of the cached model {self.place} is not that of its digest.")
         return manifest
 
@@ -98,12 +101,14 @@ class CacheEntry:
         Raises:
             IntegrityError: a file is missing, one too many, or of another size.
         """
-        found = {info.path: info.file_size for info in Directory(self.model).files()}
-        expected = {entry.path: entry.size for entry in self.manifest.entries}
+        if self.place.is_symlink():  # below it `Directory` follows none
+            raise IntegrityError(f"The cached model {self.place} is a symbolic link.")
+        found = {info.path: info.file_size for info in Directory(self.place).files() if info.path != MANIFEST}
+        expected = {f"{MODEL}/{entry.path}": entry.size for entry in self.manifest.entries}
         if found != expected:
             differing = sorted(found.items() ^ expected.items())[0][0]
             raise IntegrityError(
-                f"{self.model / differing} in the cache is not what was recorded: expected "
+                f"{self.place / differing} in the cache is not what was recorded: expected "
                 f"{_bytes(expected.get(differing))}, found {_bytes(found.get(differing))}."
             )
 
@@ -126,9 +131,8 @@ class CacheEntry:
 
 def write_manifest(place: Path, manifest: Manifest) -> None:
     """Record the manifest of an entry that is being made."""
-    recorded: dict[str, Any] = {"digest": manifest.digest, "files": [asdict(entry) for entry in manifest.entries]}
-    with (place / MANIFEST).open("x", encoding="utf-8") as file:
-        json.dump(recorded, file, ensure_ascii=False)
+    with (place / MANIFEST).open("xb") as file:
+        file.write(_recorded(manifest))
     (place / MANIFEST).chmod(0o600)
 
 
@@ -140,8 +144,9 @@ def make_read_only(directory: Path) -> None:
 
 
 def remove(place: Path) -> None:
-    """Remove a directory that may be read-only."""
-    if not place.exists():
+    """Remove a directory that may be read-only, or what else is in its place; nothing there is passed over."""
+    if place.is_symlink() or not place.is_dir():
+        place.unlink(missing_ok=True)
         return
     for parent, _, _ in os.walk(place):  # top down, so that what was closed can be entered
         Path(parent).chmod(0o700)
@@ -155,6 +160,11 @@ def is_sound(entry: CacheEntry) -> bool:
     except (RegistryError, OSError):
         return False
     return True
+
+
+def _recorded(manifest: Manifest) -> bytes:
+    recorded: dict[str, Any] = {"digest": manifest.digest, "files": [asdict(entry) for entry in manifest.entries]}
+    return json.dumps(recorded, ensure_ascii=False).encode()
 
 
 def _stamp(path: Path) -> Stamp:

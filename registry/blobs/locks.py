@@ -3,11 +3,15 @@
 The invariant: a lock belongs to an open file, so it ends with the process that holds it, however that process ends.
 """
 
+import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+_NO_FILE: Final = (errno.EISDIR, errno.ELOOP, errno.ENOTDIR)
 
 
 class FileLock:
@@ -21,7 +25,7 @@ class FileLock:
         """Wait for the lock on a file.
 
         Raises:
-            FileNotFoundError: the file is not there, and not `create`.
+            FileNotFoundError: the file is not there, and not `create`; or something is there that is no file.
         """
         lock = cls._open(path, create=create)
         try:
@@ -33,11 +37,12 @@ class FileLock:
 
     @classmethod
     def attempt(cls, path: Path, *, create: bool = False) -> Self | None:
-        """The exclusive lock on a file, or None if anyone holds a lock on it or the file is not there."""
-        try:
-            lock = cls._open(path, create=create)
-        except FileNotFoundError:
-            return None
+        """The exclusive lock on a file, or None if anyone holds a lock on it.
+
+        Raises:
+            FileNotFoundError: as from `acquire`.
+        """
+        lock = cls._open(path, create=create)
         try:
             fcntl.flock(lock._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -48,7 +53,15 @@ class FileLock:
     @classmethod
     def _open(cls, path: Path, *, create: bool) -> Self:
         # For writing, because NFS grants exclusive locks on nothing else.
-        return cls(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600))
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        try:
+            lock = cls(os.open(path, flags, 0o600))
+        except OSError as error:
+            raise _no_file(path) if error.errno in _NO_FILE else error from None
+        if not stat.S_ISREG(os.fstat(lock._descriptor).st_mode):
+            lock.release()
+            raise _no_file(path)
+        return lock
 
     def guards(self, path: Path) -> bool:
         """Whether the locked file is the one that is at `path` now."""
@@ -70,3 +83,7 @@ class FileLock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _no_file(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))

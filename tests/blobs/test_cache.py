@@ -153,7 +153,25 @@ def forge_manifest(model: Path) -> None:
     path.write_text(path.read_text().replace(true, false))
 
 
-DAMAGES = [change, truncate, add, take, link, forget_manifest, garble_manifest, forge_manifest]
+def misspell_manifest(model: Path) -> None:
+    path = model.parent / "manifest.json"
+    path.write_text(path.read_text().replace('"sha256": "', '"sha256": "\\ud800'))
+
+
+def swell_manifest(model: Path) -> None:
+    path = model.parent / "manifest.json"
+    path.write_text(path.read_text().replace('"size": 1,', '"size": Infinity,'))
+
+
+def space_manifest(model: Path) -> None:
+    path = model.parent / "manifest.json"
+    path.write_text(path.read_text() + " ")
+
+
+DAMAGES = [
+    *[change, truncate, add, take, link],
+    *[forget_manifest, garble_manifest, forge_manifest, misspell_manifest, swell_manifest, space_manifest],
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
