@@ -10,9 +10,10 @@ import getpass
 import os
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
@@ -63,6 +64,10 @@ class Settings(BaseSettings):
         default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
     )
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
+
+    def __reduce__(self) -> tuple[Callable[[], "Settings"], tuple[()]]:
+        # A pickle would carry the passwords in URLs; the environment of whoever reads it has its own.
+        return current_settings, ()
 
 
 _VARIABLES: Final = tuple(
@@ -158,6 +163,9 @@ class Place:
     database_url: str = field(repr=False)  # it may have a password
     artifact_root: str
     directory: Path | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidTypeError("What is open here, or may hold a password, is not pickled; pickle the client instead.")
 
 
 def place_of(tracking_uri: str, settings: Settings) -> Place:

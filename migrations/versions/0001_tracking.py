@@ -148,9 +148,6 @@ def upgrade() -> None:
         sa.Column("step", sa.BigInteger(), nullable=False),
         sa.Column("timestamp", sa.BigInteger(), nullable=False),
         sa.Column("value", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["series_id"], ["latest_metrics.id"], name=op.f("fk_metrics_series_id"), ondelete="CASCADE"
-        ),
     )
     op.create_index("ix_metrics_series_id_step", "metrics", ["series_id", "step"], unique=False)
     op.execute(sa.text("INSERT INTO registry_id (id) VALUES (:id)").bindparams(id=uuid.uuid4().hex))

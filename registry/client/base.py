@@ -2,9 +2,11 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from registry.client.backend import Backend, open_backend, refuse_other_registry
-from registry.settings import current_settings
+from registry.exceptions import InvalidStateError
+from registry.settings import current_settings, shown_uri
 
 
 class ClientBase:
@@ -22,6 +24,19 @@ class ClientBase:
         self._registry_uri = registry_uri if registry_uri is not None else settings.registry_uri
         self._read_only = read_only
         self._queues_logs = settings.enable_async_logging
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to open the same place; nothing that is open goes along.
+
+        Raises:
+            InvalidStateError: the tracking URI has a password.
+        """
+        if any(uri and shown_uri(uri) != uri for uri in (self._tracking_uri, self._registry_uri)):
+            raise InvalidStateError(
+                "A client whose tracking URI has a password is not pickled. Make another in the other process, which "
+                "inherits REGISTRY_TRACKING_URI, or leave the password to PGPASSFILE or PGPASSWORD."
+            )
+        return {name: value for name, value in self.__dict__.items() if name != "backend"}
 
     @property
     def tracking_uri(self) -> str:

@@ -20,7 +20,7 @@ from registry.exceptions import RegistryError
 from registry.settings import Place, Settings, cache_directory, current_settings, place_of
 from registry.store import schema
 from registry.store.engine import Database, connect
-from registry.store.health import artifact_locations, examine_postgres, examine_sqlite, waiting
+from registry.store.health import artifact_locations, examine_postgres, examine_sqlite, find_stray_series, waiting
 from registry.store.roles import Role
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
@@ -114,6 +114,7 @@ def _database(place: Place) -> Iterator[Finding]:
         schema.ensure(database)
         yield Finding("database", OK, f"{shown} can be read; schema revision {schema.current(database)}")
         yield from _sqlite(database) if database.is_sqlite else _postgres(database)
+        yield from _points(database)
         yield from _waiting(database)
     except RegistryError as error:
         yield Finding("database", FAIL, error.message)
@@ -155,6 +156,17 @@ def _postgres(database: Database) -> Iterator[Finding]:
 
 def _grant_command(role: Role) -> str:
     return f"if that is not meant, the owner runs what 'registry db grants --role {role}' prints"
+
+
+def _points(database: Database) -> Iterator[Finding]:
+    series = find_stray_series(database)
+    if series is not None:
+        yield Finding(
+            "database",
+            WARN,
+            f"there are points of the series {series}, which is not there; no run has them",
+            "DELETE FROM metrics WHERE series_id NOT IN (SELECT id FROM latest_metrics)",
+        )
 
 
 def _waiting(database: Database) -> Iterator[Finding]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, exists, func, select, text
 
 from registry.store.clock import now_ms
 from registry.store.engine import Database
 from registry.store.grants import grants
 from registry.store.roles import Role
-from registry.store.tables import ExperimentRow, RegistryIdRow, RemovalRow, UploadRow
+from registry.store.tables import ExperimentRow, LatestMetricRow, MetricRow, RegistryIdRow, RemovalRow, UploadRow
 from registry.store.urls import MEMORY, filesystem_of
 
 _MAX_FAULTS: Final = 5
@@ -67,6 +67,13 @@ def artifact_locations(database: Database) -> list[str]:
     """Where experiments keep their bytes, each place once."""
     query = select(ExperimentRow.artifact_location).distinct().order_by(ExperimentRow.artifact_location)
     return database.read(lambda connection: list(connection.execute(query).scalars()))
+
+
+def find_stray_series(database: Database) -> int | None:
+    """The number of a series that has points but is not there, or None; reads all points."""
+    there = exists().where(LatestMetricRow.id == MetricRow.series_id)
+    query = select(MetricRow.series_id).where(~there).limit(1)
+    return database.read(lambda connection: connection.execute(query).scalar())
 
 
 def waiting(database: Database) -> Waiting:

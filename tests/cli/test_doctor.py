@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from governed_models import raw_sql
 from s3_servers import S3Server
 
 import registry
+from registry import MlflowClient
 from registry.client.doctor import examine
 from registry.client.loading import opened
 from registry.uris import parse
@@ -50,6 +52,18 @@ def test_a_damaged_database_fails(cli: Callable, filled: object) -> None:
 
     assert outcome.code == 1
     assert "of model_versions names a row of logged_models that is not there" in outcome.out
+
+
+def test_points_of_no_run_are_told(database_url: str) -> None:
+    assert MlflowClient(database_url).search_experiments()
+    raw_sql(database_url)("INSERT INTO metrics (series_id, step, timestamp, value) VALUES (77, 0, 0, 0.5)")
+
+    (finding,) = [finding for finding in examine(database_url) if "of the series" in finding.text]
+
+    assert (finding.verdict, finding.text) == (
+        "warn",
+        "there are points of the series 77, which is not there; no run has them",
+    )
 
 
 def test_a_database_that_is_none_fails(own_place: Path) -> None:

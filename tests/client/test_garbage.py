@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from garbage_places import DAY_MS, Place
 from governed_models import raw_sql
+from sqlalchemy import text
 
 from registry import MlflowClient
 from registry.blobs import open_blob_store
@@ -103,6 +104,37 @@ def test_a_version_in_production_loads_after_its_run_was_collected(place: Place)
     resolved = place.client.resolve("models:/churn/Production")
     assert open_blob_store(resolved.location).read("data.bin") == b"weights"
     place.client.verify("churn", read_bytes=True)
+
+
+def test_points_that_are_being_logged_while_their_run_is_removed_go_with_it(place: Place) -> None:
+    if place.client.backend.database.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    run_id = place.run()
+    place.client.log_metric(run_id, "loss", 1.0)
+    place.client.delete_run(run_id)
+    place.age(31)
+    (purged,) = [item.id for item in place.client.collect_garbage().items if item.kind == "run"]
+    assert purged == run_id
+    engine = place.client.backend.database.engine
+    slow = engine.connect()
+    with ThreadPoolExecutor() as pool, slow.begin():
+        slow.execute(text("BEGIN"))
+        # What a call that saw the run alive, and has not committed yet, holds.
+        (series,) = slow.execute(text("UPDATE latest_metrics SET step = step + 1 RETURNING id")).scalars()
+        slow.execute(text("INSERT INTO metrics VALUES (:series, 1, 1, 1)"), {"series": series})
+        collecting = pool.submit(place.client.collect_garbage, apply=True)
+        waits = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        with engine.connect() as other:
+            while not other.execute(waits).scalar_one():
+                time.sleep(0.01)
+        slow.commit()
+        collecting.result(60)
+    slow.close()
+
+    assert place.sql("SELECT count(*) FROM metrics") == [(0,)]
+    assert place.sql("SELECT count(*) FROM latest_metrics") == [(0,)]
 
 
 def test_of_a_run_that_a_version_names_row_params_tags_and_latest_metrics_stay(place: Place) -> None:

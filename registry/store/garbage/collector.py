@@ -18,6 +18,7 @@ from registry.store.garbage.reach import (
     is_unreached,
 )
 from registry.store.garbage.survey import Candidate, Removal, find_candidates, read_removals, relative_run_location
+from registry.store.run_data import among_keys, keys_parameter
 from registry.store.scopes import Store, reads, writes
 from registry.store.statements import table
 from registry.store.tables import (
@@ -126,7 +127,15 @@ class GarbageStore(Store):
     @writes
     def _remove_run(self, connection: Connection, key: int) -> None:
         connection.execute(select(RunRow.id).where(RunRow.id == key).with_for_update()).one_or_none()
-        connection.execute(delete(RunRow).where(RunRow.id == key, is_nameless_run()))
+        if connection.execute(select(RunRow.id).where(RunRow.id == key, is_nameless_run())).first() is None:
+            return
+        # The series first: a call that still logs to one holds its row, and by the next statement its points are there.
+        gone = delete(LatestMetricRow).where(LatestMetricRow.run_id == key).returning(LatestMetricRow.id)
+        series = connection.execute(gone).scalars().all()
+        dialect = connection.dialect.name
+        points = delete(MetricRow).where(among_keys(dialect, table(MetricRow).c.series_id))
+        connection.execute(points, keys_parameter(dialect, series))
+        connection.execute(delete(RunRow).where(RunRow.id == key))
 
 
 def _lock_models(connection: Connection, condition: ColumnElement[bool]) -> list[int]:

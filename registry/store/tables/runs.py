@@ -106,13 +106,18 @@ class LatestMetricRow(Base):
 
 
 class MetricRow(Base):
-    """A point of a series. There is no key: equal points may repeat, and a key would double the table."""
+    """A point of a series. There is no key: equal points may repeat, and a key would double the table.
+
+    Nor does a foreign key stand guard over `series_id`: looking the series up again for every point took PostgreSQL
+    more than half of the time of logging. A statement that appends points makes or advances their series itself, and
+    what removes a series removes its points; ``registry doctor`` looks for others.
+    """
 
     __tablename__ = "metrics"
     __table_args__ = (Index("ix_metrics_series_id_step", "series_id", "step"),)
     __mapper_args__ = {"primary_key": ["series_id", "step", "timestamp", "value"]}  # noqa: RUF012 - declarative's form
 
-    series_id: Mapped[int] = mapped_column(ID, ForeignKey("latest_metrics.id", ondelete="CASCADE"))
+    series_id: Mapped[int] = mapped_column(ID)
     step: Mapped[int] = mapped_column(BigInteger)
     timestamp: Mapped[Millis]
     value: Mapped[float | None] = mapped_column(Double)
