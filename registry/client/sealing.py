@@ -14,7 +14,7 @@ from pathlib import Path
 from registry.client.backend import Backend
 from registry.entities import LoggedModel, Manifest
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError, UploadExpiredError
-from registry.flavors import CHECKED_FLAVORS, Model, check_directory
+from registry.flavors import Model, check_directory, is_looked_into
 from registry.store.logged_models import NewModel, Seal, SealedCopy
 
 MLMODEL = "MLmodel"
@@ -53,7 +53,7 @@ def check_outside(directory: Path) -> None:
         InvalidModelError: one could.
     """
     described = _described(directory)
-    if described is not None and CHECKED_FLAVORS & described.flavors.keys():
+    if described is not None and is_looked_into(described):
         check_directory(directory)
 
 
@@ -91,7 +91,7 @@ def described_at(backend: Backend, location: str, manifest: Manifest, shown: str
         directory = Path(temporary)
         store.download(MLMODEL, directory)
         described = _described(directory)
-        if described is not None and CHECKED_FLAVORS & described.flavors.keys():
+        if described is not None and is_looked_into(described):
             shutil.rmtree(directory)
             directory.mkdir()
             store.fetch(manifest, directory)

@@ -5,7 +5,7 @@ from the caller alone, as ``allow_code=True``.
 """
 
 from registry.flavors.found import flavor_names, forget_flavors, get_flavor
-from registry.flavors.guard import CHECKED_FLAVORS, check_directory
+from registry.flavors.guard import check_directory, is_looked_into
 from registry.flavors.infer import infer_signature
 from registry.flavors.load import load_model, load_pyfunc
 from registry.flavors.mlmodel import Model
@@ -16,7 +16,6 @@ from registry.flavors.role import Flavor, Predictor
 from registry.flavors.save import save_model
 
 __all__ = [
-    "CHECKED_FLAVORS",
     "Flavor",
     "Model",
     "ModelInfo",
@@ -29,6 +28,7 @@ __all__ = [
     "forget_flavors",
     "get_flavor",
     "infer_signature",
+    "is_looked_into",
     "load_model",
     "load_pyfunc",
     "save_model",

@@ -1,32 +1,45 @@
 """Model directories from elsewhere, judged once on the way in.
 
-A sealed model is guarded by its digest; what comes from a directory, an import or another store is read here by strict
-readers of our own before a native parser sees it. Invariant: nothing of the directory is executed, and a file that
-could crash the parser of its format is an `InvalidModelError`.
+A sealed model is guarded by its digest; what comes from a directory, an import or another store is read here before a
+native parser or model sees it. Invariant: nothing of the directory is executed, and a file that could crash the parser
+of its format, or the model that it becomes, is an `InvalidModelError`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from registry.exceptions import InvalidModelError
+from registry.exceptions import ArtifactNotFoundError, InvalidModelError
 from registry.flavors.mlmodel import PYTHON_FUNCTION, Model, inside
+from registry.flavors.skops_check import check_skops_file
 from registry.flavors.xgboost_check import check_model_bytes
 
-CHECKED_FLAVORS: Final = frozenset({"xgboost"})
-"""The flavors whose files `check_directory` reads."""
+# Where an entry of each flavor says which file is the model.
+_KEYS: Final = {"xgboost": ("data",), "sklearn": ("pickled_model", "model_path")}
+
+
+def is_looked_into(model: Model) -> bool:
+    """Whether `check_directory` reads any file that this MLmodel file names."""
+    return any(_named(model, flavor, keys) for flavor, keys in _KEYS.items())
 
 
 def check_directory(directory: str | Path) -> None:
-    """Pass if every XGBoost model file that the MLmodel file names is whole; other flavors are not looked into.
+    """Pass if every XGBoost and skops file that the MLmodel file names is whole; other files are not looked into.
 
     Raises:
         InvalidModelError: the MLmodel file or a model file is damaged, or not what its flavor says.
-        ArtifactNotFoundError: there is no MLmodel file, or it names a file that is missing.
+        ArtifactNotFoundError: there is no MLmodel file, or it names an XGBoost file that is missing.
     """
     root = Path(directory)
-    for data in _xgboost_files(Model.load(root)):
+    model = Model.load(root)
+    for data in _named(model, "xgboost", _KEYS["xgboost"]):
         check_xgboost_file(inside(root, data, "flavors.xgboost.data"))
+    for data in _named(model, "sklearn", _KEYS["sklearn"]):
+        try:
+            file = inside(root, data, "flavors.sklearn.pickled_model")
+        except (ArtifactNotFoundError, InvalidModelError):
+            continue  # whoever loads the model is told
+        check_skops_file(file)
 
 
 def check_xgboost_file(file: Path) -> None:
@@ -49,11 +62,11 @@ def check_xgboost_bytes(data: bytes, file: Path) -> None:
         ) from None
 
 
-def _xgboost_files(model: Model) -> list[Any]:
-    """What the native entry names, and what the function entry does where it is loaded by the same flavor."""
+def _named(model: Model, flavor: str, keys: tuple[str, ...]) -> list[Any]:
+    """The files that the native entry names, and that the function entry does where the same flavor loads it."""
     function: Mapping[str, Any] = model.flavors.get(PYTHON_FUNCTION, {})
-    entries = [model.flavors["xgboost"]] if "xgboost" in model.flavors else []
-    if function.get("loader_module") == "mlflow.xgboost":
+    entries = [model.flavors[flavor]] if flavor in model.flavors else []
+    if function.get("loader_module") == f"mlflow.{flavor}":
         entries.append(function)
-    found = [entry.get("data") for entry in entries]
+    found = [next((entry[key] for key in keys if key in entry), None) for entry in entries]
     return [data for position, data in enumerate(found) if data not in found[:position]]

@@ -16,22 +16,11 @@ from registry.flavors.consent import require_consent
 from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
 from registry.flavors.packages import optional_import
 from registry.flavors.role import Predictor
+from registry.flavors.skops_check import SKOPS_ERRORS
 from registry.flavors.tree_check import check_trees
 from registry.flavors.trusted import TRUSTED_TYPES
 
 _PREDICT_FUNCTIONS: Final = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
-# What skops raises on damaged or foreign files; it has no error class of its own for them.
-_SKOPS_ERRORS: Final = (
-    zipfile.BadZipFile,
-    ImportError,
-    AttributeError,
-    LookupError,
-    OSError,
-    EOFError,
-    TypeError,
-    ValueError,
-    RecursionError,
-)
 
 
 class SklearnFlavor:
@@ -170,7 +159,7 @@ def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[s
     try:
         skops.dump(model, path)
         untrusted = skops.get_untrusted_types(file=path)
-    except _SKOPS_ERRORS as error:
+    except SKOPS_ERRORS as error:
         raise InvalidParameterError(
             f"skops cannot hold this {type(model).__name__}: {error}. Use serialization_format='cloudpickle', which "
             "can only be loaded with allow_code=True."
@@ -194,7 +183,7 @@ def _load_skops(file: Path, directory: Path, *, allow_code: bool, trusted: Itera
         return model
     except exceptions.UntrustedTypesFoundException:
         unknown = sorted(set(skops.get_untrusted_types(file=file)) - set(known))
-    except _SKOPS_ERRORS as error:
+    except SKOPS_ERRORS as error:
         raise InvalidModelError(f"skops cannot load {str(file)!r}: {type(error).__name__}: {error}") from error
     require_consent(
         allow_code,

@@ -5,8 +5,9 @@ the latter for a key: the param, tag or metric of that name. Invariant: a `Keyed
 when it is joined, so that an ordering never repeats a subject.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, SQLColumnExpression, and_, true
@@ -40,11 +41,16 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The one row that has the value of a key, to be joined to the subject; `in_scope` if only those in scope are."""
+    """The one row that has the value of a key, to be joined to the subject; `in_scope` if only those in scope are.
+
+    `owner` is its column that equals `of`, a column of the subject, if that is how it is joined.
+    """
 
     target: FromClause
     on: ColumnElement[bool]
     in_scope: bool = False
+    owner: SQLColumnExpression[Any] | None = None
+    of: SQLColumnExpression[Any] | None = None
 
     @property
     def value(self) -> SQLColumnExpression[Any]:
@@ -79,6 +85,14 @@ class Keyed:
         self.has_nan = has_nan
         self.scope = scope or {}
 
+    def seen_from(self, joined: Joined) -> "Keyed":
+        """The same, seen from a joined row that refers to the same owner."""
+        if joined.owner is None or joined.of is not self.of:
+            return self
+        seen = copy.copy(self)
+        seen.of = joined.owner
+        return seen
+
     def rows(self, key: str) -> Rows:
         """The values of a key."""
         columns = self.table.c
@@ -88,7 +102,8 @@ class Keyed:
         """The row of a key, under a name of its own."""
         alias = self.table.alias()
         scope = [one_of(alias.c[name], values) for name, values in self.scope.items()]
-        return Joined(alias, and_(alias.c[self.owner] == self.of, alias.c.key == key, *scope), bool(scope))
+        owner = alias.c[self.owner]
+        return Joined(alias, and_(owner == self.of, alias.c.key == key, *scope), bool(scope), owner, self.of)
 
 
 def one_of(column: SQLColumnExpression[Any], values: Sequence[Any]) -> ColumnElement[bool]:
@@ -104,6 +119,13 @@ class Places:
     keyed: Mapping[Kind, Keyed]
     datasets: Mapping[str, Rows] = field(default_factory=dict)
     scope: ColumnElement[bool] = field(default_factory=true)
+
+    def seen_from(self, joined: Joined) -> "Places":
+        """The same, with the rows of a key found from a joined row.
+
+        Where that row leads the order, most subjects are passed over before their own row is read.
+        """
+        return replace(self, keyed={kind: keyed.seen_from(joined) for kind, keyed in self.keyed.items()})
 
     def of(self, name: Field) -> Column | Rows:
         """The place of a field."""

@@ -67,11 +67,13 @@ def search(
 
 @functools.lru_cache(maxsize=256)
 def _prepared(searched: Searched, filter_: Node | None, order_by: tuple[OrderBy, ...]) -> Pages:
-    statement = searched.statement
-    if filter_ is not None:
-        statement = statement.where(condition(filter_, searched.places, searched.dialect))
-    ordered = segments(order_by, searched.places, searched.ties)
-    queries = [(segment, sorted_by(segment.of(statement), segment.terms)) for segment in ordered]
+    queries = []
+    for segment in segments(order_by, searched.places, searched.ties):
+        statement = searched.statement
+        if filter_ is not None:
+            places = searched.places.seen_from(segment.inner[0]) if segment.inner else searched.places
+            statement = statement.where(condition(filter_, places, searched.dialect))
+        queries.append((segment, sorted_by(segment.of(statement), segment.terms)))
     return Pages(query_digest(*searched.scope, filter_, *order_by), queries)
 
 
