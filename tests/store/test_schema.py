@@ -27,7 +27,7 @@ from registry.exceptions import (
     SchemaTooNewError,
 )
 from registry.store.engine import Database, connect, disconnect_all
-from registry.store.schema import current, downgrade, migrations_directory, revisions, upgrade
+from registry.store.schema import current, downgrade, ensure, migrations_directory, revisions, upgrade
 
 ROOT = Path(registry.__file__).parent
 HEAD = revisions()[-1]
@@ -98,6 +98,54 @@ def test_the_catalogue_is_the_snapshot(empty_database_url: str) -> None:
     if os.environ.get("REGISTRY_TEST_WRITE_SNAPSHOT"):
         expected.write_text(found)
     assert found.splitlines() == expected.read_text().splitlines()
+
+
+def test_the_first_use_of_an_sqlite_file_makes_what_the_migrations_make(sqlite_url: str, own_place: Path) -> None:
+    migrated = connect(f"sqlite:///{own_place / 'migrated.db'}")
+    upgrade(migrated)
+    script = migrations_directory() / "empty_sqlite.sql"
+    if os.environ.get("REGISTRY_TEST_WRITE_SNAPSHOT"):
+        script.write_text(first_use_script(migrated))
+
+    database = connect(sqlite_url)
+    ensure(database)
+
+    assert snapshot(database).splitlines() == snapshot(migrated).splitlines()
+    assert current(database) == HEAD
+    found, expected = contents(database), contents(migrated)
+    ids = [rows["registry_id"][0].pop("id") for rows in (found, expected)]
+    assert [len(identifier) for identifier in ids] == [32, 32]
+    assert ids[0] != ids[1]
+    assert found == expected
+
+
+def contents(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """All rows by table."""
+
+    def work(connection: Any) -> dict[str, list[dict[str, Any]]]:
+        names = connection.execute(text(TABLES[connection.dialect.name])).scalars().all()
+        rows = {name: connection.execute(text(f"SELECT * FROM {name}")).mappings() for name in names}
+        return {name: [dict(row) for row in found] for name, found in rows.items()}
+
+    return database.read(work)
+
+
+def first_use_script(migrated: Database) -> str:
+    """The file that the first use of an SQLite file runs, from what the migrations made."""
+    query = """
+        SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%'
+        ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, name
+    """
+    made = migrated.read(lambda connection: list(connection.execute(text(query)).scalars()))
+    rows = (
+        "INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))))",
+        f"INSERT INTO registry_schema_version (version_num) VALUES ('{HEAD}')",
+    )
+    head = (
+        "-- What the migrations come to on an empty SQLite file; written and checked by tests/store/test_schema.py.\n"
+    )
+    folded = [" ".join(statement.split()) for statement in (*made, *rows)]
+    return head + "".join(f"{statement};\n\n" for statement in folded)
 
 
 @pytest.mark.parametrize("revision", ["base", *revisions()[:-1]])
