@@ -263,7 +263,7 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        pragmas = ["foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF", "cache_size=-16000"]
+        pragmas = ["foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF", "cache_size=-4000"]
         if mode and not read_only and url.database != MEMORY:
             pragmas.insert(0, f"journal_mode={mode}")
         for pragma in pragmas:

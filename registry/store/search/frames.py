@@ -159,15 +159,14 @@ def _grouped(
 
 def _fetched(
     connection: Connection, query: AnySelect, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
-) -> Sequence[tuple[Any, Any, Any]]:
+) -> Iterable[tuple[Any, Any, Any]]:
     dialect = connection.dialect.name
     query = query.where(among_keys(dialect, table(kind).c.run_id))
     if keys is not None:
         query = query.where(kind.key.in_(sorted(keys)))
     # The driver's own tuples: half of the time would go into making rows of them.
-    cursor = connection.execute(query, keys_parameter(dialect, runs)).cursor
-    assert cursor is not None, "a SELECT has a cursor"  # noqa: S101 - for the type checker
-    return cursor.fetchall()
+    cursor: Any = connection.execute(query, keys_parameter(dialect, runs)).cursor
+    return iter(cursor)
 
 
 __all__ = ["RunTable", "TableColumns", "read_table"]
