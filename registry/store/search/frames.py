@@ -165,8 +165,9 @@ def _fetched(
     if keys is not None:
         query = query.where(kind.key.in_(sorted(keys)))
     # The driver's own tuples: half of the time would go into making rows of them.
-    cursor: Any = connection.execute(query, keys_parameter(dialect, runs)).cursor
-    return iter(cursor)
+    found: Any = connection.execute(query, keys_parameter(dialect, runs)).cursor
+    rows: Iterable[tuple[Any, Any, Any]] = found
+    return rows
 
 
 __all__ = ["RunTable", "TableColumns", "read_table"]
