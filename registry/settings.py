@@ -85,7 +85,9 @@ def current_settings() -> Settings:
     Raises:
         InvalidParameterError: a variable does not parse; the message names it.
     """
-    return _read(tuple(map(os.environ.get, _VARIABLES)))
+    # Most are not set, and `environ` takes an exception to say so of each: this runs several times in every run.
+    present = set(os.environ)
+    return _read(tuple([os.environ.get(name) if name in present else None for name in _VARIABLES]))
 
 
 @functools.lru_cache(maxsize=8)
