@@ -6,7 +6,7 @@ last step are stretches of their own. Invariant: the database makes the sample, 
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -32,14 +32,31 @@ _WIDEST: Final = 2**63 - 1
 _POINT: Final = table(MetricRow).c
 _ORDER: Final = (_POINT.step, _POINT.timestamp, _POINT.value.is_not(None), _POINT.value)
 
-_COLUMNS: Final = "series low high width timed"
-_KINDS: Final = "bigint bigint bigint bigint boolean"
-_PLACE: Final = "CASE WHEN given.timed THEN point.timestamp ELSE point.step END"
-# One pass and one sort, whatever a planner thinks of it: a join with the extremes may become all rows with all.
-_SAMPLE: Final = f"""
+_ALL: Final = "series_id, step, timestamp, value"
+_SORTED: Final = "ORDER BY series_id, step, timestamp, value IS NOT NULL, value"
+# A stretch of steps is a range of an index; its least and greatest point and a NaN are found in it one by one.
+_STEPS: Final = "series since until"
+_STEP_KINDS: Final = "bigint bigint bigint"
+_RANGE: Final = "FROM metrics WHERE series_id = given.series AND step BETWEEN given.since AND given.until AND value IS"
+_KEPT_ONES: Final = (
+    f"{_RANGE} NOT NULL ORDER BY value, step, timestamp LIMIT 1",
+    f"{_RANGE} NOT NULL ORDER BY value DESC, step, timestamp LIMIT 1",
+    f"{_RANGE} NULL ORDER BY step, timestamp LIMIT 1",
+)
+_ROWIDS: Final = " UNION ".join(f"SELECT (SELECT rowid {one}) FROM given" for one in _KEPT_ONES)  # noqa: S608
+_POINTS: Final = " UNION ".join(f"(SELECT {_ALL} {one})" for one in _KEPT_ONES)
+_BY_STEP: Final = {
+    "sqlite": f"WITH {{given}} SELECT {_ALL} FROM metrics WHERE rowid IN ({_ROWIDS}) {_SORTED}",  # noqa: S608
+    "postgresql": f"WITH {{given}} SELECT {_ALL} FROM given, LATERAL ({_POINTS}) AS kept {_SORTED}",  # noqa: S608
+}
+# No index helps with times: one pass and one sort, whatever a planner thinks of it. A join with the extremes may become
+# all rows with all.
+_TIMES: Final = "series low high width"
+_TIME_KINDS: Final = "bigint bigint bigint bigint"
+_BY_TIME: Final = f"""
     WITH {{given}}, placed AS (
-        SELECT point.series_id, point.step, point.timestamp, point.value, ({_PLACE}) / given.width AS stretch,
-            CASE {_PLACE} WHEN given.low THEN 1 WHEN given.high THEN 2 ELSE 0 END AS edge
+        SELECT point.series_id, point.step, point.timestamp, point.value, point.timestamp / given.width AS stretch,
+            CASE point.timestamp WHEN given.low THEN 1 WHEN given.high THEN 2 ELSE 0 END AS edge
         FROM given JOIN metrics AS point ON point.series_id = given.series
     ), bounded AS (
         SELECT placed.*, min(value) OVER stretches AS least, max(value) OVER stretches AS greatest
@@ -50,8 +67,7 @@ _SAMPLE: Final = f"""
         ) AS number
         FROM bounded WHERE value = least OR value = greatest OR value IS NULL
     )
-    SELECT series_id, step, timestamp, value FROM numbered WHERE number = 1
-    ORDER BY series_id, step, timestamp, value IS NOT NULL, value
+    SELECT {_ALL} FROM numbered WHERE number = 1 {_SORTED}
 """  # noqa: S608 - made of the constants above
 
 
@@ -81,15 +97,12 @@ class SeriesStore(Store):
             RunNotFoundError: no such run.
         """
         found = _find(connection, run_ids, keys)
-        samples = {} if max_points is None else _samples(connection, list(found), max_points)
-        if whole := [series for series in found if series not in samples]:
+        long = {} if max_points is None else _long(connection, list(found), max_points)
+        if whole := [series for series in found if series not in long]:
             # The driver's own tuples, by column: making rows of them would take longer than fetching them.
             cursor = _whole(connection, whole).cursor
             _read(found, iter(lambda: cursor.fetchmany(_BLOCK), []))
-        if samples:
-            _read(
-                found, (rows for _, rows in executions(connection, _COLUMNS, _KINDS, _SAMPLE, list(samples.values())))
-            )
+        _read(found, _sampled(connection, long))
         return list(found.values())
 
 
@@ -124,8 +137,17 @@ def _whole(connection: Connection, series: Sequence[int]) -> Any:
     return connection.execute(query, keys_parameter(dialect, series))
 
 
-def _samples(connection: Connection, series: Sequence[int], max_points: int) -> dict[int, tuple[int, ...]]:
-    """What `_SAMPLE` needs to know of each series that has more points."""
+@dataclass(frozen=True, slots=True)
+class _Long:
+    """A series of too many points: its first and last step and time, and how many stretches may lie between them."""
+
+    steps: tuple[int, int]
+    times: tuple[int, int]
+    stretches: int
+
+
+def _long(connection: Connection, series: Sequence[int], max_points: int) -> dict[int, _Long]:
+    """Those of these series that have more points."""
     dialect = connection.dialect.name
     ends = (func.min(_POINT.step), func.max(_POINT.step), func.min(_POINT.timestamp), func.max(_POINT.timestamp))
     query = (
@@ -134,15 +156,43 @@ def _samples(connection: Connection, series: Sequence[int], max_points: int) -> 
         .group_by(_POINT.series_id)
         .having(func.count() > max_points)
     )
-    found: dict[int, tuple[int, ...]] = {}
-    for number, points, numbers, *steps, since, until in connection.execute(query, keys_parameter(dialect, series)):
-        timed = steps[0] == steps[1]
-        low, high = (since, until) if timed else steps
+    found: dict[int, _Long] = {}
+    for number, points, numbers, low, high, since, until in connection.execute(query, keys_parameter(dialect, series)):
         stretches = max_points // (_KEPT if numbers < points else _KEPT - 1) - 2
-        # So that no more stretches than that are touched, wherever the first one begins.
-        width = min((high - low) // (stretches - 1) + 1, _WIDEST)
-        found[number] = (number, low, high, width, timed)
+        found[number] = _Long((low, high), (since, until), stretches)
     return found
+
+
+def _sampled(connection: Connection, long: Mapping[int, _Long]) -> Iterator[Sequence[Any]]:
+    """The points of the samples of these series."""
+    ranges = [
+        (number, *stretch)
+        for number, one in long.items()
+        if one.steps[0] < one.steps[1]
+        for stretch in _stretches(*one.steps, one.stretches)
+    ]
+    times = [(number, *one.times, _width(one)) for number, one in long.items() if one.steps[0] == one.steps[1]]
+    if ranges:
+        for _, rows in executions(connection, _STEPS, _STEP_KINDS, _BY_STEP[connection.dialect.name], ranges):
+            yield rows
+    if times:
+        for _, rows in executions(connection, _TIMES, _TIME_KINDS, _BY_TIME, times):
+            yield rows
+
+
+def _stretches(low: int, high: int, count: int) -> Iterator[tuple[int, int]]:
+    """The first step, at most so many ranges of equal width, and the last step; both ends belong to a range."""
+    yield low, low
+    width = max(-(-(high - low - 1) // count), 1)
+    for since in range(low + 1, high, width):
+        yield since, min(since + width, high) - 1
+    yield high, high
+
+
+def _width(one: _Long) -> int:
+    """The width of stretches of time of which no more are touched than may be, wherever the first one begins."""
+    low, high = one.times
+    return min((high - low) // (one.stretches - 1) + 1, _WIDEST)
 
 
 def _read(found: Mapping[int, Series], blocks: Iterable[Sequence[Any]]) -> None:

@@ -114,24 +114,8 @@ def test_a_series_that_fits_comes_whole_beside_one_that_does_not(client: MlflowC
     frame = client.get_metric_history_frame(run_id, ["short", "long"], max_points=20)
 
     assert points(frame[frame["key"] == "short"]) == [(n, f"{n}.0") for n in range(20)]
-    assert [step for step, _ in points(frame[frame["key"] == "long"])] == [
-        0,
-        1,
-        2,
-        3,
-        5,
-        6,
-        8,
-        9,
-        11,
-        12,
-        14,
-        15,
-        17,
-        18,
-        19,
-        20,
-    ]
+    steps = [step for step, _ in points(frame[frame["key"] == "long"])]
+    assert steps == [0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16, 18, 19, 20]
 
 
 def test_a_sample_has_the_extremes_of_each_stretch_at_their_steps(client: MlflowClient, run_id: str) -> None:
@@ -144,7 +128,7 @@ def test_a_sample_has_the_extremes_of_each_stretch_at_their_steps(client: Mlflow
         frame = client.get_metric_history_frame(run_id, "loss", max_points=600)
 
     assert len(sent) == 4
-    assert len(frame) == 397  # three of each stretch at most, if there is a NaN anywhere
+    assert len(frame) == 399  # three of each stretch at most, if there is a NaN anywhere
     found = dict(zip(frame["step"].tolist(), frame["value"].tolist(), strict=True))
     assert {step: found[step] for step in (0, 77, 20_001, 29_999)} == {
         0: 0.0,
