@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PART: Final = 8 * 1024 * 1024
 WIDTH: Final = 8
+_PIECE: Final = 256 * 1024
+"""Bytes that each range has in memory at once: more would only be copied out of the processor's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +162,19 @@ def copy_ranges(bucket: Bucket, key: str, descriptor: int, advance: Advance, *, 
         partial(_copy_range, bucket, key, descriptor, Range(start, min(start + PART, size)), etag, advance)
         for start in range(0, size, PART)
     )
-    digest = hashlib.sha256()
+    digest, block = hashlib.sha256(), memoryview(bytearray(_PIECE))
     for part in in_order(tasks, width=WIDTH):
-        for start in range(part.start, part.stop, CHUNK) if hashed else ():
-            digest.update(os.pread(descriptor, min(CHUNK, part.stop - start), start))
+        position = part.start
+        while hashed and (read := os.preadv(descriptor, [block[: part.stop - position]], position)):
+            digest.update(block[:read])
+            position += read
     return size, digest.hexdigest() if hashed else ""
 
 
 def _copy_range(bucket: Bucket, key: str, descriptor: int, part: Range, etag: str, advance: Advance) -> Range:
     position = part.start
     with ObjectStream(bucket, key, part=part, etag=etag) as stream:
-        while chunk := stream.read(CHUNK):
+        while chunk := stream.read(_PIECE):
             _write_at(descriptor, chunk, position)
             position += len(chunk)
             advance(len(chunk))

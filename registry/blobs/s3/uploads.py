@@ -22,6 +22,8 @@ from registry.blobs.s3.retries import ATTEMPTS, pause
 from registry.exceptions import IntegrityError, UnavailableError
 
 MAX_PARTS: Final = 10_000
+PART_SENT: Final = 5 * 1024 * 1024
+"""Bytes of a part, the least that S3 takes: all parts that are on their way are in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def put_stream(write: Write, key: str, size: int, rewound: Callable[[], Readable
     for attempt in range(ATTEMPTS):
         with write.bucket.errors(key):
             try:
-                return _put(write, key, rewound(), max(PART, -(-size // MAX_PARTS)))
+                return _put(write, key, rewound(), _part_length(size))
             except ConflictingWriteError:
                 pause(attempt)
     raise UnavailableError(
@@ -90,13 +92,17 @@ def check_stored(bucket: Bucket, key: str, sent: Sent) -> None:
         )
 
 
+def _part_length(size: int) -> int:
+    return PART if size <= PART else max(PART_SENT, -(-size // MAX_PARTS))
+
+
 def _put(write: Write, key: str, stream: Readable, length: int) -> Sent:
     parts = _parts(stream, length)
     held = list(islice(parts, 2))
     if len(held) < 2:
         return _put_whole(write, key, held[0] if held else bytearray())
     with multipart_upload(write, key) as upload:
-        return _send_parts(upload, _drained(held, parts), max(1, WIDTH * PART // length), hashed=write.once)
+        return _send_parts(upload, _drained(held, parts), max(1, WIDTH * PART_SENT // length), hashed=write.once)
 
 
 def _put_whole(write: Write, key: str, body: bytearray) -> Sent:
