@@ -167,6 +167,9 @@ def _counting() -> list[str]:
 @contextlib.contextmanager
 def _measured() -> Iterator[dict[str, float]]:
     answer: dict[str, float] = {}
+    forget = Path("/proc/self/clear_refs")
+    if forget.exists():
+        forget.write_text("5")  # the peak so far: what is downloaded was uploaded by this process before
     before = _memory("VmRSS")
     start = time.perf_counter()
     yield answer
