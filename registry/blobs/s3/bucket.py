@@ -1,7 +1,8 @@
 """One bucket at one endpoint, and the boto3 clients that all stores of a process share.
 
 Owns how clients are made and what an endpoint can do; leaves requests to the modules beside it. The invariant: a client
-is used only in the process and with the ``AWS_*`` settings that it was made with, so forking is safe.
+is used only in the process that made it, so forking is safe, and with the ``AWS_*`` settings that were in force when
+its bucket was first asked for it.
 """
 
 import hashlib
@@ -47,6 +48,13 @@ class Bucket:
     @property
     def client(self) -> "S3Client":
         """The shared client; it is safe to use from many threads."""
+        opened = self.__dict__.get("_opened")
+        if opened is None or opened[0] != os.getpid():
+            opened = self.__dict__["_opened"] = os.getpid(), self._shared_client()
+        client: S3Client = opened[1]
+        return client
+
+    def _shared_client(self) -> "S3Client":
         key = (self.endpoint_url, _settings())
         with _lock:
             if key not in _clients:
@@ -114,17 +122,24 @@ def _make_client(endpoint_url: str | None) -> "S3Client":
         # botocore refuses an endpoint that is no URL this way, and shows all of it.
         raise invalid_endpoint() from None
     check_endpoint(client.meta.endpoint_url)
-    client.meta.events.register("before-sign.s3", _hash_once)
+    _sign_known_hashes(client)
     return client
 
 
-def _hash_once(request: Any, **_: object) -> None:
+def _sign_known_hashes(client: "S3Client") -> None:
     """Sign the SHA-256 of a body where it is a header already: without TLS botocore, and the server, would hash again.
 
     Who asks for ``payload_signing_enabled`` in the AWS configuration gets it.
     """
     from botocore.config import Config
 
-    config = request.context["client_config"]
-    if "X-Amz-Checksum-SHA256" in request.headers and "payload_signing_enabled" not in (config.s3 or {}):
-        request.context["client_config"] = config.merge(Config(s3={"payload_signing_enabled": False}))
+    config: Any = client.meta.config
+    if "payload_signing_enabled" in (config.s3 or {}):
+        return
+    unsigned = config.merge(Config(s3={"payload_signing_enabled": False}))
+
+    def choose(request: Any, **_: object) -> None:
+        if "X-Amz-Checksum-SHA256" in request.headers:
+            request.context["client_config"] = unsigned
+
+    client.meta.events.register("before-sign.s3", choose)
