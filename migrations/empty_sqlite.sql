@@ -47,7 +47,7 @@ CREATE TABLE registered_models ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 
 CREATE TABLE registry_id ( one_row INTEGER DEFAULT 1 NOT NULL, id TEXT NOT NULL, last_event BIGINT DEFAULT 0 NOT NULL, latest_ms BIGINT DEFAULT 0 NOT NULL, CONSTRAINT pk_registry_id PRIMARY KEY (one_row), CONSTRAINT ck_registry_id_one_row CHECK (one_row = 1) );
 
-CREATE TABLE registry_schema_version ( version_num VARCHAR(32) NOT NULL, CONSTRAINT registry_schema_version_pkc PRIMARY KEY (version_num) );
+CREATE TABLE IF NOT EXISTS registry_schema_version ( version_num VARCHAR(32) NOT NULL, CONSTRAINT registry_schema_version_pkc PRIMARY KEY (version_num) );
 
 CREATE TABLE removals ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, experiment_id INTEGER NOT NULL, location TEXT NOT NULL, since BIGINT NOT NULL, CONSTRAINT fk_removals_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id) );
 

@@ -5,12 +5,12 @@ Owns the writing alone; `points` keeps the latest value. Invariant: as everywher
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection
 
 from registry.entities import Metric
-from registry.store.driver import as_sqlalchemy, run
+from registry.store.driver import driving, run
 from registry.store.points import SQLITE_POINTS, advance, stored
 
 _BLOCK: Final = 20_000
@@ -60,10 +60,6 @@ def _blocks(series: int, steps: Sequence[int], timestamps: Sequence[int], values
 
 def _copy(connection: Connection, blocks: Iterator[str]) -> None:
     # SQLAlchemy has no COPY.
-    cursor: Any = connection.connection.cursor()
-    try:
-        with cursor, cursor.copy(_COPY) as copy:
-            for block in blocks:
-                copy.write(block)
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise as_sqlalchemy(connection, cursor, error) from None
+    with driving(connection) as cursor, cursor.copy(_COPY) as copy:
+        for block in blocks:
+            copy.write(block)

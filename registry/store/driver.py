@@ -8,7 +8,7 @@ difference but the time. Errors are SQLAlchemy's, a broken connection leaves its
 
 import contextlib
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -31,21 +31,39 @@ def run(
 
     With `many` the parameters are a sequence of rows, and nothing is answered.
     """
-    dialect = connection.dialect
-    cursor = connection.connection.cursor()
-    for listener in connection.dispatch.before_cursor_execute:
-        statement, parameters = listener(connection, cursor, statement, parameters, None, many)
-    try:
+    with driving(connection) as cursor:
+        for listener in connection.dispatch.before_cursor_execute:
+            statement, parameters = listener(connection, cursor, statement, parameters, None, many)
         if many:
             cursor.executemany(statement, parameters)
             return cursor, []
         cursor.execute(statement, parameters)
         return cursor, cursor.fetchall() if cursor.description else []
-    except dialect.loaded_dbapi.Error as error:
-        raise as_sqlalchemy(connection, cursor, error) from None
 
 
-def as_sqlalchemy(connection: Connection, cursor: DBAPICursor, error: Exception) -> DBAPIError:
+@contextlib.contextmanager
+def driving(connection: Connection, cursor: Any = None) -> Iterator[Any]:
+    """A block that works with a cursor, by default a new one: what goes wrong in it is named as SQLAlchemy names it.
+
+    After an error nothing stays open that would hold a lock, and a connection that was interrupted leaves its pool.
+    """
+    try:
+        if cursor is None:
+            cursor = connection.connection.cursor()
+        yield cursor
+    except connection.dialect.loaded_dbapi.Error as error:
+        named = _as_sqlalchemy(connection, cursor, error)
+        with contextlib.suppress(Exception):
+            cursor.close()
+        raise named from None
+    except Exception:
+        raise
+    except BaseException as interruption:
+        connection.invalidate(interruption)  # its answer may still be on the way
+        raise
+
+
+def _as_sqlalchemy(connection: Connection, cursor: DBAPICursor | None, error: Exception) -> DBAPIError:
     """SQLAlchemy's error for the driver's; a lost connection leaves its pool, and with it those opened before."""
     dialect = connection.dialect
     lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)  # type: ignore[arg-type]

@@ -59,7 +59,8 @@ _SQLITE_READ: Final = "BEGIN"
 _SQLITE_WRITE: Final = "BEGIN IMMEDIATE"
 _POSTGRES_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _POSTGRES_WRITE: Final = "BEGIN; {limits}SELECT pg_current_xact_id()::text"
-_POSTGRES_LIMITS: Final = "SET {local}lock_timeout = '30s'; SET {local}idle_in_transaction_session_timeout = '120s'; "
+_POSTGRES_IDLE_LIMIT: Final = "SET LOCAL idle_in_transaction_session_timeout = '120s'; "
+_POSTGRES_LOCK_LIMIT: Final = "SET {local}lock_timeout = '30s'; "
 # Where a connection keeps how a transaction that writes begins on it.
 _BEGIN: Final = "registry_begin"
 # How often a statement runs on a connection before the server is asked to keep it, parsed and planned.
@@ -73,6 +74,8 @@ class Database:
         self.url = url
         self.read_only = read_only
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        # A database in memory has one connection, for one thread at a time.
+        self._turn = threading.RLock() if url.database == MEMORY else contextlib.nullcontext()
         self.engine = _sqlite_engine(url, read_only=read_only) if self.is_sqlite else _postgres_engine(url)
 
     def __repr__(self) -> str:
@@ -127,7 +130,8 @@ class Database:
         deadline = time.monotonic() + GIVE_UP_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return once(work)
+                with self._turn:
+                    return once(work)
             except SQLAlchemyError as error:
                 if attempt == ATTEMPTS or time.monotonic() > deadline or not is_retryable(error):
                     raise translated(error, self.url) from None
@@ -270,6 +274,12 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @event.listens_for(engine, "checkin")
+    def _refuse_open(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+        # A COMMIT that failed, or was interrupted: whoever got the connection next would be inside that transaction.
+        if connection is not None and connection.in_transaction:
+            record.invalidate()
+
     _engines.add(engine)
     return engine
 
@@ -299,10 +309,16 @@ def _postgres_engine(url: URL) -> Engine:
         connection.autocommit = True
         if _is_direct(connection):
             connection.prepare_threshold = _PREPARE_AFTER
-            connection.execute(_POSTGRES_LIMITS.format(local=""))
-            record.info[_BEGIN] = _POSTGRES_WRITE.format(limits="")
+            connection.execute(_POSTGRES_LOCK_LIMIT.format(local=""))
+            limits = _POSTGRES_IDLE_LIMIT
         else:
-            record.info[_BEGIN] = _POSTGRES_WRITE.format(limits=_POSTGRES_LIMITS.format(local="LOCAL "))
+            limits = _POSTGRES_LOCK_LIMIT.format(local="LOCAL ") + _POSTGRES_IDLE_LIMIT
+        record.info[_BEGIN] = _POSTGRES_WRITE.format(limits=limits)
+
+    @event.listens_for(engine, "checkin")
+    def _refuse_open(connection: "psycopg.Connection[Any] | None", record: ConnectionPoolEntry) -> None:
+        if connection is not None and connection.pgconn.transaction_status != 0:
+            record.invalidate()
 
     _engines.add(engine)
     return engine

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from registry.exceptions import (
     InvalidParameterError,
     PermissionDeniedError,
+    ReadOnlyError,
     RegistryError,
     StorageError,
     UnavailableError,
@@ -26,6 +27,7 @@ _RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "57P01", "57P02", "57P03
 _STALE_STATES: Final = frozenset({"0A000", "26000"})
 _DISK_FULL_STATES: Final = frozenset({"53100"})
 _DENIED_STATES: Final = frozenset({"42501"})
+_READ_ONLY_STATES: Final = frozenset({"25006"})
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
 _NO_DATABASE_STATES: Final = frozenset({"3D000"})
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -65,6 +67,8 @@ def translated(error: SQLAlchemyError, url: URL) -> RegistryError:
     if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         reason = _first_line(error)
         return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advice(reason)}")
+    if state in _READ_ONLY_STATES:
+        return ReadOnlyError(f"The database {place} takes no changes ({_first_line(error)}); is it a standby?")
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageError(f"The database {place} could not write ({_first_line(error)}); free space and try again.")
     if code == sqlite3.SQLITE_CANTOPEN:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Text, func, select
 
 from registry.exceptions import RunNotFoundError
+from registry.store.driver import driving
 from registry.store.given import executions
 from registry.store.metrics import loaded
 from registry.store.run_data import among_keys, keys_parameter
@@ -100,8 +101,8 @@ class SeriesStore(Store):
         long = {} if max_points is None else _long(connection, list(found), max_points)
         if whole := [series for series in found if series not in long]:
             # The driver's own tuples, by column: making rows of them would take longer than fetching them.
-            cursor = _whole(connection, whole).cursor
-            _read(found, iter(lambda: cursor.fetchmany(_BLOCK), []))
+            with driving(connection, _whole(connection, whole).cursor) as cursor:
+                _read(found, iter(lambda: cursor.fetchmany(_BLOCK), []))
         _read(found, _sampled(connection, long))
         return list(found.values())
 
@@ -197,7 +198,7 @@ def _width(one: _Long) -> int:
 
 def _read(found: Mapping[int, Series], blocks: Iterable[Sequence[Any]]) -> None:
     """Put blocks of points, which come series by series, where they belong."""
-    for rows in blocks:
+    for rows in filter(None, blocks):
         alone = rows[0][0] == rows[-1][0]
         for number, points in [(rows[0][0], rows)] if alone else groupby(rows, itemgetter(0)):
             _, steps, timestamps, values = zip(*points, strict=True)

@@ -336,6 +336,15 @@ def test_an_abort_that_fails_is_logged_and_hides_nothing(
     ] == ["The unfinished upload"]
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own answer to SIGINT, which a process that was started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_aborts_a_large_upload(store: BlobStore, wire: Wire, server: S3Server, large: Path) -> None:
     main = threading.main_thread().ident
     assert main is not None
@@ -350,6 +359,7 @@ def test_ctrl_c_aborts_a_large_upload(store: BlobStore, wire: Wire, server: S3Se
     assert list(store.walk()) == []
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_no_part_of_a_download(store: BlobStore, wire: Wire, large: Path, tmp_path: Path) -> None:
     main = threading.main_thread().ident
     assert main is not None

@@ -139,6 +139,15 @@ def test_a_sample_has_the_extremes_of_each_stretch_at_their_steps(client: Mlflow
     assert math.isnan(found[12_345])
 
 
+def test_a_wide_gap_between_steps_is_passed_over(client: MlflowClient, run_id: str) -> None:
+    steps = [*range(12_000), 10**12]
+    client.log_metric_history(run_id, "loss", steps, [float(step) for step in steps])
+
+    frame = client.get_metric_history_frame(run_id, "loss", max_points=10_000)
+
+    assert frame["step"].tolist() == [0, 1, 11_999, 10**12]
+
+
 def test_points_without_steps_are_sampled_over_time(client: MlflowClient, run_id: str) -> None:
     client.log_metric_history(run_id, "loss", [0] * 10_000, np.arange(10_000) % 7, np.arange(10_000) * 3)
 

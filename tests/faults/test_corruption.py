@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from file_trees import found, planted
 from garbage_places import Place, made
+from governed_models import raw_sql
 from soundness import FILES
 from volumes import volume
 
+from registry import MlflowClient
 from registry.client.loading import opened
-from registry.exceptions import IntegrityError
+from registry.exceptions import IntegrityError, StorageError
 from registry.uris import parse
 
 Mend = Callable[[], None]
@@ -88,3 +90,14 @@ def test_an_edited_row_of_a_manifest_is_found(place: Place, statement: str) -> N
     with pytest.raises(IntegrityError):
         with opened(place.client.backend, parse("models:/churn/1")):
             pass
+
+
+def test_a_text_that_is_none_is_told_without_it(sqlite_url: str) -> None:
+    client = MlflowClient(sqlite_url)
+    client.log_param(client.create_run("0").info.run_id, "a", "secret")
+    raw_sql(sqlite_url)("UPDATE params SET value = CAST(x'ff736563726574' AS TEXT)")
+
+    for read in (client.search_runs, client.search_runs_frame):
+        with pytest.raises(StorageError) as caught:
+            read(["0"])
+        assert "secret" not in str(caught.value)

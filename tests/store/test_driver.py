@@ -1,13 +1,17 @@
 """Statements that the driver itself runs: nobody sees a difference to SQLAlchemy's own."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from governed_models import raw_connection, raw_sql
 from sqlalchemy import Connection, bindparam, event, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from registry import MlflowClient
-from registry.store.driver import Compiled, run
+from registry.exceptions import UnavailableError
+from registry.store import engine
+from registry.store.driver import Compiled, driving, run
 from registry.store.engine import Database
 from registry.store.statements import table
 from registry.store.tables import ExperimentRow
@@ -101,3 +105,65 @@ def test_one_lost_connection_takes_its_idle_neighbours_with_it(postgres_url: str
     with database.engine.connect():  # the one that is still alive
         assert database.look_up(work) == 1
     assert met == ["tried", "tried"]
+
+
+def test_an_interrupted_statement_takes_its_connection_with_it(postgres_url: str) -> None:
+    client = MlflowClient(postgres_url)
+    run_id = client.create_run("0").info.run_id
+
+    def work(connection: Connection) -> None:
+        with driving(connection):
+            server: Any = connection.connection.driver_connection
+            server.pgconn.send_query(b"SELECT 1")
+            raise KeyboardInterrupt  # while its answer is on the way
+
+    for scope in (client.backend.database.look_up, client.backend.database.read, client.backend.database.write):
+        with pytest.raises(KeyboardInterrupt):
+            scope(work)
+        assert client.get_run(run_id).info.run_id == run_id
+
+
+def test_an_interruption_between_statements_leaves_no_transaction_open(database: Database) -> None:
+    def work(connection: Connection) -> None:
+        run(connection, "SELECT 1")
+        raise KeyboardInterrupt
+
+    for scope in (database.read, database.write):
+        with pytest.raises(KeyboardInterrupt):
+            scope(work)
+        assert database.write(lambda connection: len(run(connection, "SELECT 1")[1])) == 1
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "ATTEMPTS", 1)
+    client = MlflowClient(sqlite_url)
+    run_id = client.create_run("0").info.run_id
+    with raw_connection(sqlite_url) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM runs").fetchall()
+        with pytest.raises(UnavailableError, match="stayed locked"):
+            client.log_metric(run_id, "a", 1.0)
+        reader.execute("COMMIT")
+
+    raw_sql(sqlite_url)("UPDATE experiments SET last_update_time = 1")  # nobody holds a lock
+    client.log_metric(run_id, "b", 1.0)
+    assert client.get_run(run_id).data.metrics == {"b": 1.0}
+
+
+def test_a_connection_that_was_closed_behind_the_pool_is_replaced(database: Database) -> None:
+    with database.engine.connect() as connection:
+        closed: Any = connection.connection.driver_connection
+    closed.close()
+
+    assert database.look_up(lambda connection: len(run(connection, "SELECT 1")[1])) == 1
+
+
+def test_threads_take_turns_with_a_database_in_memory() -> None:
+    client = MlflowClient("sqlite://")
+    run_id = client.create_run("0").info.run_id
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: client.log_metric(run_id, "a", number, step=number), range(100)))
+
+    assert len(client.get_metric_history(run_id, "a")) == 100

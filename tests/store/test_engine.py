@@ -191,6 +191,16 @@ def test_a_database_without_the_right_to_write_says_so(sqlite_url: str) -> None:
         connect(sqlite_url).write(add("a"))
 
 
+def test_a_server_that_takes_no_changes_is_named_so(postgres_url: str) -> None:
+    name = postgres_url.rpartition("/")[2]
+    database = connect(postgres_url)
+    database.write(lambda c: c.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on")) and None)
+    disconnect_all()
+
+    with pytest.raises(ReadOnlyError, match="is it a standby"):
+        MlflowClient(postgres_url).create_experiment("a")
+
+
 def test_a_role_without_rights_is_refused_by_name(postgres_url: str, postgres_server: PostgresServer) -> None:
     name = postgres_url.rpartition("/")[2]
     role = f"reader_{name}"

@@ -54,6 +54,9 @@ class Bucket:
         client: S3Client = opened[1]
         return client
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+
     def _shared_client(self) -> "S3Client":
         key = (self.endpoint_url, _settings())
         with _lock:

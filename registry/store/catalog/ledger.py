@@ -101,8 +101,8 @@ class Ledger:
         if not self._events:
             return
         count = len(self._events)
-        last_id = _RAISE_COUNT.value(self.connection, {"count": count})
-        first_id = int(last_id or 0) - count + 1
+        ((last_id,),) = _RAISE_COUNT.tuples(self.connection, {"count": count})
+        first_id = int(last_id) - count + 1
         rows = [_row(first_id + offset, self.key, event) for offset, event in enumerate(self._events)]
         _APPEND.write_many(self.connection, rows)
         end = self._events[-1]

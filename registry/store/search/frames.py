@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, func, select
 
+from registry.store.driver import driving
 from registry.store.run_data import among_keys, keys_parameter
 from registry.store.runs import run_location
 from registry.store.search.subject import chunks
@@ -159,15 +160,14 @@ def _grouped(
 
 def _fetched(
     connection: Connection, query: AnySelect, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
-) -> Iterable[tuple[Any, Any, Any]]:
+) -> Iterator[tuple[Any, Any, Any]]:
     dialect = connection.dialect.name
     query = query.where(among_keys(dialect, table(kind).c.run_id))
     if keys is not None:
         query = query.where(kind.key.in_(sorted(keys)))
     # The driver's own tuples: half of the time would go into making rows of them.
-    found: Any = connection.execute(query, keys_parameter(dialect, runs)).cursor
-    rows: Iterable[tuple[Any, Any, Any]] = found
-    return rows
+    with driving(connection, connection.execute(query, keys_parameter(dialect, runs)).cursor) as cursor:
+        yield from cursor
 
 
 __all__ = ["RunTable", "TableColumns", "read_table"]
