@@ -53,10 +53,10 @@ def driving(connection: Connection, cursor: Any = None) -> Iterator[Any]:
         yield cursor
     except connection.dialect.loaded_dbapi.Error as error:
         named = _as_sqlalchemy(connection, cursor, error)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # the first error is the one to tell
             cursor.close()
         raise named from None
-    except Exception:
+    except (Exception, GeneratorExit):
         raise
     except BaseException as interruption:
         connection.invalidate(interruption)  # its answer may still be on the way
