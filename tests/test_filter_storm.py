@@ -13,7 +13,7 @@ from registry.filters import Field, Kind, OrderBy, Subject, parse_filter, parse_
 
 pytestmark = pytest.mark.storm
 
-EXAMPLES = volume(50_000, 5_000)
+EXAMPLES = volume(50_000, 2_500)
 STORM = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 WORDS = st.sampled_from(

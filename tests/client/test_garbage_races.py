@@ -21,6 +21,7 @@ from registry.client import garbage
 from registry.exceptions import ArtifactNotFoundError, InvalidStateError, NotFoundError, UploadExpiredError
 from registry.store import logged_models
 from registry.store.catalog import versions
+from registry.store.driver import Compiled
 from registry.store.engine import Database
 
 
@@ -299,6 +300,6 @@ def test_without_the_lock_on_the_logged_model_a_version_would_name_nothing(
     postgres_stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That these orders find it shows that the ones above would."""
-    monkeypatch.setattr(versions, "_LOCK_READY", versions._READY)
+    monkeypatch.setattr(versions, "_LOCK_READY", Compiled(versions._READY))
     with pytest.raises((AssertionError, NotFoundError)):
         _want_back_in_random_orders(postgres_stage, _another_version, 150)
