@@ -36,7 +36,7 @@ REGISTRATIONS = pytest.mark.parametrize(
 )
 # Twenty times 200 rounds, or three times 50.
 PROMOTIONS = pytest.mark.parametrize(
-    ("workers", "rounds"), [SMALL, pytest.param(16, volume(4_000, 60), id="full", marks=pytest.mark.storm)]
+    ("workers", "rounds"), [SMALL, pytest.param(16, volume(4_000, 40), id="full", marks=pytest.mark.storm)]
 )
 HOLDERS = "SELECT count(*) FROM model_versions WHERE current_stage = 'Production'"
 

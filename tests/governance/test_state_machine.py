@@ -400,14 +400,14 @@ def _run(urls: Sequence[str], examples: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(15, 25), pytest.param(*volume((1_000, 50), (100, 30)), marks=pytest.mark.storm)]
+    ("examples", "steps"), [(15, 25), pytest.param(*volume((1_000, 50), (60, 30)), marks=pytest.mark.storm)]
 )
 def test_a_model_is_what_plain_python_says(sqlite_url: str, examples: int, steps: int) -> None:
     _run([sqlite_url], examples, steps)
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(6, 20), pytest.param(*volume((500, 50), (50, 30)), marks=pytest.mark.storm)]
+    ("examples", "steps"), [(6, 20), pytest.param(*volume((500, 50), (30, 30)), marks=pytest.mark.storm)]
 )
 def test_both_databases_say_the_same(sqlite_url: str, postgres_url: str, examples: int, steps: int) -> None:
     _run([sqlite_url, postgres_url], examples, steps)
