@@ -24,7 +24,7 @@ from registry.exceptions import InvalidStateError
 from registry.flavors import ModelInfo, save_model
 from registry.store.catalog import NewVersion
 from registry.store.logged_models import NewModel, SealedCopy
-from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, parse
+from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri, parse
 
 
 class SavingMethods(ClientBase):
@@ -181,15 +181,16 @@ class SavingMethods(ClientBase):
         link, text = _text(run_link, "run_link"), _text(description, "description")
         if run_id is not None:
             check_run_id(run_id)
-        named = _named_model(source) if model_id is None else model_id
-        if named is None and not create_model:
+        uri = parse(source, subpath=False) if model_id is None else LoggedModelUri(model_id)
+        by_id = isinstance(uri, LoggedModelUri)
+        if not by_id and not create_model:
             self.backend.models.require(name)  # before anything is copied for it
-        sealed = self._sealed(source, run_id) if named is None else named
+        sealed = self._sealed(uri, run_id)
         copy = sealed if isinstance(sealed, SealedCopy) else None
         new = NewVersion(
             source=str(source),
             model_id=sealed.model_id if isinstance(sealed, SealedCopy) else sealed,
-            by_id=named is not None,
+            by_id=by_id,
             run_id=run_id,
             run_link=link,
             description=text,
@@ -199,9 +200,10 @@ class SavingMethods(ClientBase):
         with given_up(self.backend, copy.location if copy else ""):
             return self.backend.versions.create(name, new, create_model=create_model, reason=reason)
 
-    def _sealed(self, source: str, run_id: str | None) -> str | SealedCopy:
-        """The id of the logged model behind a source; other files are stored as one that appears with the version."""
-        uri = parse(source, subpath=False)
+    def _sealed(self, uri: Uri, run_id: str | None) -> str | SealedCopy:
+        """The id of the logged model behind a URI; other files are stored as one that appears with the version."""
+        if isinstance(uri, LoggedModelUri):
+            return uri.model_id
         if isinstance(uri, LocalUri):
             return self._seal_outside(str(Path(uri.path).absolute()), Path(uri.path).name, run_id)
         if isinstance(uri, S3Uri):
@@ -233,12 +235,6 @@ class SavingMethods(ClientBase):
             InvalidUriError: the text is not such a URI.
         """
         return resolve(self.backend, parse(uri))
-
-
-def _named_model(source: str) -> str | None:
-    """The id of the logged model that a source names by its id, or None."""
-    uri = parse(source, subpath=False)
-    return uri.model_id if isinstance(uri, LoggedModelUri) else None
 
 
 def _text(value: object, what: str) -> str | None:

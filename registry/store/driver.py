@@ -66,15 +66,16 @@ def driving(connection: Connection, cursor: Any = None) -> Iterator[Any]:
 def _as_sqlalchemy(connection: Connection, cursor: DBAPICursor | None, error: Exception) -> DBAPIError:
     """SQLAlchemy's error for the driver's; a lost connection leaves its pool, and with it those opened before."""
     dialect = connection.dialect
-    lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)  # type: ignore[arg-type]
+    wrong: Any = error  # the stubs want the driver's own class, which has no name here
+    lost = dialect.is_disconnect(wrong, connection.connection.dbapi_connection, cursor)
     if lost:
         # SQLAlchemy has no public name for it, but does it where a statement of its own finds the connection broken.
         with contextlib.suppress(DBAPIError):
             connection.exec_driver_sql("SELECT 1")
-    named: Any = DBAPIError.instance(
-        None, None, error, dialect.loaded_dbapi.Error, connection_invalidated=lost, dialect=dialect
+    named: DBAPIError = DBAPIError.instance(
+        None, None, wrong, dialect.loaded_dbapi.Error, connection_invalidated=lost, dialect=dialect
     )
-    return named  # type: ignore[no-any-return]
+    return named
 
 
 class _Form(NamedTuple):

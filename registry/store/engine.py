@@ -300,6 +300,8 @@ def _postgres_engine(url: URL) -> Engine:
         raise MissingDependencyError(
             "PostgreSQL needs the package psycopg (version 3): pip install 'registry[postgres]'."
         )
+    from psycopg.pq import TransactionStatus
+
     engine = create_engine(
         url, connect_args={"prepare_threshold": None}, pool_size=8, max_overflow=32, pool_reset_on_return=None
     )
@@ -317,7 +319,7 @@ def _postgres_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "checkin")
     def _refuse_open(connection: "psycopg.Connection[Any] | None", record: ConnectionPoolEntry) -> None:
-        if connection is not None and connection.pgconn.transaction_status != 0:
+        if connection is not None and connection.info.transaction_status != TransactionStatus.IDLE:
             record.invalidate()
 
     _engines.add(engine)

@@ -1,20 +1,12 @@
 """A connection that breaks at COMMIT: what was committed is not repeated, what was not is tried again."""
 
-from collections.abc import Iterator
-
 import pytest
-from lossy_proxy import Loss, LossyProxy, lossy_proxy
+from lossy_proxy import Loss, LossyProxy
 from postgres_server import PostgresServer
 
 from registry import MlflowClient
 from registry.exceptions import UnavailableError
 from registry.store import engine
-
-
-@pytest.fixture
-def proxy(postgres_server: PostgresServer) -> Iterator[LossyProxy]:
-    with lossy_proxy(postgres_server.port) as started:
-        yield started
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """Statements that run often stay prepared on PostgreSQL, where the server itself answers, and until they get stale."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
-from lossy_proxy import LossyProxy, lossy_proxy
+from lossy_proxy import LossyProxy
 from postgres_server import PostgresServer
 from sqlalchemy import text
 
@@ -13,27 +11,20 @@ from registry import MlflowClient
 PREPARED = text("SELECT statement FROM pg_prepared_statements")
 
 
-@pytest.fixture
-def proxy(postgres_server: PostgresServer) -> Iterator[LossyProxy]:
-    with lossy_proxy(postgres_server.port) as started:
-        yield started
-
-
 def prepared(client: MlflowClient) -> list[str]:
     """The statements that the server keeps for the one connection of this thread."""
     return client.backend.database.look_up(lambda connection: list(connection.execute(PREPARED).scalars()))
 
 
-def looked_up_often(client: MlflowClient, run_id: str) -> MlflowClient:
+def look_up_often(client: MlflowClient, run_id: str) -> None:
     for _ in range(10):
         client.get_run(run_id)
-    return client
 
 
 def test_the_server_keeps_what_runs_often(postgres_url: str) -> None:
     client = MlflowClient(postgres_url)
 
-    looked_up_often(client, client.create_run("0").info.run_id)
+    look_up_often(client, client.create_run("0").info.run_id)
 
     assert [statement for statement in prepared(client) if "FROM runs" in statement] != []
 
@@ -44,7 +35,7 @@ def test_nothing_is_prepared_through_a_pooler(
     proxy.poses_as_pooler = True
     client = MlflowClient(postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/"))
 
-    looked_up_often(client, client.create_run("0").info.run_id)
+    look_up_often(client, client.create_run("0").info.run_id)
 
     assert prepared(client) == []
 
@@ -54,7 +45,7 @@ def test_a_column_that_changes_under_a_prepared_statement_stops_nobody(
 ) -> None:
     client = MlflowClient(postgres_url)
     run_id = client.create_run("0", run_name="first").info.run_id
-    looked_up_often(client, run_id)
+    look_up_often(client, run_id)
 
     with psycopg.connect(postgres_url.replace("+psycopg", "")) as other:
         other.execute('ALTER TABLE runs ALTER COLUMN name TYPE varchar(300) COLLATE "C"')
@@ -65,7 +56,7 @@ def test_a_column_that_changes_under_a_prepared_statement_stops_nobody(
 def test_a_server_that_forgot_a_prepared_statement_stops_nobody(postgres_url: str) -> None:
     client = MlflowClient(postgres_url)
     run_id = client.create_run("0", run_name="first").info.run_id
-    looked_up_often(client, run_id)
+    look_up_often(client, run_id)
 
     # In a block, where the driver does not see it.
     forget = text("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
