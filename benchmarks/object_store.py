@@ -83,8 +83,11 @@ def _command(python: Path, data: Path, port: int) -> list[str]:
 
 
 def _free_ports() -> int:
-    """The first of neighbouring ports that are free, as are those 10,000 above, which the server opens too."""
-    for first in range(46_000, 54_000, 8):
+    """The first of neighbouring ports that are free, as are those 10,000 above, which the server opens too.
+
+    All lie below those that Linux gives to outgoing connections.
+    """
+    for first in range(11_000, 22_700, 8):
         if all(_is_free(first + offset + above) for offset in range(_PORTS) for above in (0, 10_000)):
             return first
     raise RuntimeError("There are no free ports for SeaweedFS on 127.0.0.1.")

@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import os
 import pwd
+import random
 import shutil
 import socket
 import sqlite3
@@ -285,6 +286,9 @@ def _run(command: list[Any], directory: Path, account: pwd.struct_passwd | None)
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that Linux gives to outgoing connections: the server may be restarted on it."""
+    for port in random.sample(range(23_000, 32_000), 1_000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port for PostgreSQL on 127.0.0.1")

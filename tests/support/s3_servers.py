@@ -13,6 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,31 +100,40 @@ def moto_s3() -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[S3Server]:
     """SeaweedFS in a process of its own, with a data directory that is deleted afterwards."""
+    for first in _free_ports():
+        with _seaweedfs(first) as server:
+            if server is not None:
+                yield server
+                return
+    raise OSError("no free ports for SeaweedFS on 127.0.0.1")
+
+
+@contextmanager
+def _seaweedfs(first: int) -> Iterator[S3Server | None]:
+    """A server with five ports from `first`; None if somebody else took one before it did."""
     directory = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
-    port = _free_ports()
-    server = S3Server("seaweedfs", f"http://127.0.0.1:{port}", "weed-key", "weed-secret")
-    log = (directory / "log.txt").open("wb")
-    process = subprocess.Popen(
-        _command(directory, port),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        cwd=directory,
-        env={
-            "PATH": os.environ.get("PATH", ""),
-            "HOME": str(directory),
-            "AWS_ACCESS_KEY_ID": server.access_key,
-            "AWS_SECRET_ACCESS_KEY": server.secret_key,
-        },
-    )
+    server = S3Server("seaweedfs", f"http://127.0.0.1:{first}", "weed-key", "weed-secret")
+    log = directory / "log.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _command(directory, first),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            env={
+                "PATH": os.environ.get("PATH", ""),
+                "HOME": str(directory),
+                "AWS_ACCESS_KEY_ID": server.access_key,
+                "AWS_SECRET_ACCESS_KEY": server.secret_key,
+            },
+        )
     try:
-        _wait(server, process, directory / "log.txt")
-        yield server
+        yield server if _is_up(server, process, log) else None
     finally:
         process.kill()  # it stops slowly on SIGTERM, and its data is of no more use
         process.wait()
-        log.close()
         shutil.rmtree(directory, ignore_errors=True)
-        _remove_sockets(port)
+        _remove_sockets(first)
 
 
 def _command(directory: Path, port: int) -> list[str]:
@@ -161,12 +171,16 @@ def _remove_sockets(first: int) -> None:
             left.unlink(missing_ok=True)
 
 
-def _free_ports() -> int:
-    """The first of five neighbouring ports that are free, as are the ports 10,000 above, which the server opens too."""
-    for first in range(20_000 + os.getpid() % 1_000 * 8, 45_000, 8):
+def _free_ports() -> Iterator[int]:
+    """The first of five neighbouring ports that are free, as are the ports 10,000 above, which the server opens too.
+
+    All lie below those that Linux gives to outgoing connections (from 32,768): they come and go at any moment.
+    """
+    candidates = range(11_000, 22_700, 8)
+    start = os.getpid() % len(candidates)
+    for first in [*candidates[start:], *candidates[:start]]:
         if all(_is_free(first + offset + above) for offset in range(_PORTS) for above in (0, 10_000)):
-            return first
-    raise OSError("no free ports for SeaweedFS on 127.0.0.1")
+            yield first
 
 
 def _is_free(port: int) -> bool:
@@ -179,15 +193,17 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _wait(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _is_up(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> bool:
+    """Wait for a server; False if it found one of its ports taken."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
+    while process.poll() is None and time.monotonic() < deadline:
         if _answers(server):
-            return
+            return True
         time.sleep(0.1)
-    raise RuntimeError(f"SeaweedFS did not start:\n{log.read_text(errors='replace')[-4000:]}")
+    said = log.read_text(errors="replace")
+    if "address already in use" in said:
+        return False
+    raise RuntimeError(f"SeaweedFS did not start:\n{said[-4000:]}")
 
 
 def _answers(server: S3Server) -> bool:
