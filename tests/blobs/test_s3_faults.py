@@ -276,7 +276,7 @@ def test_an_object_that_another_stored_first_is_never_taken_for_ours(
 @pytest.fixture
 def without_conditions(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Wire:
     """The server says that it does not know conditional writes."""
-    monkeypatch.setattr(bucket_module, "_unconditional", set())
+    monkeypatch.setattr(bucket_module, "_unconditional", {})
 
     def judge(request: object) -> object:
         conditional = "If-None-Match" in request.headers  # type: ignore[attr-defined]  # botocore's, not public

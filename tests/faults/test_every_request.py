@@ -13,7 +13,7 @@ from s3_servers import S3Server
 from soundness import FILES, check_bytes, check_versions
 
 from registry import MlflowClient
-from registry.blobs.s3 import bucket, retries
+from registry.blobs.s3 import clients, retries
 from registry.exceptions import RegistryError
 
 Call = Callable[[], object]
@@ -35,9 +35,9 @@ def place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Place]:
     """A registry with a version on S3, whose client asks once; what fails is not covered up by asking again."""
-    monkeypatch.setattr(bucket, "ATTEMPTS", 1)
+    monkeypatch.setattr(clients, "ATTEMPTS", 1)
     monkeypatch.setattr(retries.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(bucket, "_clients", {})
+    monkeypatch.setattr(clients, "_accesses", {})
     root = s3_environment(moto_s3).fresh_root()
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     client = MlflowClient(sqlite_url)

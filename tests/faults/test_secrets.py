@@ -46,7 +46,7 @@ def unreachable_s3(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_MAX_ATTEMPTS": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("registry.blobs.s3.bucket.ATTEMPTS", 1)
+    monkeypatch.setattr("registry.blobs.s3.clients.ATTEMPTS", 1)
 
 
 WRONG: dict[str, Callable[[], Any]] = {

@@ -1,17 +1,22 @@
 """Faults between the library and an S3 server: requests lost, answers lost, bodies torn or damaged, refusals made up.
 
-A fault is put before boto3's sending; it sees every attempt, also those that botocore repeats by itself.
+A fault is put before sending; it sees every attempt, also those that botocore repeats by itself and those that the
+library makes without it.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
+from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
+from urllib3 import BaseHTTPResponse, HTTPResponse
+from urllib3.exceptions import ProtocolError
 
 from registry.blobs.s3.bucket import Bucket
+from registry.blobs.s3.repeats import Repeater
 
 Fault = Callable[[AWSPreparedRequest], AWSResponse | None]
 
@@ -60,12 +65,25 @@ class Wire:
 def tapped(bucket: str) -> Iterator[Wire]:
     """The wire of the client that stores use now, until the block ends."""
     events = Bucket(bucket, None).client.meta.events
-    wire = Wire()
+    wire, plain = Wire(), Repeater.send
+
+    def sending(self: Repeater, path: str, body: bytearray, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        request = AWSPreparedRequest("PUT", self.origin + path, HeadersDict(headers), body, False)
+        try:
+            answer = wire(request)
+        except ConnectionClosedError as error:
+            raise ProtocolError("the connection is made to break") from error
+        if answer is None:
+            return plain(self, path, request.body, request.headers)
+        return HTTPResponse(answer.content, answer.headers, answer.status_code)
+
     events.register_first("before-send.s3", wire)
+    Repeater.send = sending  # type: ignore[method-assign]  # as it is with botocore's events, all that is sent is seen
     try:
         yield wire
     finally:
         events.unregister("before-send.s3", wire)
+        Repeater.send = plain  # type: ignore[method-assign]
 
 
 def send(request: AWSPreparedRequest) -> AWSResponse:
@@ -85,15 +103,11 @@ def refuse(status: int, code: str) -> Fault:
 
 def lose_request(request: AWSPreparedRequest) -> AWSResponse | None:
     """The connection breaks before the server sees anything."""
-    from botocore.exceptions import ConnectionClosedError
-
     raise ConnectionClosedError(endpoint_url=request.url)
 
 
 def lose_answer(request: AWSPreparedRequest) -> AWSResponse | None:
     """The server does what it was asked, and the connection breaks before it can say so."""
-    from botocore.exceptions import ConnectionClosedError
-
     send(request).content  # noqa: B018  # reading the body ends the exchange
     raise ConnectionClosedError(endpoint_url=request.url)
 

@@ -13,6 +13,7 @@ from registry.blobs.digests import Advance
 from registry.blobs.s3.answers import head_object
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import error_code, is_missing, status_code
+from registry.blobs.s3.repeats import Repeats
 from registry.exceptions import PathExistsError
 
 if TYPE_CHECKING:
@@ -33,11 +34,17 @@ class Write:
     once: bool
     advance: Advance
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    repeats: Repeats = field(default_factory=Repeats)
 
     @property
     def condition(self) -> dict[str, Any]:
         """The request parameters that refuse to replace an object."""
         return {"IfNoneMatch": "*"} if self.once and self.bucket.is_conditional else {}
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a request by itself replaces nothing that may not be replaced."""
+        return not self.once or bool(self.condition)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -54,7 +61,7 @@ def conditionally(write: Write, key: str, request: Callable[[], object]) -> None
     """
     from botocore.exceptions import ClientError
 
-    if write.once and not write.condition and _mark_at(write, key) not in (None, write.mark):
+    if not write.is_guarded and _mark_at(write, key) not in (None, write.mark):
         raise _taken(write, key)
     try:
         request()

@@ -118,13 +118,12 @@ class S3BlobStore:
         with TransferProgress("Uploading", sum(_size(file) for file in files)) as progress:
             write = Write(self._bucket, once=True, advance=progress.advance)
 
-            def seal_one(file: FileInfo) -> tuple[ManifestEntry, Sent]:
-                sent = self._copy_in(write, keys[file.path], source, file)
-                return ManifestEntry(sealed_path(path, file.path), sent.size, sent.sha256), sent
+            def seal_one(file: FileInfo) -> tuple[str, Sent]:
+                return file.path, self._copy_in(write, keys[file.path], source, file)
 
             sealed = _spread(files, _size, seal_one)
-        check_all_stored(self._bucket, self._location.key, {self._key(entry.path): sent for entry, sent in sealed})
-        return Manifest.of(entry for entry, _ in sealed)
+        check_all_stored(self._bucket, self._location.key, {keys[found]: sent for found, sent in sealed})
+        return Manifest.of(ManifestEntry(sealed_path(path, found), sent.size, sent.sha256) for found, sent in sealed)
 
     def manifest(self) -> Manifest:
         """Read and hash every file below the root."""

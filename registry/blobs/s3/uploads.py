@@ -5,25 +5,28 @@ buffer that was sent, and S3 verified the checksum of each request.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import Final, cast
+from io import RawIOBase
+from itertools import chain
+from queue import Empty, SimpleQueue
+from typing import BinaryIO, Final, cast
 
-from registry.blobs.digests import CHUNK, Readable
+from registry.blobs.digests import CHUNK
 from registry.blobs.parallel import in_order
 from registry.blobs.s3.answers import head_object
 from registry.blobs.s3.bucket import Bucket
+from registry.blobs.s3.clients import noted
 from registry.blobs.s3.conditions import ConflictingWriteError, Write, conditionally
 from registry.blobs.s3.multipart import MultipartUpload, Part, composite, described, encoded, multipart_upload
-from registry.blobs.s3.reading import PART, WIDTH
+from registry.blobs.s3.reading import PART
 from registry.blobs.s3.retries import ATTEMPTS, pause
 from registry.exceptions import IntegrityError, UnavailableError
 
 MAX_PARTS: Final = 10_000
-PART_SENT: Final = 5 * 1024 * 1024
-"""Bytes of a part, the least that S3 takes: all parts that are on their way are in memory."""
+UNDER_WAY: Final = 6 * PART
+"""Bytes of one file that are sent at the same time: they are in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Sent:
     etag: str | None = None
 
 
-def put_stream(write: Write, key: str, size: int, rewound: Callable[[], Readable]) -> Sent:
+def put_stream(write: Write, key: str, size: int, rewound: Callable[[], BinaryIO]) -> Sent:
     """Store a stream as one object; S3 compares each request with its checksum.
 
     `size` is a guess that decides on the length of parts. `rewound` gives the stream from its beginning; it is called
@@ -53,7 +56,7 @@ def put_stream(write: Write, key: str, size: int, rewound: Callable[[], Readable
     for attempt in range(ATTEMPTS):
         with write.bucket.errors(key):
             try:
-                return _put(write, key, rewound(), _part_length(size))
+                return _put(write, key, rewound(), size)
             except ConflictingWriteError:
                 pause(attempt)
     raise UnavailableError(
@@ -92,25 +95,76 @@ def check_stored(bucket: Bucket, key: str, sent: Sent) -> None:
         )
 
 
-def _part_length(size: int) -> int:
-    return PART if size <= PART else max(PART_SENT, -(-size // MAX_PARTS))
+class _Parts:
+    """The parts of a stream, in memory that is filled again once a part was sent: fresh memory costs time."""
+
+    def __init__(self, stream: BinaryIO, length: int) -> None:
+        self._stream = stream
+        self._length = length
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+
+    def read(self) -> bytearray:
+        """The next part; it is empty at the end."""
+        try:
+            part = self._free.get_nowait()
+        except Empty:
+            part = bytearray(self._length)
+        return _filled(part, self._stream)
+
+    def free(self, part: bytearray) -> None:
+        """Give back the memory of a part that nobody reads any more."""
+        if len(part) == self._length:
+            self._free.put(part)
 
 
-def _put(write: Write, key: str, stream: Readable, length: int) -> Sent:
-    parts = _parts(stream, length)
-    held = list(islice(parts, 2))
-    if len(held) < 2:
-        return _put_whole(write, key, held[0] if held else bytearray())
+def _put(write: Write, key: str, stream: BinaryIO, size: int) -> Sent:
+    length = max(PART, -(-size // MAX_PARTS))
+    first, parts = _first(stream, size, length), _Parts(stream, length)
+    second = parts.read() if len(first) == length else None
+    if not second:
+        return _put_whole(write, key, first)
+    bodies = chain([first, second], iter(parts.read, b""))
     with multipart_upload(write, key) as upload:
-        return _send_parts(upload, _drained(held, parts), max(1, WIDTH * PART_SENT // length), hashed=write.once)
+        return _send_parts(upload, bodies, parts.free, width=max(1, UNDER_WAY // length), hashed=write.once)
+
+
+def _first(stream: BinaryIO, size: int, length: int) -> bytearray:
+    part = _filled(bytearray(min(size, length)), stream)
+    while len(part) < length and (more := stream.read(length - len(part))):
+        part += more  # the file has grown
+    return part
+
+
+def _filled(part: bytearray, stream: BinaryIO) -> bytearray:
+    """Overwrite `part` with what comes next; it is shorter at the end."""
+    readinto = cast(RawIOBase, stream).readinto  # typeshed knows no BinaryIO that has it
+    filled = 0
+    with memoryview(part) as view:
+        while filled < len(part):
+            with view[filled : filled + CHUNK] as piece:
+                read = readinto(piece)
+            if not read:
+                break
+            filled += read
+    del part[filled:]
+    return part
 
 
 def _put_whole(write: Write, key: str, body: bytearray) -> Sent:
     digest = hashlib.sha256(body)
     checksum = encoded(digest.digest())
-    bucket, etags = write.bucket, list[str | None]()
+    etag = write.repeats.put(key, body, checksum, described(key)["ContentType"]) if write.is_guarded else None
+    if etag is None:
+        etag = _put_by_boto3(write, key, body, checksum)
+    write.advance(len(body))
+    return Sent(len(body), digest.hexdigest(), checksum, etag)
+
+
+def _put_by_boto3(write: Write, key: str, body: bytearray, checksum: str) -> str | None:
+    bucket, etag = write.bucket, None
 
     def put() -> None:
+        nonlocal etag
         answer = bucket.client.put_object(
             Bucket=bucket.name,
             Key=key,
@@ -121,15 +175,29 @@ def _put_whole(write: Write, key: str, body: bytearray) -> Sent:
             **write.metadata,
             **write.condition,
         )
-        etags.append(answer.get("ETag"))
+        etag = answer.get("ETag")
 
-    conditionally(write, key, put)
-    write.advance(len(body))
-    return Sent(len(body), digest.hexdigest(), checksum, etags[0] if etags else None)
+    with noted() as requests:
+        conditionally(write, key, put)
+    if etag is not None and write.is_guarded:
+        write.repeats.learn(bucket, key, requests)
+    return etag
 
 
-def _send_parts(upload: MultipartUpload, bodies: Iterator[bytearray], width: int, *, hashed: bool) -> Sent:
+def _send_parts(
+    upload: MultipartUpload,
+    bodies: Iterable[bytearray],
+    free: Callable[[bytearray], None],
+    *,
+    width: int,
+    hashed: bool,
+) -> Sent:
     digest, size = hashlib.sha256(), 0
+
+    def send(number: int, body: bytearray) -> Part:
+        part = upload.send(number, body)
+        free(body)
+        return part
 
     def tasks() -> Iterator[Callable[[], Part]]:
         nonlocal size
@@ -137,27 +205,8 @@ def _send_parts(upload: MultipartUpload, bodies: Iterator[bytearray], width: int
             if hashed:
                 digest.update(body)
             size += len(body)
-            yield partial(upload.send, number, body)
+            yield partial(send, number, body)
 
     parts = list(in_order(tasks(), width=width))
     upload.complete(parts)
     return Sent(size, digest.hexdigest() if hashed else "", composite(parts))
-
-
-def _parts(stream: Readable, length: int) -> Iterator[bytearray]:
-    while part := _read_part(stream, length):
-        yield part
-
-
-def _read_part(stream: Readable, length: int) -> bytearray:
-    # A bytearray, because botocore joins bytes with the head of the request: a second copy of every part.
-    part = bytearray()
-    while len(part) < length and (chunk := stream.read(min(CHUNK, length - len(part)))):
-        part += chunk
-    return part
-
-
-def _drained(held: list[bytearray], rest: Iterator[bytearray]) -> Iterator[bytearray]:
-    while held:
-        yield held.pop(0)  # what was sent is not kept in memory
-    yield from rest
