@@ -276,7 +276,7 @@ def test_an_object_that_another_stored_first_is_never_taken_for_ours(
 @pytest.fixture
 def without_conditions(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Wire:
     """The server says that it does not know conditional writes."""
-    monkeypatch.setattr(bucket_module, "_unconditional", {})
+    monkeypatch.setattr(bucket_module, "_unconditional", set())
 
     def judge(request: object) -> object:
         conditional = "If-None-Match" in request.headers  # type: ignore[attr-defined]  # botocore's, not public
@@ -419,6 +419,18 @@ def test_memory_stays_flat_however_large_the_file(
     done = subprocess.run([sys.executable, "-c", MEMORY, *arguments], capture_output=True, text=True, env=os.environ)
     assert done.stderr == ""
     assert int(done.stdout) < 80
+
+
+def test_a_large_file_that_grows_while_it_is_sent_is_stored_as_far_as_it_was_read(
+    store: BlobStore, wire: Wire, large: Path
+) -> None:
+    def grow(_: AWSPreparedRequest) -> None:
+        with (large / "file").open("ab") as file:
+            file.write(b"a line more")
+
+    wire.once(r"^POST .*\?uploads", grow)  # when the parts have been read
+    store.upload(large)
+    assert store.read("file") == LARGE
 
 
 def test_what_is_under_way_of_a_large_file_is_little(seaweedfs: S3Server, s3_environment: Lead, tmp_path: Path) -> None:

@@ -122,8 +122,7 @@ def test_a_repeated_request_says_what_boto3_would_have_said(
     assert by_boto3["if-none-match"] == repeated["if-none-match"] == "*"
     assert by_boto3["content-type"] == repeated["content-type"]
     assert "application/json" in repeated["content-type"]
-    ours = {name for name in by_boto3 if not name.startswith("amz-sdk-")}
-    assert ours - {"content-length"} <= repeated.keys()
+    assert repeated.keys() == {name for name in by_boto3 if not name.startswith("amz-sdk-")} | {"content-length"}
     assert repeated["x-amz-checksum-sha256"] != by_boto3["x-amz-checksum-sha256"]
     heads = [server.client().head_object(Bucket=server.bucket, Key=f"{prefix(store)}/{name}.json") for name in "ab"]
     assert heads[0]["ContentType"] == heads[1]["ContentType"] == "application/json"
@@ -166,6 +165,16 @@ def test_where_repeating_does_not_work_boto3_stores_the_rest(
     assert stored(store) == files
 
 
+def test_failures_here_and_there_do_not_end_it(store: BlobStore, wire: Wire, repeated: Spy, tmp_path: Path) -> None:
+    names = [f"file-{number:02}" for number in range(20)]
+    files = plant(tmp_path / "source", names)
+    for name in names[1::2]:
+        wire.once(f"^PUT .*/{name}$", refuse(503, "SlowDown"))
+    store.seal(tmp_path / "source")
+    assert repeated.worked == [False, True] * 9 + [False]
+    assert stored(store) == files
+
+
 @pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId"])
 def test_what_s3_refuses_for_good_is_told_as_ever(store: BlobStore, wire: Wire, tmp_path: Path, code: str) -> None:
     plant(tmp_path / "source", NAMES)
@@ -201,7 +210,7 @@ def test_without_conditional_writes_every_file_is_boto3s(
     def unknown(request: AWSPreparedRequest) -> AWSResponse | None:
         return refuse(501, "NotImplemented")(request) if "If-None-Match" in request.headers else None
 
-    monkeypatch.setattr("registry.blobs.s3.bucket._unconditional", {})
+    monkeypatch.setattr("registry.blobs.s3.bucket._unconditional", set())
     wire.always("^PUT", unknown)
     files = plant(tmp_path / "source", NAMES)
     with pytest.warns(RuntimeWarning, match="has no conditional writes"):
@@ -253,6 +262,47 @@ def test_through_a_proxy_every_file_is_boto3s(
     store.upload(tmp_path / "source")
     assert repeated.keys == []
     assert stored(store) == files
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("NO_PROXY", "example.com"), ("HTTPS_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "*")]
+)
+def test_what_is_no_proxy_for_this_server_changes_nothing(
+    moto_s3: S3Server,
+    s3_environment: Lead,
+    repeated: Spy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("registry.blobs.s3.clients._accesses", {})
+    store = open_blob_store(s3_environment(moto_s3).fresh_root())
+    plant(tmp_path / "source", NAMES)
+    store.upload(tmp_path / "source")
+    assert repeated.worked == [True] * (len(NAMES) - 1)
+
+
+def test_credentials_that_are_nowhere_are_looked_for_once(
+    moto_s3: S3Server, s3_environment: Lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from botocore.credentials import CredentialResolver
+
+    asked, load = list[bool](), CredentialResolver.load_credentials
+
+    def counting(self: CredentialResolver) -> object:
+        found = load(self)
+        asked.append(found is not None)
+        return found
+
+    store = open_blob_store(s3_environment(moto_s3).fresh_root())
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setattr(CredentialResolver, "load_credentials", counting)
+    with pytest.raises(StorageError, match="AWS_ACCESS_KEY_ID"):
+        store.write("a", b"x")
+    assert asked == [False]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from registry.blobs.s3.errors import translate
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_unconditional: dict[str, object] = {}
+_unconditional: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,10 @@ class Bucket:
 
     def give_up_conditions(self) -> None:
         """Note that the endpoint refuses ``If-None-Match``; warns once per endpoint."""
-        endpoint, first = self.endpoint, object()
-        if _unconditional.setdefault(endpoint, first) is not first:
+        endpoint = self.endpoint
+        if endpoint in _unconditional:
             return
+        _unconditional.add(endpoint)
         warnings.warn(
             f"The S3 server at {endpoint} has no conditional writes (If-None-Match). Models are stored without: "
             "their paths are fresh, so nothing is overwritten unless someone else writes to them.",

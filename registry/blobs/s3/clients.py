@@ -7,13 +7,15 @@ that made it, so forking is safe, and with the ``AWS_*`` settings that were in f
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from registry.blobs.s3.errors import check_endpoint, invalid_endpoint
+from registry.blobs.s3.retries import ATTEMPTS
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from urllib3 import PoolManager
 
-ATTEMPTS: Final = 5
-CONNECT_SECONDS: Final = 10
+CONNECT_SECONDS: Final = 30
+"""Without TLS a whole part must have left within this time too on a new connection, as urllib3 and sockets count."""
 READ_SECONDS: Final = 60
 CONNECTIONS: Final = 32
 
@@ -32,7 +34,7 @@ class Access:
     """A client, what it signs with, and connections to send requests by without it: None if it goes by a proxy."""
 
     client: "S3Client"
-    credentials: "Credentials | None"
+    credentials: "Callable[[], Credentials | None]"
     connections: "PoolManager | None"
 
 
@@ -97,7 +99,9 @@ def _make_access(endpoint_url: str | None) -> Access:
     )
     settings = botocore.session.get_session()
     session = boto3.session.Session(botocore_session=settings)
-    verify = settings.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE", True)
+    verify = settings.get_config_variable("ca_bundle")
+    if verify is None:
+        verify = os.environ.get("REQUESTS_CA_BUNDLE", True)
     try:
         client = session.client("s3", endpoint_url=endpoint_url, config=config, verify=verify)
     except ValueError:
@@ -106,17 +110,17 @@ def _make_access(endpoint_url: str | None) -> Access:
     check_endpoint(client.meta.endpoint_url)
     _sign_known_hashes(client)
     client.meta.events.register("before-send.s3.PutObject", _note)
-    return Access(client, session.get_credentials(), _make_connections(client, verify))
+    return Access(client, session.get_credentials, _make_connections(client, verify))
 
 
 def _make_connections(client: "S3Client", verify: Any) -> "PoolManager | None":
-    """Connections like those of the client; None if they lead through a proxy or show a certificate."""
+    """Connections like those of the client; None if they lead through a proxy."""
     from botocore.httpsession import create_urllib3_context, get_cert_path
     from botocore.utils import get_environ_proxies
     from urllib3 import PoolManager, Timeout
 
-    config: Any = client.meta.config
-    if config.client_cert or config.proxies or get_environ_proxies(client.meta.endpoint_url):
+    url = client.meta.endpoint_url
+    if urlsplit(url).scheme in get_environ_proxies(url):
         return None
     return PoolManager(
         maxsize=CONNECTIONS,

@@ -2,9 +2,10 @@
 
 botocore takes some 2 ms of Python to build, sign, send and judge a request, and many small files wait for nothing else.
 Owns what of a request is said again; leaves signing to botocore's signer and connections to urllib3. The invariant:
-only plain success counts. After anything else botocore sends the request itself, with its retries and its errors.
+only plain success counts. After another answer, or none, botocore sends the request itself, with retries and errors.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, urlsplit
 
 from registry.blobs.s3.bucket import Bucket
-from registry.blobs.s3.retries import ATTEMPTS
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
+_logger = logging.getLogger(__name__)
+
+FAILURES: Final = 5
+"""After so many in a row the rest of an upload is boto3's."""
 _SIGNED: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/(?P<region>[^/]+)/s3/aws4_request, .*")
 _UNSIGNED_BODY: Final = "UNSIGNED-PAYLOAD"
 _OF_ONE_REQUEST: Final = frozenset(
@@ -57,9 +61,13 @@ class Repeater:
         own = {"Content-Type": content_type, "Content-Length": str(len(body)), "X-Amz-Checksum-SHA256": checksum}
         try:
             answer = self.send(path, body, self._signed(path, body, {**self.headers, **own}))
-        except (HTTPError, OSError):
+        except (HTTPError, OSError) as error:
+            _logger.debug("%s was not stored like the first file (%s); boto3 sends it.", key, type(error).__name__)
             return None
-        return answer.headers.get("ETag") if answer.status == 200 else None
+        etag = answer.headers.get("ETag") if answer.status == 200 else None
+        if etag is None:
+            _logger.debug("%s was not stored like the first file (status %s); boto3 sends it.", key, answer.status)
+        return etag
 
     def send(self, path: str, body: bytearray, headers: Mapping[str, str]) -> "BaseHTTPResponse":
         """Send a signed request once; the whole answer."""
@@ -85,11 +93,10 @@ class Repeats:
 
     def put(self, key: str, body: bytearray, checksum: str, content_type: str) -> str | None:
         """Store an object; its ETag, or None unless S3 said that it is stored: then boto3 must be asked."""
-        if self._repeater is None or self._failures >= ATTEMPTS:
+        if self._repeater is None or self._failures >= FAILURES:
             return None
         etag = self._repeater.put(key, body, checksum, content_type)
-        if etag is None:
-            self._failures += 1
+        self._failures = 0 if etag is not None else self._failures + 1
         return etag
 
     def learn(self, bucket: Bucket, key: str, sent: "list[AWSPreparedRequest]") -> None:
@@ -106,20 +113,20 @@ def _repeater(bucket: Bucket, key: str, sent: "AWSPreparedRequest") -> Repeater 
     headers = _texts(sent.headers)
     signed = _SIGNED.fullmatch(headers.get("Authorization", ""))
     url = urlsplit(sent.url)
-    if signed is None or access.connections is None or access.credentials is None or url.query:
+    if signed is None or url.query or not url.path.endswith(f"/{_quoted(key)}"):
         return None
-    if not url.path.endswith(f"/{_quoted(key)}"):
+    credentials = access.credentials()
+    if credentials is None or access.connections is None:
         return None
     signs_bodies = headers.get("X-Amz-Content-SHA256") != _UNSIGNED_BODY
     return Repeater(
         access.connections.connection_from_url(sent.url),
-        access.credentials,
+        credentials,
         Config(s3={"payload_signing_enabled": signs_bodies}),
         signed["region"],
         f"{url.scheme}://{url.netloc}",
         url.path.removesuffix(_quoted(key)),
-        # The signer would read the host out of the URL, twice.
-        {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_REQUEST} | {"Host": url.netloc},
+        {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_REQUEST},
     )
 
 

@@ -102,14 +102,19 @@ class _Parts:
         self._stream = stream
         self._length = length
         self._free: SimpleQueue[bytearray] = SimpleQueue()
+        self._ended = False
 
     def read(self) -> bytearray:
-        """The next part; it is empty at the end."""
+        """The next part; it is empty at the end. A short part is the last one, though the file may have grown since."""
+        if self._ended:
+            return bytearray()
         try:
             part = self._free.get_nowait()
         except Empty:
             part = bytearray(self._length)
-        return _filled(part, self._stream)
+        filled = _filled(part, self._stream)
+        self._ended = len(filled) < self._length
+        return filled
 
     def free(self, part: bytearray) -> None:
         """Give back the memory of a part that nobody reads any more."""
