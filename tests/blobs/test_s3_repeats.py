@@ -300,6 +300,7 @@ def test_credentials_that_are_nowhere_are_looked_for_once(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setattr(CredentialResolver, "load_credentials", counting)
+    monkeypatch.setattr("registry.blobs.s3.clients._accesses", {})
     with pytest.raises(StorageError, match="AWS_ACCESS_KEY_ID"):
         store.write("a", b"x")
     assert asked == [False]
