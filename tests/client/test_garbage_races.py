@@ -250,7 +250,7 @@ def postgres_stage(postgres_url: str, own_place: Path, monkeypatch: pytest.Monke
 def test_row_locks_keep_what_is_wanted_back_from_gc(
     postgres_stage: Stage, setting: Callable[[Stage], Setting], count: int
 ) -> None:
-    _want_back_in_random_orders(postgres_stage, setting, volume(count, 12) if count > 6 else count)
+    _want_back_in_random_orders(postgres_stage, setting, volume(count, 7) if count > 6 else count)
 
 
 def _want_back_in_random_orders(stage: Stage, setting: Callable[[Stage], Setting], count: int) -> None:

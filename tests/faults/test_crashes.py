@@ -86,7 +86,7 @@ def test_a_crash_at_any_step_loses_nothing_and_leaves_nothing_half_done(
     before = check_versions(place)
 
     # Every step; a smaller run takes every one on a local disk, and some on S3.
-    stride = volume(1, 7) if place.root.startswith("s3://") else 1
+    stride = volume(1, 11) if place.root.startswith("s3://") else 1
     fatal, done = 1 - stride, False
     while not done:
         fatal += stride
@@ -143,7 +143,7 @@ def test_a_download_that_crashes_leaves_the_target_alone(
 
 
 # Seeds and kills per place; the full storm has more than 1,000 kills on each database.
-STORM = [(seed, volume(130, 25)) for seed in volume((1, 2, 3, 4), (1,))]
+STORM = [(seed, volume(130, 15)) for seed in volume((1, 2, 3, 4), (1,))]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_what_was_acknowledged_in_foul_weather_can_be_read(
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     source = str(planted(own_place / "source", FILES))
     acknowledged: list[int] = []
-    count = volume(count, 100) if count > 12 else count
+    count = volume(count, 50) if count > 12 else count
     with fault_proxy(seaweedfs.endpoint_url, seed=4) as weather:
         monkeypatch.setenv("AWS_ENDPOINT_URL", weather.endpoint_url)
         client = MlflowClient(sqlite_url)

@@ -168,7 +168,7 @@ def _judge(client: MlflowClient, chaos: Chaos) -> None:
         assert Judge(calls, client.get_history(name)).complaints() == []
 
 
-@pytest.mark.parametrize("calls", [120, pytest.param(volume(20_000, 3_000), marks=pytest.mark.storm)])
+@pytest.mark.parametrize("calls", [120, pytest.param(volume(20_000, 1_500), marks=pytest.mark.storm)])
 def test_what_was_acknowledged_survives_kills(models: MlflowClient, calls: int) -> None:
     with _chaos(models.tracking_uri) as chaos:
         for turn in range(calls // 50):
@@ -179,7 +179,7 @@ def test_what_was_acknowledged_survives_kills(models: MlflowClient, calls: int) 
         _judge(models, chaos)
 
 
-@pytest.mark.parametrize("calls", [120, pytest.param(volume(20_000, 3_000), marks=pytest.mark.storm)])
+@pytest.mark.parametrize("calls", [120, pytest.param(volume(20_000, 1_500), marks=pytest.mark.storm)])
 def test_what_was_acknowledged_survives_a_server_that_comes_and_goes(
     postgres_server: PostgresServer, postgres_url: str, calls: int
 ) -> None:

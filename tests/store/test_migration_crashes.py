@@ -73,7 +73,7 @@ def migrate_at_once(url: str, *, fatal: int, first_use: bool = False) -> list[in
     return list(json.loads(done.stdout))
 
 
-ROUNDS = pytest.mark.parametrize("rounds", [1, pytest.param(volume(50, 5), marks=pytest.mark.storm)])
+ROUNDS = pytest.mark.parametrize("rounds", [1, pytest.param(volume(50, 3), marks=pytest.mark.storm)])
 
 
 def _places(rounds: int) -> list[int]:
