@@ -83,7 +83,7 @@ def tapped(bucket: str) -> Iterator[Wire]:
         yield wire
     finally:
         events.unregister("before-send.s3", wire)
-        Repeater.send = plain  # type: ignore[method-assign]
+        Repeater.send = plain  # type: ignore[method-assign]  # as above
 
 
 def send(request: AWSPreparedRequest) -> AWSResponse:
