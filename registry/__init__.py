@@ -120,8 +120,8 @@ if TYPE_CHECKING:
         xgboost,
     )
     from registry.client import MlflowClient
-    from registry.client.images import Image
-    from registry.client.webhook import WebhookSink
+    from registry.client.artifacts.images import Image
+    from registry.client.registry.webhook import WebhookSink
     from registry.entities.model_registry import ResolvedModel
     from registry.exceptions import MlflowException, RegistryError
     from registry.fluent.artifacts import (
@@ -136,7 +136,6 @@ if TYPE_CHECKING:
         log_table,
         log_text,
     )
-    from registry.fluent.comparing import compare, metric_history
     from registry.fluent.experiments import (
         create_experiment,
         delete_experiment,
@@ -148,7 +147,7 @@ if TYPE_CHECKING:
         set_experiment_tag,
         set_experiment_tags,
     )
-    from registry.fluent.governance import history, stage_holders, verify
+    from registry.fluent.history import compare, history, metric_history, stage_holders, verify
     from registry.fluent.logged_models import (
         delete_logged_model_tag,
         finalize_logged_model,
@@ -220,20 +219,20 @@ else:
     )
     _NAMES = {
         "registry.client": "MlflowClient",
-        "registry.client.images": "Image",
-        "registry.client.webhook": "WebhookSink",
+        "registry.client.artifacts.images": "Image",
+        "registry.client.registry.webhook": "WebhookSink",
         "registry.entities.model_registry": "ResolvedModel",
         "registry.exceptions": "MlflowException RegistryError",
         "registry.fluent.artifacts": (
             "get_artifact_uri load_table log_artifact log_artifacts log_dict log_figure log_image log_stream "
             "log_table log_text"
         ),
-        "registry.fluent.comparing": "compare metric_history",
+        "registry.fluent.history": "compare metric_history",
         "registry.fluent.experiments": (
             "create_experiment delete_experiment delete_experiment_tag get_experiment get_experiment_by_name "
             "restore_experiment set_experiment set_experiment_tag set_experiment_tags"
         ),
-        "registry.fluent.governance": "history stage_holders verify",
+        "registry.fluent.history": "history stage_holders verify",
         "registry.fluent.logged_models": (
             "delete_logged_model_tag finalize_logged_model get_logged_model initialize_logged_model last_logged_model "
             "log_model_params set_logged_model_tags"
@@ -265,7 +264,7 @@ else:
         if name in _MODULES:
             return importlib.import_module(f"registry.{name}")
         if name not in _PLACES:
-            from registry.absent import attribute_error
+            from registry.unsupported import attribute_error
 
             raise attribute_error("registry", name, __all__)
         value = getattr(importlib.import_module(_PLACES[name]), name)
@@ -285,7 +284,7 @@ else:
         def find_spec(name, path=None, target=None):
             del path, target
             if name.startswith("registry."):
-                from registry.absent import module_error
+                from registry.unsupported import module_error
 
                 if error := module_error(name):
                     raise error

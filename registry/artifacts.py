@@ -7,6 +7,6 @@ from registry.fluent.artifacts import download_artifacts, list_artifacts, load_d
 __all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"]
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

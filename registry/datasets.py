@@ -17,9 +17,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from registry.entities.dataset import Dataset
-from registry.entities.naming import check_text
 from registry.entities.schema import Schema
 from registry.exceptions import InvalidParameterError, InvalidTypeError
+from registry.validation.names import check_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,8 +19,8 @@ import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from registry.entities.arguments import check_local_path
 from registry.exceptions import InvalidParameterError, InvalidPathError, InvalidTypeError, UnsupportedStoreError
+from registry.validation.paths import check_local_path
 
 DEFAULT_TRACKING_URI: Final = "file:./mlruns"
 _PREFIX: Final = "REGISTRY_"

@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NoReturn, TypeAlias, TypeVar
 
-from registry.entities.arguments import check_local_path
-from registry.entities.naming import check_alias, check_model_name, check_path, check_run_id, check_version
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES, parse_stage
 from registry.entities.times import format_time, parse_time
 from registry.exceptions import InvalidParameterError, InvalidUriError
+from registry.validation.names import check_alias, check_model_name, check_run_id, check_version
+from registry.validation.paths import check_local_path, check_path
 
 MAX_URI: Final = 4_096
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["crashing", "garbage_places", "mlflow_environment", "postgres_server", "s3_servers"]
+pytest_plugins = ["crashing", "gc_places", "mlflow_environment", "postgres_server", "s3_servers"]
 
 _OURS = ("REGISTRY_", "MLFLOW_", "AWS_")
 

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 import registry
-from registry.cli import program
+from registry.cli import app
 from registry.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +34,7 @@ def commands() -> list[str]:
             for name, below in inner.items():
                 yield from walk(below, f"{words} {name}")
 
-    return sorted(walk(typer.main.get_command(program._app), "registry"))
+    return sorted(walk(typer.main.get_command(app._app), "registry"))
 
 
 def mentions(pattern: str) -> bool:

@@ -22,7 +22,7 @@ from registry.rules import (
     SignatureCompatible,
     SignatureUnchanged,
     TagEquals,
-    judge,
+    evaluate,
     rules_from_json,
     rules_to_json,
 )
@@ -31,7 +31,7 @@ INF, NAN = math.inf, math.nan
 
 
 def verdict(rule, candidate, holder=None):
-    (only,) = judge([rule], candidate, holder)
+    (only,) = evaluate([rule], candidate, holder)
     return only
 
 
@@ -280,7 +280,7 @@ def test_rules_are_stored_as_json_and_read_back():
 
 
 def test_all_rules_are_judged_in_order_and_fit_an_event():
-    verdicts = judge(RULES, scored(2, f1=NAN), scored(1, f1=0.9))
+    verdicts = evaluate(RULES, scored(2, f1=NAN), scored(1, f1=0.9))
     assert [found.rule for found in verdicts] == list(RULES)
     assert [found.passed for found in verdicts] == [False, False, False, True, True, False, False, False]
     assert json.loads(canonical_json([found.to_dict() for found in verdicts]))[0] == {
@@ -386,6 +386,6 @@ def test_any_rules_survive_their_json(rules):
 
 @given(st.lists(ANY_RULE, max_size=5), st.dictionaries(KEYS, st.floats()), st.dictionaries(KEYS, st.floats()))
 def test_judging_gives_one_verdict_per_rule_and_never_raises(rules, metrics, held):
-    verdicts = judge(rules, Facts(2, metrics=metrics), Facts(1, metrics=held))
+    verdicts = evaluate(rules, Facts(2, metrics=metrics), Facts(1, metrics=held))
     assert [found.rule for found in verdicts] == rules
     assert all(isinstance(found.passed, bool) for found in verdicts)

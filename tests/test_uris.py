@@ -7,7 +7,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry.entities.naming import check_alias, check_model_name, check_path
 from registry.exceptions import InvalidUriError, RegistryError
 from registry.uris import (
     LocalUri,
@@ -22,6 +21,8 @@ from registry.uris import (
     parse_location,
     parse_models,
 )
+from registry.validation.names import check_alias, check_model_name
+from registry.validation.paths import check_path
 
 MODEL_ID = "m-0123456789abcdef0123456789abcdef"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -105,7 +105,7 @@ class Models:
 
 
 def _resolving() -> tuple[Any, Any]:
-    from registry.client.loading import resolve
+    from registry.client.models.loading import resolve
     from registry.uris import parse
 
     return resolve, parse

@@ -76,7 +76,7 @@ class Sealer(Tracker):
         self.client.create_registered_model(name)
         directory = source if source.is_dir() else source.parent
         self.client.create_model_version(name, str(directory), self.run_id)
-        opened = importlib.import_module("registry.client.loading").opened
+        opened = importlib.import_module("registry.client.models.loading").opened
         parse = importlib.import_module("registry.uris").parse
 
         def bring(_: Path) -> None:

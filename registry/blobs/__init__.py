@@ -7,7 +7,7 @@ from pathlib import Path
 
 from registry.blobs.cache import ModelCache
 from registry.blobs.local import LocalBlobStore
-from registry.blobs.role import BlobStore
+from registry.blobs.protocol import BlobStore
 from registry.exceptions import InvalidUriError
 from registry.uris import S3Uri, parse_location
 

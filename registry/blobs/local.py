@@ -4,21 +4,67 @@ Owns which files are copied where, and in which order they become durable; leave
 `Directory`. The invariant is the role's: whole or not at all, and never outside the root.
 """
 
+import os
+import shutil
+import stat
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from registry.blobs.digests import check_entry, copy_stream, hash_stream, missing
 from registry.blobs.directory import Directory
 from registry.blobs.paths import check_blob_path, check_subtree
-from registry.blobs.placement import check_free, filled_whole, local_source, planned, sealed_path
 from registry.blobs.progress import TransferProgress
-from registry.blobs.role import BlobStore
-from registry.blobs.trees import remove_tree, weigh_tree
+from registry.blobs.protocol import BlobStore
+from registry.blobs.upload_plan import check_free, filled_whole, local_source, planned, sealed_path
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
-from registry.exceptions import ArtifactNotFoundError
+from registry.exceptions import ArtifactNotFoundError, StorageError
+
+_ATTEMPTS: Final = 10
+
+
+def tree_size(directory: Directory, path: str) -> int:
+    """The bytes of all files at or below `path`; 0 if nothing is there."""
+    with directory.os_errors(path), suppress(ArtifactNotFoundError, FileNotFoundError):
+        with directory.parent(path) as (parent, name):
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                return status.st_size
+            return sum(
+                os.stat(file, dir_fd=descriptor, follow_symlinks=False).st_size
+                for _, _, files, descriptor in os.fwalk(name, dir_fd=parent)
+                for file in files
+            )
+    return 0
+
+
+def remove_tree(directory: Directory, path: str) -> None:
+    """Remove all at or below `path`, and the directories above it that this leaves empty, up to the root."""
+    with directory.os_errors(path):
+        for _ in range(_ATTEMPTS):
+            if _remove(directory, path):
+                directory.remove_empty(path.rpartition("/")[0])
+                return
+    raise StorageError(f"{directory.root / path} could not be removed: others write to it.")
+
+
+def _remove(directory: Directory, path: str) -> bool:
+    """Remove what is at `path`; False if another process disturbed it, and something may be left."""
+    try:
+        with directory.parent(path) as (parent, name):
+            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+            try:
+                if stat.S_ISDIR(mode):
+                    shutil.rmtree(name, dir_fd=parent)
+                else:
+                    os.unlink(name, dir_fd=parent)
+            except FileNotFoundError:
+                return False
+    except (ArtifactNotFoundError, FileNotFoundError, NotADirectoryError):
+        pass  # nothing is there
+    return True
 
 
 class LocalBlobStore:
@@ -114,9 +160,9 @@ class LocalBlobStore:
         for path in [check_blob_path(path) for path in paths]:
             self._directory.remove(path)
 
-    def weigh(self, path: str) -> int:
+    def total_size(self, path: str) -> int:
         """The bytes of all that is at or below `path`."""
-        return weigh_tree(self._directory, check_blob_path(path))
+        return tree_size(self._directory, check_blob_path(path))
 
     def purge(self, path: str) -> None:
         """Remove all that is at or below `path`, and the directories that this leaves empty."""

@@ -8,8 +8,8 @@ import re
 import secrets
 from typing import Final
 
-from registry.entities.naming import check_path
 from registry.exceptions import InvalidPathError
+from registry.validation.paths import check_path
 
 _TEMPORARY: Final = re.compile(r"\.registry-[0-9a-f]{16}\.part")
 

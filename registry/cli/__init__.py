@@ -4,6 +4,6 @@ Owns arguments and tables; leaves every rule to the client. Invariants: only `ou
 stderr with exit code 1, and nothing heavy is imported before a command needs it.
 """
 
-from registry.cli.program import main
+from registry.cli.app import main
 
 __all__ = ["main"]

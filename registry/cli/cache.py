@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from registry.cli import output
-from registry.cli.cells import minute, size
+from registry.cli.formatting import minute, size
 from registry.cli.options import AsJson, noun
 from registry.cli.output import Column
 from registry.exceptions import RegistryError

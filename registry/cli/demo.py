@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import registry
 from registry.cli import demo_job, output, versions
-from registry.cli.cells import duration
-from registry.cli.database import location_of, open_database
+from registry.cli.db import location_of, open_database
 from registry.cli.demo_job import EXPERIMENT, MODEL, PRODUCTION, SETTINGS, Split, Trained
+from registry.cli.formatting import duration
 from registry.cli.options import ArtifactLocation, TrackingUri, use_place
 from registry.cli.output import Column
 from registry.cli.runs import param_column

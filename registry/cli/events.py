@@ -11,7 +11,7 @@ from registry.cli.options import TrackingUri, open_client
 from registry.exceptions import InvalidParameterError
 
 if TYPE_CHECKING:
-    from registry.client.events import EventSink
+    from registry.client.registry.events import EventSink
     from registry.entities.history import PublishedEvent
 
 
@@ -43,13 +43,13 @@ class _Printer:
     """Prints events, one JSON object a line."""
 
     def deliver(self, event: "PublishedEvent") -> None:
-        from registry.client.webhook import event_body
+        from registry.client.registry.webhook import event_body
 
         output.line(event_body(event).decode())
 
 
 def _sink(webhook: str | None, secret_env: str | None) -> "EventSink":
-    from registry.client.webhook import WebhookSink
+    from registry.client.registry.webhook import WebhookSink
 
     if webhook is None:
         if secret_env is not None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from registry.cli import output
-from registry.cli.cells import minute, moment
+from registry.cli.formatting import minute, moment
 from registry.cli.options import AsJson, Filter, Limit, OrderBy, TrackingUri, View, ViewOption, noun, open_client
 from registry.cli.output import Column
 from registry.exceptions import ExperimentNotFoundError

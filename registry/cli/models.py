@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from registry.cli import output, versions
-from registry.cli.cells import minute, moment
+from registry.cli.formatting import minute, moment
 from registry.cli.options import AsJson, Filter, Limit, ModelName, OrderBy, TrackingUri, noun, open_client
 from registry.cli.output import Column
 

@@ -16,7 +16,7 @@ from enum import Enum
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Final, Generic, TextIO, TypeVar
 
-from registry.cli.cells import cell, one_line, visible
+from registry.cli.formatting import cell, one_line, visible
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from registry.cli import output
-from registry.cli.cells import duration, minute, moment
 from registry.cli.experiments import find_experiment
+from registry.cli.formatting import duration, minute, moment
 from registry.cli.options import AsJson, Filter, Limit, OrderBy, TrackingUri, View, ViewOption, noun, open_client
 from registry.cli.output import Column
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from registry.cli import output, versions
-from registry.cli.cells import size
+from registry.cli.formatting import size
 from registry.cli.options import AsJson, ModelName, TrackingUri, open_client
 
 _SHOWN: Final = 20

@@ -1,11 +1,13 @@
 """``registry versions``: listing and showing the versions of registered models."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+import registry
 from registry.cli import output
-from registry.cli.cells import minute, moment
+from registry.cli.formatting import minute, moment
 from registry.cli.options import (
     AsJson,
     Filter,
@@ -16,11 +18,50 @@ from registry.cli.options import (
     VersionNumber,
     noun,
     open_client,
+    use_place,
 )
 from registry.cli.output import Column
 
 if TYPE_CHECKING:
     from registry.entities.model_registry import ModelVersion
+
+
+def resolve(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Such as models:/churn/Production or runs:/RUN_ID/model.")],
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say which sealed model a URI stands for, and where its files are."""
+    use_place(tracking_uri)
+    found = registry.resolve(uri)
+    if as_json:
+        output.as_json(found)
+        return
+    output.record(
+        {
+            "model": found.name,
+            "version": found.version,
+            "logged model": found.model_id,
+            "files": found.location,
+            "digest": found.digest,
+        }
+    )
+
+
+def sign(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Such as models:/churn/3.")],
+    key: Annotated[
+        Path, typer.Option("--key", metavar="FILE", help="A private key on P-256, P-384 or P-521, in PEM form.")
+    ],
+    password: Annotated[
+        str | None, typer.Option("--password", envvar="REGISTRY_KEY_PASSWORD", help="Of the key.", show_envvar=True)
+    ] = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Sign a sealed model, so that loaders with require_signature take it."""
+    key_id = open_client(tracking_uri).sign_model(uri, private_key=key, password=password)
+    output.line(f"{uri}: signed with the key {key_id}.")
+
 
 app = noun("versions", "The numbered versions of registered models.")
 

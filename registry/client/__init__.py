@@ -2,25 +2,26 @@
 
 from typing import TYPE_CHECKING
 
-from registry.client.auditing import AuditMethods
-from registry.client.comparing import ComparingMethods
-from registry.client.copying import CopyingMethods
-from registry.client.events import EventMethods
-from registry.client.experiments import ExperimentMethods
-from registry.client.exporting import ExportMethods
-from registry.client.figures import FigureMethods
-from registry.client.garbage import GarbageMethods
-from registry.client.governance import GovernanceMethods
-from registry.client.importing import ImportMethods
-from registry.client.logged_models import LoggedModelMethods
-from registry.client.metric_history import MetricHistoryMethods
-from registry.client.models import ModelVersionMethods, RegisteredModelMethods
-from registry.client.relocation import RelocationMethods
-from registry.client.runs import RunMethods
-from registry.client.saving import SavingMethods
-from registry.client.search import SearchMethods
-from registry.client.signing import SigningMethods
-from registry.client.tables import TableMethods
+from registry.client.artifacts.figures import FigureMethods
+from registry.client.artifacts.tables import TableMethods
+from registry.client.maintenance.gc import GcMethods
+from registry.client.maintenance.relocate import RelocationMethods
+from registry.client.models.log_and_register import LogAndRegisterMethods
+from registry.client.models.logged_models import LoggedModelMethods
+from registry.client.models.signing import SigningMethods
+from registry.client.registry.comparison import ComparisonMethods
+from registry.client.registry.events import EventMethods
+from registry.client.registry.governance import GovernanceMethods
+from registry.client.registry.model_versions import ModelVersionMethods
+from registry.client.registry.registered_models import RegisteredModelMethods
+from registry.client.registry.verification import VerificationMethods
+from registry.client.tracking.experiments import ExperimentMethods
+from registry.client.tracking.metric_history import MetricHistoryMethods
+from registry.client.tracking.runs import RunMethods
+from registry.client.tracking.search import SearchMethods
+from registry.client.transfer.copying import CopyingMethods
+from registry.client.transfer.exporting import ExportMethods
+from registry.client.transfer.importing import ImportMethods
 
 __all__ = ["MlflowClient"]
 
@@ -32,19 +33,19 @@ class MlflowClient(
     LoggedModelMethods,
     RegisteredModelMethods,
     ModelVersionMethods,
-    SavingMethods,
+    LogAndRegisterMethods,
     FigureMethods,
     TableMethods,
     SearchMethods,
-    ComparingMethods,
+    ComparisonMethods,
     CopyingMethods,
     ExportMethods,
     ImportMethods,
     SigningMethods,
-    GarbageMethods,
+    GcMethods,
     RelocationMethods,
     GovernanceMethods,
-    AuditMethods,
+    VerificationMethods,
     EventMethods,
 ):
     """MLflow's client over a database and a byte store, without a server.
@@ -56,6 +57,6 @@ class MlflowClient(
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            from registry.absent import refuse_method
+            from registry.unsupported import refuse_method
 
             refuse_method(type(self), name)

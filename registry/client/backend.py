@@ -8,30 +8,30 @@ import functools
 from pathlib import Path
 
 from registry.blobs import BlobStore, open_blob_store
-from registry.client.log_queue import Entry, LogQueue
+from registry.client.async_logging import Entry, LogQueue
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, place_of, shown_uri
-from registry.store.arriving_runs import ArrivingRunStore
-from registry.store.catalog import (
-    ArrivalStore,
-    AuditStore,
-    ChronicleStore,
-    DepartureStore,
-    GateStore,
-    HolderStore,
+from registry.store.engine import connect
+from registry.store.gc import GcStore
+from registry.store.models.logged_models import LoggedModelStore
+from registry.store.models.signatures import SignatureStore
+from registry.store.registry import (
+    HistoryStore,
+    ModelExportStore,
+    ModelImportStore,
     ModelStore,
+    PromotionRuleStore,
     Resolver,
+    StageStore,
+    VerificationStore,
     VersionStore,
 )
-from registry.store.engine import connect
-from registry.store.experiments import ExperimentStore
-from registry.store.garbage import GarbageStore
-from registry.store.logged_models import LoggedModelStore
-from registry.store.runs import RunStore
 from registry.store.schema import ensure
 from registry.store.search import SearchStore
-from registry.store.series import SeriesStore
-from registry.store.signatures import SignatureStore
+from registry.store.tracking.experiments import ExperimentStore
+from registry.store.tracking.metrics.sample import SeriesStore
+from registry.store.tracking.runs import RunStore
+from registry.store.transfer.run_import import RunImportStore
 
 
 class Backend:
@@ -51,16 +51,16 @@ class Backend:
         self.log_queue = LogQueue(self.write_log)
         self.models = ModelStore(self.database, actor=self.actor)
         self.versions = VersionStore(self.database, actor=self.actor)
-        self.holders = HolderStore(self.database, actor=self.actor)
-        self.gates = GateStore(self.database, actor=self.actor)
-        self.chronicle = ChronicleStore(self.database)
-        self.audit = AuditStore(self.database)
-        self.departures = DepartureStore(self.database)
-        self.arrivals = ArrivalStore(self.database, actor=self.actor)
-        self.arriving_runs = ArrivingRunStore(self.database)
+        self.stages = StageStore(self.database, actor=self.actor)
+        self.promotion_rules = PromotionRuleStore(self.database, actor=self.actor)
+        self.history = HistoryStore(self.database)
+        self.verification = VerificationStore(self.database)
+        self.model_export = ModelExportStore(self.database)
+        self.model_import = ModelImportStore(self.database, actor=self.actor)
+        self.run_import = RunImportStore(self.database)
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
-        self.garbage = GarbageStore(self.database)
+        self.gc = GcStore(self.database)
         self.search = SearchStore(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)

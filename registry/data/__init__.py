@@ -9,6 +9,6 @@ from registry.data.pandas_dataset import PandasDataset, from_pandas
 __all__ = ["Dataset", "DatasetSource", "PandasDataset", "from_pandas", "get_source"]
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

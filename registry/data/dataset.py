@@ -10,6 +10,6 @@ __all__ = ["Dataset"]
 Dataset = PandasDataset
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

@@ -20,6 +20,6 @@ def get_source(dataset: PandasDataset | Dataset | DatasetInput) -> DatasetSource
 
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from registry import datasets
 from registry.datasets import DatasetSource, PandasDataset
-from registry.flavors.infer import infer_schema
-from registry.fluent.context import context_tags
+from registry.flavors.signatures.infer import infer_schema
+from registry.fluent.run_context_tags import context_tags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,6 @@ def from_pandas(
 
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

@@ -1,16 +1,13 @@
 """Logged models: immutable MLmodel directories born in a run (MLflow 3's LoggedModel)."""
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from registry.entities.entity import Entity
 from registry.entities.run import Metric
-
-MODEL_ID: Final = re.compile(r"m-[0-9a-f]{32}")
 
 
 def new_model_id() -> str:

@@ -7,8 +7,8 @@ Files are named by the SHA-256 of their bytes. Times are milliseconds since the 
 
 from dataclasses import dataclass, field
 
+from registry.entities.history import ImportedHistory
 from registry.entities.manifest import Manifest, ManifestEntry
-from registry.entities.segments import ForeignSegment
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,12 @@ class PortableVersion:
 class PortableModel:
     """A registered model: the histories that it has, oldest first and its own last, and what its versions stand for."""
 
-    segments: list[ForeignSegment]
+    segments: list[ImportedHistory]
     versions: list[PortableVersion]
     logged_models: list[PortableLoggedModel]
     runs: list[PortableRun]
 
     @property
-    def own(self) -> ForeignSegment:
+    def own(self) -> ImportedHistory:
         """The history of the model in the registry that it was exported from."""
         return self.segments[-1]

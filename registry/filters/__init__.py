@@ -23,10 +23,9 @@ Meaning of the parts, for who compiles them:
 - LIKE has ``%`` and ``_`` and no escape character; it heeds case, ILIKE does not.
 """
 
+from registry.filters.fields import Attribute, Subject, ValueType, Vocabulary, vocabulary
 from registry.filters.nodes import And, Comparison, Field, Kind, Node, Not, Op, Or, OrderBy, Scalar
-from registry.filters.ordering import parse_order_by
-from registry.filters.parsing import MAX_COMPARISONS, MAX_DEPTH, MAX_LENGTH, MAX_VALUES, parse_filter
-from registry.filters.subjects import Attribute, Subject, ValueType, Vocabulary, vocabulary
+from registry.filters.parsing import MAX_COMPARISONS, MAX_DEPTH, MAX_LENGTH, MAX_VALUES, parse_filter, parse_order_by
 
 __all__ = [
     "MAX_COMPARISONS",

@@ -1,14 +1,184 @@
 """From a written field to the field that is meant, or a fault that lists the ones there are."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
-from registry.filters.faults import FaultError
 from registry.filters.grammar import unquote
-from registry.filters.nodes import Field, Kind
-from registry.filters.subjects import DATASET_FIELDS, PREFIXES, Attribute, Subject, ValueType, vocabulary
+from registry.filters.nodes import Field, Kind, Op
+from registry.filters.syntax_errors import FaultError
 
 if TYPE_CHECKING:
     from lark import Token
+
+
+class Subject(StrEnum):
+    """What is searched."""
+
+    RUNS = "runs"
+    EXPERIMENTS = "experiments"
+    REGISTERED_MODELS = "registered models"
+    MODEL_VERSIONS = "model versions"
+    LOGGED_MODELS = "logged models"
+
+
+class ValueType(StrEnum):
+    """What a field is compared with."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    INTEGER = "integer"
+    TIME = "time"
+    STAGE = "stage"
+
+
+_NULLS: Final = frozenset({Op.IS_NULL, Op.IS_NOT_NULL})
+_LISTS: Final = frozenset({Op.IN, Op.NOT_IN})
+_ORDER: Final = frozenset({Op.EQ, Op.NE, Op.LT, Op.LE, Op.GT, Op.GE})
+_TEXT: Final = frozenset({Op.EQ, Op.NE, Op.LIKE, Op.ILIKE}) | _LISTS | _NULLS
+
+OPERATORS: Final[Mapping[ValueType, frozenset[Op]]] = {
+    ValueType.TEXT: _TEXT,
+    ValueType.STAGE: _TEXT,
+    ValueType.NUMBER: _ORDER | _NULLS,
+    ValueType.INTEGER: _ORDER | _LISTS | _NULLS,
+    ValueType.TIME: _ORDER | _NULLS,
+}
+
+PREFIXES: Final[Mapping[str, Kind]] = {
+    "metric": Kind.METRIC,
+    "metrics": Kind.METRIC,
+    "param": Kind.PARAM,
+    "params": Kind.PARAM,
+    "parameter": Kind.PARAM,
+    "parameters": Kind.PARAM,
+    "tag": Kind.TAG,
+    "tags": Kind.TAG,
+    "dataset": Kind.DATASET,
+    "datasets": Kind.DATASET,
+    "attr": Kind.ATTRIBUTE,
+    "attribute": Kind.ATTRIBUTE,
+    "attributes": Kind.ATTRIBUTE,
+    "run": Kind.ATTRIBUTE,
+}
+
+DATASET_FIELDS: Final = ("name", "digest", "context")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute's type, and whether one subject can have many of it."""
+
+    type: ValueType = ValueType.TEXT
+    plural: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The fields of one subject: which kinds of keyed fields, which attributes, and their other names in lower case."""
+
+    kinds: frozenset[Kind]
+    attributes: Mapping[str, Attribute]
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+
+    def attribute(self, name: str) -> str | None:
+        """The canonical key of an attribute written in any case or by a synonym; None if there is none."""
+        lowered = name.lower()
+        key = self.synonyms.get(lowered, lowered)
+        return key if key in self.attributes else None
+
+
+def vocabulary(subject: Subject) -> Vocabulary:
+    """The fields of a subject."""
+    return _VOCABULARIES[subject]
+
+
+_PLAIN: Final = Attribute()
+_TIME: Final = Attribute(ValueType.TIME)
+_ALIAS_SYNONYMS: Final = {"aliases": "alias"}
+
+_VOCABULARIES: Final[Mapping[Subject, Vocabulary]] = {
+    Subject.RUNS: Vocabulary(
+        kinds=frozenset({Kind.METRIC, Kind.PARAM, Kind.TAG, Kind.DATASET}),
+        attributes={
+            "run_id": _PLAIN,
+            "run_name": _PLAIN,
+            "experiment_id": _PLAIN,
+            "user_id": _PLAIN,
+            "status": _PLAIN,
+            "lifecycle_stage": _PLAIN,
+            "artifact_uri": _PLAIN,
+            "start_time": _TIME,
+            "end_time": _TIME,
+        },
+        synonyms={"created": "start_time", "run name": "run_name", "run_uuid": "run_id"},
+    ),
+    Subject.EXPERIMENTS: Vocabulary(
+        kinds=frozenset({Kind.TAG}),
+        attributes={
+            "name": _PLAIN,
+            "experiment_id": _PLAIN,
+            "lifecycle_stage": _PLAIN,
+            "artifact_location": _PLAIN,
+            "creation_time": _TIME,
+            "last_update_time": _TIME,
+        },
+    ),
+    Subject.REGISTERED_MODELS: Vocabulary(
+        kinds=frozenset({Kind.TAG}),
+        attributes={
+            "name": _PLAIN,
+            "description": _PLAIN,
+            "alias": Attribute(plural=True),
+            "creation_timestamp": _TIME,
+            "last_updated_timestamp": _TIME,
+        },
+        synonyms={**_ALIAS_SYNONYMS, "timestamp": "last_updated_timestamp"},
+    ),
+    Subject.MODEL_VERSIONS: Vocabulary(
+        # Metrics and params are those of the version's run.
+        kinds=frozenset({Kind.METRIC, Kind.PARAM, Kind.TAG}),
+        attributes={
+            "name": _PLAIN,
+            "version": Attribute(ValueType.INTEGER),
+            "current_stage": Attribute(ValueType.STAGE),
+            "ever_stage": Attribute(ValueType.STAGE, plural=True),
+            "alias": Attribute(plural=True),
+            "status": _PLAIN,
+            "description": _PLAIN,
+            "user_id": _PLAIN,
+            "run_id": _PLAIN,
+            "run_link": _PLAIN,
+            "source": _PLAIN,
+            "model_id": _PLAIN,
+            "digest": _PLAIN,
+            "creation_timestamp": _TIME,
+            "last_updated_timestamp": _TIME,
+        },
+        synonyms={
+            **_ALIAS_SYNONYMS,
+            "version_number": "version",
+            "stage": "current_stage",
+            "source_path": "source",
+        },
+    ),
+    Subject.LOGGED_MODELS: Vocabulary(
+        kinds=frozenset({Kind.METRIC, Kind.PARAM, Kind.TAG}),
+        attributes={
+            "name": _PLAIN,
+            "model_id": _PLAIN,
+            "model_type": _PLAIN,
+            "status": _PLAIN,
+            "experiment_id": _PLAIN,
+            "source_run_id": _PLAIN,
+            "digest": _PLAIN,
+            "creation_timestamp": _TIME,
+            "last_updated_timestamp": _TIME,
+        },
+        synonyms={"creation_time": "creation_timestamp", "last_updated_time": "last_updated_timestamp"},
+    ),
+}
 
 
 def resolve_field(token: "Token", subject: Subject) -> Field:

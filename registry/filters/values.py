@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from registry.entities.stages import parse_stage
 from registry.entities.times import parse_time
 from registry.exceptions import InvalidParameterError
-from registry.filters.faults import FaultError
+from registry.filters.fields import OPERATORS, ValueType
 from registry.filters.grammar import unquote
 from registry.filters.nodes import Field, Op, Scalar
-from registry.filters.subjects import OPERATORS, ValueType
+from registry.filters.syntax_errors import FaultError
 
 if TYPE_CHECKING:
     from lark import Token

@@ -4,16 +4,15 @@
 from the caller alone, as ``allow_code=True``.
 """
 
-from registry.flavors.found import flavor_names, forget_flavors, get_flavor
-from registry.flavors.guard import check_directory, is_looked_into
-from registry.flavors.infer import infer_signature
+from registry.flavors.discovery import flavor_names, forget_flavors, get_flavor
 from registry.flavors.load import load_model, load_pyfunc
-from registry.flavors.mlmodel import Model
-from registry.flavors.model_info import ModelInfo
-from registry.flavors.pyfunc import PyFuncModel
+from registry.flavors.mlmodel import Model, ModelInfo
+from registry.flavors.protocol import Flavor, Predictor
+from registry.flavors.pyfunc_model import PyFuncModel
 from registry.flavors.python_model import PythonModel, PythonModelContext
-from registry.flavors.role import Flavor, Predictor
 from registry.flavors.save import save_model
+from registry.flavors.signatures.infer import infer_signature
+from registry.flavors.untrusted.model_directory import check_directory, needs_safety_check
 
 __all__ = [
     "Flavor",
@@ -28,7 +27,7 @@ __all__ = [
     "forget_flavors",
     "get_flavor",
     "infer_signature",
-    "is_looked_into",
+    "needs_safety_check",
     "load_model",
     "load_pyfunc",
     "save_model",

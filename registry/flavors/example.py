@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.entities.schema import Schema
 from registry.exceptions import InvalidModelError, InvalidParameterError, RegistryError
-from registry.flavors.infer import is_sparse
 from registry.flavors.mlmodel import Model, inside
-from registry.flavors.packages import optional_import
+from registry.flavors.optional_imports import optional_import
+from registry.flavors.signatures.infer import is_sparse
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from registry.entities.arguments import check_local_path
 from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, InvalidTypeError, PathExistsError
+from registry.validation.paths import check_local_path
 
 CODE_DIRECTORY: Final = "code"
 EXTRA_DIRECTORY: Final = "extra_files"

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.entities.arguments import check_mapping
 from registry.exceptions import InvalidModelError
+from registry.flavors.discovery import find_by_loader, get_flavor
 from registry.flavors.example import StoredExample
-from registry.flavors.found import find_by_loader, get_flavor
 from registry.flavors.mlmodel import PYTHON_FUNCTION, Model, inside
-from registry.flavors.pyfunc import PyFuncModel
-from registry.flavors.role import Flavor
+from registry.flavors.protocol import Flavor
+from registry.flavors.pyfunc_model import PyFuncModel
+from registry.validation.arguments import check_mapping
 
 
 def load_model(directory: str | Path, flavor: str, *, allow_code: bool = False, **options: Any) -> Any:

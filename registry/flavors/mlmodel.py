@@ -12,15 +12,43 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from registry.entities.arguments import check_local_path
 from registry.entities.logged_model import LoggedModel
-from registry.entities.naming import check_path
 from registry.entities.param_schema import ParamSchema
+from registry.entities.run import Metric
 from registry.entities.schema import Schema
 from registry.entities.signature import ModelSignature
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError, InvalidParameterError, NotFoundError
-from registry.flavors.model_info import ModelInfo
-from registry.flavors.safe_yaml import dump_map, read_map
+from registry.flavors.untrusted.yaml import dump_map, read_map
+from registry.validation.paths import check_local_path, check_path
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A logged model's metadata; ``creation_timestamp`` is in milliseconds since the epoch.
+
+    What belongs to a logged model (``model_id``, ``name``, ``params`` …) is None for a directory that was only saved.
+    """
+
+    model_uri: str
+    model_uuid: str | None
+    run_id: str | None
+    artifact_path: str | None
+    flavors: Mapping[str, Any]
+    signature: ModelSignature | None = None
+    saved_input_example_info: Mapping[str, Any] | None = None
+    utc_time_created: str | None = None
+    mlflow_version: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    registered_model_version: int | None = None
+    env_vars: list[str] | None = None
+    prompts: list[str] | None = None
+    model_id: str | None = None
+    name: str | None = None
+    params: Mapping[str, str] | None = None
+    metrics: list[Metric] | None = None
+    tags: Mapping[str, str] | None = field(default=None)
+    creation_timestamp: int | None = None
+
 
 FILE_NAME: Final = "MLmodel"
 PYTHON_FUNCTION: Final = "python_function"

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 from registry.exceptions import InvalidModelError, InvalidParameterError
 from registry.flavors import python_model
-from registry.flavors.packages import optional_import
+from registry.flavors.optional_imports import optional_import
 
 PICKLE_FORMATS: Final = ("cloudpickle", "pickle")
 _OWN_CLASSES: Final = {

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from registry.entities.arguments import check_local_path
 from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, InvalidTypeError
-from registry.flavors.packages import installed_version
-from registry.flavors.safe_yaml import read_map, write_map
+from registry.flavors.optional_imports import installed_version
+from registry.flavors.untrusted.yaml import read_map, write_map
+from registry.validation.paths import check_local_path
 
 CONDA_FILE: Final = "conda.yaml"
 PYTHON_ENV_FILE: Final = "python_env.yaml"

@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from registry.entities.arguments import check_local_path
 from registry.entities.schema import Schema
 from registry.entities.signature import ModelSignature
 from registry.exceptions import InvalidTypeError
-from registry.flavors.enforce import enforce_params, enforce_schema
+from registry.flavors.discovery import get_flavor
 from registry.flavors.example import InputExample
 from registry.flavors.files import copy_code, copy_extra_files, prepare_directory, size_of
-from registry.flavors.found import get_flavor
-from registry.flavors.infer import infer_output_schema, infer_params, infer_schema
 from registry.flavors.mlmodel import FILE_NAME, PYTHON_FUNCTION, Model
+from registry.flavors.protocol import Flavor
 from registry.flavors.requirements import CONDA_FILE, PYTHON_ENV_FILE, Environment
-from registry.flavors.role import Flavor
+from registry.flavors.signatures.enforce import enforce_params, enforce_schema
+from registry.flavors.signatures.infer import infer_output_schema, infer_params, infer_schema
+from registry.validation.paths import check_local_path
 
 _logger = logging.getLogger(__name__)
 

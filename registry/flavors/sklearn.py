@@ -9,16 +9,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from registry.entities.arguments import check_list
 from registry.exceptions import InvalidModelError, InvalidParameterError
 from registry.flavors import pickles
-from registry.flavors.consent import require_consent
+from registry.flavors.allow_code import require_consent
 from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
-from registry.flavors.packages import optional_import
-from registry.flavors.role import Predictor
-from registry.flavors.skops_check import SKOPS_ERRORS
-from registry.flavors.tree_check import check_trees
-from registry.flavors.trusted import TRUSTED_TYPES
+from registry.flavors.optional_imports import optional_import
+from registry.flavors.protocol import Predictor
+from registry.flavors.untrusted.sklearn_trees import check_trees
+from registry.flavors.untrusted.skops import SKOPS_ERRORS
+from registry.flavors.untrusted.skops_types import TRUSTED_TYPES
+from registry.validation.arguments import check_list
 
 _PREDICT_FUNCTIONS: Final = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry.exceptions import InvalidModelError, InvalidParameterError
-from registry.flavors.guard import check_xgboost_bytes
 from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
-from registry.flavors.packages import optional_import
-from registry.flavors.role import Predictor
+from registry.flavors.optional_imports import optional_import
+from registry.flavors.protocol import Predictor
+from registry.flavors.untrusted.model_directory import check_xgboost_bytes
 
 FORMATS: Final = ("ubj", "json", "xgb", "deprecated")
 _BOOSTER: Final = "xgboost.core.Booster"

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.client import MlflowClient
-from registry.client.artifacts import ByteStream, check_artifact_path, run_artifact
-from registry.client.documents import decode, load_document
-from registry.client.downloads import download, listing
-from registry.client.images import decoded
-from registry.client.signing import signed_uri
+from registry.client.artifacts.downloads import download, listing
+from registry.client.artifacts.images import decoded
+from registry.client.artifacts.json_yaml import decode, load_document
+from registry.client.artifacts.run_artifacts import ByteStream, run_artifact
+from registry.client.models.signing import signed_uri
 from registry.entities import FileInfo
-from registry.entities.arguments import check_local_path
 from registry.exceptions import InvalidParameterError
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
 from registry.fluent.runs import active_or_new_run_id
 from registry.uris import Uri, parse
+from registry.validation.paths import check_artifact_path, check_local_path
 
 if TYPE_CHECKING:
     import pandas as pd

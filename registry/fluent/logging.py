@@ -7,14 +7,14 @@ is durable when the call returns; with `synchronous=False` it is queued, and the
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from registry.client.log_queue import RunOperations
-from registry.client.values import flattened, metric_value, now_ms
+from registry.client.async_logging import RunOperations
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
-from registry.entities.arguments import check_list, check_mapping
-from registry.entities.naming import check_key
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state
 from registry.fluent.runs import target
+from registry.validation.arguments import check_list, check_mapping
+from registry.validation.names import check_key
+from registry.validation.values import flattened, metric_value, now_ms
 
 
 def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:

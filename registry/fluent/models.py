@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from registry.client import MlflowClient
-from registry.client.loading import opened, opened_outside
-from registry.client.model_info import model_info
-from registry.client.signing import signed_uri
+from registry.client.artifacts.model_info import model_info
+from registry.client.models.loading import open_external_model, open_model
+from registry.client.models.signing import signed_uri
 from registry.entities.model_registry import ModelVersion, ResolvedModel
-from registry.entities.naming import check_model_name
 from registry.exceptions import InvalidParameterError
 from registry.flavors import ModelInfo, PyFuncModel, load_model, load_pyfunc
 from registry.fluent import state
@@ -20,6 +19,7 @@ from registry.fluent.experiments import active_experiment_id
 from registry.fluent.logged_models import remember_logged_model
 from registry.settings import current_settings
 from registry.uris import LocalUri, RunUri, S3Uri, Uri, parse
+from registry.validation.names import check_model_name
 
 
 def log_model(
@@ -145,8 +145,8 @@ def _register(client: MlflowClient, model_uri: str, name: str, **options: Any) -
 def _opened(uri: Uri, dst_path: str | None) -> AbstractContextManager[Path]:
     # A directory loads where there is no registry, and none comes about by it.
     if isinstance(uri, LocalUri | S3Uri):
-        return opened_outside(uri, dst_path)
-    return opened(state.client().backend, uri, dst_path)
+        return open_external_model(uri, dst_path)
+    return open_model(state.client().backend, uri, dst_path)
 
 
 def _consent(allow_code: bool | None) -> bool:

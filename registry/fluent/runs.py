@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from registry.client import MlflowClient
-from registry.client.runs import PARENT_RUN_ID
+from registry.client.tracking.runs import PARENT_RUN_ID
 from registry.entities import LifecycleStage, Run, RunStatus, RunTag
-from registry.entities.arguments import check_mapping
 from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError, RegistryError
 from registry.fluent import state
-from registry.fluent.context import context_tags, parent_process_run_id
 from registry.fluent.experiments import active_experiment_id
+from registry.fluent.run_context_tags import context_tags, parent_process_run_id
+from registry.validation.arguments import check_mapping
 
 NOTE = "mlflow.note.content"
 _logger = logging.getLogger("registry")

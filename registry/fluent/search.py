@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
-from registry.client.frames import check_format
+from registry.client.tracking.dataframes import check_format
 from registry.entities import Experiment, LoggedModel, PagedList, Run, ViewType
-from registry.entities.arguments import check_list
 from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
+from registry.validation.arguments import check_list
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from registry.entities.schema import Schema
-from registry.flavors.enforce import enforce_schema
+from registry.flavors.signatures.enforce import enforce_schema
 from registry.models.model import Model, ModelInfo, get_model_info
 from registry.models.signature import ModelSignature, infer_signature
 
@@ -20,6 +20,6 @@ def validate_schema(data: Any, expected_schema: Schema) -> None:
 
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

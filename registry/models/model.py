@@ -8,6 +8,6 @@ from registry.fluent.models import get_model_info
 __all__ = ["Model", "ModelInfo", "get_model_info"]
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

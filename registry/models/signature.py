@@ -8,6 +8,6 @@ from registry.flavors import infer_signature
 __all__ = ["ModelSignature", "infer_signature"]
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

@@ -7,6 +7,6 @@ from registry.flavors import PythonModel, PythonModelContext
 __all__ = ["PythonModel", "PythonModelContext"]
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

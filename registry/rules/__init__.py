@@ -7,7 +7,7 @@ rest on.
 A missing or NaN metric fails its rule. A rule that compares with the stage's holder passes when there is no holder.
 """
 
-from registry.rules.facts import Facts, Verdict
+from registry.rules.evaluation import Facts, Verdict
 from registry.rules.promotion import (
     Approvals,
     FlavorIn,
@@ -19,7 +19,7 @@ from registry.rules.promotion import (
     SignatureUnchanged,
     TagEquals,
 )
-from registry.rules.rulebook import judge, rules_from_json, rules_to_json
+from registry.rules.serialization import evaluate, rules_from_json, rules_to_json
 
 __all__ = [
     "Approvals",
@@ -33,7 +33,7 @@ __all__ = [
     "SignatureUnchanged",
     "TagEquals",
     "Verdict",
-    "judge",
+    "evaluate",
     "rules_from_json",
     "rules_to_json",
 ]

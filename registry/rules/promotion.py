@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, dataclass_
 from pydantic import AfterValidator, ConfigDict, Field, StrictStr, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from registry.entities.naming import MAX_MODEL_TAG_VALUE, check_key
 from registry.exceptions import InvalidParameterError, RegistryError
 from registry.rules.compatibility import incompatibilities
-from registry.rules.facts import Facts, Verdict
+from registry.rules.evaluation import Facts, Verdict
+from registry.validation.names import MAX_MODEL_TAG_VALUE, check_key
 
 _R = TypeVar("_R")
 

@@ -1,6 +1,6 @@
 """What time it is, for a database that machines with different clocks share.
 
-Owns the moments that retention and grace count from. Invariant: a moment that `stamp` gives lies at most a minute
+Owns the moments that retention and grace count from. Invariant: a moment that `monotonic_now_ms` gives lies at most a minute
 before the latest one that any machine ever got from it, so that a clock that is behind, or jumps back, shortens no
 window.
 """
@@ -21,7 +21,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def stamp(connection: Connection) -> int:
+def monotonic_now_ms(connection: Connection) -> int:
     """Milliseconds since the epoch: now, or the latest time that this database has seen if that is later."""
     now = now_ms()
     seen: int = connection.execute(select(RegistryIdRow.latest_ms)).scalar_one()

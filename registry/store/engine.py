@@ -38,9 +38,9 @@ from registry.exceptions import (
     UnavailableError,
     disk_error,
 )
-from registry.store.driver import run
-from registry.store.faults import is_lost_connection, is_retryable, is_stale, translated
-from registry.store.urls import MEMORY, parse_database_url, refuse_network_filesystem, shown
+from registry.store.compiled import run
+from registry.store.error_mapping import is_lost_connection, is_retryable, is_stale, to_registry_error
+from registry.store.urls import MEMORY, parse_database_url, redacted_url, refuse_network_filesystem
 
 if TYPE_CHECKING:
     import psycopg
@@ -79,7 +79,7 @@ class Database:
         self.engine = _sqlite_engine(url, read_only=read_only) if self.is_sqlite else _postgres_engine(url)
 
     def __repr__(self) -> str:
-        return f"Database({shown(self.url)!r})"
+        return f"Database({redacted_url(self.url)!r})"
 
     def read(self, work: Callable[[Connection], R]) -> R:
         """The result of `work`, which sees one snapshot of the database and changes nothing."""
@@ -134,7 +134,7 @@ class Database:
                     return once(work)
             except SQLAlchemyError as error:
                 if attempt == ATTEMPTS or time.monotonic() > deadline or not is_retryable(error):
-                    raise translated(error, self.url) from None
+                    raise to_registry_error(error, self.url) from None
             except (UnicodeEncodeError, OverflowError) as error:
                 raise InvalidParameterError(f"The database cannot hold a value: {error}.") from None
             # Full jitter: waiting writers spread out instead of colliding again.
@@ -341,7 +341,7 @@ def _translating(database: Database) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise translated(error, database.url) from None
+        raise to_registry_error(error, database.url) from None
 
 
 __all__ = ["ConstraintError", "Database", "connect", "disconnect_all"]

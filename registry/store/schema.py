@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, inspect, text
 
 from registry.exceptions import ForeignStoreError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
-from registry.store.driver import run
+from registry.store.compiled import run
 from registry.store.engine import Database
-from registry.store.urls import shown
+from registry.store.urls import redacted_url
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -55,7 +55,7 @@ def ensure(database: Database) -> None:
         revision = _migrated_if_empty(database)
     if revision == known[-1]:
         return
-    place = shown(database.url)
+    place = redacted_url(database.url)
     if revision is not None and revision not in known:
         raise SchemaTooNewError(
             f"The database {place} has schema revision {revision}, newer than this package knows ({known[-1]}). "
@@ -120,7 +120,7 @@ def _check_known(database: Database, found: str | None, wanted: str) -> None:
     if wanted not in (*known, "head", "base"):
         raise InvalidParameterError(f"There is no schema revision {wanted!r}; known: {', '.join(known)}, head, base.")
     if found is not None and found not in known:
-        place = shown(database.url)
+        place = redacted_url(database.url)
         raise SchemaTooNewError(f"The database {place} has revision {found}, newer than this package ({known[-1]}).")
 
 
@@ -149,7 +149,7 @@ def _tables(connection: Connection) -> set[str]:
 
 
 def _refuse_foreign(connection: Connection, tables: set[str]) -> None:
-    place = shown(connection.engine.url)
+    place = redacted_url(connection.engine.url)
     if {"alembic_version", "experiments", "runs"} <= tables:
         raise ForeignStoreError(
             f"The database {place} holds MLflow's tables and was left as it is. Give the registry a database of its "

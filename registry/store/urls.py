@@ -81,7 +81,7 @@ def _sqlite(text: str) -> URL:
     return URL.create("sqlite", database=database, query={} if mode is None else {"journal_mode": mode})
 
 
-def shown(url: URL) -> str:
+def redacted_url(url: URL) -> str:
     """A URL as messages may show it: without whatever is secret."""
     if url.get_backend_name() == "sqlite":
         mode = url.query.get("journal_mode")

@@ -7,6 +7,6 @@ from registry.client import MlflowClient
 __all__ = ["MlflowClient"]
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

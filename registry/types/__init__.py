@@ -7,6 +7,6 @@ from registry.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Sch
 __all__ = ["ColSpec", "DataType", "ParamSchema", "ParamSpec", "Schema", "TensorSpec"]
 
 if not TYPE_CHECKING:
-    from registry.absent import attributes
+    from registry.unsupported import attributes
 
     __getattr__ = attributes(__name__, __all__)

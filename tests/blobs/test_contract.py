@@ -394,8 +394,8 @@ def test_a_file_that_is_written_once_is_not_replaced(store: BlobStore) -> None:
 def test_purging_removes_all_below_a_path_and_nothing_beside_it(store: BlobStore, tree: Path) -> None:
     store.upload(tree, "a/b")
     store.write("a/bc", b"beside")
-    assert store.weigh("a/b") == sum(len(data) for data in planted(tree).values())
-    assert store.weigh("a/b/missing") == store.weigh("nowhere") == 0
+    assert store.total_size("a/b") == sum(len(data) for data in planted(tree).values())
+    assert store.total_size("a/b/missing") == store.total_size("nowhere") == 0
 
     store.purge("a/b")
     store.purge("a/b")

@@ -211,7 +211,7 @@ def test_a_large_file_goes_up_in_parts_and_comes_down_in_ranges(store: BlobStore
 def test_a_large_object_is_copied_by_the_server(
     server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    monkeypatch.setattr("registry.blobs.s3.copies.COPY_PART", part)
+    monkeypatch.setattr("registry.blobs.s3.server_side_copy.COPY_PART", part)
     source, target = open_blob_store(server.fresh_root()), open_blob_store(server.fresh_root())
     data = big(12_000_000)
     source.upload(plant(tmp_path / "model", {"file": data, "small": b"x"}), "run/model")

@@ -11,8 +11,8 @@ from s3_servers import S3Server
 
 import registry
 from registry import MlflowClient
-from registry.client.doctor import examine
-from registry.client.loading import opened
+from registry.client.maintenance.doctor import examine
+from registry.client.models.loading import open_model
 from registry.uris import parse
 
 
@@ -139,7 +139,7 @@ def cached(moto_s3: S3Server, s3_environment: Callable[[S3Server], S3Server], ow
     (own_place / "source" / "data.bin").write_bytes(b"x" * 2048)
     client = registry.MlflowClient("sqlite:///a.db")
     version = client.register_model(str(own_place / "source"), "churn")
-    with opened(client.backend, parse("models:/churn/1")):
+    with open_model(client.backend, parse("models:/churn/1")):
         return str(version.digest)
 
 

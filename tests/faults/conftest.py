@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from garbage_places import Place, made
+from gc_places import Place, made
 
 
 @pytest.fixture(

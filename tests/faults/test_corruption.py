@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from file_trees import found, planted
-from garbage_places import Place, made
+from gc_places import Place, made
 from governed_models import raw_sql
 from soundness import FILES
 from volumes import volume
 
 from registry import MlflowClient
-from registry.client.loading import opened
+from registry.client.models.loading import open_model
 from registry.exceptions import IntegrityError, StorageError
 from registry.uris import parse
 
@@ -67,7 +67,7 @@ def test_no_damage_of_sealed_files_is_a_model(damages: int, place: Place, own_pl
     for _ in range(damages):
         mend = _damage_file(sealed, chance)
         with pytest.raises(IntegrityError):
-            with opened(place.client.backend, parse("models:/churn/1")):
+            with open_model(place.client.backend, parse("models:/churn/1")):
                 pass
         with pytest.raises(IntegrityError):
             place.client.verify("churn", read_bytes=True)
@@ -75,7 +75,7 @@ def test_no_damage_of_sealed_files_is_a_model(damages: int, place: Place, own_pl
             with pytest.raises(IntegrityError):
                 place.client.export_model("churn", own_place / "churn.zip")
         with pytest.raises(IntegrityError):
-            with opened(place.client.backend, parse("models:/churn/1"), target):
+            with open_model(place.client.backend, parse("models:/churn/1"), target):
                 pass
         assert found(target) == {"mine.txt": b"mine"}
         mend()
@@ -88,7 +88,7 @@ def test_an_edited_row_of_a_manifest_is_found(place: Place, statement: str) -> N
     with pytest.raises(IntegrityError):
         place.client.verify("churn", read_bytes=True)
     with pytest.raises(IntegrityError):
-        with opened(place.client.backend, parse("models:/churn/1")):
+        with open_model(place.client.backend, parse("models:/churn/1")):
             pass
 
 

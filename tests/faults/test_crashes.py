@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from crashing import Crasher
 from file_trees import planted
-from garbage_places import Place
+from gc_places import Place
 from governed_models import raw_sql
 from soundness import FILES, check_bytes, check_versions
 from volumes import volume

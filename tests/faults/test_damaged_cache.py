@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from damages import mangled
 from file_trees import found, planted
-from garbage_places import Place, made
+from gc_places import Place, made
 from soundness import FILES
 from volumes import volume
 
 from registry.blobs import ModelCache
 from registry.blobs.cache_entry import remove
-from registry.client.loading import opened
+from registry.client.models.loading import open_model
 from registry.exceptions import StorageError
 from registry.uris import parse
 
@@ -31,7 +31,7 @@ def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
 
 
 def _load(place: Place) -> dict[str, bytes]:
-    with opened(place.client.backend, parse("models:/churn/1")) as directory:
+    with open_model(place.client.backend, parse("models:/churn/1")) as directory:
         assert not directory.is_symlink()
         return found(directory)
 

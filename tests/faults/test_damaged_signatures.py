@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from damages import mangled
 from file_trees import found, planted
-from garbage_places import Place, made
+from gc_places import Place, made
 from soundness import FILES
 from volumes import volume
 

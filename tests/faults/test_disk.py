@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from file_trees import planted
-from garbage_places import Place
+from gc_places import Place
 from governed_models import raw_sql
 from s3_servers import S3Server
 from soundness import check_bytes, check_versions
 
 from registry import MlflowClient
-from registry.client.loading import opened
+from registry.client.models.loading import open_model
 from registry.entities import RunTag
 from registry.exceptions import StorageError
 from registry.uris import parse
@@ -62,11 +62,11 @@ def _files(directory: Path) -> list[str]:
 def test_a_full_disk_while_loading_is_one_error_and_the_next_load_works(large_on_s3: Place) -> None:
     cache = Path(os.environ["REGISTRY_CACHE_DIR"])
     with files_up_to(LARGE // 2), pytest.raises(StorageError, match="free space|Free space"):
-        with opened(large_on_s3.client.backend, parse("models:/large/1")):
+        with open_model(large_on_s3.client.backend, parse("models:/large/1")):
             pass
     assert _files(cache) == []
 
-    with opened(large_on_s3.client.backend, parse("models:/large/1")) as directory:
+    with open_model(large_on_s3.client.backend, parse("models:/large/1")) as directory:
         assert (directory / "data.bin").stat().st_size == LARGE
 
 
@@ -111,18 +111,18 @@ def test_a_database_file_that_cannot_grow_is_one_error(sqlite_url: str, own_plac
 def test_a_missing_cache_directory_is_made_again(large_on_s3: Place, own_place: Path) -> None:
     from registry.blobs.cache_entry import remove
 
-    with opened(large_on_s3.client.backend, parse("models:/large/1")):
+    with open_model(large_on_s3.client.backend, parse("models:/large/1")):
         pass
     remove(Path(os.environ["REGISTRY_CACHE_DIR"]))
 
-    with opened(large_on_s3.client.backend, parse("models:/large/1")) as directory:
+    with open_model(large_on_s3.client.backend, parse("models:/large/1")) as directory:
         assert (directory / "data.bin").stat().st_size == LARGE
     large_on_s3.client.delete_registered_model("large")
     assert check_versions(large_on_s3) == 0
 
 
 READ_ONLY = """
-import registry.client, registry.client.downloads, sqlalchemy.dialects.sqlite, tempfile, os, pathlib, sys
+import registry.client, registry.client.artifacts.downloads, sqlalchemy.dialects.sqlite, tempfile, os, pathlib, sys
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

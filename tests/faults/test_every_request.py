@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from file_trees import found, planted
-from garbage_places import Place
+from gc_places import Place
 from governed_models import raw_sql
 from s3_faults import Fault, Wire, behead_answer, lose_answer, lose_request, refuse, tapped
 from s3_servers import S3Server
 from soundness import FILES, check_bytes, check_versions
 
 from registry import MlflowClient
-from registry.blobs.s3 import clients, retries
+from registry.blobs.s3 import clients, errors
 from registry.exceptions import RegistryError
 
 Call = Callable[[], object]
@@ -36,7 +36,7 @@ def place(
 ) -> Iterator[Place]:
     """A registry with a version on S3, whose client asks once; what fails is not covered up by asking again."""
     monkeypatch.setattr(clients, "ATTEMPTS", 1)
-    monkeypatch.setattr(retries.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(errors.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(clients, "_accesses", {})
     root = s3_environment(moto_s3).fresh_root()
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from file_trees import planted
-from garbage_places import Place, made
+from gc_places import Place, made
 from racing import CONTEXT
 from volumes import volume
 
 from registry import MlflowClient
-from registry.client.loading import opened
+from registry.client.models.loading import open_model
 from registry.uris import parse
 
 BYTES_PER_FILE = 3_000
@@ -61,9 +61,9 @@ def _live(client: MlflowClient, source: Path, count: int) -> list[int]:
     client.delete_run(run_id)
     client.verify("many", read_bytes=True)
     counts.append(len(client.list_logged_model_artifacts(str(version.model_id), "part-07")) * 100)
-    with opened(client.backend, parse("models:/many/1")) as directory:
+    with open_model(client.backend, parse("models:/many/1")) as directory:
         counts.append(_whole(directory, count))
-    with opened(client.backend, parse("models:/many/1"), "copy") as directory:
+    with open_model(client.backend, parse("models:/many/1"), "copy") as directory:
         counts.append(_whole(directory, count))
     client.delete_registered_model("many")
     assert client.collect_garbage(apply=True, older_than="0s", grace="0s").failures == ()

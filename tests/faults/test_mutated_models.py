@@ -10,7 +10,7 @@ import xgboost
 from volumes import volume
 
 from registry.exceptions import InvalidModelError
-from registry.flavors.guard import check_xgboost_bytes
+from registry.flavors.untrusted.model_directory import check_xgboost_bytes
 
 
 def _mutated(data: bytes, chance: random.Random) -> bytes:

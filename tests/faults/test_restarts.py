@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from file_trees import planted
-from garbage_places import Place
+from gc_places import Place
 from governed_models import raw_sql
 from postgres_server import PostgresServer
 from soundness import FILES, check_bytes, check_versions

@@ -20,7 +20,7 @@ from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
 from registry import MlflowClient, exceptions, set_tracking_uri
-from registry.client.doctor import examine
+from registry.client.maintenance.doctor import examine
 from registry.exceptions import InvalidStateError, InvalidTypeError, RegistryError
 from registry.settings import current_settings
 
@@ -174,7 +174,15 @@ def test_no_row_of_the_database_has_a_secret(used: MlflowClient) -> None:
 def test_nothing_shows_a_secret_or_takes_it_along_in_a_pickle(used: MlflowClient) -> None:
     backend = used.backend
     store = backend.blobs("s3://bucket/prefix")
-    things = [used, backend, backend.place, backend.database, backend.database.engine, backend.models, backend.audit]
+    things = [
+        used,
+        backend,
+        backend.place,
+        backend.database,
+        backend.database.engine,
+        backend.models,
+        backend.verification,
+    ]
     for thing in (*things, store, current_settings()):
         pickled = b""
         with contextlib.suppress(RegistryError, AttributeError, TypeError):  # SQLAlchemy's engines are not pickled

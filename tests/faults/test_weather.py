@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from fault_proxy import FOUL, fault_proxy
 from file_trees import planted
-from garbage_places import Place
+from gc_places import Place
 from governed_models import raw_sql
 from s3_servers import S3Server
 from soundness import FILES, check_bytes, check_versions
 from volumes import volume
 
 from registry import MlflowClient
-from registry.blobs.s3 import retries
+from registry.blobs.s3 import errors
 from registry.exceptions import IntegrityError, StorageError, UnavailableError
 
 
@@ -28,7 +28,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda self, context: 0.01)
     # Nor is the allowance of retries, which a fifth of all exchanges being spoilt uses up.
     monkeypatch.setattr(botocore.retries.standard.RetryQuotaChecker, "acquire_retry_quota", lambda self, context: True)
-    monkeypatch.setattr(retries.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(errors.time, "sleep", lambda seconds: None)
 
 
 @pytest.mark.usefixtures("quick_retries")

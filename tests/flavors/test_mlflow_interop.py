@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from registry import flavors
 from registry.entities.schema import Schema
 from registry.exceptions import CodeExecutionRefusedError, SchemaEnforcementError
-from registry.flavors.enforce import enforce_schema
+from registry.flavors.signatures.enforce import enforce_schema
 
 _LOAD = """
 import pandas as pd

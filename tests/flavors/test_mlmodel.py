@@ -9,7 +9,7 @@ from registry.entities.logged_model import LoggedModel
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError, InvalidParameterError, NotFoundError
 from registry.flavors import Model, load_model, load_pyfunc
 from registry.flavors.mlmodel import inside
-from registry.flavors.safe_yaml import MAX_BYTES
+from registry.flavors.untrusted.yaml import MAX_BYTES
 
 
 def _write(directory: Path, text: str) -> Path:

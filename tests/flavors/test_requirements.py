@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError, InvalidParameterError
-from registry.flavors.packages import installed_version
+from registry.flavors.optional_imports import installed_version
 from registry.flavors.requirements import Environment
 
 PANDAS = f"pandas=={version('pandas')}"

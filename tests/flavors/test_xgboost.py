@@ -17,7 +17,7 @@ from registry.exceptions import (
     MissingDependencyError,
     SchemaEnforcementError,
 )
-from registry.flavors import packages
+from registry.flavors import optional_imports
 
 
 def _edit(directory: Path, **changes: Any) -> None:
@@ -156,7 +156,7 @@ def test_requirements_say_xgboost_whichever_build_is_installed(saved: Path) -> N
 
 def test_a_missing_package_names_its_extra() -> None:
     with pytest.raises(MissingDependencyError, match=r"pip install 'registry\[xgboost\]'"):
-        packages.optional_import("xgboost_that_is_not_there", "xgboost")
+        optional_imports.optional_import("xgboost_that_is_not_there", "xgboost")
 
 
 def test_the_raw_model_and_an_array_are_at_hand(

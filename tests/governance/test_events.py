@@ -16,7 +16,7 @@ from governed_models import raw_sql, register, sealed_model
 
 import registry
 from registry import MlflowClient
-from registry.client.webhook import SIGNATURE_HEADER
+from registry.client.registry.webhook import SIGNATURE_HEADER
 from registry.entities.history import PublishedEvent
 from registry.exceptions import InvalidParameterError, InvalidStateError, StorageError, UnavailableError
 

@@ -17,7 +17,7 @@ from sqlalchemy import event
 
 from registry import MlflowClient
 from registry.exceptions import RegistryError
-from registry.store.catalog import ledger
+from registry.store.registry import history_writer
 
 # Each takes a client, what sets the names of this trial apart, and the id of a sealed model.
 Operation = Callable[[MlflowClient, str, str], Any]
@@ -127,7 +127,7 @@ class Bench:
         """What everybody can see afterwards; how the chains came to be is verified apart."""
         where = f"name LIKE '%{trial}'"
         for (uid,) in self._watch.execute(f"SELECT uid FROM registered_models WHERE {where}").fetchall():
-            self.client.backend.audit.verify_uid(uid)
+            self.client.backend.verification.verify_uid(uid)
         found = self.client.search_registered_models(where)
         rows = self.client.search_model_versions(where)
         return (
@@ -177,6 +177,6 @@ def test_side_by_side_is_as_one_after_the_other(bench: Bench, first: str, second
 
 def test_without_the_lock_it_is_not(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """That these orders find it shows that the ones above would."""
-    monkeypatch.setattr(ledger, "_lock", without_lock(ledger._lock))
+    monkeypatch.setattr(history_writer, "_lock", without_lock(history_writer._lock_statement))
     with pytest.raises((AssertionError, RegistryError)):
         _try(bench, "alias 2", "delete 2")

@@ -27,7 +27,7 @@ from volumes import volume
 from registry import MlflowClient
 from registry.exceptions import RegistryError
 from registry.rules import TagEquals
-from registry.store.catalog import NewVersion
+from registry.store.registry import NewVersion
 
 STAGES = ("None", "Staging", "Production", "Archived")
 HELD = ("Staging", "Production")
@@ -363,7 +363,7 @@ class Governed(RuleBasedStateMachine):
             assert len({tuple(kinds(client, name)) for client in self.clients}) == 1
         for uids in self.uids:
             for client, uid in zip(self.clients, uids, strict=True):
-                client.backend.audit.verify_uid(uid)
+                client.backend.verification.verify_uid(uid)
 
 
 def _outcome(call: Callable[[MlflowClient], Any], client: MlflowClient) -> str:

@@ -8,7 +8,7 @@ import pytest
 from registry.exceptions import UnsupportedStoreError
 from registry.store import urls
 from registry.store.engine import connect
-from registry.store.urls import filesystem_of, parse_database_url, refuse_network_filesystem, shown
+from registry.store.urls import filesystem_of, parse_database_url, redacted_url, refuse_network_filesystem
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_an_sqlite_path_is_taken_as_it_stands(path: str) -> None:
     url = parse_database_url(f"sqlite:///{path}?journal_mode=wal")
 
     assert (url.database, dict(url.query)) == (path, {"journal_mode": "wal"})
-    assert shown(url) == f"sqlite:///{path}?journal_mode=wal"
+    assert redacted_url(url) == f"sqlite:///{path}?journal_mode=wal"
     assert parse_database_url(f"sqlite:///{path}").database == path
 
 
@@ -72,7 +72,7 @@ def test_other_urls_are_refused_with_what_to_write_instead(text: str, says: str)
     ],
 )
 def test_what_is_secret_is_not_shown(text: str, expected: str | None) -> None:
-    told = shown(parse_database_url(text))
+    told = redacted_url(parse_database_url(text))
 
     assert "secret" not in told
     assert expected in (told, None)

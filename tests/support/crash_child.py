@@ -52,9 +52,9 @@ def _hook() -> None:
 
 def _operate(request: dict[str, Any]) -> None:
     from registry import MlflowClient
-    from registry.client.sealing import seal_directory
+    from registry.client.models.model_upload import seal_directory
     from registry.entities.logged_model import new_model_id
-    from registry.store.logged_models import NewModel
+    from registry.store.models.logged_models import NewModel
 
     client = MlflowClient(request["url"])
     given = request["given"]
@@ -73,10 +73,10 @@ def _operate(request: dict[str, Any]) -> None:
         case "import":
             client.import_model(given["file"], name=given["name"])
         case "load":
-            from registry.client.loading import opened
+            from registry.client.models.loading import open_model
             from registry.uris import parse
 
-            with opened(client.backend, parse("models:/churn/1")):
+            with open_model(client.backend, parse("models:/churn/1")):
                 pass
         case "download":
             client.download_artifacts(given["run_id"], "", given["to"])

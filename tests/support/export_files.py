@@ -12,8 +12,7 @@ import pytest
 from governed_models import raw_sql
 
 import registry
-from registry.entities.history import HistoryEvent, canonical_json
-from registry.entities.segments import event_from
+from registry.entities.history import HistoryEvent, canonical_json, event_from
 from registry.exceptions import IntegrityError
 
 MANIFEST = "registry-export.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import registry
-from registry.store.catalog import NewVersion
+from registry.store.registry import NewVersion
 
 RawSql = Callable[..., list[tuple[Any, ...]]]
 

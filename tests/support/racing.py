@@ -14,12 +14,12 @@ from typing import Any
 
 from registry import MlflowClient
 from registry.exceptions import StageConflictError, StageOccupiedError
-from registry.store.catalog import NewVersion
-from registry.store.driver import Compiled
+from registry.store.compiled import Compiled
+from registry.store.registry import NewVersion
 
 # Forked from a server that has imported everything and opened nothing: a new process costs milliseconds.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["registry.client.backend", "registry.store.catalog", "psycopg", "sqlite3"])
+CONTEXT.set_forkserver_preload(["registry.client.backend", "registry.store.registry", "psycopg", "sqlite3"])
 NAME = "nba"
 
 
@@ -151,18 +151,18 @@ def _call(work: Round, client: MlflowClient, worker: int, round_number: int) -> 
 def break_safeguard(which: str) -> None:
     """Leave out a safeguard in this process: the races must notice."""
     from registry.store import engine
-    from registry.store.catalog import ledger, models, versions
+    from registry.store.registry import history_writer, models, versions
 
     assert which == "lock"
-    lock = ledger.lock
-    ledger._lock = without_lock(ledger._lock)
+    lock = history_writer.lock_model
+    history_writer._lock_statement = without_lock(history_writer._lock_statement)
 
     def slow(connection: Any, name: str) -> Any:
         row = lock(connection, name)
         time.sleep(0.002)  # as long as a look at another table takes on a busy machine
         return row
 
-    ledger.lock = models.lock = versions.lock = slow
+    history_writer.lock_model = models.lock = versions.lock = slow
     engine._SQLITE_WRITE = engine._SQLITE_READ
     engine.ATTEMPTS = 1  # trying again would hide what a transaction without the lock runs into
 

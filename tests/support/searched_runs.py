@@ -8,8 +8,8 @@ from sqlalchemy import event, insert
 
 from registry import MlflowClient
 from registry.entities import Metric, Param, RunTag
+from registry.store.dialects import table
 from registry.store.engine import Database
-from registry.store.statements import table
 from registry.store.tables import ExperimentRow, LatestMetricRow, ParamRow, RunRow, TagRow
 
 NAN = float("nan")

@@ -1,9 +1,9 @@
 """What must hold of a registry after any fault: what resolves loads and is what was stored, and gc leaves just that."""
 
-from garbage_places import Place
+from gc_places import Place
 
 from registry.blobs import open_blob_store
-from registry.client.loading import opened
+from registry.client.models.loading import open_model
 from registry.uris import parse
 
 FILES = {"MLmodel": b"flavors: {}\n", "data.bin": b"weights" * 1000, "deep/more.bin": b"more"}
@@ -21,7 +21,7 @@ def check_versions(place: Place, *, newest: int | None = None) -> int:
         count += len(versions)
         for version in versions[:newest]:
             assert version.status == "READY"
-            with opened(place.client.backend, parse(f"models:/{model.name}/{version.version}")) as directory:
+            with open_model(place.client.backend, parse(f"models:/{model.name}/{version.version}")) as directory:
                 found = {
                     path.relative_to(directory).as_posix(): path.read_bytes()
                     for path in directory.rglob("*")

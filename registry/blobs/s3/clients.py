@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from registry.blobs.s3.errors import check_endpoint, invalid_endpoint
-from registry.blobs.s3.retries import ATTEMPTS
+from registry.blobs.s3.errors import ATTEMPTS, check_endpoint, invalid_endpoint
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest

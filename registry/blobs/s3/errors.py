@@ -4,6 +4,8 @@ Owns the translation of every botocore exception; leaves retrying to botocore an
 message names the bucket, the key and the setting to look at, and never has a secret in it.
 """
 
+import random
+import time
 from typing import TYPE_CHECKING, Final
 
 from registry.exceptions import (
@@ -17,6 +19,18 @@ from registry.exceptions import (
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
+
+
+ATTEMPTS: Final = 5
+BASE_SECONDS: Final = 0.1
+MAX_SECONDS: Final = 5.0
+
+
+def pause(attempt: int) -> None:
+    """Sleep before the next attempt: longer each time, and not in step with others."""
+    # Spreading load needs no secret randomness.
+    time.sleep(random.uniform(0, min(MAX_SECONDS, BASE_SECONDS * 2**attempt)))  # noqa: S311 - not a secret
+
 
 _CREDENTIALS: Final = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN for temporary keys), or AWS_PROFILE"

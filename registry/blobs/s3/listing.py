@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.blobs.paths import check_blob_path, join
-from registry.blobs.s3.answers import head_object
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import is_missing
+from registry.blobs.s3.truncated_responses import head_object
 from registry.entities.paging import FileInfo
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from registry.blobs.s3.answers import needed
-from registry.blobs.s3.conditions import Write, conditionally
+from registry.blobs.s3.conditional_writes import Write, conditionally
 from registry.blobs.s3.errors import error_code
+from registry.blobs.s3.truncated_responses import require_field
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
@@ -57,7 +57,7 @@ def multipart_upload(write: Write, key: str) -> Iterator["MultipartUpload"]:
     answer = bucket.client.create_multipart_upload(
         Bucket=bucket.name, Key=key, ChecksumAlgorithm="SHA256", **described(key), **write.metadata
     )
-    upload = MultipartUpload(write, key, needed(answer, "UploadId", bucket, key))
+    upload = MultipartUpload(write, key, require_field(answer, "UploadId", bucket, key))
     try:
         yield upload
     except BaseException:
@@ -85,13 +85,13 @@ class MultipartUpload:
             ChecksumSHA256=encoded(digest),
         )
         self._write.advance(len(body))
-        return Part(number, needed(answer, "ETag", self._write.bucket, self._key), digest)
+        return Part(number, require_field(answer, "ETag", self._write.bucket, self._key), digest)
 
     def copy(self, number: int, source: dict[str, Any], digest: bytes) -> tuple[Part, str | None]:
         """Let S3 copy a range of another object as a part; the part, and the checksum that S3 found, if it says."""
         answer = self._client.upload_part_copy(**self._named, PartNumber=number, **source)
-        copied = needed(answer, "CopyPartResult", self._write.bucket, self._key)
-        etag = needed(copied, "ETag", self._write.bucket, self._key)
+        copied = require_field(answer, "CopyPartResult", self._write.bucket, self._key)
+        etag = require_field(copied, "ETag", self._write.bucket, self._key)
         return Part(number, etag, digest), copied.get("ChecksumSHA256")
 
     def complete(self, parts: list[Part], *, checksums: bool = True) -> None:

@@ -17,16 +17,16 @@ from registry.blobs.directory import Directory
 from registry.blobs.local import LocalBlobStore
 from registry.blobs.parallel import in_order
 from registry.blobs.paths import check_blob_path, check_subtree, join
-from registry.blobs.placement import SourceFile, check_free, filled_whole, local_source, planned, sealed_path
 from registry.blobs.progress import TransferProgress, unwatched
-from registry.blobs.role import BlobStore
+from registry.blobs.protocol import BlobStore
 from registry.blobs.s3.bucket import Bucket
-from registry.blobs.s3.conditions import Write
-from registry.blobs.s3.copies import COPY_FROM, copy_object
+from registry.blobs.s3.conditional_writes import Write
+from registry.blobs.s3.delete import delete_keys, remove_keys, total_key_size
 from registry.blobs.s3.listing import Listing
-from registry.blobs.s3.reading import PART, WIDTH, ObjectStream, copy_ranges, read_object
-from registry.blobs.s3.removal import delete_keys, remove_keys, weigh_keys
-from registry.blobs.s3.uploads import Sent, check_all_stored, check_stored, put_stream
+from registry.blobs.s3.read import PART, WIDTH, ObjectStream, copy_ranges, read_object
+from registry.blobs.s3.server_side_copy import COPY_FROM, copy_object
+from registry.blobs.s3.upload import Sent, check_all_stored, check_stored, put_stream
+from registry.blobs.upload_plan import SourceFile, check_free, filled_whole, local_source, planned, sealed_path
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
 from registry.exceptions import ArtifactNotFoundError, StorageError
@@ -143,9 +143,9 @@ class S3BlobStore:
         """Remove files."""
         delete_keys(self._bucket, (self._key(path) for path in paths))
 
-    def weigh(self, path: str) -> int:
+    def total_size(self, path: str) -> int:
         """The bytes of all that is at or below `path`, the parts of unfinished uploads included."""
-        return weigh_keys(self._bucket, self._key(path))
+        return total_key_size(self._bucket, self._key(path))
 
     def purge(self, path: str) -> None:
         """Remove all that is at or below `path`, unfinished uploads included."""

@@ -4,15 +4,12 @@ Leaves the language to `registry.filters` and the reading of entities to its nei
 is said once per subject (`places` and one file each); conditions, order and paging are the same for all of them.
 """
 
-from registry.store.search.experiments import ExperimentSearch
-from registry.store.search.frames import RunTable, TableColumns
-from registry.store.search.logged_models import LoggedModelScope, LoggedModelSearch, MetricDataset
-from registry.store.search.models import ModelSearch
-from registry.store.search.runs import RunScope, RunSearch
-from registry.store.search.subject import Wanted
-from registry.store.search.versions import VersionSearch
+from registry.store.search.columnar import RunTable, TableColumns
+from registry.store.search.models import LoggedModelScope, LoggedModelSearch, MetricDataset, ModelSearch, VersionSearch
+from registry.store.search.query import SearchRequest
+from registry.store.search.runs import ExperimentSearch, RunScope, RunSearch
 
-__all__ = ["LoggedModelScope", "MetricDataset", "RunScope", "RunTable", "SearchStore", "TableColumns", "Wanted"]
+__all__ = ["LoggedModelScope", "MetricDataset", "RunScope", "RunTable", "SearchStore", "TableColumns", "SearchRequest"]
 
 
 class SearchStore(RunSearch, ExperimentSearch, ModelSearch, VersionSearch, LoggedModelSearch):

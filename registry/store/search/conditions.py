@@ -5,15 +5,94 @@ the field. Values in other tables are asked for by EXISTS, row by row of the sub
 it shows, and planning it next to nothing.
 """
 
-from sqlalchemy import ColumnElement, and_, exists, literal_column, not_, or_, select
+import string
+from typing import Any, Final
 
-from registry.filters import And, Comparison, Node, Not, Op, Or
-from registry.store.search.places import Column, Places, Rows
-from registry.store.search.values import compare
-from registry.store.statements import AnySelect
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    SQLColumnExpression,
+    and_,
+    collate,
+    exists,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
+
+from registry.exceptions import InvalidFilterError
+from registry.filters import And, Comparison, Node, Not, Op, Or, Scalar
+from registry.store.dialects import AnySelect
+from registry.store.search.field_mapping import Column, FieldMap, RelatedRows
+from registry.store.tables import KEY
+
+# SQLite refuses patterns of more than 50,000 bytes; a character takes at most four, escaped or not.
+MAX_PATTERN: Final = 10_000
+
+_FOLDED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_GLOB: Final = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
 
 
-def condition(node: Node, places: Places, dialect: str) -> ColumnElement[bool]:
+def bound(value: Scalar) -> SQLColumnExpression[Any]:
+    """A value as a parameter of its own type."""
+    if isinstance(value, str):
+        return literal(value, KEY)
+    return literal(value, Double() if isinstance(value, float) else BigInteger())
+
+
+def by_code_point(column: SQLColumnExpression[Any], dialect: str) -> SQLColumnExpression[Any]:
+    """A text that compares and folds by code point, whatever its collation; SQLite's does so already."""
+    return column if dialect == "sqlite" else collate(column, "C")
+
+
+def compare(
+    column: SQLColumnExpression[Any],
+    op: Op,
+    value: Scalar | tuple[Scalar, ...] | None,
+    *,
+    dialect: str,
+    has_nan: bool = False,
+) -> ColumnElement[bool]:
+    """Whether a value that is there compares so; NULL is NaN where `has_nan`, and unequal to every number."""
+    if isinstance(value, tuple):
+        listed = column.in_([bound(item) for item in value])
+        return ~listed if op is Op.NOT_IN else listed
+    assert value is not None, "IS NULL is about a field, not a value"  # noqa: S101 - for the type checker
+    if op in (Op.LIKE, Op.ILIKE):
+        return _like(column, str(value), folded=op is Op.ILIKE, dialect=dialect)
+    other = bound(value)
+    match op:
+        case Op.EQ:
+            return column == other
+        case Op.NE:
+            return or_(column != other, column.is_(None)) if has_nan else column != other
+        case Op.LT:
+            return column < other
+        case Op.LE:
+            return column <= other
+        case Op.GT:
+            return column > other
+        case _:
+            return column >= other
+
+
+def _like(column: SQLColumnExpression[Any], pattern: str, *, folded: bool, dialect: str) -> ColumnElement[bool]:
+    if len(pattern) > MAX_PATTERN:
+        raise InvalidFilterError(f"A pattern may have {MAX_PATTERN} characters; this one has {len(pattern)}.")
+    if folded:
+        # Both databases fold ASCII only: SQLite always, PostgreSQL under the collation C.
+        column, pattern = func.lower(by_code_point(column, dialect)), pattern.translate(_FOLDED)
+    if dialect == "sqlite":
+        # Its LIKE ignores case; GLOB does not, and quotes its wildcards in brackets.
+        return column.op("GLOB", is_comparison=True)(literal(pattern.translate(_GLOB), KEY))
+    return column.like(literal(pattern.replace("\\", "\\\\"), KEY), escape="\\")
+
+
+def condition(node: Node, places: FieldMap, dialect: str) -> ColumnElement[bool]:
     """The condition that a filter stands for."""
     match node:
         case And():
@@ -26,7 +105,7 @@ def condition(node: Node, places: Places, dialect: str) -> ColumnElement[bool]:
             return _comparison(node, places, dialect)
 
 
-def there_are(rows: Rows, *conditions: ColumnElement[bool], dialect: str) -> ColumnElement[bool]:
+def exists_row(rows: RelatedRows, *conditions: ColumnElement[bool], dialect: str) -> ColumnElement[bool]:
     """Whether a field has a value, or one for which the conditions hold."""
     found: AnySelect = select(literal_column("1")).where(*rows.where, *conditions)
     if rows.by_owner and dialect != "sqlite":
@@ -35,13 +114,13 @@ def there_are(rows: Rows, *conditions: ColumnElement[bool], dialect: str) -> Col
     return exists(found)
 
 
-def _comparison(node: Comparison, places: Places, dialect: str) -> ColumnElement[bool]:
+def _comparison(node: Comparison, places: FieldMap, dialect: str) -> ColumnElement[bool]:
     place = places.of(node.field)
     if node.op in (Op.IS_NULL, Op.IS_NOT_NULL):
-        there = place.value.is_not(None) if isinstance(place, Column) else there_are(place, dialect=dialect)
+        there = place.value.is_not(None) if isinstance(place, Column) else exists_row(place, dialect=dialect)
         return there if node.op is Op.IS_NOT_NULL else not_(there)
-    if isinstance(place, Rows):
+    if isinstance(place, RelatedRows):
         holds = compare(place.value, node.op, node.value, dialect=dialect, has_nan=place.has_nan)
-        return there_are(place, holds, dialect=dialect)
+        return exists_row(place, holds, dialect=dialect)
     holds = compare(place.value, node.op, node.value, dialect=dialect)
     return and_(place.value.is_not(None), holds) if place.nullable else holds

@@ -12,8 +12,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, SQLColumnExpression, case
 
 from registry.filters import Field, Kind, OrderBy
-from registry.store.search.places import Column, Joined, Places
-from registry.store.statements import AnySelect
+from registry.store.dialects import AnySelect
+from registry.store.search.field_mapping import Column, FieldMap, Joined
 
 VALUE: Final = 0
 NAN: Final = 1
@@ -47,7 +47,7 @@ class Segment:
         return statement.where(*self.where)
 
 
-def segments(order_by: Sequence[OrderBy], places: Places, ties: Sequence[tuple[str, bool]]) -> list[Segment]:
+def segments(order_by: Sequence[OrderBy], places: FieldMap, ties: Sequence[tuple[str, bool]]) -> list[Segment]:
     """The segments of an ordering, in their order; `ties` are attributes (and whether ascending) that end it.
 
     The last of `ties` is unique, so that the order is total.
@@ -60,7 +60,7 @@ def segments(order_by: Sequence[OrderBy], places: Places, ties: Sequence[tuple[s
     return _leading(keys[0], places, rest, tuple(outer))
 
 
-def _leading(key: OrderBy, places: Places, rest: tuple[Term, ...], outer: tuple[Joined, ...]) -> list[Segment]:
+def _leading(key: OrderBy, places: FieldMap, rest: tuple[Term, ...], outer: tuple[Joined, ...]) -> list[Segment]:
     if key.field.kind is Kind.ATTRIBUTE:
         column = _column(key, places)
         value = _sorted_by(column)
@@ -82,7 +82,7 @@ def _leading(key: OrderBy, places: Places, rest: tuple[Term, ...], outer: tuple[
     return [*found, Segment(MISSING, rest, outer=(joined, *outer), where=(places.scope, joined.is_missing))]
 
 
-def _terms(key: OrderBy, places: Places, outer: list[Joined]) -> list[Term]:
+def _terms(key: OrderBy, places: FieldMap, outer: list[Joined]) -> list[Term]:
     """The terms of a field that does not lead: its rank, if it can be missing, and its value."""
     if key.field.kind is Kind.ATTRIBUTE:
         column = _column(key, places)
@@ -95,7 +95,7 @@ def _terms(key: OrderBy, places: Places, outer: list[Joined]) -> list[Term]:
     return [Term(ranked), Term(joined.value, key.ascending)]
 
 
-def _column(key: OrderBy, places: Places) -> Column:
+def _column(key: OrderBy, places: FieldMap) -> Column:
     place = places.attributes[key.field.key]
     assert isinstance(place, Column), "parse_order_by refuses fields of many values"  # noqa: S101 - for the type checker
     return place

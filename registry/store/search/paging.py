@@ -16,9 +16,9 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, ColumnElement, Connection, Label, and_, asc, bindparam, desc, false, or_
 
 from registry.exceptions import InvalidParameterError
+from registry.store.dialects import AnyRow, AnySelect
+from registry.store.search.conditions import bound
 from registry.store.search.order import Segment, Term
-from registry.store.search.values import bound
-from registry.store.statements import AnyRow, AnySelect
 
 _MAX_TOKEN: Final = 200_000
 _SIZE: Final = "page_size"

@@ -10,18 +10,66 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
-from registry.entities import PagedList, Run
+from registry.entities import Experiment, PagedList, Run
 from registry.filters import Kind
-from registry.store.runs import read_runs
-from registry.store.scopes import Store, reads
-from registry.store.search.frames import RunTable, TableColumns, read_table
-from registry.store.search.places import Column, Keyed, Places, Rows, one_of
-from registry.store.search.subject import Searched, Wanted, search
-from registry.store.search.values import by_code_point
-from registry.store.statements import table
-from registry.store.tables import DatasetInputRow, DatasetRow, ExperimentRow, LatestMetricRow, ParamRow, RunRow, TagRow
+from registry.store.dialects import table
+from registry.store.search.columnar import RunTable, TableColumns, read_table
+from registry.store.search.conditions import by_code_point
+from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, one_of
+from registry.store.search.query import SearchRequest, SearchSource, search
+from registry.store.tables import (
+    DatasetInputRow,
+    DatasetRow,
+    ExperimentRow,
+    ExperimentTagRow,
+    LatestMetricRow,
+    ParamRow,
+    RunRow,
+    TagRow,
+)
+from registry.store.tracking.experiments import read_experiments
+from registry.store.tracking.runs import read_runs
+from registry.store.transactions import Store, read_transaction
 
-TIES: Final = (("start_time", False), ("run_id", True))
+_EXPERIMENT_TIES: Final = (("creation_time", False), ("experiment_id", True))
+
+
+class ExperimentSearch(Store):
+    """Finds experiments."""
+
+    @read_transaction
+    def experiments(
+        self, connection: Connection, stages: tuple[str, ...], wanted: SearchRequest
+    ) -> PagedList[Experiment]:
+        """A page of the experiments in these lifecycle stages, newest first unless ordered otherwise.
+
+        Raises:
+            InvalidParameterError: the page token is not of this query.
+        """
+        return search(connection, _experiment_source(stages, connection.dialect.name), wanted, read_experiments)
+
+
+@functools.cache
+def _experiment_source(stages: tuple[str, ...], dialect: str) -> SearchSource:
+    statement = select(ExperimentRow.__table__).where(one_of(ExperimentRow.lifecycle_stage, stages))
+    return SearchSource(statement, _experiment_fields(dialect), _EXPERIMENT_TIES, ("experiments", stages), dialect)
+
+
+def _experiment_fields(dialect: str) -> FieldMap:
+    return FieldMap(
+        attributes={
+            "name": Column(ExperimentRow.name),
+            "experiment_id": Column(cast(ExperimentRow.id, Text), order=ExperimentRow.id),
+            "lifecycle_stage": Column(ExperimentRow.lifecycle_stage),
+            "artifact_location": Column(by_code_point(ExperimentRow.artifact_location, dialect)),
+            "creation_time": Column(ExperimentRow.creation_time),
+            "last_update_time": Column(ExperimentRow.last_update_time),
+        },
+        keyed={Kind.TAG: KeyValueTable(ExperimentTagRow, "experiment_id", ExperimentRow.id)},
+    )
+
+
+_RUN_TIES: Final = (("start_time", False), ("run_id", True))
 
 # Not joined: each table more makes the planning of a statement longer.
 _LOCATION: Final = (
@@ -40,8 +88,8 @@ class RunScope:
 class RunSearch(Store):
     """Finds runs."""
 
-    @reads
-    def runs(self, connection: Connection, scope: RunScope, wanted: Wanted) -> PagedList[Run]:
+    @read_transaction
+    def runs(self, connection: Connection, scope: RunScope, wanted: SearchRequest) -> PagedList[Run]:
         """A page of the runs of some experiments, newest first unless ordered otherwise.
 
         Raises:
@@ -49,28 +97,30 @@ class RunSearch(Store):
         """
         if not scope.experiments:
             return PagedList()
-        return search(connection, _searched(scope, connection.dialect.name), wanted, read_runs)
+        return search(connection, _run_source(scope, connection.dialect.name), wanted, read_runs)
 
-    @reads
-    def run_table(self, connection: Connection, scope: RunScope, wanted: Wanted, columns: TableColumns) -> RunTable:
+    @read_transaction
+    def run_table(
+        self, connection: Connection, scope: RunScope, wanted: SearchRequest, columns: TableColumns
+    ) -> RunTable:
         """The same as columns, all in one snapshot; `wanted.max_results` limits it, there are no pages."""
         if not scope.experiments:
             return read_table(connection, [], columns)
-        rows = search(connection, _searched(scope, connection.dialect.name), wanted, lambda _, found: list(found))
+        rows = search(connection, _run_source(scope, connection.dialect.name), wanted, lambda _, found: list(found))
         return read_table(connection, rows, columns)
 
 
 @functools.lru_cache(maxsize=256)
-def _searched(scope: RunScope, dialect: str) -> Searched:
+def _run_source(scope: RunScope, dialect: str) -> SearchSource:
     statement = select(RunRow.__table__, _LOCATION.label("artifact_location"))
     statement = statement.where(one_of(RunRow.lifecycle_stage, scope.stages))
-    return Searched(statement, _places(scope, dialect), TIES, ("runs", scope), dialect)
+    return SearchSource(statement, _run_fields(scope, dialect), _RUN_TIES, ("runs", scope), dialect)
 
 
-def _places(scope: RunScope, dialect: str) -> Places:
+def _run_fields(scope: RunScope, dialect: str) -> FieldMap:
     run = table(RunRow).c
     location = by_code_point(func.rtrim(_LOCATION, "/"), dialect)
-    return Places(
+    return FieldMap(
         attributes={
             "run_id": Column(run.run_id),
             "run_name": Column(run.name),
@@ -83,25 +133,25 @@ def _places(scope: RunScope, dialect: str) -> Places:
             "end_time": Column(run.end_time, nullable=True),
         },
         keyed={
-            Kind.METRIC: Keyed(
+            Kind.METRIC: KeyValueTable(
                 LatestMetricRow, "run_id", run.id, has_nan=True, scope={"experiment_id": scope.experiments}
             ),
-            Kind.PARAM: Keyed(ParamRow, "run_id", run.id),
-            Kind.TAG: Keyed(TagRow, "run_id", run.id),
+            Kind.PARAM: KeyValueTable(ParamRow, "run_id", run.id),
+            Kind.TAG: KeyValueTable(TagRow, "run_id", run.id),
         },
         datasets=_datasets(run.id),
         scope=one_of(run.experiment_id, scope.experiments),
     )
 
 
-def _datasets(run_key: ColumnElement[int]) -> dict[str, Rows]:
+def _datasets(run_key: ColumnElement[int]) -> dict[str, RelatedRows]:
     used = DatasetInputRow.run_id == run_key
     known = DatasetInputRow.dataset_id == DatasetRow.id
     return {
-        "name": Rows(DatasetRow.name, (used, known)),
-        "digest": Rows(DatasetRow.digest, (used, known)),
+        "name": RelatedRows(DatasetRow.name, (used, known)),
+        "digest": RelatedRows(DatasetRow.digest, (used, known)),
         # The empty text stands for no context.
-        "context": Rows(DatasetInputRow.context, (used, DatasetInputRow.context != "")),
+        "context": RelatedRows(DatasetInputRow.context, (used, DatasetInputRow.context != "")),
     }
 
 

@@ -9,17 +9,10 @@ this room: other rooms see entities. Column kinds:
 """
 
 from registry.store.tables.base import KEY, Base
-from registry.store.tables.catalog import (
-    ModelAliasRow,
-    ModelVersionRow,
-    ModelVersionTagRow,
-    RegisteredModelRow,
-    RegisteredModelTagRow,
-)
 from registry.store.tables.governance import (
     ApprovalRow,
-    ForeignEventRow,
     HistoryRow,
+    ImportedEventRow,
     PromotionRulesRow,
     RegistryIdRow,
     StagePeriodRow,
@@ -34,6 +27,13 @@ from registry.store.tables.logged_models import (
     RemovalRow,
     RunModelRow,
     UploadRow,
+)
+from registry.store.tables.registered_models import (
+    ModelAliasRow,
+    ModelVersionRow,
+    ModelVersionTagRow,
+    RegisteredModelRow,
+    RegisteredModelTagRow,
 )
 from registry.store.tables.runs import (
     DatasetInputRow,
@@ -57,7 +57,7 @@ __all__ = [
     "DatasetRow",
     "ExperimentRow",
     "ExperimentTagRow",
-    "ForeignEventRow",
+    "ImportedEventRow",
     "HistoryRow",
     "LatestMetricRow",
     "LoggedModelMetricRow",

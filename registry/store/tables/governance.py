@@ -70,7 +70,7 @@ class HistoryRow(Base):
     hash: Mapped[Digest]
 
 
-class ForeignEventRow(Base):
+class ImportedEventRow(Base):
     """An event that a model brought along when it was imported, in its canonical form (JSON); append-only.
 
     `segment` counts the registries that it came through, from 1, oldest first. The ``imported`` event of the model's

@@ -1,0 +1,188 @@
+"""Reading objects: as a stream that survives broken connections, or into a file by many ranges at once.
+
+Owns resuming after a torn body; leaves digests to the callers. The invariant: all bytes of one read come from one
+version of the object, because every further request demands the ETag of the first answer.
+"""
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from registry.blobs.digests import CHUNK, Advance
+from registry.blobs.parallel import in_order
+from registry.blobs.s3.bucket import Bucket
+from registry.blobs.s3.errors import ATTEMPTS, pause
+from registry.blobs.s3.truncated_responses import head_object, is_whole
+from registry.exceptions import StorageError, UnavailableError
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+PART: Final = 8 * 1024 * 1024
+WIDTH: Final = 8
+_PIECE: Final = 256 * 1024
+"""Bytes that each range has in memory at once: more would only be copied out of the processor's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bytes `start` to `stop` (not included) of an object."""
+
+    start: int
+    stop: int
+
+
+class ObjectStream(io.RawIOBase):
+    """An object, or a range of it, from beginning to end; asks again from where it was when the body breaks off.
+
+    `verified` lets botocore compare the whole object with the checksum that S3 keeps; for bytes that nobody hashes.
+    """
+
+    def __init__(
+        self, bucket: Bucket, key: str, *, part: Range | None = None, etag: str | None = None, verified: bool = False
+    ) -> None:
+        super().__init__()
+        self._bucket = bucket
+        self._key = key
+        self._verified = verified
+        self._position = part.start if part else 0
+        self._stop = part.stop if part else -1
+        self._etag = etag or ""
+        self._attempt = 0
+        self._body = self._request()
+
+    @property
+    def size(self) -> int:
+        """Bytes left to read."""
+        return self._stop - self._position
+
+    @property
+    def etag(self) -> str:
+        """The version that is read."""
+        return self._etag
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, or all that are left; ``b""`` at the end."""
+        # Without this, every chunk would be copied three times on its way through `readinto`.
+        return self._take(size) if size >= 0 else b"".join(iter(lambda: self._take(CHUNK), b""))
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed wants any buffer; io passes this
+        """Fill the buffer as far as one piece of the body goes; 0 at the end."""
+        data = self._take(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if not self.closed:
+            self._body.close()
+        super().close()
+
+    def _take(self, size: int) -> bytes:
+        with self._bucket.errors(self._key):
+            data = self._piece(size)
+        self._position += len(data)
+        return data
+
+    def _piece(self, size: int) -> bytes:
+        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+        while True:
+            try:
+                if (data := self._body.read(size)) or size == 0 or self._position == self._stop:
+                    return data
+                raise ConnectionError("the body of an answer without a length ended early")
+            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionError) as error:
+                self._body.close()
+                self._retry(error)
+                self._body = self._request()
+
+    def _retry(self, error: Exception) -> None:
+        """Wait before another request, if there may be one."""
+        self._attempt += 1
+        if self._attempt >= ATTEMPTS:
+            raise UnavailableError(
+                f"S3 broke off s3://{self._bucket.name}/{self._key} {ATTEMPTS} times "
+                f"({type(error).__name__}); the network or the server is unstable. Try later."
+            ) from error
+        pause(self._attempt)
+
+    def _request(self) -> "StreamingBody":
+        while not is_whole(answer := self._ask()):
+            answer["Body"].close()
+            self._retry(ConnectionError("the head of an answer was cut off"))
+        self._etag = answer["ETag"]
+        if self._stop < 0:
+            self._stop = answer["ContentLength"]
+        return answer["Body"]
+
+    def _ask(self) -> "GetObjectOutputTypeDef":
+        from botocore.exceptions import ClientError
+
+        bucket = self._bucket
+        with bucket.errors(self._key):
+            try:
+                return bucket.client.get_object(Bucket=bucket.name, Key=self._key, **self._conditions())
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
+                    raise StorageError(f"s3://{bucket.name}/{self._key} was changed while it was read.") from error
+                raise
+
+    def _conditions(self) -> dict[str, Any]:
+        asked: dict[str, Any] = {}
+        if self._etag:
+            asked["IfMatch"] = self._etag
+        if self._stop >= 0:
+            asked["Range"] = f"bytes={self._position}-{self._stop - 1}"
+        elif self._verified:
+            asked["ChecksumMode"] = "ENABLED"
+        return asked
+
+
+def read_object(bucket: Bucket, key: str) -> bytes:
+    """The bytes of an object, compared with the checksum that S3 keeps of them."""
+    with ObjectStream(bucket, key, verified=True) as stream:
+        return stream.read()
+
+
+def copy_ranges(bucket: Bucket, key: str, descriptor: int, advance: Advance, *, hashed: bool) -> tuple[int, str]:
+    """Write a large object into an empty open file by many ranges at once; its size and, if wanted, SHA-256."""
+    with bucket.errors(key):
+        head = head_object(bucket, key)
+    size, etag = head["ContentLength"], head["ETag"]
+    tasks = (
+        partial(_copy_range, bucket, key, descriptor, Range(start, min(start + PART, size)), etag, advance)
+        for start in range(0, size, PART)
+    )
+    digest, block = hashlib.sha256(), memoryview(bytearray(_PIECE))
+    for part in in_order(tasks, width=WIDTH):
+        position = part.start
+        while hashed and (read := os.preadv(descriptor, [block[: part.stop - position]], position)):
+            digest.update(block[:read])
+            position += read
+    return size, digest.hexdigest() if hashed else ""
+
+
+def _copy_range(bucket: Bucket, key: str, descriptor: int, part: Range, etag: str, advance: Advance) -> Range:
+    position = part.start
+    with ObjectStream(bucket, key, part=part, etag=etag) as stream:
+        while chunk := stream.read(_PIECE):
+            _write_at(descriptor, chunk, position)
+            position += len(chunk)
+            advance(len(chunk))
+    return part
+
+
+def _write_at(descriptor: int, data: bytes, position: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, position)
+        view, position = view[written:], position + written

@@ -1,0 +1,98 @@
+"""``registry gc``: what nothing reaches any more, and removing it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from registry.cli import output
+from registry.cli.formatting import minute, size
+from registry.cli.options import ArtifactLocation, AsJson, TrackingUri, open_client, use_place
+from registry.cli.output import Column
+
+if TYPE_CHECKING:
+    from registry.entities.reports import Finding, GarbageItem, GarbageReport
+
+
+def gc(
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it for good; without this, only say what.")] = False,
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="TIME", help="How long ago it was deleted, at least: 30d, 12h.")
+    ] = "30d",
+    grace: Annotated[
+        str,
+        typer.Option("--grace", metavar="TIME", help="How long an upload may take before it is given up, at least."),
+    ] = "24h",
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say what nothing reaches any more, and with --apply remove it for good."""
+    report = open_client(tracking_uri).collect_garbage(apply=apply, older_than=older_than, grace=grace)
+    if as_json:
+        output.as_json(report)
+    else:
+        output.listing(report.items, _GC_COLUMNS, nothing="Nothing to remove.")
+        _summarise(report)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+def _summarise(report: "GarbageReport") -> None:
+    for failure in report.failures:
+        output.error(f"not removed yet, the next gc tries again: {failure}")
+    if not report.items:
+        return
+    counts = ", ".join(_counted(kind, count) for kind, count in report.counts.items())
+    verb = "Removed" if report.applied else "Would remove"
+    output.line(f"{verb} {counts}: {size(report.size_bytes)}.")
+    if not report.applied:
+        output.line("Nothing was changed; --apply removes them for good.")
+
+
+def _counted(kind: str, count: int) -> str:
+    return f"{count} {kind}{'' if count == 1 else 's'}"
+
+
+def _details(item: "GarbageItem") -> Sequence[str]:
+    return [f"{version} (deleted)" for version in item.versions]
+
+
+_GC_COLUMNS: Final[tuple["Column[GarbageItem]", ...]] = (
+    Column("kind", lambda item: item.kind, whole=True),
+    Column("id", lambda item: item.id, whole=True),
+    Column("name", lambda item: item.name),
+    Column("since (UTC)", lambda item: minute(item.since), whole=True),
+    Column("size", lambda item: size(item.size_bytes), whole=True, right=True),
+    Column("of", _details),
+)
+
+
+def doctor(
+    as_json: AsJson = False, tracking_uri: TrackingUri = None, artifact_location: ArtifactLocation = None
+) -> None:
+    """Examine settings, database, rights, bytes, cache and packages; fails if something is broken."""
+    from registry.client.maintenance.doctor import examine
+
+    use_place(tracking_uri, artifact_location)
+    found = examine()
+    output.listing(found, _CHECK_COLUMNS, json=as_json)
+    if any(finding.verdict == "fail" for finding in found):
+        raise typer.Exit(1)
+
+
+_CHECK_COLUMNS: Final[tuple["Column[Finding]", ...]] = (
+    Column("", lambda finding: finding.verdict, whole=True),
+    Column("area", lambda finding: finding.area, whole=True),
+    Column("finding", lambda finding: finding.text),
+    Column("way out", lambda finding: finding.remedy),
+)
+
+
+def relocate(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Where the files were: a directory or s3://bucket/prefix.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Where they are now.")],
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Look for files at NEW instead of OLD; move them first, for example with 'aws s3 sync'."""
+    count = open_client(tracking_uri).relocate(old, new)
+    output.line(f"{count} experiment{' keeps its' if count == 1 else 's keep their'} files at {new} from now on.")

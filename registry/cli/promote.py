@@ -1,0 +1,167 @@
+"""``registry promote``: moving a version to a stage."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from registry.cli import output
+from registry.cli.options import AsJson, ModelName, TrackingUri, VersionNumber, noun, open_client
+from registry.cli.output import Column
+from registry.entities.stages import UNSET, Unset
+from registry.exceptions import StorageError
+
+if TYPE_CHECKING:
+    from registry import MlflowClient
+    from registry.entities.model_registry import ModelVersion
+    from registry.rules import PromotionRule, Verdict
+
+
+ExpectedCurrent = Annotated[
+    str | None,
+    typer.Option(
+        "--expected-current",
+        metavar="VERSION",
+        help="Only if this version holds the stage now; 'none': only if nothing does.",
+    ),
+]
+
+
+def promote(
+    name: ModelName,
+    version: VersionNumber,
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="Staging, Production, Archived or None, in any case.")],
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the model's history.")] = None,
+    expected_current: ExpectedCurrent = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="Even if promotion rules fail; needs a --reason, and is on record.")
+    ] = False,
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Move a version to a stage; whoever holds Staging or Production is archived."""
+    client = open_client(tracking_uri)
+    before = client.get_latest_versions(name, [stage])
+    moved = client.transition_model_version_stage(
+        name,
+        version,
+        stage,
+        reason=reason,
+        expected_current=expected_holder(expected_current),
+        override=override,
+    )
+    if as_json:
+        output.as_json(moved)
+        return
+    output.line(f"{moved.name}: version {moved.version} is in stage {moved.current_stage}.")
+    for earlier in before:
+        if earlier.version != moved.version:
+            _say_where(client, earlier)
+
+
+def _say_where(client: "MlflowClient", earlier: "ModelVersion") -> None:
+    """Say where an earlier holder went, if it moved."""
+    now = client.get_model_version(earlier.name, earlier.version)
+    if now.current_stage != earlier.current_stage:
+        output.line(f"{now.name}: version {now.version}, which held it, is in stage {now.current_stage}.")
+
+
+def expected_holder(given: str | None) -> str | Unset | None:
+    """What ``--expected-current`` says: a version, None for nobody, or UNSET for no check."""
+    if given is None:
+        return UNSET
+    return None if given.lower() == "none" else given
+
+
+Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the model's history.")]
+Guarded = Annotated[str, typer.Argument(metavar="STAGE", help="Staging or Production, in any case.")]
+
+rules = noun("rules", "What a version must pass before it may enter a stage.")
+
+
+def rollback(
+    name: ModelName,
+    stage: Annotated[str, typer.Argument(metavar="[STAGE]", help="Staging or Production.")] = "Production",
+    reason: Reason = None,
+    expected_current: ExpectedCurrent = None,
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Put back who held a stage before; doing it again walks further back."""
+    client = open_client(tracking_uri)
+    back = client.rollback(name, stage, reason=reason, expected_current=expected_holder(expected_current))
+    if as_json:
+        output.as_json(back)
+    else:
+        output.line(f"{back.name}: version {back.version} is in stage {back.current_stage} again.")
+
+
+def approve(
+    name: ModelName, version: VersionNumber, stage: Guarded, reason: Reason = None, tracking_uri: TrackingUri = None
+) -> None:
+    """Say that a version may enter a stage; rules may ask for so many who say so."""
+    open_client(tracking_uri).approve(name, version, stage, reason=reason)
+    output.line(f"{name}: version {version} is approved for {stage}.")
+
+
+@rules.command("show")
+def show_rules(name: ModelName, stage: Guarded, as_json: AsJson = False, tracking_uri: TrackingUri = None) -> None:
+    """Show the rules of a stage; their JSON is what 'rules set' takes."""
+    found = open_client(tracking_uri).get_promotion_rules(name, stage)
+    output.listing(found, _RULES, json=as_json, nothing="No rules.")
+
+
+@rules.command("set")
+def set_rules(
+    name: ModelName,
+    stage: Guarded,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A JSON list of rules; - is the standard input.")],
+    reason: Reason = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Put rules in the place of those that a stage has.
+
+    A rule is an object such as {"kind": "metric_at_least", "metric": "f1", "value": 0.8}.
+    """
+    from registry.rules import rules_from_json
+
+    given = rules_from_json(_text(file))
+    open_client(tracking_uri).set_promotion_rules(name, stage, given, reason=reason)
+    output.line(f"{name}: {len(given)} rules guard {stage}.")
+
+
+@rules.command("delete")
+def delete_rules(name: ModelName, stage: Guarded, reason: Reason = None, tracking_uri: TrackingUri = None) -> None:
+    """Remove the rules of a stage."""
+    open_client(tracking_uri).delete_promotion_rules(name, stage, reason=reason)
+    output.line(f"{name}: no rules guard {stage}.")
+
+
+@rules.command("check")
+def check_rules(
+    name: ModelName,
+    version: VersionNumber,
+    stage: Guarded,
+    as_json: AsJson = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Show what the rules of a stage say of a version now; nothing is changed."""
+    found = open_client(tracking_uri).check_promotion(name, version, stage)
+    output.listing(found, _VERDICTS, json=as_json, nothing="No rules.")
+
+
+_RULES: Final[tuple["Column[PromotionRule]", ...]] = (Column("rule", repr),)
+_VERDICTS: Final[tuple["Column[Verdict]", ...]] = (
+    Column("rule", lambda verdict: repr(verdict.rule)),
+    Column("passed", lambda verdict: "yes" if verdict.passed else "no", whole=True),
+    Column("expected", lambda verdict: verdict.expected),
+    Column("actual", lambda verdict: verdict.actual),
+)
+
+
+def _text(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise StorageError(f"The rules in {str(file)!r} cannot be read: {error}.") from error

@@ -1,0 +1,1 @@
+"""Client methods for the files of a run: log, list, download."""

@@ -1,0 +1,52 @@
+"""What is known of a model without loading it: its MLmodel file, and its row if it is a logged model."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from registry.client.artifacts.downloads import download
+from registry.client.base import ClientBase
+from registry.client.models.loading import resolve
+from registry.entities.model_registry import ResolvedModel
+from registry.exceptions import ArtifactNotFoundError
+from registry.flavors import Model, ModelInfo
+from registry.uris import LocalUri, RunUri, S3Uri, Uri
+
+MLMODEL = "MLmodel"
+
+
+def model_info(client: ClientBase, uri: Uri) -> ModelInfo:
+    """The content of the MLmodel file of a URI; of a sealed model the file is checked, and its row is added.
+
+    Raises:
+        NotFoundError: nothing is at the URI, or it is not an MLmodel directory.
+        InvalidModelError: the MLmodel file cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
+        download(client, _file_in(uri), Path(temporary))
+        described = Model.load(Path(temporary))
+    resolved = _find_sealed(client, uri)
+    if resolved is None:
+        # Not a row of this database, whatever the file says of itself.
+        return replace(described.get_model_info(), model_uri=str(uri))
+    info = described.get_model_info(client.backend.logged_models.get(resolved.model_id))
+    return replace(info, model_uri=str(uri), registered_model_version=resolved.version)
+
+
+def _find_sealed(client: ClientBase, uri: Uri) -> ResolvedModel | None:
+    if isinstance(uri, LocalUri | S3Uri):
+        return None
+    if not isinstance(uri, RunUri):
+        return resolve(client.backend, uri)
+    try:
+        return resolve(client.backend, uri)
+    except ArtifactNotFoundError:
+        return None  # plain files of the run
+
+
+def _file_in(uri: Uri) -> Uri:
+    if isinstance(uri, LocalUri):
+        return LocalUri(str(Path(uri.path) / MLMODEL))
+    if isinstance(uri, S3Uri):
+        return S3Uri(uri.bucket, f"{uri.key}/{MLMODEL}" if uri.key else MLMODEL)
+    return replace(uri, path=f"{uri.path}/{MLMODEL}" if uri.path else MLMODEL)

@@ -1,0 +1,179 @@
+"""How a download lands in a local directory: whole or not at all.
+
+Owns the staging directory beside the target, on the same disk, and moving out of it; leaves fetching to the caller.
+Invariant: until every byte is there and every place for it was judged free, the target is untouched; no symlink below
+the destination is followed.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from registry.exceptions import InvalidParameterError, InvalidPathError, RegistryError, disk_error
+
+Bring = Callable[[Path], list[Path]]
+"""Fills an empty directory; returns which files or directories in it are to land, later ones over earlier ones."""
+
+
+def move_into_place(destination: Path | None, name: str, bring: Bring) -> Path:
+    """Let what `bring` brings appear as `name` in a directory, or as that directory if `name` is ``""``; its path.
+
+    The directory is made if need be; without one a fresh temporary one is made. Files that are there are replaced,
+    others stay.
+
+    Raises:
+        InvalidParameterError: the destination is a file.
+        InvalidPathError: a directory or a symlink is where a file is to go.
+        StorageError: the disk refuses.
+    """
+    with _disk_errors(destination):
+        if destination is not None:
+            return _move(destination.absolute(), name, bring)
+        fresh = Path(tempfile.mkdtemp(prefix="registry-"))
+        try:
+            return _move(fresh, name, bring)
+        except BaseException:
+            shutil.rmtree(fresh)
+            raise
+
+
+def _move(destination: Path, name: str, bring: Bring) -> Path:
+    anchor = destination
+    while not anchor.exists():
+        anchor = anchor.parent
+    if not anchor.is_dir():
+        raise InvalidParameterError(f"{str(anchor)!r} is a file; the destination of a download is a directory.")
+    # In the target itself, or else where the target will be made: nowhere else need be writable, or on the same disk.
+    with tempfile.TemporaryDirectory(prefix=".registry-", dir=anchor) as staging:
+        copies = bring(Path(staging))
+        target = destination / name
+        moves = _moves(copies, target)
+        for place in moves:
+            _check_free(destination, place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if len(copies) == 1 and copies[0].is_dir() and not target.exists():
+            copies[0].rename(target)
+            return target
+        for place, file in moves.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
+        if not moves:
+            target.mkdir(exist_ok=True)
+    return target
+
+
+def _moves(copies: list[Path], target: Path) -> dict[Path, Path]:
+    """Which file goes where; of two that want one place, or one as a file and one as a directory, the later copy's."""
+    moves: dict[Path, Path] = {}
+    directories: set[Path] = set()
+    for copy in reversed(copies):
+        for file in _files(copy):
+            place = target / file.relative_to(copy)
+            if place not in directories and not any(taken in moves for taken in (place, *place.parents)):
+                moves[place] = file
+                directories.update(place.parents)
+    return moves
+
+
+def _files(copy: Path) -> list[Path]:
+    return [copy] if copy.is_file() else sorted(path for path in copy.rglob("*") if not path.is_dir())
+
+
+def _check_free(destination: Path, place: Path) -> None:
+    """Refuse a place that a file cannot take, while nothing has changed yet."""
+    for above in reversed(place.relative_to(destination).parents[:-1]):
+        mode = _mode(destination / above)
+        if mode is None:
+            return
+        if not stat.S_ISDIR(mode):
+            kind = "a symbolic link, which is not followed" if stat.S_ISLNK(mode) else "a file"
+            raise InvalidPathError(f"{destination / above} is {kind}; a directory is needed in its place.")
+    if (mode := _mode(place)) is not None and stat.S_ISDIR(mode):
+        raise InvalidPathError(f"{place} is a directory; a file cannot take its place.")
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def _disk_errors(destination: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except RegistryError:
+        raise
+    except OSError as error:
+        place = destination or tempfile.gettempdir()
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise disk_error(
+            f"The download to {str(place)!r} failed: {reason}. Check the rights and the free space there, or give "
+            "another dst_path.",
+            error,
+        ) from error
+
+
+def read_json(path: Path, what: str) -> dict[str, Any] | None:
+    """The object in a file, None if there is no file; `what` says in messages what it is.
+
+    Raises:
+        InvalidParameterError: the file holds something else.
+        StorageError: it cannot be read.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise disk_error(f"The {what} {str(path)!r} cannot be read: {error.strerror}.", error) from error
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidParameterError(f"The file {str(path)!r} is not a {what}; give the one that was written here.")
+    return found
+
+
+def write_json(path: Path, value: dict[str, Any], what: str) -> None:
+    """Put an object in the place of a file's content, all at once.
+
+    Raises:
+        StorageError: it cannot be written; the old content is still there.
+    """
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise disk_error(f"The {what} {str(path)!r} cannot be written: {error.strerror}.", error) from error
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name != "posix":  # elsewhere a directory cannot be opened
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

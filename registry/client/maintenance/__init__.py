@@ -1,0 +1,1 @@
+"""Client methods for operators: gc, doctor, relocate."""

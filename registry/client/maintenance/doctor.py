@@ -1,0 +1,268 @@
+"""Examining a place from outside: settings, database, rights, bytes, cache and packages.
+
+Owns the judging; leaves looking to the rooms below. Invariants: nothing is changed but one probe file, which is removed
+again; nothing secret is told; what is broken is a finding, never an exception.
+"""
+
+import importlib.metadata
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pydantic import AliasChoices
+
+from registry.blobs import ModelCache, open_blob_store
+from registry.blobs.protocol import BlobStore
+from registry.entities.reports import CheckStatus, Finding
+from registry.exceptions import IntegrityError, PathExistsError, RegistryError
+from registry.settings import Place, Settings, cache_directory, current_settings, place_of
+from registry.store import schema
+from registry.store.diagnostics import (
+    artifact_locations,
+    examine_postgres,
+    examine_sqlite,
+    find_stray_series,
+    find_waiting,
+)
+from registry.store.engine import Database, connect
+from registry.store.roles import Role
+
+_DATA = b"written by registry doctor"
+
+
+def try_out(store: BlobStore) -> bool:
+    """Whether a store that can be written, read and deleted from also refuses to replace a file that is there.
+
+    Raises:
+        StorageError, UnavailableError: it cannot be used; the message says why.
+        IntegrityError: what was read is not what was written.
+    """
+    path = f"registry-doctor-{secrets.token_hex(8)}"
+    store.write(path, _DATA)
+    try:
+        if store.read(path) != _DATA:
+            raise IntegrityError(f"{store.root}/{path} was read back with other bytes than were written.")
+        try:
+            store.write_once(path, _DATA)
+        except PathExistsError:
+            return True
+        return False
+    finally:
+        store.delete([path])
+
+
+OK, WARN, FAIL = CheckStatus.OK, CheckStatus.WARN, CheckStatus.FAIL
+
+_PLACES: Final = 20
+_MINUTE_MS: Final = 60_000
+# Distribution, what it is for, and what brings it; None where the package itself does.
+_PACKAGES: Final = (
+    ("sqlalchemy", "the database", None),
+    ("boto3", "S3", None),
+    ("psycopg", "PostgreSQL", "postgres"),
+    ("xgboost", "XGBoost models", "xgboost"),
+    ("scikit-learn", "scikit-learn models", "sklearn"),
+    ("skops", "scikit-learn models", "sklearn"),
+)
+_SAME_MODULE: Final = {"xgboost": ("xgboost-cpu",), "psycopg": ("psycopg-binary",)}
+
+
+def examine(tracking_uri: str | None = None) -> list[Finding]:
+    """How it is with the place of a tracking URI, or of the one that is set.
+
+    A file of some 30 bytes is written below the artifact root, read, and removed again.
+    """
+    found = list(_packages())
+    try:
+        settings = current_settings()
+        place = place_of(tracking_uri or settings.tracking_uri, settings)
+    except RegistryError as error:
+        return [*found, Finding("settings", FAIL, error.message)]
+    found += _settings(settings, tracking_uri)
+    found += _database(place)
+    found += _bytes(place, settings)
+    return found + list(_cache(settings))
+
+
+def _packages() -> Iterator[Finding]:
+    for name, purpose, extra in _PACKAGES:
+        version = _version(name)
+        if version is not None:
+            yield Finding("packages", OK, f"{name} {version}")
+        elif extra is None:
+            yield Finding(
+                "packages", FAIL, f"{name} is missing, for {purpose}", "pip install --force-reinstall registry"
+            )
+        else:
+            yield Finding(
+                "packages", WARN, f"{name} is not installed, for {purpose}", f"pip install 'registry[{extra}]'"
+            )
+
+
+def _version(name: str) -> str | None:
+    for distribution in (name, *_SAME_MODULE.get(name, ())):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(distribution)
+    return None
+
+
+def _settings(settings: Settings, tracking_uri: str | None) -> Iterator[Finding]:
+    for field in Settings.model_fields.values():
+        choices = field.validation_alias
+        names = [str(name) for name in choices.choices] if isinstance(choices, AliasChoices) else []
+        given = [name for name in names if name in os.environ]
+        if given:
+            yield Finding("settings", OK, f"{given[0]} is set")
+        for name in given[1:]:
+            if os.environ[name] != os.environ[given[0]]:
+                yield Finding("settings", WARN, f"{name} is set to something else and does not count", f"unset {name}")
+    if settings.allow_code:
+        yield Finding(
+            "settings",
+            WARN,
+            "REGISTRY_ALLOW_CODE is on: every model that is loaded may run code from its files",
+            "unset REGISTRY_ALLOW_CODE, and give allow_code=True where it is meant",
+        )
+    if settings.registry_uri and settings.registry_uri != (tracking_uri or settings.tracking_uri):
+        yield Finding(
+            "settings",
+            FAIL,
+            "the registry URI is not the tracking URI, but runs and models share one database",
+            "unset REGISTRY_REGISTRY_URI and MLFLOW_REGISTRY_URI; copy_model_version(to=) copies between registries",
+        )
+
+
+def _database(place: Place) -> Iterator[Finding]:
+    try:
+        database = connect(place.database_url, read_only=True)
+        shown = database.url.render_as_string(hide_password=True)
+        if database.is_sqlite and not Path(str(database.url.database)).exists():
+            yield Finding("database", WARN, f"{shown} does not exist yet", "it is made on first use")
+            return
+        schema.ensure(database)
+        yield Finding("database", OK, f"{shown} can be read; schema revision {schema.current(database)}")
+        yield from _sqlite(database) if database.is_sqlite else _postgres(database)
+        yield from _points(database)
+        yield from _waiting(database)
+    except RegistryError as error:
+        yield Finding("database", FAIL, error.message)
+
+
+def _sqlite(database: Database) -> Iterator[Finding]:
+    health = examine_sqlite(database)
+    for fault in health.faults:
+        yield Finding("database", FAIL, f"the file is damaged: {fault}", "restore a backup; see the page on backups")
+    if not health.faults:
+        yield Finding("database", OK, "SQLite's integrity and foreign key checks pass")
+    told = f"SQLite {health.version}, journal mode {health.journal_mode}, file system {health.filesystem or 'unknown'}"
+    if health.journal_mode == "wal" and tuple(map(int, health.version.split("."))) < (3, 51, 3):
+        yield Finding(
+            "database",
+            WARN,
+            f"{told}: this release can corrupt a database in WAL mode",
+            "leave ?journal_mode=wal out, or use SQLite 3.51.3 or newer",
+        )
+    else:
+        yield Finding("database", OK, told)
+
+
+def _postgres(database: Database) -> Iterator[Finding]:
+    health = examine_postgres(database)
+    yield Finding("database", OK, f"PostgreSQL {health.version}")
+    if health.role is Role.PROMOTER:
+        yield Finding("rights", OK, f"{health.user} may do all that a promoter may")
+        return
+    lacks = ", ".join(health.missing)
+    if health.role is None:
+        wanted = Role.READER
+        yield Finding("rights", FAIL, f"{health.user} cannot even read: it lacks {lacks}", _grant_command(wanted))
+    else:
+        wanted = Role.WRITER if health.role is Role.READER else Role.PROMOTER
+        told = f"{health.user} has the rights of a {health.role}; to be a {wanted} it lacks {lacks}"
+        yield Finding("rights", WARN, told, _grant_command(wanted))
+
+
+def _grant_command(role: Role) -> str:
+    return f"if that is not meant, the owner runs what 'registry db grants --role {role}' prints"
+
+
+def _points(database: Database) -> Iterator[Finding]:
+    series = find_stray_series(database)
+    if series is not None:
+        yield Finding(
+            "database",
+            WARN,
+            f"there are points of the series {series}, which is not there; no run has them",
+            "DELETE FROM metrics WHERE series_id NOT IN (SELECT id FROM latest_metrics)",
+        )
+
+
+def _waiting(database: Database) -> Iterator[Finding]:
+    found = find_waiting(database)
+    if found.removals:
+        yield Finding("bytes", WARN, f"{found.removals} removals of an interrupted gc wait", "registry gc --apply")
+    if found.uploads:
+        yield Finding("bytes", OK, f"{found.uploads} uploads are under way, or were interrupted: 'registry gc' tells")
+    if found.ahead_ms > _MINUTE_MS:
+        yield Finding(
+            "database",
+            WARN,
+            f"some machine's clock was {found.ahead_ms // 1000} s ahead of this one's; gc waits that much longer",
+            "let all machines keep time by NTP",
+        )
+
+
+def _bytes(place: Place, settings: Settings) -> Iterator[Finding]:
+    endpoint = settings.s3_endpoint_url
+    root = place.artifact_root
+    try:
+        exclusive = try_out(open_blob_store(root, endpoint_url=endpoint))
+    except RegistryError as error:
+        yield Finding("bytes", FAIL, error.message)
+        return
+    yield Finding("bytes", OK, f"{root} can be written, read and deleted from")
+    if exclusive:
+        yield Finding("bytes", OK, "files that are there are not replaced (conditional writes work)")
+    else:
+        yield Finding(
+            "bytes",
+            WARN,
+            f"the server at {root} replaces files although it is asked not to (If-None-Match)",
+            "models are safe as long as nobody else writes below their fresh paths; a newer server closes the gap",
+        )
+    yield from _other_places(place, endpoint)
+
+
+def _other_places(place: Place, endpoint: str | None) -> Iterator[Finding]:
+    """Whether the places of existing experiments can be listed."""
+    try:
+        locations = artifact_locations(connect(place.database_url, read_only=True))
+    except RegistryError:
+        return  # the database has its own finding
+    elsewhere = [location for location in locations if not f"{location}/".startswith(f"{place.artifact_root}/")]
+    for location in elsewhere[:_PLACES]:
+        try:
+            open_blob_store(location, endpoint_url=endpoint).list()
+        except RegistryError as error:
+            remedy = "if it was moved: registry relocate OLD NEW"
+            yield Finding("bytes", FAIL, f"experiments keep files at {location}: {error.message}", remedy)
+        else:
+            yield Finding("bytes", OK, f"experiments keep files at {location}, which can be listed")
+
+
+def _cache(settings: Settings) -> Iterator[Finding]:
+    directory = cache_directory(settings)
+    try:
+        entries = ModelCache(directory, settings.cache_limit_bytes).entries()
+        used = sum(entry.size() for entry in entries)
+    except RegistryError as error:
+        yield Finding("cache", FAIL, error.message)
+        return
+    if not os.access(directory, os.W_OK):
+        yield Finding("cache", FAIL, f"{directory} cannot be written", "set REGISTRY_CACHE_DIR to a directory that can")
+        return
+    limit = settings.cache_limit_bytes
+    yield Finding("cache", OK, f"{directory} has {len(entries)} models, {used} bytes of at most {limit}")

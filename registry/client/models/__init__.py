@@ -1,0 +1,1 @@
+"""Client methods for logged models: save and upload, load, sign."""

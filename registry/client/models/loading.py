@@ -1,0 +1,205 @@
+"""From a URI to a local directory that holds exactly the files that were sealed.
+
+Owns resolving (which model a URI stands for) and fetching (its bytes, verified). Invariant: no file is handed out whose
+digest differs from its manifest.
+"""
+
+import contextlib
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from registry.blobs import BlobStore, ModelCache, open_blob_store
+from registry.blobs.digests import check_entry, hash_stream, missing
+from registry.client.atomic_files import move_into_place
+from registry.client.backend import Backend
+from registry.entities import Manifest, ManifestEntry
+from registry.entities.model_registry import ResolvedModel
+from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidPathError, InvalidUriError
+from registry.settings import cache_directory, current_settings
+from registry.uris import LocalUri, LoggedModelUri, ModelsUri, RunUri, S3Uri, Uri
+from registry.validation.paths import check_local_path
+
+
+def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
+    """The sealed model that a ``models:`` or ``runs:`` URI stands for; a path inside it is disregarded.
+
+    Raises:
+        NotFoundError: nothing is there; the message says what there is.
+        InvalidUriError: the URI names a place, not a model.
+    """
+    if isinstance(uri, RunUri):
+        found = backend.logged_models.find_in_run(uri.run_id, (uri.path or "").partition("/")[0])
+        if found is None:
+            backend.runs.get(uri.run_id)
+            raise ArtifactNotFoundError(f"The run {uri.run_id} has no logged model named {uri.path!r}.")
+        return backend.resolver.resolve(LoggedModelUri(found))
+    if isinstance(uri, LocalUri | S3Uri):
+        raise InvalidUriError(f"{str(uri)!r} is a place, not a model of this registry; use a models:/ or runs:/ URI.")
+    return backend.resolver.resolve(uri)
+
+
+@contextlib.contextmanager
+def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]:
+    """A local directory with the files of a sealed model, each checked; nobody may write to it.
+
+    What lies on this machine's disk is used where it lies; from elsewhere it goes through the cache.
+
+    Raises:
+        IntegrityError: a stored file is missing, or its bytes are not those that were sealed.
+    """
+    store = backend.blobs(resolved.location)
+    if store.local_directory is not None:
+        check_files(backend, resolved.location, backend.logged_models.manifest(resolved.model_id))
+        yield store.local_directory
+        return
+    settings = current_settings()
+    cache = _cache(cache_directory(settings), settings.cache_limit_bytes)
+    lease = cache.find_lease(resolved.digest)
+    if lease is None:
+        manifest = backend.logged_models.manifest(resolved.model_id)
+        lease = cache.lease(manifest, lambda directory: _fetch(store, manifest, directory))
+    with lease as directory:
+        yield directory
+
+
+def _fetch(store: BlobStore, manifest: Manifest, directory: Path) -> None:
+    """Download a sealed model. A file too many is looked for here, where one listing beside many reads costs little."""
+    sealed = {entry.path for entry in manifest.entries}
+    with _odd_names(store.root):
+        extra = next((info.path for info in store.walk() if info.path not in sealed), None)
+    if extra is not None:
+        with store.open(extra) as stream:
+            raise _too_many(store.root, hash_stream(extra, stream))
+    store.fetch(manifest, directory)
+
+
+@functools.lru_cache(maxsize=8)
+def _cache(directory: Path, limit_bytes: int) -> ModelCache:
+    # One per process: it remembers which entries it has hashed.
+    return ModelCache(directory, limit_bytes)
+
+
+def open_model(
+    backend: Backend, uri: Uri, dst_path: str | Path | None = None
+) -> contextlib.AbstractContextManager[Path]:
+    """A local directory with the model that a URI of any form stands for, for as long as the block lasts.
+
+    With `dst_path` it is a copy of the caller's own, which stays.
+
+    Raises:
+        NotFoundError: nothing is there.
+        IntegrityError: it is not what was sealed.
+        InvalidParameterError, StorageError: `dst_path` cannot be written to.
+    """
+    return (
+        open_external_model(uri, dst_path)
+        if isinstance(uri, LocalUri | S3Uri)
+        else _materialize(_locate(backend, uri), dst_path)
+    )
+
+
+def open_external_model(
+    uri: LocalUri | S3Uri, dst_path: str | Path | None = None
+) -> contextlib.AbstractContextManager[Path]:
+    """As `open_model`, for a place that is no matter of a registry: no database is asked."""
+    return _materialize(_locate_external(uri), dst_path)
+
+
+@contextlib.contextmanager
+def _materialize(found: contextlib.AbstractContextManager[Path], dst_path: str | Path | None) -> Iterator[Path]:
+    with found as directory:
+        if dst_path is None:
+            yield directory
+        else:
+            yield move_into_place(check_local_path(dst_path), "", functools.partial(_copied, directory))
+
+
+def _copied(directory: Path, staging: Path) -> list[Path]:
+    return [Path(shutil.copytree(directory, staging / "model", copy_function=shutil.copyfile))]
+
+
+@contextlib.contextmanager
+def _locate_external(uri: LocalUri | S3Uri) -> Iterator[Path]:
+    if isinstance(uri, LocalUri):
+        yield Path(uri.path)
+    else:
+        with _downloaded(open_blob_store(str(uri), endpoint_url=current_settings().s3_endpoint_url), "") as directory:
+            yield directory
+
+
+@contextlib.contextmanager
+def _locate(backend: Backend, uri: ModelsUri | RunUri) -> Iterator[Path]:
+    if isinstance(uri, RunUri) and _is_run_artifact(backend, uri):
+        root = backend.runs.get(uri.run_id).info.artifact_uri
+        with _downloaded(backend.blobs(root), uri.path or "") as directory:
+            yield directory / (uri.path or "")
+    else:
+        inner = _path_inside(uri)
+        with model_directory(backend, resolve(backend, uri)) as directory:
+            yield directory / inner if inner else directory
+
+
+def _path_inside(uri: ModelsUri | RunUri) -> str | None:
+    return (uri.path or "").partition("/")[2] or None if isinstance(uri, RunUri) else uri.path
+
+
+def _is_run_artifact(backend: Backend, uri: RunUri) -> bool:
+    """Whether the path is one of the run's plain files, and not a logged model of the run."""
+    name = (uri.path or "").partition("/")[0]
+    return backend.logged_models.find_in_run(uri.run_id, name) is None
+
+
+@contextlib.contextmanager
+def _downloaded(store: BlobStore, path: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
+        store.download(path, Path(temporary))
+        yield Path(temporary)
+
+
+def check_files(backend: Backend, location: str, expected: Manifest) -> None:
+    """Read every file at a location and compare it with a manifest.
+
+    Raises:
+        IntegrityError: a file is missing, changed or was added; the message names it with both digests.
+    """
+    with _odd_names(location):
+        found = backend.blobs(location).manifest()
+    compare_manifests(found, expected, location)
+
+
+def compare_manifests(found: Manifest, expected: Manifest, location: str) -> None:
+    """Compare what was read at a location with what was sealed.
+
+    Raises:
+        IntegrityError: they differ; the message names the first such file with both digests.
+    """
+    if found.digest == expected.digest:
+        return
+    there = {entry.path: entry for entry in found.entries}
+    for entry in expected.entries:
+        actual = there.pop(entry.path, None)
+        if actual is None:
+            raise missing(entry, location)
+        check_entry(entry, actual, location)
+    raise _too_many(location, next(iter(there.values())))
+
+
+def _too_many(location: str, found: ManifestEntry) -> IntegrityError:
+    return IntegrityError(
+        f"{location}/{found.path} was not sealed with the model: expected no such file, found {found.size} bytes with "
+        f"SHA-256 {found.sha256}."
+    )
+
+
+@contextlib.contextmanager
+def _odd_names(location: str) -> Iterator[None]:
+    """What cannot have been stored by us was not sealed."""
+    try:
+        yield
+    except InvalidPathError as error:
+        raise IntegrityError(
+            f"The sealed model at {location} has a file that was not sealed: {error.message}"
+        ) from error

@@ -1,0 +1,125 @@
+"""Sealing: a directory becomes a logged model. Bytes first, row last.
+
+Invariant: the row appears only after every byte is stored and verified; a crash before that leaves bytes that an
+`uploads` row names, never a row that names nothing.
+"""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from registry.client.backend import Backend
+from registry.entities import LoggedModel, Manifest
+from registry.exceptions import ArtifactNotFoundError, InvalidModelError, UploadExpiredError
+from registry.flavors import Model, check_directory, needs_safety_check
+from registry.store.models.logged_models import NewModel, Seal, SealedCopy
+
+MLMODEL = "MLmodel"
+
+
+def seal_directory(backend: Backend, directory: Path, new: NewModel) -> LoggedModel:
+    """Store a local directory as the logged model `new`."""
+    described = _described(directory)
+    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    manifest = backend.blobs(location).seal(directory)
+    with discard_if_expired(backend, location):
+        return backend.logged_models.create(new, _seal(manifest, described))
+
+
+def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedCopy:
+    """Store a copy of what lies at `path` below `root`, a local directory or S3 prefix, for the logged model `new`.
+
+    The logged model appears with the version that names it; until then `uploads` has its files.
+
+    Raises:
+        ArtifactNotFoundError: nothing lies there.
+    """
+    source = backend.blobs(root)
+    place = f"{root}/{path}" if path else root
+    if next(iter(source.walk(path)), None) is None:
+        raise ArtifactNotFoundError(f"There are no files at {place!r}, so there is nothing to register.")
+    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    manifest = backend.blobs(location).seal_from(source, path)
+    return SealedCopy(new, _seal(manifest, described_at(backend, location, manifest, place)), location)
+
+
+def check_outside(directory: Path) -> None:
+    """Pass if no model file of a local directory from outside could crash the parser of its format.
+
+    Raises:
+        InvalidModelError: one could.
+    """
+    described = _described(directory)
+    if described is not None and needs_safety_check(described):
+        check_directory(directory)
+
+
+def store_directory(backend: Backend, directory: Path, new: NewModel) -> SealedCopy:
+    """Store a local directory that was checked, for the logged model `new`, which appears with what names it."""
+    described = _described(directory)
+    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    manifest = backend.blobs(location).seal(directory)
+    return SealedCopy(new, _seal(manifest, described), location)
+
+
+@contextlib.contextmanager
+def discard_if_expired(backend: Backend, location: str) -> Iterator[None]:
+    """Remove the files at a location if the block finds that gc gave the upload up: nothing else names them then."""
+    try:
+        yield
+    except UploadExpiredError:
+        above, _, name = location.rstrip("/").rpartition("/")
+        backend.blobs(above).purge(name)
+        raise
+
+
+def described_at(backend: Backend, location: str, manifest: Manifest, shown: str) -> Model | None:
+    """What the MLmodel file of files from outside says, after they were checked; None where there is no usable one.
+
+    `shown` is the place that an error names.
+
+    Raises:
+        InvalidModelError: a model file is damaged so that the parser of its format could crash on it.
+    """
+    if not any(entry.path == MLMODEL for entry in manifest.entries):
+        return None
+    store = backend.blobs(location)
+    with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
+        directory = Path(temporary)
+        store.download(MLMODEL, directory)
+        described = _described(directory)
+        if described is not None and needs_safety_check(described):
+            shutil.rmtree(directory)
+            directory.mkdir()
+            store.fetch(manifest, directory)
+            try:
+                check_directory(directory)
+            except InvalidModelError as error:
+                raise InvalidModelError(str(error).replace(temporary, shown)) from None
+    return described
+
+
+def seal_stored(backend: Backend, location: str) -> Seal:
+    """The seal of files that were stored at a location piece by piece."""
+    manifest = backend.blobs(location).manifest()
+    return _seal(manifest, described_at(backend, location, manifest, location))
+
+
+def _described(directory: Path) -> Model | None:
+    if not (directory / MLMODEL).exists():
+        return None
+    try:
+        return Model.load(directory)
+    except InvalidModelError:
+        # Registering needs files to be there, not flavors: whoever loads the model is told.
+        return None
+
+
+def _seal(manifest: Manifest, described: Model | None) -> Seal:
+    if described is None:
+        return Seal(manifest)
+    signature = None if described.signature is None else json.dumps(described.signature.to_dict(), sort_keys=True)
+    return Seal(manifest, flavors=tuple(described.flavors), signature=signature)

@@ -1,0 +1,1 @@
+"""Client methods for registered models: versions, stages, promotion, history."""

@@ -1,0 +1,174 @@
+"""Who held what, who changed it and why; going back; and promotion rules.
+
+These methods are ours: MLflow has none of them. Times are aware datetimes, or ISO texts with a time zone.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from registry.client.base import ClientBase
+from registry.client.registry.model_versions import parse_expected_current
+from registry.entities.history import EventKind, HistoryEvent, microseconds_of
+from registry.entities.model_registry import ModelVersion
+from registry.entities.stages import ACTIVE_STAGES, UNSET, Unset, parse_stage
+from registry.entities.times import parse_time
+from registry.exceptions import InvalidParameterError, InvalidTypeError, VersionNotFoundError
+from registry.rules import PromotionRule, Verdict
+from registry.store.registry.history_queries import StageTenure
+from registry.uris import ModelAliasUri, ModelStageUri
+from registry.validation.arguments import check_list
+from registry.validation.names import check_alias, check_model_name, check_version
+
+
+class GovernanceMethods(ClientBase):
+    """What a client asks of the past, and how promotion is guarded."""
+
+    def get_history(
+        self,
+        name: str,
+        *,
+        version: int | str | None = None,
+        kind: str | Sequence[str] | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+    ) -> list[HistoryEvent]:
+        """The events of every model that bears or ever bore a name, oldest first.
+
+        `since` is included, `until` is not.
+
+        Raises:
+            ModelNotFoundError: no model ever bore the name.
+            InvalidParameterError: an unknown kind, or a time without a time zone.
+        """
+        kinds = [kind] if isinstance(kind, str) else check_list(kind, "kind", str)
+        for unknown in sorted(set(kinds) - set(EventKind)):
+            raise InvalidParameterError(f"There is no event kind {unknown!r}; there are {', '.join(EventKind)}.")
+        return self.backend.history.events(
+            check_model_name(name),
+            version=None if version is None else check_version(version),
+            kinds=kinds,
+            since=None if since is None else microseconds_of(moment(since)),
+            until=None if until is None else microseconds_of(moment(until)),
+        )
+
+    def get_holdings(self, name: str) -> list[StageTenure]:
+        """Every hold of a stage or alias (``@alias``) of a model, in order of their beginning."""
+        return self.backend.history.holdings(check_model_name(name))
+
+    def get_model_version_by_stage(self, name: str, stage: str, at: datetime | str | None = None) -> ModelVersion:
+        """The version that holds Staging or Production, or held it at a moment.
+
+        Raises:
+            VersionNotFoundError: nobody holds or held it, or the holder was deleted since.
+            InvalidParameterError: a moment in the future or without a time zone, or a stage that nobody holds.
+        """
+        found = self.find_model_version_by_stage(name, stage, at)
+        if found is None:
+            uri = ModelStageUri(name, active_stage(stage), None if at is None else moment(at))
+            self.backend.resolver.resolve(uri)
+            raise VersionNotFoundError(f"Nobody holds {stage} of {name!r}.")
+        return found
+
+    def find_model_version_by_stage(
+        self, name: str, stage: str, at: datetime | str | None = None
+    ) -> ModelVersion | None:
+        """The version that holds Staging or Production, or held it at a moment; None if nobody does or did."""
+        uri = ModelStageUri(check_model_name(name), active_stage(stage), None if at is None else moment(at))
+        return self._version_of(uri)
+
+    def find_model_version_by_alias(
+        self, name: str, alias: str, at: datetime | str | None = None
+    ) -> ModelVersion | None:
+        """The version that an alias names, or named at a moment; None if it names or named none."""
+        uri = ModelAliasUri(check_model_name(name), check_alias(alias), None if at is None else moment(at))
+        return self._version_of(uri)
+
+    def rollback(
+        self,
+        name: str,
+        stage: str = "Production",
+        *,
+        expected_current: int | str | Unset | None = UNSET,
+        reason: str | None = None,
+    ) -> ModelVersion:
+        """Put back who held a stage before; doing it again walks further back.
+
+        Deleted versions are passed over, and an empty stage gets its last holder back. Rules are not judged again.
+
+        Raises:
+            NoPreviousHolderError: there is nobody to go back to.
+            StageConflictError: `expected_current` does not hold the stage.
+        """
+        return self.backend.stages.rollback(
+            check_model_name(name),
+            active_stage(stage),
+            expected_current=parse_expected_current(expected_current),
+            reason=reason,
+        )
+
+    def restore_model_version(self, name: str, version: int | str, *, reason: str | None = None) -> ModelVersion:
+        """Bring a deleted version back, in stage None; possible until gc has removed its files.
+
+        Raises:
+            InvalidStateError: it is not deleted, or its files are gone.
+        """
+        return self.backend.versions.restore(check_model_name(name), check_version(version), reason=reason)
+
+    def set_promotion_rules(
+        self, name: str, stage: str, rules: Sequence[PromotionRule], *, reason: str | None = None
+    ) -> None:
+        """Say what a version must pass to enter Staging or Production (rules of `registry.rules`)."""
+        self.backend.promotion_rules.set_rules(check_model_name(name), active_stage(stage), rules, reason=reason)
+
+    def get_promotion_rules(self, name: str, stage: str) -> list[PromotionRule]:
+        """The rules of a stage; empty if it has none."""
+        return list(self.backend.promotion_rules.get_rules(check_model_name(name), active_stage(stage)))
+
+    def delete_promotion_rules(self, name: str, stage: str, *, reason: str | None = None) -> None:
+        """Remove the rules of a stage; nothing happens if it has none."""
+        self.backend.promotion_rules.delete_rules(check_model_name(name), active_stage(stage), reason=reason)
+
+    def approve(self, name: str, version: int | str, stage: str, reason: str | None = None) -> None:
+        """Say that a version may enter a stage; it counts for that stage alone, and once per person."""
+        self.backend.promotion_rules.approve(
+            check_model_name(name), check_version(version), active_stage(stage), reason=reason
+        )
+
+    def check_promotion(self, name: str, version: int | str, stage: str) -> list[Verdict]:
+        """What the rules of a stage say of a version now; nothing is changed."""
+        return self.backend.promotion_rules.check(check_model_name(name), check_version(version), active_stage(stage))
+
+    def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
+        found = self.backend.resolver.find(uri)
+        if found is None or found.name is None or found.version is None:
+            return None
+        return self.backend.versions.get(found.name, found.version)
+
+
+def moment(at: datetime | str) -> datetime:
+    """An aware datetime, given as one or as an ISO text with a time zone.
+
+    Raises:
+        InvalidParameterError: no time zone, or not a time.
+    """
+    if isinstance(at, str):
+        return parse_time(at)
+    if not isinstance(at, datetime):
+        raise InvalidTypeError(f"A time must be a datetime or an ISO text, got {at!r}.")
+    if at.utcoffset() is None:
+        raise InvalidParameterError(
+            f"The time {at.isoformat()} has no time zone; use datetime.now(timezone.utc) or so."
+        )
+    return at
+
+
+def active_stage(stage: str) -> str:
+    """Staging or Production, given in any case.
+
+    Raises:
+        InvalidParameterError: another stage; nobody holds those.
+    """
+    parsed = parse_stage(stage)
+    if parsed not in ACTIVE_STAGES:
+        raise InvalidParameterError(f"The stage {parsed} has no holder; {' and '.join(ACTIVE_STAGES)} have.")
+    return parsed

@@ -1,0 +1,1 @@
+"""Client methods for experiments and runs: create, log, search, read histories."""

@@ -1,0 +1,138 @@
+"""Whole series at once: points from arrays, for loading data rather than logging it, and as DataFrames, for plots."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from registry.client.base import ClientBase
+from registry.client.tracking.dataframes import utc_times
+from registry.exceptions import InvalidParameterError, InvalidTypeError
+from registry.store.tracking.metrics.sample import LEAST_SAMPLE, Series
+from registry.validation.names import check_key, check_run_id
+from registry.validation.values import now_ms
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Numbers: TypeAlias = Sequence[float] | NDArray[Any]
+
+_FITS: Final = 2.0**63
+
+
+class MetricHistoryMethods(ClientBase):
+    """What a client does with whole series."""
+
+    def log_metric_history(
+        self, run_id: str, key: str, steps: "Numbers", values: "Numbers", timestamps: "Numbers | None" = None
+    ) -> None:
+        """Append points to a metric, as many as there are values: all or none, durable when it returns.
+
+        Args:
+            run_id: an active run.
+            key: the metric.
+            steps: shape (n,), whole numbers of 64 bits.
+            values: shape (n,), numbers; NaN and infinities are kept.
+            timestamps: shape (n,), milliseconds since the epoch; now for all by default.
+
+        Raises:
+            InvalidParameterError: the shapes differ, or an array has something else than such numbers.
+            RunNotFoundError: no such run.
+        """
+        numbers = _array(values, "values", whole=False)
+        whole_steps = _array(steps, "steps", whole=True)
+        given = [now_ms()] * len(numbers) if timestamps is None else _array(timestamps, "timestamps", whole=True)
+        if not len(whole_steps) == len(given) == len(numbers):
+            raise InvalidParameterError(
+                f"The arrays of metric {key!r} differ in length: {len(whole_steps)} steps, {len(numbers)} values, "
+                f"{len(given)} timestamps."
+            )
+        if timestamps is not None and given and min(given) < 0:
+            raise InvalidParameterError(f"The timestamp {min(given)} of metric {key!r} is negative.")
+        checked = check_run_id(run_id), check_key(key, "name")
+        self.backend.runs.log_history(*checked, steps=whole_steps, timestamps=given, values=numbers)
+
+    def get_metric_history_frame(
+        self, run_ids: str | Iterable[str], keys: str | Iterable[str] | None = None, *, max_points: int | None = None
+    ) -> "pd.DataFrame":
+        """The points of some metrics, or of all, of one or many runs, as one DataFrame.
+
+        Columns: run_id, key, step (int64), timestamp (UTC), value (float64); a row per point, in the order of `run_ids`
+        and `keys` (by name if they are left out), then by step, timestamp and value.
+
+        With `max_points` a longer series comes as a sample of at most so many of its points, which a plot cannot tell
+        from the whole: the steps are cut into stretches of equal width (the time is, if all points have one step), and
+        of each the least and the greatest value are there, and a NaN if there is any; so are the first and the last
+        step. The database picks them, and nothing else is transferred.
+
+        Raises:
+            RunNotFoundError: no such run. A metric that a run does not have is no error.
+            InvalidParameterError: `max_points` is no whole number of at least 15.
+        """
+        checked = [check_run_id(run_id) for run_id in _listed(run_ids, "run_ids")]
+        names = None if keys is None else [check_key(key, "name") for key in _listed(keys, "keys")]
+        if max_points is not None and (type(max_points) is not int or max_points < LEAST_SAMPLE):
+            raise InvalidParameterError(
+                f"max_points must be a whole number of at least {LEAST_SAMPLE}, got {max_points!r}; None gives all."
+            )
+        return _frame(self.backend.series.read(checked, names, max_points))
+
+
+def _listed(given: str | Iterable[str], what: str) -> list[str]:
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise InvalidTypeError(f"{what} must be a text or a list of texts, got {given!r}.")
+    return list(dict.fromkeys(given))
+
+
+def _frame(found: Sequence[Series]) -> "pd.DataFrame":
+    import numpy as np
+    import pandas as pd
+
+    lengths = [len(series.steps) for series in found]
+
+    def texts(values: list[str]) -> "pd.Series[str]":
+        return pd.Series(np.repeat(np.array(values, dtype=object), lengths), dtype=pd.Series([""]).dtype)
+
+    def numbers(arrays: list[Any], dtype: Any) -> "NDArray[Any]":
+        return np.concatenate([np.empty(0, dtype), *(np.frombuffer(each, dtype) for each in arrays)])
+
+    return pd.DataFrame(
+        {
+            "run_id": texts([series.run_id for series in found]),
+            "key": texts([series.key for series in found]),
+            "step": numbers([series.steps for series in found], np.int64),
+            "timestamp": utc_times(numbers([series.timestamps for series in found], np.int64)),
+            "value": numbers([series.values for series in found], np.float64),
+        }
+    )
+
+
+def _array(given: "Numbers", what: str, *, whole: bool) -> list[Any]:
+    """Python numbers, which drivers take faster than NumPy's."""
+    import numpy as np
+
+    try:
+        array = np.asarray(given)
+        if array.size == 0 and array.ndim == 1:
+            return []
+        if array.ndim != 1 or array.dtype.kind not in ("iuf" if whole else "iufb"):
+            raise InvalidParameterError(f"{what} must be a one-dimensional array of numbers, got {_short(array)}.")
+        return _whole(array, what) if whole else list(array.astype(np.float64).tolist())
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(f"{what} cannot be read as an array of numbers: {error}.") from None
+
+
+def _whole(array: "NDArray[Any]", what: str) -> list[int]:
+    import numpy as np
+
+    if array.dtype.kind == "f" and not bool(np.all(array == np.trunc(array))):
+        raise InvalidParameterError(f"{what} must be whole numbers, got {_short(array)}.")
+    if array.dtype.kind != "i" and not bool(np.all(np.abs(array.astype(np.float64)) < _FITS)):
+        raise InvalidParameterError(f"{what} must fit into 64 bits, got {_short(array)}.")
+    return list(array.astype(np.int64).tolist())
+
+
+def _short(array: "np.ndarray[Any, Any]") -> str:
+    return f"shape {array.shape}, type {array.dtype}"

@@ -1,0 +1,1 @@
+"""Client methods that move models between registries: export, import, copy."""

@@ -1,0 +1,107 @@
+"""Copying a version: within a registry by naming the same sealed files again, to another registry with its bytes.
+
+Invariant: a copy has the digest of what it was copied from, and copying the same version to the same place twice gives
+the same copy.
+"""
+
+from registry.client.backend import Backend, open_backend
+from registry.client.base import ClientBase
+from registry.client.models.loading import compare_manifests, resolve
+from registry.client.models.model_upload import discard_if_expired, store_copy
+from registry.client.transfer.importing import experiment_named, map_imported_model
+from registry.entities import Metric
+from registry.entities.model_registry import ModelVersion, ResolvedModel
+from registry.exceptions import IntegrityError, InvalidUriError, RunNotFoundError
+from registry.settings import current_settings
+from registry.store.registry import NewVersion
+from registry.store.transfer.run_import import ImportedRun
+from registry.uris import parse_models
+from registry.validation.names import check_model_name
+
+
+class CopyingMethods(ClientBase):
+    """How versions get from model to model and from registry to registry."""
+
+    def copy_model_version(
+        self, src_model_uri: str, dst_name: str, *, to: str | None = None, reason: str | None = None
+    ) -> ModelVersion:
+        """A new version of `dst_name`, which is created if need be, with the model of a ``models:`` URI.
+
+        Tags, description and run id are copied, stages and aliases are not. With `to`, the tracking URI of another
+        registry, the files are copied there too (by S3 itself where both are on S3), and the version says where it came
+        from. So is the run, under its id, with its params, tags, data sets and the latest value of each metric, which
+        promotion rules there may judge; not its metric curves and plain artifacts. Copying a version again gives the
+        copy that is there.
+
+        Raises:
+            NotFoundError: nothing is at the URI.
+            IntegrityError: a file is not what was sealed.
+            ConflictError: a run of another content has the run's id there.
+            SchemaOutdatedError: the other registry must be upgraded first.
+        """
+        check_model_name(dst_name)
+        source = resolve(self.backend, parse_models(src_model_uri))
+        if source.name is None or source.version is None:
+            raise InvalidUriError(
+                f"{src_model_uri!r} names a logged model, not a version; register it with register_model."
+            )
+        version = self.backend.versions.get(source.name, source.version)
+        target = self.backend if to is None else open_backend(to, current_settings())
+        if target.database.url == self.backend.database.url:
+            new = NewVersion(
+                source=src_model_uri,
+                model_id=source.model_id,
+                run_id=version.run_id,
+                run_link=version.run_link,
+                description=version.description,
+                tags=version.tags,
+            )
+            return self.backend.versions.create(dst_name, new, create_model=True, reason=reason)
+        return _copied(self.backend, target, dst_name, source, version, reason)
+
+
+def _copied(
+    backend: Backend, target: Backend, name: str, source: ResolvedModel, version: ModelVersion, reason: str | None
+) -> ModelVersion:
+    registry_id = backend.experiments.registry_id()
+    origin = f"{registry_id}/{backend.models.get(version.name).model_uid}/{version.version}"
+    existing = target.versions.find_by_origin(name, origin)
+    if existing is not None:
+        return existing
+    logged = backend.model_export.logged_model(source.model_id)
+    for run_id in {version.run_id, logged.run_id} - {None}:
+        _bring_run(backend, target, str(run_id), registry_id)
+    new = map_imported_model(target, logged)
+    copy = store_copy(target, source.location, "", new)
+    compare_manifests(copy.seal.manifest, logged.manifest, source.location)
+    if logged.manifest.digest != source.digest:
+        raise IntegrityError(
+            f"The manifest of {source.model_id} hashes to {logged.manifest.digest}, but its digest is {source.digest}: "
+            "a line of its list of files was edited. No version was made."
+        )
+    new_version = NewVersion(
+        source=f"models:/{version.name}/{version.version}",
+        model_id=new.model_id,
+        run_id=version.run_id,
+        run_link=version.run_link,
+        description=version.description,
+        tags=version.tags,
+        origin=origin,
+        copy=copy,
+    )
+    with discard_if_expired(target, copy.location):
+        return target.versions.create(name, new_version, create_model=True, reason=reason)
+
+
+def _bring_run(backend: Backend, target: Backend, run_id: str, registry_id: str) -> None:
+    """Let a run appear in another registry; a run that was never there, or is gone, stays a mere id."""
+    try:
+        run = backend.model_export.run(run_id)
+    except RunNotFoundError:
+        return
+    points = [
+        Metric(key=key, step=step, timestamp=timestamp, value=value)
+        for key, step, timestamp, value in backend.model_export.latest_points(run_id)
+    ]
+    experiment_id = experiment_named(target, run.experiment)
+    target.run_import.take(ImportedRun(run, experiment_id, registry_id, lambda: [points] if points else []))

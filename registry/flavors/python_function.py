@@ -1,0 +1,211 @@
+"""Models that are Python code: a pickled `PythonModel` or function, or a module that loads data of its own.
+
+Everything here runs the model's code, so loading needs consent throughout. Invariant: nothing is unpickled and no
+module is imported before `require_consent` passed.
+"""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from registry.exceptions import InvalidModelError, InvalidParameterError, NotSupportedError, RegistryError
+from registry.flavors import pickles
+from registry.flavors.allow_code import require_consent
+from registry.flavors.files import copy_in
+from registry.flavors.mlmodel import inside
+from registry.flavors.optional_imports import installed_version
+from registry.flavors.protocol import Predictor
+from registry.flavors.python_model import FunctionModel, PythonModelContext
+from registry.validation.arguments import check_mapping
+from registry.validation.paths import check_local_path, check_path
+
+_PICKLE: Final = "python_model.pkl"
+
+
+class PythonFunctionFlavor:
+    """MLflow's ``python_function`` flavor, where it stands for a model of its own."""
+
+    name = "python_function"
+    loader_module = "mlflow.pyfunc.model"
+
+    def save(
+        self,
+        model: Any,
+        directory: Path,
+        *,
+        artifacts: Mapping[str, str | Path] | None = None,
+        loader_module: str | None = None,
+        data_path: str | Path | None = None,
+        model_config: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Write the pickle of a model and its artifacts (local paths), or copy the data of a loader module.
+
+        Raises:
+            InvalidParameterError: there is no usable model, or both a model and a loader module.
+            ArtifactNotFoundError: an artifact or the data path does not exist.
+        """
+        if (model is None) == (loader_module is None):
+            raise InvalidParameterError("Give either python_model or loader_module, and not both.")
+        config = {"config": check_mapping(model_config, "model_config")} if model_config else {}
+        if loader_module is not None:
+            data = _copy_data(data_path, directory)
+            return {self.name: {"loader_module": loader_module, **data, **config}}
+        if data_path is not None:
+            raise InvalidParameterError(
+                "data_path belongs to loader_module; a python_model takes artifacts={name: path}."
+            )
+        pickles.dump(_as_model(model), directory / _PICKLE, "cloudpickle")
+        given = check_mapping(artifacts, "artifacts")
+        copied = {name: _copy_artifact(name, check_local_path(path), directory) for name, path in given.items()}
+        entry: dict[str, Any] = {
+            "loader_module": self.loader_module,
+            "python_model": _PICKLE,
+            "cloudpickle_version": installed_version("cloudpickle"),
+            "streamable": False,
+        }
+        return {self.name: {**entry, **({"artifacts": copied} if copied else {}), **config}}
+
+    def load(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Any:
+        """The user's own object, with its context loaded; the errors are those of `predictor`."""
+        predictor = self.predictor(directory, config, allow_code=allow_code, **options)
+        return getattr(predictor, "python_model", predictor)
+
+    def predictor(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        *,
+        allow_code: bool,
+        model_config: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Predictor:
+        """The model behind `pyfunc`.
+
+        Raises:
+            CodeExecutionRefusedError: without consent, always.
+            InvalidModelError: the pickle or the loader module failed.
+        """
+        del options
+        loader = str(config.get("loader_module"))
+        if loader != self.loader_module:
+            return _by_module(loader, directory, config, model_config, allow_code=allow_code)
+        require_consent(allow_code, directory, "it is a pickled Python object")
+        file = inside(directory, config.get("python_model"), "flavors.python_function.python_model")
+        model = pickles.load(file, needs_cloudpickle=True)
+        context = PythonModelContext(_artifact_paths(directory, config.get("artifacts")), model_config)
+        _call(directory, getattr(model, "load_context", None), context)
+        return PythonModelPredictor(model, context)
+
+    def requirements(self, config: Mapping[str, Any]) -> list[str]:
+        """cloudpickle for a pickled model; a loader module's needs are the caller's to name."""
+        return ["cloudpickle"] if "python_model" in config else []
+
+
+class PythonModelPredictor:
+    """A user's model as `pyfunc` calls it, with or without ``context`` and ``params`` as its ``predict`` takes them."""
+
+    def __init__(self, python_model: Any, context: PythonModelContext) -> None:
+        self.python_model = python_model
+        self._context = context
+        names = list(inspect.signature(python_model.predict).parameters)
+        self._takes_params = "params" in names
+        self._takes_context = "context" in names or len([name for name in names if name != "params"]) == 2
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """What the user's ``predict`` returns; it gets a frame of its own, which it may write to."""
+        own = data.copy() if type(data).__name__ == "DataFrame" else data
+        arguments = [self._context, own] if self._takes_context else [own]
+        return self.python_model.predict(*arguments, **({"params": params} if self._takes_params else {}))
+
+
+class LoadedPredictor:
+    """What a loader module returned: any object with the predict function that the MLmodel file names."""
+
+    def __init__(self, loaded: Any, predict_fn: str) -> None:
+        self.python_model = loaded
+        function = getattr(loaded, predict_fn, None)
+        if not callable(function):
+            raise InvalidModelError(f"The loader module returned a {type(loaded).__name__} without {predict_fn}().")
+        self._function = function
+        self._takes_params = "params" in inspect.signature(function).parameters
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """What the predict function returns."""
+        return self._function(data, params=params) if self._takes_params else self._function(data)
+
+
+def _as_model(model: Any) -> Any:
+    if hasattr(model, "predict") and not isinstance(model, type):
+        return model
+    if inspect.isfunction(model):
+        return FunctionModel(model)
+    if isinstance(model, str | Path):
+        raise NotSupportedError(
+            f"Models from code (python_model={str(model)!r}) are not supported; pass an instance of PythonModel."
+        )
+    raise InvalidParameterError(
+        f"python_model must be an instance of PythonModel or a function, got {type(model).__name__}: {model!r}"
+    )
+
+
+def _copy_data(data_path: str | Path | None, directory: Path) -> dict[str, str]:
+    if data_path is None:
+        return {}
+    source = check_local_path(data_path)
+    name = f"data/{source.resolve().name}"
+    copy_in(source, directory / name)
+    return {"data": name}
+
+
+def _copy_artifact(name: str, source: Path, directory: Path) -> dict[str, str]:
+    relative = f"artifacts/{check_path(name, 'name of an artifact')}/{source.resolve().name}"
+    copy_in(source, directory / relative)
+    return {"path": relative, "uri": str(source)}
+
+
+def _artifact_paths(directory: Path, entries: object) -> dict[str, str]:
+    if entries is None:
+        return {}
+    if not isinstance(entries, Mapping) or not all(isinstance(entry, Mapping) for entry in entries.values()):
+        raise InvalidModelError(
+            f"The artifacts in the MLmodel file of {str(directory)!r} must be a map of names to maps."
+        )
+    where = "flavors.python_function.artifacts"
+    return {str(name): str(inside(directory, entry.get("path"), where).resolve()) for name, entry in entries.items()}
+
+
+def _by_module(
+    loader: str, directory: Path, config: Mapping[str, Any], model_config: Mapping[str, Any] | None, *, allow_code: bool
+) -> Predictor:
+    if loader.partition(".")[0] == "mlflow":
+        raise NotSupportedError(
+            f"The model in {str(directory)!r} is loaded by {loader!r}, a flavor of MLflow's that is not known here. "
+            "A package can add it by an entry point in the group 'registry.flavors'."
+        )
+    require_consent(allow_code, directory, f"its loader is the module {loader!r}")
+    data = (
+        directory if config.get("data") is None else inside(directory, config["data"], "flavors.python_function.data")
+    )
+    try:
+        function = importlib.import_module(loader)._load_pyfunc
+    except Exception as error:
+        # Importing runs the module, so anything can come out.
+        raise InvalidModelError(f"The loader module {loader!r} of {str(directory)!r} failed: {error!r}") from error
+    arguments = [str(data), dict(model_config)] if model_config else [str(data)]
+    return LoadedPredictor(_call(directory, function, *arguments), str(config.get("predict_fn") or "predict"))
+
+
+def _call(directory: Path, function: Any, *arguments: Any) -> Any:
+    """Call code of the model; whatever it raises is an error of the model."""
+    if function is None:
+        return None
+    try:
+        return function(*arguments)
+    except RegistryError:
+        raise
+    except Exception as error:
+        raise InvalidModelError(
+            f"The code of the model in {str(directory)!r} failed while loading: {error!r}"
+        ) from error

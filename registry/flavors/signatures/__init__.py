@@ -1,0 +1,1 @@
+"""Infer model signatures from data and enforce them on data."""

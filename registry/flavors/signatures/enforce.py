@@ -1,0 +1,173 @@
+"""Signature enforcement: data for ``predict`` held against the signature, and converted where nothing is lost.
+
+Owns columns and params; tensors are in ``flavors.enforce_tensor`` and single values in ``flavors.enforce_value``.
+Invariant: what comes out has the columns and types of the signature, in its order; the caller's data are not written
+to, and are returned as they stand if nothing had to change.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from registry.entities.param_schema import ParamSchema
+from registry.entities.schema import Array, DataType, Object, Schema
+from registry.exceptions import InvalidParameterError, InvalidTypeError, SchemaEnforcementError
+from registry.flavors.signatures.enforce_tensors import enforce_tensors
+from registry.flavors.signatures.enforce_values import enforce_column, enforce_items
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_logger = logging.getLogger(__name__)
+
+
+def enforce_schema(data: Any, schema: Schema) -> Any:
+    """Data that fit `schema`: a DataFrame for columns, arrays for tensors.
+
+    Raises:
+        SchemaEnforcementError: the data do not fit; the message names the columns or types that differ.
+    """
+    import pandas as pd
+
+    if not isinstance(schema, Schema):
+        raise InvalidTypeError(f"A schema is expected, such as that of infer_signature, got {type(schema).__name__}.")
+    if isinstance(data, pd.DataFrame) and _fits_already(data, schema):
+        return data
+    try:
+        if schema.is_tensor_spec():
+            return enforce_tensors(data, schema)
+        return _enforce_columns(_as_frame(data, schema), schema)
+    except (SchemaEnforcementError, TypeError, ValueError, OverflowError) as error:
+        raise SchemaEnforcementError(
+            f"Failed to enforce schema of data of type {type(data).__name__} with schema {str(schema)[:2000]}. "
+            f"Error: {error}"
+        ) from error
+
+
+def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None) -> dict[str, Any]:
+    """Params that fit `schema`, with its defaults for those not given; params it does not name are ignored, and logged.
+
+    Raises:
+        SchemaEnforcementError: a param has the wrong type or shape.
+    """
+    if params is not None and not isinstance(params, Mapping):
+        raise SchemaEnforcementError(f"Parameters must be a dictionary. Got type '{type(params).__name__}'.")
+    given = {str(name): value for name, value in (params or {}).items()}
+    specs = {spec.name: spec for spec in schema} if schema else {}
+    unknown = sorted(given.keys() - specs.keys())
+    if unknown:
+        _logger.warning(
+            "Unrecognized params %s are ignored for inference. Supported params are: %s. To enable them, log the model "
+            "with a signature that has them (infer_signature(..., params=...)).",
+            unknown,
+            sorted(specs),
+        )
+    try:
+        return {name: spec.check(given[name]) if name in given else spec.default for name, spec in specs.items()}
+    except InvalidParameterError as error:
+        raise SchemaEnforcementError(f"Invalid parameters found: {error}") from error
+
+
+def _fits_already(frame: "pd.DataFrame", schema: Schema) -> bool:
+    """Whether no column has to be renamed, reordered, dropped or converted: the usual case, and so a cheap look."""
+    specs = schema.inputs
+    if schema.is_tensor_spec() or len(frame.columns) != len(specs):
+        return False
+    if schema.has_input_names() and frame.columns.tolist() != [spec.name for spec in specs]:
+        return False
+    return all(
+        isinstance(spec.type, DataType) and dtype in _NATIVE[spec.type]
+        for dtype, spec in zip(frame.dtypes.tolist(), specs, strict=True)
+    )
+
+
+# The names of the pandas types that need no conversion; a data type compares equal to its name.
+_NATIVE: Final = {
+    DataType.boolean: ("bool",),
+    DataType.integer: ("int32",),
+    DataType.long: ("int64",),
+    DataType.float: ("float32",),
+    DataType.double: ("float64",),
+    DataType.string: ("object", "str", "string"),
+    DataType.binary: ("object",),
+    DataType.datetime: ("datetime64[ns]",),
+}
+
+
+def _as_frame(data: Any, schema: Schema) -> "pd.DataFrame":
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, pd.Series | list | np.ndarray):
+        return pd.DataFrame(data)
+    if isinstance(data, dict):
+        return _frame_of_dict(data, schema)
+    if np.isscalar(data):
+        return pd.DataFrame([data])
+    raise SchemaEnforcementError(f"Expected input to be DataFrame. Found: {type(data).__name__}")
+
+
+def _frame_of_dict(data: dict[str, Any], schema: Schema) -> "pd.DataFrame":
+    """One row for a dictionary of scalars, or where a column holds lists or dictionaries; else one column per key."""
+    import numpy as np
+    import pandas as pd
+
+    nested = any(isinstance(spec.type, Array | Object) for spec in schema)
+    single = all(
+        value is None
+        or np.isscalar(value)
+        or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+        for value in data.values()
+    )
+    zero_dimensional = all(isinstance(value, np.ndarray) and value.shape == () for value in data.values())
+    if nested or single or zero_dimensional:
+        return pd.DataFrame([data])
+    return pd.DataFrame(
+        {
+            name: value.tolist() if isinstance(value, np.ndarray) and value.ndim > 1 else value
+            for name, value in data.items()
+        }
+    )
+
+
+def _enforce_columns(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
+    import pandas as pd
+
+    specs = schema.inputs
+    if schema.has_input_names():
+        _check_names(frame, schema)
+        ordered = frame[[spec.name for spec in specs if spec.name in frame.columns]]
+        if _fits_already(ordered, schema):
+            return ordered
+        columns = [(spec.name, spec) for spec in specs if spec.name in frame.columns]
+    else:
+        if len(frame.columns) < len(specs):
+            raise SchemaEnforcementError(
+                f"Model inference is missing inputs. The model signature declares {len(specs)} inputs but the provided "
+                f"value only has {len(frame.columns)} inputs. The inputs have no names, so only their count is checked."
+            )
+        columns = list(zip(frame.columns, specs, strict=False))
+    fitting = {}
+    for name, spec in columns:
+        column = frame[name]
+        if isinstance(column, pd.DataFrame):
+            raise SchemaEnforcementError(f"The input has several columns of the name {name!r}.")
+        if isinstance(spec.type, DataType):
+            fitting[name] = enforce_column(name, column, spec.type)
+        else:
+            fitting[name] = enforce_items(column, spec.type, required=spec.required)
+    return pd.DataFrame(fitting, index=frame.index, copy=False)
+
+
+def _check_names(frame: "pd.DataFrame", schema: Schema) -> None:
+    actual = set(frame.columns)
+    missing = [name for name in schema.required_input_names() if name not in actual]
+    known = set(schema.input_names())
+    extra = [name for name in frame.columns if name not in known]
+    if missing:
+        note = f" Note that there were extra inputs: {extra[:20]}." if extra else ""
+        raise SchemaEnforcementError(f"Model is missing inputs {missing[:20]}.{note}")
+    if extra:
+        _logger.debug("Inputs that the signature does not name are dropped: %s", extra)

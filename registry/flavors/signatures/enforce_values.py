@@ -1,0 +1,189 @@
+"""A column or value held against a column type: which conversions lose nothing, and so are made.
+
+Numbers widen (int32 to int64, float32 to float64), whole numbers become floats where every one is exact, and dates come
+in any precision. Invariant: no value changes; what cannot be kept is a `SchemaEnforcementError` that names the column.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from registry.entities.schema import AnyType, Array, DataType, Map, Object
+from registry.entities.schema_types import ColumnType, SparkMLVector
+from registry.exceptions import SchemaEnforcementError
+from registry.flavors.signatures.infer import is_missing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The largest whole number below which every one has an exact float.
+_EXACT: Final = {DataType.float: 2**24, DataType.double: 2**53}
+_MISSING_HINT: Final = (
+    " Hint: the type mismatch is likely caused by missing values: integer columns cannot hold them, so the column "
+    "became float. Infer the signature from data with missing values, or declare the column as double (float64)."
+)
+
+
+def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
+    """The column in the type of the signature; the very column if it is of that type already.
+
+    Raises:
+        SchemaEnforcementError: a value would have to change.
+    """
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # The categories carry the type; the column stays categorical for models that want it so.
+        enforce_column(name, pd.Series(column.cat.categories), dtype)
+        return column
+    if dtype in (DataType.string, DataType.binary):
+        return _text(name, column, dtype)
+    if column.dtype == object:
+        if dtype is DataType.boolean:
+            return column
+        column = column.infer_objects()
+    if column.dtype == dtype.to_pandas():
+        return column
+    if dtype is DataType.datetime:
+        return _moments(name, column)
+    return _numbers(name, column, dtype)
+
+
+def enforce_items(column: "pd.Series[Any]", dtype: ColumnType, *, required: bool) -> "pd.Series[Any]":
+    """A column of lists or dictionaries, each held against the type.
+
+    Raises:
+        SchemaEnforcementError: one of them does not fit.
+    """
+    import pandas as pd
+
+    if isinstance(dtype, AnyType):
+        return column
+    values = [enforce_value(value, dtype, required=required) for value in column]
+    return pd.Series(values, index=column.index, name=column.name)
+
+
+def enforce_value(value: Any, dtype: ColumnType, *, required: bool = True) -> Any:
+    """A value that fits the type; lists and dictionaries are new ones.
+
+    Raises:
+        SchemaEnforcementError: the value does not fit.
+    """
+    if isinstance(dtype, AnyType):
+        return value
+    if not required and _is_void(value):
+        return value
+    if isinstance(dtype, DataType):
+        return _scalar(value, dtype)
+    if isinstance(dtype, Array | SparkMLVector):
+        return _items(value, dtype.dtype if isinstance(dtype, Array) else DataType.double, required)
+    if not isinstance(value, Mapping):
+        raise SchemaEnforcementError(f"Expected a dictionary for type {dtype!r}, got {type(value).__name__}.")
+    return _map(value, dtype, required) if isinstance(dtype, Map) else _object(value, dtype)
+
+
+def _is_void(value: Any) -> bool:
+    return is_missing(value) or (hasattr(value, "__len__") and not isinstance(value, str | bytes) and len(value) == 0)
+
+
+def _text(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
+    import pandas as pd
+
+    kind = "U" if dtype is DataType.string else "S"
+    if column.dtype == object or isinstance(column.dtype, pd.StringDtype) or column.dtype.kind == kind:
+        return column
+    raise _incompatible(name, column, dtype)
+
+
+def _moments(name: Any, column: "pd.Series[Any]") -> "pd.Series[Any]":
+    if (zone := getattr(column.dtype, "tz", None)) is not None:
+        raise SchemaEnforcementError(
+            f"Column {name} has the time zone {zone}; the signature asks for datetimes without one: "
+            "use .dt.tz_convert(None)."
+        )
+    if column.dtype.kind != "M" and column.dtype != object:
+        raise _incompatible(name, column, DataType.datetime)
+    try:
+        return column.astype("datetime64[ns]")
+    except (ValueError, TypeError) as error:
+        raise SchemaEnforcementError(
+            f"Failed to convert column {name} from type {column.dtype} to datetime: {error}"
+        ) from None
+
+
+def _numbers(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
+    target = dtype.to_numpy()
+    kind, size = column.dtype.kind, getattr(column.dtype, "itemsize", 0)
+    widens = (kind == target.kind and size <= target.itemsize) or (
+        kind == "u" and target.kind == "i" and size < target.itemsize
+    )
+    if (widens and kind in "iufb") or (kind in "iu" and target.kind == "f" and _is_exact(column, dtype)):
+        try:
+            return column.astype(target)
+        except (ValueError, TypeError) as error:
+            raise SchemaEnforcementError(
+                f"Failed to convert column {name} from {column.dtype} to {target}: {error}"
+            ) from None
+    raise _incompatible(name, column, dtype)
+
+
+def _is_exact(column: "pd.Series[Any]", dtype: DataType) -> bool:
+    values = column.dropna()
+    limit = _EXACT[dtype]
+    return values.empty or (int(values.min()) >= -limit and int(values.max()) <= limit)
+
+
+def _incompatible(name: Any, column: "pd.Series[Any]", dtype: DataType) -> SchemaEnforcementError:
+    lost = column.dtype.kind == "f" and dtype in (DataType.integer, DataType.long) and bool(column.isna().any())
+    return SchemaEnforcementError(
+        f"Incompatible input types for column {name}. Can not safely convert {column.dtype} to {dtype}."
+        + (_MISSING_HINT if lost else "")
+    )
+
+
+def _scalar(value: Any, dtype: DataType) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if not np.isscalar(value) and DataType.of_scalar(value) is not DataType.datetime:
+        raise SchemaEnforcementError(f"Expected a scalar of type {dtype}, got {type(value).__name__}.")
+    return enforce_column("", pd.Series([value]), dtype).iloc[0]
+
+
+def _items(value: Any, dtype: ColumnType, required: bool) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if not isinstance(value, list | np.ndarray):
+        if isinstance(dtype, AnyType) and value is None:
+            return value
+        raise SchemaEnforcementError(f"Expected data to be list or numpy array, got {type(value).__name__}")
+    if len(value) == 0:
+        return value
+    if isinstance(dtype, DataType):
+        array = enforce_column("", pd.Series(value), dtype).to_numpy(dtype=dtype.to_numpy())
+        return array.tolist() if isinstance(value, list) else array
+    items = [enforce_value(item, dtype, required=required) for item in value]
+    return items if isinstance(value, list) else np.array(items)
+
+
+def _map(value: Mapping[Any, Any], dtype: Map, required: bool) -> dict[str, Any]:
+    if not all(isinstance(key, str) for key in value):
+        raise SchemaEnforcementError("Expected all keys in the map type data are string type.")
+    return {key: enforce_value(item, dtype.value_type, required=required) for key, item in value.items()}
+
+
+def _object(value: Mapping[Any, Any], dtype: Object) -> dict[str, Any]:
+    properties = {item.name: item for item in dtype.properties}
+    missing = sorted(item.name for item in dtype.properties if item.required and item.name not in value)
+    unknown = sorted(map(str, value.keys() - properties.keys()))
+    if missing or unknown:
+        raise SchemaEnforcementError(
+            f"Missing required properties: {missing}; properties not in the schema: {unknown}."
+        )
+    fitting = {}
+    for key, item in value.items():
+        try:
+            fitting[key] = enforce_value(item, properties[key].dtype, required=properties[key].required)
+        except SchemaEnforcementError as error:
+            raise SchemaEnforcementError(f"Failed to enforce schema for key `{key}`: {error}") from None
+    return fitting

@@ -1,0 +1,105 @@
+"""What a database error means: worth another try, or which error of ours.
+
+Invariant: no message carries SQL, bound values or a password.
+"""
+
+import sqlite3
+from typing import Final
+
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from registry.exceptions import (
+    InvalidParameterError,
+    PermissionDeniedError,
+    ReadOnlyError,
+    RegistryError,
+    StorageError,
+    UnavailableError,
+)
+from registry.store.roles import advice
+from registry.store.urls import redacted_url
+
+# PostgreSQL: serialization_failure, deadlock_detected, admin_shutdown, crash_shutdown, cannot_connect_now.
+_RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
+# feature_not_supported and invalid_sql_statement_name: a prepared statement no longer fits its tables, or is unknown.
+_STALE_STATES: Final = frozenset({"0A000", "26000"})
+_DISK_FULL_STATES: Final = frozenset({"53100"})
+_DENIED_STATES: Final = frozenset({"42501"})
+_READ_ONLY_STATES: Final = frozenset({"25006"})
+_LOGIN_STATES: Final = frozenset({"28000", "28P01"})
+_NO_DATABASE_STATES: Final = frozenset({"3D000"})
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _sqlstate(error: SQLAlchemyError) -> str | None:
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def _sqlite_code(error: SQLAlchemyError) -> int | None:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    # The low byte is the primary code, whatever extension the rest names.
+    return code & 0xFF if isinstance(code, int) else None
+
+
+def is_lost_connection(error: SQLAlchemyError) -> bool:
+    """Whether the connection broke, so that what was sent last has an unknown outcome."""
+    state = _sqlstate(error)
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or (state or "").startswith("08"))
+
+
+def is_stale(error: SQLAlchemyError) -> bool:
+    """Whether a statement that the server prepared earlier does not work any more; a new connection has none."""
+    return _sqlstate(error) in _STALE_STATES
+
+
+def is_retryable(error: SQLAlchemyError) -> bool:
+    """Whether the whole transaction may be tried again: nothing of it has happened."""
+    state = _sqlstate(error)
+    return is_lost_connection(error) or is_stale(error) or state in _RETRYABLE_STATES or _sqlite_code(error) in _BUSY
+
+
+def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
+    """The error of ours that says what happened and what to do."""
+    place = redacted_url(url)
+    state, code = _sqlstate(error), _sqlite_code(error)
+    if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+        reason = _first_line(error)
+        return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advice(reason)}")
+    if state in _READ_ONLY_STATES:
+        return ReadOnlyError(f"The database {place} takes no changes ({_first_line(error)}); is it a standby?")
+    if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return StorageError(f"The database {place} could not write ({_first_line(error)}); free space and try again.")
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return UnavailableError(f"The database {place} cannot be opened; check that its directory can be written.")
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return StorageError(f"The file of {place} is damaged or not an SQLite database ({_first_line(error)}).")
+    if str(getattr(error, "orig", "")).startswith("Could not decode to UTF-8"):  # and the driver goes on to quote it
+        return StorageError(f"The file of {place} is damaged: a text in it is not UTF-8.")
+    if code in _BUSY:
+        return UnavailableError(f"The database {place} stayed locked by another process; try again.")
+    if isinstance(error, DataError) or (state or "").startswith("22"):
+        return InvalidParameterError(f"The database refused a value: {_first_line(error)}.")
+    if (
+        state in _LOGIN_STATES
+        or state in _NO_DATABASE_STATES
+        or (state is None and code is None and isinstance(error, DBAPIError))
+    ):
+        return UnavailableError(
+            f"The database {place} cannot be used: {_first_line(error)}. Check the tracking URI and that it is running."
+        )
+    if isinstance(error, PoolTimeoutError):
+        return UnavailableError(f"All connections to {place} stayed in use; use fewer threads or close some work.")
+    if state and (state.startswith(("08", "53", "57")) or state in _RETRYABLE_STATES or state == "55P03"):
+        return UnavailableError(f"The database {place} is not available: {_first_line(error)}; try again.")
+    return RegistryError(f"The database {place} reported an error: {_first_line(error)}.")
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    """The driver's own words, without SQLAlchemy's statement and values."""
+    original = getattr(error, "orig", None)
+    if original is None:
+        return type(error).__name__
+    diagnosis = getattr(getattr(original, "diag", None), "message_primary", None)
+    return str(diagnosis or original).strip().splitlines()[0].rstrip(".") if str(original) else type(original).__name__

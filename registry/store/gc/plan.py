@@ -1,0 +1,158 @@
+"""What a gc would find now: read only, and perhaps no longer true when it acts.
+
+Invariant: nothing is listed that this database does not have a row for.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, select
+
+from registry.store.dialects import AnyRow
+from registry.store.gc.reachability import (
+    Windows,
+    came_from_elsewhere,
+    is_abandoned,
+    is_collectable_run,
+    is_expired,
+    is_unreached,
+)
+from registry.store.tables import (
+    ExperimentRow,
+    LoggedModelRow,
+    ModelVersionRow,
+    RegisteredModelRow,
+    RemovalRow,
+    RunRow,
+    UploadRow,
+)
+from registry.store.tracking.runs import run_location
+
+Kind = Literal["run", "experiment", "logged model", "upload", "leftover"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that may go. `key` is the row's; `root` and `path` say where its bytes are, None if it has none.
+
+    `since` is when it was deleted or begun (milliseconds). `size` is known for sealed models only. `versions` are the
+    deleted versions that are left without files, as ``churn version 3``.
+    """
+
+    kind: Kind
+    key: int
+    id: str
+    name: str
+    since: int
+    root: str | None = None
+    path: str | None = None
+    size: int | None = None
+    versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Bytes that nothing names any more: everything below `path` of `root`."""
+
+    key: int
+    root: str
+    path: str
+    since: int
+
+
+def find_candidates(connection: Connection, windows: Windows) -> list[Candidate]:
+    """All that may go, in the order in which it is collected."""
+    return [
+        *_leftovers(connection),
+        *_runs(connection, windows),
+        *_logged_models(connection, windows),
+        *_uploads(connection, windows),
+        *_experiments(connection, windows),
+    ]
+
+
+def read_removals(connection: Connection) -> list[Removal]:
+    """Bytes that await removal, the oldest first."""
+    query = select(RemovalRow.__table__, ExperimentRow.artifact_location).join(
+        ExperimentRow, ExperimentRow.id == RemovalRow.experiment_id
+    )
+    return [
+        Removal(row.id, row.artifact_location, row.location, row.since)
+        for row in connection.execute(query.order_by(RemovalRow.id))
+    ]
+
+
+def _leftovers(connection: Connection) -> Iterator[Candidate]:
+    for removal in read_removals(connection):
+        name = removal.path.removesuffix("/artifacts").rpartition("/")[2]
+        yield Candidate("leftover", removal.key, name, name, removal.since, removal.root, removal.path)
+
+
+def _runs(connection: Connection, windows: Windows) -> Iterator[Candidate]:
+    foreign = came_from_elsewhere().label("is_foreign")
+    query = select(RunRow.__table__, ExperimentRow.artifact_location, foreign).join(
+        ExperimentRow, ExperimentRow.id == RunRow.experiment_id
+    )
+    for row in connection.execute(query.where(is_collectable_run(windows)).order_by(RunRow.id)):
+        path = None if row.is_foreign else relative_run_location(row.run_id)
+        yield Candidate("run", row.id, row.run_id, row.name, row.deleted_time, row.artifact_location, path)
+
+
+def _logged_models(connection: Connection, windows: Windows) -> Iterator[Candidate]:
+    query = select(LoggedModelRow.__table__, ExperimentRow.artifact_location).join(
+        ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id
+    )
+    rows = connection.execute(query.where(is_unreached(windows)).order_by(LoggedModelRow.id)).all()
+    versions = _deleted_versions(connection, rows)
+    for row in rows:
+        yield Candidate(
+            "logged model",
+            row.id,
+            row.model_id,
+            row.name,
+            row.deleted_time or row.creation_time,
+            row.artifact_location,
+            row.location,
+            row.size_bytes,
+            tuple(versions[row.id]),
+        )
+
+
+def _deleted_versions(connection: Connection, rows: Sequence[AnyRow]) -> dict[int, list[str]]:
+    query = (
+        select(ModelVersionRow.logged_model_id, ModelVersionRow.version, RegisteredModelRow.name)
+        .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
+        .order_by(ModelVersionRow.id)
+    )
+    found: dict[int, list[str]] = defaultdict(list)
+    for keys in batches([row.id for row in rows]):
+        for row in connection.execute(query.where(ModelVersionRow.logged_model_id.in_(keys))):
+            found[row.logged_model_id].append(f"{row.name} version {row.version}")
+    return found
+
+
+def _uploads(connection: Connection, windows: Windows) -> Iterator[Candidate]:
+    query = select(UploadRow.__table__, ExperimentRow.artifact_location).join(
+        ExperimentRow, ExperimentRow.id == UploadRow.experiment_id
+    )
+    for row in connection.execute(query.where(is_abandoned(windows)).order_by(UploadRow.id)):
+        yield Candidate("upload", row.id, row.model_id, row.model_id, row.started, row.artifact_location, row.location)
+
+
+def _experiments(connection: Connection, windows: Windows) -> Iterator[Candidate]:
+    """Experiments that are expired; whether one is empty by then shows when the rest has been collected."""
+    query = select(ExperimentRow.__table__).where(is_expired(ExperimentRow, windows)).order_by(ExperimentRow.id)
+    for row in connection.execute(query):
+        yield Candidate("experiment", row.id, str(row.id), row.name, row.deleted_time)
+
+
+def relative_run_location(run_id: str) -> str:
+    """Where the files of a run lie, relative to its experiment's place."""
+    return run_location("", run_id).lstrip("/")
+
+
+def batches(items: Sequence[int], size: int = 500) -> Iterable[Sequence[int]]:
+    """Pieces that fit into one statement."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,136 @@
+"""A registered model as its tables have it now, in the form that its history is compared with.
+
+Reads everything of one model in a fixed number of queries, however many versions it has. Changes nothing.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from registry.entities import Manifest, ManifestEntry
+from registry.entities.replay import ModelState, Period, VersionState
+from registry.store.dialects import AnyRow
+from registry.store.tables import (
+    ApprovalRow,
+    ExperimentRow,
+    LoggedModelRow,
+    ModelAliasRow,
+    ModelFileRow,
+    ModelVersionRow,
+    ModelVersionTagRow,
+    PromotionRulesRow,
+    RegisteredModelTagRow,
+    StagePeriodRow,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFiles:
+    """The bytes behind a version: where they are and what they must be."""
+
+    version: int
+    location: str
+    manifest: Manifest
+
+
+def read_state(connection: Connection, model: AnyRow) -> ModelState:
+    """What the tables say of a model, a row of `registered_models`."""
+    key = model.id
+    aliases = select(ModelAliasRow.alias, ModelAliasRow.version).where(ModelAliasRow.model_id == key)
+    rules = select(PromotionRulesRow.stage, PromotionRulesRow.rules).where(PromotionRulesRow.model_id == key)
+    approvals = select(ApprovalRow.__table__).where(ApprovalRow.model_id == key)
+    tags = select(RegisteredModelTagRow.key, RegisteredModelTagRow.value)
+    return ModelState(
+        name=model.name,
+        description=model.description,
+        deleted=model.deleted_time is not None,
+        tags=_pairs(connection, tags.where(RegisteredModelTagRow.model_id == key)),
+        versions=_versions(connection, key),
+        aliases=_pairs(connection, aliases),
+        rules=_pairs(connection, rules),
+        approvals={(row.version, row.stage, row.actor, row.session_user) for row in connection.execute(approvals)},
+        periods=_periods(connection, key),
+    )
+
+
+def read_sealed(connection: Connection, model_key: int) -> list[SealedFiles]:
+    """Where the files of every version are whose bytes are kept, with their manifests, by number."""
+    places = (
+        select(
+            ModelVersionRow.version,
+            ModelVersionRow.logged_model_id,
+            LoggedModelRow.location,
+            ExperimentRow.artifact_location,
+        )
+        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+        .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
+        .where(ModelVersionRow.model_id == model_key, LoggedModelRow.purged_time.is_(None))
+        .order_by(ModelVersionRow.version)
+    )
+    manifests = _manifests(connection, model_key)
+    return [
+        SealedFiles(row.version, f"{row.artifact_location.rstrip('/')}/{row.location}", manifests[row.logged_model_id])
+        for row in connection.execute(places)
+    ]
+
+
+def _manifests(connection: Connection, model_key: int) -> defaultdict[int, Manifest]:
+    named = select(ModelVersionRow.logged_model_id).where(ModelVersionRow.model_id == model_key)
+    query = select(ModelFileRow.__table__).where(ModelFileRow.logged_model_id.in_(named))
+    entries: defaultdict[int, list[ManifestEntry]] = defaultdict(list)
+    for row in connection.execute(query):
+        entries[row.logged_model_id].append(ManifestEntry(row.path, row.size, row.sha256))
+    return defaultdict(lambda: Manifest.of([]), {key: Manifest.of(found) for key, found in entries.items()})
+
+
+def _versions(connection: Connection, model_key: int) -> dict[int, VersionState]:
+    query = (
+        select(ModelVersionRow.__table__, LoggedModelRow.digest, LoggedModelRow.model_id.label("public_model_id"))
+        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+        .where(ModelVersionRow.model_id == model_key)
+    )
+    tags = _version_tags(connection, model_key)
+    return {
+        row.version: VersionState(
+            digest=row.digest,
+            model_id=row.public_model_id,
+            source=row.source,
+            run_id=row.run_id,
+            user_id=row.user_id,
+            session_user=row.session_user,
+            stage=row.current_stage,
+            description=row.description,
+            tags=tags[row.id],
+            deleted=row.deleted_time is not None,
+        )
+        for row in connection.execute(query)
+    }
+
+
+def _version_tags(connection: Connection, model_key: int) -> defaultdict[int, dict[str, str]]:
+    query = (
+        select(ModelVersionTagRow.__table__)
+        .join(ModelVersionRow, ModelVersionRow.id == ModelVersionTagRow.version_id)
+        .where(ModelVersionRow.model_id == model_key)
+    )
+    tags: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for row in connection.execute(query):
+        tags[row.version_id][row.key] = row.value
+    return tags
+
+
+def _periods(connection: Connection, model_key: int) -> list[Period]:
+    query = select(StagePeriodRow.__table__).where(StagePeriodRow.model_id == model_key)
+    rows = connection.execute(query.order_by(StagePeriodRow.stage, StagePeriodRow.since)).all()
+    beginnings = {row.id: row.since for row in rows}
+    # A link out of the model's own periods shows as 0, when nothing began.
+    return [
+        Period(row.stage, row.since, row.version, row.until, row.before and beginnings.get(row.before, 0))
+        for row in rows
+    ]
+
+
+def _pairs(connection: Connection, query: Any) -> dict[Any, Any]:
+    return {name: value for name, value in connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy

@@ -1,0 +1,266 @@
+"""A registered model under its lock, and the events that this transaction appends to its history.
+
+Owns the chain: sequence, time and hash of events. Invariant: what a transaction changes about a model and the events
+that say so are committed together; event times grow with the sequence, whatever the clock does.
+"""
+
+import contextlib
+import functools
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, insert, literal_column, null, select, update
+
+from registry.entities.history import EventKind, HistoryEvent, canonical_json, check_remark, moment_of
+from registry.entities.times import format_time
+from registry.exceptions import IntegrityError, ModelNotFoundError
+from registry.store.compiled import Compiled
+from registry.store.dialects import AnyRow, table
+from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
+from registry.store.transactions import Store
+from registry.validation.names import casefold_name
+
+
+class RegistryStore(Store):
+    """A store that changes registered models in somebody's name."""
+
+    def __init__(self, database: Any, *, actor: str) -> None:
+        super().__init__(database)
+        self.actor = check_remark(actor, "actor (REGISTRY_ACTOR)")
+
+    def locked(self, connection: Connection, name: str) -> "contextlib.AbstractContextManager[LockedModel]":
+        """The model of that name, locked until the transaction ends; its events are written when the block ends.
+
+        Raises:
+            ModelNotFoundError: no such model.
+        """
+        return write_on_exit(LockedModel(connection, lock_model(connection, name), self.actor))
+
+
+class LockedModel:
+    """One locked model: `key` and `name` say which, `record` notes what changed."""
+
+    def __init__(self, connection: Connection, row: AnyRow, actor: str) -> None:
+        self.connection = connection
+        self.key: int = row.id
+        self.name: str = row.name
+        self.uid: str = row.uid
+        self.row = row
+        self.actor = actor
+        self.session_user: str | None = row.session_user
+        self._events: list[HistoryEvent] = []
+        self._changes: dict[str, Any] = {}
+
+    def record(
+        self,
+        kind: EventKind,
+        *,
+        version: int | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        reason: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> HistoryEvent:
+        """Append an event; `before` and `after` are what the change replaced and put there."""
+        last = self._events[-1] if self._events else None
+        event = HistoryEvent(
+            model_uid=self.uid,
+            seq=(last.seq if last else self.row.last_seq) + 1,
+            kind=kind,
+            actor=self.actor,
+            time_us=max(time.time_ns() // 1_000, (last.time_us if last else self.row.last_event_us) + 1),
+            version=version,
+            from_value=before,
+            to_value=after,
+            reason=None if reason is None else check_remark(reason, "reason"),
+            session_user=self.session_user,
+            details=details or {},
+            prev_hash=last.hash if last else self.row.head_hash,
+        )
+        self._events.append(event)
+        return event
+
+    def change(self, **columns: Any) -> None:
+        """Set columns of the model's own row when the block ends."""
+        self._changes.update(columns)
+
+    def next_version(self) -> int:
+        """The number of a new version: one more than was ever given."""
+        number = int(self.row.last_version) + 1
+        self.change(last_version=number)
+        return number
+
+    def save(self) -> None:
+        """Write events and changes; nothing if there are none.
+
+        The count of all events is raised last before the insert: its row lock is held to the end of the transaction, so
+        that event ids appear in the order of their commits and a reader who remembers the last id misses nothing.
+        """
+        if not self._events:
+            return
+        count = len(self._events)
+        ((last_id,),) = _RAISE_COUNT.tuples(self.connection, {"count": count})
+        first_id = int(last_id) - count + 1
+        rows = [_row(first_id + offset, self.key, event) for offset, event in enumerate(self._events)]
+        _APPEND.write_many(self.connection, rows)
+        end = self._events[-1]
+        values = {
+            "last_seq": end.seq,
+            "last_event_us": end.time_us,
+            "head_hash": end.hash,
+            "last_update_time": end.time_us // 1_000,
+            **self._changes,
+        }
+        _CHANGE_MODEL.write(self.connection, {"model_key": self.key, **values})
+
+
+# Statements that every change runs are built once: building one costs more than running it.
+_COUNT: Final = table(RegistryIdRow).c.last_event
+_RAISE_COUNT: Final = Compiled(
+    update(table(RegistryIdRow)).values(last_event=_COUNT + bindparam("count")).returning(_COUNT)
+)
+_APPEND: Final = Compiled(insert(table(HistoryRow)))
+_MODELS: Final = table(RegisteredModelRow)
+_CHANGE_MODEL: Final = Compiled(update(_MODELS).where(_MODELS.c.id == bindparam("model_key")))
+
+
+@contextlib.contextmanager
+def write_on_exit(ledger: LockedModel) -> Iterator[LockedModel]:
+    """A block at whose end the ledger is written; not if the block raises."""
+    yield ledger
+    ledger.save()
+
+
+def lock_model(connection: Connection, name: str) -> AnyRow:
+    """The row of a living model, locked, with the session's database user.
+
+    Raises:
+        ModelNotFoundError: no such model.
+    """
+    row = _lock_statement(connection.dialect.name).first(connection, name_params(name))
+    if row is None:
+        raise model_not_found(connection, name)
+    return row
+
+
+@functools.cache
+def _lock_statement(dialect: str) -> Compiled:
+    user = null() if dialect == "sqlite" else literal_column("session_user::text")
+    return Compiled(
+        select(RegisteredModelRow.__table__, user.label("session_user")).where(NOT_DELETED).with_for_update()
+    )
+
+
+def _not_deleted(name_key: Any, name: Any) -> Any:
+    return (
+        (RegisteredModelRow.name_key == name_key)
+        & (RegisteredModelRow.name == name)
+        & RegisteredModelRow.deleted_time.is_(None)
+    )
+
+
+NOT_DELETED: Final = _not_deleted(bindparam("name_key"), bindparam("name"))
+"""The condition that picks the living model of a name; the folded key is what is indexed among the living."""
+
+
+def name_params(name: str) -> dict[str, str]:
+    """The values that `NOT_DELETED` binds."""
+    return {"name": name, "name_key": casefold_name(name)}
+
+
+def not_deleted(name: str) -> Any:
+    """`NOT_DELETED` with its values, for statements that are built when they are run."""
+    return _not_deleted(casefold_name(name), name)
+
+
+def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
+    """The error for a name that no living model has: what it was renamed to, or when and by whom it was deleted."""
+    renamed = (
+        select(RegisteredModelRow.name)
+        .join(HistoryRow, HistoryRow.model_id == RegisteredModelRow.id)
+        .where(HistoryRow.kind == literal_column(f"'{EventKind.RENAMED}'"), HistoryRow.from_value == name)
+        .where(RegisteredModelRow.deleted_time.is_(None), RegisteredModelRow.name != name)
+        .order_by(HistoryRow.id.desc())
+    )
+    new_name = connection.execute(renamed.limit(1)).scalar_one_or_none()
+    if new_name is not None:
+        return ModelNotFoundError(f"Registered Model with name={name} not found; it was renamed to {new_name!r}.")
+    deleted = find_deletion(connection, name)
+    if deleted is not None:
+        when = format_time(moment_of(deleted.time_us))
+        return ModelNotFoundError(
+            f"Registered Model with name={name} not found; it was deleted at {when} by {deleted.actor}."
+        )
+    return ModelNotFoundError(f"Registered Model with name={name} not found")
+
+
+def find_deletion(connection: Connection, name: str) -> AnyRow | None:
+    """Key of the model of that name that was deleted last, with time and actor of its deletion; or None."""
+    # Nothing follows a deletion: it is the last event of its chain.
+    last = (HistoryRow.model_id == RegisteredModelRow.id) & (HistoryRow.seq == RegisteredModelRow.last_seq)
+    query = (
+        select(RegisteredModelRow.id, HistoryRow.time_us, HistoryRow.actor)
+        .join(HistoryRow, last)
+        .where(RegisteredModelRow.name == name, RegisteredModelRow.deleted_time.is_not(None))
+        .order_by(RegisteredModelRow.id.desc())
+    )
+    return connection.execute(query.limit(1)).one_or_none()
+
+
+def _row(event_id: int, model_key: int, event: HistoryEvent) -> dict[str, Any]:
+    return {
+        "id": event_id,
+        "model_id": model_key,
+        "seq": event.seq,
+        "kind": str(event.kind),
+        "version": event.version,
+        "from_value": event.from_value,
+        "to_value": event.to_value,
+        "actor": event.actor,
+        "session_user": event.session_user,
+        "reason": event.reason,
+        "time_us": event.time_us,
+        "details": canonical_json(dict(event.details)) if event.details else None,
+        "prev_hash": event.prev_hash,
+        "hash": event.hash,
+    }
+
+
+def event_of(row: AnyRow, model_uid: str) -> HistoryEvent:
+    """The event of a row of `history`; its hash is computed anew, not read.
+
+    Raises:
+        IntegrityError: its details are not what this package writes.
+    """
+    return HistoryEvent(
+        model_uid=model_uid,
+        seq=row.seq,
+        kind=row.kind,
+        actor=row.actor,
+        time_us=row.time_us,
+        version=row.version,
+        from_value=row.from_value,
+        to_value=row.to_value,
+        reason=row.reason,
+        session_user=row.session_user,
+        details=_details(row, model_uid),
+        prev_hash=row.prev_hash,
+    )
+
+
+def _details(row: AnyRow, model_uid: str) -> dict[str, Any]:
+    if row.details is None:
+        return {}
+    try:
+        found = json.loads(row.details, parse_constant=_refuse_constant)
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise IntegrityError(f"Event {row.seq} of the model {model_uid} was edited: its details are not a JSON object.")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)

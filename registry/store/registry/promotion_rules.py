@@ -1,0 +1,182 @@
+"""Promotion rules in SQL: keeping them, approving, and gathering the facts that they are judged on.
+
+The judgement itself is `rules.judge`. Invariant: rules are judged inside the promoting transaction, on what the tables
+say at that moment.
+"""
+
+import functools
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, insert, null, select
+
+from registry.entities.history import EventKind
+from registry.entities.stages import ACTIVE_STAGES
+from registry.rules import Facts, PromotionRule, Verdict, evaluate, rules_from_json, rules_to_json
+from registry.store.compiled import Compiled
+from registry.store.dialects import AnyRow, table, upsert
+from registry.store.registry.history_writer import LockedModel, RegistryStore
+from registry.store.registry.queries import require_model, require_version, select_one_version
+from registry.store.registry.stage_periods import select_holder
+from registry.store.tables import (
+    ApprovalRow,
+    LatestMetricRow,
+    LoggedModelRow,
+    ModelVersionTagRow,
+    PromotionRulesRow,
+    RunRow,
+)
+from registry.store.tracking.metrics.read import value_from_db
+from registry.store.transactions import read_transaction, write_transaction
+
+
+class PromotionRuleStore(RegistryStore):
+    """Keeps the rules of a model's stages, and the approvals of its versions."""
+
+    @write_transaction
+    def set_rules(
+        self,
+        connection: Connection,
+        name: str,
+        stage: str,
+        rules: Sequence[PromotionRule],
+        *,
+        reason: str | None = None,
+    ) -> None:
+        """Put these rules in the place of those that the stage has; no rules at all is `delete_rules`."""
+        text = rules_to_json(rules)
+        with self.locked(connection, name) as ledger:
+            before = find_rules(connection, ledger.key, stage)
+            if before != text:
+                details = {"stage": stage}
+                ledger.record(EventKind.RULES_SET, before=before, after=text, reason=reason, details=details)
+                upsert(connection, PromotionRulesRow, [{"model_id": ledger.key, "stage": stage, "rules": text}])
+
+    @write_transaction
+    def delete_rules(self, connection: Connection, name: str, stage: str, *, reason: str | None = None) -> None:
+        """Remove the rules of a stage; nothing happens if it has none."""
+        with self.locked(connection, name) as ledger:
+            before = find_rules(connection, ledger.key, stage)
+            if before is not None:
+                ledger.record(EventKind.RULES_DELETED, before=before, reason=reason, details={"stage": stage})
+                gone = (PromotionRulesRow.model_id == ledger.key) & (PromotionRulesRow.stage == stage)
+                connection.execute(delete(PromotionRulesRow).where(gone))
+
+    @read_transaction
+    def get_rules(self, connection: Connection, name: str, stage: str) -> tuple[PromotionRule, ...]:
+        """The rules of a stage; empty if it has none."""
+        text = find_rules(connection, require_model(connection, name).id, stage)
+        return () if text is None else rules_from_json(text)
+
+    @write_transaction
+    def approve(
+        self, connection: Connection, name: str, version: int, stage: str, *, reason: str | None = None
+    ) -> None:
+        """Say that a version may enter a stage; saying it twice is saying it once."""
+        with self.locked(connection, name) as ledger:
+            require_version(connection, ledger.key, name, version)
+            user = ledger.session_user or ""
+            key = {
+                "model_id": ledger.key,
+                "version": version,
+                "stage": stage,
+                "actor": self.actor,
+                "session_user": user,
+            }
+            given = select(ApprovalRow.actor).where(*(getattr(ApprovalRow, column) == key[column] for column in key))
+            if connection.execute(given).first() is None:
+                event = ledger.record(EventKind.APPROVED, version=version, reason=reason, details={"stage": stage})
+                row = {**key, "reason": reason, "time_us": event.time_us}
+                connection.execute(insert(table(ApprovalRow)), row)
+
+    @read_transaction
+    def check(self, connection: Connection, name: str, version: int, stage: str) -> list[Verdict]:
+        """What the rules of a stage say of a version now; changes nothing."""
+        key = require_model(connection, name).id
+        return evaluate_rules(connection, name, candidate_version(connection, key, name, version, stage), stage)
+
+
+def candidate_version(connection: Connection, model_key: int, name: str, version: int, stage: str) -> AnyRow:
+    """The row of a living version (of `select_one_version`), with `holder` and `rules` of a stage that it may enter.
+
+    Raises:
+        VersionNotFoundError: no such version, or it is deleted.
+    """
+    values = {"model_key": model_key, "number": version, "entered": stage}
+    row = _candidate(connection.dialect.name, stage).first(connection, values)
+    return row or require_version(connection, model_key, name, version)
+
+
+@functools.cache
+def _candidate(dialect: str, stage: str) -> Compiled:
+    holder = select_holder(stage).correlate(None).scalar_subquery() if stage in ACTIVE_STAGES else null()
+    rules = _RULES.scalar_subquery()
+    return Compiled(select_one_version(dialect).add_columns(holder.label("holder"), rules.label("rules")))
+
+
+def evaluate_rules(connection: Connection, name: str, row: AnyRow, stage: str) -> list[Verdict]:
+    """The verdicts of a stage's rules on a version (a row of `candidate_version`), beside the stage's holder."""
+    if row.rules is None:
+        return []
+    holder = None
+    if row.holder is not None and row.holder != row.version:
+        holder = _facts(connection, require_version(connection, row.model_id, name, row.holder), stage)
+    return evaluate(rules_from_json(row.rules), _facts(connection, row, stage), holder)
+
+
+def record_verdicts(
+    ledger: LockedModel, kind: EventKind, row: AnyRow, stage: str, verdicts: Sequence[Verdict], reason: str | None
+) -> None:
+    """Note that a promotion was refused, or that its refusal was overridden, with every figure."""
+    ledger.record(
+        kind,
+        version=row.version,
+        before=row.current_stage,
+        after=stage,
+        reason=reason,
+        details={"rules": [verdict.to_dict() for verdict in verdicts]},
+    )
+
+
+def find_rules(connection: Connection, model_key: int, stage: str) -> str | None:
+    """The rules of a stage as JSON, or None."""
+    return connection.execute(_RULES, {"model_key": model_key, "entered": stage}).scalar_one_or_none()
+
+
+_RULES: Final = select(PromotionRulesRow.rules).where(
+    PromotionRulesRow.model_id == bindparam("model_key"), PromotionRulesRow.stage == bindparam("entered")
+)
+
+
+def _facts(connection: Connection, row: AnyRow, stage: str) -> Facts:
+    logged = select(LoggedModelRow.flavors, LoggedModelRow.signature).where(LoggedModelRow.id == row.logged_model_id)
+    flavors, signature = connection.execute(logged).one()
+    return Facts(
+        version=row.version,
+        metrics=_metrics(connection, row.run_id),
+        signature=signature,
+        tags=_tags(connection, row.id),
+        flavors=frozenset(json.loads(flavors or "[]")),
+        approvers=_approvers(connection, row, stage),
+        registered_by=row.session_user or row.user_id,
+    )
+
+
+def _metrics(connection: Connection, run_id: str | None) -> dict[str, float]:
+    query = select(LatestMetricRow.key, LatestMetricRow.value).join(RunRow, RunRow.id == LatestMetricRow.run_id)
+    return {key: value_from_db(value) for key, value in connection.execute(query.where(RunRow.run_id == run_id))}
+
+
+def _tags(connection: Connection, version_key: int) -> dict[str, str]:
+    query = select(ModelVersionTagRow.key, ModelVersionTagRow.value)
+    rows = connection.execute(query.where(ModelVersionTagRow.version_id == version_key))
+    return {row.key: row.value for row in rows}
+
+
+def _approvers(connection: Connection, row: AnyRow, stage: str) -> frozenset[str]:
+    """Who approved; on PostgreSQL the database's own word counts, so that one person cannot be two."""
+    query = select(ApprovalRow.actor, ApprovalRow.session_user).where(
+        ApprovalRow.model_id == row.model_id, ApprovalRow.version == row.version, ApprovalRow.stage == stage
+    )
+    return frozenset(session_user or actor for actor, session_user in connection.execute(query))

@@ -1,0 +1,336 @@
+"""From a ``models:`` URI to the sealed directory behind it, in one indexed query.
+
+The cost does not depend on how many versions or events a model has. Explanations of what is missing are looked up only
+when something is missing.
+"""
+
+import functools
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.orm import aliased
+
+from registry.entities import LifecycleStage, LoggedModelStatus
+from registry.entities.history import EventKind, microseconds_of, moment_of
+from registry.entities.model_registry import ResolvedModel
+from registry.entities.stages import ACTIVE_STAGES
+from registry.entities.times import format_time
+from registry.exceptions import (
+    AliasNotFoundError,
+    InvalidParameterError,
+    InvalidStateError,
+    LoggedModelNotFoundError,
+    NotFoundError,
+    VersionNotFoundError,
+)
+from registry.store.compiled import Compiled
+from registry.store.dialects import AnyRow, AnySelect
+from registry.store.registry.history_writer import find_deletion, not_deleted
+from registry.store.registry.queries import describe_occupied_stages, require_model, require_version
+from registry.store.tables import (
+    ExperimentRow,
+    HistoryRow,
+    LoggedModelRow,
+    ModelAliasRow,
+    ModelVersionRow,
+    RegisteredModelRow,
+    StagePeriodRow,
+)
+from registry.store.transactions import Store, read_transaction, single_query
+from registry.uris import (
+    LoggedModelUri,
+    ModelAliasUri,
+    ModelLatestUri,
+    ModelStageUri,
+    ModelsUri,
+    ModelVersionUri,
+    RegisteredUri,
+)
+from registry.validation.names import casefold_name
+
+# How far ahead of this machine's clock a moment may lie: clocks of two machines differ a little.
+_CLOCK_SKEW = timedelta(seconds=1)
+
+
+class Resolver(Store):
+    """Answers what a URI stands for now, or stood for at a moment."""
+
+    def resolve(self, uri: ModelsUri) -> ResolvedModel:
+        """The sealed model that a URI names.
+
+        Raises:
+            ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, LoggedModelNotFoundError: nothing is there;
+                the message says what there is.
+            InvalidParameterError: a moment in the future.
+        """
+        if isinstance(uri, LoggedModelUri):
+            return self._resolve_logged_model(uri)
+        row = self._look_up(uri)
+        if row is None or row.deleted_time is not None:
+            return self._explained(uri)
+        return _resolved(row, row.name, row.version)
+
+    @single_query
+    def _look_up(self, connection: Connection, uri: RegisteredUri) -> AnyRow | None:
+        return _find_row(connection, uri)
+
+    @single_query
+    def _resolve_logged_model(self, connection: Connection, uri: LoggedModelUri) -> ResolvedModel:
+        row = _BY_ID.first(connection, {"public_id": uri.model_id})
+        if row is None:
+            raise LoggedModelNotFoundError(f"Logged model with ID '{uri.model_id}' not found.")
+        if row.status != LoggedModelStatus.READY:
+            raise InvalidStateError(f"The logged model {uri.model_id} is {row.status}, not READY; it cannot be loaded.")
+        return _resolved(row, None, None)
+
+    @read_transaction
+    def _explained(self, connection: Connection, uri: RegisteredUri) -> ResolvedModel:
+        """Why nothing is there, looked up in one snapshot, in which something may have appeared."""
+        found = _find(connection, uri)
+        if found is None:
+            raise _explain(connection, uri)
+        return found
+
+    @read_transaction
+    def find(self, connection: Connection, uri: ModelStageUri | ModelAliasUri) -> ResolvedModel | None:
+        """The model that held a stage or alias now or at a moment, None if nobody did.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            VersionNotFoundError: who held it was deleted since; the message says when and by whom.
+            InvalidParameterError: a moment in the future.
+        """
+        found = _find(connection, uri)
+        if found is None:
+            _refuse_deleted_model(connection, uri)
+            require_model(connection, uri.name)
+        return found
+
+
+def _find_row(connection: Connection, uri: RegisteredUri) -> AnyRow | None:
+    at = getattr(uri, "at", None)
+    if at is not None:
+        _check_past(at)
+    return _query(uri).first(connection, _values(uri))
+
+
+def _find(connection: Connection, uri: RegisteredUri) -> ResolvedModel | None:
+    row = _find_row(connection, uri)
+    if row is None:
+        return None
+    if row.deleted_time is not None:
+        raise _explain_deleted(connection, row, uri)
+    return _resolved(row, row.name, row.version)
+
+
+def _query(uri: ModelsUri) -> Compiled:
+    match uri:
+        case ModelVersionUri():
+            return _by_version()
+        case ModelLatestUri():
+            return _by_latest()
+        case ModelStageUri(stage=stage, at=None):
+            return _by_stage(stage)
+        case ModelAliasUri(at=None):
+            return _by_alias()
+        case _:
+            return _by_period()
+
+
+def _values(uri: ModelsUri) -> dict[str, Any]:
+    values: dict[str, Any] = {"name": getattr(uri, "name", ""), "name_key": casefold_name(getattr(uri, "name", ""))}
+    match uri:
+        case ModelVersionUri(version=version):
+            values["version"] = version
+        case ModelAliasUri(alias=alias, at=None):
+            values["alias"] = alias
+        case ModelStageUri(at=datetime() as at) | ModelAliasUri(at=datetime() as at):
+            values |= {"slot": _slot(uri), "at": microseconds_of(at)}
+    return values
+
+
+def _slot(uri: ModelsUri) -> str:
+    return f"@{uri.alias}" if isinstance(uri, ModelAliasUri) else getattr(uri, "stage", "")
+
+
+# The statements are built once; their values are bound when they run.
+
+
+@functools.cache
+def _base() -> AnySelect:
+    return (
+        select(
+            RegisteredModelRow.name,
+            ModelVersionRow.version,
+            ModelVersionRow.deleted_time,
+            LoggedModelRow.model_id,
+            LoggedModelRow.location,
+            LoggedModelRow.digest,
+            ExperimentRow.artifact_location,
+        )
+        .join(ModelVersionRow, ModelVersionRow.model_id == RegisteredModelRow.id)
+        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+        .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
+        .where(
+            RegisteredModelRow.name_key == bindparam("name_key"),
+            RegisteredModelRow.name == bindparam("name"),
+            RegisteredModelRow.deleted_time.is_(None),
+        )
+    )
+
+
+@functools.cache
+def _by_version() -> Compiled:
+    return Compiled(
+        _base().where(ModelVersionRow.version == bindparam("version"), ModelVersionRow.deleted_time.is_(None))
+    )
+
+
+@functools.cache
+def _by_latest() -> Compiled:
+    return Compiled(_base().where(ModelVersionRow.version == _highest()))
+
+
+@functools.cache
+def _by_stage(stage: str) -> Compiled:
+    # A literal, not a bound value: only then is the partial index of the stage known to apply. One of four constants.
+    in_stage: ColumnElement[str] = literal_column(f"'{stage}'")
+    if stage in ACTIVE_STAGES:
+        return Compiled(_base().where(ModelVersionRow.current_stage == in_stage))
+    return Compiled(_base().where(ModelVersionRow.version == _highest(in_stage)))
+
+
+def _highest(stage: ColumnElement[str] | None = None) -> ScalarSelect[int]:
+    """The highest living version, found from the end of the index; sorting would read all versions of a model."""
+    other = aliased(ModelVersionRow)
+    query = select(func.max(other.version)).where(other.model_id == RegisteredModelRow.id, other.deleted_time.is_(None))
+    if stage is not None:
+        query = query.where(other.current_stage == stage)
+    return query.correlate(RegisteredModelRow).scalar_subquery()
+
+
+@functools.cache
+def _by_alias() -> Compiled:
+    named = (ModelAliasRow.model_id == RegisteredModelRow.id) & (ModelAliasRow.version == ModelVersionRow.version)
+    return Compiled(_base().join(ModelAliasRow, named).where(ModelAliasRow.alias == bindparam("alias")))
+
+
+@functools.cache
+def _by_period() -> Compiled:
+    held = (StagePeriodRow.model_id == RegisteredModelRow.id) & (StagePeriodRow.version == ModelVersionRow.version)
+    return Compiled(_base().join(StagePeriodRow, held).where(*_held_at()))
+
+
+def _held_at() -> tuple[ColumnElement[bool], ...]:
+    """The conditions on the period of a slot that covers a moment.
+
+    Periods do not overlap, so it is the last that began by then, or none: one step down the index, even if the slot was
+    empty at that moment and a thousand periods lie before it.
+    """
+    at: BindParameter[int] = bindparam("at")
+    earlier = aliased(StagePeriodRow)
+    last = (
+        select(func.max(earlier.since))
+        .where(earlier.model_id == RegisteredModelRow.id, earlier.stage == bindparam("slot"), earlier.since <= at)
+        .correlate(RegisteredModelRow)
+        .scalar_subquery()
+    )
+    return (
+        StagePeriodRow.stage == bindparam("slot"),
+        StagePeriodRow.since == last,
+        or_(StagePeriodRow.until.is_(None), StagePeriodRow.until > at),
+    )
+
+
+_BY_ID: Final = Compiled(
+    select(LoggedModelRow.__table__, ExperimentRow.artifact_location)
+    .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
+    .where(LoggedModelRow.model_id == bindparam("public_id"), LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE)
+)
+
+
+def _resolved(row: AnyRow, name: str | None, version: int | None) -> ResolvedModel:
+    return ResolvedModel(
+        name=name,
+        version=version,
+        model_id=row.model_id,
+        location=f"{row.artifact_location.rstrip('/')}/{row.location}",
+        digest=row.digest,
+    )
+
+
+def _check_past(at: datetime) -> None:
+    if at > datetime.now(UTC) + _CLOCK_SKEW:
+        raise InvalidParameterError(
+            f"The time {format_time(at)} lies in the future; nobody knows who will hold a stage."
+        )
+
+
+def _explain(connection: Connection, uri: ModelsUri) -> NotFoundError:
+    name = getattr(uri, "name", "")
+    _refuse_deleted_model(connection, uri)
+    model = require_model(connection, name)
+    match uri:
+        case ModelVersionUri(version=version):
+            require_version(connection, model.id, name, version)
+            return VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
+        case ModelLatestUri():
+            return VersionNotFoundError(f"No versions of model with name {name!r} found.")
+        case ModelAliasUri(alias=alias, at=None):
+            return AliasNotFoundError(
+                f"Registered model alias {alias} not found for {name!r}; {describe_occupied_stages(connection, model.id)}."
+            )
+        case ModelStageUri(stage=stage, at=None):
+            used = describe_occupied_stages(connection, model.id)
+            return VersionNotFoundError(f"No versions of model with name {name!r} and stage {stage!r} found; {used}.")
+        case _:
+            at = format_time(getattr(uri, "at"))  # noqa: B009 - the remaining forms have it
+            return VersionNotFoundError(f"No version of {name!r} held {_slot(uri)} at {at}.")
+
+
+def _explain_deleted(connection: Connection, row: AnyRow, uri: ModelsUri) -> VersionNotFoundError:
+    query = (
+        select(HistoryRow.time_us, HistoryRow.actor)
+        .join(RegisteredModelRow, RegisteredModelRow.id == HistoryRow.model_id)
+        .where(not_deleted(row.name), HistoryRow.kind == EventKind.VERSION_DELETED, HistoryRow.version == row.version)
+        .order_by(HistoryRow.seq.desc())
+    )
+    deletion = connection.execute(query.limit(1)).one()
+    when = format_time(moment_of(deletion.time_us))
+    return VersionNotFoundError(
+        f"Version {row.version} of {row.name!r} held {_slot(uri)} then, but was deleted at {when} by {deletion.actor}."
+    )
+
+
+def _refuse_deleted_model(connection: Connection, uri: ModelsUri) -> None:
+    """Say who held a slot at a moment if that model was deleted since, and no other bears its name."""
+    if getattr(uri, "at", None) is None:
+        return
+    values = _values(uri)
+    name = values["name"]
+    deletion = find_deletion(connection, name)
+    if deletion is None or connection.execute(select(RegisteredModelRow.id).where(not_deleted(name))).first():
+        return
+    query = (
+        select(StagePeriodRow.version)
+        .join(RegisteredModelRow, RegisteredModelRow.id == StagePeriodRow.model_id)
+        .where(RegisteredModelRow.id == deletion.id, *_held_at())
+    )
+    version = connection.execute(query, {"slot": values["slot"], "at": values["at"]}).scalar_one_or_none()
+    if version is not None:
+        when = format_time(moment_of(deletion.time_us))
+        raise VersionNotFoundError(
+            f"Version {version} of {name!r} held {_slot(uri)} then, but the model was deleted at {when} by "
+            f"{deletion.actor}."
+        )

@@ -1,0 +1,353 @@
+"""Model versions: numbers that name one logged model for ever.
+
+Leaves stages and aliases to `holders`. Invariant: numbers are 1, 2, 3 … per model, without gaps at creation and never
+given twice; a version names a sealed logged model from the moment it exists.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from registry.entities import LifecycleStage, LoggedModelStatus
+from registry.entities.history import EventKind
+from registry.entities.model_registry import ModelVersion
+from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
+from registry.exceptions import (
+    InUseError,
+    InvalidStateError,
+    LoggedModelNotFoundError,
+    ModelNotFoundError,
+    VersionNotFoundError,
+)
+from registry.store.clock import monotonic_now_ms, now_ms
+from registry.store.compiled import Compiled
+from registry.store.dialects import AnyRow, table, upsert
+from registry.store.models.logged_models import SealedCopy, insert_logged_model
+from registry.store.registry.history_writer import LockedModel, RegistryStore, lock_model, not_deleted, write_on_exit
+from registry.store.registry.models import check_name_collision, insert_model
+from registry.store.registry.queries import (
+    find_version,
+    read_version,
+    read_versions,
+    require_model,
+    require_version,
+    select_latest,
+)
+from registry.store.registry.stage_periods import close_period
+from registry.store.tables import (
+    LoggedModelRow,
+    ModelAliasRow,
+    ModelVersionRow,
+    ModelVersionTagRow,
+    RegisteredModelRow,
+    RunRow,
+)
+from registry.store.transactions import read_transaction, write_transaction
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version that is to appear: `source` is what the caller gave, `model_id` the sealed logged model behind it.
+
+    Without a `run_id` it comes from the run that made the logged model. With `copy` the logged model appears with it,
+    in the same transaction. With `by_id` the caller named the logged model itself, which must not be deleted then.
+    """
+
+    source: str
+    model_id: str
+    run_id: str | None = None
+    run_link: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    origin: str | None = None
+    copy: SealedCopy | None = None
+    by_id: bool = False
+
+
+class VersionStore(RegistryStore):
+    """Creates, finds and changes versions."""
+
+    @write_transaction
+    def create(
+        self,
+        connection: Connection,
+        name: str,
+        new: NewVersion,
+        *,
+        create_model: bool = False,
+        reason: str | None = None,
+    ) -> ModelVersion:
+        """The next version of a model; with `create_model` the model too, if there is none of that name.
+
+        Raises:
+            ModelNotFoundError: no such model, and `create_model` is False.
+            AlreadyExistsError: there is a model whose name differs only in case or width.
+            LoggedModelNotFoundError: no such logged model.
+            InvalidStateError: the logged model is not READY, or gc removed its files.
+        """
+        with write_on_exit(self._ledger(connection, name, create_model=create_model, reason=reason)) as ledger:
+            if new.origin is not None and (copy := _find_copy(connection, ledger.key, new.origin)) is not None:
+                return read_version(connection, ledger.key, name, copy)
+            if new.copy is not None:
+                insert_logged_model(connection, new.copy.new, new.copy.seal)
+            number = ledger.next_version()
+            return insert_version(ledger, number, new, reason=reason)
+
+    def _ledger(self, connection: Connection, name: str, *, create_model: bool, reason: str | None) -> LockedModel:
+        """The locked model of a name, which is made if need be and asked for."""
+        while True:
+            if create_model and not insert_model(connection, name, self.actor, reason=reason):
+                check_name_collision(connection, name)
+            try:
+                return LockedModel(connection, lock_model(connection, name), self.actor)
+            except ModelNotFoundError:
+                # With `create_model` it was there, and was renamed or deleted before it could be locked.
+                if not create_model:
+                    raise
+
+    @read_transaction
+    def get(self, connection: Connection, name: str, version: int) -> ModelVersion:
+        """A version by number.
+
+        Raises:
+            ModelNotFoundError, VersionNotFoundError: no such model or version.
+        """
+        return read_version(connection, require_model(connection, name).id, name, version)
+
+    @read_transaction
+    def find_by_origin(self, connection: Connection, name: str, origin: str) -> ModelVersion | None:
+        """The living version of a model that is a copy of this version of another registry, or None."""
+        row = connection.execute(select(RegisteredModelRow.id).where(not_deleted(name))).one_or_none()
+        copy = None if row is None else _find_copy(connection, row.id, origin)
+        return None if row is None or copy is None else read_version(connection, row.id, name, copy)
+
+    @read_transaction
+    def latest(self, connection: Connection, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
+        """The highest version in each of these canonical stages (all four if none are given), lowest version first."""
+        key = require_model(connection, name).id
+        wanted = stages or ALL_STAGES
+        query = select_latest([key]).where(ModelVersionRow.current_stage.in_(wanted))
+        return read_versions(connection, connection.execute(query).all())
+
+    @write_transaction
+    def update(
+        self, connection: Connection, name: str, version: int, *, description: str | None, reason: str | None = None
+    ) -> ModelVersion:
+        """Set the description; None leaves it as it is."""
+        with self.locked(connection, name) as ledger:
+            row = require_version(connection, ledger.key, name, version)
+            if description is not None and description != row.description:
+                ledger.record(
+                    EventKind.UPDATED,
+                    version=version,
+                    before=row.description,
+                    after=description,
+                    reason=reason,
+                    details={"field": "description"},
+                )
+                _change(connection, row.id, description=description)
+        return read_version(connection, ledger.key, name, version)
+
+    @write_transaction
+    def delete(
+        self, connection: Connection, name: str, version: int, *, force: bool = False, reason: str | None = None
+    ) -> None:
+        """Delete a version; its number is never given again, aliases to it go.
+
+        Raises:
+            InUseError: it holds Staging or Production and `force` is False.
+        """
+        with self.locked(connection, name) as ledger:
+            row = require_version(connection, ledger.key, name, version)
+            if row.current_stage in ACTIVE_STAGES and not force:
+                raise InUseError(
+                    f"Version {version} of {name!r} is in stage {row.current_stage}. Move it to Archived first, or "
+                    "delete it with force=True."
+                )
+            _drop_aliases(ledger, version, reason)
+            event = ledger.record(
+                EventKind.VERSION_DELETED,
+                version=version,
+                before=row.current_stage,
+                reason=reason,
+                details={"force": force},
+            )
+            close_period(connection, ledger.key, row.current_stage, event.time_us)
+            _change(connection, row.id, current_stage="None", deleted_time=monotonic_now_ms(connection))
+
+    @write_transaction
+    def restore(self, connection: Connection, name: str, version: int, *, reason: str | None = None) -> ModelVersion:
+        """Bring a deleted version back, in stage None and without aliases.
+
+        Raises:
+            VersionNotFoundError: no such version was ever there.
+            InvalidStateError: it is not deleted, or its bytes are gone.
+        """
+        with self.locked(connection, name) as ledger:
+            row = find_version(connection, ledger.key, version)
+            if row is None:
+                raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
+            if row.deleted_time is None:
+                raise InvalidStateError(f"Version {version} of {name!r} is not deleted.")
+            purged = select(LoggedModelRow.purged_time).where(LoggedModelRow.id == row.logged_model_id)
+            if connection.execute(purged.with_for_update(read=True, key_share=True)).scalar_one() is not None:
+                raise InvalidStateError(
+                    f"Version {version} of {name!r} cannot be restored: its files were removed by gc."
+                )
+            ledger.record(EventKind.VERSION_RESTORED, version=version, after="None", reason=reason)
+            _change(connection, row.id, deleted_time=None)
+        return read_version(connection, ledger.key, name, version)
+
+    @write_transaction
+    def set_tag(
+        self, connection: Connection, name: str, version: int, key: str, value: str, *, reason: str | None = None
+    ) -> None:
+        """Set a label."""
+        with self.locked(connection, name) as ledger:
+            row = require_version(connection, ledger.key, name, version)
+            before = _find_tag(connection, row.id, key)
+            if before != value:
+                ledger.record(
+                    EventKind.TAG_SET, version=version, before=before, after=value, reason=reason, details={"key": key}
+                )
+                upsert(connection, ModelVersionTagRow, [{"version_id": row.id, "key": key, "value": value}])
+                _change(connection, row.id)
+
+    @write_transaction
+    def delete_tag(
+        self, connection: Connection, name: str, version: int, key: str, *, reason: str | None = None
+    ) -> None:
+        """Remove a label; nothing happens if there is none, as in MLflow."""
+        with self.locked(connection, name) as ledger:
+            row = require_version(connection, ledger.key, name, version)
+            before = _find_tag(connection, row.id, key)
+            if before is not None:
+                ledger.record(
+                    EventKind.TAG_DELETED, version=version, before=before, reason=reason, details={"key": key}
+                )
+                gone = (ModelVersionTagRow.version_id == row.id) & (ModelVersionTagRow.key == key)
+                connection.execute(delete(ModelVersionTagRow).where(gone))
+                _change(connection, row.id)
+
+
+def insert_version(
+    ledger: LockedModel,
+    number: int,
+    new: NewVersion,
+    *,
+    reason: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> ModelVersion:
+    """Let a version appear under a number that the model never gave before; `details` are added to its event.
+
+    Raises:
+        LoggedModelNotFoundError: no such logged model.
+        InvalidStateError: the logged model is not READY, or gc removed its files.
+    """
+    connection, now = ledger.connection, now_ms()
+    logged = _lock_ready(connection, new)
+    run_id = new.run_id or logged.run_id
+    values = {
+        "model_id": ledger.key,
+        "version": number,
+        "logged_model_id": logged.id,
+        "source": new.source,
+        "run_id": run_id,
+        "run_link": new.run_link,
+        "origin": new.origin,
+        "description": new.description,
+        "user_id": ledger.actor,
+        "session_user": ledger.session_user,
+        "creation_time": now,
+        "last_update_time": now,
+    }
+    key = _INSERT.value(connection, values)
+    created = {**_created(new, run_id, logged.digest), **(details or {})}
+    ledger.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
+    for tag, value in sorted(new.tags.items()):
+        ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
+    rows = [{"version_id": key, "key": tag, "value": value} for tag, value in new.tags.items()]
+    upsert(connection, ModelVersionTagRow, rows)
+    return ModelVersion(
+        name=ledger.name,
+        version=number,
+        creation_timestamp=now,
+        last_updated_timestamp=now,
+        current_stage="None",
+        source=new.source,
+        description=new.description,
+        user_id=ledger.actor,
+        run_id=run_id,
+        run_link=new.run_link,
+        tags=dict(sorted(new.tags.items())),
+        model_id=new.model_id,
+        digest=logged.digest,
+    )
+
+
+def _find_copy(connection: Connection, model_key: int, origin: str) -> int | None:
+    query = select(ModelVersionRow.version).where(
+        ModelVersionRow.model_id == model_key,
+        ModelVersionRow.origin == origin,
+        ModelVersionRow.deleted_time.is_(None),
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _lock_ready(connection: Connection, new: NewVersion) -> AnyRow:
+    """A sealed logged model, which gc cannot take away before this transaction ends."""
+    model_id = new.model_id
+    row = _LOCK_READY.first(connection, {"public_id": model_id})
+    if row is None or (new.by_id and row.lifecycle_stage != LifecycleStage.ACTIVE):
+        raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
+    if row.status != LoggedModelStatus.READY:
+        raise InvalidStateError(f"The logged model {model_id} is {row.status}; only a READY one can be registered.")
+    if row.purged_time is not None:
+        raise InvalidStateError(f"The logged model {model_id} cannot be registered: its files were removed by gc.")
+    return row
+
+
+_INSERT: Final = Compiled(insert(table(ModelVersionRow)).returning(table(ModelVersionRow).c.id))
+_READY: Final = select(
+    LoggedModelRow.id,
+    LoggedModelRow.status,
+    LoggedModelRow.digest,
+    LoggedModelRow.purged_time,
+    LoggedModelRow.lifecycle_stage,
+    select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),
+).where(LoggedModelRow.model_id == bindparam("public_id"))
+_LOCK_READY: Final = Compiled(_READY.with_for_update(read=True, key_share=True, of=LoggedModelRow))
+
+
+def _created(new: NewVersion, run_id: str | None, digest: str) -> dict[str, Any]:
+    details = {"digest": digest, "model_id": new.model_id, "run_id": run_id, "source": new.source}
+    if new.description is not None:
+        details["description"] = new.description
+    if new.origin is not None:
+        details["origin"] = new.origin
+    return details
+
+
+def _drop_aliases(ledger: LockedModel, version: int, reason: str | None) -> None:
+    named = (ModelAliasRow.model_id == ledger.key) & (ModelAliasRow.version == version)
+    aliases = ledger.connection.execute(select(ModelAliasRow.alias).where(named).order_by(ModelAliasRow.alias))
+    for alias in aliases.scalars().all():
+        event = ledger.record(
+            EventKind.ALIAS_DELETED, version=version, before=str(version), reason=reason, details={"alias": alias}
+        )
+        close_period(ledger.connection, ledger.key, f"@{alias}", event.time_us)
+    ledger.connection.execute(delete(ModelAliasRow).where(named))
+
+
+def _change(connection: Connection, key: int, **values: Any) -> None:
+    statement = update(ModelVersionRow).where(ModelVersionRow.id == key)
+    connection.execute(statement.values(last_update_time=now_ms(), **values))
+
+
+def _find_tag(connection: Connection, version_key: int, key: str) -> str | None:
+    query = select(ModelVersionTagRow.value).where(
+        ModelVersionTagRow.version_id == version_key, ModelVersionTagRow.key == key
+    )
+    return connection.execute(query).scalar_one_or_none()

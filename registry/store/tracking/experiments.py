@@ -1,0 +1,291 @@
+"""Experiments in SQL: the groups of runs and the place where their bytes lie.
+
+Leaves runs to `runs`. Invariant: a name belongs to one experiment, deleted ones included, as in MLflow.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+
+from registry.entities import Experiment, LifecycleStage
+from registry.entities.experiment import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME
+from registry.exceptions import (
+    AlreadyExistsError,
+    ExperimentNotFoundError,
+    InvalidParameterError,
+    InvalidStateError,
+    NotFoundError,
+)
+from registry.store.clock import monotonic_now_ms, now_ms
+from registry.store.dialects import AnyRow, insert_into, upsert
+from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
+from registry.store.transactions import Store, read_transaction, write_transaction
+
+_SHOWN = 5
+
+
+def experiment_key(experiment_id: object) -> int:
+    """The integer key that a public experiment id stands for.
+
+    Raises:
+        InvalidParameterError: the id is not an integer.
+    """
+    text = str(experiment_id)
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidParameterError(f"Invalid experiment ID: {experiment_id!r}. It is an integer, such as '0'.")
+    return int(text)
+
+
+class ExperimentStore(Store):
+    """Creates, finds and changes experiments."""
+
+    @read_transaction
+    def get(self, connection: Connection, experiment_id: str) -> Experiment:
+        """An experiment by id, deleted ones included.
+
+        Raises:
+            ExperimentNotFoundError: no such experiment.
+        """
+        row = _require(connection, experiment_key(experiment_id))
+        return read_experiments(connection, [row])[0]
+
+    @read_transaction
+    def find_by_name(self, connection: Connection, name: str) -> Experiment | None:
+        """An experiment by name, deleted ones included, or None."""
+        row = connection.execute(select(ExperimentRow.__table__).where(ExperimentRow.name == name)).one_or_none()
+        return read_experiments(connection, [row])[0] if row else None
+
+    @write_transaction
+    def create(
+        self,
+        connection: Connection,
+        name: str,
+        *,
+        artifact_root: str,
+        artifact_location: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """A new experiment; its id. Without a location its bytes lie at ``<artifact_root>/<id>``.
+
+        Raises:
+            AlreadyExistsError: the name is taken, perhaps by a deleted experiment.
+        """
+        taken = connection.execute(
+            select(ExperimentRow.id, ExperimentRow.lifecycle_stage).where(ExperimentRow.name == name)
+        ).one_or_none()
+        key = None if taken else _insert(connection, None, name, artifact_root, artifact_location)
+        if key is None:
+            deleted = taken is not None and taken.lifecycle_stage == LifecycleStage.DELETED
+            hint = " It is deleted; restore it with restore_experiment." if deleted else ""
+            raise AlreadyExistsError(f"Experiment(name={name}) already exists.{hint}")
+        _set_tags(connection, key, tags or {})
+        return str(key)
+
+    @read_transaction
+    def registry_id(self, connection: Connection) -> str:
+        """The UUID of this database, given when it was made."""
+        return connection.execute(select(RegistryIdRow.id)).scalar_one()
+
+    def ensure_default(self, *, artifact_root: str) -> None:
+        """Make the experiment ``0`` named Default, unless it is there; who may only read can look for it."""
+        if not self._has_default():
+            self._insert_default(artifact_root)
+
+    @read_transaction
+    def _has_default(self, connection: Connection) -> bool:
+        query = select(ExperimentRow.id).where(ExperimentRow.id == int(DEFAULT_EXPERIMENT_ID))
+        return connection.execute(query).first() is not None
+
+    @write_transaction
+    def _insert_default(self, connection: Connection, artifact_root: str) -> None:
+        _insert(connection, int(DEFAULT_EXPERIMENT_ID), DEFAULT_EXPERIMENT_NAME, artifact_root, None)
+
+    @write_transaction
+    def rename(self, connection: Connection, experiment_id: str, new_name: str) -> None:
+        """Give an experiment another name.
+
+        Raises:
+            AlreadyExistsError: another experiment has the name.
+            InvalidStateError: the experiment is deleted.
+        """
+        row = _require_active(connection, experiment_id)
+        taken = select(ExperimentRow.id).where(ExperimentRow.name == new_name, ExperimentRow.id != row.id)
+        if connection.execute(taken).first():
+            raise AlreadyExistsError(f"Experiment(name={new_name}) already exists.")
+        _change(connection, row.id, name=new_name)
+
+    @write_transaction
+    def delete(self, connection: Connection, experiment_id: str) -> None:
+        """Mark an experiment and its active runs as deleted.
+
+        Raises:
+            ExperimentNotFoundError: there is no active experiment of that id.
+        """
+        key = experiment_key(experiment_id)
+        if _require(connection, key).lifecycle_stage != LifecycleStage.ACTIVE:
+            raise ExperimentNotFoundError(f"No active experiment with id={experiment_id}; it is deleted already.")
+        # `restore` tells the runs that go with it by this time from those that were deleted before.
+        last = select(func.max(RunRow.deleted_time)).where(RunRow.experiment_id == key)
+        now = max(monotonic_now_ms(connection), (connection.execute(last).scalar_one() or 0) + 1)
+        _change(connection, key, lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
+        active = (RunRow.experiment_id == key) & (RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
+        connection.execute(
+            update(RunRow).where(active).values(lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
+        )
+
+    @write_transaction
+    def restore(self, connection: Connection, experiment_id: str) -> None:
+        """Undo `delete`: the experiment and the runs that were deleted with it; not those deleted before or purged.
+
+        Raises:
+            ExperimentNotFoundError: there is no deleted experiment of that id.
+        """
+        key = experiment_key(experiment_id)
+        row = _require(connection, key)
+        if row.lifecycle_stage != LifecycleStage.DELETED:
+            raise ExperimentNotFoundError(f"No deleted experiment with id={experiment_id}; it is active.")
+        _change(connection, key, lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
+        together = (RunRow.experiment_id == key) & (RunRow.deleted_time == row.deleted_time)
+        connection.execute(
+            update(RunRow)
+            .where(together, RunRow.purged_time.is_(None))
+            .values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
+        )
+
+    @write_transaction
+    def relocate(self, connection: Connection, old: str, new: str) -> int:
+        """Let the bytes of all experiments at `old`, or below it by whole segments, be looked for at `new`; how many.
+
+        Deleted experiments follow too.
+
+        Raises:
+            ExperimentNotFoundError: no experiment is there; the message says where they are.
+        """
+        rows = connection.execute(
+            select(ExperimentRow.id, ExperimentRow.artifact_location).order_by(ExperimentRow.id).with_for_update()
+        ).all()
+        moved = {
+            row.id: new + row.artifact_location.removeprefix(old)
+            for row in rows
+            if f"{row.artifact_location}/".startswith(f"{old}/")
+        }
+        if not moved:
+            places = sorted({row.artifact_location for row in rows})
+            more = "" if len(places) <= _SHOWN else f" and {len(places) - _SHOWN} more"
+            raise ExperimentNotFoundError(
+                f"No experiment keeps its files at {old!r} or below. They are at: {', '.join(places[:_SHOWN])}{more}."
+            )
+        for key, location in moved.items():
+            _change(connection, key, artifact_location=location)
+        return len(moved)
+
+    @write_transaction
+    def set_tags(self, connection: Connection, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set labels of an active experiment."""
+        row = _require_active(connection, experiment_id)
+        _set_tags(connection, row.id, tags)
+        _change(connection, row.id)
+
+    @write_transaction
+    def delete_tag(self, connection: Connection, experiment_id: str, key: str) -> None:
+        """Remove a label.
+
+        Raises:
+            NotFoundError: the experiment has no such label.
+        """
+        row = _require_active(connection, experiment_id)
+        gone = delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == row.id, ExperimentTagRow.key == key)
+        if connection.execute(gone).rowcount == 0:
+            raise NotFoundError(f"No tag with name: {key} in experiment with id {experiment_id}.")
+        _change(connection, row.id)
+
+
+def read_experiments(connection: Connection, rows: Iterable[AnyRow]) -> list[Experiment]:
+    """The experiments of these rows of `experiments`, in their order, with their tags."""
+    found = list(rows)
+    tags: dict[int, dict[str, str]] = {row.id: {} for row in found}
+    query = select(ExperimentTagRow.__table__).where(ExperimentTagRow.experiment_id.in_(tags))
+    for tag in connection.execute(query.order_by(ExperimentTagRow.key)) if tags else ():
+        tags[tag.experiment_id][tag.key] = tag.value
+    return [
+        Experiment(
+            experiment_id=str(row.id),
+            name=row.name,
+            artifact_location=row.artifact_location,
+            lifecycle_stage=row.lifecycle_stage,
+            tags=tags[row.id],
+            creation_time=row.creation_time,
+            last_update_time=row.last_update_time,
+        )
+        for row in found
+    ]
+
+
+def active_location(connection: Connection, experiment_id: object) -> tuple[int, str]:
+    """The key and artifact location of an experiment that may get new runs and models.
+
+    Raises:
+        ExperimentNotFoundError: no such experiment.
+        InvalidParameterError: it is deleted.
+    """
+    row = _require(connection, experiment_key(experiment_id))
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InvalidParameterError(
+            f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted; "
+            "restore it with restore_experiment."
+        )
+    return row.id, row.artifact_location
+
+
+def _insert(connection: Connection, key: int | None, name: str, root: str, location: str | None) -> int | None:
+    """The key of the new row, or None if its name or key is taken."""
+    now = now_ms()
+    if key is None and connection.dialect.name == "postgresql":
+        # The place is named after the key, and who may make experiments may not move them afterwards.
+        key = connection.execute(text("SELECT nextval(pg_get_serial_sequence('experiments', 'id'))")).scalar_one()
+    below = "" if key is None else f"{root.rstrip('/')}/{key}"
+    values = {
+        "name": name,
+        "artifact_location": location or below,
+        "lifecycle_stage": LifecycleStage.ACTIVE,
+        "creation_time": now,
+        "last_update_time": now,
+        **({} if key is None else {"id": key}),
+    }
+    statement = insert_into(connection.dialect.name, ExperimentRow).values(values).on_conflict_do_nothing()
+    created = connection.execute(statement.returning(ExperimentRow.id)).scalar_one_or_none()
+    if created is not None and not location and not below:
+        place = update(ExperimentRow).where(ExperimentRow.id == created)
+        connection.execute(place.values(artifact_location=f"{root.rstrip('/')}/{created}"))
+    return created
+
+
+_BY_KEY: Final = select(ExperimentRow.__table__).where(ExperimentRow.id == bindparam("given_key"))
+
+
+def _require(connection: Connection, key: int) -> AnyRow:
+    row = connection.execute(_BY_KEY, {"given_key": key}).one_or_none()
+    if row is None:
+        raise ExperimentNotFoundError(f"No Experiment with id={key} exists")
+    return row
+
+
+def _require_active(connection: Connection, experiment_id: str) -> AnyRow:
+    row = _require(connection, experiment_key(experiment_id))
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InvalidStateError(f"The experiment {row.id} is deleted; restore it with restore_experiment.")
+    return row
+
+
+def _change(connection: Connection, key: int, **values: object) -> None:
+    statement = update(ExperimentRow).where(ExperimentRow.id == key)
+    connection.execute(statement.values(last_update_time=now_ms(), **values))
+
+
+def _set_tags(connection: Connection, key: int, tags: Mapping[str, str]) -> None:
+    values = [{"experiment_id": key, "key": name, "value": value} for name, value in tags.items()]
+    upsert(connection, ExperimentTagRow, values)
+
+
+__all__ = ["ExperimentStore", "active_location", "experiment_key", "now_ms", "read_experiments"]

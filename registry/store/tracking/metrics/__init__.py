@@ -1,0 +1,1 @@
+"""Metric points in SQL: write, bulk write, read, sample."""

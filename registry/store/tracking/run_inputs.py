@@ -1,0 +1,136 @@
+"""Data sets that runs read, and logged models that go into and come out of runs, in SQL.
+
+Invariant: a data set is one row per (experiment, name, digest), and its use by a run one row per context; logging the
+same use again adds tags to it and loses nothing.
+"""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from registry.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelInput,
+    LoggedModelOutput,
+    RunInputs,
+    RunOutputs,
+)
+from registry.exceptions import LoggedModelNotFoundError
+from registry.store.dialects import AnyRow, AnySelect, insert_into, table, upsert
+from registry.store.tables import (
+    Base,
+    DatasetInputRow,
+    DatasetInputTagRow,
+    DatasetRow,
+    LoggedModelRow,
+    RunModelRow,
+)
+from registry.store.tracking.run_data import in_keys, keys_parameter
+
+CONTEXT_TAG = "mlflow.data.context"
+
+
+def insert_dataset_inputs(
+    connection: Connection, experiment: int, run_key: int, datasets: Iterable[DatasetInput]
+) -> None:
+    """Record that a run used data sets."""
+    for used in datasets:
+        entity = used.dataset
+        tags = {tag.key: tag.value for tag in used.tags}
+        dataset = _find_or_insert(
+            connection,
+            DatasetRow,
+            {"experiment_id": experiment, "name": entity.name, "digest": entity.digest},
+            {
+                "source_type": entity.source_type,
+                "source": entity.source,
+                "schema": entity.schema,
+                "profile": entity.profile,
+            },
+        )
+        use = {"run_id": run_key, "dataset_id": dataset, "context": tags.pop(CONTEXT_TAG, "")}
+        key = _find_or_insert(connection, DatasetInputRow, use, {})
+        rows = [{"input_id": key, "key": name, "value": value} for name, value in tags.items()]
+        upsert(connection, DatasetInputTagRow, rows)
+
+
+def insert_run_models(connection: Connection, run_key: int, direction: str, models: Iterable[tuple[str, int]]) -> None:
+    """Record that a run used or made logged models, given as (model id, step).
+
+    Raises:
+        LoggedModelNotFoundError: no such logged model.
+    """
+    for model_id, step in models:
+        key = connection.execute(select(LoggedModelRow.id).where(LoggedModelRow.model_id == model_id)).scalar()
+        if key is None:
+            raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
+        row = {"run_id": run_key, "direction": direction, "logged_model_id": key, "step": step}
+        upsert(connection, RunModelRow, [row])
+
+
+def read_uses(connection: Connection, run_keys: Sequence[int]) -> tuple[dict[int, RunInputs], dict[int, RunOutputs]]:
+    """What these runs used and made."""
+    dialect = connection.dialect.name
+    parameter = keys_parameter(dialect, run_keys)
+    inputs = {key: RunInputs() for key in run_keys}
+    outputs = {key: RunOutputs() for key in run_keys}
+    for row in connection.execute(_models(dialect), parameter):
+        if row.direction == "input":
+            inputs[row.run_id].model_inputs.append(LoggedModelInput(row.model_id))
+        else:
+            outputs[row.run_id].model_outputs.append(LoggedModelOutput(row.model_id, row.step))
+    _add_datasets(connection, connection.execute(_datasets(dialect), parameter).all(), inputs)
+    return inputs, outputs
+
+
+def _add_datasets(connection: Connection, rows: Sequence[AnyRow], inputs: dict[int, RunInputs]) -> None:
+    tags: dict[int, list[InputTag]] = {row.use: [] for row in rows}
+    for row in rows:
+        if row.context:
+            tags[row.use].append(InputTag(CONTEXT_TAG, row.context))
+        dataset = Dataset(row.name, row.digest, row.source_type, row.source, row.schema, row.profile)
+        inputs[row.run_id].dataset_inputs.append(DatasetInput(dataset, tags[row.use]))
+    if tags:
+        dialect = connection.dialect.name
+        for row in connection.execute(_input_tags(dialect), keys_parameter(dialect, list(tags))):
+            tags[row.input_id].append(InputTag(row.key, row.value))
+
+
+@functools.cache
+def _models(dialect: str) -> AnySelect:
+    return (
+        select(RunModelRow.run_id, RunModelRow.direction, LoggedModelRow.model_id, RunModelRow.step)
+        .join(LoggedModelRow, LoggedModelRow.id == RunModelRow.logged_model_id)
+        .where(in_keys(dialect, table(RunModelRow).c.run_id))
+        .order_by(RunModelRow.step, LoggedModelRow.id)
+    )
+
+
+@functools.cache
+def _datasets(dialect: str) -> AnySelect:
+    return (
+        select(DatasetRow.__table__, DatasetInputRow.run_id, DatasetInputRow.context, DatasetInputRow.id.label("use"))
+        .join(DatasetInputRow, DatasetInputRow.dataset_id == DatasetRow.id)
+        .where(in_keys(dialect, table(DatasetInputRow).c.run_id))
+        .order_by(DatasetInputRow.id)
+    )
+
+
+@functools.cache
+def _input_tags(dialect: str) -> AnySelect:
+    tags = table(DatasetInputTagRow)
+    return select(tags).where(in_keys(dialect, tags.c.input_id)).order_by(tags.c.key)
+
+
+def _find_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:
+    columns = table(row).c
+    statement = insert_into(connection.dialect.name, row).on_conflict_do_nothing().returning(columns.id)
+    created = connection.execute(statement, {**key, **values}).scalar_one_or_none()
+    if created is not None:
+        return int(created)
+    query = select(columns.id).where(*(columns[name] == value for name, value in key.items()))
+    return int(connection.execute(query).scalar_one())

@@ -1,0 +1,55 @@
+"""One public store method is one transaction: `read_transaction`, `single_query` and `write_transaction` say which kind.
+
+A decorated method is written with a connection as its first argument and called without it. A `write_transaction` method may run
+several times before it succeeds once, so it touches nothing but the connection and its own locals.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
+
+from registry.store.engine import Database
+
+
+class Store:
+    """What a store is made of: a database. Safe to share between threads."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+S = TypeVar("S", bound=Store)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def read_transaction(method: Callable[Concatenate[S, Connection, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Run a method in one read transaction."""
+
+    @functools.wraps(method)
+    def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return store.database.read(lambda connection: method(store, connection, *args, **kwargs))
+
+    return call
+
+
+def single_query(method: Callable[Concatenate[S, Connection, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Run a method that reads by one statement and is called often: it is spared two round trips for a transaction."""
+
+    @functools.wraps(method)
+    def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return store.database.look_up(lambda connection: method(store, connection, *args, **kwargs))
+
+    return call
+
+
+def write_transaction(method: Callable[Concatenate[S, Connection, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Run a method in one write transaction, durable when the call returns."""
+
+    @functools.wraps(method)
+    def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return store.database.write(lambda connection: method(store, connection, *args, **kwargs))
+
+    return call

@@ -1,0 +1,1 @@
+"""Models and runs that leave for, or come from, another registry, in SQL."""

@@ -1,0 +1,1 @@
+"""Rules for names, paths and values that callers pass in."""

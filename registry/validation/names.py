@@ -1,0 +1,166 @@
+"""What a name, alias, key or relative path may be: one grammar each, matched whole, never repaired.
+
+A text is accepted as it stands or refused; nothing is stripped, percent-decoded or normalised first, so that no second
+reader can see another text than the one that was checked. Limits are MLflow's where it has one.
+"""
+
+import functools
+import re
+import unicodedata
+from typing import Final
+
+from registry.exceptions import InvalidNameError, InvalidTypeError
+from registry.validation.paths import is_plain_path
+
+MAX_MODEL_NAME: Final = 256
+MAX_EXPERIMENT_NAME: Final = 500
+MAX_ALIAS: Final = 255
+MAX_KEY: Final = 250
+MAX_PARAM_VALUE: Final = 6_000
+MAX_RUN_TAG_VALUE: Final = 8_000
+MAX_EXPERIMENT_TAG_VALUE: Final = 20_000
+MAX_MODEL_TAG_VALUE: Final = 100_000
+
+_KEY: Final = re.compile(r"[/\w.\- :]+")
+_ALIAS: Final = re.compile(r"[\w\-]+")
+_VERSION_LIKE_ALIAS: Final = re.compile(r"[vV][0-9]+")
+_RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
+# Control, format, surrogate, private use, line and paragraph separators.
+_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def casefold_name(name: str) -> str:
+    """The form under which confusable names are twins: casefold of NFKC, folded until it is stable."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def check_text(name: object, what: str, limit: int) -> str:
+    """A non-empty NFC text of at most `limit` characters without control characters or outer blanks.
+
+    Raises:
+        InvalidNameError: the text breaks one of these rules; the message says which.
+    """
+    if name is None or (isinstance(name, str) and not name):
+        raise InvalidNameError(f"Missing value for required parameter '{what}'.")
+    if not isinstance(name, str):
+        raise InvalidTypeError(f"{what} must be a string, got {name!r} of type {type(name).__name__}.")
+    if len(name) > limit:
+        raise InvalidNameError(f"{what} has {len(name)} characters; at most {limit} are allowed: {name[:40]!r}…")
+    if name.strip() == "":
+        raise InvalidNameError(f"{what} must not be blank.")
+    for position, character in enumerate(name):
+        if unicodedata.category(character) in _UNPRINTABLE:
+            raise InvalidNameError(
+                f"{what} {name!r} has the unprintable character {character!r} at position {position}; leave it out."
+            )
+    if name != name.strip():
+        raise InvalidNameError(f"{what} {name!r} begins or ends with a blank; use {name.strip()!r}.")
+    if unicodedata.normalize("NFC", name) != name:
+        raise InvalidNameError(f"{what} {name!r} is not in Unicode normal form C; normalise it to NFC first.")
+    return name
+
+
+def check_model_name(name: object) -> str:
+    """A name of a registered model: none of ``/ : @ ?``, not ``.`` or ``..``, not of the form of a model id.
+
+    Raises:
+        InvalidNameError: the name breaks the grammar.
+    """
+    text = check_text(name, "name", MAX_MODEL_NAME)
+    found = sorted(set(text) & set("/:@?"))
+    if found:
+        raise InvalidNameError(
+            f"Invalid model name: {text!r}. Names cannot contain '/' or ':', nor '@' or '?' (found {' '.join(found)})."
+        )
+    if text in (".", ".."):
+        raise InvalidNameError(f"Invalid model name: {text!r}. '.' and '..' are not names.")
+    if MODEL_ID.fullmatch(text):
+        raise InvalidNameError(f"Invalid model name: {text!r}. It has the form of a logged model's id.")
+    return text
+
+
+def check_alias(alias: object) -> str:
+    """An alias: letters, digits, ``_`` and ``-``; not ``latest`` and not like ``v1``.
+
+    Raises:
+        InvalidNameError: the alias breaks the grammar or is reserved.
+    """
+    text = check_text(alias, "alias", MAX_ALIAS)
+    if not _ALIAS.fullmatch(text):
+        raise InvalidNameError(f"Invalid alias name: {text!r}. Use letters, digits, '_' and '-' only.")
+    if text.lower() == "latest" or _VERSION_LIKE_ALIAS.fullmatch(text):
+        raise InvalidNameError(f"Invalid alias name: {text!r}. 'latest' and forms like 'v1' are reserved for versions.")
+    return text
+
+
+def check_key(key: object, what: str = "key") -> str:
+    """A key of a param, metric or tag: letters, digits and ``/ _ . - :`` and blanks, as MLflow has it.
+
+    Raises:
+        InvalidNameError: the key is outside the charset, too long, or like a path that climbs.
+    """
+    if isinstance(key, str) and len(key) <= MAX_KEY and _is_key(key):
+        return key
+    raise _key_error(key, what)
+
+
+@functools.lru_cache(maxsize=8_192)
+def _is_key(text: str) -> bool:
+    """Whether a text is a key; remembered, since the same few keys come again and again."""
+    return bool(_KEY.fullmatch(text)) and "\n" not in text and is_plain_path(text)
+
+
+def _key_error(key: object, what: str) -> InvalidNameError | InvalidTypeError:
+    """Why something is not a key."""
+    if key is None or (isinstance(key, str) and not key):
+        return InvalidNameError(f"Missing value for required parameter '{what}'.")
+    if not isinstance(key, str):
+        return InvalidTypeError(f"{what} must be a string, got {key!r} of type {type(key).__name__}.")
+    if len(key) > MAX_KEY:
+        return InvalidNameError(f"'{what}' exceeds the maximum length of {MAX_KEY} characters: {key[:40]!r}…")
+    if not _KEY.fullmatch(key) or "\n" in key:
+        return InvalidNameError(
+            f"Invalid value {key!r} for parameter '{what}'. Names may only contain alphanumerics, underscores (_), "
+            "dashes (-), periods (.), spaces ( ), colons (:) and slashes (/)."
+        )
+    return InvalidNameError(
+        f"Invalid value {key!r} for parameter '{what}'. Names must be relative paths in their shortest form: "
+        "no leading or doubled '/', no '.' or '..' segment."
+    )
+
+
+def check_run_id(run_id: object) -> str:
+    """An id of a run as MLflow accepts it: a letter or digit, then letters, digits, ``_`` and ``-``.
+
+    Raises:
+        InvalidNameError: the id has other characters.
+    """
+    if run_id is None or (isinstance(run_id, str) and not run_id):
+        raise InvalidNameError("Missing value for required parameter 'run_id'.")
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+        raise InvalidNameError(
+            f"Invalid run ID: {run_id!r}. A run id starts with a letter or digit and has only letters, digits, "
+            "'_' and '-' (at most 256)."
+        )
+    return run_id
+
+
+def check_version(version: object) -> int:
+    """A version number: a positive int, or its ASCII digits.
+
+    Raises:
+        InvalidNameError: anything else.
+    """
+    if isinstance(version, int) and not isinstance(version, bool):
+        number = version
+    elif isinstance(version, str) and re.fullmatch(r"[0-9]{1,18}", version):
+        number = int(version)
+    else:
+        raise InvalidNameError(f"Parameter 'version' must be an integer, got {version!r}.")
+    if not 0 <= number < 2**63:
+        raise InvalidNameError(f"Parameter 'version' must be a positive integer, got {version!r}.")
+    return number
+
+
+MODEL_ID: Final = re.compile(r"m-[0-9a-f]{32}")

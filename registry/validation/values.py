@@ -1,0 +1,133 @@
+"""What callers may hand in as values of metrics, params and tags, and what is stored for them.
+
+Invariant: whatever passes can be stored by both databases; nothing is changed without a warning.
+"""
+
+import logging
+import math
+import numbers
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from registry.exceptions import InvalidParameterError, InvalidTypeError
+from registry.settings import current_settings
+from registry.validation.names import MAX_PARAM_VALUE, MAX_RUN_TAG_VALUE
+
+_MAX_INTEGER: Final = 2**63
+_logger = logging.getLogger("registry")
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def checked_text(value: Any, what: str, limit: int | None = None) -> str:
+    """`str(value)`, if a database can hold it.
+
+    Raises:
+        InvalidParameterError: it has a NUL or half a surrogate pair, or is longer than `limit` characters.
+    """
+    text = str(value)
+    if "\0" in text:
+        raise InvalidParameterError(f"The value of {what} has a NUL character, which databases cannot hold; remove it.")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidParameterError(f"The value of {what} has half of a surrogate pair, which is not text; remove it.")
+    if limit is not None and len(text) > limit:
+        raise InvalidParameterError(
+            f"The value of {what} has {len(text)} characters; at most {limit} are allowed: {text[:40]!r}…"
+        )
+    return text
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, under keys joined by dots; an empty mapping stays as it is."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
+def param_value(key: str, value: Any) -> str:
+    """What is stored for a param; an over-long value is cut with a warning, or refused if so configured."""
+    return _truncated(f"param {key!r}", value, MAX_PARAM_VALUE)
+
+
+def tag_value(key: str, value: Any) -> str:
+    """What is stored for a run's tag; an over-long value is cut with a warning, or refused if so configured."""
+    return _truncated(f"tag {key!r}", value, MAX_RUN_TAG_VALUE)
+
+
+def _truncated(what: str, value: Any, limit: int) -> str:
+    text = checked_text(value, what)
+    if len(text) <= limit:
+        return text
+    if not current_settings().truncate_long_values:
+        raise InvalidParameterError(
+            f"The value of {what} has {len(text)} characters; at most {limit} are allowed. "
+            "Set REGISTRY_TRUNCATE_LONG_VALUES=true to have it cut."
+        )
+    _logger.warning("The value of %s was cut from %d to %d characters.", what, len(text), limit)
+    return text[:limit]
+
+
+def metric_value(key: str, value: Any) -> float:
+    """A metric's value as a float: numbers, numeric text, NumPy scalars and arrays or tensors of one element.
+
+    Raises:
+        InvalidParameterError: it is not one number.
+    """
+    if type(value) is float:
+        return value
+    if value is None:
+        raise InvalidParameterError("Missing value for required parameter 'value'.")
+    item = getattr(value, "item", None)
+    try:
+        return float(item() if callable(item) else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise InvalidParameterError(
+            f"Got invalid value {_shortened(value)} for metric {key!r} (type {type(value).__name__}). "
+            "A metric is one number; log the elements of an array one by one."
+        ) from None
+
+
+def metric_step(step: Any) -> int:
+    """A step as an int; None is 0, a float is cut.
+
+    Raises:
+        InvalidParameterError: not a number, or outside 64 bits.
+    """
+    return 0 if step is None else _integer(step, "step")
+
+
+def metric_timestamp(timestamp: Any) -> int:
+    """A timestamp in milliseconds since the epoch; None is now.
+
+    Raises:
+        InvalidParameterError: not a number, negative, or outside 64 bits.
+    """
+    if timestamp is None:
+        return now_ms()
+    number = _integer(timestamp, "timestamp")
+    if number < 0:
+        raise InvalidParameterError(f"The timestamp {timestamp!r} is negative; it is in milliseconds since the epoch.")
+    return number
+
+
+def _integer(value: Any, what: str) -> int:
+    if type(value) is not int and (not isinstance(value, numbers.Real) or not math.isfinite(value)):
+        raise InvalidTypeError(f"Got invalid value {_shortened(value)} for {what}; it must be an integer.")
+    number = int(value) if type(value) is int or isinstance(value, numbers.Integral) else int(float(value))
+    if not -_MAX_INTEGER <= number < _MAX_INTEGER:
+        raise InvalidParameterError(f"The {what} {_shortened(value)} does not fit into 64 bits.")
+    return number
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
