@@ -227,12 +227,11 @@ else:
             "get_artifact_uri load_table log_artifact log_artifacts log_dict log_figure log_image log_stream "
             "log_table log_text"
         ),
-        "registry.fluent.history": "compare metric_history",
         "registry.fluent.experiments": (
             "create_experiment delete_experiment delete_experiment_tag get_experiment get_experiment_by_name "
             "restore_experiment set_experiment set_experiment_tag set_experiment_tags"
         ),
-        "registry.fluent.history": "history stage_holders verify",
+        "registry.fluent.history": "compare history metric_history stage_holders verify",
         "registry.fluent.logged_models": (
             "delete_logged_model_tag finalize_logged_model get_logged_model initialize_logged_model last_logged_model "
             "log_model_params set_logged_model_tags"

@@ -76,11 +76,11 @@ class Sealer(Tracker):
         self.client.create_registered_model(name)
         directory = source if source.is_dir() else source.parent
         self.client.create_model_version(name, str(directory), self.run_id)
-        opened = importlib.import_module("registry.client.models.loading").opened
+        open_model = importlib.import_module("registry.client.models.loading").open_model
         parse = importlib.import_module("registry.uris").parse
 
         def bring(_: Path) -> None:
-            with opened(self.client.backend, parse(f"models:/{name}/1")):
+            with open_model(self.client.backend, parse(f"models:/{name}/1")):
                 pass
 
         return bring

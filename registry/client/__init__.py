@@ -11,8 +11,9 @@ from registry.client.models.logged_models import LoggedModelMethods
 from registry.client.models.signing import SigningMethods
 from registry.client.registry.comparison import ComparisonMethods
 from registry.client.registry.events import EventMethods
-from registry.client.registry.governance import GovernanceMethods
+from registry.client.registry.history import HistoryMethods
 from registry.client.registry.model_versions import ModelVersionMethods
+from registry.client.registry.promotion import PromotionMethods
 from registry.client.registry.registered_models import RegisteredModelMethods
 from registry.client.registry.verification import VerificationMethods
 from registry.client.tracking.experiments import ExperimentMethods
@@ -44,7 +45,8 @@ class MlflowClient(
     SigningMethods,
     GcMethods,
     RelocationMethods,
-    GovernanceMethods,
+    PromotionMethods,
+    HistoryMethods,
     VerificationMethods,
     EventMethods,
 ):

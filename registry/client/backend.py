@@ -17,8 +17,6 @@ from registry.store.models.logged_models import LoggedModelStore
 from registry.store.models.signatures import SignatureStore
 from registry.store.registry import (
     HistoryStore,
-    ModelExportStore,
-    ModelImportStore,
     ModelStore,
     PromotionRuleStore,
     Resolver,
@@ -31,6 +29,8 @@ from registry.store.search import SearchStore
 from registry.store.tracking.experiments import ExperimentStore
 from registry.store.tracking.metrics.sample import SeriesStore
 from registry.store.tracking.runs import RunStore
+from registry.store.transfer.model_export import ModelExportStore
+from registry.store.transfer.model_import import ModelImportStore
 from registry.store.transfer.run_import import RunImportStore
 
 

@@ -40,3 +40,15 @@ def parse_stage(stage: object) -> str:
             f"Invalid Model Version stage: {stage!r}. Value must be one of {', '.join(ALL_STAGES)}."
         )
     return canonical
+
+
+def active_stage(stage: str) -> str:
+    """Staging or Production, given in any case.
+
+    Raises:
+        InvalidParameterError: another stage; nobody holds those.
+    """
+    parsed = parse_stage(stage)
+    if parsed not in ACTIVE_STAGES:
+        raise InvalidParameterError(f"The stage {parsed} has no holder; {' and '.join(ACTIVE_STAGES)} have.")
+    return parsed

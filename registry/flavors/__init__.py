@@ -27,8 +27,8 @@ __all__ = [
     "forget_flavors",
     "get_flavor",
     "infer_signature",
-    "needs_safety_check",
     "load_model",
     "load_pyfunc",
+    "needs_safety_check",
     "save_model",
 ]

@@ -1,7 +1,7 @@
 """What time it is, for a database that machines with different clocks share.
 
-Owns the moments that retention and grace count from. Invariant: a moment that `monotonic_now_ms` gives lies at most a minute
-before the latest one that any machine ever got from it, so that a clock that is behind, or jumps back, shortens no
+Owns the moments that retention and grace count from. Invariant: a moment that `monotonic_now_ms` gives lies at most a
+minute before the latest one that any machine ever got from it, so a slow or adjusted clock cannot shorten a retention
 window.
 """
 

@@ -1,6 +1,6 @@
-"""One public store method is one transaction: `read_transaction`, `single_query` and `write_transaction` say which kind.
+"""Run each public store method in one transaction: `read_transaction`, `single_query` or `write_transaction`.
 
-A decorated method is written with a connection as its first argument and called without it. A `write_transaction` method may run
+A decorated method takes a connection as its first argument; callers leave it out. A `write_transaction` method may run
 several times before it succeeds once, so it touches nothing but the connection and its own locals.
 """
 
@@ -36,7 +36,7 @@ def read_transaction(method: Callable[Concatenate[S, Connection, P], R]) -> Call
 
 
 def single_query(method: Callable[Concatenate[S, Connection, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Run a method that reads by one statement and is called often: it is spared two round trips for a transaction."""
+    """Run a method that reads by one statement: skip BEGIN and COMMIT, saving two round trips."""
 
     @functools.wraps(method)
     def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -41,5 +41,6 @@ def check_list(value: object, what: str, kind: type[Any]) -> list[Any]:
 
 
 def shown_value(value: object) -> str:
+    """Return a value as an error message shows it: its repr, cut short, and its type."""
     text = repr(value)
     return f"{text if len(text) <= 60 else text[:60] + '…'} of type {type(value).__name__}"

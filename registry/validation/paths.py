@@ -1,4 +1,7 @@
-"""TODO."""
+"""Which paths are accepted: artifact paths inside a store, and local paths of this machine.
+
+Guarantees: a path that passes stays below the root it is joined to. Nothing is normalised or percent-decoded first.
+"""
 
 import os
 import posixpath
@@ -11,15 +14,12 @@ from registry.exceptions import InvalidPathError, InvalidTypeError
 from registry.validation.arguments import shown_value
 
 MAX_PATH_BYTES: Final = 1_024
-
-
 MAX_SEGMENT_BYTES: Final = 255
-
-
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 
 
 def is_plain_path(text: str) -> bool:
+    """Tell whether a path is relative, already normalised and stays below its root."""
     return posixpath.normpath(text) == text and not text.startswith(("/", "..")) and text != "."
 
 
@@ -63,8 +63,6 @@ def _path_fault(path: str) -> str | None:
 
 
 MAX_LOCAL_SEGMENT_BYTES: Final = 255
-
-
 MAX_LOCAL_PATH_BYTES: Final = 4_095
 
 

@@ -3,7 +3,6 @@
 Invariant: whatever passes can be stored by both databases; nothing is changed without a warning.
 """
 
-import logging
 import math
 import numbers
 import time
@@ -11,11 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry.exceptions import InvalidParameterError, InvalidTypeError
-from registry.settings import current_settings
-from registry.validation.names import MAX_PARAM_VALUE, MAX_RUN_TAG_VALUE
 
-_MAX_INTEGER: Final = 2**63
-_logger = logging.getLogger("registry")
+MAX_INTEGER: Final = 2**63
 
 
 def now_ms() -> int:
@@ -51,29 +47,6 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def param_value(key: str, value: Any) -> str:
-    """What is stored for a param; an over-long value is cut with a warning, or refused if so configured."""
-    return _truncated(f"param {key!r}", value, MAX_PARAM_VALUE)
-
-
-def tag_value(key: str, value: Any) -> str:
-    """What is stored for a run's tag; an over-long value is cut with a warning, or refused if so configured."""
-    return _truncated(f"tag {key!r}", value, MAX_RUN_TAG_VALUE)
-
-
-def _truncated(what: str, value: Any, limit: int) -> str:
-    text = checked_text(value, what)
-    if len(text) <= limit:
-        return text
-    if not current_settings().truncate_long_values:
-        raise InvalidParameterError(
-            f"The value of {what} has {len(text)} characters; at most {limit} are allowed. "
-            "Set REGISTRY_TRUNCATE_LONG_VALUES=true to have it cut."
-        )
-    _logger.warning("The value of %s was cut from %d to %d characters.", what, len(text), limit)
-    return text[:limit]
 
 
 def metric_value(key: str, value: Any) -> float:
@@ -123,7 +96,7 @@ def _integer(value: Any, what: str) -> int:
     if type(value) is not int and (not isinstance(value, numbers.Real) or not math.isfinite(value)):
         raise InvalidTypeError(f"Got invalid value {_shortened(value)} for {what}; it must be an integer.")
     number = int(value) if type(value) is int or isinstance(value, numbers.Integral) else int(float(value))
-    if not -_MAX_INTEGER <= number < _MAX_INTEGER:
+    if not -MAX_INTEGER <= number < MAX_INTEGER:
         raise InvalidParameterError(f"The {what} {_shortened(value)} does not fit into 64 bits.")
     return number
 

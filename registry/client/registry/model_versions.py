@@ -1,4 +1,4 @@
-"""TODO."""
+"""Versions of registered models, their stages and aliases: MLflow's client methods for them."""
 
 from typing import Any
 
@@ -158,6 +158,14 @@ class ModelVersionMethods(ClientBase):
         """Where the sealed files of a version are: an absolute path or an S3 URI."""
         model_id = self.get_model_version(name, version).model_id
         return self.backend.logged_models.location(str(model_id))
+
+    def restore_model_version(self, name: str, version: int | str, *, reason: str | None = None) -> ModelVersion:
+        """Bring a deleted version back, in stage None; possible until gc has removed its files.
+
+        Raises:
+            InvalidStateError: it is not deleted, or its files are gone.
+        """
+        return self.backend.versions.restore(check_model_name(name), check_version(version), reason=reason)
 
     def _number(self, name: str, version: int | str | None, stage: str | None) -> int:
         check_model_name(name)

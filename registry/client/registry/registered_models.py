@@ -1,4 +1,4 @@
-"""Registered models, their versions, stages and aliases: MLflow's client methods for them."""
+"""Registered models, their descriptions and tags: MLflow's client methods for them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -83,12 +83,15 @@ def _stages(stages: Sequence[str] | None) -> list[str]:
 
 
 def checked_description(description: str | None) -> str | None:
+    """Return a description that the database can hold, or None."""
     return None if description is None else checked_text(description, "description", MAX_MODEL_TAG_VALUE)
 
 
 def checked_tag(key: str, value: Any) -> str:
+    """Return the text stored for a tag of a model or version."""
     return checked_text(value, f"tag {key!r}", MAX_MODEL_TAG_VALUE)
 
 
 def checked_tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the texts stored for tags of a model or version, by key."""
     return {check_key(key): checked_tag(key, value) for key, value in check_mapping(tags, "tags").items()}

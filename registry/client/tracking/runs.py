@@ -1,6 +1,7 @@
 """Runs: MLflow's client methods for creating, changing and logging to them."""
 
 import dataclasses
+import logging
 import random
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,20 +23,21 @@ from registry.entities import (
 from registry.exceptions import InvalidParameterError
 from registry.settings import current_settings
 from registry.validation.arguments import check_list, check_mapping
-from registry.validation.names import check_key, check_run_id
+from registry.validation.names import MAX_PARAM_VALUE, MAX_RUN_TAG_VALUE, check_key, check_run_id
 from registry.validation.values import (
-    _MAX_INTEGER,
+    MAX_INTEGER,
+    checked_text,
     metric_step,
     metric_timestamp,
     metric_value,
     now_ms,
-    param_value,
-    tag_value,
 )
 
 RUN_NAME: Final = "mlflow.runName"
 USER: Final = "mlflow.user"
 PARENT_RUN_ID: Final = "mlflow.parentRunId"
+
+_logger = logging.getLogger("registry")
 
 _ADJECTIVES: Final = (
     "able amber bold brave bright calm clean clever crisp deft eager fair fast fine fond free glad grand keen "
@@ -96,7 +98,7 @@ class RunMethods(ClientBase):
     def update_run(self, run_id: str, status: str | None = None, name: str | None = None) -> None:
         """Change the status or the name of a run."""
         checked = None if status is None else RunStatus.to_string(status)
-        name = None if name is None else tag_value(RUN_NAME, name)
+        name = None if name is None else _tag_value(RUN_NAME, name)
         self.backend.runs.update(check_run_id(run_id), status=checked, name=name)
 
     def set_terminated(self, run_id: str, status: str | None = None, end_time: int | None = None) -> None:
@@ -218,7 +220,7 @@ class RunMethods(ClientBase):
 def _checked_params(params: Iterable[Param]) -> dict[str, str]:
     checked: dict[str, str] = {}
     for param in params:
-        value = param_value(param.key, param.value)
+        value = _param_value(param.key, param.value)
         if checked.setdefault(check_key(param.key), value) != value:
             raise InvalidParameterError(
                 f"Duplicate parameter keys have been submitted: {param.key!r} with {checked[param.key]!r} and "
@@ -228,7 +230,7 @@ def _checked_params(params: Iterable[Param]) -> dict[str, str]:
 
 
 def _checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
-    return {check_key(key): tag_value(key, value) for key, value in tags.items()}
+    return {check_key(key): _tag_value(key, value) for key, value in tags.items()}
 
 
 def _run_name(run_name: str | None, tags: Mapping[str, str]) -> str:
@@ -238,7 +240,7 @@ def _run_name(run_name: str | None, tags: Mapping[str, str]) -> str:
             f"Both 'run_name' argument and '{RUN_NAME}' tag are specified, but with different values "
             f"(run_name={run_name!r}, {RUN_NAME}={tagged!r}); give one of them."
         )
-    return tag_value(RUN_NAME, run_name) if run_name else tagged or _random_name()
+    return _tag_value(RUN_NAME, run_name) if run_name else tagged or _random_name()
 
 
 def _random_name() -> str:
@@ -260,7 +262,7 @@ def checked_metrics(metrics: Iterable[Metric]) -> list[Metric]:
         if type(key) is not str or key not in known:
             known.add(check_key(key, "name"))
         exact = type(metric.value) is float and type(step) is int and type(timestamp) is int
-        if not exact or not (-_MAX_INTEGER <= step < _MAX_INTEGER and 0 <= timestamp < _MAX_INTEGER):
+        if not exact or not (-MAX_INTEGER <= step < MAX_INTEGER and 0 <= timestamp < MAX_INTEGER):
             metric = dataclasses.replace(
                 metric,
                 value=metric_value(key, metric.value),
@@ -269,3 +271,26 @@ def checked_metrics(metrics: Iterable[Metric]) -> list[Metric]:
             )
         checked.append(metric)
     return checked
+
+
+def _param_value(key: str, value: Any) -> str:
+    """What is stored for a param; an over-long value is cut with a warning, or refused if so configured."""
+    return _truncated(f"param {key!r}", value, MAX_PARAM_VALUE)
+
+
+def _tag_value(key: str, value: Any) -> str:
+    """What is stored for a run's tag; an over-long value is cut with a warning, or refused if so configured."""
+    return _truncated(f"tag {key!r}", value, MAX_RUN_TAG_VALUE)
+
+
+def _truncated(what: str, value: Any, limit: int) -> str:
+    text = checked_text(value, what)
+    if len(text) <= limit:
+        return text
+    if not current_settings().truncate_long_values:
+        raise InvalidParameterError(
+            f"The value of {what} has {len(text)} characters; at most {limit} are allowed. "
+            "Set REGISTRY_TRUNCATE_LONG_VALUES=true to have it cut."
+        )
+    _logger.warning("The value of %s was cut from %d to %d characters.", what, len(text), limit)
+    return text[:limit]

@@ -22,7 +22,7 @@ from registry.entities.model_registry import RegisteredModel
 from registry.entities.portable import PortableLoggedModel, PortableMetric, PortableModel, PortableRun
 from registry.exceptions import AlreadyExistsError, IntegrityError, InvalidModelError, InvalidStateError
 from registry.store.models.logged_models import NewModel
-from registry.store.registry import ImportedLoggedModel, ImportedModel
+from registry.store.transfer.model_import import ImportedLoggedModel, ImportedModel
 from registry.store.transfer.run_import import ImportedRun
 from registry.validation.names import check_model_name
 from registry.validation.paths import check_local_path

@@ -1,7 +1,7 @@
 """The registry in SQL: registered models, versions, stages, aliases and their history.
 
-Every transaction that changes anything about a model locks the model's row first (`ledger`), so there is one lock order
-and no deadlock; stages, aliases and the history chain move under that lock.
+Each transaction that changes a model locks the model's row first (`history_writer`). One lock order means no deadlocks;
+stages, aliases and the history chain move under that lock.
 """
 
 from registry.store.registry.history_queries import HistoryStore
@@ -11,21 +11,14 @@ from registry.store.registry.resolver import Resolver
 from registry.store.registry.stages import StageStore
 from registry.store.registry.verify_history import VerificationStore
 from registry.store.registry.versions import NewVersion, VersionStore
-from registry.store.transfer.model_export import ExportedModel, ModelExportStore
-from registry.store.transfer.model_import import ImportedLoggedModel, ImportedModel, ModelImportStore
 
 __all__ = [
-    "ImportedModel",
-    "ModelImportStore",
-    "ImportedLoggedModel",
-    "VerificationStore",
     "HistoryStore",
-    "ExportedModel",
-    "ModelExportStore",
-    "PromotionRuleStore",
-    "StageStore",
     "ModelStore",
     "NewVersion",
+    "PromotionRuleStore",
     "Resolver",
+    "StageStore",
+    "VerificationStore",
     "VersionStore",
 ]

@@ -161,7 +161,7 @@ def _not_deleted(name_key: Any, name: Any) -> Any:
     )
 
 
-NOT_DELETED: Final = _not_deleted(bindparam("name_key"), bindparam("name"))
+NOT_DELETED: Final[Any] = _not_deleted(bindparam("name_key"), bindparam("name"))
 """The condition that picks the living model of a name; the folded key is what is indexed among the living."""
 
 

@@ -289,7 +289,8 @@ def _explain(connection: Connection, uri: ModelsUri) -> NotFoundError:
             return VersionNotFoundError(f"No versions of model with name {name!r} found.")
         case ModelAliasUri(alias=alias, at=None):
             return AliasNotFoundError(
-                f"Registered model alias {alias} not found for {name!r}; {describe_occupied_stages(connection, model.id)}."
+                f"Registered model alias {alias} not found for {name!r}; "
+                f"{describe_occupied_stages(connection, model.id)}."
             )
         case ModelStageUri(stage=stage, at=None):
             used = describe_occupied_stages(connection, model.id)

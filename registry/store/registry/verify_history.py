@@ -16,10 +16,10 @@ from registry.exceptions import IntegrityError
 from registry.store.dialects import AnyRow
 from registry.store.registry.current_state import SealedFiles, read_sealed, read_state
 from registry.store.registry.history_writer import event_of
+from registry.store.registry.imported_history import check_imported_history
 from registry.store.registry.queries import require_model
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 from registry.store.transactions import Store, read_transaction
-from registry.store.transfer.imported_history import check_imported_history
 
 _VERSION_FIELDS: Final = (
     "digest",

@@ -9,7 +9,7 @@ from registry.store.search.models import LoggedModelScope, LoggedModelSearch, Me
 from registry.store.search.query import SearchRequest
 from registry.store.search.runs import ExperimentSearch, RunScope, RunSearch
 
-__all__ = ["LoggedModelScope", "MetricDataset", "RunScope", "RunTable", "SearchStore", "TableColumns", "SearchRequest"]
+__all__ = ["LoggedModelScope", "MetricDataset", "RunScope", "RunTable", "SearchRequest", "SearchStore", "TableColumns"]
 
 
 class SearchStore(RunSearch, ExperimentSearch, ModelSearch, VersionSearch, LoggedModelSearch):

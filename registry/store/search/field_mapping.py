@@ -1,8 +1,8 @@
-"""Where the fields of a search are in the tables.
+"""Map the fields of a search to tables and columns.
 
-A field is a column of the subject's row (`Column`), or the values of some rows of another table (`RelatedRows`). `KeyValueTable` makes
-the latter for a key: the param, tag or metric of that name. Invariant: a `KeyValueTable` field has at most one row per subject
-when it is joined, so that an ordering never repeats a subject.
+A field is a column of the subject's row (`Column`) or values in rows of another table (`RelatedRows`). `KeyValueTable`
+makes the latter for a key: the param, tag or metric of that name. Guarantees: a `KeyValueTable` field joins at most one
+row per subject, so an ordering never repeats a subject.
 """
 
 import copy

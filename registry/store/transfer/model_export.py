@@ -24,6 +24,7 @@ from registry.entities.portable import (
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, RunNotFoundError, VersionNotFoundError
 from registry.store.dialects import AnyRow
 from registry.store.models.logged_models import read_logged_models, read_manifest, select_logged_models
+from registry.store.registry.imported_history import read_imported_history
 from registry.store.registry.queries import require_model
 from registry.store.registry.verify_history import checked_chain, verified
 from registry.store.tables import (
@@ -39,7 +40,6 @@ from registry.store.tables import (
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.tracking.runs import read_runs, select_runs
 from registry.store.transactions import Store, read_transaction
-from registry.store.transfer.imported_history import read_imported_history
 
 Point = tuple[str, int, int, float]
 """Key, step, timestamp (milliseconds) and value."""

@@ -17,6 +17,7 @@ from registry.entities.stages import ACTIVE_STAGES
 from registry.store.dialects import upsert
 from registry.store.models.logged_models import SealedCopy, insert_logged_model
 from registry.store.registry.history_writer import LockedModel, RegistryStore, not_deleted
+from registry.store.registry.imported_history import insert_imported_history, read_imported_history
 from registry.store.registry.models import check_name_collision, insert_model, name_is_taken
 from registry.store.registry.queries import require_model
 from registry.store.registry.stage_periods import open_period
@@ -25,7 +26,6 @@ from registry.store.registry.versions import NewVersion, insert_version
 from registry.store.tables import LoggedModelRow, ModelAliasRow, ModelVersionRow, PromotionRulesRow, RegisteredModelRow
 from registry.store.tracking.metrics.read import insert_model_points
 from registry.store.transactions import read_transaction, write_transaction
-from registry.store.transfer.imported_history import insert_imported_history, read_imported_history
 from registry.store.transfer.run_import import ImportedRun, insert_run
 
 

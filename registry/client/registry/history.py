@@ -1,27 +1,25 @@
-"""Who held what, who changed it and why; going back; and promotion rules.
+"""Who held a stage or an alias when, and who changed it and why.
 
-These methods are ours: MLflow has none of them. Times are aware datetimes, or ISO texts with a time zone.
+MLflow has none of these methods. Times are aware datetimes, or ISO texts with a time zone.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from registry.client.base import ClientBase
-from registry.client.registry.model_versions import parse_expected_current
 from registry.entities.history import EventKind, HistoryEvent, microseconds_of
 from registry.entities.model_registry import ModelVersion
-from registry.entities.stages import ACTIVE_STAGES, UNSET, Unset, parse_stage
+from registry.entities.stages import active_stage
 from registry.entities.times import parse_time
 from registry.exceptions import InvalidParameterError, InvalidTypeError, VersionNotFoundError
-from registry.rules import PromotionRule, Verdict
 from registry.store.registry.history_queries import StageTenure
 from registry.uris import ModelAliasUri, ModelStageUri
 from registry.validation.arguments import check_list
 from registry.validation.names import check_alias, check_model_name, check_version
 
 
-class GovernanceMethods(ClientBase):
-    """What a client asks of the past, and how promotion is guarded."""
+class HistoryMethods(ClientBase):
+    """Client methods that answer questions about the past of a registered model."""
 
     def get_history(
         self,
@@ -83,61 +81,6 @@ class GovernanceMethods(ClientBase):
         uri = ModelAliasUri(check_model_name(name), check_alias(alias), None if at is None else moment(at))
         return self._version_of(uri)
 
-    def rollback(
-        self,
-        name: str,
-        stage: str = "Production",
-        *,
-        expected_current: int | str | Unset | None = UNSET,
-        reason: str | None = None,
-    ) -> ModelVersion:
-        """Put back who held a stage before; doing it again walks further back.
-
-        Deleted versions are passed over, and an empty stage gets its last holder back. Rules are not judged again.
-
-        Raises:
-            NoPreviousHolderError: there is nobody to go back to.
-            StageConflictError: `expected_current` does not hold the stage.
-        """
-        return self.backend.stages.rollback(
-            check_model_name(name),
-            active_stage(stage),
-            expected_current=parse_expected_current(expected_current),
-            reason=reason,
-        )
-
-    def restore_model_version(self, name: str, version: int | str, *, reason: str | None = None) -> ModelVersion:
-        """Bring a deleted version back, in stage None; possible until gc has removed its files.
-
-        Raises:
-            InvalidStateError: it is not deleted, or its files are gone.
-        """
-        return self.backend.versions.restore(check_model_name(name), check_version(version), reason=reason)
-
-    def set_promotion_rules(
-        self, name: str, stage: str, rules: Sequence[PromotionRule], *, reason: str | None = None
-    ) -> None:
-        """Say what a version must pass to enter Staging or Production (rules of `registry.rules`)."""
-        self.backend.promotion_rules.set_rules(check_model_name(name), active_stage(stage), rules, reason=reason)
-
-    def get_promotion_rules(self, name: str, stage: str) -> list[PromotionRule]:
-        """The rules of a stage; empty if it has none."""
-        return list(self.backend.promotion_rules.get_rules(check_model_name(name), active_stage(stage)))
-
-    def delete_promotion_rules(self, name: str, stage: str, *, reason: str | None = None) -> None:
-        """Remove the rules of a stage; nothing happens if it has none."""
-        self.backend.promotion_rules.delete_rules(check_model_name(name), active_stage(stage), reason=reason)
-
-    def approve(self, name: str, version: int | str, stage: str, reason: str | None = None) -> None:
-        """Say that a version may enter a stage; it counts for that stage alone, and once per person."""
-        self.backend.promotion_rules.approve(
-            check_model_name(name), check_version(version), active_stage(stage), reason=reason
-        )
-
-    def check_promotion(self, name: str, version: int | str, stage: str) -> list[Verdict]:
-        """What the rules of a stage say of a version now; nothing is changed."""
-        return self.backend.promotion_rules.check(check_model_name(name), check_version(version), active_stage(stage))
-
     def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
         found = self.backend.resolver.find(uri)
         if found is None or found.name is None or found.version is None:
@@ -160,15 +103,3 @@ def moment(at: datetime | str) -> datetime:
             f"The time {at.isoformat()} has no time zone; use datetime.now(timezone.utc) or so."
         )
     return at
-
-
-def active_stage(stage: str) -> str:
-    """Staging or Production, given in any case.
-
-    Raises:
-        InvalidParameterError: another stage; nobody holds those.
-    """
-    parsed = parse_stage(stage)
-    if parsed not in ACTIVE_STAGES:
-        raise InvalidParameterError(f"The stage {parsed} has no holder; {' and '.join(ACTIVE_STAGES)} have.")
-    return parsed
