@@ -51,16 +51,31 @@ class ModelVersionMethods(ClientBase):
         expected_current: int | str | Unset | None = UNSET,
         override: bool = False,
     ) -> ModelVersion:
-        """Move a version to a stage (any case); whoever holds Staging or Production is archived.
+        """Move a model version to a stage and archive the current holder.
 
-        `expected_current` is compare-and-set on the holder of the stage: None, the stage must be empty; a version, that
-        one must hold it. `override` with a `reason` passes over promotion rules that fail, and says so in the history.
+        Args:
+            name: Registered model.
+            version: Version number.
+            stage: ``None``, ``Staging``, ``Production`` or ``Archived``, in any case.
+            archive_existing_versions: Archive the version that holds the stage. If False, an occupied stage is an error.
+            reason: Why, for the history.
+            expected_current: Compare-and-set. Omit for no check, None if the stage must be empty, or the version that
+                must hold it.
+            override: Ignore promotion rules that fail. Needs a `reason`; the history records both.
+
+        Returns:
+            The version in its new stage.
 
         Raises:
-            PromotionRefusedError: promotion rules failed; the message has each with its figures.
-            StageOccupiedError: the stage has a holder and `archive_existing_versions` is False.
-            StageConflictError: `expected_current` does not hold the stage.
-            InvalidParameterError: no such stage.
+            PromotionRefusedError: Promotion rules failed; the message lists each with its figures.
+            StageConflictError: `expected_current` does not match the holder.
+            StageOccupiedError: The stage has a holder and `archive_existing_versions` is False.
+            VersionNotFoundError: There is no such version.
+
+        Example:
+            >>> version = client.transition_model_version_stage("churn", 3, "Production", expected_current=2)
+            >>> version.current_stage
+            'Production'
         """
         return self.backend.stages.transition(
             check_model_name(name),
