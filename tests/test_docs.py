@@ -51,8 +51,8 @@ def programs(page: Path) -> Iterator[str]:
 
 
 def reference_hook() -> Any:
-    """The module that MkDocs runs to write the reference of the command line."""
-    spec = importlib.util.spec_from_file_location("cli_reference", DOCS / "hooks" / "cli_reference.py")
+    """The module that MkDocs runs to write parts of the reference."""
+    spec = importlib.util.spec_from_file_location("reference_hook", DOCS / "hooks" / "reference.py")
     assert spec is not None
     assert spec.loader is not None
     hook = importlib.util.module_from_spec(spec)
@@ -170,12 +170,18 @@ def test_the_navigation_has_every_page() -> None:
 
 def test_the_reference_of_the_command_line_has_every_command() -> None:
     hook = reference_hook()
-    page = text_of(DOCS / "reference" / "cli.md")
-    rendered = hook.render()
 
-    assert page.count(hook.MARKER) == 1
-    assert re.findall(r"^### `(registry .*?)`$", rendered, flags=re.MULTILINE) == sorted(leaves())
-    assert "--expected-current" in rendered
+    built = hook.on_page_markdown(text_of(DOCS / "reference" / "cli.md"))
+
+    assert re.findall(r"^### `(registry .*?)`$", built, flags=re.MULTILINE) == leaves()
+    assert "| `--expected-current VERSION` |" in built
+
+
+def test_the_reference_of_errors_has_every_error() -> None:
+    built = reference_hook().on_page_markdown(text_of(DOCS / "reference" / "errors.md"))
+
+    errors = [value.__name__ for value in vars(registry.exceptions).values() if isinstance(value, type)]
+    assert [name for name in errors if name.endswith("Error") and name not in built] == []
 
 
 def test_the_overview_of_the_command_line_has_every_command_and_no_other() -> None:
