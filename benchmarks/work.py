@@ -1,4 +1,4 @@
-"""What is measured, how often, and what issue and README promise of it.
+"""What is measured, how often, and what docs/benchmarks.md promises of it.
 
 A work is a method of that name in `workers`; its figure is the time of one operation.
 """

@@ -34,7 +34,7 @@ _GENERATIVE: Final = "There is no support for language-model frameworks; plain r
 _STORES: Final = "Stores are not public. The tracking URI chooses them; MlflowClient has every operation."
 _UTILS: Final = "MLflow's internals are not here. Tags are plain strings, such as 'mlflow.parentRunId'."
 _COMMANDS: Final = "The command line is `registry` (`registry --help`); scripts use the functions and MlflowClient."
-_VARIABLES: Final = "Settings are environment variables, REGISTRY_… or MLFLOW_…; the README lists them."
+_VARIABLES: Final = "Settings are environment variables, REGISTRY_… or MLFLOW_…; see docs/operations/settings.md."
 _VERSION: Final = "Use registry.__version__."
 _SYNCHRONOUS: Final = "Files are stored when the call returns; leave the line out."
 _SEALED: Final = "Logged models are sealed. Give signature= or pip_requirements= to log_model, and log the model again."
