@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from registry.distribution import install_command
 from registry.exceptions import (
     InvalidParameterError,
     MissingDependencyError,
@@ -298,7 +299,7 @@ def _make_directory(directory: Path) -> None:
 def _postgres_engine(url: URL) -> Engine:
     if importlib.util.find_spec("psycopg") is None:
         raise MissingDependencyError(
-            "PostgreSQL needs the package psycopg (version 3): pip install 'registry[postgres]'."
+            f"PostgreSQL needs the package psycopg (version 3): {install_command('postgres')}."
         )
     from psycopg.pq import TransactionStatus
 

@@ -103,7 +103,7 @@ def test_the_demo_names_the_extra_when_a_package_is_missing(cli: Callable, monke
     outcome = cli("demo")
 
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == "registry: The demo needs xgboost, matplotlib: pip install 'registry[demo]'.\n"
+    assert outcome.err == "registry: The demo needs xgboost, matplotlib: pip install 'registry-ml[demo]'.\n"
 
 
 def test_the_demo_does_not_pretend_to_move_its_files(cli: Callable, own_place: Path) -> None:
