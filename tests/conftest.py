@@ -1,5 +1,7 @@
 """Fixtures of all tests: a place of its own per test, and the servers that some tests need."""
 
+import contextvars
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -24,10 +26,22 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     work.mkdir()
     monkeypatch.chdir(work)
     yield work
-    _forget()
+    if "registry.client.backend" in sys.modules:  # what was never imported has nothing open
+        sys.modules["registry"].disconnect(timeout=30)
     for name in _variables():
         del os.environ[name]
     os.environ.update(outside)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Run each test in a context of its own, so that the runs it leaves active end with it."""
+    test = pyfuncitem.obj
+    pyfuncitem.obj = functools.partial(contextvars.copy_context().run, test)
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = test
 
 
 def _variables() -> dict[str, str]:
@@ -36,17 +50,3 @@ def _variables() -> dict[str, str]:
         for name, value in os.environ.items()
         if name.startswith(_OURS) and not name.startswith("REGISTRY_TEST_")
     }
-
-
-def _forget() -> None:
-    """Let go of active runs and of open databases; what was never imported has none."""
-    if state := sys.modules.get("registry.fluent.state"):
-        state._stack.set(())
-        state._last_run_id.set(None)
-        state._client.cache_clear()
-    if models := sys.modules.get("registry.fluent.logged_models"):
-        models._last_model_id.set(None)
-    if backend := sys.modules.get("registry.client.backend"):
-        backend._open.cache_clear()
-    if engine := sys.modules.get("registry.store.engine"):
-        engine.disconnect_all()

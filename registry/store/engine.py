@@ -222,18 +222,21 @@ def connect(url: str, *, read_only: bool = False) -> Database:
         return _databases[key]
 
 
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+
+
 def disconnect_all() -> None:
-    """Close every database of this process; the next `connect` opens anew."""
+    """Close every connection of this process and forget its databases; the next `connect` opens anew.
+
+    A `Database` that somebody still holds opens connections again when it is used.
+    """
     with _lock:
-        for database in _databases.values():
-            database.dispose()
         _databases.clear()
+    for engine in list(_engines):
+        engine.dispose()
 
 
 atexit.register(disconnect_all)
-
-
-_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 
 def _forget_inherited_connections() -> None:
