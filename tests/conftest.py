@@ -2,6 +2,7 @@
 
 import contextvars
 import functools
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 pytest_plugins = ["crashing", "gc_places", "mlflow_environment", "postgres_server", "s3_servers"]
 
+SERVERS = {"postgres": {"postgres_server", "postgresql"}, "s3": {"moto_s3", "seaweedfs"}}
 _OURS = ("REGISTRY_", "MLFLOW_", "AWS_")
 
 
@@ -31,6 +33,18 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     for name in _variables():
         del os.environ[name]
     os.environ.update(outside)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server, by the fixtures and the parameters that they ask for."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+            words = (value.split("-") for value in parameters if isinstance(value, str))
+            asked = {*item.fixturenames, *itertools.chain.from_iterable(words)}
+            for marker, names in SERVERS.items():
+                if asked & names:
+                    item.add_marker(marker)
 
 
 @pytest.hookimpl(wrapper=True)

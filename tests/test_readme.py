@@ -86,7 +86,7 @@ def test_the_readme_names_no_command_that_does_not_exist() -> None:
 def test_the_readme_names_every_extra_that_users_install() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 
-    assert [name for name in extras if f"{DISTRIBUTION}[{name}]" not in README] == ["demo", "test", "dev"]
+    assert [name for name in extras if f"{DISTRIBUTION}[{name}]" not in README] == ["demo", "test", "docs", "dev"]
 
 
 def test_the_changelog_has_this_version() -> None:
