@@ -175,6 +175,7 @@ def check_types(program: str, directory: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_type_checker_accepts_the_names_and_rejects_misspelt_ones(tmp_path: Path) -> None:
     good = tmp_path / "good"
     bad = tmp_path / "bad"

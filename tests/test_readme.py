@@ -49,6 +49,7 @@ def test_the_two_commands_stand_before_everything_else() -> None:
     assert "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest" in first
 
 
+@pytest.mark.slow
 def test_the_programs_of_the_readme_run_one_after_another(tmp_path: Path) -> None:
     file = tmp_path / "readme.py"
     file.write_text("\n".join(PROGRAMS))

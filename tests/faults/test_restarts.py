@@ -18,6 +18,7 @@ TROUBLES = 8
 HANGS_AFTER = 120.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["sessions end", "the server restarts"])
 def test_a_server_that_ends_sessions_or_restarts_loses_nothing(
     trouble: str, postgres_server: PostgresServer, postgres_url: str, own_place: Path, monkeypatch: pytest.MonkeyPatch

@@ -69,6 +69,7 @@ def test_what_was_acknowledged_in_foul_weather_can_be_read(
     assert check_versions(place) == len(acknowledged)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 def test_a_load_in_foul_weather_gives_the_model_or_an_error(
     sqlite_url: str,

@@ -332,6 +332,7 @@ def test_a_child_may_be_told_to_go_on_with_a_run(client: MlflowClient, run_scrip
     assert client.get_run(run.info.run_id).data.params == {"child": "1"}
 
 
+@pytest.mark.slow
 def test_a_child_of_fork_has_no_active_run_and_ends_none(client: MlflowClient, run_script: Callable) -> None:
     done = run_script(
         """

@@ -19,6 +19,8 @@ from registry import disconnect
 from registry.store.engine import connect
 from registry.store.schema import current, downgrade, revisions
 
+pytestmark = pytest.mark.slow
+
 HEAD = revisions()[-1]
 
 # Forks a process per entry of the list that it gets, all at once; one dies at its statement of some number. Prints how

@@ -192,6 +192,7 @@ def test_what_is_filled_reaches_every_table_of_the_first_revisions(database_url:
     }
 
 
+@pytest.mark.slow
 def test_one_revision_after_the_other_makes_what_all_at_once_make(empty_database_url: str, sqlite_url: str) -> None:
     database = connect(empty_database_url)
     for revision in revisions():
@@ -250,6 +251,7 @@ client.log_metric(client.create_run("0").info.run_id, "m", 1.0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["", "?journal_mode=wal"])
 def test_eight_processes_may_use_an_empty_file_first(option: str, own_place: Path) -> None:
     url = f"sqlite:///{own_place}/a.db{option}"

@@ -113,6 +113,7 @@ def test_a_column_that_cannot_be_is_refused(client, columns, error):
         client.search_runs_frame(["0"], columns=columns)
 
 
+@pytest.mark.slow
 def test_a_frame_is_the_same_as_the_runs(client):
     for number in range(1_205):
         if number % 200 == 0:

@@ -351,6 +351,7 @@ def test_a_row_that_says_imported_without_a_past_is_found(dev: Client, other: Cl
         other.verify("churn")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_files(own_place: Path) -> None:
     dev = opened("sqlite:///dev.db", f"{own_place}/dev")
     trained(dev, {"MLmodel": b"flavors: {}\n", "big": os.urandom(1_000_000) * 40})
