@@ -84,6 +84,7 @@ def package(session: nox.Session) -> None:
         venv.create(place, with_pip=True)
         programs = place / ("Scripts" if os.name == "nt" else "bin")
         session.run(str(programs / "pip"), "install", "--quiet", f"{wheel}[demo]")
+        session.env["REGISTRY_CACHE_DIR"] = str(Path(directory, "cache"))
         with session.chdir(directory):
             session.run(str(programs / "registry"), "--version")
             session.run(str(programs / "registry"), "demo", silent=True)

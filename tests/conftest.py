@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["crashing", "gc_places", "mlflow_environment", "postgres_server", "s3_servers"]
 
 SERVERS = {"postgres": {"postgres_server", "postgresql"}, "s3": {"moto_s3", "seaweedfs"}}
 _OURS = ("REGISTRY_", "MLFLOW_", "AWS_")
+
+# A busy machine makes no test fail: hypothesis judges what it finds, not how long that takes.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

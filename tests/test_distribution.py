@@ -19,16 +19,17 @@ needs_checkout = pytest.mark.skipif(
 )
 
 
-def extras() -> list[str]:
-    return sorted(tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+EXTRAS = sorted(tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+OTHER_NAMES = re.compile(
+    rf"(?<![\w.-])registry\[(?:{'|'.join(EXTRAS)})[\],]"
+    r"|(?:pip|pipx|uv|uvx|poetry)\s+(?:install|add)\b[^`]*?[\s'\"]registry(?![\w./-])"
+    r"|(?<![\w.-])registry\s?(?:[=~!>]=|<=?|>)\s?\d"
+)
 
 
 def other_names(text: str) -> list[str]:
     """Return every place that would install this package under another name."""
-    with_extra = rf"(?<![\w.-])registry\[(?:{'|'.join(extras())})[\],]"
-    installed = r"(?:pip|pipx|uv|uvx|poetry)\s+(?:install|add)\b[^\n`]*?[\s'\"]registry(?![\w./-])"
-    required = r"(?<![\w.-])registry\s?(?:[=~!>]=|<=?|>)\s?\d"
-    return [found.group() for found in re.finditer(f"{with_extra}|{installed}|{required}", text)]
+    return [found.group() for line in text.splitlines() if "registry" in line for found in OTHER_NAMES.finditer(line)]
 
 
 def tracked_files() -> list[Path]:
