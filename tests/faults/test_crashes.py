@@ -15,6 +15,8 @@ from volumes import volume
 
 from registry import MlflowClient
 
+pytestmark = pytest.mark.slow
+
 Given = dict[str, Any]
 
 
@@ -146,7 +148,6 @@ def test_a_download_that_crashes_leaves_the_target_alone(
 STORM = [(seed, volume(130, 15)) for seed in volume((1, 2, 3, 4), (1,))]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "kills"), [(0, 8), *(pytest.param(*seeded, marks=pytest.mark.storm) for seeded in STORM)]
 )

@@ -19,6 +19,8 @@ from registry import MlflowClient
 from registry.blobs.s3 import errors
 from registry.exceptions import IntegrityError, StorageError, UnavailableError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +71,6 @@ def test_what_was_acknowledged_in_foul_weather_can_be_read(
     assert check_versions(place) == len(acknowledged)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 def test_a_load_in_foul_weather_gives_the_model_or_an_error(
     sqlite_url: str,

@@ -24,6 +24,8 @@ from registry.store.engine import Database
 from registry.store.models import logged_models
 from registry.store.registry import versions
 
+pytestmark = pytest.mark.slow
+
 
 class Stage:
     """A registry where what two actors do to rows and bytes is taken step by step."""
@@ -243,7 +245,6 @@ def postgres_stage(postgres_url: str, own_place: Path, monkeypatch: pytest.Monke
     return stage
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("count", [6, pytest.param(150, marks=pytest.mark.storm)])
 @pytest.mark.parametrize(
     "setting", [_another_version, _restored_version, _restored_run, _registered_of_deleted_run, _finalized]
@@ -262,7 +263,6 @@ def _want_back_in_random_orders(stage: Stage, setting: Callable[[Stage], Setting
         _want_back(stage, setting, tuple(steps))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("stepwise")
 def test_two_gcs_at_once_remove_everything_once(stage: Stage, every: int) -> None:
     for order in islice(orders(5, 5), 0, None, every):

@@ -182,6 +182,7 @@ def test_the_widest_series_of_steps_can_be_sampled(client: MlflowClient, run_id:
 VALUES = st.sampled_from([NAN, INF, -INF]) | st.floats(-5, 5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     npst.arrays(np.int64, st.integers(16, 200), elements=st.integers(-300, 300)),

@@ -184,6 +184,7 @@ def _import_in_process(directory: Path, barrier: "multiprocessing.synchronize.Ba
         queue.put("taken")
 
 
+@pytest.mark.slow
 def test_of_processes_that_import_at_once_one_does(dev: Client, other: Client, own_place: Path) -> None:
     dev.export_model("churn", "churn.zip")
     spawn = multiprocessing.get_context("spawn")
