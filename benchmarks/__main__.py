@@ -91,7 +91,7 @@ def _version(python: Path, address: str) -> str:
 
 @contextlib.contextmanager
 def _s3_server(python: Path) -> Iterator[dict[str, str]]:
-    """moto's S3 on loopback; the variables that clients need to reach it."""
+    """Run moto's S3 on loopback; yield the variables that clients need to reach it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -36,6 +36,7 @@ __all__ = [
     "delete_logged_model_tag",
     "delete_run",
     "delete_tag",
+    "disconnect",
     "end_run",
     "entities",
     "exceptions",
@@ -194,6 +195,7 @@ if TYPE_CHECKING:
         search_runs,
     )
     from registry.fluent.state import (
+        disconnect,
         get_registry_uri,
         get_tracking_uri,
         is_tracking_uri_set,
@@ -248,7 +250,7 @@ else:
             "search_experiments search_logged_models search_model_versions search_registered_models search_runs"
         ),
         "registry.fluent.state": (
-            "get_registry_uri get_tracking_uri is_tracking_uri_set set_registry_uri set_tracking_uri"
+            "disconnect get_registry_uri get_tracking_uri is_tracking_uri_set set_registry_uri set_tracking_uri"
         ),
         "registry.rules": (
             "Approvals FlavorIn MetricAtLeast MetricAtMost MetricNotWorse SignatureCompatible SignatureUnchanged "

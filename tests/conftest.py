@@ -1,15 +1,24 @@
 """Fixtures of all tests: a place of its own per test, and the servers that some tests need."""
 
+import contextvars
+import functools
+import itertools
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["crashing", "gc_places", "mlflow_environment", "postgres_server", "s3_servers"]
 
+SERVERS = {"postgres": {"postgres_server", "postgresql"}, "s3": {"moto_s3", "seaweedfs"}}
 _OURS = ("REGISTRY_", "MLFLOW_", "AWS_")
+
+# A busy machine makes no test fail: hypothesis judges what it finds, not how long that takes.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +33,34 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     work.mkdir()
     monkeypatch.chdir(work)
     yield work
-    _forget()
+    if "registry.client.backend" in sys.modules:  # what was never imported has nothing open
+        sys.modules["registry"].disconnect(timeout=30)
     for name in _variables():
         del os.environ[name]
     os.environ.update(outside)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server, by the fixtures and the parameters that they ask for."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+            words = (value.split("-") for value in parameters if isinstance(value, str))
+            asked = {*item.fixturenames, *itertools.chain.from_iterable(words)}
+            for marker, names in SERVERS.items():
+                if asked & names:
+                    item.add_marker(marker)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Run each test in a context of its own, so that the runs it leaves active end with it."""
+    test = pyfuncitem.obj
+    pyfuncitem.obj = functools.partial(contextvars.copy_context().run, test)
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = test
 
 
 def _variables() -> dict[str, str]:
@@ -36,17 +69,3 @@ def _variables() -> dict[str, str]:
         for name, value in os.environ.items()
         if name.startswith(_OURS) and not name.startswith("REGISTRY_TEST_")
     }
-
-
-def _forget() -> None:
-    """Let go of active runs and of open databases; what was never imported has none."""
-    if state := sys.modules.get("registry.fluent.state"):
-        state._stack.set(())
-        state._last_run_id.set(None)
-        state._client.cache_clear()
-    if models := sys.modules.get("registry.fluent.logged_models"):
-        models._last_model_id.set(None)
-    if backend := sys.modules.get("registry.client.backend"):
-        backend._open.cache_clear()
-    if engine := sys.modules.get("registry.store.engine"):
-        engine.disconnect_all()

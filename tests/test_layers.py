@@ -1,7 +1,7 @@
 """The house rules that import-linter does not see: who may import which package, and who may print."""
 
 import ast
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import pytest
@@ -31,23 +31,30 @@ def sources() -> list[Path]:
     return [path for path in sorted(ROOT.rglob("*.py")) if "migrations" not in path.relative_to(ROOT).parts]
 
 
-def imported(path: Path) -> Iterator[str]:
-    """The top-level packages that a file imports anywhere, apart from what only checkers see."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
+    """Return the top-level packages that a file imports anywhere, apart from what only checkers see."""
     unseen = {
         id(child)
-        for node in ast.walk(tree)
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for statement in node.body
         for child in ast.walk(statement)
     }
-    for node in ast.walk(tree):
+    names: set[str] = set()
+    for node in ast.walk(parsed(path)):
         if id(node) in unseen:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            names.update(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module.partition(".")[0]
+            names.add(node.module.partition(".")[0])
+    return frozenset(names)
 
 
 def lines_of_code(path: Path) -> int:
@@ -55,7 +62,7 @@ def lines_of_code(path: Path) -> int:
     text = path.read_text(encoding="utf-8")
     texts = [
         node.value
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     ]
     documentation = {number for node in texts for number in range(node.lineno, (node.end_lineno or 0) + 1)}
@@ -68,7 +75,7 @@ def lines_of_code(path: Path) -> int:
 
 @pytest.mark.parametrize("package", sorted(OWNERS))
 def test_a_package_is_imported_only_by_its_owners(package: str) -> None:
-    users = [path.relative_to(ROOT).as_posix() for path in sources() if package in set(imported(path))]
+    users = [path.relative_to(ROOT).as_posix() for path in sources() if package in imported(path)]
 
     assert [user for user in users if not any(user.startswith(owner) for owner in OWNERS[package])] == []
 
@@ -77,7 +84,7 @@ def test_only_the_output_room_of_the_command_line_prints() -> None:
     printing = [
         path.relative_to(ROOT).as_posix()
         for path in sources()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert [path for path in printing if path != "cli/output.py"] == []
@@ -92,4 +99,4 @@ def test_migrations_import_nothing_of_the_package() -> None:
     revisions = [path for folder in folders for path in sorted(folder.glob("*.py"))]
 
     assert revisions
-    assert [path.name for path in revisions if "registry" in set(imported(path))] == []
+    assert [path.name for path in revisions if "registry" in imported(path)] == []

@@ -8,6 +8,8 @@ import pytest
 from mlflow_environment import VARIABLE
 from mlflow_scripts import run_script
 
+pytestmark = pytest.mark.slow
+
 ANSWERS: dict[str, dict[str, Any]] = {
     "game_predictions": {
         "equal": True,

@@ -43,7 +43,7 @@ SURFACE = """
 ActiveRun Approvals FlavorIn Image MetricAtLeast MetricAtMost MetricNotWorse MlflowClient MlflowException RegistryError
 ResolvedModel SignatureCompatible SignatureUnchanged TagEquals WebhookSink __version__ active_run artifacts client
 compare create_experiment data delete_experiment delete_experiment_tag delete_logged_model_tag delete_run delete_tag
-end_run entities exceptions finalize_logged_model flush_async_logging get_artifact_uri get_experiment
+disconnect end_run entities exceptions finalize_logged_model flush_async_logging get_artifact_uri get_experiment
 get_experiment_by_name get_logged_model get_parent_run get_registry_uri get_run get_tracking_uri history
 initialize_logged_model is_tracking_uri_set last_active_run last_logged_model load_table log_artifact log_artifacts
 log_dict log_figure log_image log_input log_inputs log_metric log_metrics log_model_params log_outputs log_param
@@ -175,6 +175,7 @@ def check_types(program: str, directory: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_type_checker_accepts_the_names_and_rejects_misspelt_ones(tmp_path: Path) -> None:
     good = tmp_path / "good"
     bad = tmp_path / "bad"

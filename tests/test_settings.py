@@ -8,7 +8,7 @@ import pytest
 import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, RegistryError, UnsupportedStoreError
-from registry.settings import Settings, _read, actor_of, current_settings, place_of, shown_uri
+from registry.settings import Settings, actor_of, current_settings, place_of, shown_uri
 
 
 def place(uri: str) -> Any:
@@ -180,14 +180,13 @@ def test_the_actor_is_the_setting_or_the_user_of_the_system(monkeypatch: pytest.
 
 
 def test_a_variable_that_is_nearly_a_setting_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_ACTOR", "with a slip")  # settings are read anew when one of them has changed
     monkeypatch.setenv("REGISTRY_TRCKING_URI", "sqlite:///elsewhere.db")
     monkeypatch.setenv("REGISTRY_PORT_5000_TCP", "tcp://10.0.0.1:5000")  # a service of that name in Kubernetes
-    _read.cache_clear()
 
     with pytest.warns(UserWarning, match="TRCKING_URI is no setting") as caught:
         assert current_settings().tracking_uri == "file:./mlruns"
 
-    _read.cache_clear()
     assert [str(warning.message) for warning in caught] == [
         "The variable REGISTRY_TRCKING_URI is no setting and counts for nothing; is REGISTRY_TRACKING_URI meant?"
     ]

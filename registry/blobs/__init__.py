@@ -3,6 +3,7 @@
 Owns which store a root belongs to; leaves the rest to the modules. boto3 is imported when the first S3 root is opened.
 """
 
+import sys
 from pathlib import Path
 
 from registry.blobs.cache import ModelCache
@@ -11,7 +12,7 @@ from registry.blobs.protocol import BlobStore
 from registry.exceptions import InvalidUriError
 from registry.uris import S3Uri, parse_location
 
-__all__ = ["BlobStore", "ModelCache", "open_blob_store"]
+__all__ = ["BlobStore", "ModelCache", "close_connections", "open_blob_store"]
 
 
 def open_blob_store(root: str, *, endpoint_url: str | None = None) -> BlobStore:
@@ -34,3 +35,9 @@ def open_blob_store(root: str, *, endpoint_url: str | None = None) -> BlobStore:
             f"Invalid artifact location: {root!r} is not absolute. Use {str(path.absolute())!r}, or s3://bucket/prefix."
         )
     return LocalBlobStore(path)
+
+
+def close_connections() -> None:
+    """Close the connections to object stores; the next request opens new ones."""
+    if clients := sys.modules.get("registry.blobs.s3.clients"):  # without it nothing was ever connected
+        clients.close_connections()

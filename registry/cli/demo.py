@@ -20,6 +20,7 @@ from registry.cli.formatting import duration
 from registry.cli.options import ArtifactLocation, TrackingUri, use_place
 from registry.cli.output import Column
 from registry.cli.runs import param_column
+from registry.distribution import install_command
 from registry.exceptions import InvalidStateError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def demo(tracking_uri: TrackingUri = None, artifact_location: ArtifactLocation =
 def _require_packages() -> None:
     missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise MissingDependencyError(f"The demo needs {', '.join(missing)}: pip install 'registry[demo]'.")
+        raise MissingDependencyError(f"The demo needs {', '.join(missing)}: {install_command('demo')}.")
 
 
 def _prepare_database() -> None:

@@ -14,7 +14,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def visible(text: str) -> str:
-    """The text with every character that a terminal might act on as an escape, such as ``\\x1b``."""
+    r"""Return the text with every character that a terminal might act on as an escape, such as ``\x1b``."""
     return "".join(character if _is_plain(character) else _escape(character) for character in text)
 
 

@@ -7,11 +7,11 @@ Invariant: a backend is opened once per process and place, and touches nothing b
 import functools
 from pathlib import Path
 
-from registry.blobs import BlobStore, open_blob_store
-from registry.client.async_logging import Entry, LogQueue
+from registry.blobs import BlobStore, close_connections, open_blob_store
+from registry.client.async_logging import Entry, LogQueue, flush_all
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, place_of, shown_uri
-from registry.store.engine import connect
+from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
 from registry.store.models.logged_models import LoggedModelStore
 from registry.store.models.signatures import SignatureStore
@@ -89,6 +89,20 @@ def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = Fal
 def _open(place: Place, _directory: Path, actor: str, endpoint_url: str | None, read_only: bool) -> Backend:
     # The working directory is part of the key: a relative database path means another file elsewhere.
     return Backend(place, actor, endpoint_url, read_only=read_only)
+
+
+def close_all(timeout: float | None = None) -> None:
+    """Write what is queued, then close every connection of this process and forget its backends.
+
+    Raises:
+        UnavailableError: the queue was not empty after `timeout` seconds; the connections are closed nevertheless.
+    """
+    try:
+        flush_all(timeout)
+    finally:
+        _open.cache_clear()
+        disconnect_all()
+        close_connections()
 
 
 def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:

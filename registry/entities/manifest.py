@@ -44,7 +44,7 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of the canonical form: a line ``<sha256> <size> <path>\\n`` per file, sorted by path, UTF-8."""
+        r"""Return the SHA-256 (hex) of a line ``<sha256> <size> <path>\n`` per file, sorted by path, in UTF-8."""
         lines = (f"{entry.sha256} {entry.size} {entry.path}\n" for entry in self.entries)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 from typing import Any, Final
 
+from registry.distribution import install_command
 from registry.exceptions import MissingDependencyError
 
 # One module can come from several distributions: the build without CUDA is a distribution of its own.
@@ -21,7 +22,7 @@ def optional_import(module: str, extra: str) -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"The package {module.partition('.')[0]!r} is needed for this and cannot be imported ({error}). "
-            f"Install it: pip install 'registry[{extra}]'"
+            f"Install it: {install_command(extra)}"
         ) from error
 
 

@@ -99,7 +99,7 @@ class PythonFunctionFlavor:
         return PythonModelPredictor(model, context)
 
     def requirements(self, config: Mapping[str, Any]) -> list[str]:
-        """cloudpickle for a pickled model; a loader module's needs are the caller's to name."""
+        """Return cloudpickle for a pickled model; a loader module's needs are the caller's to name."""
         return ["cloudpickle"] if "python_model" in config else []
 
 

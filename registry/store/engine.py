@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from registry.distribution import install_command
 from registry.exceptions import (
     InvalidParameterError,
     MissingDependencyError,
@@ -221,18 +222,21 @@ def connect(url: str, *, read_only: bool = False) -> Database:
         return _databases[key]
 
 
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+
+
 def disconnect_all() -> None:
-    """Close every database of this process; the next `connect` opens anew."""
+    """Close every connection of this process and forget its databases; the next `connect` opens anew.
+
+    A `Database` that somebody still holds opens connections again when it is used.
+    """
     with _lock:
-        for database in _databases.values():
-            database.dispose()
         _databases.clear()
+    for engine in list(_engines):
+        engine.dispose()
 
 
 atexit.register(disconnect_all)
-
-
-_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 
 def _forget_inherited_connections() -> None:
@@ -298,7 +302,7 @@ def _make_directory(directory: Path) -> None:
 def _postgres_engine(url: URL) -> Engine:
     if importlib.util.find_spec("psycopg") is None:
         raise MissingDependencyError(
-            "PostgreSQL needs the package psycopg (version 3): pip install 'registry[postgres]'."
+            f"PostgreSQL needs the package psycopg (version 3): {install_command('postgres')}."
         )
     from psycopg.pq import TransactionStatus
 

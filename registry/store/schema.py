@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect, text
 
+from registry.distribution import install_command
 from registry.exceptions import ForeignStoreError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
 from registry.store.compiled import run
 from registry.store.engine import Database
@@ -59,7 +60,7 @@ def ensure(database: Database) -> None:
     if revision is not None and revision not in known:
         raise SchemaTooNewError(
             f"The database {place} has schema revision {revision}, newer than this package knows ({known[-1]}). "
-            "Upgrade the package: pip install --upgrade registry."
+            f"Upgrade the package: {install_command()} --upgrade."
         )
     raise SchemaOutdatedError(
         f"The database {place} has schema revision {revision or 'none'}, this package needs {known[-1]}. Run "

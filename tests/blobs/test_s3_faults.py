@@ -410,6 +410,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mebibytes", [200, pytest.param(volume(5 * 1024, 512), marks=pytest.mark.storm)])
 def test_memory_stays_flat_however_large_the_file(
     seaweedfs: S3Server, s3_environment: Lead, tmp_path: Path, mebibytes: int

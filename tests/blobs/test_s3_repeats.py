@@ -308,7 +308,7 @@ def test_credentials_that_are_nowhere_are_looked_for_once(
 
 @pytest.fixture
 def secure(tmp_path: Path, s3_environment: Lead, moto_s3: S3Server) -> Iterator[tuple[S3Server, Path]]:
-    """moto behind TLS, and the certificate that it must be trusted by."""
+    """Run moto behind TLS; yield it and the certificate that it must be trusted by."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 

@@ -33,6 +33,7 @@ def stages(client: registry.MlflowClient) -> dict[int, str]:
     return {found.version: found.current_stage for found in client.search_model_versions(f"name = '{MODEL}'")}
 
 
+@pytest.mark.slow
 def test_the_demo_runs_on_a_file_and_a_directory_and_runs_again(own_place: Path) -> None:
     first, second = demo(), demo()
 
@@ -71,6 +72,7 @@ def test_the_demo_logs_all_that_it_says(cli: Callable) -> None:
     assert len(model.metadata.get_input_schema().inputs) == 30
 
 
+@pytest.mark.slow
 def test_the_demo_runs_on_postgresql_and_s3(empty_postgres_url: str, moto_s3: Any) -> None:
     root = moto_s3.fresh_root()
     place = ["--tracking-uri", empty_postgres_url, "--artifact-location", root]
@@ -103,7 +105,7 @@ def test_the_demo_names_the_extra_when_a_package_is_missing(cli: Callable, monke
     outcome = cli("demo")
 
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == "registry: The demo needs xgboost, matplotlib: pip install 'registry[demo]'.\n"
+    assert outcome.err == "registry: The demo needs xgboost, matplotlib: pip install 'registry-ml[demo]'.\n"
 
 
 def test_the_demo_does_not_pretend_to_move_its_files(cli: Callable, own_place: Path) -> None:

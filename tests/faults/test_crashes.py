@@ -15,6 +15,8 @@ from volumes import volume
 
 from registry import MlflowClient
 
+pytestmark = pytest.mark.slow
+
 Given = dict[str, Any]
 
 

@@ -140,6 +140,7 @@ def _each(damages: int, cache: Path) -> Iterator[tuple[Damage, random.Random]]:
         yield DAMAGES[number] if number < len(DAMAGES) else chance.choice(DAMAGES), chance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("always_hashed", [10**9, 0])
 @pytest.mark.parametrize("damages", [40, pytest.param(volume(500, 100), marks=pytest.mark.storm)])
 def test_a_damaged_cache_never_changes_what_is_loaded(
@@ -151,6 +152,7 @@ def test_a_damaged_cache_never_changes_what_is_loaded(
         assert (damage.__name__, _load(place)) == (damage.__name__, FILES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damages", [40, pytest.param(volume(500, 100), marks=pytest.mark.storm)])
 def test_verify_finds_every_damage_of_the_cache(damages: int, place: Place, cache: Path) -> None:
     digest = _entry(cache).name

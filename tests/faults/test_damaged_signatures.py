@@ -145,6 +145,7 @@ DAMAGES: list[Callable[[Signed, random.Random], None]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damages", [40, pytest.param(volume(500, 100), marks=pytest.mark.storm)])
 def test_no_damage_of_a_signature_passes(damages: int, signed: Signed, own_place: Path) -> None:
     chance = random.Random(5)

@@ -102,6 +102,7 @@ def good(own_place: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Integer columns:UserWarning")
 @pytest.mark.parametrize(
     "functions", [client_methods, module_functions, door_functions], ids=["client", "fluent", "doors"]

@@ -100,6 +100,7 @@ def test_very_many_files_come_and_go_in_little_memory(place: Place, own_place: P
     assert place.stored() == set()
 
 
+@pytest.mark.slow
 def test_the_work_for_each_file_does_not_grow_with_their_number(place: Place, own_place: Path) -> None:
     def calls(count: int) -> int:
         source = _plant(own_place / f"source-{count}", count)

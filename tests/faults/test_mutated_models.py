@@ -12,6 +12,8 @@ from volumes import volume
 from registry.exceptions import InvalidModelError
 from registry.flavors.untrusted.model_directory import check_xgboost_bytes
 
+pytestmark = pytest.mark.slow
+
 
 def _mutated(data: bytes, chance: random.Random) -> bytes:
     changed = bytearray(data)

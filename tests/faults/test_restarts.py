@@ -1,6 +1,7 @@
 """A PostgreSQL server that is stopped in the middle and comes back."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,11 @@ from soundness import FILES, check_bytes, check_versions
 from registry import MlflowClient
 from registry.exceptions import UnavailableError
 
+TROUBLES = 8
+HANGS_AFTER = 120.0
 
+
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["sessions end", "the server restarts"])
 def test_a_server_that_ends_sessions_or_restarts_loses_nothing(
     trouble: str, postgres_server: PostgresServer, postgres_url: str, own_place: Path, monkeypatch: pytest.MonkeyPatch
@@ -22,32 +27,43 @@ def test_a_server_that_ends_sessions_or_restarts_loses_nothing(
     place = Place(postgres_url, str(own_place / "bytes"), MlflowClient(postgres_url), raw_sql(postgres_url))
     source = str(planted(own_place / "source", FILES))
     place.client.register_model(source, "churn")
+    acknowledged = [1]
+    progress = threading.Condition()
     done = threading.Event()
 
-    def make_trouble() -> None:
-        name = postgres_url.rpartition("/")[2]
-        while not done.wait(0.15):
-            if trouble == "sessions end":
-                postgres_server.execute(
-                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-                )
-            else:
-                postgres_server.restart()
-
-    ender = threading.Thread(target=make_trouble)
-    ender.start()
-    acknowledged = [1]
-    try:
-        for _ in range(20):
+    def register() -> None:
+        while not done.is_set():
             try:
-                acknowledged.append(place.client.register_model(source, "churn").version)
+                version = place.client.register_model(source, "churn").version
             except UnavailableError:
                 continue  # it says so; nothing may have appeared, or all
-    finally:
-        done.set()
-        ender.join()
+            with progress:
+                acknowledged.append(version)
+                progress.notify()
 
-    assert len(acknowledged) > 3
+    def make_trouble() -> None:
+        if trouble == "the server restarts":
+            postgres_server.restart()
+        else:
+            name = postgres_url.rpartition("/")[2]
+            postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    def wait_for_another_version() -> None:
+        with progress:
+            before = len(acknowledged)
+            assert progress.wait_for(lambda: len(acknowledged) > before, HANGS_AFTER), "nothing was registered any more"
+
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(register)
+        try:
+            for _ in range(TROUBLES):
+                make_trouble()  # whatever the worker is doing now
+                wait_for_another_version()
+        finally:
+            done.set()
+            worker.result()
+
+    assert len(acknowledged) > TROUBLES
     numbers = sorted(version.version for version in place.client.search_model_versions("name = 'churn'"))
     assert set(acknowledged) <= set(numbers)
     assert numbers == list(range(1, len(numbers) + 1))

@@ -19,6 +19,8 @@ from registry import MlflowClient
 from registry.blobs.s3 import errors
 from registry.exceptions import IntegrityError, StorageError, UnavailableError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ from registry.entities.schema import Schema
 from registry.exceptions import CodeExecutionRefusedError, SchemaEnforcementError
 from registry.flavors.signatures.enforce import enforce_schema
 
+pytestmark = pytest.mark.slow
+
 _LOAD = """
 import pandas as pd
 directory = sys.argv[1]

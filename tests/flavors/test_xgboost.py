@@ -155,7 +155,7 @@ def test_requirements_say_xgboost_whichever_build_is_installed(saved: Path) -> N
 
 
 def test_a_missing_package_names_its_extra() -> None:
-    with pytest.raises(MissingDependencyError, match=r"pip install 'registry\[xgboost\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'registry-ml\[xgboost\]'"):
         optional_imports.optional_import("xgboost_that_is_not_there", "xgboost")
 
 

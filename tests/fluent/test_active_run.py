@@ -290,6 +290,7 @@ def test_tasks_have_runs_of_their_own(client: MlflowClient) -> None:
     assert registry.active_run() is None
 
 
+@pytest.mark.slow
 def test_a_script_that_ends_finishes_its_runs(client: MlflowClient, run_script: Callable) -> None:
     done = run_script("mlflow.start_run(); mlflow.start_run(nested=True); mlflow.log_metric('m', 1)")
 
@@ -297,6 +298,7 @@ def test_a_script_that_ends_finishes_its_runs(client: MlflowClient, run_script: 
     assert [run.info.status for run in client.search_runs(["0"])] == ["FINISHED", "FINISHED"]
 
 
+@pytest.mark.slow
 def test_a_script_that_crashes_fails_its_runs(client: MlflowClient, run_script: Callable) -> None:
     done = run_script("mlflow.start_run(); mlflow.start_run(nested=True); 1 / 0")
 
@@ -305,6 +307,7 @@ def test_a_script_that_crashes_fails_its_runs(client: MlflowClient, run_script: 
     assert [run.info.status for run in client.search_runs(["0"])] == ["FAILED", "FAILED"]
 
 
+@pytest.mark.slow
 def test_a_script_ends_its_outer_run_even_if_the_inner_one_is_gone(client: MlflowClient, run_script: Callable) -> None:
     done = run_script("mlflow.start_run(); inner = mlflow.start_run(nested=True); mlflow.delete_run(inner.info.run_id)")
 
@@ -313,6 +316,7 @@ def test_a_script_ends_its_outer_run_even_if_the_inner_one_is_gone(client: Mlflo
     assert [run.info.status for run in client.search_runs(["0"])] == ["FINISHED"]
 
 
+@pytest.mark.slow
 def test_children_inherit_place_and_experiment(client: MlflowClient, run_script: Callable) -> None:
     experiment = registry.set_experiment("nba")
     with registry.start_run() as run:
@@ -324,6 +328,7 @@ def test_children_inherit_place_and_experiment(client: MlflowClient, run_script:
     assert [found.data.params for found in runs if found.info.run_id != run.info.run_id] == [{"child": "1"}]
 
 
+@pytest.mark.slow
 def test_a_child_may_be_told_to_go_on_with_a_run(client: MlflowClient, run_script: Callable) -> None:
     with registry.start_run() as run:
         done = run_script("mlflow.log_param('child', 1)", MLFLOW_RUN_ID=run.info.run_id)
@@ -332,6 +337,7 @@ def test_a_child_may_be_told_to_go_on_with_a_run(client: MlflowClient, run_scrip
     assert client.get_run(run.info.run_id).data.params == {"child": "1"}
 
 
+@pytest.mark.slow
 def test_a_child_of_fork_has_no_active_run_and_ends_none(client: MlflowClient, run_script: Callable) -> None:
     done = run_script(
         """

@@ -104,6 +104,7 @@ def test_experiments_by_module_level_functions(client: MlflowClient) -> None:
     assert registry.get_experiment_by_name("none") is None
 
 
+@pytest.mark.slow
 def test_processes_that_race_for_a_name_all_get_it(client: MlflowClient, run_script: Callable) -> None:
     import threading
 

@@ -30,6 +30,8 @@ from volumes import volume
 from registry import MlflowClient
 from registry.entities.history import HistoryEvent
 
+pytestmark = pytest.mark.slow
+
 SMALL = pytest.param(4, 6, id="4x6")
 REGISTRATIONS = pytest.mark.parametrize(
     ("workers", "rounds"), [SMALL, pytest.param(16, volume(200, 50), id="full", marks=pytest.mark.storm)]

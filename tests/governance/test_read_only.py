@@ -81,16 +81,13 @@ def test_a_database_that_is_not_there_is_not_made(own_place: Path) -> None:
 READ = """
 import os, sys
 import registry
-from registry.client.backend import _open
-from registry.store.engine import disconnect_all
 
 def look():
     client = registry.MlflowClient(sys.argv[1], read_only=True)
     return client, client.resolve("models:/nba/Production").version, client.verify("nba", read_bytes=True).versions
 
 look()  # whoever is nobody may not be able to read this package: all of it is loaded now
-disconnect_all()
-_open.cache_clear()
+registry.disconnect()
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

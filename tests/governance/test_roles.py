@@ -14,7 +14,6 @@ from registry import MlflowClient
 from registry.entities import Metric, Param, RunTag
 from registry.exceptions import InvalidParameterError, PermissionDeniedError, PromotionRefusedError, ReadOnlyError
 from registry.rules import Approvals
-from registry.store.engine import disconnect_all
 from registry.store.grants import grants
 from registry.store.roles import Role
 from registry.store.tables import Base
@@ -44,7 +43,7 @@ def login(owner: MlflowClient, postgres_server: PostgresServer) -> Iterator[Call
         return owner.tracking_uri.replace("postgres@", f"{user.replace(' ', '%20')}@")
 
     yield make
-    disconnect_all()
+    registry.disconnect()
     for user in users:
         postgres_server.execute(f'DROP OWNED BY "{user}"', database)
         postgres_server.execute(f'DROP ROLE "{user}"')

@@ -29,6 +29,8 @@ from registry.exceptions import RegistryError
 from registry.rules import TagEquals
 from registry.store.registry import NewVersion
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("None", "Staging", "Production", "Archived")
 HELD = ("Staging", "Production")
 NAMES = ("nba", "mlb")

@@ -13,7 +13,7 @@ import pytest
 from postgres_server import PostgresServer
 from sqlalchemy import Connection, text
 
-from registry import MlflowClient
+from registry import MlflowClient, disconnect
 from registry.exceptions import (
     InvalidParameterError,
     PermissionDeniedError,
@@ -23,7 +23,7 @@ from registry.exceptions import (
     UnavailableError,
 )
 from registry.store import engine
-from registry.store.engine import Database, connect, disconnect_all
+from registry.store.engine import Database, connect
 from registry.store.urls import parse_database_url
 
 COUNT = text("SELECT count(*) FROM experiments")
@@ -54,7 +54,7 @@ def run_python(script: str, *arguments: str) -> "subprocess.CompletedProcess[str
 def test_a_write_is_there_when_it_returns(database_url: str) -> None:
     database = connect(database_url)
     database.write(add("a"))
-    disconnect_all()
+    disconnect()
 
     assert count(connect(database_url)) == 1
 
@@ -195,7 +195,7 @@ def test_a_server_that_takes_no_changes_is_named_so(postgres_url: str) -> None:
     name = postgres_url.rpartition("/")[2]
     database = connect(postgres_url)
     database.write(lambda c: c.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on")) and None)
-    disconnect_all()
+    disconnect()
 
     with pytest.raises(ReadOnlyError, match="is it a standby"):
         MlflowClient(postgres_url).create_experiment("a")
@@ -212,7 +212,7 @@ def test_a_role_without_rights_is_refused_by_name(postgres_url: str, postgres_se
     assert reader.get_experiment("0").name == "Default"
     with pytest.raises(PermissionDeniedError, match="permission denied for sequence experiments_id_seq"):
         reader.create_experiment("a")
-    disconnect_all()
+    disconnect()
     postgres_server.execute(f"DROP OWNED BY {role}", database=name)
     postgres_server.execute(f"DROP ROLE {role}")
 

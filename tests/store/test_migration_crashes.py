@@ -15,8 +15,11 @@ from postgres_server import PostgresServer
 from schema_snapshot import snapshot
 from volumes import volume
 
-from registry.store.engine import connect, disconnect_all
+from registry import disconnect
+from registry.store.engine import connect
 from registry.store.schema import current, downgrade, revisions
+
+pytestmark = pytest.mark.slow
 
 HEAD = revisions()[-1]
 
@@ -82,12 +85,12 @@ def _places(rounds: int) -> list[int]:
 
 
 def _check(url: str, expected: Any) -> None:
-    disconnect_all()
+    disconnect()
     database = connect(url)
     assert current(database) == HEAD
     assert snapshot(database) == expected
     assert database.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM registry_id").scalar_one()) == 1
-    disconnect_all()
+    disconnect()
 
 
 @ROUNDS
@@ -109,7 +112,7 @@ def test_a_shared_database_gets_one_schema_whoever_dies(
 ) -> None:
     expected = snapshot(connect(postgres_url))
     downgrade(connect(postgres_url), revision)
-    disconnect_all()
+    disconnect()
     for fatal in _places(rounds):
         url = postgres_server.url(postgres_server.create(postgres_url.rpartition("/")[2]))
         ends = migrate_at_once(url, fatal=fatal)
@@ -122,7 +125,7 @@ def test_a_shared_database_gets_one_schema_whoever_dies(
 def test_an_old_file_gets_one_schema_whoever_dies(rounds: int, sqlite_url: str, own_place: Path) -> None:
     expected = snapshot(connect(sqlite_url))
     downgrade(connect(sqlite_url), "0003")
-    disconnect_all()
+    disconnect()
     old = Path(sqlite_url.removeprefix("sqlite:///")).read_bytes()
     for fatal in _places(rounds):
         file = own_place / f"{fatal}.db"

@@ -26,7 +26,7 @@ from registry.exceptions import (
     SchemaOutdatedError,
     SchemaTooNewError,
 )
-from registry.store.engine import Database, connect, disconnect_all
+from registry.store.engine import Database, connect
 from registry.store.schema import current, downgrade, ensure, migrations_directory, revisions, upgrade
 
 ROOT = Path(registry.__file__).parent
@@ -156,7 +156,7 @@ def first_use_script(migrated: Database) -> str:
 def test_an_sqlite_file_that_was_taken_back_to_nothing_can_be_used_again(sqlite_url: str) -> None:
     assert MlflowClient(sqlite_url).search_experiments()
     downgrade(connect(sqlite_url), "base")
-    disconnect_all()
+    registry.disconnect()
 
     ensure(connect(sqlite_url))
 
@@ -192,6 +192,7 @@ def test_what_is_filled_reaches_every_table_of_the_first_revisions(database_url:
     }
 
 
+@pytest.mark.slow
 def test_one_revision_after_the_other_makes_what_all_at_once_make(empty_database_url: str, sqlite_url: str) -> None:
     database = connect(empty_database_url)
     for revision in revisions():
@@ -250,6 +251,7 @@ client.log_metric(client.create_run("0").info.run_id, "m", 1.0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["", "?journal_mode=wal"])
 def test_eight_processes_may_use_an_empty_file_first(option: str, own_place: Path) -> None:
     url = f"sqlite:///{own_place}/a.db{option}"
@@ -455,7 +457,7 @@ def test_no_statement_changes_history(number: int, database_url: str) -> None:
 
 def test_no_connection_with_foreign_keys_off_deletes_history(sqlite_url: str) -> None:
     MlflowClient(sqlite_url).create_registered_model("churn")
-    disconnect_all()
+    registry.disconnect()
     raw = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
 
     with pytest.raises(sqlite3.IntegrityError, match="history is append-only"):

@@ -152,14 +152,14 @@ def client(database_url: str) -> "MlflowClient":
 
 
 def _lent(server: PostgresServer, template: str) -> Iterator[str]:
-    from registry.store.engine import disconnect_all
+    from registry import disconnect
 
     name = server.create(template)
     url = server.url(name)
     if template == TEMPLATE:
         server.execute(_NEW_IDENTITY.format(uuid.uuid4().hex), name)
     yield url
-    disconnect_all()
+    disconnect()
     server.retire(name)
 
 

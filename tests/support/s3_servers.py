@@ -85,7 +85,7 @@ def s3_environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3Server], S3Se
 
 @pytest.fixture(scope="session")
 def moto_s3() -> Iterator[S3Server]:
-    """moto's S3 in a thread of this process."""
+    """Run moto's S3 in a thread of this process."""
     from moto.server import ThreadedMotoServer
 
     threaded = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

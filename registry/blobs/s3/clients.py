@@ -60,6 +60,16 @@ def shared_access(endpoint_url: str | None) -> Access:
         return _accesses[key]
 
 
+def close_connections() -> None:
+    """Close the connections of every client; a client opens new ones when it is used again."""
+    with _lock:
+        accesses = list(_accesses.values())
+    for access in accesses:
+        access.client.close()
+        if access.connections is not None:
+            access.connections.clear()
+
+
 @contextmanager
 def noted() -> "Iterator[list[AWSPreparedRequest]]":
     """The PUTs of whole objects that boto3 sends in this thread while the block runs."""

@@ -16,6 +16,7 @@ from pydantic import AliasChoices
 
 from registry.blobs import ModelCache, open_blob_store
 from registry.blobs.protocol import BlobStore
+from registry.distribution import install_command
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError
 from registry.settings import Place, Settings, cache_directory, current_settings, place_of
@@ -94,12 +95,10 @@ def _packages() -> Iterator[Finding]:
             yield Finding("packages", OK, f"{name} {version}")
         elif extra is None:
             yield Finding(
-                "packages", FAIL, f"{name} is missing, for {purpose}", "pip install --force-reinstall registry"
+                "packages", FAIL, f"{name} is missing, for {purpose}", f"{install_command()} --force-reinstall"
             )
         else:
-            yield Finding(
-                "packages", WARN, f"{name} is not installed, for {purpose}", f"pip install 'registry[{extra}]'"
-            )
+            yield Finding("packages", WARN, f"{name} is not installed, for {purpose}", install_command(extra))
 
 
 def _version(name: str) -> str | None:

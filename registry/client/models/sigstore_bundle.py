@@ -13,6 +13,7 @@ import importlib.util
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.distribution import install_command
 from registry.entities import Manifest
 from registry.exceptions import InvalidParameterError, MissingDependencyError, UntrustedModelError
 
@@ -179,7 +180,7 @@ def _algorithm(key: "EllipticCurvePublicKey") -> Any:
 
 def _require_cryptography() -> None:
     if importlib.util.find_spec("cryptography") is None:
-        raise MissingDependencyError("Signatures need the package cryptography: pip install 'registry[signing]'.")
+        raise MissingDependencyError(f"Signatures need the package cryptography: {install_command('signing')}.")
 
 
 def _not_elliptic() -> InvalidParameterError:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from registry.client.base import ClientBase
 from registry.client.models.loading import resolve
+from registry.distribution import install_command
 from registry.entities import Run
 from registry.entities.model_registry import ModelVersion
 from registry.exceptions import InvalidParameterError, InvalidTypeError, InvalidUriError, MissingDependencyError
@@ -151,7 +152,7 @@ class Comparison(pd.DataFrame):
         try:
             from matplotlib.figure import Figure
         except ImportError as error:
-            raise MissingDependencyError("Plots need matplotlib: pip install 'registry[plots]'.") from error
+            raise MissingDependencyError(f"Plots need matplotlib: {install_command('plots')}.") from error
         drawn = self._drawn(metrics)
         down, across = math.ceil(len(drawn) / _ACROSS), min(len(drawn), _ACROSS)
         figure = Figure(figsize=(2 + 3 * across, 1 + down * (0.5 + 0.3 * len(self.columns))), layout="constrained")

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.distribution import install_command
 from registry.exceptions import InvalidParameterError, MissingDependencyError
 from registry.store.search import RunTable, TableColumns
 from registry.validation.arguments import check_list
@@ -149,5 +150,5 @@ def _pyarrow() -> Any:
     try:
         import pyarrow
     except ImportError as error:
-        raise MissingDependencyError("Arrow tables need the package pyarrow: pip install 'registry[arrow]'.") from error
+        raise MissingDependencyError(f"Arrow tables need the package pyarrow: {install_command('arrow')}.") from error
     return pyarrow

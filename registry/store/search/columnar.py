@@ -49,7 +49,7 @@ class RunTable:
     nans: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def info(self, name: str) -> Sequence[Any]:
-        """A column of what runs are: ``run_id``, ``status``, ``artifact_uri`` …"""
+        """Return a column of `RunInfo`, such as ``run_id``, ``status`` or ``artifact_uri``."""
         if name == "artifact_uri":
             return [run_location(row.artifact_location, row.run_id) for row in self.rows]
         if name == "experiment_id":

@@ -213,6 +213,7 @@ def append(place: Path, run_id: str, start: int) -> None:
         client.log_table(run_id, {"n": number}, "t.json")
 
 
+@pytest.mark.slow
 def test_processes_that_append_at_once_lose_no_row(own_place: Path) -> None:
     client = MlflowClient(f"sqlite:///{own_place}/registry.db")
     run_id = client.create_run("0").info.run_id

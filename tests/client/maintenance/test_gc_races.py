@@ -24,6 +24,8 @@ from registry.store.engine import Database
 from registry.store.models import logged_models
 from registry.store.registry import versions
 
+pytestmark = pytest.mark.slow
+
 
 class Stage:
     """A registry where what two actors do to rows and bytes is taken step by step."""

@@ -85,6 +85,7 @@ def _load_in_a_process(url: str, barrier: object, results: object) -> None:
     results.put((data, len(wire.requests)))  # type: ignore[attr-defined]  # a multiprocessing.Queue
 
 
+@pytest.mark.slow
 def test_eight_processes_download_a_model_once(on_s3: Place) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(8), context.Queue()

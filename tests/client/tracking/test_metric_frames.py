@@ -182,7 +182,8 @@ def test_the_widest_series_of_steps_can_be_sampled(client: MlflowClient, run_id:
 VALUES = st.sampled_from([NAN, INF, -INF]) | st.floats(-5, 5)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=60)
 @given(
     npst.arrays(np.int64, st.integers(16, 200), elements=st.integers(-300, 300)),
     st.lists(VALUES, min_size=200, max_size=200),

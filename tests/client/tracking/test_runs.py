@@ -464,7 +464,7 @@ POINTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(batches=st.lists(POINTS, min_size=1, max_size=3))
 def test_latest_is_the_greatest_of_all_points_however_they_come(
     batches: list[list[tuple[str, int, int, float]]], client: MlflowClient

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import registry
 
 RUNS = [
@@ -149,6 +151,7 @@ def _queries() -> list[tuple[str, str, list[str]]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_mlflow_finds_is_found_here(run_mlflow: Callable[..., Any], sqlite_url: str, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

@@ -151,6 +151,7 @@ def _copy_in_process(directory: Path, barrier: "multiprocessing.synchronize.Barr
     queue.put(client.copy_model_version("models:/churn/1", "churn", to="sqlite:///prod.db").version)
 
 
+@pytest.mark.slow
 def test_processes_that_copy_at_once_make_one_copy(dev: Client, prod: Client, own_place: Path) -> None:
     trained(dev)
     spawn = multiprocessing.get_context("spawn")

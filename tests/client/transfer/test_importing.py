@@ -184,6 +184,7 @@ def _import_in_process(directory: Path, barrier: "multiprocessing.synchronize.Ba
         queue.put("taken")
 
 
+@pytest.mark.slow
 def test_of_processes_that_import_at_once_one_does(dev: Client, other: Client, own_place: Path) -> None:
     dev.export_model("churn", "churn.zip")
     spawn = multiprocessing.get_context("spawn")
@@ -351,6 +352,7 @@ def test_a_row_that_says_imported_without_a_past_is_found(dev: Client, other: Cl
         other.verify("churn")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_files(own_place: Path) -> None:
     dev = opened("sqlite:///dev.db", f"{own_place}/dev")
     trained(dev, {"MLmodel": b"flavors: {}\n", "big": os.urandom(1_000_000) * 40})

@@ -153,6 +153,7 @@ print("alive")
 """
 
 
+@pytest.mark.slow
 def test_no_damaged_file_that_passes_crashes_xgboost(tmp_path: Path, frame: pd.DataFrame, labels: pd.Series) -> None:
     chance = random.Random(11)
     wholes = [_raw(kind, frame, labels, "ubj") for kind in ("trees", "dart", "linear", "pruned")]
