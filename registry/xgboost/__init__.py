@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo
 from registry.fluent import models
+from registry.unsupported import explain_missing
 
 __all__ = ["FLAVOR_NAME", "load_model", "log_model", "save_model"]
 
@@ -134,7 +135,4 @@ def load_model(
     )
 
 
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())
