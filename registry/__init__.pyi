@@ -20,6 +20,7 @@ from .client.webhook import WebhookSink as WebhookSink
 from .entities.model_registry import ResolvedModel as ResolvedModel
 from .exceptions import MlflowException as MlflowException, RegistryError as RegistryError
 from .fluent.artifacts import (
+    flush_artifact_async_logging as flush_artifact_async_logging,
     get_artifact_uri as get_artifact_uri,
     load_table as load_table,
     log_artifact as log_artifact,
@@ -45,6 +46,7 @@ from .fluent.experiments import (
 )
 from .fluent.governance import history as history, stage_holders as stage_holders, verify as verify
 from .fluent.logged_models import (
+    create_external_model as create_external_model,
     delete_logged_model_tag as delete_logged_model_tag,
     finalize_logged_model as finalize_logged_model,
     get_logged_model as get_logged_model,

@@ -12,16 +12,27 @@ from registry.pyfunc.model import PythonModel, PythonModelContext
 from registry.unsupported import explain_missing
 
 __all__ = [
+    "CODE",
+    "DATA",
+    "ENV",
     "FLAVOR_NAME",
+    "MAIN",
     "PyFuncModel",
     "PythonModel",
     "PythonModelContext",
+    "get_default_conda_env",
+    "get_default_pip_requirements",
     "load_model",
     "log_model",
     "save_model",
 ]
 
 FLAVOR_NAME: Final = "python_function"
+# Keys of the python_function entry in an MLmodel file.
+CODE: Final = "code"
+DATA: Final = "data"
+ENV: Final = "env"
+MAIN: Final = "loader_module"
 
 
 def save_model(
@@ -157,6 +168,16 @@ def load_model(
         require_signature=require_signature,
         model_config=model_config,
     )
+
+
+def get_default_pip_requirements() -> list[str]:
+    """Return the requirements that `save_model` writes unless told otherwise, such as ``xgboost==3.0.0``."""
+    return list(flavors.Environment.of(["cloudpickle"]).requirements)
+
+
+def get_default_conda_env() -> dict[str, Any]:
+    """Return the conda environment that `save_model` writes unless told otherwise."""
+    return dict(flavors.Environment.of(["cloudpickle"]).conda)
 
 
 explain_missing(globals())

@@ -15,6 +15,9 @@ __all__ = [
     "SERIALIZATION_FORMAT_CLOUDPICKLE",
     "SERIALIZATION_FORMAT_PICKLE",
     "SERIALIZATION_FORMAT_SKOPS",
+    "SUPPORTED_SERIALIZATION_FORMATS",
+    "get_default_conda_env",
+    "get_default_pip_requirements",
     "load_model",
     "log_model",
     "save_model",
@@ -24,6 +27,11 @@ FLAVOR_NAME: Final = "sklearn"
 SERIALIZATION_FORMAT_CLOUDPICKLE: Final = "cloudpickle"
 SERIALIZATION_FORMAT_PICKLE: Final = "pickle"
 SERIALIZATION_FORMAT_SKOPS: Final = "skops"
+SUPPORTED_SERIALIZATION_FORMATS: Final = [
+    SERIALIZATION_FORMAT_SKOPS,
+    SERIALIZATION_FORMAT_PICKLE,
+    SERIALIZATION_FORMAT_CLOUDPICKLE,
+]
 
 
 def save_model(
@@ -158,6 +166,21 @@ def load_model(
         require_signature=require_signature,
         skops_trusted_types=skops_trusted_types,
     )
+
+
+def get_default_pip_requirements(include_cloudpickle: bool = False, include_skops: bool = False) -> list[str]:
+    """Return the requirements of an estimator, such as ``scikit-learn==1.7.0``, with those of the formats asked for."""
+    return list(_environment(include_cloudpickle, include_skops).requirements)
+
+
+def get_default_conda_env(include_cloudpickle: bool = False, include_skops: bool = False) -> dict[str, Any]:
+    """Return the conda environment of an estimator, with the packages of the formats asked for."""
+    return dict(_environment(include_cloudpickle, include_skops).conda)
+
+
+def _environment(include_cloudpickle: bool, include_skops: bool) -> flavors.Environment:
+    formats = {"cloudpickle": include_cloudpickle, "skops": include_skops}
+    return flavors.Environment.of(["scikit-learn", *(name for name, included in formats.items() if included)])
 
 
 explain_missing(globals())

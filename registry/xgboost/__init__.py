@@ -10,7 +10,14 @@ from registry.flavors import ModelInfo
 from registry.fluent import models
 from registry.unsupported import explain_missing
 
-__all__ = ["FLAVOR_NAME", "load_model", "log_model", "save_model"]
+__all__ = [
+    "FLAVOR_NAME",
+    "get_default_conda_env",
+    "get_default_pip_requirements",
+    "load_model",
+    "log_model",
+    "save_model",
+]
 
 FLAVOR_NAME: Final = "xgboost"
 
@@ -133,6 +140,16 @@ def load_model(
     return models.load_native(
         FLAVOR_NAME, model_uri, dst_path=dst_path, allow_code=allow_code, require_signature=require_signature
     )
+
+
+def get_default_pip_requirements() -> list[str]:
+    """Return the requirements that `save_model` writes unless told otherwise, such as ``xgboost==3.0.0``."""
+    return list(flavors.Environment.of([FLAVOR_NAME]).requirements)
+
+
+def get_default_conda_env() -> dict[str, Any]:
+    """Return the conda environment that `save_model` writes unless told otherwise."""
+    return dict(flavors.Environment.of([FLAVOR_NAME]).conda)
 
 
 explain_missing(globals())
