@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Mapping
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,10 +10,11 @@ from registry.exceptions import InvalidParameterError
 from registry.flavors import Model
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
+from registry.fluent.notebook import CellVariable
 from registry.validation.arguments import check_mapping
 
 EXTERNAL_MODEL: Final = "mlflow.model.isExternal"
-_last_model_id: ContextVar[str | None] = ContextVar("registry_last_model", default=None)
+_last_model_id: CellVariable[str | None] = CellVariable("registry_last_model", None)
 
 
 def initialize_logged_model(
