@@ -109,10 +109,30 @@ def function(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
-def test_a_function_has_the_parameters_of_mlflow_in_their_order_and_ours_after_them(name: str) -> None:
+def test_a_function_has_the_parameters_of_mlflow_and_those_that_go_by_position_in_their_order(name: str) -> None:
     theirs = SIGNATURES[name].split()
+    ours = inspect.signature(function(name)).parameters
+    head = [each.name for each in ours.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
 
-    assert list(inspect.signature(function(name)).parameters)[: len(theirs)] == theirs
+    assert head[: len(theirs)] == theirs[: len(head)]
+    assert set(theirs) <= set(ours)
+
+
+@pytest.mark.parametrize("name", [name for name in SIGNATURES if name.endswith(("save_model", "log_model"))])
+def test_the_signature_that_is_shown_has_every_keyword_and_its_default(name: str) -> None:
+    shown = inspect.signature(function(name)).parameters
+
+    assert {"pip_requirements", "extra_pip_requirements", "metadata", "signature", "input_example"} <= set(shown)
+    assert all(shown[key].default is None for key in ("pip_requirements", "metadata", "signature"))
+    if name.endswith("log_model"):
+        assert (shown["await_registration_for"].default, shown["step"].default, shown["name"].default) == (300, 0, None)
+
+
+@pytest.mark.parametrize("name", ["sklearn.save_model", "sklearn.log_model", "pyfunc.save_model", "pyfunc.log_model"])
+def test_a_keyword_that_there_is_not_is_refused_before_anything_is_saved(name: str, regression, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=rf"^{name.partition('.')[2]}\(\) got an unexpected keyword argument 'nmae'$"):
+        function(name)(regression, str(tmp_path / "model"), nmae="model")
+    assert list(tmp_path.glob("model")) == []
 
 
 def test_the_parameters_are_those_of_the_installed_mlflow(run_mlflow) -> None:

@@ -179,7 +179,7 @@ mlflow.set_experiment("x")
 with start_run(run_name="a") as run:
     log_metric("f1", 0.5, step=1)
     mlflow.log_params({"depth": 3})
-    mlflow.xgboost.log_model(object(), name="model")
+    mlflow.xgboost.log_model(object(), name="model", step=2, extra_files=["notes.md"])
 MlflowClient().get_run(run.info.run_id)
 mlflow.pyfunc.load_model("models:/m/Production").predict([1])
 """
@@ -191,6 +191,7 @@ import registry.models.signature
 import registry.tracking.fluent
 registry.models.signature.infer_signatur
 registry.tracking.fluent.strat_run()
+registry.sklearn.log_model(object(), nmae="model")
 """
 # Analysed no further than our own annotations need: the test is of our names.
 MYPY_SETTINGS = """
@@ -231,4 +232,5 @@ def test_a_type_checker_accepts_the_names_and_rejects_misspelt_ones(tmp_path: Pa
         'program.py:4: error: Missing positional argument "value" in call to "log_metric"  [call-arg]',
         'program.py:7: error: Module has no attribute "infer_signatur"; maybe "infer_signature"?  [attr-defined]',
         'program.py:8: error: Module has no attribute "strat_run"; maybe "start_run"?  [attr-defined]',
+        'program.py:9: error: Unexpected keyword argument "nmae" for "log_model"; did you mean "name"?  [call-arg]',
     ]

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Unpack
 
 from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo, PyFuncModel
 from registry.fluent import models
+from registry.fluent.model_options import LogOptions, SaveOptions, takes
 from registry.pyfunc.model import PythonModel, PythonModelContext
 from registry.unsupported import explain_missing
 
@@ -35,6 +36,7 @@ ENV: Final = "env"
 MAIN: Final = "loader_module"
 
 
+@takes(SaveOptions)
 def save_model(
     path: str | Path,
     loader_module: str | None = None,
@@ -44,12 +46,8 @@ def save_model(
     conda_env: Any = None,
     python_model: Any = None,
     artifacts: Mapping[str, str | Path] | None = None,
-    signature: ModelSignature | Literal[False] | None = None,
-    input_example: Any = None,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
-    metadata: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
+    **options: Unpack[SaveOptions],
 ) -> None:
     """Write a model that is Python code into an absent or empty directory.
 
@@ -70,15 +68,12 @@ def save_model(
         code_paths=code_paths,
         conda_env=conda_env,
         artifacts=artifacts,
-        signature=signature,
-        input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
-        metadata=metadata,
         model_config=model_config,
+        **options,
     )
 
 
+@takes(LogOptions)
 def log_model(
     artifact_path: str | None = None,
     loader_module: str | None = None,
@@ -91,17 +86,8 @@ def log_model(
     registered_model_name: str | None = None,
     signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
-    await_registration_for: int | None = 300,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
-    metadata: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, Any] | None = None,
-    model_type: str | None = None,
-    step: int = 0,
-    model_id: str | None = None,
+    **options: Unpack[LogOptions],
 ) -> ModelInfo:
     """Seal a model that is Python code as a logged model of the active run, if there is one; register it if asked to.
 
@@ -117,25 +103,16 @@ def log_model(
         FLAVOR_NAME,
         python_model,
         artifact_path=artifact_path,
-        name=name,
         registered_model_name=registered_model_name,
-        await_registration_for=await_registration_for,
+        signature=signature,
+        input_example=input_example,
         loader_module=loader_module,
         data_path=data_path,
         code_paths=code_paths,
         conda_env=conda_env,
         artifacts=artifacts,
-        signature=signature,
-        input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
-        metadata=metadata,
         model_config=model_config,
-        params=params,
-        tags=tags,
-        model_type=model_type,
-        step=step,
-        model_id=model_id,
+        **options,
     )
 
 

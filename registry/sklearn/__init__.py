@@ -1,13 +1,14 @@
 """scikit-learn models (``mlflow.sklearn``), stored with skops; pickles only if asked for, and loaded with consent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Unpack
 
 from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo
 from registry.fluent import models
+from registry.fluent.model_options import LogFilesOptions, SaveFilesOptions, takes
 from registry.unsupported import explain_missing
 
 __all__ = [
@@ -34,6 +35,7 @@ SUPPORTED_SERIALIZATION_FORMATS: Final = [
 ]
 
 
+@takes(SaveFilesOptions)
 def save_model(
     sk_model: Any,
     path: str | Path,
@@ -41,14 +43,9 @@ def save_model(
     code_paths: Sequence[str | Path] | None = None,
     *,
     serialization_format: str | None = None,
-    signature: ModelSignature | Literal[False] | None = None,
-    input_example: Any = None,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
     pyfunc_predict_fn: str = "predict",
-    metadata: Mapping[str, Any] | None = None,
     skops_trusted_types: Iterable[str] | None = None,
-    extra_files: Sequence[str | Path] | None = None,
+    **options: Unpack[SaveFilesOptions],
 ) -> None:
     """Write an estimator into an absent or empty directory.
 
@@ -67,17 +64,13 @@ def save_model(
         conda_env=conda_env,
         code_paths=code_paths,
         serialization_format=serialization_format,
-        signature=signature,
-        input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
         pyfunc_predict_fn=pyfunc_predict_fn,
-        metadata=metadata,
         skops_trusted_types=skops_trusted_types,
-        extra_files=extra_files,
+        **options,
     )
 
 
+@takes(LogFilesOptions)
 def log_model(
     sk_model: Any,
     artifact_path: str | None = None,
@@ -87,19 +80,10 @@ def log_model(
     registered_model_name: str | None = None,
     signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
-    await_registration_for: int | None = 300,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
+    *,
     pyfunc_predict_fn: str = "predict",
-    metadata: Mapping[str, Any] | None = None,
-    extra_files: Sequence[str | Path] | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, Any] | None = None,
-    model_type: str | None = None,
-    step: int = 0,
-    model_id: str | None = None,
-    name: str | None = None,
     skops_trusted_types: Iterable[str] | None = None,
+    **options: Unpack[LogFilesOptions],
 ) -> ModelInfo:
     """Seal an estimator as a logged model of the active run, if there is one, and register it if asked to.
 
@@ -115,25 +99,15 @@ def log_model(
         FLAVOR_NAME,
         sk_model,
         artifact_path=artifact_path,
-        name=name,
         registered_model_name=registered_model_name,
-        await_registration_for=await_registration_for,
         conda_env=conda_env,
         code_paths=code_paths,
         serialization_format=serialization_format,
         signature=signature,
         input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
         pyfunc_predict_fn=pyfunc_predict_fn,
-        metadata=metadata,
         skops_trusted_types=skops_trusted_types,
-        extra_files=extra_files,
-        params=params,
-        tags=tags,
-        model_type=model_type,
-        step=step,
-        model_id=model_id,
+        **options,
     )
 
 
