@@ -232,5 +232,6 @@ def test_a_type_checker_accepts_the_names_and_rejects_misspelt_ones(tmp_path: Pa
         'program.py:4: error: Missing positional argument "value" in call to "log_metric"  [call-arg]',
         'program.py:7: error: Module has no attribute "infer_signatur"; maybe "infer_signature"?  [attr-defined]',
         'program.py:8: error: Module has no attribute "strat_run"; maybe "start_run"?  [attr-defined]',
-        'program.py:9: error: Unexpected keyword argument "nmae" for "log_model"; did you mean "name"?  [call-arg]',
+        'program.py:9: error: Unexpected keyword argument "nmae" for "log_model"  [call-arg]',
+        'program.py:9: note: "log_model" defined in "registry.sklearn"',
     ]

@@ -158,7 +158,7 @@ def _resume(run_id: str, experiment_id: str | None, run_name: str | None, tags: 
     run = client.get_run(run_id)
     if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidStateError(
-            f"Cannot start run with ID {run_id} because it is deleted; restore it with restore_run."
+            f"Cannot start run with ID {run_id} because it is in the deleted state. Restore it with restore_run."
         )
     if experiment_id is not None and str(experiment_id) != run.info.experiment_id:
         raise InvalidParameterError(
