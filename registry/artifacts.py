@@ -1,12 +1,12 @@
 """Artifacts by URI or run (``mlflow.artifacts``)."""
 
-from typing import TYPE_CHECKING
+from registry.fluent.artifacts import (
+    download_artifacts as download_artifacts,
+    list_artifacts as list_artifacts,
+    load_dict as load_dict,
+    load_image as load_image,
+    load_text as load_text,
+)
+from registry.unsupported import explain_missing
 
-from registry.fluent.artifacts import download_artifacts, list_artifacts, load_dict, load_image, load_text
-
-__all__ = ["download_artifacts", "list_artifacts", "load_dict", "load_image", "load_text"]
-
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

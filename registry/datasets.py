@@ -290,5 +290,6 @@ def _check_frame(df: object) -> None:
 def _check_column(df: "pd.DataFrame", role: str, column: str | None) -> None:
     if column is not None and column not in df.columns:
         raise InvalidParameterError(
-            f"The DataFrame does not contain the {role} column {column!r}; it has {[*map(str, df.columns[:20])]}."
+            f"The specified pandas DataFrame does not contain the specified {role} column {column!r}. "
+            f"It has {[*map(str, df.columns[:20])]}."
         )

@@ -153,7 +153,7 @@ def test_name_digest_targets_and_predictions_can_be_given():
 
 @pytest.mark.parametrize("role", ["targets", "predictions"])
 def test_a_column_that_is_not_there_is_refused(role):
-    with pytest.raises(InvalidParameterError, match=rf"{role} column 'z'; it has \['a', 'b', 'c'\]"):
+    with pytest.raises(InvalidParameterError, match=rf"{role} column 'z'. It has \['a', 'b', 'c'\]"):
         from_pandas(FRAME, **{role: "z"})
 
 

@@ -1,6 +1,7 @@
 """The public doors: MLflow's signatures, and that each door leads where it says."""
 
 import importlib
+import importlib.metadata
 import inspect
 from contextvars import Context
 from pathlib import Path
@@ -28,6 +29,7 @@ from registry.exceptions import (
 SIGNATURES = {
     "artifacts.download_artifacts": "artifact_uri run_id artifact_path dst_path tracking_uri registry_uri",
     "create_experiment": "name artifact_location tags",
+    "create_external_model": "name source_run_id tags params model_type experiment_id",
     "data.from_pandas": "df source targets name digest predictions",
     "data.get_source": "dataset",
     "end_run": "status",
@@ -51,6 +53,8 @@ SIGNATURES = {
     "models.get_model_info": "model_uri",
     "models.infer_signature": "model_input model_output params",
     "models.validate_schema": "data expected_schema",
+    "pyfunc.get_default_conda_env": "",
+    "pyfunc.get_default_pip_requirements": "",
     "pyfunc.load_model": "model_uri suppress_warnings dst_path model_config",
     "pyfunc.log_model": (
         "artifact_path loader_module data_path code_paths conda_env python_model artifacts registered_model_name "
@@ -71,6 +75,8 @@ SIGNATURES = {
         "experiment_names"
     ),
     "set_model_version_tag": "name version key value",
+    "sklearn.get_default_conda_env": "include_cloudpickle include_skops",
+    "sklearn.get_default_pip_requirements": "include_cloudpickle include_skops",
     "sklearn.load_model": "model_uri dst_path",
     "sklearn.log_model": (
         "sk_model artifact_path conda_env code_paths serialization_format registered_model_name signature "
@@ -82,6 +88,8 @@ SIGNATURES = {
         "extra_pip_requirements pyfunc_predict_fn metadata skops_trusted_types extra_files"
     ),
     "start_run": "run_id experiment_id run_name nested parent_run_id tags description log_system_metrics",
+    "xgboost.get_default_conda_env": "",
+    "xgboost.get_default_pip_requirements": "",
     "xgboost.load_model": "model_uri dst_path",
     "xgboost.log_model": (
         "xgb_model artifact_path conda_env code_paths registered_model_name signature input_example "
@@ -101,10 +109,30 @@ def function(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
-def test_a_function_has_the_parameters_of_mlflow_in_their_order_and_ours_after_them(name: str) -> None:
+def test_a_function_has_the_parameters_of_mlflow_and_those_that_go_by_position_in_their_order(name: str) -> None:
     theirs = SIGNATURES[name].split()
+    ours = inspect.signature(function(name)).parameters
+    head = [each.name for each in ours.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
 
-    assert list(inspect.signature(function(name)).parameters)[: len(theirs)] == theirs
+    assert head[: len(theirs)] == theirs[: len(head)]
+    assert set(theirs) <= set(ours)
+
+
+@pytest.mark.parametrize("name", [name for name in SIGNATURES if name.endswith(("save_model", "log_model"))])
+def test_the_signature_that_is_shown_has_every_keyword_and_its_default(name: str) -> None:
+    shown = inspect.signature(function(name)).parameters
+
+    assert {"pip_requirements", "extra_pip_requirements", "metadata", "signature", "input_example"} <= set(shown)
+    assert all(shown[key].default is None for key in ("pip_requirements", "metadata", "signature"))
+    if name.endswith("log_model"):
+        assert (shown["await_registration_for"].default, shown["step"].default, shown["name"].default) == (300, 0, None)
+
+
+@pytest.mark.parametrize("name", ["sklearn.save_model", "sklearn.log_model", "pyfunc.save_model", "pyfunc.log_model"])
+def test_a_keyword_that_there_is_not_is_refused_before_anything_is_saved(name: str, regression, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=rf"^{name.partition('.')[2]}\(\) got an unexpected keyword argument 'nmae'$"):
+        function(name)(regression, str(tmp_path / "model"), nmae="model")
+    assert list(tmp_path.glob("model")) == []
 
 
 def test_the_parameters_are_those_of_the_installed_mlflow(run_mlflow) -> None:
@@ -421,3 +449,82 @@ def test_a_version_status_goes_to_and_from_its_name() -> None:
     assert [str(one) for one in status.all_status()] == ["PENDING_REGISTRATION", "FAILED_REGISTRATION", "READY"]
     with pytest.raises(InvalidParameterError, match="READY"):
         status.from_string("DONE")
+
+
+def test_the_small_names_of_the_doors_have_the_values_of_mlflow(run_mlflow) -> None:
+    expected = {
+        "keys": ["env", "data", "code", "loader_module"],
+        "formats": ["skops", "pickle", "cloudpickle"],
+        "sklearn": [["scikit-learn"], ["scikit-learn", "cloudpickle", "skops"]],
+        "xgboost": ["xgboost"],
+        "pyfunc": ["cloudpickle"],
+        "conda": ["name", "channels", "dependencies"],
+    }
+    script = """
+names = lambda lines: [line.partition("==")[0] for line in lines]
+answer = {
+    "keys": [mlflow.pyfunc.ENV, mlflow.pyfunc.DATA, mlflow.pyfunc.CODE, mlflow.pyfunc.MAIN],
+    "formats": mlflow.sklearn.SUPPORTED_SERIALIZATION_FORMATS,
+    "sklearn": [
+        names(mlflow.sklearn.get_default_pip_requirements()),
+        names(mlflow.sklearn.get_default_pip_requirements(include_cloudpickle=True, include_skops=True)),
+    ],
+    "xgboost": names(mlflow.xgboost.get_default_pip_requirements()),
+    "pyfunc": names(mlflow.pyfunc.get_default_pip_requirements()),
+    "conda": list(mlflow.sklearn.get_default_conda_env()),
+}
+"""
+    ours: dict[str, Any] = {"mlflow": mlflow}
+    exec(script, ours)
+
+    assert ours["answer"] == expected
+    assert run_mlflow(script) == expected
+
+
+def test_default_requirements_are_pinned_to_what_is_installed() -> None:
+    version = importlib.metadata.version("scikit-learn")
+
+    assert mlflow.sklearn.get_default_pip_requirements() == [f"scikit-learn=={version}"]
+    assert mlflow.sklearn.get_default_conda_env()["dependencies"][-1] == {"pip": [f"scikit-learn=={version}"]}
+
+
+def test_the_input_example_comes_back_from_the_directory_of_a_model(regression, frame, tmp_path: Path) -> None:
+    mlflow.sklearn.save_model(regression, tmp_path / "with", input_example=frame[:2])
+    mlflow.sklearn.save_model(regression, tmp_path / "without")
+
+    example = mlflow.models.Model.load(tmp_path / "with").load_input_example(tmp_path / "with")
+    pd.testing.assert_frame_equal(example, frame[:2])
+    assert mlflow.models.Model.load(tmp_path / "without").load_input_example(tmp_path / "without") is None
+
+
+def test_the_input_example_of_a_uri_is_refused_with_the_way_out(regression, frame, tmp_path: Path) -> None:
+    info = mlflow.sklearn.log_model(regression, name="model", input_example=frame[:2])
+    directory = mlflow.artifacts.download_artifacts(info.model_uri, dst_path=tmp_path / "copy")
+    model = mlflow.models.Model.load(directory)
+
+    with pytest.raises(InvalidParameterError, match="artifacts.download_artifacts"):
+        model.load_input_example(info.model_uri)
+    pd.testing.assert_frame_equal(model.load_input_example(directory), frame[:2])
+
+
+def test_an_external_model_is_ready_and_registers_but_does_not_load() -> None:
+    with mlflow.start_run() as run:
+        model = mlflow.create_external_model("agent", tags={"a": 1}, params={"depth": 3}, model_type="agent")
+
+    assert (model.status, model.name, model.source_run_id) == ("READY", "agent", run.info.run_id)
+    assert model.tags == {"a": "1", "mlflow.model.isExternal": "true"}
+    assert (model.params, model.model_type) == ({"depth": "3"}, "agent")
+    last = mlflow.last_logged_model()
+    assert last is not None
+    assert last.model_id == model.model_id
+    assert mlflow.register_model(f"models:/{model.model_id}", "agents").version == 1
+    with pytest.raises(NotFoundError, match="python_function"):
+        mlflow.pyfunc.load_model("models:/agents/1")
+
+
+def test_scripts_that_wait_for_files_go_on() -> None:
+    with mlflow.start_run() as run:
+        mlflow.log_text("a", "a.txt")
+        mlflow.flush_artifact_async_logging()
+
+    assert [file.path for file in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)] == ["a.txt"]

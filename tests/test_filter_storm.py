@@ -2,8 +2,7 @@
 
 import pytest
 from filter_nodes import nodes
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from searched_runs import NAN, log_run
 from volumes import volume
 

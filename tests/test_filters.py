@@ -5,8 +5,7 @@ import sys
 
 import pytest
 from filter_nodes import attribute, nodes
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from registry.exceptions import InvalidFilterError, InvalidTypeError
 from registry.filters import (

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import subprocess
 import sys
@@ -37,40 +38,39 @@ MODULES = [
     "sklearn",
     "tracking",
     "types",
+    "version",
     "xgboost",
 ]
 SURFACE = """
-ActiveRun Approvals FlavorIn Image MetricAtLeast MetricAtMost MetricNotWorse MlflowClient MlflowException RegistryError
-ResolvedModel SignatureCompatible SignatureUnchanged TagEquals WebhookSink __version__ active_run artifacts client
-compare create_experiment data delete_experiment delete_experiment_tag delete_logged_model_tag delete_run delete_tag
-disconnect end_run entities exceptions finalize_logged_model flush_async_logging get_artifact_uri get_experiment
-get_experiment_by_name get_logged_model get_parent_run get_registry_uri get_run get_tracking_uri history
-initialize_logged_model is_tracking_uri_set last_active_run last_logged_model load_table log_artifact log_artifacts
-log_dict log_figure log_image log_input log_inputs log_metric log_metrics log_model_params log_outputs log_param
-log_params log_stream log_table log_text metric_history models protos pyfunc register_model resolve restore_experiment
-restore_run rules search_experiments search_logged_models search_model_versions search_registered_models search_runs
-set_experiment set_experiment_tag set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri
-set_tag set_tags set_tracking_uri sklearn stage_holders start_run tracking types verify xgboost
+ActiveRun Approvals FlavorIn Image MetricAtLeast MetricAtMost MetricNotWorse MlflowClient MlflowException
+RegistryError ResolvedModel SignatureCompatible SignatureUnchanged TagEquals WebhookSink __version__ active_run
+artifacts client compare create_experiment create_external_model data delete_experiment delete_experiment_tag
+delete_logged_model_tag delete_run delete_tag disconnect end_run entities exceptions finalize_logged_model
+flush_artifact_async_logging flush_async_logging get_artifact_uri get_experiment get_experiment_by_name
+get_logged_model get_parent_run get_registry_uri get_run get_tracking_uri history initialize_logged_model
+is_tracking_uri_set last_active_run last_logged_model load_table log_artifact log_artifacts log_dict log_figure
+log_image log_input log_inputs log_metric log_metrics log_model_params log_outputs log_param log_params log_stream
+log_table log_text metric_history models protos pyfunc register_model resolve restore_experiment restore_run rules
+search_experiments search_logged_models search_model_versions search_registered_models search_runs set_experiment
+set_experiment_tag set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri set_tag set_tags
+set_tracking_uri sklearn stage_holders start_run tracking types verify version xgboost
 """.split()
-
-
-def declared_for_checkers() -> dict[str, str]:
-    """The names under ``if TYPE_CHECKING`` with the module that each comes from."""
-    tree = ast.parse(Path(registry.__file__).read_text(encoding="utf-8"))
-    block = next(node for node in tree.body if isinstance(node, ast.If))
-    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
 def test_the_surface_is_pinned() -> None:
     assert sorted(registry.__all__) == sorted(SURFACE)
 
 
-def test_names_for_checkers_and_names_at_run_time_are_the_same() -> None:
-    at_run_time = {**registry._PLACES, **dict.fromkeys(registry._MODULES, "registry")}
+def test_each_public_name_is_the_one_that_the_stub_declares() -> None:
+    stub = ast.parse(Path(registry.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    declared = [
+        (alias.name, node.module) for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
 
-    assert declared_for_checkers() == at_run_time
-    assert {*at_run_time, "__version__"} == set(registry.__all__)
+    for name, module in declared:
+        source = f"registry.{module}" if module else "registry"
+        assert getattr(registry, name) is getattr(importlib.import_module(source), name)
+    assert sorted({name for name, _ in declared} | {"__version__"}) == sorted(SURFACE)
 
 
 def test_dir_has_every_public_name() -> None:
@@ -87,7 +87,7 @@ def test_a_public_module_is_bound_on_first_use(name: str) -> None:
     assert getattr(registry, name) is importlib.import_module(f"registry.{name}")
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "protos"])
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in ("protos", "version")])
 def test_a_public_module_says_what_it_has_and_documents_it(name: str) -> None:
     module = importlib.import_module(f"registry.{name}")
     public = getattr(module, "__all__", None) or [n for n in vars(module) if isinstance(vars(module)[n], type)]
@@ -118,6 +118,38 @@ print([name for name in {HEAVY!r} if name in sys.modules])
     assert run_fresh(program) == "[]"
 
 
+@pytest.mark.parametrize("options", [[], ["-O"], ["-OO"], ["-I"]])
+def test_names_are_bound_under_every_way_to_start_python(options: list[str]) -> None:
+    program = (
+        "import registry; print(registry.start_run.__name__, registry.xgboost.__name__, 'log_text' in dir(registry))"
+    )
+    command = [sys.executable, *options, "-c", program]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "start_run registry.xgboost True\n"
+
+
+@pytest.mark.parametrize(("value", "heavy"), [("", False), ("0", False), ("1", True)])
+def test_eager_import_binds_every_name_at_once(value: str, heavy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EAGER_IMPORT", value)
+
+    program = "import sys, registry; print('sqlalchemy' in sys.modules, 'log_text' in vars(registry))"
+    assert run_fresh(program) == f"{heavy} {heavy}"
+
+
+def test_a_star_import_binds_every_public_name() -> None:
+    names: dict[str, object] = {}
+    exec("from registry import *", names)
+
+    assert set(SURFACE) <= set(names)
+
+
+def test_the_version_is_ours_and_the_version_module_has_the_version_of_mlflow(run_mlflow) -> None:
+    assert registry.version.VERSION == "3.17.2"
+    assert run_mlflow("answer = mlflow.version.VERSION") == registry.version.VERSION
+    assert registry.__version__ == importlib.metadata.version("registry")
+
+
 def test_the_types_of_signatures_load_nothing_heavy() -> None:
     program = f"""
 import sys
@@ -133,13 +165,21 @@ print([name for name in {HEAVY!r} if name in sys.modules])
 CHECKED = """
 import registry as mlflow
 from registry import MlflowClient, log_metric, start_run
+from registry.artifacts import download_artifacts
+from registry.entities import Metric, Run
+from registry.entities.model_registry.model_version_tag import ModelVersionTag
+from registry.models.signature import infer_signature
+from registry.pyfunc.model import PythonModel
 from registry.tracking import MlflowClient as Same
+from registry.tracking.fluent import active_run
+from registry.types.schema import ColSpec, Schema
+from registry.version import VERSION
 
 mlflow.set_experiment("x")
 with start_run(run_name="a") as run:
     log_metric("f1", 0.5, step=1)
     mlflow.log_params({"depth": 3})
-    mlflow.xgboost.log_model(object(), name="model")
+    mlflow.xgboost.log_model(object(), name="model", step=2, extra_files=["notes.md"])
 MlflowClient().get_run(run.info.run_id)
 mlflow.pyfunc.load_model("models:/m/Production").predict([1])
 """
@@ -147,6 +187,11 @@ MISSPELT = """
 import registry
 registry.strat_run()
 registry.log_metric("f1")
+import registry.models.signature
+import registry.tracking.fluent
+registry.models.signature.infer_signatur
+registry.tracking.fluent.strat_run()
+registry.sklearn.log_model(object(), nmae="model")
 """
 # Analysed no further than our own annotations need: the test is of our names.
 MYPY_SETTINGS = """
@@ -186,4 +231,8 @@ def test_a_type_checker_accepts_the_names_and_rejects_misspelt_ones(tmp_path: Pa
     assert check_types(MISSPELT, bad).splitlines() == [
         'program.py:3: error: Module has no attribute "strat_run"; maybe "start_run"?  [attr-defined]',
         'program.py:4: error: Missing positional argument "value" in call to "log_metric"  [call-arg]',
+        'program.py:7: error: Module has no attribute "infer_signatur"; maybe "infer_signature"?  [attr-defined]',
+        'program.py:8: error: Module has no attribute "strat_run"; maybe "start_run"?  [attr-defined]',
+        'program.py:9: error: Unexpected keyword argument "nmae" for "log_model"  [call-arg]',
+        'program.py:9: note: "log_model" defined in "registry.sklearn"',
     ]

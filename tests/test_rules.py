@@ -4,8 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from registry.entities.history import canonical_json
 from registry.entities.param_schema import ParamSchema, ParamSpec

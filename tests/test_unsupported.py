@@ -9,7 +9,128 @@ import pytest
 
 import registry
 from registry.exceptions import ModuleNotSupportedError, NotSupportedError
-from registry.unsupported import ABSENT
+from registry.unsupported import REMOVED, find_message
+
+# Names of mlflow 3.17 that are not here, by what to do instead.
+ADVICE = {
+    "Log by hand: log_params and log_metrics in a run, and log_model of the flavor after training.": """
+autolog xgboost.autolog sklearn.autolog pyfunc.autolog
+""",
+    (
+        "Compute the metrics with scikit-learn and log them with log_metrics; rules on promotion can demand "
+        "their values."
+    ): """
+evaluate evaluation metrics validate_evaluation_results models.evaluate models.evaluation
+models.list_evaluators models.make_metric models.EvaluationArtifact models.EvaluationMetric
+models.EvaluationResult models.MetricThreshold
+""",
+    "There is no tracing. Log figures with log_metrics, texts with log_text and log_table.": """
+trace tracing add_trace context delete_trace_tag flush_trace_async_logging get_active_trace_id
+get_current_active_span get_last_active_trace_id get_trace log_trace otel search_sessions search_traces
+set_trace_tag start_span start_span_no_context update_current_trace delete_assessment get_assessment
+log_assessment log_expectation log_feedback log_issue override_feedback update_assessment
+MlflowClient.delete_trace_tag MlflowClient.delete_traces MlflowClient.end_span MlflowClient.end_trace
+MlflowClient.get_trace MlflowClient.link_traces_to_run MlflowClient.search_traces MlflowClient.set_trace_tag
+MlflowClient.start_span MlflowClient.start_trace MlflowClient.unlink_traces_from_run
+""",
+    "There is no prompt registry. Keep prompts as artifacts: log_text, or files of a model.": """
+delete_prompt_alias genai load_prompt prompt register_prompt search_prompts set_prompt_alias
+MlflowClient.create_prompt MlflowClient.create_prompt_version MlflowClient.delete_prompt
+MlflowClient.delete_prompt_alias MlflowClient.delete_prompt_tag MlflowClient.delete_prompt_version
+MlflowClient.delete_prompt_version_tag MlflowClient.detach_prompt_from_run MlflowClient.get_prompt
+MlflowClient.get_prompt_version MlflowClient.get_prompt_version_by_alias
+MlflowClient.link_prompt_version_to_model MlflowClient.link_prompt_version_to_run
+MlflowClient.link_prompt_versions_to_trace MlflowClient.list_logged_prompts MlflowClient.load_prompt
+MlflowClient.parse_prompt_uri MlflowClient.register_prompt MlflowClient.search_prompt_versions
+MlflowClient.search_prompts MlflowClient.set_prompt_alias MlflowClient.set_prompt_tag
+MlflowClient.set_prompt_version_tag
+""",
+    "Say which model is meant: log_metric(…, model_id=…), search_logged_models, last_logged_model.": """
+ActiveModel clear_active_model get_active_model_id set_active_model
+""",
+    "There are no workspaces or logins: each database is one. Choose it with set_tracking_uri.": """
+create_workspace delete_workspace get_workspace legacy_databricks_cli list_workspaces login set_workspace
+update_workspace MlflowClient.create_workspace MlflowClient.delete_workspace MlflowClient.get_workspace
+MlflowClient.get_workspace_store_uri MlflowClient.list_workspaces MlflowClient.update_workspace
+""",
+    "System metrics are not sampled. Log what you need with log_metric.": """
+disable_system_metrics_logging enable_system_metrics_logging set_system_metrics_node_id
+set_system_metrics_samples_before_logging set_system_metrics_sampling_interval system_metrics
+""",
+    "Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.": """
+projects run
+""",
+    (
+        "There is no server. Serve the directory that MlflowClient().get_model_version_download_uri names, or"
+        " load the model with pyfunc.load_model in your own service."
+    ): """
+deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend
+pyfunc.scoring_server pyfunc.spark_udf
+""",
+    "Events of models are delivered by `registry watch`, or from a program by WebhookSink.": """
+webhooks MlflowClient.create_webhook MlflowClient.delete_webhook MlflowClient.get_webhook
+MlflowClient.list_webhooks MlflowClient.test_webhook MlflowClient.update_webhook
+""",
+    (
+        "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file "
+        "with log_artifact, or add the flavor by an entry point in the group 'registry.flavors'."
+    ): """
+catboost diffusers h2o johnsnowlabs keras lightgbm onnx paddle pmdarima prophet pyspark pytorch rfunc
+sentence_transformers shap spacy spark statsmodels tensorflow transformers optuna
+""",
+    "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.": """
+ag2 agent agno ai_commands anthropic assistant autogen bedrock claude_code crewai dspy gemini groq haystack
+langchain litellm llama_index mistral openai pydantic_ai semantic_kernel smolagents strands txtai typesafe
+pyfunc.ChatAgent pyfunc.ChatModel pyfunc.ResponsesAgent pyfunc.set_prediction_context models.set_model
+models.set_retriever_schema models.rag_signatures models.resources models.ModelConfig models.auth_policy
+models.Resource models.ResourceType MlflowClient.create_mcp_access_endpoint MlflowClient.create_mcp_server
+MlflowClient.create_mcp_server_version MlflowClient.delete_mcp_access_endpoint MlflowClient.delete_mcp_server
+MlflowClient.delete_mcp_server_alias MlflowClient.delete_mcp_server_tag MlflowClient.delete_mcp_server_version
+MlflowClient.delete_mcp_server_version_tag MlflowClient.get_latest_mcp_server_version
+MlflowClient.get_mcp_access_endpoint MlflowClient.get_mcp_server MlflowClient.get_mcp_server_version
+MlflowClient.get_mcp_server_version_by_alias MlflowClient.refresh_mcp_server_version_tools
+MlflowClient.search_mcp_access_endpoints MlflowClient.search_mcp_server_versions
+MlflowClient.search_mcp_servers MlflowClient.set_mcp_server_alias MlflowClient.set_mcp_server_tag
+MlflowClient.set_mcp_server_version_tag MlflowClient.update_mcp_access_endpoint MlflowClient.update_mcp_server
+MlflowClient.update_mcp_server_version
+""",
+    "Stores are not public. The tracking URI chooses them; MlflowClient has every operation.": """
+azure db store.artifact store.db store.entities store.model_registry store.tracking tracking._model_registry
+tracking._tracking_service tracking.registry tracking.context tracking.request_header
+""",
+    "MLflow's internals are not here. Tags are plain strings, such as 'mlflow.parentRunId'.": """
+utils config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test
+models.flavor_backend models.FlavorBackend sklearn.utils protos.model_registry_pb2 protos.service_pb2
+""",
+    "The command line is `registry` (`registry --help`); scripts use the functions and MlflowClient.": """
+demo doctor experiments runs models.cli
+""",
+    "Settings are environment variables, REGISTRY_… or MLFLOW_…; the README lists them.": """
+environment_variables
+""",
+    "Use registry.__version__, or registry.version.VERSION for MLflow's.": "VERSION",
+    ("Logged models are sealed. Give signature= or pip_requirements= to log_model, and log the model again."): """
+models.set_signature models.add_libraries_to_model models.update_model_requirements models.wheeled_model
+pyfunc.add_to_model
+""",
+    "Make a DataFrame and use data.from_pandas; a source of any kind can be given as its URI.": """
+data.from_huggingface data.from_numpy data.from_polars data.from_spark data.from_tensorflow data.load_delta
+data.load_dataset data.numpy_dataset data.spark_dataset data.polars_dataset data.tensorflow_dataset
+data.huggingface_dataset data.delta_dataset_source data.dataset_registry
+MlflowClient.add_dataset_to_experiments MlflowClient.create_dataset MlflowClient.delete_dataset
+MlflowClient.delete_dataset_tag MlflowClient.get_dataset MlflowClient.remove_dataset_from_experiments
+MlflowClient.search_datasets MlflowClient.set_dataset_tags
+""",
+    "Environments are not built. The model's requirements.txt says what to install.": """
+models.infer_pip_requirements models.container models.docker_utils pyfunc.get_model_dependencies
+""",
+    "Use artifacts.download_artifacts.": "tracking.artifact_utils",
+    "Describe inputs and outputs by models.infer_signature or a types.schema.Schema.": """
+types.agent types.chat types.llm types.responses types.type_hints types.utils models.ModelInputExample
+models.convert_input_example_to_serving_input models.validate_serving_input
+""",
+}
+ABSENT = {name: advice for advice, names in ADVICE.items() for name in names.split()}
 
 # `mlflow.__all__` and the modules of the package, of mlflow 3.17.2.
 MLFLOW_NAMES = """
@@ -46,7 +167,7 @@ OURS = {"cli", "store"}
 
 @pytest.mark.parametrize("name", sorted({*MLFLOW_NAMES, *MLFLOW_MODULES} - OURS))
 def test_a_name_of_mlflow_is_here_or_says_that_it_is_not(name: str) -> None:
-    assert (name in registry.__all__) != (name in ABSENT)
+    assert (name in registry.__all__) != (find_message(name) is not None)
 
 
 def test_every_name_of_the_installed_mlflow_is_here_or_says_that_it_is_not(run_mlflow) -> None:
@@ -56,7 +177,7 @@ answer = [*mlflow.__all__, *(module.name for module in pkgutil.iter_modules(mlfl
 """
     names = {name for name in run_mlflow(script) if not name.startswith("_")}
 
-    assert sorted(names - {*registry.__all__, *ABSENT} - OURS) == []
+    assert sorted(name for name in names - {*registry.__all__} - OURS if find_message(name) is None) == []
 
 
 @pytest.mark.parametrize("name", sorted(name for name in ABSENT if "." not in name))
@@ -101,7 +222,7 @@ def test_an_absent_method_of_the_client_says_what_to_do_instead(name: str) -> No
 def test_the_client_lists_only_what_it_has_and_guesses_at_slips() -> None:
     client = registry.MlflowClient()
 
-    assert [name for name in dir(client) if f"MlflowClient.{name}" in ABSENT] == []
+    assert [name for name in dir(client) if f"MlflowClient.{name}" in {*ABSENT, *REMOVED}] == []
     with pytest.raises(AttributeError) as caught:
         client.transition_model_version_stages  # noqa: B018 - to touch it is the test
     assert str(caught.value) == (
@@ -140,8 +261,8 @@ for door in {DOORS!r}:
 def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_not(run_mlflow) -> None:
     theirs = run_mlflow("answer = [name for name in dir(mlflow.MlflowClient) if not name.startswith('_')]")
 
-    absent = {name.partition(".")[2] for name in ABSENT if name.startswith("MlflowClient.")}
-    assert sorted(name for name in theirs if name not in absent and not hasattr(registry.MlflowClient, name)) == []
+    silent = [name for name in theirs if find_message(f"MlflowClient.{name}") is None]
+    assert sorted(name for name in silent if not hasattr(registry.MlflowClient, name)) == []
 
 
 @pytest.mark.parametrize(
@@ -172,6 +293,75 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
 def test_an_import_statement_says_what_is_absent_and_what_to_do_instead(statement: str, name: str) -> None:
     with pytest.raises(ModuleNotSupportedError, match=rf"^mlflow\.{name} is not part of registry\. .+"):
         exec(statement)
+
+
+# Every public name that mlflow 1.0, 1.10, 1.20, 1.30, 2.0, 2.9, 2.22, 3.1 or 3.7 had and mlflow 3.17 has not.
+REMOVED_BY_MLFLOW = """
+alembic azureml delete_expectation delete_feedback delete_prompt diviner fastai get_last_active_trace gluon keras_core
+list_experiments list_run_infos llm mleap pipelines promptflow recipes temporary_db_migrations_for_pre_1_users
+update_expectation update_feedback MlflowClient.delete_assessment MlflowClient.list_experiments
+MlflowClient.list_registered_models MlflowClient.list_run_infos MlflowClient.log_assessment MlflowClient.log_prompt
+MlflowClient.update_assessment data.DBFS_PREFIX data.DBFS_REGEX data.DownloadException data.GS_PREFIX data.GS_REGEX
+data.S3_PREFIX data.S3_REGEX data.download_uri data.is_uri data.parse_gs_uri data.parse_s3_uri entities.TraceInfoV2
+models.signature.MlflowInferableDataset pyfunc.cli pyfunc.loader_template pyfunc.mlserver sklearn.eval_and_log_metrics
+tracking.llm_utils tracking.service tracking.sinks tracking.utils
+""".split()
+
+
+def test_the_names_that_mlflow_removed_are_all_in_the_table() -> None:
+    assert sorted(REMOVED) == sorted(REMOVED_BY_MLFLOW)
+
+
+@pytest.mark.parametrize("name", REMOVED_BY_MLFLOW)
+def test_a_name_that_mlflow_removed_says_so_and_what_to_call(name: str) -> None:
+    owner, _, attribute = name.rpartition(".")
+    holder = (
+        registry.MlflowClient() if owner == "MlflowClient" else importlib.import_module(f"registry.{owner}".rstrip("."))
+    )
+    with pytest.raises(NotSupportedError) as caught:
+        getattr(holder, attribute)
+    last, call = REMOVED[name]
+    assert str(caught.value) == f"mlflow.{name} is not part of registry; MLflow removed it after {last}. {call}"
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call"),
+    [
+        (registry, "list_experiments", "Call search_experiments(view_type, max_results)."),
+        (
+            registry,
+            "list_run_infos",
+            'Call search_runs([experiment_id], output_format="list"); each run has .info.',
+        ),
+        (
+            registry.MlflowClient(),
+            "list_registered_models",
+            "Call search_registered_models(max_results=max_results, page_token=page_token).",
+        ),
+        (
+            registry.MlflowClient(),
+            "list_run_infos",
+            "Call search_runs([experiment_id], run_view_type=…, max_results=…, order_by=…, page_token=…); each run has "
+            ".info.",
+        ),
+    ],
+)
+def test_a_name_of_mlflow_1_names_the_call_that_took_its_place(owner: object, name: str, call: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(owner, name)
+    assert str(caught.value).endswith(f"MLflow removed it after 1.30. {call}")
+
+
+@pytest.mark.parametrize("name", ["tracing_of_mine", "get_mcp_prompt", "start_span_later"])
+def test_a_name_like_those_of_a_family_gets_the_advice_for_the_family(name: str) -> None:
+    assert str(find_message(name)).startswith(f"mlflow.{name} is not part of registry. There is no ")
+
+
+@pytest.mark.parametrize("name", ["__span__", "_trace", "start_rum", "log_spam", "log_param_tracker"])
+def test_private_names_and_slips_are_not_taken_for_names_of_mlflow(name: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(registry, name)
+    assert type(caught.value) is AttributeError
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from registry.exceptions import InvalidUriError, RegistryError
 from registry.uris import (
@@ -138,7 +137,7 @@ def test_a_form_parses_to_its_value_and_has_one_canonical_text(text, value, cano
         ("runs:abc/model", "'runs:/<run_id>/<path>'"),
         ("runs://profile/abc/model", "'runs:/<run_id>/<path>'"),
         ("runs:/abc/model?at=2026-03-01T12:00:00Z", "'runs:/<run_id>/<path>'"),
-        ("runs:/a.b/model", "Invalid run ID"),
+        ("runs:/a.b/model", "Invalid value 'a.b' for parameter 'run_id' supplied"),
         ("runs:/abc/../../x", "has the segment '..'"),
         ("runs:/abc//x", "is absolute"),
         ("s3:/bucket/x", "'s3://<bucket>/<prefix>'"),

@@ -60,6 +60,7 @@ def test_the_wheel_has_the_package_its_types_its_migrations_and_nothing_else(whe
 
     packaged = {name for name in names if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in packaged} == {"registry"}
+    assert {"registry/__init__.pyi", "registry/py.typed"} <= packaged
     assert {"registry/py.typed", "registry/migrations/env.py", "registry/migrations/script.py.mako"} <= packaged
     revisions = {path.name for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py")}
     assert {Path(name).name for name in packaged if name.startswith("registry/migrations/versions/0")} == revisions

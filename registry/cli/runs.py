@@ -44,13 +44,15 @@ def list_runs(
 ) -> None:
     """List runs, the newest first."""
     client = open_client(tracking_uri)
+    experiment_ids = _experiment_ids(client, experiment)
     found = client.search_runs(
-        _experiment_ids(client, experiment),
+        experiment_ids,
         filter_string=filter_string or "",
         run_view_type=view.view_type,
         max_results=max_results,
         order_by=order_by,
     )
+    _warn_of_unknown_columns(client, found, experiment_ids, view, metric or (), param or ())
     output.listing(found, columns(param or (), metric or ()), json=as_json, nothing="No runs.")
     output.note_more(found)
 
@@ -90,6 +92,21 @@ def compare_runs(
     names = ["field", *(name for name in table.columns if name != "better")]
     shown: list[Column[dict[str, Any]]] = [Column(name, itemgetter(name)) for name in names]
     output.listing(rows, shown, json=as_json, nothing="They have the same params and no metrics.")
+
+
+def _warn_of_unknown_columns(
+    client: "MlflowClient",
+    found: "Sequence[Run]",
+    experiment_ids: Sequence[str],
+    view: View,
+    metrics: Sequence[str],
+    params: Sequence[str],
+) -> None:
+    from registry.client.tracking.search import warn_of_unknown_keys
+    from registry.filters import Field, Kind
+
+    fields = [*(Field(Kind.METRIC, key) for key in metrics), *(Field(Kind.PARAM, key) for key in params)]
+    warn_of_unknown_keys(client, found, experiment_ids, view.view_type, fields)
 
 
 def columns(params: Sequence[str] = (), metrics: Sequence[str] = ()) -> "list[Column[Run]]":

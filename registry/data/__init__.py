@@ -1,14 +1,8 @@
 """The data sets that runs read (``mlflow.data``): a record of what data it was, never a way to load it."""
 
-from typing import TYPE_CHECKING
+from registry.data.dataset import Dataset as Dataset
+from registry.data.dataset_source import DatasetSource as DatasetSource, get_source as get_source
+from registry.data.pandas_dataset import PandasDataset as PandasDataset, from_pandas as from_pandas
+from registry.unsupported import explain_missing
 
-from registry.data.dataset import Dataset
-from registry.data.dataset_source import DatasetSource, get_source
-from registry.data.pandas_dataset import PandasDataset, from_pandas
-
-__all__ = ["Dataset", "DatasetSource", "PandasDataset", "from_pandas", "get_source"]
-
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

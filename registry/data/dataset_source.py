@@ -1,9 +1,8 @@
 """Where data came from (``mlflow.data.dataset_source``)."""
 
-from typing import TYPE_CHECKING
-
 from registry.datasets import CodeDatasetSource, DatasetSource, PandasDataset, UriDatasetSource, source_of
 from registry.entities import Dataset, DatasetInput
+from registry.unsupported import explain_missing
 
 __all__ = ["CodeDatasetSource", "DatasetSource", "UriDatasetSource", "get_source"]
 
@@ -19,7 +18,4 @@ def get_source(dataset: PandasDataset | Dataset | DatasetInput) -> DatasetSource
     return source_of(dataset.dataset if isinstance(dataset, DatasetInput) else dataset)
 
 
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

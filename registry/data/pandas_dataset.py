@@ -7,6 +7,7 @@ from registry import datasets
 from registry.datasets import DatasetSource, PandasDataset
 from registry.flavors.signatures.infer import infer_schema
 from registry.fluent.run_context_tags import context_tags
+from registry.unsupported import explain_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,4 @@ def from_pandas(
     )
 
 
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

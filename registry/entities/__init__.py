@@ -1,64 +1,35 @@
 """The values that the rest of the package speaks of, with MLflow's names (``mlflow.entities``)."""
 
-from typing import TYPE_CHECKING
-
 from registry.entities.dataset import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LoggedModelInput,
-    LoggedModelOutput,
-    RunInputs,
-    RunOutputs,
+    Dataset as Dataset,
+    DatasetInput as DatasetInput,
+    InputTag as InputTag,
+    LoggedModelInput as LoggedModelInput,
+    LoggedModelOutput as LoggedModelOutput,
+    RunInputs as RunInputs,
+    RunOutputs as RunOutputs,
 )
-from registry.entities.experiment import Experiment, ExperimentTag
-from registry.entities.logged_model import LoggedModel, LoggedModelParameter, LoggedModelStatus, LoggedModelTag
-from registry.entities.manifest import Manifest, ManifestEntry
-from registry.entities.paging import FileInfo, PagedList
+from registry.entities.experiment import Experiment as Experiment, ExperimentTag as ExperimentTag
+from registry.entities.logged_model import (
+    LoggedModel as LoggedModel,
+    LoggedModelParameter as LoggedModelParameter,
+    LoggedModelStatus as LoggedModelStatus,
+    LoggedModelTag as LoggedModelTag,
+)
+from registry.entities.manifest import Manifest as Manifest, ManifestEntry as ManifestEntry
+from registry.entities.paging import FileInfo as FileInfo, PagedList as PagedList
 from registry.entities.run import (
-    LifecycleStage,
-    Metric,
-    Param,
-    Run,
-    RunData,
-    RunInfo,
-    RunStatus,
-    RunTag,
-    SourceType,
-    ViewType,
+    LifecycleStage as LifecycleStage,
+    Metric as Metric,
+    Param as Param,
+    Run as Run,
+    RunData as RunData,
+    RunInfo as RunInfo,
+    RunStatus as RunStatus,
+    RunTag as RunTag,
+    SourceType as SourceType,
+    ViewType as ViewType,
 )
+from registry.unsupported import explain_missing
 
-__all__ = [
-    "Dataset",
-    "DatasetInput",
-    "Experiment",
-    "ExperimentTag",
-    "FileInfo",
-    "InputTag",
-    "LifecycleStage",
-    "LoggedModel",
-    "LoggedModelInput",
-    "LoggedModelOutput",
-    "LoggedModelParameter",
-    "LoggedModelStatus",
-    "LoggedModelTag",
-    "Manifest",
-    "ManifestEntry",
-    "Metric",
-    "PagedList",
-    "Param",
-    "Run",
-    "RunData",
-    "RunInfo",
-    "RunInputs",
-    "RunOutputs",
-    "RunStatus",
-    "RunTag",
-    "SourceType",
-    "ViewType",
-]
-
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

@@ -34,7 +34,9 @@ class RunStatus:
         name = RunStatus._NAMES.get(status) if isinstance(status, int) else str(status)
         if name not in RunStatus._NAMES.values():
             allowed = ", ".join(RunStatus._NAMES.values())
-            raise InvalidParameterError(f"Unknown run status {status!r}; it is one of {allowed}.")
+            raise InvalidParameterError(
+                f"Could not get run status corresponding to string {status}. It is one of {allowed}."
+            )
         return str(name)
 
     @staticmethod

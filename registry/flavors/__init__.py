@@ -10,11 +10,13 @@ from registry.flavors.mlmodel import Model, ModelInfo
 from registry.flavors.protocol import Flavor, Predictor
 from registry.flavors.pyfunc_model import PyFuncModel
 from registry.flavors.python_model import PythonModel, PythonModelContext
+from registry.flavors.requirements import Environment
 from registry.flavors.save import save_model
 from registry.flavors.signatures.infer import infer_signature
 from registry.flavors.untrusted.model_directory import check_directory, needs_safety_check
 
 __all__ = [
+    "Environment",
     "Flavor",
     "Model",
     "ModelInfo",

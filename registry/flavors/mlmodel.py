@@ -5,6 +5,7 @@ flavors. Invariant: what is read is data. No tag, class or module in the file is
 takes from it passes `inside`.
 """
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -52,6 +53,7 @@ class ModelInfo:
 
 FILE_NAME: Final = "MLmodel"
 PYTHON_FUNCTION: Final = "python_function"
+_URI: Final = re.compile(r"[a-z][a-z0-9+.-]+:/")
 _TYPE_HINT_KEYS: Final = ("is_signature_from_type_hint", "type_hint_from_example")
 # Written only when they have a value, as MLflow does; the other keys are written as null.
 _OMITTED_WHEN_NONE: Final = frozenset(
@@ -140,6 +142,27 @@ class Model:
             tags=logged_model.tags,
             creation_timestamp=logged_model.creation_timestamp,
         )
+
+    def load_input_example(self, path: str | Path) -> Any:
+        """Return the input example that was saved with the model, or None if there is none.
+
+        Args:
+            path: The model's directory. For a URI give what ``artifacts.download_artifacts(uri)`` returns.
+
+        Raises:
+            ArtifactNotFoundError: the MLmodel file names an example, but its file is missing.
+            InvalidModelError: the file does not hold an example of the type that the MLmodel file names.
+        """
+        # `example` reads frames and arrays; whoever asks for no example does without it.
+        from registry.flavors.example import StoredExample
+
+        if isinstance(path, str) and _URI.match(path):
+            raise InvalidParameterError(
+                f"load_input_example reads a directory, not the URI {path!r}. Give it "
+                f"artifacts.download_artifacts({path!r})."
+            )
+        stored = StoredExample.find(self, check_local_path(path))
+        return None if stored is None else stored.read()
 
     def to_dict(self) -> dict[str, Any]:
         """The file's content as plain data."""

@@ -47,7 +47,9 @@ class PythonFunctionFlavor:
             ArtifactNotFoundError: an artifact or the data path does not exist.
         """
         if (model is None) == (loader_module is None):
-            raise InvalidParameterError("Give either python_model or loader_module, and not both.")
+            raise InvalidParameterError(
+                "Either `loader_module` or `python_model` must be specified. Give one of them, and not both."
+            )
         config = {"config": check_mapping(model_config, "model_config")} if model_config else {}
         if loader_module is not None:
             data = _copy_data(data_path, directory)

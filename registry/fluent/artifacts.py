@@ -110,6 +110,10 @@ def load_table(
     return state.client().load_table(active_experiment_id(), artifact_file, run_ids, extra_columns)
 
 
+def flush_artifact_async_logging() -> None:
+    """Do nothing: a file is stored when the call that logs it returns. For scripts that call it."""
+
+
 def get_artifact_uri(artifact_path: str | None = None) -> str:
     """Where the active run's files are, or one of them: an absolute path or an S3 URI."""
     root = state.client().get_run(_run(None, artifact_path)).info.artifact_uri

@@ -1,15 +1,20 @@
 """Logged models: MLflow 3's module-level functions for them."""
 
+import tempfile
 from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from registry.entities import LoggedModel
 from registry.exceptions import InvalidParameterError
+from registry.flavors import Model
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
+from registry.fluent.notebook import CellVariable
+from registry.validation.arguments import check_mapping
 
-_last_model_id: ContextVar[str | None] = ContextVar("registry_last_model", default=None)
+EXTERNAL_MODEL: Final = "mlflow.model.isExternal"
+_last_model_id: CellVariable[str | None] = CellVariable("registry_last_model", None)
 
 
 def initialize_logged_model(
@@ -35,6 +40,34 @@ def initialize_logged_model(
     model = client.create_logged_model(experiment, name, run_id, tags, params, model_type)
     remember_logged_model(model.model_id)
     return model
+
+
+def create_external_model(
+    name: str | None = None,
+    source_run_id: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    model_type: str | None = None,
+    experiment_id: str | None = None,
+) -> LoggedModel:
+    """Record a model whose files are kept elsewhere, as a READY logged model that can be registered but not loaded.
+
+    Raises:
+        ExperimentNotFoundError, RunNotFoundError: no such experiment or run.
+    """
+    marked = {**check_mapping(tags, "tags"), EXTERNAL_MODEL: "true"}
+    pending = initialize_logged_model(name, source_run_id, marked, params, model_type, experiment_id)
+    described = Model(
+        artifact_path=pending.artifact_location,
+        run_id=pending.source_run_id,
+        model_uuid=pending.model_id,
+        model_id=pending.model_id,
+        metadata={EXTERNAL_MODEL: True},
+    )
+    with tempfile.TemporaryDirectory(prefix="registry-") as directory:
+        described.save(Path(directory) / "MLmodel")
+        state.client().log_model_artifacts(pending.model_id, directory)
+    return finalize_logged_model(pending.model_id, "READY")
 
 
 def finalize_logged_model(model_id: str, status: str) -> LoggedModel:

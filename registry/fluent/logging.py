@@ -4,16 +4,16 @@ Where no run is active one is started and stays active, as in MLflow, but none f
 is durable when the call returns; with `synchronous=False` it is queued, and the returned ticket has `wait()`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from registry.client.async_logging import RunOperations
+from registry.client.tracking.runs import check_batch, log_checked
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state
 from registry.fluent.runs import target
 from registry.validation.arguments import check_list, check_mapping
-from registry.validation.names import check_key
 from registry.validation.values import flattened, metric_value, now_ms
 
 
@@ -23,9 +23,10 @@ def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
     Raises:
         ParamConflictError: it has another value already.
     """
-    check_key(key)
+    batch = check_batch(params=[Param(key, value)])
     client, run = target()
-    return client.log_param(run, key, value, synchronous)
+    queued = log_checked(client, run, batch, synchronous)
+    return value if queued is None else queued
 
 
 def log_params(
@@ -44,9 +45,10 @@ def log_params(
         ParamConflictError: one has another value already.
     """
     settings = check_mapping(params, "params")
-    given = [Param(check_key(key), value) for key, value in (flattened(settings) if flatten else settings).items()]
+    given = flattened(settings) if flatten else settings
+    batch = check_batch(params=[Param(key, value) for key, value in given.items()])
     client, run = target(run_id)
-    return client.log_batch(run, params=given, synchronous=synchronous)
+    return log_checked(client, run, batch, synchronous)
 
 
 def log_metric(
@@ -64,7 +66,9 @@ def log_metric(
     Raises:
         InvalidParameterError: the value is not one number.
     """
-    return log_metrics({check_key(key, "name"): value}, step, synchronous, run_id, timestamp, model_id, dataset)
+    batch = check_batch(_points([(key, value)], step, timestamp, model_id, dataset))
+    client, run = target(run_id)
+    return log_checked(client, run, batch, synchronous)
 
 
 def log_metrics(
@@ -77,28 +81,23 @@ def log_metrics(
     dataset: Any = None,
 ) -> RunOperations | None:
     """Append a point to each of several metrics, all or none, at one step and time."""
-    moment, at_step = now_ms() if timestamp is None else timestamp, 0 if step is None else step
-    name, digest = (None, None) if dataset is None else (_dataset(dataset).name, dataset.digest)
-    points = [
-        Metric(check_key(key, "name"), metric_value(key, value), moment, at_step, model_id, name, digest)
-        for key, value in check_mapping(metrics, "metrics").items()
-    ]
+    batch = check_batch(_points(check_mapping(metrics, "metrics").items(), step, timestamp, model_id, dataset))
     client, run = target(run_id)
-    return client.log_batch(run, metrics=points, synchronous=synchronous)
+    return log_checked(client, run, batch, synchronous)
 
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
     """Set a tag of the active run."""
-    check_key(key)
+    batch = check_batch(tags=[RunTag(key, value)])
     client, run = target()
-    return client.set_tag(run, key, value, synchronous)
+    return log_checked(client, run, batch, synchronous)
 
 
 def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
     """Set tags of the active run, all or none."""
-    given = [RunTag(check_key(key), value) for key, value in check_mapping(tags, "tags").items()]
+    batch = check_batch(tags=[RunTag(key, value) for key, value in check_mapping(tags, "tags").items()])
     client, run = target()
-    return client.log_batch(run, tags=given, synchronous=synchronous)
+    return log_checked(client, run, batch, synchronous)
 
 
 def delete_tag(key: str) -> None:
@@ -154,6 +153,14 @@ def log_outputs(models: Sequence[LoggedModelOutput]) -> None:
     """Record logged models that the active run made."""
     client, run = target()
     client.log_outputs(run, models)
+
+
+def _points(
+    metrics: Iterable[tuple[str, Any]], step: int | None, timestamp: int | None, model_id: str | None, dataset: Any
+) -> list[Metric]:
+    moment, at_step = now_ms() if timestamp is None else timestamp, 0 if step is None else step
+    name, digest = (None, None) if dataset is None else (_dataset(dataset).name, dataset.digest)
+    return [Metric(key, metric_value(key, value), moment, at_step, model_id, name, digest) for key, value in metrics]
 
 
 def _input_tags(context: str | None, tags: Mapping[str, str] | None) -> list[InputTag]:

@@ -13,6 +13,7 @@ from registry.entities import LifecycleStage, Run, RunStatus, RunTag
 from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError, RegistryError
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
+from registry.fluent.notebook import restore_cell_variables
 from registry.fluent.run_context_tags import context_tags, parent_process_run_id
 from registry.validation.arguments import check_mapping
 
@@ -46,10 +47,13 @@ def start_run(
 ) -> ActiveRun:
     """Start a run, or resume the one of `run_id`, and make it the active run of this thread or task.
 
+    An explicit `run_id`, `nested` or `parent_run_id` decides; only a call without them resumes the run that
+    ``REGISTRY_RUN_ID`` or ``MLFLOW_RUN_ID`` names.
+
     Raises:
-        ActiveRunError: a run is active and `nested` is False.
+        ActiveRunError: a run is active and `nested` is False, or the run to resume is active already.
         RunNotFoundError: there is no run to resume, or no parent, of that id.
-        InvalidParameterError: arguments contradict each other.
+        InvalidParameterError: arguments contradict each other, or a run would be its own parent.
     """
     del log_system_metrics  # system metrics are not recorded
     stack = state.active()
@@ -60,8 +64,9 @@ def start_run(
         )
     given = _tags(tags, description)
     client = state.client()
-    existing = run_id or parent_process_run_id()
+    existing = run_id or (None if nested or parent_run_id else parent_process_run_id())
     if existing:
+        _check_no_ancestor_of_itself(existing, stack, parent_run_id, given)
         run = _resume(existing, experiment_id, run_name, given)
     else:
         parent = _parent(stack, parent_run_id)
@@ -153,7 +158,7 @@ def _resume(run_id: str, experiment_id: str | None, run_name: str | None, tags: 
     run = client.get_run(run_id)
     if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidStateError(
-            f"Cannot start run with ID {run_id} because it is deleted; restore it with restore_run."
+            f"Cannot start run with ID {run_id} because it is in the deleted state. Restore it with restore_run."
         )
     if experiment_id is not None and str(experiment_id) != run.info.experiment_id:
         raise InvalidParameterError(
@@ -163,6 +168,17 @@ def _resume(run_id: str, experiment_id: str | None, run_name: str | None, tags: 
     if tags:
         client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     return client.get_run(run_id)
+
+
+def _check_no_ancestor_of_itself(
+    run_id: str, stack: tuple[Run, ...], parent_run_id: str | None, tags: Mapping[str, Any]
+) -> None:
+    if any(run.info.run_id == run_id for run in stack):
+        raise ActiveRunError(f"Run with UUID {run_id} is already active; it cannot be nested below itself.")
+    if run_id in (parent_run_id, tags.get(PARENT_RUN_ID)):
+        raise InvalidParameterError(
+            f"The run {run_id} cannot be its own parent. Leave run_id out to start a new run below it."
+        )
 
 
 def _parent(stack: tuple[Run, ...], parent_run_id: str | None) -> str | None:
@@ -190,6 +206,7 @@ def _note_crash(
 
 
 def _end_at_exit() -> None:
+    restore_cell_variables()
     while run := state.active()[-1:]:
         try:
             end_run("FAILED" if _crashed else "FINISHED")

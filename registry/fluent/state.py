@@ -1,21 +1,22 @@
 """Which run is active, and which experiment and place are set.
 
-The stack of active runs and the last run are per context (contextvars: threads and asyncio tasks each have their own);
-experiment and URIs are process-wide and live in ``REGISTRY_*`` variables, which child processes inherit.
+The stack of active runs and the last run are per context (threads and asyncio tasks each have their own) and live
+across the cells of a notebook. Experiment and URIs are process-wide and live in ``REGISTRY_*`` variables, which child
+processes inherit.
 """
 
 import functools
 import os
-from contextvars import ContextVar
 from pathlib import Path
 
 from registry.client import MlflowClient
 from registry.client.backend import close_all
 from registry.entities import Run
+from registry.fluent.notebook import CellVariable
 from registry.settings import current_settings, set_variable
 
-_stack: ContextVar[tuple[tuple[Run, MlflowClient], ...]] = ContextVar("registry_active_runs", default=())
-_last_run_id: ContextVar[str | None] = ContextVar("registry_last_run", default=None)
+_stack: CellVariable[tuple[tuple[Run, MlflowClient], ...]] = CellVariable("registry_active_runs", ())
+_last_run_id: CellVariable[str | None] = CellVariable("registry_last_run", None)
 
 
 def client() -> MlflowClient:

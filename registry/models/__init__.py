@@ -1,11 +1,12 @@
 """What a model is: its MLmodel file, signature and information (``mlflow.models``)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from registry.entities.schema import Schema
 from registry.flavors.signatures.enforce import enforce_schema
 from registry.models.model import Model, ModelInfo, get_model_info
 from registry.models.signature import ModelSignature, infer_signature
+from registry.unsupported import explain_missing
 
 __all__ = ["Model", "ModelInfo", "ModelSignature", "get_model_info", "infer_signature", "validate_schema"]
 
@@ -19,7 +20,4 @@ def validate_schema(data: Any, expected_schema: Schema) -> None:
     enforce_schema(data, expected_schema)
 
 
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

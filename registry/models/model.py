@@ -1,13 +1,7 @@
 """The MLmodel file and what is known of a model (``mlflow.models.model``)."""
 
-from typing import TYPE_CHECKING
+from registry.flavors import Model as Model, ModelInfo as ModelInfo
+from registry.fluent.models import get_model_info as get_model_info
+from registry.unsupported import explain_missing
 
-from registry.flavors import Model, ModelInfo
-from registry.fluent.models import get_model_info
-
-__all__ = ["Model", "ModelInfo", "get_model_info"]
-
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

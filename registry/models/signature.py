@@ -1,13 +1,7 @@
 """Signatures (``mlflow.models.signature``)."""
 
-from typing import TYPE_CHECKING
+from registry.entities.signature import ModelSignature as ModelSignature
+from registry.flavors import infer_signature as infer_signature
+from registry.unsupported import explain_missing
 
-from registry.entities.signature import ModelSignature
-from registry.flavors import infer_signature
-
-__all__ = ["ModelSignature", "infer_signature"]
-
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

@@ -1,8 +1,7 @@
-"""Where MLflow's scripts find error codes: ``protos.databricks_pb2``. There are no protocol buffers."""
+"""MLflow's path of the error codes (``mlflow.protos.databricks_pb2``). There are no protocol buffers."""
 
-from typing import TYPE_CHECKING
+from registry.unsupported import explain_missing
 
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
+__all__ = ["databricks_pb2"]
 
-    __getattr__ = attributes(__name__, ["databricks_pb2"])
+explain_missing(globals())

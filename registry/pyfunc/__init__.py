@@ -2,27 +2,41 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal, Unpack
 
 from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo, PyFuncModel
 from registry.fluent import models
+from registry.fluent.model_options import LogOptions, SaveOptions, takes
 from registry.pyfunc.model import PythonModel, PythonModelContext
+from registry.unsupported import explain_missing
 
 __all__ = [
+    "CODE",
+    "DATA",
+    "ENV",
     "FLAVOR_NAME",
+    "MAIN",
     "PyFuncModel",
     "PythonModel",
     "PythonModelContext",
+    "get_default_conda_env",
+    "get_default_pip_requirements",
     "load_model",
     "log_model",
     "save_model",
 ]
 
 FLAVOR_NAME: Final = "python_function"
+# Keys of the python_function entry in an MLmodel file.
+CODE: Final = "code"
+DATA: Final = "data"
+ENV: Final = "env"
+MAIN: Final = "loader_module"
 
 
+@takes(SaveOptions)
 def save_model(
     path: str | Path,
     loader_module: str | None = None,
@@ -32,12 +46,8 @@ def save_model(
     conda_env: Any = None,
     python_model: Any = None,
     artifacts: Mapping[str, str | Path] | None = None,
-    signature: ModelSignature | Literal[False] | None = None,
-    input_example: Any = None,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
-    metadata: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
+    **options: Unpack[SaveOptions],
 ) -> None:
     """Write a model that is Python code into an absent or empty directory.
 
@@ -58,15 +68,12 @@ def save_model(
         code_paths=code_paths,
         conda_env=conda_env,
         artifacts=artifacts,
-        signature=signature,
-        input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
-        metadata=metadata,
         model_config=model_config,
+        **options,
     )
 
 
+@takes(LogOptions)
 def log_model(
     artifact_path: str | None = None,
     loader_module: str | None = None,
@@ -79,17 +86,8 @@ def log_model(
     registered_model_name: str | None = None,
     signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
-    await_registration_for: int | None = 300,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
-    metadata: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, Any] | None = None,
-    model_type: str | None = None,
-    step: int = 0,
-    model_id: str | None = None,
+    **options: Unpack[LogOptions],
 ) -> ModelInfo:
     """Seal a model that is Python code as a logged model of the active run, if there is one; register it if asked to.
 
@@ -105,25 +103,16 @@ def log_model(
         FLAVOR_NAME,
         python_model,
         artifact_path=artifact_path,
-        name=name,
         registered_model_name=registered_model_name,
-        await_registration_for=await_registration_for,
+        signature=signature,
+        input_example=input_example,
         loader_module=loader_module,
         data_path=data_path,
         code_paths=code_paths,
         conda_env=conda_env,
         artifacts=artifacts,
-        signature=signature,
-        input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
-        metadata=metadata,
         model_config=model_config,
-        params=params,
-        tags=tags,
-        model_type=model_type,
-        step=step,
-        model_id=model_id,
+        **options,
     )
 
 
@@ -158,7 +147,14 @@ def load_model(
     )
 
 
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
+def get_default_pip_requirements() -> list[str]:
+    """Return the requirements that `save_model` writes unless told otherwise, such as ``xgboost==3.0.0``."""
+    return list(flavors.Environment.of(["cloudpickle"]).requirements)
 
-    __getattr__ = attributes(__name__, __all__)
+
+def get_default_conda_env() -> dict[str, Any]:
+    """Return the conda environment that `save_model` writes unless told otherwise."""
+    return dict(flavors.Environment.of(["cloudpickle"]).conda)
+
+
+explain_missing(globals())

@@ -1,19 +1,24 @@
 """scikit-learn models (``mlflow.sklearn``), stored with skops; pickles only if asked for, and loaded with consent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal, Unpack
 
 from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo
 from registry.fluent import models
+from registry.fluent.model_options import LogFilesOptions, SaveFilesOptions, takes
+from registry.unsupported import explain_missing
 
 __all__ = [
     "FLAVOR_NAME",
     "SERIALIZATION_FORMAT_CLOUDPICKLE",
     "SERIALIZATION_FORMAT_PICKLE",
     "SERIALIZATION_FORMAT_SKOPS",
+    "SUPPORTED_SERIALIZATION_FORMATS",
+    "get_default_conda_env",
+    "get_default_pip_requirements",
     "load_model",
     "log_model",
     "save_model",
@@ -23,8 +28,14 @@ FLAVOR_NAME: Final = "sklearn"
 SERIALIZATION_FORMAT_CLOUDPICKLE: Final = "cloudpickle"
 SERIALIZATION_FORMAT_PICKLE: Final = "pickle"
 SERIALIZATION_FORMAT_SKOPS: Final = "skops"
+SUPPORTED_SERIALIZATION_FORMATS: Final = [
+    SERIALIZATION_FORMAT_SKOPS,
+    SERIALIZATION_FORMAT_PICKLE,
+    SERIALIZATION_FORMAT_CLOUDPICKLE,
+]
 
 
+@takes(SaveFilesOptions)
 def save_model(
     sk_model: Any,
     path: str | Path,
@@ -32,14 +43,9 @@ def save_model(
     code_paths: Sequence[str | Path] | None = None,
     *,
     serialization_format: str | None = None,
-    signature: ModelSignature | Literal[False] | None = None,
-    input_example: Any = None,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
     pyfunc_predict_fn: str = "predict",
-    metadata: Mapping[str, Any] | None = None,
     skops_trusted_types: Iterable[str] | None = None,
-    extra_files: Sequence[str | Path] | None = None,
+    **options: Unpack[SaveFilesOptions],
 ) -> None:
     """Write an estimator into an absent or empty directory.
 
@@ -58,17 +64,13 @@ def save_model(
         conda_env=conda_env,
         code_paths=code_paths,
         serialization_format=serialization_format,
-        signature=signature,
-        input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
         pyfunc_predict_fn=pyfunc_predict_fn,
-        metadata=metadata,
         skops_trusted_types=skops_trusted_types,
-        extra_files=extra_files,
+        **options,
     )
 
 
+@takes(LogFilesOptions)
 def log_model(
     sk_model: Any,
     artifact_path: str | None = None,
@@ -78,19 +80,10 @@ def log_model(
     registered_model_name: str | None = None,
     signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
-    await_registration_for: int | None = 300,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
+    *,
     pyfunc_predict_fn: str = "predict",
-    metadata: Mapping[str, Any] | None = None,
-    extra_files: Sequence[str | Path] | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, Any] | None = None,
-    model_type: str | None = None,
-    step: int = 0,
-    model_id: str | None = None,
-    name: str | None = None,
     skops_trusted_types: Iterable[str] | None = None,
+    **options: Unpack[LogFilesOptions],
 ) -> ModelInfo:
     """Seal an estimator as a logged model of the active run, if there is one, and register it if asked to.
 
@@ -106,25 +99,15 @@ def log_model(
         FLAVOR_NAME,
         sk_model,
         artifact_path=artifact_path,
-        name=name,
         registered_model_name=registered_model_name,
-        await_registration_for=await_registration_for,
         conda_env=conda_env,
         code_paths=code_paths,
         serialization_format=serialization_format,
         signature=signature,
         input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
         pyfunc_predict_fn=pyfunc_predict_fn,
-        metadata=metadata,
         skops_trusted_types=skops_trusted_types,
-        extra_files=extra_files,
-        params=params,
-        tags=tags,
-        model_type=model_type,
-        step=step,
-        model_id=model_id,
+        **options,
     )
 
 
@@ -159,7 +142,19 @@ def load_model(
     )
 
 
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
+def get_default_pip_requirements(include_cloudpickle: bool = False, include_skops: bool = False) -> list[str]:
+    """Return the requirements of an estimator, such as ``scikit-learn==1.7.0``, with those of the formats asked for."""
+    return list(_environment(include_cloudpickle, include_skops).requirements)
 
-    __getattr__ = attributes(__name__, __all__)
+
+def get_default_conda_env(include_cloudpickle: bool = False, include_skops: bool = False) -> dict[str, Any]:
+    """Return the conda environment of an estimator, with the packages of the formats asked for."""
+    return dict(_environment(include_cloudpickle, include_skops).conda)
+
+
+def _environment(include_cloudpickle: bool, include_skops: bool) -> flavors.Environment:
+    formats = {"cloudpickle": include_cloudpickle, "skops": include_skops}
+    return flavors.Environment.of(["scikit-learn", *(name for name, included in formats.items() if included)])
+
+
+explain_missing(globals())

@@ -7,8 +7,7 @@ import sqlite3
 from typing import Final
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeoutError
 
 from registry.exceptions import (
     InvalidParameterError,

@@ -1,37 +1,18 @@
 """Schemas and their types (``mlflow.types.schema``)."""
 
-from typing import TYPE_CHECKING
-
-from registry.entities.param_schema import ParamSchema, ParamSpec
+from registry.entities.param_schema import ParamSchema as ParamSchema, ParamSpec as ParamSpec
 from registry.entities.schema import (
-    AnyType,
-    Array,
-    ColSpec,
-    DataType,
-    Map,
-    Object,
-    Property,
-    Schema,
-    SparkMLVector,
-    TensorSpec,
+    AnyType as AnyType,
+    Array as Array,
+    ColSpec as ColSpec,
+    DataType as DataType,
+    Map as Map,
+    Object as Object,
+    Property as Property,
+    Schema as Schema,
+    SparkMLVector as SparkMLVector,
+    TensorSpec as TensorSpec,
 )
+from registry.unsupported import explain_missing
 
-__all__ = [
-    "AnyType",
-    "Array",
-    "ColSpec",
-    "DataType",
-    "Map",
-    "Object",
-    "ParamSchema",
-    "ParamSpec",
-    "Property",
-    "Schema",
-    "SparkMLVector",
-    "TensorSpec",
-]
-
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

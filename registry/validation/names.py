@@ -71,12 +71,12 @@ def check_model_name(name: object) -> str:
     found = sorted(set(text) & set("/:@?"))
     if found:
         raise InvalidNameError(
-            f"Invalid model name: {text!r}. Names cannot contain '/' or ':', nor '@' or '?' (found {' '.join(found)})."
+            f"Invalid model name {text!r}. Names cannot contain '/' or ':', nor '@' or '?' (found {' '.join(found)})."
         )
     if text in (".", ".."):
-        raise InvalidNameError(f"Invalid model name: {text!r}. '.' and '..' are not names.")
+        raise InvalidNameError(f"Invalid model name {text!r}. '.' and '..' are not names.")
     if MODEL_ID.fullmatch(text):
-        raise InvalidNameError(f"Invalid model name: {text!r}. It has the form of a logged model's id.")
+        raise InvalidNameError(f"Invalid model name {text!r}. It has the form of a logged model's id.")
     return text
 
 
@@ -89,8 +89,10 @@ def check_alias(alias: object) -> str:
     text = check_text(alias, "alias", MAX_ALIAS)
     if not _ALIAS.fullmatch(text):
         raise InvalidNameError(f"Invalid alias name: {text!r}. Use letters, digits, '_' and '-' only.")
-    if text.lower() == "latest" or _VERSION_LIKE_ALIAS.fullmatch(text):
-        raise InvalidNameError(f"Invalid alias name: {text!r}. 'latest' and forms like 'v1' are reserved for versions.")
+    if text.lower() == "latest":
+        raise InvalidNameError("'latest' alias name (case insensitive) is reserved. It is the newest version's.")
+    if _VERSION_LIKE_ALIAS.fullmatch(text):
+        raise InvalidNameError(f"Version alias name {text!r} is reserved. Forms like 'v1' are reserved for versions.")
     return text
 
 
@@ -121,12 +123,13 @@ def _key_error(key: object, what: str) -> InvalidNameError | InvalidTypeError:
         return InvalidNameError(f"'{what}' exceeds the maximum length of {MAX_KEY} characters: {key[:40]!r}…")
     if not _KEY.fullmatch(key) or "\n" in key:
         return InvalidNameError(
-            f"Invalid value {key!r} for parameter '{what}'. Names may only contain alphanumerics, underscores (_), "
-            "dashes (-), periods (.), spaces ( ), colons (:) and slashes (/)."
+            f"Invalid value {key!r} for parameter '{what}' supplied: Names may only contain alphanumerics, underscores "
+            "(_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/)."
         )
     return InvalidNameError(
-        f"Invalid value {key!r} for parameter '{what}'. Names must be relative paths in their shortest form: "
-        "no leading or doubled '/', no '.' or '..' segment."
+        f"Invalid value {key!r} for parameter '{what}' supplied: Names may be treated as files in certain cases, and "
+        "must not resolve to other names when treated as such. Use a relative path in its shortest form: no leading or "
+        "doubled '/', no '.' or '..' segment."
     )
 
 
@@ -140,8 +143,8 @@ def check_run_id(run_id: object) -> str:
         raise InvalidNameError("Missing value for required parameter 'run_id'.")
     if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
         raise InvalidNameError(
-            f"Invalid run ID: {run_id!r}. A run id starts with a letter or digit and has only letters, digits, "
-            "'_' and '-' (at most 256)."
+            f"Invalid value {run_id!r} for parameter 'run_id' supplied: a run id starts with a letter or digit and has "
+            "only letters, digits, '_' and '-' (at most 256)."
         )
     return run_id
 

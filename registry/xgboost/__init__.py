@@ -1,35 +1,39 @@
 """XGBoost models (``mlflow.xgboost``): Boosters and the scikit-learn wrappers, stored as UBJSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal, Unpack
 
 from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo
 from registry.fluent import models
+from registry.fluent.model_options import LogFilesOptions, SaveFilesOptions, takes
+from registry.unsupported import explain_missing
 
-__all__ = ["FLAVOR_NAME", "load_model", "log_model", "save_model"]
+__all__ = [
+    "FLAVOR_NAME",
+    "get_default_conda_env",
+    "get_default_pip_requirements",
+    "load_model",
+    "log_model",
+    "save_model",
+]
 
 FLAVOR_NAME: Final = "xgboost"
 
 
+@takes(SaveFilesOptions, others="kwargs")
 def save_model(
     xgb_model: Any,
     path: str | Path,
     conda_env: Any = None,
     code_paths: Sequence[str | Path] | None = None,
     *,
-    signature: ModelSignature | Literal[False] | None = None,
-    input_example: Any = None,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
     model_format: str = "ubj",
-    metadata: Mapping[str, Any] | None = None,
-    extra_files: Sequence[str | Path] | None = None,
-    **kwargs: Any,
+    **options: Unpack[SaveFilesOptions],
 ) -> None:
-    """Write a Booster or wrapper into an absent or empty directory; `kwargs` go to its own ``save_model``.
+    """Write a Booster or wrapper into an absent or empty directory; other `options` go to its own ``save_model``.
 
     Without a signature, one is inferred from `input_example`. `model_format` is ``ubj`` or ``json``.
 
@@ -44,17 +48,12 @@ def save_model(
         FLAVOR_NAME,
         conda_env=conda_env,
         code_paths=code_paths,
-        signature=signature,
-        input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
         model_format=model_format,
-        metadata=metadata,
-        extra_files=extra_files,
-        **kwargs,
+        **options,
     )
 
 
+@takes(LogFilesOptions, others="kwargs")
 def log_model(
     xgb_model: Any,
     artifact_path: str | None = None,
@@ -63,19 +62,9 @@ def log_model(
     registered_model_name: str | None = None,
     signature: ModelSignature | Literal[False] | None = None,
     input_example: Any = None,
-    await_registration_for: int | None = 300,
-    pip_requirements: Any = None,
-    extra_pip_requirements: Any = None,
+    *,
     model_format: str = "ubj",
-    metadata: Mapping[str, Any] | None = None,
-    extra_files: Sequence[str | Path] | None = None,
-    name: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, Any] | None = None,
-    model_type: str | None = None,
-    step: int = 0,
-    model_id: str | None = None,
-    **kwargs: Any,
+    **options: Unpack[LogFilesOptions],
 ) -> ModelInfo:
     """Seal a Booster or wrapper as a logged model of the active run, if there is one, and register it if asked to.
 
@@ -91,24 +80,13 @@ def log_model(
         FLAVOR_NAME,
         xgb_model,
         artifact_path=artifact_path,
-        name=name,
         registered_model_name=registered_model_name,
-        await_registration_for=await_registration_for,
         conda_env=conda_env,
         code_paths=code_paths,
         signature=signature,
         input_example=input_example,
-        pip_requirements=pip_requirements,
-        extra_pip_requirements=extra_pip_requirements,
         model_format=model_format,
-        metadata=metadata,
-        extra_files=extra_files,
-        params=params,
-        tags=tags,
-        model_type=model_type,
-        step=step,
-        model_id=model_id,
-        **kwargs,
+        **options,
     )
 
 
@@ -134,7 +112,14 @@ def load_model(
     )
 
 
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
+def get_default_pip_requirements() -> list[str]:
+    """Return the requirements that `save_model` writes unless told otherwise, such as ``xgboost==3.0.0``."""
+    return list(flavors.Environment.of([FLAVOR_NAME]).requirements)
 
-    __getattr__ = attributes(__name__, __all__)
+
+def get_default_conda_env() -> dict[str, Any]:
+    """Return the conda environment that `save_model` writes unless told otherwise."""
+    return dict(flavors.Environment.of([FLAVOR_NAME]).conda)
+
+
+explain_missing(globals())

@@ -12,8 +12,7 @@ from s3_faults import Wire, behead_answer, flip_answer, flip_request, refuse, sh
 from s3_servers import S3Server
 
 from registry.blobs import BlobStore, open_blob_store
-from registry.blobs.s3 import bucket as bucket_module
-from registry.blobs.s3 import clients
+from registry.blobs.s3 import bucket as bucket_module, clients
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
 from registry.exceptions import (

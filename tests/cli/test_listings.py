@@ -56,6 +56,18 @@ def test_runs_are_listed_with_the_columns_asked_for(cli: Callable, filled: Any) 
     ]
 
 
+def test_a_column_and_an_order_that_no_run_has_are_told(
+    cli: Callable, filled: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    cli("runs", "list", "--metric", "acu", "--param", "dept", "--metric", "auc", "--order-by", "metrics.los")
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "No run in these experiments has the metric 'los'; did you mean 'loss'?",
+        "No run in these experiments has the metric 'acu'; did you mean 'auc'?",
+        "No run in these experiments has the param 'dept'; did you mean 'depth'?",
+    ]
+
+
 def test_runs_are_filtered(cli: Callable, filled: Any) -> None:
     assert cli("runs", "list", "--filter", "metrics.auc > 0.9").out == "No runs.\n"
     assert len(cli("runs", "list", "--filter", "metrics.auc > 0.8", "--json").json) == 1

@@ -158,6 +158,56 @@ def test_the_run_of_the_environment_is_forgotten_if_it_cannot_be_resumed(
         assert run.info.run_id != "0" * 32
 
 
+@pytest.mark.parametrize("name", ["REGISTRY_RUN_ID", "MLFLOW_RUN_ID"])
+def test_a_parent_that_is_given_goes_before_the_run_of_the_environment(
+    name: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = client.create_run("0", run_name="parent").info.run_id
+    monkeypatch.setenv(name, parent)
+
+    with registry.start_run(nested=True, parent_run_id=parent, run_name="child") as child:
+        pass
+    with registry.start_run(parent_run_id=parent) as other:
+        pass
+    with registry.start_run(nested=True) as alone:
+        pass
+
+    assert len({parent, child.info.run_id, other.info.run_id, alone.info.run_id}) == 4
+    assert [registry.get_run(run.info.run_id).data.tags.get("mlflow.parentRunId") for run in (child, other, alone)] == [
+        parent,
+        parent,
+        None,
+    ]
+    assert registry.get_run(parent).info.run_name == "parent"
+    assert status(client, parent) == "RUNNING"
+    with registry.start_run() as resumed:
+        assert resumed.info.run_id == parent
+
+
+def test_a_run_id_that_is_given_goes_before_the_run_of_the_environment(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, other = client.create_run("0").info.run_id, client.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", other)
+
+    with registry.start_run(run_id=given) as run:
+        assert run.info.run_id == given
+        with registry.start_run(nested=True) as child:
+            assert child.data.tags["mlflow.parentRunId"] == given
+    assert status(client, other) == "RUNNING"
+
+
+def test_a_run_is_never_below_itself(client: MlflowClient) -> None:
+    run_id = client.create_run("0").info.run_id
+
+    assert code_of(registry.start_run, run_id, parent_run_id=run_id) == "INVALID_PARAMETER_VALUE"
+    assert code_of(registry.start_run, run_id, tags={"mlflow.parentRunId": run_id}) == "INVALID_PARAMETER_VALUE"
+    with registry.start_run(run_id), registry.start_run(nested=True):
+        assert code_of(registry.start_run, run_id, nested=True) == "INVALID_STATE"
+    assert registry.active_run() is None
+    assert "mlflow.parentRunId" not in registry.get_run(run_id).data.tags
+
+
 def test_contradicting_arguments_make_no_run(client: MlflowClient) -> None:
     both = {"mlflow.note.content": "a"}
 

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import pytest
 from governed_models import kinds, sealed_model
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,

@@ -73,7 +73,7 @@ class LogAndRegisterMethods(ClientBase):
             described = save_model(
                 model, directory, flavor, model_id=new.model_id, run_id=run_id, artifact_path=name, **options
             )
-            logged = seal_directory(self.backend, directory, new)
+            logged = seal_directory(self.backend, directory, new, described)
         return described.get_model_info(logged)
 
     def _log_into(

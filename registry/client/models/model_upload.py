@@ -20,9 +20,8 @@ from registry.store.models.logged_models import NewModel, Seal, SealedCopy
 MLMODEL = "MLmodel"
 
 
-def seal_directory(backend: Backend, directory: Path, new: NewModel) -> LoggedModel:
-    """Store a local directory as the logged model `new`."""
-    described = _described(directory)
+def seal_directory(backend: Backend, directory: Path, new: NewModel, described: Model) -> LoggedModel:
+    """Store a local directory, whose MLmodel file has the content `described`, as the logged model `new`."""
     location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
     manifest = backend.blobs(location).seal(directory)
     with discard_if_expired(backend, location):

@@ -5,7 +5,7 @@ import logging
 import random
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from registry.client.async_logging import Entry, RunOperations
 from registry.client.base import ClientBase
@@ -33,6 +33,7 @@ from registry.validation.values import (
     now_ms,
 )
 
+_NOTHING: Final = ()  # what is left out; anything else is checked, an empty list too
 RUN_NAME: Final = "mlflow.runName"
 USER: Final = "mlflow.user"
 PARENT_RUN_ID: Final = "mlflow.parentRunId"
@@ -54,6 +55,14 @@ _NOUNS: Final = (
 ).split()
 
 
+class Batch(NamedTuple):
+    """What one call logs: checked, so that it can be stored in any run."""
+
+    metrics: Sequence[Metric]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
 class RunMethods(ClientBase):
     """What a client does with runs."""
 
@@ -72,7 +81,7 @@ class RunMethods(ClientBase):
             ExperimentNotFoundError: no such experiment.
             InvalidParameterError: the experiment is deleted, or `run_name` and the tag ``mlflow.runName`` differ.
         """
-        given = _checked_tags({**current_settings().default_tags, **check_mapping(tags, "tags")})
+        given = _checked_tags({**current_settings().default_tags, **check_mapping(tags, "tags")}.items())
         return self.backend.runs.create(
             run_id=uuid.uuid4().hex,
             experiment_id=str(experiment_id),
@@ -137,7 +146,7 @@ class RunMethods(ClientBase):
         moment = now_ms() if timestamp is None else timestamp
         number = metric_value(key, value)
         metric = Metric(key, number, moment, 0 if step is None else step, model_id, dataset_name, dataset_digest)
-        return self._log(Entry(check_run_id(run_id), checked_metrics([metric])), synchronous)
+        return log_checked(self, run_id, check_batch([metric]), synchronous)
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
         """Write a param once; the value that was given, or a ticket with `synchronous=False`.
@@ -163,9 +172,9 @@ class RunMethods(ClientBase):
     def log_batch(
         self,
         run_id: str,
-        metrics: Sequence[Metric] = (),
-        params: Sequence[Param] = (),
-        tags: Sequence[RunTag] = (),
+        metrics: Sequence[Metric] = _NOTHING,
+        params: Sequence[Param] = _NOTHING,
+        tags: Sequence[RunTag] = _NOTHING,
         synchronous: bool | None = None,
     ) -> RunOperations | None:
         """Log metrics, params and tags of any number in one transaction: all or nothing.
@@ -176,13 +185,7 @@ class RunMethods(ClientBase):
             ParamConflictError: a param has another value already.
             InvalidParameterError: a key, value or step cannot be stored, or a param is given twice.
         """
-        entry = Entry(
-            check_run_id(run_id),
-            checked_metrics(check_list(metrics, "metrics", Metric)),
-            _checked_params(check_list(params, "params", Param)),
-            _checked_tags({check_key(tag.key): tag.value for tag in check_list(tags, "tags", RunTag)}),
-        )
-        return self._log(entry, synchronous)
+        return log_checked(self, run_id, check_batch(metrics, params, tags), synchronous)
 
     def log_inputs(
         self,
@@ -209,12 +212,35 @@ class RunMethods(ClientBase):
         """Return when everything that was queued with `synchronous=False` is written, or has failed."""
         self.backend.log_queue.flush()
 
-    def _log(self, entry: Entry, synchronous: bool | None) -> RunOperations | None:
-        queue = self._queues_logs if synchronous is None else not synchronous
-        if queue:
-            return self.backend.log_queue.put(entry)
-        self.backend.write_log(entry)
-        return None
+
+def check_batch(
+    metrics: Sequence[Metric] = _NOTHING, params: Sequence[Param] = _NOTHING, tags: Sequence[RunTag] = _NOTHING
+) -> Batch:
+    """Check what a call logs, once: keys, values and steps can be stored, and no param is given twice.
+
+    Raises:
+        InvalidParameterError: something cannot be stored; the message names it.
+    """
+    return Batch(
+        () if metrics is _NOTHING else checked_metrics(check_list(metrics, "metrics", Metric)),
+        {} if params is _NOTHING else _checked_params(check_list(params, "params", Param)),
+        {} if tags is _NOTHING else _checked_tags((tag.key, tag.value) for tag in check_list(tags, "tags", RunTag)),
+    )
+
+
+def log_checked(client: RunMethods, run_id: str, batch: Batch, synchronous: bool | None) -> RunOperations | None:
+    """Write a checked batch to a run, or queue it and return a ticket that can be waited on.
+
+    Raises:
+        InvalidParameterError: this is no id of a run.
+        ParamConflictError: a param has another value already.
+    """
+    check_run_id(run_id)
+    queue = client._queues_logs if synchronous is None else not synchronous
+    if queue:
+        return client.backend.log_queue.put(Entry(run_id, *batch))
+    client.backend.runs.log_batch(run_id, metrics=batch.metrics, params=batch.params, tags=batch.tags)
+    return None
 
 
 def _checked_params(params: Iterable[Param]) -> dict[str, str]:
@@ -229,8 +255,8 @@ def _checked_params(params: Iterable[Param]) -> dict[str, str]:
     return checked
 
 
-def _checked_tags(tags: Mapping[str, Any]) -> dict[str, str]:
-    return {check_key(key): _tag_value(key, value) for key, value in tags.items()}
+def _checked_tags(tags: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    return {check_key(key): _tag_value(key, value) for key, value in tags}
 
 
 def _run_name(run_name: str | None, tags: Mapping[str, str]) -> str:

@@ -4,15 +4,18 @@ Owns the bounds of `max_results` and what callers may leave out. Invariant: filt
 the database is asked, or even opened.
 """
 
-from collections.abc import Mapping, Sequence
+import difflib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.tracking.dataframes import check_columns, check_format, table_columns, to_arrow, to_pandas
 from registry.entities import Experiment, LoggedModel, PagedList, Run, ViewType
 from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.exceptions import InvalidParameterError, InvalidTypeError
-from registry.filters import Subject, parse_filter, parse_order_by
+from registry.filters import Field, Kind, Subject, parse_filter, parse_order_by
 from registry.store.search import LoggedModelScope, MetricDataset, RunScope, SearchRequest
 from registry.store.tracking.experiments import experiment_key
 from registry.validation.arguments import check_list
@@ -23,6 +26,13 @@ MAX_LOGGED_MODELS: Final = 50_000
 MAX_MODELS: Final = 1_000
 MAX_VERSIONS: Final = 200_000
 
+_SHOWN_KEYS: Final = 5
+_VALUES: Final[Mapping[Kind, Callable[[Run], Mapping[str, object]]]] = {
+    Kind.METRIC: lambda run: run.data.metrics,
+    Kind.PARAM: lambda run: run.data.params,
+    Kind.TAG: lambda run: run.data.tags,
+}
+_logger = logging.getLogger("registry")
 _ORDER_FIELDS: Final = frozenset({"field_name", "ascending", "dataset_name", "dataset_digest"})
 
 
@@ -65,7 +75,10 @@ class SearchMethods(ClientBase):
         """
         limit = _bounded(max_results, MAX_RUNS)
         wanted = _wanted(Subject.RUNS, filter_string, order_by, limit, page_token)
-        return self.backend.search.runs(_run_scope(experiment_ids, run_view_type), wanted)
+        found = self.backend.search.runs(_run_scope(experiment_ids, run_view_type), wanted)
+        if page_token is None:
+            warn_of_unknown_keys(self, found, experiment_ids, run_view_type, [key.field for key in wanted.order_by])
+        return found
 
     def search_runs_frame(
         self,
@@ -94,6 +107,8 @@ class SearchMethods(ClientBase):
         wanted = _wanted(Subject.RUNS, filter_string, order_by, _bounded(max_results, None), None)
         scope = _run_scope(experiment_ids, run_view_type)
         table = self.backend.search.run_table(scope, wanted, table_columns(names))
+        if table.rows:
+            _warn_of_unknown_keys(self.backend, scope, [key.field for key in wanted.order_by])
         return to_arrow(table, names) if output_format == "arrow" else to_pandas(table, names)
 
     def search_registered_models(
@@ -163,6 +178,36 @@ class SearchMethods(ClientBase):
         limit = _bounded(100 if max_results is None else max_results, MAX_LOGGED_MODELS)
         wanted = SearchRequest(parse_filter(filter_string, Subject.LOGGED_MODELS), keys, limit, page_token)
         return self.backend.search.logged_models(scope, wanted)
+
+
+def warn_of_unknown_keys(
+    client: ClientBase,
+    found: Sequence[Run],
+    experiment_ids: Sequence[str] | str | int,
+    run_view_type: int,
+    fields: Iterable[Field],
+) -> None:
+    """Warn of each metric, param or tag that no run in some experiments has, with the nearest key that some have.
+
+    The database is asked only about a field that none of the runs which were found has.
+    """
+    missing = [field for field in fields if field.kind in _VALUES and not any(_has(run, field) for run in found)]
+    if found and missing:
+        _warn_of_unknown_keys(client.backend, _run_scope(experiment_ids, run_view_type), missing)
+
+
+def _warn_of_unknown_keys(backend: Backend, scope: RunScope, fields: Iterable[Field]) -> None:
+    for field in fields:
+        keys = backend.search.known_keys_without(scope, field) if field.kind in _VALUES else None
+        if keys is not None:
+            close = difflib.get_close_matches(field.key, keys, n=1, cutoff=0.5)
+            there_are = ", ".join(sorted(keys)[:_SHOWN_KEYS]) or "none"
+            hint = f"did you mean {close[0]!r}?" if close else f"there are: {there_are}."
+            _logger.warning("No run in these experiments has the %s %r; %s", field.kind, field.key, hint)
+
+
+def _has(run: Run, field: Field) -> bool:
+    return field.key in _VALUES[field.kind](run)
 
 
 def _wanted(

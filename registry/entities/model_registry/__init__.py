@@ -1,27 +1,16 @@
 """Registered models and their versions as frozen values with MLflow's names (``mlflow.entities.model_registry``)."""
 
-from typing import TYPE_CHECKING
-
-from registry.entities.model_registry.model_version import ModelVersion, ModelVersionTag
-from registry.entities.model_registry.model_version_status import ModelVersionStatus
-from registry.entities.model_registry.registered_model import (
-    RegisteredModel,
-    RegisteredModelAlias,
-    RegisteredModelTag,
+from registry.entities.model_registry.model_version import (
+    ModelVersion as ModelVersion,
+    ModelVersionTag as ModelVersionTag,
 )
-from registry.entities.model_registry.resolved_model import ResolvedModel
+from registry.entities.model_registry.model_version_status import ModelVersionStatus as ModelVersionStatus
+from registry.entities.model_registry.registered_model import (
+    RegisteredModel as RegisteredModel,
+    RegisteredModelAlias as RegisteredModelAlias,
+    RegisteredModelTag as RegisteredModelTag,
+)
+from registry.entities.model_registry.resolved_model import ResolvedModel as ResolvedModel
+from registry.unsupported import explain_missing
 
-__all__ = [
-    "ModelVersion",
-    "ModelVersionStatus",
-    "ModelVersionTag",
-    "RegisteredModel",
-    "RegisteredModelAlias",
-    "RegisteredModelTag",
-    "ResolvedModel",
-]
-
-if not TYPE_CHECKING:
-    from registry.unsupported import attributes
-
-    __getattr__ = attributes(__name__, __all__)
+explain_missing(globals())

@@ -1,5 +1,3 @@
 """MLflow's path of `ModelVersionTag`."""
 
-from registry.entities.model_registry.model_version import ModelVersionTag
-
-__all__ = ["ModelVersionTag"]
+from registry.entities.model_registry.model_version import ModelVersionTag as ModelVersionTag

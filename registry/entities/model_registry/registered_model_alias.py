@@ -1,5 +1,3 @@
 """MLflow's path of `RegisteredModelAlias`."""
 
-from registry.entities.model_registry.registered_model import RegisteredModelAlias
-
-__all__ = ["RegisteredModelAlias"]
+from registry.entities.model_registry.registered_model import RegisteredModelAlias as RegisteredModelAlias

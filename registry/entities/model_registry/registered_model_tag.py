@@ -1,5 +1,3 @@
 """MLflow's path of `RegisteredModelTag`."""
 
-from registry.entities.model_registry.registered_model import RegisteredModelTag
-
-__all__ = ["RegisteredModelTag"]
+from registry.entities.model_registry.registered_model import RegisteredModelTag as RegisteredModelTag

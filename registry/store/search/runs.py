@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
 from registry.entities import Experiment, PagedList, Run
-from registry.filters import Kind
+from registry.filters import Field, Kind
 from registry.store.dialects import table
 from registry.store.search.columnar import RunTable, TableColumns, read_table
 from registry.store.search.conditions import by_code_point
@@ -71,6 +71,9 @@ def _experiment_fields(dialect: str) -> FieldMap:
 
 _RUN_TIES: Final = (("start_time", False), ("run_id", True))
 
+_MAX_KEYS: Final = 10_000
+_KEYED: Final = {Kind.METRIC: LatestMetricRow, Kind.PARAM: ParamRow, Kind.TAG: TagRow}
+
 # Not joined: each table more makes the planning of a statement longer.
 _LOCATION: Final = (
     select(ExperimentRow.artifact_location).where(ExperimentRow.id == RunRow.experiment_id).scalar_subquery()
@@ -108,6 +111,18 @@ class RunSearch(Store):
             return read_table(connection, [], columns)
         rows = search(connection, _run_source(scope, connection.dialect.name), wanted, lambda _, found: list(found))
         return read_table(connection, rows, columns)
+
+    @read_transaction
+    def known_keys_without(self, connection: Connection, scope: RunScope, field: Field) -> list[str] | None:
+        """Return the keys that the runs have of a field's kind, at most 10,000; None if a run has the field itself."""
+        keyed = table(_KEYED[field.kind]).c
+        query = select(keyed.key).join(RunRow, RunRow.id == keyed.run_id)
+        query = query.where(
+            one_of(RunRow.experiment_id, scope.experiments), one_of(RunRow.lifecycle_stage, scope.stages)
+        )
+        if connection.execute(query.where(keyed.key == field.key).limit(1)).first() is not None:
+            return None
+        return list(connection.execute(query.distinct().limit(_MAX_KEYS)).scalars())
 
 
 @functools.lru_cache(maxsize=256)
