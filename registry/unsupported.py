@@ -146,7 +146,10 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "The command line is `registry` (`registry --help`); scripts use the functions and MlflowClient.",
         "demo doctor experiments runs models.cli",
     ),
-    ("Settings are environment variables, REGISTRY_… or MLFLOW_…; see docs/operations/settings.md.", "environment_variables"),
+    (
+        "Settings are environment variables, REGISTRY_… or MLFLOW_…; see docs/operations/settings.md.",
+        "environment_variables",
+    ),
     ("Use registry.__version__, or registry.version.VERSION for MLflow's.", "VERSION"),
     (
         "Logged models are sealed. Give signature= or pip_requirements= to log_model, and log the model again.",

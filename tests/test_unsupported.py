@@ -105,7 +105,7 @@ models.flavor_backend models.FlavorBackend sklearn.utils protos.model_registry_p
     "The command line is `registry` (`registry --help`); scripts use the functions and MlflowClient.": """
 demo doctor experiments runs models.cli
 """,
-    "Settings are environment variables, REGISTRY_… or MLFLOW_…; the README lists them.": """
+    "Settings are environment variables, REGISTRY_… or MLFLOW_…; see docs/operations/settings.md.": """
 environment_variables
 """,
     "Use registry.__version__, or registry.version.VERSION for MLflow's.": "VERSION",

@@ -57,7 +57,8 @@ class ModelVersionMethods(ClientBase):
             name: Registered model.
             version: Version number.
             stage: ``None``, ``Staging``, ``Production`` or ``Archived``, in any case.
-            archive_existing_versions: Archive the version that holds the stage. If False, an occupied stage is an error.
+            archive_existing_versions: Archive the version that holds the stage; if False, an occupied stage is an
+                error.
             reason: Why, for the history.
             expected_current: Compare-and-set. Omit for no check, None if the stage must be empty, or the version that
                 must hold it.
