@@ -38,7 +38,7 @@ from registry.exceptions import (
     UnavailableError,
     disk_error,
 )
-from registry.store.compiled import run
+from registry.store.cursors import run
 from registry.store.error_mapping import is_lost_connection, is_retryable, is_stale, to_registry_error
 from registry.store.urls import MEMORY, parse_database_url, redacted_url, refuse_network_filesystem
 
@@ -58,7 +58,7 @@ LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
 _SQLITE_READ: Final = "BEGIN"
 _SQLITE_WRITE: Final = "BEGIN IMMEDIATE"
 _POSTGRES_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_POSTGRES_WRITE: Final = "BEGIN; {limits}SELECT pg_current_xact_id()::text"
+_POSTGRES_WRITE: Final = "BEGIN; {limits}"
 _POSTGRES_IDLE_LIMIT: Final = "SET LOCAL idle_in_transaction_session_timeout = '120s'; "
 _POSTGRES_LOCK_LIMIT: Final = "SET {local}lock_timeout = '30s'; "
 # Where a connection keeps how a transaction that writes begins on it.
@@ -109,13 +109,14 @@ class Database:
         with _translating(self), self.engine.connect() as connection:
             if self.is_sqlite:
                 run(connection, "PRAGMA foreign_keys=OFF")
+                connection.commit()  # for SQLAlchemy the PRAGMA began a transaction
             try:
                 with connection.begin():
                     self._begin_write(connection)
                     if not self.is_sqlite:
                         run(connection, "SELECT pg_advisory_xact_lock(hashtextextended('registry schema', 0))")
                     yield connection
-                    if self.is_sqlite and (broken := run(connection, "PRAGMA foreign_key_check")[1]):
+                    if self.is_sqlite and (broken := run(connection, "PRAGMA foreign_key_check").rows):
                         table = broken[0][0]
                         raise RegistryError(f"The migration left a row of {table!r} without its parent; undone.")
             finally:
@@ -181,10 +182,8 @@ class Database:
         if self.is_sqlite:
             run(connection, _SQLITE_WRITE)
             return None
-        cursor, _ = run(connection, connection.info[_BEGIN])
-        while cursor.nextset():  # several statements in one have several results; the last is of interest
-            pass
-        ((transaction_id,),) = cursor.fetchall()
+        run(connection, connection.info[_BEGIN])
+        ((transaction_id,),) = run(connection, "SELECT pg_current_xact_id()::text").rows
         return str(transaction_id)
 
     def _was_committed(self, transaction_id: str | None) -> bool:

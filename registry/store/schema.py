@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, inspect, text
 
 from registry.exceptions import ForeignStoreError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
-from registry.store.compiled import run
+from registry.store.cursors import run
 from registry.store.engine import Database
 from registry.store.urls import redacted_url
 
