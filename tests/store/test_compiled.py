@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 
 from registry import MlflowClient
 from registry.exceptions import UnavailableError
-from registry.store import engine
+from registry.store import connections, engine
 from registry.store.compiled import Compiled
 from registry.store.cursors import copy, run, run_many
 from registry.store.dialects import table
@@ -154,7 +154,7 @@ def test_an_interruption_between_statements_leaves_no_transaction_open(database:
 
 
 def test_a_commit_that_fails_leaves_no_transaction_open(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "BUSY_TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr(engine, "ATTEMPTS", 1)
     client = MlflowClient(sqlite_url)
     run_id = client.create_run("0").info.run_id
