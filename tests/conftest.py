@@ -48,5 +48,7 @@ def _forget() -> None:
         models._last_model_id.set(None)
     if backend := sys.modules.get("registry.client.backend"):
         backend._open.cache_clear()
+    if settings := sys.modules.get("registry.settings"):
+        settings.forget_bases()
     if engine := sys.modules.get("registry.store.engine"):
         engine.disconnect_all()

@@ -74,20 +74,21 @@ class Backend:
         return open_blob_store(root, endpoint_url=self._endpoint_url)
 
 
-def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = False) -> Backend:
-    """The backend of a tracking URI, relative to the working directory; opened once.
+def open_backend(
+    tracking_uri: str, settings: Settings, *, base: Path | None = None, read_only: bool = False
+) -> Backend:
+    """The backend of a tracking URI, relative to `base` (see `settings.place_of`); opened once.
 
     Raises:
         UnsupportedStoreError, ForeignStoreError, SchemaOutdatedError, SchemaTooNewError, UnavailableError: the place
             cannot be used; the message says why and what to do.
     """
-    place = place_of(tracking_uri, settings)
-    return _open(place, Path.cwd(), actor_of(settings), settings.s3_endpoint_url, read_only)
+    place = place_of(tracking_uri, settings, base)
+    return _open(place, actor_of(settings), settings.s3_endpoint_url, read_only)
 
 
 @functools.lru_cache(maxsize=64)
-def _open(place: Place, _directory: Path, actor: str, endpoint_url: str | None, read_only: bool) -> Backend:
-    # The working directory is part of the key: a relative database path means another file elsewhere.
+def _open(place: Place, actor: str, endpoint_url: str | None, read_only: bool) -> Backend:
     return Backend(place, actor, endpoint_url, read_only=read_only)
 
 

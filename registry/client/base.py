@@ -5,7 +5,7 @@ from typing import Any
 
 from registry.client.backend import Backend, open_backend, refuse_other_registry
 from registry.exceptions import InvalidStateError
-from registry.settings import current_settings, shown_uri
+from registry.settings import base_of, current_base, current_settings, shown_uri
 
 
 class ClientBase:
@@ -22,6 +22,8 @@ class ClientBase:
         """
         settings = current_settings()
         self._tracking_uri = settings.tracking_uri if tracking_uri is None else str(tracking_uri)
+        # A relative path counts from here, or from where the setting was used first.
+        self._base = (base_of if self._tracking_uri == settings.tracking_uri else current_base)(self._tracking_uri)
         self._registry_uri = registry_uri if registry_uri is not None else settings.registry_uri
         self._read_only = read_only
         self._queues_logs = settings.enable_async_logging
@@ -50,5 +52,7 @@ class ClientBase:
         # No cached_property: until Python 3.12 it has a lock, which a fork would copy while another thread holds it.
         if self._backend is None:
             refuse_other_registry(self._tracking_uri, self._registry_uri)
-            self._backend = open_backend(self._tracking_uri, current_settings(), read_only=self._read_only)
+            self._backend = open_backend(
+                self._tracking_uri, current_settings(), base=self._base, read_only=self._read_only
+            )
         return self._backend

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from registry.client import MlflowClient
 from registry.entities import Run
-from registry.settings import current_settings, set_variable
+from registry.settings import Settings, base_of, current_settings, set_variable
 
 _stack: ContextVar[tuple[tuple[Run, MlflowClient], ...]] = ContextVar("registry_active_runs", default=())
 _last_run_id: ContextVar[str | None] = ContextVar("registry_last_run", default=None)
@@ -20,12 +20,12 @@ _last_run_id: ContextVar[str | None] = ContextVar("registry_last_run", default=N
 def client() -> MlflowClient:
     """A client for the tracking URI that is set now; the same one as long as nothing changes."""
     settings = current_settings()
-    return _client(settings.tracking_uri, settings.registry_uri, Path.cwd())
+    return _client(settings, base_of(settings.tracking_uri))
 
 
 @functools.lru_cache(maxsize=16)
-def _client(tracking_uri: str, registry_uri: str | None, _directory: Path) -> MlflowClient:
-    return MlflowClient(tracking_uri, registry_uri)
+def _client(settings: Settings, _base: Path | None) -> MlflowClient:
+    return MlflowClient(settings.tracking_uri, settings.registry_uri)
 
 
 def active() -> tuple[Run, ...]:
@@ -75,7 +75,10 @@ def set_tracking_uri(uri: str | Path | None) -> None:
 
     A directory (``file:./mlruns``), a database URL, or ``s3://bucket/prefix``. Nothing is opened yet.
     """
-    set_variable("TRACKING_URI", _as_text(uri))
+    text = _as_text(uri)
+    set_variable("TRACKING_URI", text)
+    if text is not None:
+        base_of(text, anew=True)
 
 
 def get_tracking_uri() -> str:
