@@ -23,7 +23,7 @@ class LossyProxy:
     """Forwards connections to a server on loopback; `port` is where it listens."""
 
     def __init__(self, server_port: int) -> None:
-        self._server_port = server_port
+        self.server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.losses: list[Loss] = []
@@ -48,7 +48,7 @@ class LossyProxy:
                     near.close()
                     continue
                 try:
-                    far = socket.create_connection(("127.0.0.1", self._server_port))
+                    far = socket.create_connection(("127.0.0.1", self.server_port))
                 except ConnectionError:  # the server is being restarted
                     near.close()
                     continue
