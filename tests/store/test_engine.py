@@ -22,6 +22,7 @@ from registry.exceptions import (
     RegistryError,
     StorageError,
     UnavailableError,
+    UnsupportedStoreError,
 )
 from registry.store import connections, engine
 from registry.store.engine import Database, connect, disconnect_all
@@ -369,3 +370,20 @@ def test_many_threads_share_one_database(database_url: str) -> None:
             thread.join()
 
     assert count(database) == 30
+
+
+def test_a_pooler_in_statement_mode_is_refused_by_name(postgres_url: str) -> None:
+    refusal = (
+        "DO $$ BEGIN RAISE EXCEPTION 'transaction blocks not allowed in statement pooling mode' "
+        "USING ERRCODE = '08P01'; END $$"  # what pgbouncer answers to BEGIN
+    )
+    tries: list[int] = []
+
+    def work(connection: Connection) -> None:
+        tries.append(1)
+        connection.exec_driver_sql(refusal)
+
+    with pytest.raises(UnsupportedStoreError, match=r"works in statement mode.*pool_mode = transaction"):
+        connect(postgres_url).read(work)
+
+    assert tries == [1]
