@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     cache_limit_bytes: int = Field(
         default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
     )
+    connect_timeout_seconds: int = Field(
+        default=10, ge=0, validation_alias=AliasChoices("REGISTRY_CONNECT_TIMEOUT_SECONDS")
+    )
+    statement_timeout_seconds: float = Field(
+        default=300, ge=0, validation_alias=AliasChoices("REGISTRY_STATEMENT_TIMEOUT_SECONDS")
+    )
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
 
     def __hash__(self) -> int:

@@ -7,6 +7,7 @@ transaction, and no connection is shared with a forked child.
 import importlib.util
 import sqlite3
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,7 +83,18 @@ def _make_directory(directory: Path) -> None:
         ) from None
 
 
-def postgres_engine(url: URL) -> Engine:
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How many seconds PostgreSQL may take to accept a connection, and to answer a statement; 0 is for ever."""
+
+    connect: int = 10
+    statement: float = 300.0
+
+
+DEFAULT_LIMITS: Final = TimeLimits()
+
+
+def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     """Return the engine of a PostgreSQL database.
 
     Raises:
@@ -94,9 +106,18 @@ def postgres_engine(url: URL) -> Engine:
         )
     from psycopg.pq import TransactionStatus
 
-    engine = create_engine(
-        url, connect_args={"prepare_threshold": None}, pool_size=8, max_overflow=32, pool_reset_on_return=None
-    )
+    from registry.store.time_limits import LimitedConnection
+
+    arguments: dict[str, Any] = {"prepare_threshold": None}
+    if "connect_timeout" not in url.query and limits.connect:
+        arguments["connect_timeout"] = limits.connect
+    engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=32, pool_reset_on_return=None)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, _record: object, given: list[Any], named: dict[str, Any]) -> LimitedConnection:
+        made = LimitedConnection.connect(*given, **named)
+        made.limit_seconds = limits.statement or None
+        return made
 
     @event.listens_for(engine, "connect")
     def _configure(connection: "psycopg.Connection[Any]", record: ConnectionPoolEntry) -> None:
@@ -105,8 +126,8 @@ def postgres_engine(url: URL) -> Engine:
         if direct:
             connection.prepare_threshold = _PREPARE_AFTER
             connection.execute(_LOCK_LIMIT.format(local=""))
-        limits = _IDLE_LIMIT if direct else _LOCK_LIMIT.format(local="LOCAL ") + _IDLE_LIMIT
-        record.info[SESSION] = Session(direct, limits)
+        begin = _IDLE_LIMIT if direct else _LOCK_LIMIT.format(local="LOCAL ") + _IDLE_LIMIT
+        record.info[SESSION] = Session(direct, begin)
 
     @event.listens_for(engine, "checkin")
     def _refuse_open(connection: "psycopg.Connection[Any] | None", record: ConnectionPoolEntry) -> None:

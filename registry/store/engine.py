@@ -19,7 +19,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
@@ -28,7 +28,7 @@ from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from registry.exceptions import InvalidParameterError, ReadOnlyError, RegistryError
 from registry.store.commit_markers import Marker, begin_marked, begin_unmarked, was_committed
-from registry.store.connections import postgres_engine, sqlite_engine
+from registry.store.connections import DEFAULT_LIMITS, TimeLimits, postgres_engine, sqlite_engine
 from registry.store.cursors import run
 from registry.store.error_mapping import is_lost_connection, is_retryable, is_stale, to_registry_error
 from registry.store.forking import GATE
@@ -47,13 +47,13 @@ _POSTGRES_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 class Database:
     """One database, shared by all threads of a process; use `connect`, which keeps one per URL."""
 
-    def __init__(self, url: URL, *, read_only: bool = False) -> None:
+    def __init__(self, url: URL, *, read_only: bool = False, limits: TimeLimits = DEFAULT_LIMITS) -> None:
         self.url = url
         self.read_only = read_only
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._turn = _turn(url)
         self._gate = GATE if self.is_sqlite else contextlib.nullcontext()
-        self.engine = sqlite_engine(url, read_only=read_only) if self.is_sqlite else postgres_engine(url)
+        self.engine = sqlite_engine(url, read_only=read_only) if self.is_sqlite else postgres_engine(url, limits)
         _all.add(self)
 
     def __repr__(self) -> str:
@@ -85,6 +85,8 @@ class Database:
         A table that SQLite must rebuild would otherwise cascade into its children when it is dropped.
         """
         with self._gate, _translating(self), self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            limit = None if self.is_sqlite else driver.limit_seconds
             if self.is_sqlite:
                 run(connection, "PRAGMA foreign_keys=OFF")
                 connection.commit()  # for SQLAlchemy the PRAGMA began a transaction
@@ -93,6 +95,7 @@ class Database:
                     if self.is_sqlite:
                         run(connection, _SQLITE_WRITE)
                     else:
+                        driver.limit_seconds = None  # an index takes as long as it takes
                         begin_unmarked(connection)
                         run(connection, "SELECT pg_advisory_xact_lock(hashtextextended('registry schema', 0))")
                     yield connection
@@ -102,6 +105,8 @@ class Database:
             finally:
                 if self.is_sqlite:
                     run(connection, "PRAGMA foreign_keys=ON")
+                elif not connection.invalidated:
+                    driver.limit_seconds = limit
 
     def dispose(self) -> None:
         """Close all pooled connections."""
@@ -176,22 +181,22 @@ def _turn(url: URL) -> AbstractContextManager[object]:
 
 
 _all: "weakref.WeakSet[Database]" = weakref.WeakSet()
-_databases: dict[tuple[str, bool], Database] = {}
+_databases: dict[tuple[str, bool, TimeLimits], Database] = {}
 _lock = threading.Lock()
 
 
-def connect(url: str, *, read_only: bool = False) -> Database:
-    """The database at a URL (see `urls.parse_database_url`); one per process, URL and mode.
+def connect(url: str, *, read_only: bool = False, limits: TimeLimits = DEFAULT_LIMITS) -> Database:
+    """The database at a URL (see `urls.parse_database_url`); one per process, URL, mode and limits.
 
     Raises:
         UnsupportedStoreError: the URL cannot hold a registry.
         MissingDependencyError: psycopg is not installed.
     """
     parsed = parse_database_url(url)
-    key = (parsed.render_as_string(hide_password=False), read_only)
+    key = (parsed.render_as_string(hide_password=False), read_only, limits)
     with _lock:
         if key not in _databases:
-            _databases[key] = Database(parsed, read_only=read_only)
+            _databases[key] = Database(parsed, read_only=read_only, limits=limits)
         return _databases[key]
 
 

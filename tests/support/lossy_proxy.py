@@ -17,6 +17,7 @@ class Loss(Enum):
     NOTHING = "passes"
     REQUEST = "never reaches the server"
     ANSWER = "takes place, and its answer is lost"
+    SILENCE = "takes place, and nobody says anything any more"
 
 
 class LossyProxy:
@@ -31,6 +32,7 @@ class LossyProxy:
         self.refuses = False
         self.goes_dark = False
         self.poses_as_pooler = False
+        self.stalls = False  # what the server answers is not passed on
         self._sockets: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -64,7 +66,7 @@ class LossyProxy:
                 loss = self._loss(data)
                 if loss is Loss.REQUEST:
                     break
-                if loss is Loss.ANSWER:
+                if loss in (Loss.ANSWER, Loss.SILENCE):
                     muted.set()
                 far.sendall(data)
                 if loss is Loss.ANSWER:
@@ -87,6 +89,8 @@ class LossyProxy:
             while data := far.recv(65_536):
                 if muted.is_set():
                     return
+                if self.stalls:
+                    continue
                 head, key, rest = data.partition(_BACKEND_KEY)
                 if key and self.poses_as_pooler:
                     data = head + key + b"\x7f\xff\xff\xff" + rest[4:]
