@@ -70,14 +70,8 @@ print(json.dumps({"ends": ends, "lost": [a - b for a, b in zip(logged, found)], 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 @pytest.mark.parametrize("children", [12, pytest.param(200, marks=pytest.mark.storm)])
 def test_no_child_hangs_that_was_forked_while_threads_write(mode: str, children: int, sqlite_url: str) -> None:
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        PROGRAM,
-        json.dumps([f"{sqlite_url}?journal_mode={mode}", children]),
-    ]
+    given = json.dumps([f"{sqlite_url}?journal_mode={mode}", children])
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, given]
     done = subprocess.run(command, capture_output=True, text=True, timeout=580, check=False)
 
     assert done.stderr == ""
