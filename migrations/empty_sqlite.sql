@@ -1,6 +1,8 @@
 -- What the migrations come to on an empty SQLite file; written and checked by tests/store/test_schema.py.
 CREATE TABLE approvals ( model_id INTEGER NOT NULL, version BIGINT NOT NULL, stage TEXT NOT NULL, actor TEXT NOT NULL, session_user TEXT DEFAULT '' NOT NULL, reason TEXT, time_us BIGINT NOT NULL, CONSTRAINT pk_approvals PRIMARY KEY (model_id, version, stage, actor, session_user), CONSTRAINT fk_approvals_model_id_version FOREIGN KEY(model_id, version) REFERENCES model_versions (model_id, version) ) WITHOUT ROWID;
 
+CREATE TABLE commit_markers ( writer TEXT NOT NULL, token TEXT NOT NULL, time BIGINT NOT NULL, CONSTRAINT pk_commit_markers PRIMARY KEY (writer) ) WITHOUT ROWID;
+
 CREATE TABLE dataset_input_tags ( input_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_dataset_input_tags PRIMARY KEY (input_id, "key"), CONSTRAINT fk_dataset_input_tags_input_id FOREIGN KEY(input_id) REFERENCES dataset_inputs (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
 CREATE TABLE dataset_inputs ( id INTEGER NOT NULL, run_id INTEGER NOT NULL, dataset_id INTEGER NOT NULL, context TEXT NOT NULL, CONSTRAINT pk_dataset_inputs PRIMARY KEY (id), CONSTRAINT fk_dataset_inputs_dataset_id FOREIGN KEY(dataset_id) REFERENCES datasets (id), CONSTRAINT fk_dataset_inputs_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE, CONSTRAINT uq_dataset_inputs_run_id_dataset_id_context UNIQUE (run_id, dataset_id, context) );
@@ -117,5 +119,5 @@ CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_i
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0006');
+INSERT INTO registry_schema_version (version_num) VALUES ('0007');
 

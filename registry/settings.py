@@ -27,6 +27,10 @@ _PREFIX: Final = "REGISTRY_"
 DATABASE_FILE: Final = "registry.db"
 # Two letters at least, and no slash: a path may have a colon.
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
+# Three slashes and no fourth: the path is relative.
+_RELATIVE_SQLITE: Final = re.compile(
+    r"(?P<head>(?i:sqlite(?:\+pysqlite)?):///)(?P<path>(?!/|:memory:|file:|\?)(?s:.+))"
+)
 # The rest up to the last @ is the password: one that should have been percent-encoded is hidden too.
 _PASSWORD: Final = re.compile(r"(?<=://)(?P<user>[^/@:]*):.*@|(?<=password=)[^&]*")
 
@@ -36,14 +40,14 @@ def _names(name: str, *others: str) -> AliasChoices:
 
 
 class Settings(BaseSettings):
-    """What may be configured; the first variable of each field that is set counts.
+    """What may be configured; the first variable of each field that is set, and not empty, counts.
 
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
     URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: who history says it
     was; the operating system's user if unset. ``allow_code``: whether loading a model may run code from its files.
     """
 
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True, env_ignore_empty=True)
 
     tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_names("TRACKING_URI"), repr=False)
     registry_uri: str | None = Field(default=None, validation_alias=_names("REGISTRY_URI"), repr=False)
@@ -63,7 +67,16 @@ class Settings(BaseSettings):
     cache_limit_bytes: int = Field(
         default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
     )
+    connect_timeout_seconds: int = Field(
+        default=10, ge=0, validation_alias=AliasChoices("REGISTRY_CONNECT_TIMEOUT_SECONDS")
+    )
+    statement_timeout_seconds: float = Field(
+        default=300, ge=0, validation_alias=AliasChoices("REGISTRY_STATEMENT_TIMEOUT_SECONDS")
+    )
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
+
+    def __hash__(self) -> int:
+        return hash(self.tracking_uri)
 
     def __reduce__(self) -> tuple[Callable[[], "Settings"], tuple[()]]:
         # A pickle would carry the passwords in URLs; the environment of whoever reads it has its own.
@@ -126,7 +139,7 @@ def _variable(alias: str) -> str:
     for field_info in Settings.model_fields.values():
         choices = getattr(field_info.validation_alias, "choices", [])
         if alias in choices:
-            return next((str(name) for name in choices if name in os.environ), alias)
+            return next((str(name) for name in choices if os.environ.get(str(name))), alias)
     return alias
 
 
@@ -170,8 +183,43 @@ class Place:
         raise InvalidTypeError("What is open here, or may hold a password, is not pickled; pickle the client instead.")
 
 
-def place_of(tracking_uri: str, settings: Settings) -> Place:
-    """What a tracking URI means.
+_bases: dict[str, Path] = {}
+
+
+def base_of(text: str, *, anew: bool = False) -> Path | None:
+    """The directory that a path or URI in a setting counts from: where the process was when it was first used.
+
+    With `anew` it is where the process is now. None if it is absolute.
+    """
+    if not _is_relative(text):
+        return None
+    if anew or text not in _bases:
+        _bases[text] = Path.cwd()
+    return _bases[text]
+
+
+def current_base(text: str) -> Path | None:
+    """The directory that a path or URI in an argument counts from: where the process is now. None if it is absolute."""
+    return Path.cwd() if _is_relative(text) else None
+
+
+def _is_relative(text: str) -> bool:
+    if text.lower().startswith("file:"):
+        text = text[len("file:") :]
+    return bool(_RELATIVE_SQLITE.fullmatch(text)) or not (text.startswith("/") or _SCHEME.match(text))
+
+
+def _base(text: str) -> Path:
+    return base_of(text) or Path.cwd()
+
+
+def forget_bases() -> None:
+    """Let relative paths in settings count from where the process is when they are used next."""
+    _bases.clear()
+
+
+def place_of(tracking_uri: str, settings: Settings, base: Path | None = None) -> Place:
+    """What a tracking URI means; a relative path in it counts from `base`, by default from `base_of`.
 
     Raises:
         UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry.
@@ -189,11 +237,12 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
     if tracking_uri in ("databricks", "databricks-uc"):
         raise UnsupportedStoreError(_refusal(tracking_uri))
     if scheme == "file" or not scheme:
-        directory = _directory(tracking_uri)
+        directory = _directory(tracking_uri, base)
         root = settings.artifact_location or str(directory)
         return Place(f"sqlite:///{directory / DATABASE_FILE}", _absolute(root), directory)
     if scheme.split("+")[0] in ("sqlite", "postgresql", "postgres"):
-        return Place(tracking_uri, _absolute(settings.artifact_location or "mlruns"))
+        root = _absolute(settings.artifact_location) if settings.artifact_location else _absolute("mlruns", base)
+        return Place(_absolute_database(tracking_uri, base), root)
     raise UnsupportedStoreError(_refusal(scheme))
 
 
@@ -204,7 +253,7 @@ def shown_uri(tracking_uri: str) -> str:
 
 def _on_s3(tracking_uri: str, settings: Settings) -> Place:
     if settings.backend_store_uri:
-        return Place(settings.backend_store_uri, tracking_uri)
+        return Place(_absolute_database(settings.backend_store_uri, None), tracking_uri)
     local = place_of(DEFAULT_TRACKING_URI, settings)
     _warn_local_metadata(tracking_uri, local.database_url)
     return Place(local.database_url, tracking_uri, local.directory)
@@ -219,7 +268,13 @@ def _warn_local_metadata(tracking_uri: str, database_url: str) -> None:
     )
 
 
-def _directory(tracking_uri: str) -> Path:
+def _absolute_database(url: str, base: Path | None) -> str:
+    """A database URL; a relative path of an SQLite file in it becomes absolute."""
+    match = _RELATIVE_SQLITE.fullmatch(url)
+    return url if match is None else f"{match['head']}{base or _base(url)}/{match['path']}"
+
+
+def _directory(tracking_uri: str, base: Path | None = None) -> Path:
     text = tracking_uri
     if text.lower().startswith("file:"):
         text = text[len("file:") :]
@@ -235,16 +290,17 @@ def _directory(tracking_uri: str) -> Path:
                 f"The tracking URI {tracking_uri!r} is percent-encoded, which is not decoded here; give the plain path."
             )
     try:
-        return check_local_path(text).absolute()
+        path = check_local_path(text)
     except InvalidPathError as error:
         raise UnsupportedStoreError(
             f"The tracking URI {tracking_uri!r} names no directory; use file:./mlruns or a path. {error}"
         ) from None
+    return path if path.is_absolute() else (base or _base(tracking_uri)) / path
 
 
-def _absolute(root: str) -> str:
+def _absolute(root: str, base: Path | None = None) -> str:
     """A local root as an absolute path without ``file:``; an S3 root as it is."""
-    return root.rstrip("/") if root.lower().startswith("s3://") else str(_directory(root))
+    return root.rstrip("/") if root.lower().startswith("s3://") else str(_directory(root, base))
 
 
 def _refusal(scheme: str) -> str:

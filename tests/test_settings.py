@@ -1,5 +1,6 @@
 """Settings: arguments, then REGISTRY_*, then MLFLOW_*; and what a tracking URI means."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, RegistryError, UnsupportedStoreError
+from registry.fluent import state
 from registry.settings import Settings, actor_of, current_settings, place_of, shown_uri
 
 
@@ -36,7 +38,7 @@ def test_by_default_everything_is_below_mlruns(own_place: Path) -> None:
         ("./a b", "sqlite:///{cwd}/a b/registry.db", "{cwd}/a b"),
         ("/data/100%25", "sqlite:////data/100%25/registry.db", "/data/100%25"),
         ("/data/x:y", "sqlite:////data/x:y/registry.db", "/data/x:y"),
-        ("sqlite:///a.db", "sqlite:///a.db", "{cwd}/mlruns"),
+        ("sqlite:///a.db", "sqlite:///{cwd}/a.db", "{cwd}/mlruns"),
         ("postgresql://me@host/db", "postgresql://me@host/db", "{cwd}/mlruns"),
     ],
 )
@@ -190,3 +192,115 @@ def test_a_variable_that_is_nearly_a_setting_is_warned_of(monkeypatch: pytest.Mo
     assert [str(warning.message) for warning in caught] == [
         "The variable REGISTRY_TRCKING_URI is no setting and counts for nothing; is REGISTRY_TRACKING_URI meant?"
     ]
+
+
+RELATIVE_PLACES = [
+    *("sqlite:///registry.db", "sqlite+pysqlite:///a b/registry.db", "sqlite:///registry.db?journal_mode=wal"),
+    *("file:./mlruns", "file:mlruns", "mlruns"),
+]
+
+
+@pytest.mark.parametrize("uri", RELATIVE_PLACES)
+@pytest.mark.parametrize("way", ["set_tracking_uri", "REGISTRY_TRACKING_URI", "MLFLOW_TRACKING_URI", "client"])
+def test_a_relative_place_stays_where_it_was_when_the_process_moves(
+    way: str, uri: str, own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_place / "elsewhere").mkdir()
+    client = None
+    if way == "set_tracking_uri":
+        registry.set_tracking_uri(uri)
+        os.chdir("elsewhere")  # before the first use: it counts from where it was set
+    elif way == "client":
+        client = MlflowClient(uri)
+        os.chdir("elsewhere")
+    else:
+        monkeypatch.setenv(way, uri)
+    if client is None:
+        with registry.start_run() as run:
+            registry.log_metric("loss", 1.0)
+            monkeypatch.chdir(own_place / "elsewhere")
+            registry.log_metric("loss", 2.0, step=1)
+            registry.log_text("text", "a.txt")
+            run_id = run.info.run_id
+        assert registry.get_run(run_id).data.metrics == {"loss": 2.0}
+        client = MlflowClient()
+        assert MlflowClient(registry.get_tracking_uri()).get_run(run_id).info == client.get_run(run_id).info
+    else:
+        run_id = client.create_run("0").info.run_id
+        client.log_text(run_id, "text", "a.txt")
+
+    artifacts = Path(client.get_run(run_id).info.artifact_uri)
+    assert artifacts.is_relative_to(own_place / "mlruns")
+    assert (artifacts / "a.txt").read_text() == "text"
+    assert list((own_place / "elsewhere").iterdir()) == []
+    os.chdir(own_place)
+    assert client.get_run(run_id).info.artifact_uri == str(artifacts)
+
+
+def test_a_relative_place_of_artifacts_stays_where_it_was(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", "./files")
+    registry.create_experiment("before")
+    (own_place / "elsewhere").mkdir()
+    os.chdir("elsewhere")
+
+    registry.create_experiment("after")
+
+    locations = [MlflowClient().get_experiment_by_name(name).artifact_location for name in ("before", "after")]
+    assert [Path(location).parent for location in locations] == [own_place / "files"] * 2
+
+
+def test_two_clients_of_one_relative_place_in_two_directories_are_two_places(own_place: Path) -> None:
+    for name in ("one", "two"):
+        (own_place / name).mkdir()
+        os.chdir(own_place / name)
+        MlflowClient("sqlite:///registry.db").create_experiment(name)
+
+    assert [(own_place / name / "registry.db").is_file() for name in ("one", "two")] == [True, True]
+
+
+def test_module_level_functions_see_settings_that_changed(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.MlflowClient().create_registered_model("first")
+    before = state.client()
+    opened = before.backend
+    monkeypatch.setenv("REGISTRY_ACTOR", "somebody else")
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", str(own_place / "files"))
+    registry.create_experiment("new")
+    (own_place / "model").mkdir()
+    (own_place / "model" / "a").write_text("a")
+    registry.register_model(str(own_place / "model"), "first")
+
+    assert MlflowClient().get_experiment_by_name("new").artifact_location.startswith(f"{own_place}/files/")
+    assert set(registry.history("first")["actor"]) == {"tester", "somebody else"}
+    monkeypatch.setenv("REGISTRY_S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert state.client() is not before
+    assert state.client().backend is MlflowClient().backend is not opened
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_an_empty_variable_is_an_unset_one(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alias: Any = Settings.model_fields[field].validation_alias
+    for name in alias.choices:
+        monkeypatch.delenv(name, raising=False)
+    expected = current_settings()
+    for name in alias.choices:
+        monkeypatch.setenv(name, "")
+
+    assert current_settings() == expected
+    assert current_settings().model_fields_set == expected.model_fields_set
+
+
+def test_an_empty_variable_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_TRACKING_URI", "")
+    assert not registry.is_tracking_uri_set()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+
+    assert registry.get_tracking_uri() == "sqlite:///mlflow.db"
+    assert registry.is_tracking_uri_set()
+
+
+def test_an_error_names_the_variable_that_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_ENABLE_ASYNC_LOGGING", "")
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "perhaps")
+
+    with pytest.raises(InvalidParameterError, match="MLFLOW_ENABLE_ASYNC_LOGGING"):
+        current_settings()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from registry.entities import Metric
-from registry.exceptions import RegistryError, UnavailableError
+from registry.exceptions import InvalidStateError, RegistryError, UnavailableError
 
 CAPACITY: Final = 200_000
 BATCH: Final = 20_000
@@ -32,13 +32,19 @@ class RunOperations:
     def __init__(self) -> None:
         self._done = threading.Event()
         self._error: RegistryError | None = None
+        self._process = os.getpid()
 
     def wait(self) -> None:
         """Return when it is durable.
 
         Raises:
             RegistryError: it could not be written.
+            InvalidStateError: it was queued by the process that forked this one, whose thread writes it.
         """
+        if self._process != os.getpid():
+            raise InvalidStateError(
+                "These values were queued before the process was forked; the parent writes them. Wait there."
+            )
         self._done.wait()
         if self._error is not None:
             raise self._error
@@ -73,7 +79,6 @@ class LogQueue:
         self._busy = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._process = os.getpid()
         _queues.add(self)
 
     def put(self, entry: Entry) -> RunOperations:
@@ -95,16 +100,16 @@ class LogQueue:
             UnavailableError: the time ran out; what was queued is still being tried.
         """
         with self._changed:
-            if self._process != os.getpid():
-                return
             if not self._changed.wait_for(lambda: not self._entries and not self._busy, timeout):
                 raise UnavailableError(f"{self._size} queued values could not be logged in {timeout} seconds.")
 
+    def renew(self) -> None:
+        """Begin anew in a forked child: what was queued is the parent's to write, and its thread may hold the lock."""
+        self._changed = threading.Condition()
+        self._entries = deque()
+        self._thread, self._busy, self._size = None, False, 0
+
     def _start(self) -> None:
-        if self._process != os.getpid():
-            # A child of fork: what was queued is its parent's to write.
-            self._process, self._thread, self._busy, self._size = os.getpid(), None, False, 0
-            self._entries.clear()
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="registry-log-queue", daemon=True)
             self._thread.start()
@@ -182,6 +187,15 @@ def _merged(batch: Sequence[Entry]) -> Entry | None:
 
 
 _queues: "weakref.WeakSet[LogQueue]" = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for queue in list(_queues):
+        queue.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
 
 
 def flush_all(timeout: float | None = None) -> None:

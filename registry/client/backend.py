@@ -11,6 +11,7 @@ from registry.blobs import BlobStore, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, flush_all
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, place_of, shown_uri
+from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
 from registry.store.models.logged_models import LoggedModelStore
@@ -37,12 +38,20 @@ from registry.store.transfer.run_import import RunImportStore
 class Backend:
     """The stores behind one place, for one actor."""
 
-    def __init__(self, place: Place, actor: str, endpoint_url: str | None, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        place: Place,
+        actor: str,
+        endpoint_url: str | None,
+        *,
+        read_only: bool = False,
+        limits: TimeLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.place = place
         self.actor = actor
         self._endpoint_url = endpoint_url
         refuse_mlflow_files(place)
-        self.database = connect(place.database_url, read_only=read_only)
+        self.database = connect(place.database_url, read_only=read_only, limits=limits)
         ensure(self.database)
         self.experiments = ExperimentStore(self.database)
         self.runs = RunStore(self.database)
@@ -74,21 +83,23 @@ class Backend:
         return open_blob_store(root, endpoint_url=self._endpoint_url)
 
 
-def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = False) -> Backend:
-    """The backend of a tracking URI, relative to the working directory; opened once.
+def open_backend(
+    tracking_uri: str, settings: Settings, *, base: Path | None = None, read_only: bool = False
+) -> Backend:
+    """The backend of a tracking URI, relative to `base` (see `settings.place_of`); opened once.
 
     Raises:
         UnsupportedStoreError, ForeignStoreError, SchemaOutdatedError, SchemaTooNewError, UnavailableError: the place
             cannot be used; the message says why and what to do.
     """
-    place = place_of(tracking_uri, settings)
-    return _open(place, Path.cwd(), actor_of(settings), settings.s3_endpoint_url, read_only)
+    place = place_of(tracking_uri, settings, base)
+    limits = TimeLimits(settings.connect_timeout_seconds, settings.statement_timeout_seconds)
+    return _open(place, actor_of(settings), settings.s3_endpoint_url, read_only, limits)
 
 
 @functools.lru_cache(maxsize=64)
-def _open(place: Place, _directory: Path, actor: str, endpoint_url: str | None, read_only: bool) -> Backend:
-    # The working directory is part of the key: a relative database path means another file elsewhere.
-    return Backend(place, actor, endpoint_url, read_only=read_only)
+def _open(place: Place, actor: str, endpoint_url: str | None, read_only: bool, limits: TimeLimits) -> Backend:
+    return Backend(place, actor, endpoint_url, read_only=read_only, limits=limits)
 
 
 def close_all(timeout: float | None = None) -> None:

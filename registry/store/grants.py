@@ -23,6 +23,7 @@ def _columns_for_writers(table: str) -> str:
 
 
 _WRITER: Final[Mapping[str, str]] = {
+    "commit_markers": _ALL_ROWS,
     "registry_id": "UPDATE (last_event, latest_ms)",
     "experiments": "INSERT, UPDATE (name, lifecycle_stage, last_update_time, deleted_time)",
     "experiment_tags": _ALL_ROWS,

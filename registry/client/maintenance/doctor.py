@@ -112,7 +112,7 @@ def _settings(settings: Settings, tracking_uri: str | None) -> Iterator[Finding]
     for field in Settings.model_fields.values():
         choices = field.validation_alias
         names = [str(name) for name in choices.choices] if isinstance(choices, AliasChoices) else []
-        given = [name for name in names if name in os.environ]
+        given = [name for name in names if os.environ.get(name)]
         if given:
             yield Finding("settings", OK, f"{given[0]} is set")
         for name in given[1:]:

@@ -5,15 +5,20 @@ the field. Values in other tables are asked for by EXISTS, row by row of the sub
 it shows, and planning it next to nothing.
 """
 
+import json
 import string
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Double,
     SQLColumnExpression,
+    Text,
     and_,
+    any_,
     collate,
     exists,
     func,
@@ -32,6 +37,8 @@ from registry.store.tables import KEY
 
 # SQLite refuses patterns of more than 50,000 bytes; a character takes at most four, escaped or not.
 MAX_PATTERN: Final = 10_000
+# So many values have a parameter each, as the planner likes it best.
+FEW: Final = 1_000
 
 _FOLDED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _GLOB: Final = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
@@ -59,7 +66,7 @@ def compare(
 ) -> ColumnElement[bool]:
     """Whether a value that is there compares so; NULL is NaN where `has_nan`, and unequal to every number."""
     if isinstance(value, tuple):
-        listed = column.in_([bound(item) for item in value])
+        listed = among(column, value, dialect)
         return ~listed if op is Op.NOT_IN else listed
     assert value is not None, "IS NULL is about a field, not a value"  # noqa: S101 - for the type checker
     if op in (Op.LIKE, Op.ILIKE):
@@ -78,6 +85,22 @@ def compare(
             return column > other
         case _:
             return column >= other
+
+
+def among(column: SQLColumnExpression[Any], values: Sequence[Scalar], dialect: str) -> ColumnElement[bool]:
+    """Whether a value is one of these; of many, each type is one parameter: a statement has some 30,000 at most."""
+    if len(values) <= FEW:
+        return column.in_([bound(value) for value in values])
+    texts = [value for value in values if isinstance(value, str)]
+    integers = [value for value in values if isinstance(value, int)]
+    doubles = [value for value in values if isinstance(value, float)]
+    if dialect != "sqlite":
+        typed: tuple[tuple[Sequence[Scalar], Any], ...] = ((texts, KEY), (integers, BigInteger()), (doubles, Double()))
+        return or_(*(column == any_(literal(listed, ARRAY(kind))) for listed, kind in typed if listed))
+    # SQLite's JSON would cut a double to 15 digits.
+    listed = func.json_each(literal(json.dumps(texts + integers), Text())).table_valued("value")
+    found = column.in_(select(listed.c.value))
+    return or_(found, column.in_([bound(value) for value in doubles])) if doubles else found
 
 
 def _like(column: SQLColumnExpression[Any], pattern: str, *, folded: bool, dialect: str) -> ColumnElement[bool]:

@@ -164,7 +164,7 @@ class LoggedModelSearch(Store):
 @functools.lru_cache(maxsize=256)
 def _logged_model_source(scope: LoggedModelScope, dialect: str) -> SearchSource:
     statement = select_logged_models().where(
-        one_of(LoggedModelRow.experiment_id, scope.experiments),
+        one_of(LoggedModelRow.experiment_id, scope.experiments, dialect),
         LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
     )
     if scope.datasets:

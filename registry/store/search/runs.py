@@ -51,7 +51,7 @@ class ExperimentSearch(Store):
 
 @functools.cache
 def _experiment_source(stages: tuple[str, ...], dialect: str) -> SearchSource:
-    statement = select(ExperimentRow.__table__).where(one_of(ExperimentRow.lifecycle_stage, stages))
+    statement = select(ExperimentRow.__table__).where(one_of(ExperimentRow.lifecycle_stage, stages, dialect))
     return SearchSource(statement, _experiment_fields(dialect), _EXPERIMENT_TIES, ("experiments", stages), dialect)
 
 
@@ -128,7 +128,7 @@ class RunSearch(Store):
 @functools.lru_cache(maxsize=256)
 def _run_source(scope: RunScope, dialect: str) -> SearchSource:
     statement = select(RunRow.__table__, _LOCATION.label("artifact_location"))
-    statement = statement.where(one_of(RunRow.lifecycle_stage, scope.stages))
+    statement = statement.where(one_of(RunRow.lifecycle_stage, scope.stages, dialect))
     return SearchSource(statement, _run_fields(scope, dialect), _RUN_TIES, ("runs", scope), dialect)
 
 
@@ -149,13 +149,18 @@ def _run_fields(scope: RunScope, dialect: str) -> FieldMap:
         },
         keyed={
             Kind.METRIC: KeyValueTable(
-                LatestMetricRow, "run_id", run.id, has_nan=True, scope={"experiment_id": scope.experiments}
+                LatestMetricRow,
+                "run_id",
+                run.id,
+                has_nan=True,
+                scope={"experiment_id": scope.experiments},
+                dialect=dialect,
             ),
             Kind.PARAM: KeyValueTable(ParamRow, "run_id", run.id),
             Kind.TAG: KeyValueTable(TagRow, "run_id", run.id),
         },
         datasets=_datasets(run.id),
-        scope=one_of(run.experiment_id, scope.experiments),
+        scope=one_of(run.experiment_id, scope.experiments, dialect),
     )
 
 

@@ -11,6 +11,7 @@ this room: other rooms see entities. Column kinds:
 from registry.store.tables.base import KEY, Base
 from registry.store.tables.governance import (
     ApprovalRow,
+    CommitMarkerRow,
     HistoryRow,
     ImportedEventRow,
     PromotionRulesRow,
@@ -52,6 +53,7 @@ __all__ = [
     "KEY",
     "ApprovalRow",
     "Base",
+    "CommitMarkerRow",
     "DatasetInputRow",
     "DatasetInputTagRow",
     "DatasetRow",

@@ -42,6 +42,17 @@ class RegistryIdRow(Base):
     latest_ms: Mapped[Millis] = mapped_column(BigInteger, server_default=text("0"))
 
 
+class CommitMarkerRow(Base):
+    """The last transaction of a connection that writes to PostgreSQL (see `commit_markers`)."""
+
+    __tablename__ = "commit_markers"
+    __table_args__ = (CLUSTERED,)
+
+    writer: Mapped[KeyPart]
+    token: Mapped[Key]
+    time: Mapped[Millis]
+
+
 class HistoryRow(Base):
     """One change of a registered model, append-only. `id` counts all events in the order of their commits.
 

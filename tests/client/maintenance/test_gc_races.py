@@ -12,6 +12,7 @@ import pytest
 from gc_places import stored_below
 from interleaving import Actor, interleave, orders, pause, paused_before
 from sqlalchemy import event
+from statements_heard import hear_statements
 from volumes import volume
 
 from registry import MlflowClient
@@ -236,11 +237,11 @@ def postgres_stage(postgres_url: str, own_place: Path, monkeypatch: pytest.Monke
     stage = Stage(own_place / "bytes", postgres_url, patience=0.1)
     engine = stage.client.backend.database.engine
 
-    def before(connection: object, cursor: object, statement: str, *_: object) -> None:
+    def before(statement: str, _parameters: object) -> None:
         if _LOCKS_OR_WRITES.search(statement):
             pause()
 
-    event.listen(engine, "before_cursor_execute", before)
+    hear_statements(engine, before)
     event.listen(engine, "commit", lambda connection: pause())
     return stage
 
