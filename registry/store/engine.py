@@ -199,9 +199,6 @@ def connect(url: str, *, read_only: bool = False, limits: TimeLimits = DEFAULT_L
         return _databases[key]
 
 
-_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
-
-
 def disconnect_all() -> None:
     """Close every connection of this process and forget its databases; the next `connect` opens anew.
 

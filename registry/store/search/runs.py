@@ -117,8 +117,10 @@ class RunSearch(Store):
         """Return the keys that the runs have of a field's kind, at most 10,000; None if a run has the field itself."""
         keyed = table(_KEYED[field.kind]).c
         query = select(keyed.key).join(RunRow, RunRow.id == keyed.run_id)
+        dialect = connection.dialect.name
         query = query.where(
-            one_of(RunRow.experiment_id, scope.experiments), one_of(RunRow.lifecycle_stage, scope.stages)
+            one_of(RunRow.experiment_id, scope.experiments, dialect),
+            one_of(RunRow.lifecycle_stage, scope.stages, dialect),
         )
         if connection.execute(query.where(keyed.key == field.key).limit(1)).first() is not None:
             return None
