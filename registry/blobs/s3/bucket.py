@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry.blobs.s3.clients import Access, shared_access
+from registry.blobs.s3.clients import shared_client
 from registry.blobs.s3.errors import translate
 
 if TYPE_CHECKING:
@@ -30,16 +30,11 @@ class Bucket:
     @property
     def client(self) -> "S3Client":
         """The shared client; it is safe to use from many threads."""
-        return self.access.client
-
-    @property
-    def access(self) -> Access:
-        """The shared client, and what it is made of."""
         opened = self.__dict__.get("_opened")
         if opened is None or opened[0] != os.getpid():
-            opened = self.__dict__["_opened"] = os.getpid(), shared_access(self.endpoint_url)
-        access: Access = opened[1]
-        return access
+            opened = self.__dict__["_opened"] = os.getpid(), shared_client(self.endpoint_url)
+        client: S3Client = opened[1]
+        return client
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_opened"}

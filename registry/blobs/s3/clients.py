@@ -1,90 +1,61 @@
-"""The boto3 clients that all stores of a process share, and what they are made of.
+"""The boto3 clients that all stores of a process share.
 
-Owns how clients are made; leaves requests to the modules beside it. The invariant: a client is used only in the process
-that made it, so forking is safe, and with the ``AWS_*`` settings that were in force when it was first asked for.
+Guarantee: a client is used only in the process that made it, so forking is safe, and with the ``AWS_*`` settings that
+were in force when it was first asked for.
 """
 
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from registry.blobs.s3.errors import ATTEMPTS, check_endpoint, invalid_endpoint
 
 if TYPE_CHECKING:
-    from botocore.awsrequest import AWSPreparedRequest
-    from botocore.credentials import Credentials
     from mypy_boto3_s3 import S3Client
-    from urllib3 import PoolManager
 
 CONNECT_SECONDS: Final = 30
 """Without TLS a whole part must have left within this time too on a new connection, as urllib3 and sockets count."""
 READ_SECONDS: Final = 60
 CONNECTIONS: Final = 32
+"""Connections that stay open between requests: more than the threads of one transfer, so that none is closed."""
 
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A client, what it signs with, and connections to send requests by without it: None if it goes by a proxy."""
-
-    client: "S3Client"
-    credentials: "Callable[[], Credentials | None]"
-    connections: "PoolManager | None"
-
+_READ_BY_BOTOCORE: Final = frozenset({"REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 
 _lock = threading.Lock()
-_accesses: dict[tuple[str | None, str], Access] = {}
-_noted: "ContextVar[list[AWSPreparedRequest] | None]" = ContextVar("_noted", default=None)
+_clients: "dict[tuple[str | None, str], S3Client]" = {}
 
 
 def _forget() -> None:
     global _lock
     _lock = threading.Lock()
-    _accesses.clear()
+    _clients.clear()
 
 
 os.register_at_fork(after_in_child=_forget)
 
 
-def shared_access(endpoint_url: str | None) -> Access:
-    """The access to `endpoint_url`, or to where boto3's own settings lead."""
+def shared_client(endpoint_url: str | None) -> "S3Client":
+    """Return the client for `endpoint_url`, or for where boto3's own settings lead."""
     key = (endpoint_url, _settings())
     with _lock:
-        if key not in _accesses:
-            _accesses[key] = _make_access(endpoint_url)
-        return _accesses[key]
-
-
-@contextmanager
-def noted() -> "Iterator[list[AWSPreparedRequest]]":
-    """The PUTs of whole objects that boto3 sends in this thread while the block runs."""
-    requests: list[AWSPreparedRequest] = []
-    token = _noted.set(requests)
-    try:
-        yield requests
-    finally:
-        _noted.reset(token)
-
-
-def _note(request: "AWSPreparedRequest", **_: object) -> None:
-    if (requests := _noted.get()) is not None:
-        requests.append(request)
+        if key not in _clients:
+            _clients[key] = _make_client(endpoint_url)
+        return _clients[key]
 
 
 def _settings() -> str:
-    """A digest of the variables that boto3 reads: it tells settings apart without keeping secrets."""
-    found = sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    """Return a digest of the variables that boto3 reads: it tells settings apart without keeping secrets."""
+    found = sorted(
+        (name, value)
+        for name, value in os.environ.items()
+        if name.startswith("AWS_") or name.upper() in _READ_BY_BOTOCORE
+    )
     return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
-def _make_access(endpoint_url: str | None) -> Access:
+def _make_client(endpoint_url: str | None) -> "S3Client":
     import boto3
-    import botocore.session
     from botocore.config import Config
 
     config = Config(
@@ -96,38 +67,14 @@ def _make_access(endpoint_url: str | None) -> Access:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    settings = botocore.session.get_session()
-    session = boto3.session.Session(botocore_session=settings)
-    verify = settings.get_config_variable("ca_bundle")
-    if verify is None:
-        verify = os.environ.get("REQUESTS_CA_BUNDLE", True)
     try:
-        client = session.client("s3", endpoint_url=endpoint_url, config=config, verify=verify)
+        client = boto3.session.Session().client("s3", endpoint_url=endpoint_url, config=config)
     except ValueError:
         # botocore refuses an endpoint that is no URL this way, and shows all of it.
         raise invalid_endpoint() from None
     check_endpoint(client.meta.endpoint_url)
     _sign_known_hashes(client)
-    client.meta.events.register("before-send.s3.PutObject", _note)
-    return Access(client, session.get_credentials, _make_connections(client, verify))
-
-
-def _make_connections(client: "S3Client", verify: Any) -> "PoolManager | None":
-    """Connections like those of the client; None if they lead through a proxy."""
-    from botocore.httpsession import create_urllib3_context, get_cert_path
-    from botocore.utils import get_environ_proxies
-    from urllib3 import PoolManager, Timeout
-
-    url = client.meta.endpoint_url
-    if urlsplit(url).scheme in get_environ_proxies(url):
-        return None
-    return PoolManager(
-        maxsize=CONNECTIONS,
-        timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        ssl_context=create_urllib3_context(),
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=get_cert_path(verify),
-    )
+    return client
 
 
 def _sign_known_hashes(client: "S3Client") -> None:

@@ -16,7 +16,6 @@ from typing import BinaryIO, Final, cast
 from registry.blobs.digests import CHUNK
 from registry.blobs.parallel import in_order
 from registry.blobs.s3.bucket import Bucket
-from registry.blobs.s3.clients import noted
 from registry.blobs.s3.conditional_writes import ConflictingWriteError, Write, conditionally
 from registry.blobs.s3.errors import ATTEMPTS, pause
 from registry.blobs.s3.multipart import MultipartUpload, Part, composite, described, encoded, multipart_upload
@@ -158,14 +157,6 @@ def _filled(part: bytearray, stream: BinaryIO) -> bytearray:
 def _put_whole(write: Write, key: str, body: bytearray) -> Sent:
     digest = hashlib.sha256(body)
     checksum = encoded(digest.digest())
-    etag = write.repeats.put(key, body, checksum, described(key)["ContentType"]) if write.is_guarded else None
-    if etag is None:
-        etag = _put_by_boto3(write, key, body, checksum)
-    write.advance(len(body))
-    return Sent(len(body), digest.hexdigest(), checksum, etag)
-
-
-def _put_by_boto3(write: Write, key: str, body: bytearray, checksum: str) -> str | None:
     bucket, etag = write.bucket, None
 
     def put() -> None:
@@ -182,11 +173,9 @@ def _put_by_boto3(write: Write, key: str, body: bytearray, checksum: str) -> str
         )
         etag = answer.get("ETag")
 
-    with noted() as requests:
-        conditionally(write, key, put)
-    if etag is not None and write.is_guarded:
-        write.repeats.learn(bucket, key, requests)
-    return etag
+    conditionally(write, key, put)
+    write.advance(len(body))
+    return Sent(len(body), digest.hexdigest(), checksum, etag)
 
 
 def _send_parts(
