@@ -7,6 +7,7 @@ invariant: a set of files that cannot be stored or found whole is refused while 
 import os
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -50,15 +51,38 @@ def local_source(source: Path, path: str) -> list[SourceFile]:
 
 
 def planned(files: Iterable[FileInfo], path: str, root: str) -> list[FileInfo]:
-    """The files of a walk, of which there must be one.
+    """Return the files of a walk, of which there must be one.
 
     Raises:
         ArtifactNotFoundError: there is none.
+        InvalidPathError: a path is that of a file and of a directory, as S3 allows, or comes twice.
     """
     found = list(files)
     if not found:
         raise ArtifactNotFoundError(f"There is no file at {join(root, path)}.")
+    _check_tree([file.path for file in found], root)
     return found
+
+
+def _check_tree(paths: list[str], root: str) -> None:
+    """Pass if a local directory can hold these files side by side.
+
+    Raises:
+        InvalidPathError: it cannot.
+    """
+    distinct = set(paths)
+    if len(distinct) < len(paths):
+        twice = next(path for path, count in Counter(paths).items() if count > 1)
+        raise InvalidPathError(f"{join(root, twice)} is listed twice. Ask whoever runs the store.")
+    for path in paths:
+        above = path.rpartition("/")[0]
+        while above:
+            if above in distinct:
+                raise InvalidPathError(
+                    f"{join(root, above)} is a file, and {join(root, path)} is below it as in a directory. A directory "
+                    "on disk cannot hold both; rename or remove one."
+                )
+            above = above.rpartition("/")[0]
 
 
 def sealed_path(base: str, path: str) -> str:

@@ -1,7 +1,6 @@
 """One bucket at one endpoint, and what that endpoint can do.
 
-Owns which client its requests go by; leaves requests to the modules beside it. The invariant: what botocore raises
-leaves as an error of this package that names bucket and key.
+Guarantee: what botocore raises leaves as an error of this package that names bucket and key.
 """
 
 import os
@@ -12,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from registry.blobs.s3.clients import shared_client
-from registry.blobs.s3.errors import translate
+from registry.blobs.s3.errors import malformed, translate
+from registry.exceptions import RegistryError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -65,9 +65,19 @@ class Bucket:
     @contextmanager
     def errors(self, key: str = "") -> Iterator[None]:
         """Raise what botocore raises as an error of this package that names bucket and key."""
-        import botocore.exceptions
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             yield
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        except RegistryError:
+            raise
+        except (BotoCoreError, ClientError) as error:
             raise translate(error, self.name, key, self.endpoint_url) from error
+        except (ResponseParserError, ValueError, TypeError, LookupError, RecursionError) as error:
+            # botocore's parsers let these out when a response is not what S3 would say.
+            raise malformed(self.uri(key), f"a response that cannot be read ({type(error).__name__})") from error
+
+    def uri(self, key: str) -> str:
+        """Return ``s3://bucket/key`` for messages."""
+        return f"s3://{self.name}/{key}" if key else f"s3://{self.name}"

@@ -9,6 +9,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.blobs.s3.bodies import BoundedSession
 from registry.blobs.s3.errors import ATTEMPTS, check_endpoint, invalid_endpoint
 
 if TYPE_CHECKING:
@@ -74,7 +75,25 @@ def _make_client(endpoint_url: str | None) -> "S3Client":
         raise invalid_endpoint() from None
     check_endpoint(client.meta.endpoint_url)
     _sign_known_hashes(client)
+    _follow_no_region_twice(client)
+    _bound_responses(client)
     return client
+
+
+def _follow_no_region_twice(client: "S3Client") -> None:
+    """Let botocore's question for a bucket's region go unrepeated: redirected itself, it would ask without end."""
+
+    def mark(model: Any, context: dict[str, Any], **_: object) -> None:
+        if model.name == "HeadBucket":
+            context.setdefault("s3_redirect", {})["redirected"] = True
+
+    client.meta.events.register_last("before-parameter-build.s3", mark)
+
+
+def _bound_responses(client: "S3Client") -> None:
+    """Refuse responses, other than objects, that are longer than S3 ever sends: botocore reads all of them at once."""
+    endpoint: Any = client._endpoint  # type: ignore[attr-defined] # botocore has no public place for its HTTP session
+    endpoint.http_session = BoundedSession(endpoint.http_session)
 
 
 def _sign_known_hashes(client: "S3Client") -> None:

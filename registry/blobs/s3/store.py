@@ -23,7 +23,7 @@ from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.conditional_writes import Write
 from registry.blobs.s3.delete import delete_keys, remove_keys, total_key_size
 from registry.blobs.s3.listing import Listing
-from registry.blobs.s3.read import PART, WIDTH, ObjectStream, copy_ranges, read_object
+from registry.blobs.s3.read import PART, WIDTH, ObjectStream, check_size, copy_ranges, read_object
 from registry.blobs.s3.server_side_copy import COPY_FROM, copy_object
 from registry.blobs.s3.upload import Sent, check_all_stored, check_stored, put_stream
 from registry.blobs.upload_plan import SourceFile, check_free, filled_whole, local_source, planned, sealed_path
@@ -163,27 +163,30 @@ class S3BlobStore:
 
     def _download_file(self, file: FileInfo, target: Directory, advance: Advance) -> None:
         with target.create(file.path, sync=False) as copy:
-            self._copy_out(file.path, _size(file), copy, advance, verified=True)
+            self._copy_out(file.path, _size(file), copy, advance)
 
     def _fetch_file(self, entry: ManifestEntry, target: Directory, advance: Advance) -> None:
         with target.create(entry.path, exclusive=True, sync=False) as copy:
             try:
-                actual = self._copy_out(entry.path, entry.size, copy, advance)
+                actual = self._copy_out(entry.path, entry.size, copy, advance, sealed=True)
             except ArtifactNotFoundError as error:
                 raise missing(entry, self.root) from error
             check_entry(entry, actual, self.root)
 
     def _copy_out(
-        self, path: str, size: int, copy: BinaryIO, advance: Advance, *, verified: bool = False
+        self, path: str, size: int, copy: BinaryIO, advance: Advance, *, sealed: bool = False
     ) -> ManifestEntry:
-        """Write an object to a local file, by many ranges if it should be large; what was written.
+        """Write an object to a local file, by many ranges if it should be large; return what was written.
 
-        `verified` is for bytes whose digest nobody asks for: S3's own checksum is compared where there is one.
+        A `sealed` file must have that very size, and the caller compares its digest. Of others nobody asks for the
+        digest: S3's own checksum is compared where there is one.
         """
-        key = self._key(path)
+        bucket, key, expected = self._bucket, self._key(path), size if sealed else None
         if size > PART:
-            return ManifestEntry(path, *copy_ranges(self._bucket, key, copy.fileno(), advance, hashed=not verified))
-        with ObjectStream(self._bucket, key, verified=verified) as stream:
+            found = copy_ranges(bucket, key, copy.fileno(), advance, hashed=sealed, size=expected)
+            return ManifestEntry(path, *found)
+        with ObjectStream(bucket, key, verified=not sealed) as stream:
+            check_size(bucket, key, stream.size, expected)
             return copy_stream(path, stream, copy, advance)
 
     def _copy_in(self, write: Write, key: str, source: BlobStore, file: FileInfo) -> Sent:

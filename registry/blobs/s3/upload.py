@@ -19,6 +19,7 @@ from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.conditional_writes import ConflictingWriteError, Write, conditionally
 from registry.blobs.s3.errors import ATTEMPTS, pause
 from registry.blobs.s3.multipart import MultipartUpload, Part, composite, described, encoded, multipart_upload
+from registry.blobs.s3.pages import all_objects
 from registry.blobs.s3.read import PART
 from registry.blobs.s3.truncated_responses import head_object
 from registry.exceptions import IntegrityError, UnavailableError
@@ -69,9 +70,7 @@ def check_all_stored(bucket: Bucket, prefix: str, sent: Mapping[str, Sent]) -> N
     Raises:
         IntegrityError: the size of one differs, or its checksum.
     """
-    with bucket.errors(prefix):
-        pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=prefix)
-        listed = {found["Key"]: (found["Size"], found["ETag"]) for page in pages for found in page.get("Contents", ())}
+    listed = {found.key: (found.size, found.etag) for found in all_objects(bucket, prefix)}
     for key, one in sent.items():
         if one.etag is None or listed.get(key) != (one.size, one.etag):
             check_stored(bucket, key, one)
