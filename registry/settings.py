@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
     URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: who history says it
     was; the operating system's user if unset. ``allow_code``: whether loading a model may run code from its files.
+    ``s3_upload_extra_args``: boto3's upload arguments as JSON, such as ``{"ServerSideEncryption": "aws:kms"}``.
     """
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
@@ -64,6 +65,14 @@ class Settings(BaseSettings):
         default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
     )
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
+    s3_upload_extra_args: dict[str, str | dict[str, str]] = Field(
+        default={}, validation_alias=_names("S3_UPLOAD_EXTRA_ARGS"), repr=False
+    )
+    s3_ignore_tls: bool = Field(default=False, validation_alias=_names("S3_IGNORE_TLS"))
+    boto_client_addressing_style: Literal["auto", "path", "virtual"] | None = Field(
+        default=None, validation_alias=_names("BOTO_CLIENT_ADDRESSING_STYLE")
+    )
+    s3_expected_bucket_owner: str | None = Field(default=None, validation_alias=_names("S3_EXPECTED_BUCKET_OWNER"))
 
     def __reduce__(self) -> tuple[Callable[[], "Settings"], tuple[()]]:
         # A pickle would carry the passwords in URLs; the environment of whoever reads it has its own.
@@ -118,7 +127,10 @@ def _explain(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
         return f"A setting cannot be used: {'; '.join(faults)}."
-    return f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}.'
+    return (
+        f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}, '
+        'REGISTRY_S3_UPLOAD_EXTRA_ARGS one such as {"ServerSideEncryption": "aws:kms"}.'
+    )
 
 
 def _variable(alias: str) -> str:

@@ -9,7 +9,7 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,7 @@ from registry.blobs.directory import Directory
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.protocol import BlobStore
 from registry.entities.paging import FileInfo
-from registry.exceptions import ArtifactNotFoundError, InvalidPathError, PathExistsError, disk_error
+from registry.exceptions import AccessDeniedError, ArtifactNotFoundError, InvalidPathError, PathExistsError, disk_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +93,17 @@ def sealed_path(base: str, path: str) -> str:
 
 
 def check_free(store: BlobStore) -> None:
-    """Refuse to seal where a file is.
+    """Refuse to seal where a file is; where listing is not allowed, the conditions of the writes must do.
 
     Raises:
         PathExistsError: a file is below the root of `store`.
     """
-    for level in store.list():
-        for taken in store.walk(level.path):
-            raise PathExistsError(
-                f"{store.root} holds {taken.path!r} already. What is sealed is never changed; take a fresh path."
-            )
+    with suppress(AccessDeniedError):
+        for level in store.list():
+            for taken in store.walk(level.path):
+                raise PathExistsError(
+                    f"{store.root} holds {taken.path!r} already. What is sealed is never changed; take a fresh path."
+                )
 
 
 @contextmanager

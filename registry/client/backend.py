@@ -5,12 +5,13 @@ Invariant: a backend is opened once per process and place, and touches nothing b
 """
 
 import functools
+import json
 from pathlib import Path
 
-from registry.blobs import BlobStore, open_blob_store
+from registry.blobs import BlobStore, S3Options, open_blob_store
 from registry.client.async_logging import Entry, LogQueue
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, place_of, shown_uri
+from registry.settings import Place, Settings, actor_of, current_settings, place_of, shown_uri
 from registry.store.engine import connect
 from registry.store.gc import GcStore
 from registry.store.models.logged_models import LoggedModelStore
@@ -37,10 +38,9 @@ from registry.store.transfer.run_import import RunImportStore
 class Backend:
     """The stores behind one place, for one actor."""
 
-    def __init__(self, place: Place, actor: str, endpoint_url: str | None, *, read_only: bool = False) -> None:
+    def __init__(self, place: Place, actor: str, *, read_only: bool = False) -> None:
         self.place = place
         self.actor = actor
-        self._endpoint_url = endpoint_url
         refuse_mlflow_files(place)
         self.database = connect(place.database_url, read_only=read_only)
         ensure(self.database)
@@ -71,7 +71,22 @@ class Backend:
 
     def blobs(self, root: str) -> BlobStore:
         """The bytes below an absolute local path or an S3 prefix."""
-        return open_blob_store(root, endpoint_url=self._endpoint_url)
+        return open_store(root)
+
+
+def open_store(root: str) -> BlobStore:
+    """Return the bytes below an absolute local path or an S3 prefix, reached as the settings have it now."""
+    return open_blob_store(root, s3=_s3_options(current_settings()))
+
+
+def _s3_options(settings: Settings) -> S3Options:
+    return S3Options(
+        endpoint_url=settings.s3_endpoint_url,
+        upload_extra_args=json.dumps(settings.s3_upload_extra_args, sort_keys=True),
+        ignore_tls=settings.s3_ignore_tls,
+        addressing_style=settings.boto_client_addressing_style,
+        expected_bucket_owner=settings.s3_expected_bucket_owner,
+    )
 
 
 def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = False) -> Backend:
@@ -82,13 +97,13 @@ def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = Fal
             cannot be used; the message says why and what to do.
     """
     place = place_of(tracking_uri, settings)
-    return _open(place, Path.cwd(), actor_of(settings), settings.s3_endpoint_url, read_only)
+    return _open(place, Path.cwd(), actor_of(settings), read_only)
 
 
 @functools.lru_cache(maxsize=64)
-def _open(place: Place, _directory: Path, actor: str, endpoint_url: str | None, read_only: bool) -> Backend:
+def _open(place: Place, _directory: Path, actor: str, read_only: bool) -> Backend:
     # The working directory is part of the key: a relative database path means another file elsewhere.
-    return Backend(place, actor, endpoint_url, read_only=read_only)
+    return Backend(place, actor, read_only=read_only)
 
 
 def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:

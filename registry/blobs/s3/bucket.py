@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from registry.blobs.options import S3Options
 from registry.blobs.s3.clients import shared_client
 from registry.blobs.s3.errors import malformed, translate
 from registry.exceptions import RegistryError
@@ -22,17 +23,22 @@ _unconditional: set[str] = set()
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket at `endpoint_url`, or where boto3's own settings lead."""
+    """A bucket, where the options or else boto3's own settings lead."""
 
     name: str
-    endpoint_url: str | None
+    options: S3Options | None = None
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The endpoint that was given, for messages."""
+        return self.options.endpoint_url if self.options else None
 
     @property
     def client(self) -> "S3Client":
         """The shared client; it is safe to use from many threads."""
         opened = self.__dict__.get("_opened")
         if opened is None or opened[0] != os.getpid():
-            opened = self.__dict__["_opened"] = os.getpid(), shared_client(self.endpoint_url)
+            opened = self.__dict__["_opened"] = os.getpid(), shared_client(self.options or S3Options())
         client: S3Client = opened[1]
         return client
 

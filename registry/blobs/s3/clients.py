@@ -1,7 +1,7 @@
 """The boto3 clients that all stores of a process share.
 
-Guarantee: a client is used only in the process that made it, so forking is safe, and with the ``AWS_*`` settings that
-were in force when it was first asked for.
+Guarantee: a client is used only in the process that made it, so forking is safe, and with the ``AWS_*`` settings and
+the AWS files as they are when it is asked for.
 """
 
 import hashlib
@@ -9,8 +9,10 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.blobs.options import S3Options
 from registry.blobs.s3.bodies import BoundedSession
 from registry.blobs.s3.errors import ATTEMPTS, check_endpoint, invalid_endpoint
+from registry.blobs.s3.parameters import added_parameters
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,8 +25,13 @@ CONNECTIONS: Final = 32
 
 _READ_BY_BOTOCORE: Final = frozenset({"REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 
+_CREDENTIAL_FILES: Final = {
+    "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
+    "AWS_CONFIG_FILE": "~/.aws/config",
+}
+
 _lock = threading.Lock()
-_clients: "dict[tuple[str | None, str], S3Client]" = {}
+_clients: "dict[S3Options, tuple[str, S3Client]]" = {}
 
 
 def _forget() -> None:
@@ -36,28 +43,47 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def shared_client(endpoint_url: str | None) -> "S3Client":
-    """Return the client for `endpoint_url`, or for where boto3's own settings lead."""
-    key = (endpoint_url, _settings())
+def shared_client(options: S3Options) -> "S3Client":
+    """Return the client for these options, made anew when what boto3 reads has changed.
+
+    Raises:
+        InvalidParameterError: an upload argument is none that S3 knows.
+        StorageError: the endpoint is no URL, or has a password in it.
+    """
+    settings = _settings()
     with _lock:
-        if key not in _clients:
-            _clients[key] = _make_client(endpoint_url)
-        return _clients[key]
+        known, client = _clients.get(options, ("", None))
+        if client is None or known != settings:
+            client = _make_client(options)
+            _clients[options] = settings, client
+        return client
 
 
 def _settings() -> str:
-    """Return a digest of the variables that boto3 reads: it tells settings apart without keeping secrets."""
-    found = sorted(
+    """Return a digest of what boto3 reads: it tells settings apart without keeping secrets."""
+    variables = sorted(
         (name, value)
         for name, value in os.environ.items()
         if name.startswith("AWS_") or name.upper() in _READ_BY_BOTOCORE
     )
-    return hashlib.sha256(repr(found).encode()).hexdigest()
+    files = [_stamp(os.environ.get(name, default)) for name, default in _CREDENTIAL_FILES.items()]
+    return hashlib.sha256(repr((variables, files)).encode()).hexdigest()
 
 
-def _make_client(endpoint_url: str | None) -> "S3Client":
+def _stamp(path: str) -> tuple[int, int, int]:
+    """Return what changes when a file is written or replaced; zeros for none."""
+    try:
+        status = os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116 - once per call, and pathlib is slower
+    except OSError:
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _make_client(options: S3Options) -> "S3Client":
     import boto3
     from botocore.config import Config
+
+    from registry.blobs.s3.credentials import session_with_renewal
 
     config = Config(
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
@@ -68,8 +94,13 @@ def _make_client(endpoint_url: str | None) -> "S3Client":
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
+    if options.addressing_style is not None:
+        style: Any = {"addressing_style": options.addressing_style}
+        config = config.merge(Config(s3=style))
+    session = boto3.session.Session(botocore_session=session_with_renewal())
+    verify = False if options.ignore_tls else None
     try:
-        client = boto3.session.Session().client("s3", endpoint_url=endpoint_url, config=config)
+        client = session.client("s3", endpoint_url=options.endpoint_url, config=config, verify=verify)
     except ValueError:
         # botocore refuses an endpoint that is no URL this way, and shows all of it.
         raise invalid_endpoint() from None
@@ -77,6 +108,7 @@ def _make_client(endpoint_url: str | None) -> "S3Client":
     _sign_known_hashes(client)
     _follow_no_region_twice(client)
     _bound_responses(client)
+    client.meta.events.register("provide-client-params.s3", added_parameters(options))
     return client
 
 
@@ -106,7 +138,8 @@ def _sign_known_hashes(client: "S3Client") -> None:
     config: Any = client.meta.config
     if "payload_signing_enabled" in (config.s3 or {}):
         return
-    unsigned = config.merge(Config(s3={"payload_signing_enabled": False}))
+    own: Any = {**(config.s3 or {}), "payload_signing_enabled": False}
+    unsigned = config.merge(Config(s3=own))
 
     def choose(request: Any, **_: object) -> None:
         if "X-Amz-Checksum-SHA256" in request.headers:

@@ -15,6 +15,7 @@ from registry.blobs.s3.errors import is_missing
 from registry.blobs.s3.pages import checked_key, objects, pages
 from registry.blobs.s3.truncated_responses import head_object
 from registry.entities.paging import FileInfo
+from registry.exceptions import AccessDeniedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,17 @@ class Listing:
         return [found[key] for key in sorted(found)]
 
     def files(self, path: str) -> list[FileInfo]:
-        """Every file at or below `path`, sorted by path."""
+        """Return every file at or below `path`, sorted by path.
+
+        A file at `path` is enough where listing is not allowed: the right to get objects has no other way to find it.
+        """
         at = self.file(path) if path else None
-        below = [info for page in self._pages(path, "") for info in self._files(path, page)]
+        try:
+            below = [info for page in self._pages(path, "") for info in self._files(path, page)]
+        except AccessDeniedError:
+            if at is None:
+                raise
+            below = []
         return sorted([at, *below] if at else below, key=lambda info: info.path)
 
     def file(self, path: str) -> FileInfo | None:

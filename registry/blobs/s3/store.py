@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar, cast
 from registry.blobs.digests import Advance, check_entry, copy_stream, hash_stream, missing
 from registry.blobs.directory import Directory
 from registry.blobs.local import LocalBlobStore
+from registry.blobs.options import S3Options
 from registry.blobs.parallel import in_order
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.progress import TransferProgress, unwatched
@@ -41,9 +42,9 @@ R = TypeVar("R")
 class S3BlobStore:
     """Bytes below one prefix of a bucket. Nothing is kept open; clients are shared by all stores of a process."""
 
-    def __init__(self, location: S3Uri, *, endpoint_url: str | None = None) -> None:
+    def __init__(self, location: S3Uri, options: S3Options | None = None) -> None:
         self._location = location
-        self._bucket = Bucket(location.bucket, endpoint_url)
+        self._bucket = Bucket(location.bucket, options)
         self._listing = Listing(self._bucket, location.key)
 
     @property

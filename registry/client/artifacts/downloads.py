@@ -13,13 +13,12 @@ from typing import Protocol
 
 from registry.blobs import BlobStore, open_blob_store
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import Backend
+from registry.client.backend import Backend, open_store
 from registry.client.base import ClientBase
 from registry.client.models.loading import model_directory, resolve
 from registry.entities import FileInfo, Manifest
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError
-from registry.settings import current_settings
 from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri
 from registry.validation.names import check_run_id
 
@@ -167,7 +166,7 @@ def _local(place: Path) -> tuple[str, list[Files]]:
 
 def _place(root: str, path: str) -> StoredFiles:
     # A place needs no database: nothing is opened for it.
-    return StoredFiles(open_blob_store(root, endpoint_url=current_settings().s3_endpoint_url), path)
+    return StoredFiles(open_store(root), path)
 
 
 def _missing(uri: Uri, path: str, sources: Sequence[Files]) -> str:
