@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     cache_limit_bytes: int = Field(
         default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
     )
+    follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
     s3_upload_extra_args: dict[str, str | dict[str, str]] = Field(
         default={}, validation_alias=_names("S3_UPLOAD_EXTRA_ARGS"), repr=False

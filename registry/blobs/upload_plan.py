@@ -17,6 +17,7 @@ from typing import BinaryIO
 from registry.blobs.directory import Directory
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.protocol import BlobStore
+from registry.blobs.symlinks import LinkedFile, follow_links
 from registry.entities.paging import FileInfo
 from registry.exceptions import AccessDeniedError, ArtifactNotFoundError, InvalidPathError, PathExistsError, disk_error
 
@@ -30,12 +31,13 @@ class SourceFile:
     open: Callable[[], AbstractContextManager[BinaryIO]]
 
 
-def local_source(source: Path, path: str) -> list[SourceFile]:
-    """A local file as `path`, or the files of a local directory below `path`.
+def local_source(source: Path, path: str, *, follow_symlinks: bool = False) -> list[SourceFile]:
+    """Return a local file as `path`, or the files of a local directory below `path`.
 
     Raises:
         ArtifactNotFoundError: `source` does not exist.
-        InvalidPathError: the directory has a symlink or a name that cannot be stored.
+        InvalidPathError: the directory has a name that cannot be stored, or a symlink: any, or if links are followed,
+            one that leads to nothing, to a directory above it, or to what is no file.
     """
     try:
         status = source.stat()
@@ -47,18 +49,21 @@ def local_source(source: Path, path: str) -> list[SourceFile]:
         return [SourceFile(check_blob_path(path), status.st_size, lambda: _open(source))]
     if not stat.S_ISDIR(status.st_mode):
         raise InvalidPathError(f"{source} is neither a file nor a directory.")
-    return [_below(Directory(source), info, check_subtree(path)) for info in Directory(source).files()]
+    below = check_subtree(path)
+    if follow_symlinks:
+        return [_followed(found, check_blob_path(join(below, found.path))) for found in follow_links(source)]
+    return [_below(Directory(source), info, below) for info in Directory(source).files()]
 
 
-def planned(files: Iterable[FileInfo], path: str, root: str) -> list[FileInfo]:
-    """Return the files of a walk, of which there must be one.
+def planned(files: Iterable[FileInfo], path: str, root: str, *, may_be_empty: bool = False) -> list[FileInfo]:
+    """Return the files of a walk, of which there must be one unless `may_be_empty`.
 
     Raises:
         ArtifactNotFoundError: there is none.
         InvalidPathError: a path is that of a file and of a directory, as S3 allows, or comes twice.
     """
     found = list(files)
-    if not found:
+    if not found and not may_be_empty:
         raise ArtifactNotFoundError(f"There is no file at {join(root, path)}.")
     _check_tree([file.path for file in found], root)
     return found
@@ -136,6 +141,10 @@ def filled_whole(destination: Path) -> Iterator[Directory]:
 
 def _below(directory: Directory, info: FileInfo, path: str) -> SourceFile:
     return SourceFile(check_blob_path(join(path, info.path)), info.file_size or 0, lambda: directory.open(info.path))
+
+
+def _followed(found: LinkedFile, path: str) -> SourceFile:
+    return SourceFile(path, found.size, lambda: _open(found.place))
 
 
 @contextmanager

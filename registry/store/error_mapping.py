@@ -30,6 +30,10 @@ _DENIED_STATES: Final = frozenset({"42501"})
 _READ_ONLY_STATES: Final = frozenset({"25006"})
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
 _NO_DATABASE_STATES: Final = frozenset({"3D000"})
+_SHARING: Final = (
+    " To share it, give a group the right to write: chgrp and chmod g+w for the file, the files beside it and the "
+    "directory, chmod g+s for the directory, and umask 002 for whoever writes."
+)
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -66,13 +70,16 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
     state, code = _sqlstate(error), _sqlite_code(error)
     if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         reason = _first_line(error)
-        return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advice(reason)}")
+        advised = _SHARING if url.get_backend_name() == "sqlite" else advice(reason)
+        return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advised}")
     if state in _READ_ONLY_STATES:
         return ReadOnlyError(f"The database {place} takes no changes ({_first_line(error)}); is it a standby?")
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageError(f"The database {place} could not write ({_first_line(error)}); free space and try again.")
     if code == sqlite3.SQLITE_CANTOPEN:
-        return UnavailableError(f"The database {place} cannot be opened; check that its directory can be written.")
+        return UnavailableError(
+            f"The database {place} cannot be opened; check that its directory can be written.{_SHARING}"
+        )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return StorageError(f"The file of {place} is damaged or not an SQLite database ({_first_line(error)}).")
     if str(getattr(error, "orig", "")).startswith("Could not decode to UTF-8"):  # and the driver goes on to quote it

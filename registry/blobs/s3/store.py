@@ -91,9 +91,9 @@ class S3BlobStore:
         """Store one file whole, unless something is there."""
         self._put(path, data, once=True)
 
-    def upload(self, source: Path, path: str = "") -> None:
+    def upload(self, source: Path, path: str = "", *, follow_symlinks: bool = False) -> None:
         """Store a local file as `path`, or the contents of a local directory below it."""
-        files = local_source(source, path)
+        files = local_source(source, path, follow_symlinks=follow_symlinks)
         keys = {file.path: self._key(file.path) for file in files}
         with TransferProgress("Uploading", sum(file.size for file in files)) as progress:
             write = Write(self._bucket, once=False, advance=progress.advance)
@@ -101,8 +101,12 @@ class S3BlobStore:
 
     def download(self, path: str, destination: Path) -> Path:
         """Copy the file or directory at `path` into `destination`."""
-        files = planned(self.walk(path), path, self.root)
+        found = list(self.walk(path))
+        is_empty = not found and path != "" and self.find(path) is not None
+        files = planned(found, path, self.root, may_be_empty=is_empty)
         target = Directory(destination)
+        if is_empty:
+            target.make(path)
         with TransferProgress("Downloading", sum(_size(file) for file in files)) as progress:
             _spread(files, _size, lambda file: self._download_file(file, target, progress.advance))
         return destination / path if path else destination
