@@ -109,14 +109,37 @@ def _read(_environment: tuple[str | None, ...]) -> Settings:
         raise InvalidParameterError(_explain(error)) from None
 
 
+# Variables of MLflow's documentation for what is not here, or goes its own way here: by family, then one by one. Those
+# that only switch off what does not exist here (telemetry, printed URLs, hints) are heeded by nature.
+_UNHEEDED: Final = re.compile(
+    r"MLFLOW_(?:(?:ASSISTANT|ASYNC_LOGGING|ASYNC_TRACE_LOGGING|AUTH|CONDA|DEPLOYMENT|DEPLOYMENTS|ENABLE|GATEWAY|GCS|GENAI|"
+    r"HTTP|HUGGINGFACE|INPUT_EXAMPLE|JOB|MULTIPART|MYSQL_SSL|ONLINE_SCORING|PROMPT_CACHE|REQUIREMENTS_INFERENCE|SANDBOX|"
+    r"SCORING_SERVER|SERVER|SQLALCHEMYSTORE|SYSTEM_METRICS|TRACE|TRACING|TRACKING|WEBHOOK|WORKSPACE)_\w+|"
+    r"ACTIVE_MODEL_ID|ALLOW_HTTP_REDIRECTS|ALLOW_PICKLE_DESERIALIZATION|ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT|"
+    r"CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX|DEFAULT_PREDICTION_DEVICE|DFS_TMP|DOWNLOAD_CHUNK_TIMEOUT|ENV_ROOT|"
+    r"KERBEROS_TICKET_CACHE|KERBEROS_USER|LOCK_MODEL_DEPENDENCIES|LOGGING_LEVEL|LOG_MODEL_COMPRESSION|LOG_UV_FILES|"
+    r"READ_REPLICA_BACKEND_STORE_URI|RECORD_ENV_VARS_IN_MODEL_LOGGING|REGISTRY_DIR|RUN_CONTEXT|WORKSPACE)"
+)
+
+
 def _warn_of_slips() -> None:
     """Say of a variable that is nearly a setting's which one may be meant; others that begin with ours are not ours."""
     known = {name.removeprefix(_PREFIX): name for name in _VARIABLES if name.startswith(_PREFIX)}
     for name in os.environ:
+        if name not in _VARIABLES and _UNHEEDED.fullmatch(name):
+            _warn_of_unheeded(name)
         if name.startswith(_PREFIX) and name not in _VARIABLES:
             close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.85)
             if close:
                 _warn_of_slip(name, known[close[0]])
+
+
+@functools.cache
+def _warn_of_unheeded(name: str) -> None:
+    warnings.warn(
+        f"The variable {name} is MLflow's and has no effect here; unset it, or see the settings of this package.",
+        stacklevel=2,
+    )
 
 
 @functools.cache

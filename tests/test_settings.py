@@ -8,7 +8,7 @@ import pytest
 import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, RegistryError, UnsupportedStoreError
-from registry.settings import Settings, _read, actor_of, current_settings, place_of, shown_uri
+from registry.settings import Settings, _read, _warn_of_unheeded, actor_of, current_settings, place_of, shown_uri
 
 
 def place(uri: str) -> Any:
@@ -191,3 +191,17 @@ def test_a_variable_that_is_nearly_a_setting_is_warned_of(monkeypatch: pytest.Mo
     assert [str(warning.message) for warning in caught] == [
         "The variable REGISTRY_TRCKING_URI is no setting and counts for nothing; is REGISTRY_TRACKING_URI meant?"
     ]
+
+
+def test_a_variable_of_mlflow_that_has_no_effect_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    unheeded = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "MLFLOW_TRACKING_TOKEN")
+    for name in (*unheeded, "MLFLOW_ENABLE_ASYNC_LOGGING", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_OF_MY_OWN"):
+        monkeypatch.setenv(name, "1")
+    _read.cache_clear()
+    _warn_of_unheeded.cache_clear()
+    with pytest.warns(UserWarning, match="has no effect here") as caught:
+        current_settings()
+
+    _read.cache_clear()
+    current_settings()  # a second warning would be an error
+    assert sorted(str(warning.message).split()[2] for warning in caught) == sorted(unheeded)
