@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     )
     follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
-    s3_upload_extra_args: dict[str, str | dict[str, str]] = Field(
+    s3_upload_extra_args: dict[str, Any] = Field(
         default={}, validation_alias=_names("S3_UPLOAD_EXTRA_ARGS"), repr=False
     )
     s3_ignore_tls: bool = Field(default=False, validation_alias=_names("S3_IGNORE_TLS"))

@@ -241,3 +241,14 @@ def test_files_that_are_asked_for_by_name_follow_the_umask(client: MlflowClient,
         os.umask(before)
     modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("checkpoint.json", "churn.zip")}
     assert modes == {"checkpoint.json": 0o664, "churn.zip": 0o664}
+
+
+def test_the_setting_counts_for_files_of_a_pending_model_too(
+    client: MlflowClient, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = client.create_logged_model("0", "snapshot")
+    with pytest.raises(InvalidPathError, match="is a symbolic link"):
+        client.log_model_artifacts(model.model_id, snapshot)
+    monkeypatch.setenv("REGISTRY_FOLLOW_SYMLINKS", "true")
+    client.log_model_artifacts(model.model_id, snapshot)
+    assert found(model.artifact_location) == {"config.json": b"{}", "model.bin": b"weights", "tokens/3": b"a b"}
