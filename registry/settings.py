@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
     URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: who history says it
     was; the operating system's user if unset. ``allow_code``: whether loading a model may run code from its files.
+    ``s3_upload_extra_args``: boto3's upload arguments as JSON, such as ``{"ServerSideEncryption": "aws:kms"}``.
     """
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True, env_ignore_empty=True)
@@ -73,7 +74,16 @@ class Settings(BaseSettings):
     statement_timeout_seconds: float = Field(
         default=300, ge=0, validation_alias=AliasChoices("REGISTRY_STATEMENT_TIMEOUT_SECONDS")
     )
+    follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
+    s3_upload_extra_args: dict[str, Any] = Field(
+        default={}, validation_alias=_names("S3_UPLOAD_EXTRA_ARGS"), repr=False
+    )
+    s3_ignore_tls: bool = Field(default=False, validation_alias=_names("S3_IGNORE_TLS"))
+    boto_client_addressing_style: Literal["auto", "path", "virtual"] | None = Field(
+        default=None, validation_alias=_names("BOTO_CLIENT_ADDRESSING_STYLE")
+    )
+    s3_expected_bucket_owner: str | None = Field(default=None, validation_alias=_names("S3_EXPECTED_BUCKET_OWNER"))
 
     def __hash__(self) -> int:
         return hash(self.tracking_uri)
@@ -112,14 +122,37 @@ def _read(_environment: tuple[str | None, ...]) -> Settings:
         raise InvalidParameterError(_explain(error)) from None
 
 
+# Variables of MLflow's documentation for what is not here, or goes its own way here: by family, then one by one. Those
+# that only switch off what does not exist here (telemetry, printed URLs, hints) are heeded by nature.
+_UNHEEDED: Final = re.compile(
+    r"MLFLOW_(?:(?:ASSISTANT|ASYNC_LOGGING|ASYNC_TRACE_LOGGING|AUTH|CONDA|DEPLOYMENT|DEPLOYMENTS|ENABLE|GATEWAY|GCS|GENAI|"
+    r"HTTP|HUGGINGFACE|INPUT_EXAMPLE|JOB|MULTIPART|MYSQL_SSL|ONLINE_SCORING|PROMPT_CACHE|REQUIREMENTS_INFERENCE|SANDBOX|"
+    r"SCORING_SERVER|SERVER|SQLALCHEMYSTORE|SYSTEM_METRICS|TRACE|TRACING|TRACKING|WEBHOOK|WORKSPACE)_\w+|"
+    r"ACTIVE_MODEL_ID|ALLOW_HTTP_REDIRECTS|ALLOW_PICKLE_DESERIALIZATION|ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT|"
+    r"CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX|DEFAULT_PREDICTION_DEVICE|DFS_TMP|DOWNLOAD_CHUNK_TIMEOUT|ENV_ROOT|"
+    r"KERBEROS_TICKET_CACHE|KERBEROS_USER|LOCK_MODEL_DEPENDENCIES|LOGGING_LEVEL|LOG_MODEL_COMPRESSION|LOG_UV_FILES|"
+    r"READ_REPLICA_BACKEND_STORE_URI|RECORD_ENV_VARS_IN_MODEL_LOGGING|REGISTRY_DIR|RUN_CONTEXT|WORKSPACE)"
+)
+
+
 def _warn_of_slips() -> None:
     """Say of a variable that is nearly a setting's which one may be meant; others that begin with ours are not ours."""
     known = {name.removeprefix(_PREFIX): name for name in _VARIABLES if name.startswith(_PREFIX)}
     for name in os.environ:
+        if name not in _VARIABLES and _UNHEEDED.fullmatch(name):
+            _warn_of_unheeded(name)
         if name.startswith(_PREFIX) and name not in _VARIABLES:
             close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.85)
             if close:
                 _warn_of_slip(name, known[close[0]])
+
+
+@functools.cache
+def _warn_of_unheeded(name: str) -> None:
+    warnings.warn(
+        f"The variable {name} is MLflow's and has no effect here; unset it, or see the settings of this package.",
+        stacklevel=2,
+    )
 
 
 @functools.cache
@@ -131,7 +164,10 @@ def _explain(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
         return f"A setting cannot be used: {'; '.join(faults)}."
-    return f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}.'
+    return (
+        f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}, '
+        'REGISTRY_S3_UPLOAD_EXTRA_ARGS one such as {"ServerSideEncryption": "aws:kms"}.'
+    )
 
 
 def _variable(alias: str) -> str:

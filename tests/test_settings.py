@@ -10,7 +10,7 @@ import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, RegistryError, UnsupportedStoreError
 from registry.fluent import state
-from registry.settings import Settings, actor_of, current_settings, place_of, shown_uri
+from registry.settings import Settings, _read, _warn_of_unheeded, actor_of, current_settings, place_of, shown_uri
 
 
 def place(uri: str) -> Any:
@@ -304,3 +304,17 @@ def test_an_error_names_the_variable_that_was_read(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(InvalidParameterError, match="MLFLOW_ENABLE_ASYNC_LOGGING"):
         current_settings()
+
+
+def test_a_variable_of_mlflow_that_has_no_effect_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    unheeded = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "MLFLOW_TRACKING_TOKEN")
+    for name in (*unheeded, "MLFLOW_ENABLE_ASYNC_LOGGING", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_OF_MY_OWN"):
+        monkeypatch.setenv(name, "1")
+    _read.cache_clear()
+    _warn_of_unheeded.cache_clear()
+    with pytest.warns(UserWarning, match="has no effect here") as caught:
+        current_settings()
+
+    _read.cache_clear()
+    current_settings()  # a second warning would be an error
+    assert sorted(str(warning.message).split()[2] for warning in caught) == sorted(unheeded)

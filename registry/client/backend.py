@@ -5,12 +5,13 @@ Invariant: a backend is opened once per process and place, and touches nothing b
 """
 
 import functools
+import json
 from pathlib import Path
 
-from registry.blobs import BlobStore, close_connections, open_blob_store
+from registry.blobs import BlobStore, S3Options, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, flush_all
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, place_of, shown_uri
+from registry.settings import Place, Settings, actor_of, current_settings, place_of, shown_uri
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
@@ -42,14 +43,12 @@ class Backend:
         self,
         place: Place,
         actor: str,
-        endpoint_url: str | None,
         *,
         read_only: bool = False,
         limits: TimeLimits = DEFAULT_LIMITS,
     ) -> None:
         self.place = place
         self.actor = actor
-        self._endpoint_url = endpoint_url
         refuse_mlflow_files(place)
         self.database = connect(place.database_url, read_only=read_only, limits=limits)
         ensure(self.database)
@@ -80,7 +79,22 @@ class Backend:
 
     def blobs(self, root: str) -> BlobStore:
         """The bytes below an absolute local path or an S3 prefix."""
-        return open_blob_store(root, endpoint_url=self._endpoint_url)
+        return open_store(root)
+
+
+def open_store(root: str) -> BlobStore:
+    """Return the bytes below an absolute local path or an S3 prefix, reached as the settings have it now."""
+    return open_blob_store(root, s3=_s3_options(current_settings()))
+
+
+def _s3_options(settings: Settings) -> S3Options:
+    return S3Options(
+        endpoint_url=settings.s3_endpoint_url,
+        upload_extra_args=json.dumps(settings.s3_upload_extra_args, sort_keys=True),
+        ignore_tls=settings.s3_ignore_tls,
+        addressing_style=settings.boto_client_addressing_style,
+        expected_bucket_owner=settings.s3_expected_bucket_owner,
+    )
 
 
 def open_backend(
@@ -94,12 +108,12 @@ def open_backend(
     """
     place = place_of(tracking_uri, settings, base)
     limits = TimeLimits(settings.connect_timeout_seconds, settings.statement_timeout_seconds)
-    return _open(place, actor_of(settings), settings.s3_endpoint_url, read_only, limits)
+    return _open(place, actor_of(settings), read_only, limits)
 
 
 @functools.lru_cache(maxsize=64)
-def _open(place: Place, actor: str, endpoint_url: str | None, read_only: bool, limits: TimeLimits) -> Backend:
-    return Backend(place, actor, endpoint_url, read_only=read_only, limits=limits)
+def _open(place: Place, actor: str, read_only: bool, limits: TimeLimits) -> Backend:
+    return Backend(place, actor, read_only=read_only, limits=limits)
 
 
 def close_all(timeout: float | None = None) -> None:

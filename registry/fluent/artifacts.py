@@ -28,24 +28,36 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def log_artifact(local_path: str | Path, artifact_path: str | None = None, run_id: str | None = None) -> None:
+def log_artifact(
+    local_path: str | Path,
+    artifact_path: str | None = None,
+    run_id: str | None = None,
+    *,
+    follow_symlinks: bool | None = None,
+) -> None:
     """Store a local file or directory, under its own name, in the directory `artifact_path` of the run.
 
     Raises:
         ArtifactNotFoundError: nothing is at `local_path`.
         InvalidPathError: `artifact_path` leaves the run's directory.
     """
-    state.client().log_artifact(_run(run_id, artifact_path), local_path, artifact_path)
+    state.client().log_artifact(_run(run_id, artifact_path), local_path, artifact_path, follow_symlinks=follow_symlinks)
 
 
-def log_artifacts(local_dir: str | Path, artifact_path: str | None = None, run_id: str | None = None) -> None:
+def log_artifacts(
+    local_dir: str | Path,
+    artifact_path: str | None = None,
+    run_id: str | None = None,
+    *,
+    follow_symlinks: bool | None = None,
+) -> None:
     """Store the contents of a local directory in the directory `artifact_path` of the run.
 
     Raises:
         ArtifactNotFoundError: there is no such directory.
         InvalidPathError: `artifact_path` leaves the run's directory.
     """
-    state.client().log_artifacts(_run(run_id, artifact_path), local_dir, artifact_path)
+    state.client().log_artifacts(_run(run_id, artifact_path), local_dir, artifact_path, follow_symlinks=follow_symlinks)
 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
@@ -155,13 +167,16 @@ def list_artifacts(
     artifact_path: str | None = None,
     tracking_uri: str | None = None,
 ) -> list[FileInfo]:
-    """The files and directories right below a URI of any form or a path of a run; empty for a file or a missing path.
+    """Return the files and directories right below a URI of any form or a path of a run; none for a file or nothing.
+
+    Paths are relative to `artifact_uri`, or to the run's artifact directory.
 
     Raises:
         InvalidParameterError: not exactly one of `artifact_uri` and `run_id`.
         NotFoundError: no such run or model.
     """
-    return listing(_client(tracking_uri, None), _meant(artifact_uri, run_id, artifact_path))
+    uri = _meant(artifact_uri, run_id, artifact_path)
+    return listing(_client(tracking_uri, None), uri, relative=artifact_uri is not None)
 
 
 def load_text(artifact_uri: str) -> str:

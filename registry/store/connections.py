@@ -4,7 +4,10 @@ Both drivers commit by themselves; `engine` issues BEGIN. Guarantees: no connect
 transaction, and no connection is shared with a forked child.
 """
 
+import contextlib
 import importlib.util
+import os
+import secrets
 import sqlite3
 import sys
 from dataclasses import dataclass
@@ -52,6 +55,12 @@ def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
             _make_directory(path.parent)
         engine = create_engine(plain, connect_args=arguments, pool_size=8, max_overflow=32)
 
+    if url.database != MEMORY and not read_only:
+
+        @event.listens_for(engine, "do_connect")
+        def _create(*_: object) -> None:
+            _create_file(path)
+
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
@@ -71,6 +80,23 @@ def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
 
     leave_to_parent(engine)
     return engine
+
+
+def _create_file(path: Path) -> None:
+    """Create an empty database file as the umask has it, if there is none; SQLite would let nobody else write to it.
+
+    The journal and the WAL get the mode of the file. It appears by a link, with no descriptor of ours open: to close
+    one would drop the locks that this process has on the file.
+    """
+    if path.exists():
+        return
+    fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    with contextlib.suppress(OSError):  # then SQLite makes it, or says why it cannot
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        try:
+            path.hardlink_to(fresh)
+        finally:
+            fresh.unlink()
 
 
 def _make_directory(directory: Path) -> None:

@@ -41,6 +41,10 @@ _NO_DATABASE_STATES: Final = frozenset({"3D000"})
 _STATEMENT_POOLING: Final = "statement pooling mode"
 # psycopg says so of a statement that it cannot send, on a connection that is well.
 _NOT_SENT: Final = ("sending query", "sending prepared query")
+_SHARING: Final = (
+    " To share it, give a group the right to write: chgrp and chmod g+w for the file, the files beside it and the "
+    "directory, chmod g+s for the directory, and umask 002 for whoever writes."
+)
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -84,13 +88,16 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         )
     if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         reason = _first_line(error)
-        return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advice(reason)}")
+        advised = _SHARING if url.get_backend_name() == "sqlite" else advice(reason)
+        return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advised}")
     if state in _READ_ONLY_STATES:
         return ReadOnlyError(f"The database {place} takes no changes ({_first_line(error)}); is it a standby?")
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageError(f"The database {place} could not write ({_first_line(error)}); free space and try again.")
     if code == sqlite3.SQLITE_CANTOPEN:
-        return UnavailableError(f"The database {place} cannot be opened; check that its directory can be written.")
+        return UnavailableError(
+            f"The database {place} cannot be opened; check that its directory can be written.{_SHARING}"
+        )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return StorageError(f"The file of {place} is damaged or not an SQLite database ({_first_line(error)}).")
     if str(getattr(error, "orig", "")).startswith("Could not decode to UTF-8"):  # and the driver goes on to quote it

@@ -6,20 +6,19 @@ whole or not at all; a file of a sealed model lands only if it is what was seale
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from registry.blobs import BlobStore, open_blob_store
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import Backend
+from registry.client.backend import Backend, open_store
 from registry.client.base import ClientBase
 from registry.client.models.loading import model_directory, resolve
 from registry.entities import FileInfo, Manifest
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError
-from registry.settings import current_settings
 from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri
 from registry.validation.names import check_run_id
 
@@ -48,8 +47,8 @@ class StoredFiles:
         return self.store.list(path)
 
     def bring(self, directory: Path) -> Path | None:
-        """Copy them into an empty directory."""
-        if next(iter(self.store.walk(self.path)), None) is None:
+        """Copy them into an empty directory. A directory that is listed has a copy, though it is empty."""
+        if not (self.store.find(self.path) if self.path else self.store.list()):
             return None
         return self.store.download(self.path, directory)
 
@@ -99,17 +98,18 @@ class SealedFiles:
         return directory / inner
 
 
-def listing(client: ClientBase, uri: Uri) -> list[FileInfo]:
-    """The files and directories right below what a URI stands for, sorted; empty for a file or a missing path.
+def listing(client: ClientBase, uri: Uri, *, relative: bool = False) -> list[FileInfo]:
+    """Return the files and directories right below what a URI stands for, sorted; none for a file or a missing path.
 
-    Paths are relative to the run's artifact directory or the model; for a local path or an S3 URI to what it lies in.
+    Paths are relative to the run's artifact directory or the model; if `relative`, to the URI itself.
 
     Raises:
         NotFoundError: no such run or model.
     """
     path, sources = _sources(client, uri)
     found = {info.path: info for files in sources for info in files.level(path)}
-    return [found[name] for name in sorted(found)]
+    above = f"{path}/" if relative and path else ""
+    return [replace(found[name], path=name.removeprefix(above)) for name in sorted(found)]
 
 
 def download(client: ClientBase, uri: Uri, dst_path: Path | None) -> str:
@@ -167,7 +167,7 @@ def _local(place: Path) -> tuple[str, list[Files]]:
 
 def _place(root: str, path: str) -> StoredFiles:
     # A place needs no database: nothing is opened for it.
-    return StoredFiles(open_blob_store(root, endpoint_url=current_settings().s3_endpoint_url), path)
+    return StoredFiles(open_store(root), path)
 
 
 def _missing(uri: Uri, path: str, sources: Sequence[Files]) -> str:

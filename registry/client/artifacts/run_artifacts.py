@@ -15,6 +15,7 @@ from registry.client.artifacts.json_yaml import dump_document
 from registry.client.base import ClientBase
 from registry.entities import FileInfo, LifecycleStage
 from registry.exceptions import InvalidParameterError, InvalidTypeError, ReadOnlyError
+from registry.settings import current_settings
 from registry.uris import LoggedModelUri, RunUri
 from registry.validation.names import check_run_id
 from registry.validation.paths import check_artifact_path, check_local_path
@@ -32,8 +33,18 @@ class ByteStream(Protocol):
 class ArtifactMethods(ClientBase):
     """What a client does with the files of runs."""
 
-    def log_artifact(self, run_id: str, local_path: str | Path, artifact_path: str | None = None) -> None:
+    def log_artifact(
+        self,
+        run_id: str,
+        local_path: str | Path,
+        artifact_path: str | None = None,
+        *,
+        follow_symlinks: bool | None = None,
+    ) -> None:
         """Store a local file or directory, under its own name, in the directory `artifact_path` of a run.
+
+        Symlinks in a directory are refused, unless `follow_symlinks` (by default REGISTRY_FOLLOW_SYMLINKS) says to
+        store the files that they lead to.
 
         Raises:
             ArtifactNotFoundError: nothing is at `local_path`.
@@ -42,10 +53,21 @@ class ArtifactMethods(ClientBase):
         """
         source = check_local_path(local_path)
         name = Path(os.path.abspath(source)).name  # noqa: PTH100  # `resolve` would rename a link to its target
-        self._writable(run_id).upload(source, check_artifact_path(f"{_directory(artifact_path)}{name}"))
+        path = check_artifact_path(f"{_directory(artifact_path)}{name}")
+        self._writable(run_id).upload(source, path, follow_symlinks=_follows(follow_symlinks))
 
-    def log_artifacts(self, run_id: str, local_dir: str | Path, artifact_path: str | None = None) -> None:
+    def log_artifacts(
+        self,
+        run_id: str,
+        local_dir: str | Path,
+        artifact_path: str | None = None,
+        *,
+        follow_symlinks: bool | None = None,
+    ) -> None:
         """Store the contents of a local directory in the directory `artifact_path` of a run.
+
+        Symlinks are refused, unless `follow_symlinks` (by default REGISTRY_FOLLOW_SYMLINKS) says to store the files
+        that they lead to.
 
         Raises:
             ArtifactNotFoundError: there is no such directory.
@@ -55,7 +77,8 @@ class ArtifactMethods(ClientBase):
         source = check_local_path(local_dir)
         if source.is_file():
             raise InvalidParameterError(f"{str(source)!r} is a file, not a directory; store it with log_artifact.")
-        self._writable(run_id).upload(source, check_artifact_path(artifact_path) if artifact_path else "")
+        path = check_artifact_path(artifact_path) if artifact_path else ""
+        self._writable(run_id).upload(source, path, follow_symlinks=_follows(follow_symlinks))
 
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Store a text in UTF-8."""
@@ -155,8 +178,11 @@ def run_artifact(run_id: str, path: str | None) -> RunUri:
 
 
 def _readable(path: str | None) -> str | None:
-    # One slash at the end is how people write directories; URIs take it too.
-    return check_artifact_path(path.removesuffix("/") if isinstance(path, str) else path) if path else None
+    return check_artifact_path(path) if path and path != "./" else None
+
+
+def _follows(follow_symlinks: bool | None) -> bool:
+    return current_settings().follow_symlinks if follow_symlinks is None else follow_symlinks
 
 
 def _directory(artifact_path: str | None) -> str:

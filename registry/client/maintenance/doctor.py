@@ -14,8 +14,9 @@ from typing import Final
 
 from pydantic import AliasChoices
 
-from registry.blobs import ModelCache, open_blob_store
+from registry.blobs import ModelCache
 from registry.blobs.protocol import BlobStore
+from registry.client.backend import open_store
 from registry.distribution import install_command
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError
@@ -84,7 +85,7 @@ def examine(tracking_uri: str | None = None) -> list[Finding]:
         return [*found, Finding("settings", FAIL, error.message)]
     found += _settings(settings, tracking_uri)
     found += _database(place)
-    found += _bytes(place, settings)
+    found += _bytes(place)
     return found + list(_cache(settings))
 
 
@@ -214,11 +215,10 @@ def _waiting(database: Database) -> Iterator[Finding]:
         )
 
 
-def _bytes(place: Place, settings: Settings) -> Iterator[Finding]:
-    endpoint = settings.s3_endpoint_url
+def _bytes(place: Place) -> Iterator[Finding]:
     root = place.artifact_root
     try:
-        exclusive = try_out(open_blob_store(root, endpoint_url=endpoint))
+        exclusive = try_out(open_store(root))
     except RegistryError as error:
         yield Finding("bytes", FAIL, error.message)
         return
@@ -232,10 +232,10 @@ def _bytes(place: Place, settings: Settings) -> Iterator[Finding]:
             f"the server at {root} replaces files although it is asked not to (If-None-Match)",
             "models are safe as long as nobody else writes below their fresh paths; a newer server closes the gap",
         )
-    yield from _other_places(place, endpoint)
+    yield from _other_places(place)
 
 
-def _other_places(place: Place, endpoint: str | None) -> Iterator[Finding]:
+def _other_places(place: Place) -> Iterator[Finding]:
     """Whether the places of existing experiments can be listed."""
     try:
         locations = artifact_locations(connect(place.database_url, read_only=True))
@@ -244,7 +244,7 @@ def _other_places(place: Place, endpoint: str | None) -> Iterator[Finding]:
     elsewhere = [location for location in locations if not f"{location}/".startswith(f"{place.artifact_root}/")]
     for location in elsewhere[:_PLACES]:
         try:
-            open_blob_store(location, endpoint_url=endpoint).list()
+            open_store(location).list()
         except RegistryError as error:
             remedy = "if it was moved: registry relocate OLD NEW"
             yield Finding("bytes", FAIL, f"experiments keep files at {location}: {error.message}", remedy)

@@ -36,7 +36,10 @@ _VERSION_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """What was verified: the chain's end, how many events and versions, and the files whose bytes may be read next."""
+    """What was verified: the chain's end, how many events and versions, and the files whose bytes may be read next.
+
+    `unlisted` are places whose files were read, but that could not be listed: a file that was added there is not seen.
+    """
 
     name: str
     model_uid: str
@@ -45,6 +48,7 @@ class VerificationReport:
     events: int
     versions: int
     sealed: tuple[SealedFiles, ...]
+    unlisted: tuple[str, ...] = ()
 
 
 class VerificationStore(Store):
