@@ -206,8 +206,8 @@ def disconnect_all() -> None:
     """
     with _lock:
         _databases.clear()
-    for engine in list(_engines):
-        engine.dispose()
+    for database in list(_all):
+        database.dispose()
 
 
 atexit.register(disconnect_all)
