@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from volumes import volume
 
 from registry.store.forking import ForkGate
 
@@ -68,7 +69,7 @@ print(json.dumps({"ends": ends, "lost": [a - b for a, b in zip(logged, found)], 
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-@pytest.mark.parametrize("children", [12, pytest.param(200, marks=pytest.mark.storm)])
+@pytest.mark.parametrize("children", [12, pytest.param(volume(200, 20), marks=pytest.mark.storm)])
 def test_no_child_hangs_that_was_forked_while_threads_write(mode: str, children: int, sqlite_url: str) -> None:
     given = json.dumps([f"{sqlite_url}?journal_mode={mode}", children])
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, given]
