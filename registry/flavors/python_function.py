@@ -17,7 +17,7 @@ from registry.flavors.files import copy_in
 from registry.flavors.mlmodel import inside
 from registry.flavors.optional_imports import installed_version
 from registry.flavors.protocol import Predictor
-from registry.flavors.python_model import FunctionModel, PythonModelContext
+from registry.flavors.python_model import FunctionModel, PythonModel, PythonModelContext
 from registry.validation.arguments import check_mapping
 from registry.validation.paths import check_local_path, check_path
 
@@ -71,6 +71,16 @@ class PythonFunctionFlavor:
         """The user's own object, with its context loaded; the errors are those of `predictor`."""
         predictor = self.predictor(directory, config, allow_code=allow_code, **options)
         return getattr(predictor, "python_model", predictor)
+
+    def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor | None:
+        """The model that is being saved, as `predictor` would give it; None if it has to load its context first.
+
+        Loading the context would change the caller's own object.
+        """
+        own = None if model is None else _as_model(model)
+        if getattr(type(own), "load_context", None) is not PythonModel.load_context:
+            return None
+        return PythonModelPredictor(own, PythonModelContext({}, config.get("config")))
 
     def predictor(
         self,

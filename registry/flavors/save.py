@@ -4,7 +4,6 @@ Owns the order of the steps and what all flavors share; a flavor writes the mode
 that `save_model` returned from is whole; one that it failed on is removed as far as `save_model` made it.
 """
 
-import logging
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,20 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from registry.entities.schema import Schema
 from registry.entities.signature import ModelSignature
 from registry.exceptions import InvalidTypeError
 from registry.flavors.discovery import get_flavor
 from registry.flavors.example import InputExample
+from registry.flavors.example_check import check_example
 from registry.flavors.files import copy_code, copy_extra_files, prepare_directory, size_of
 from registry.flavors.mlmodel import FILE_NAME, PYTHON_FUNCTION, Model
 from registry.flavors.protocol import Flavor
 from registry.flavors.requirements import CONDA_FILE, PYTHON_ENV_FILE, Environment
-from registry.flavors.signatures.enforce import enforce_params, enforce_schema
-from registry.flavors.signatures.infer import infer_output_schema, infer_params, infer_schema
 from registry.validation.paths import check_local_path
-
-_logger = logging.getLogger(__name__)
 
 
 def save_model(
@@ -74,8 +69,9 @@ def save_model(
         info = example.save(target) if example else None
         code = copy_code(code_paths, target)
         entries = _entries(chosen, chosen.save(model, target, **options), code, copy_extra_files(extra_files, target))
-        if signature is None and example is not None:
-            signature = _infer_from_example(chosen, target, entries, example)
+        if example is not None:
+            known = signature or None
+            signature = check_example(chosen, model, target, entries, example, known, infer=signature is None)
         described = Model(
             artifact_path=artifact_path,
             run_id=run_id,
@@ -111,37 +107,6 @@ def _entries(
         }
         entries[PYTHON_FUNCTION].update(shared | ({"code": code} if code else {}))
     return entries
-
-
-def _infer_from_example(
-    flavor: Flavor, directory: Path, entries: Mapping[str, Mapping[str, Any]], example: InputExample
-) -> ModelSignature | None:
-    """The signature of an example and of what the model, as it was saved, predicts for it; None if it cannot."""
-    inputs, params = infer_schema(example.data), infer_params(example.params)
-    if PYTHON_FUNCTION not in entries:
-        return ModelSignature(inputs, None, params)
-    config = {**entries.get(flavor.name, {}), **entries[PYTHON_FUNCTION]}
-    # The caller's own object was written a moment ago: loading it back runs no code but the caller's.
-    predictor = flavor.predictor(directory, config, allow_code=True)
-    given = enforce_schema(example.data, inputs), enforce_params(example.params, params)
-    try:
-        prediction = predictor.predict(*given)
-    except Exception as error:  # noqa: BLE001 - the model's own code; as in MLflow it is saved all the same
-        _logger.warning(
-            "The model has no signature: it cannot predict its input example (%s: %s).", type(error).__name__, error
-        )
-        return None
-    return ModelSignature(inputs, _output_schema(prediction, inputs), params)
-
-
-def _output_schema(prediction: Any, inputs: Schema) -> Schema | None:
-    """Predictions for columns are a column themselves where they are a plain array (MLflow's rule)."""
-    import numpy as np
-    import pandas as pd
-
-    if not inputs.is_tensor_spec() and isinstance(prediction, np.ndarray) and prediction.ndim == 1:
-        prediction = pd.Series(prediction)
-    return infer_output_schema(prediction)
 
 
 def _discard(directory: Path, *, keep_itself: bool) -> None:

@@ -15,6 +15,8 @@ from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
 from registry.flavors.optional_imports import optional_import
 from registry.flavors.protocol import Predictor
 from registry.flavors.untrusted.model_directory import check_xgboost_bytes
+from registry.flavors.wrapper_parameters import FILE_NAME as PARAMETERS_FILE
+from registry.flavors.wrapper_parameters import WrapperParameters, save_wrapper_parameters
 
 FORMATS: Final = ("ubj", "json", "xgb", "deprecated")
 _BOOSTER: Final = "xgboost.core.Booster"
@@ -56,12 +58,23 @@ class XGBoostFlavor:
             if type(error).__name__ != "NotFittedError":
                 raise
             raise InvalidParameterError(f"The XGBoost model is not trained: {error}") from error
+        wrapper: dict[str, Any] = {}
+        if class_name != _BOOSTER:
+            wrapper = {"wrapper_parameters": PARAMETERS_FILE}
+            if left_out := save_wrapper_parameters(model, directory):
+                _logger.warning(
+                    "The parameters %s of this %s are code and are not saved; the loaded model is without them. "
+                    "Its predictions need none of them, but a new fit() or score() may.",
+                    left_out,
+                    type(model).__name__,
+                )
         return {
             self.name: {
                 "data": file_name,
                 "model_class": class_name,
                 "model_format": model_format,
                 "xgb_version": xgboost.__version__,
+                **wrapper,
             },
             PYTHON_FUNCTION: {"loader_module": self.loader_module, "data": file_name},
         }
@@ -69,7 +82,7 @@ class XGBoostFlavor:
     def load(
         self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, sealed: bool = False, **options: Any
     ) -> Any:
-        """The Booster or wrapper. `sealed` says that the bytes were verified, and spares the check of the model file.
+        """The Booster or wrapper. `sealed` says that the bytes were verified; it spares the check of a file that this XGBoost wrote.
 
         Raises:
             InvalidModelError: the MLmodel file names another class, or XGBoost cannot read the model file.
@@ -87,8 +100,14 @@ class XGBoostFlavor:
         if class_name != _BOOSTER:
             optional_import("sklearn", "sklearn")
         model = getattr(xgboost, _CLASSES[class_name])()
+        parameters = None
+        if class_name != _BOOSTER and "wrapper_parameters" in config:
+            where = "flavors.xgboost.wrapper_parameters"
+            parameters = WrapperParameters.read(inside(directory, config["wrapper_parameters"], where))
+            parameters.apply(model)  # the Booster takes the number of threads from it
         data = file.read_bytes()
-        if not sealed:
+        # A newer XGBoost can crash even on a whole file of an older one.
+        if not sealed or config.get("xgb_version") != xgboost.__version__:
             check_xgboost_bytes(data, file)
         try:
             # From memory XGBoost tells the format by the bytes; from a file it trusts the extension.
@@ -97,7 +116,14 @@ class XGBoostFlavor:
             raise InvalidModelError(
                 f"XGBoost {xgboost.__version__} cannot read {str(file)!r}: {_first_line(error)}."
             ) from error
+        if parameters:
+            parameters.apply(model)  # loading overwrites some with what the model file says
         return model
+
+    def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor:
+        """The model that is being saved, as `predictor` would give it."""
+        del config
+        return XGBoostPredictor(model)
 
     def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
         """The model behind `pyfunc`."""

@@ -57,6 +57,7 @@ def test_the_mlmodel_file_names_what_mlflow_names(saved: Path) -> None:
         "data": "model.ubj",
         "model_class": "xgboost.sklearn.XGBClassifier",
         "model_format": "ubj",
+        "wrapper_parameters": "wrapper_parameters.json",
         "xgb_version": xgboost.__version__,
     }
     assert entries["python_function"]["loader_module"] == "mlflow.xgboost"
