@@ -10,11 +10,12 @@ from typing import Any
 
 from registry.entities.schema import Schema
 from registry.entities.signature import ModelSignature
+from registry.exceptions import RegistryError
 from registry.flavors.example import InputExample
 from registry.flavors.mlmodel import PYTHON_FUNCTION
 from registry.flavors.protocol import Flavor, Predictor
 from registry.flavors.signatures.enforce import enforce_params, enforce_schema
-from registry.flavors.signatures.infer import infer_output_schema, infer_params, infer_schema
+from registry.flavors.signatures.infer import infer_params, schema_or_any
 
 _logger = logging.getLogger(__name__)
 
@@ -39,8 +40,9 @@ def check_example(
         The signature: the caller's, the inferred one, or None if the model cannot predict its example.
     """
     if infer:
-        inputs, params = infer_schema(example.data), infer_params(example.params)
-        signature = ModelSignature(inputs, None, params)
+        signature = _input_signature(example)
+        if signature is None:
+            return None
     if PYTHON_FUNCTION not in entries:
         return signature
     config = {**entries.get(flavor.name, {}), **entries[PYTHON_FUNCTION]}
@@ -65,6 +67,14 @@ def check_example(
     if infer and signature is not None:
         return ModelSignature(signature.inputs, _output_schema(prediction, signature.inputs), signature.params)
     return signature
+
+
+def _input_signature(example: InputExample) -> ModelSignature | None:
+    try:
+        return ModelSignature(schema_or_any(example.data, "inputs"), None, infer_params(example.params))
+    except (RegistryError, TypeError, ValueError) as error:
+        _logger.warning("The model has no signature: none can be inferred from its input example (%s).", error)
+        return None
 
 
 def _predict(predictor: Predictor, example: InputExample, signature: ModelSignature | None) -> Any:
@@ -117,4 +127,4 @@ def _output_schema(prediction: Any, inputs: Schema | None) -> Schema | None:
     is_columns = inputs is not None and not inputs.is_tensor_spec()
     if is_columns and isinstance(prediction, np.ndarray) and prediction.ndim == 1:
         prediction = pd.Series(prediction)
-    return infer_output_schema(prediction)
+    return schema_or_any(prediction, "outputs")

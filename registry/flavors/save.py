@@ -4,6 +4,7 @@ Owns the order of the steps and what all flavors share; a flavor writes the mode
 that `save_model` returned from is whole; one that it failed on is removed as far as `save_model` made it.
 """
 
+import logging
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from registry.entities.signature import ModelSignature
-from registry.exceptions import InvalidTypeError
+from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.flavors.discovery import get_flavor
 from registry.flavors.example import InputExample
 from registry.flavors.example_check import check_example
@@ -21,6 +22,8 @@ from registry.flavors.mlmodel import FILE_NAME, PYTHON_FUNCTION, Model
 from registry.flavors.protocol import Flavor
 from registry.flavors.requirements import CONDA_FILE, PYTHON_ENV_FILE, Environment
 from registry.validation.paths import check_local_path
+
+_logger = logging.getLogger(__name__)
 
 
 def save_model(
@@ -66,10 +69,10 @@ def save_model(
     try:
         Environment.of([], **environment_options)
         example = None if input_example is None else InputExample.of(input_example)
-        info = example.save(target) if example else None
+        info = _save_example(example, target) if example else None
         code = copy_code(code_paths, target)
         entries = _entries(chosen, chosen.save(model, target, **options), code, copy_extra_files(extra_files, target))
-        if example is not None:
+        if example is not None and info is not None:
             known = signature or None
             signature = check_example(chosen, model, target, entries, example, known, infer=signature is None)
         described = Model(
@@ -89,6 +92,15 @@ def save_model(
         _discard(target, keep_itself=existed)
         raise
     return described
+
+
+def _save_example(example: InputExample, directory: Path) -> dict[str, Any] | None:
+    """Write an example; None, with a warning, if it cannot be written: a model is not lost for it."""
+    try:
+        return example.save(directory)
+    except InvalidParameterError as error:
+        _logger.warning("The model is saved without its input example and without a signature from it: %s", error)
+        return None
 
 
 def _entries(

@@ -29,6 +29,8 @@ _CLASSES: Final[dict[str, str]] = {
     "xgboost.sklearn.XGBRFClassifier": "XGBRFClassifier",
     "xgboost.sklearn.XGBRFRegressor": "XGBRFRegressor",
 }
+# Data types compare equal to their names.
+_FLOATS: Final = ("float64", "float32")
 _logger = logging.getLogger(__name__)
 
 
@@ -82,7 +84,9 @@ class XGBoostFlavor:
     def load(
         self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, sealed: bool = False, **options: Any
     ) -> Any:
-        """The Booster or wrapper. `sealed` says that the bytes were verified; it spares the check of a file that this XGBoost wrote.
+        """The Booster or wrapper.
+
+        `sealed` says that the bytes were verified; it spares the check of a file that this XGBoost wrote.
 
         Raises:
             InvalidModelError: the MLmodel file names another class, or XGBoost cannot read the model file.
@@ -135,12 +139,22 @@ class XGBoostFlavor:
 
 
 class XGBoostPredictor:
-    """Predictions as MLflow's pyfunc makes them: a Booster sees a DMatrix, and feature names are validated."""
+    """Predictions as MLflow's pyfunc makes them: a Booster sees a DMatrix, and feature names are validated.
+
+    A frame of floats goes to XGBoost as an array, which is several times as quick. Text for a feature of categories
+    becomes a category, so that JSON can hold one.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._is_booster = isinstance(model, _xgboost().Booster)
         self._accepted = frozenset(inspect.signature(model.predict).parameters)
+        booster = model if self._is_booster else model.get_booster()
+        self._names: list[str] | None = booster.feature_names
+        types = booster.feature_types or []
+        self._categorical = [name for name, kind in zip(self._names or [], types, strict=False) if kind == "c"]
+        # gblinear's wrapper makes a DMatrix itself, and a DMatrix of an array has no names.
+        self._takes_arrays = not self._categorical and (self._is_booster or model.booster != "gblinear")
 
     def get_raw_model(self) -> Any:
         """The Booster or wrapper."""
@@ -152,8 +166,30 @@ class XGBoostPredictor:
         if params and len(known) < len(params):
             ignored = sorted(params.keys() - known.keys())
             _logger.warning("Params %s are not accepted by the xgboost model, ignoring them during predict.", ignored)
-        matrix = _xgboost().DMatrix(data) if self._is_booster else data
+        array = self._array(data)
+        matrix = self._with_categories(data) if array is None else array
+        if self._is_booster:
+            names = None if array is None else self._names
+            matrix = _xgboost().DMatrix(matrix, feature_names=names, enable_categorical=True)
         return self._model.predict(matrix, **{"validate_features": True, **known})
+
+    def _array(self, data: Any) -> Any:
+        """The values of a frame that has exactly the features of the model, all floats; None for any other data."""
+        if not self._takes_arrays or not hasattr(data, "dtypes") or not hasattr(data, "columns"):
+            return None
+        if data.columns.tolist() != self._names or any(dtype not in _FLOATS for dtype in data.dtypes.tolist()):
+            return None
+        return data.to_numpy()
+
+    def _with_categories(self, data: Any) -> Any:
+        if not self._categorical or not hasattr(data, "columns"):
+            return data
+        text = {name: "category" for name in self._categorical if name in data.columns and _is_text(data[name])}
+        return data.astype(text) if text else data
+
+
+def _is_text(column: Any) -> bool:
+    return column.dtype == object or column.dtype.name in ("str", "string")
 
 
 def _xgboost() -> Any:

@@ -20,15 +20,12 @@ from registry import MlflowClient, flavors
 from registry.exceptions import InvalidModelError
 from registry.flavors.wrapper_parameters import FILE_NAME
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*not used.*:UserWarning")
 
-
-@pytest.mark.parametrize("model_format", ["ubj", "json"])
 @pytest.mark.parametrize("name", CASES)
-def test_a_loaded_wrapper_is_the_saved_one(tmp_path: Path, name: str, model_format: str) -> None:
+def test_a_loaded_wrapper_is_the_saved_one(tmp_path: Path, name: str) -> None:
     case = CASES[name]
     model = case.model()
-    flavors.save_model(model, tmp_path / "model", "xgboost", model_format=model_format)
+    flavors.save_model(model, tmp_path / "model", "xgboost")
     flavors.check_directory(tmp_path / "model")
     assert differences(case, model, flavors.load_model(tmp_path / "model", "xgboost")) == []
     assert np.array_equal(flavors.load_pyfunc(tmp_path / "model").predict(case.data), model.predict(case.data))
@@ -188,7 +185,7 @@ def test_an_example_of_nan_predictions_is_the_same(
     model = DummyRegressor(strategy="constant", constant=0.0).fit(frame, frame["a"])
     model.constant_ = np.array([[np.nan]])
     flavors.save_model(model, tmp_path / "model", "sklearn", input_example=frame.head(2))
-    assert caplog.text == ""
+    assert "predicts something else" not in caplog.text
 
 
 @pytest.mark.parametrize(

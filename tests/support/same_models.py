@@ -32,7 +32,9 @@ class Case:
 
     def model(self) -> Any:
         """The fitted wrapper."""
-        wrapper = getattr(xgboost, self.wrapper)(**{"n_estimators": 4, "max_depth": 3, **self.parameters})
+        # XGBoost warns of a depth where there are no trees.
+        sizes = {"n_estimators": 4, "n_jobs": 1} | ({} if "booster" in self.parameters else {"max_depth": 3})
+        wrapper = getattr(xgboost, self.wrapper)(**{**sizes, **self.parameters})
         return wrapper.fit(self.data, self.labels, **self.fit)
 
     @property
