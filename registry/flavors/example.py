@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.entities.schema import Schema
+from registry.entities.schema import DataType, Schema
 from registry.exceptions import InvalidModelError, InvalidParameterError, RegistryError
 from registry.flavors.mlmodel import Model, inside
 from registry.flavors.optional_imports import optional_import
+from registry.flavors.signatures.enforce_values import NULLABLE
 from registry.flavors.signatures.infer import check_column_names, is_sparse
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "input_example.json"
 SERVING_FILE_NAME: Final = "serving_input_example.json"
-# The pandas types of columns that have a missing value besides integers or booleans.
-_NULLABLE: Final = {"integer": "Int32", "long": "Int64", "boolean": "boolean"}
 _MAX_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -99,7 +98,7 @@ class StoredExample:
             return _READERS[str(kind)](data, self.schema)
         except RegistryError:
             raise
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InvalidModelError(f"The input example of type {kind!r} cannot be read: {error!r}") from error
 
     def read_params(self) -> Any:
@@ -197,27 +196,34 @@ def _read_frame(content: Any, schema: Schema | None) -> "pd.DataFrame":
 
 
 def _as_column(column: Any, dtype: Any) -> Any:
-    name = getattr(dtype, "name", "")
-    if name == "binary":
-        return column.map(lambda text: base64.decodebytes(text.encode("ascii")) if isinstance(text, str) else text)
-    if name == "datetime":
-        return _as_moments(column)
-    if name in _NULLABLE and bool(column.isna().any()):
-        nullable: Any = _NULLABLE[name]
-        return column.astype(nullable)
-    if name in ("integer", "long", "float", "double", "boolean"):
-        return column.astype(dtype.to_pandas())
+    """A column of JSON values in its type; as it is where the type cannot hold a value."""
+    try:
+        if dtype is DataType.binary:
+            return column.map(lambda text: base64.decodebytes(text.encode("ascii")) if isinstance(text, str) else text)
+        if dtype is DataType.datetime:
+            return _as_moments(column)
+        if dtype in NULLABLE and bool(column.isna().any()):
+            return column.astype(NULLABLE[dtype])
+        if isinstance(dtype, DataType) and dtype is not DataType.string:
+            return column.astype(dtype.to_pandas())
+    except (TypeError, ValueError, OverflowError):
+        return column
     return column
 
 
-def _as_moments(column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _as_moments(column: Any) -> Any:
     import pandas as pd
 
     try:
         moments = pd.to_datetime(column, format="ISO8601")
     except ValueError:  # several offsets from UTC
         moments = pd.to_datetime(column, format="ISO8601", utc=True)
-    return moments if moments.dt.tz is not None else moments.astype("datetime64[ns]")
+    if moments.dt.tz is not None:
+        return moments
+    try:
+        return moments.astype("datetime64[ns]")
+    except ValueError:  # too early or too late for nanoseconds
+        return moments
 
 
 def _read_array(content: Any, schema: Schema | None) -> Any:

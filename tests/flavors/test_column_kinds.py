@@ -92,8 +92,8 @@ def test_two_columns_of_one_name_get_one_clear_error(tmp_path: Path, caplog: pyt
     twice = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "b", "a"])
     with pytest.raises(InvalidParameterError, match=r"several columns of the names \['a'\]; rename or drop"):
         flavors.infer_signature(twice)
-    with pytest.raises(InvalidParameterError, match=r"several columns of the names \['a'\]; rename or drop"):
-        registry.data.from_pandas(twice)
+    # As in MLflow, a data set may have them; no schema can.
+    assert registry.data.from_pandas(twice).schema is None
     inputs = flavors.infer_signature(pd.DataFrame({"a": [1.0], "b": [2.0]})).inputs
     assert inputs is not None
     with pytest.raises(SchemaEnforcementError, match="several columns of the name 'a'; rename or drop"):
@@ -135,8 +135,10 @@ def test_one_row_with_a_null_passes_where_two_rows_do(kind: str) -> None:
             outcomes.append((str(enforced["a"].dtype), bool(enforced["b"].isna()[0])))
         except SchemaEnforcementError as error:
             outcomes.append(("refused", "missing values" in str(error)))
-    assert outcomes[0] == outcomes[1]
-    assert outcomes[0] == (("refused", True) if kind in ("long", "integer") else ("float64", True))
+    refused = kind in ("long", "integer")
+    assert outcomes[0] == (("refused", True) if refused else ("float64", True))
+    # A number that JSON brings is a double, which does not fit a float.
+    assert outcomes[1] == (("refused", False) if kind == "float" else outcomes[0])
 
 
 def test_a_dictionary_with_a_null_is_one_row() -> None:

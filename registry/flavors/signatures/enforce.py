@@ -162,7 +162,7 @@ def _enforce_columns(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
     for position, spec in enumerate(specs):
         column = ordered.iloc[:, position]
         if isinstance(spec.type, DataType):
-            fitting[position] = enforce_column(column.name, column, spec.type)
+            fitting[position] = enforce_column(column.name, column, spec.type, required=spec.required)
         else:
             fitting[position] = enforce_items(column, spec.type, required=spec.required)
     enforced = pd.DataFrame(fitting, index=frame.index, copy=False)

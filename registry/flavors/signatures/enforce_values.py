@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # The largest whole number below which every one has an exact float.
 _EXACT: Final = {DataType.float: 2**24, DataType.double: 2**53}
+# The pandas types of columns that have a missing value besides integers or booleans.
+NULLABLE: Final = {DataType.integer: "Int32", DataType.long: "Int64", DataType.boolean: "boolean"}
 _MISSING_HINT: Final = (
     " Hint: the type mismatch is likely caused by missing values: integer columns cannot hold them, so the column "
     "became float. Infer the signature from data with missing values, or declare the column as double (float64)."
@@ -52,29 +54,29 @@ def convert_numbers(frame: "pd.DataFrame", types: list[ColumnType]) -> "pd.DataF
     return pd.DataFrame(frame.to_numpy(dtype=target), index=frame.index, columns=frame.columns, copy=False)
 
 
-def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
+def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType, *, required: bool = True) -> "pd.Series[Any]":
     """The column in the type of the signature; the very column if it is of that type already.
 
-    A column that only pandas' own types can hold (missing integers, time zones, Arrow, sparse) stays as it is where
-    `infer_signature` would give it the type of the signature.
+    A column that this type cannot hold in numpy (missing integers, time zones, Arrow, sparse, early dates) stays as it
+    is where `infer_signature` would give it the type of the signature.
 
     Raises:
         SchemaEnforcementError: a value would have to change.
     """
-    import numpy as np
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
         # The categories carry the type; the column stays categorical for models that want it so.
         enforce_column(name, pd.Series(column.cat.categories), dtype)
         return column
-    if isinstance(column.dtype, np.dtype) and column.dtype != object:
-        return _plain_column(name, column, dtype)
     try:
         return _plain_column(name, column, dtype)
     except SchemaEnforcementError:
         if is_column_of(column, dtype):
             return column
+        if not required and bool(column.isna().all()):
+            nullable: Any = NULLABLE.get(dtype, column.dtype)
+            return column.astype(nullable)
         raise
 
 
@@ -84,7 +86,7 @@ def _plain_column(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.S
     if column.dtype == object:
         if dtype is DataType.boolean:
             return column
-        column = _as_floats(column) if dtype in _EXACT else column.infer_objects()
+        column = _as_floats(column, dtype) if dtype in _EXACT else column.infer_objects()
     if column.dtype == dtype.to_pandas():
         return column
     if dtype is DataType.datetime:
@@ -92,14 +94,17 @@ def _plain_column(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.S
     return _numbers(name, column, dtype)
 
 
-def _as_floats(column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _as_floats(column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
     """Objects that are numbers or missing as floats: one row with a null has no other type to be told by."""
     import numpy as np
+    import pandas as pd
 
     found = column.infer_objects()
     missing = found.isna()
     if found.dtype != object or not bool(missing.any()):
         return found
+    if bool(missing.all()):
+        return pd.Series(np.nan, index=column.index, name=column.name, dtype=dtype.to_numpy())
     numbers = found[~missing].infer_objects()
     if len(numbers) and numbers.dtype.kind not in "iuf":
         return found
@@ -199,7 +204,7 @@ def _is_exact(column: "pd.Series[Any]", dtype: DataType) -> bool:
 
 
 def _incompatible(name: Any, column: "pd.Series[Any]", dtype: DataType) -> SchemaEnforcementError:
-    lost = column.dtype.kind == "f" and dtype in (DataType.integer, DataType.long) and bool(column.isna().any())
+    lost = column.dtype.kind in "fO" and dtype in (DataType.integer, DataType.long) and bool(column.isna().any())
     return SchemaEnforcementError(
         f"Incompatible input types for column {name}. Can not safely convert {column.dtype} to {dtype}."
         + (_MISSING_HINT if lost else "")

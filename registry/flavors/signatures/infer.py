@@ -38,7 +38,7 @@ def infer_signature(
     """
     for data in (model_input, model_output):
         if type(data).__name__ == "DataFrame":
-            check_column_names(data)
+            check_unique_columns(data)
     inputs = schema_or_any(model_input, "inputs")
     _warn_of_integers(inputs)
     return ModelSignature(inputs, schema_or_any(model_output, "outputs"), infer_params(params))
@@ -108,17 +108,26 @@ def is_column_of(column: "pd.Series[Any]", dtype: ColumnType) -> bool:
         return False
 
 
-def check_column_names(frame: "pd.DataFrame") -> None:
-    """Pass if every column of a frame has a name of its own that a signature can hold.
+def check_unique_columns(frame: "pd.DataFrame") -> None:
+    """Pass if every column of a frame has a name of its own.
 
     Raises:
-        InvalidParameterError: two columns have the same name, or a name is neither text, number nor tuple of these.
+        InvalidParameterError: two columns have the same name.
     """
     if not frame.columns.is_unique:
         doubles = frame.columns[frame.columns.duplicated()].unique().tolist()
         raise InvalidParameterError(
             f"The DataFrame has several columns of the names {doubles[:20]}; rename or drop all but one of each."
         )
+
+
+def check_column_names(frame: "pd.DataFrame") -> None:
+    """Pass if every column of a frame has a name of its own that JSON can hold.
+
+    Raises:
+        InvalidParameterError: two columns have the same name, or a name is neither text, number nor tuple of these.
+    """
+    check_unique_columns(frame)
     odd = [name for name in frame.columns.tolist() if not _is_name(name)]
     if odd:
         raise InvalidParameterError(
