@@ -1,8 +1,9 @@
 """Logging, registering and loading models: the module-level functions behind the flavors' doors."""
 
 import sys
+import weakref
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,16 @@ def load_function(
     require_signature: str | Path | None = None,
     **options: Any,
 ) -> PyFuncModel:
-    """The model of a URI as a function from data to predictions."""
+    """The model of a URI as a function from data to predictions.
+
+    Its files stay for as long as it lives, because a Python function may open its artifacts in every `predict`.
+    """
     uri = _trusted(model_uri, require_signature)
-    with _opened(uri, dst_path) as directory:
-        return load_pyfunc(directory, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
+    with ExitStack() as held:
+        directory = held.enter_context(_opened(uri, dst_path))
+        model = load_pyfunc(directory, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
+        weakref.finalize(model, held.pop_all().close)
+        return model
 
 
 def _register(client: MlflowClient, model_uri: str, name: str, **options: Any) -> ModelVersion:

@@ -149,7 +149,7 @@ def differences(case: Case, saved: Any, loaded: Any, ignore: tuple[str, ...] = (
         "feature_importances": lambda model: model.feature_importances_,
         "apply": lambda model: model.apply(case.data),
     }
-    if "score" not in ignore and not case.wrapper == "XGBRanker":
+    if "score" not in ignore and case.wrapper != "XGBRanker":
         calls["score"] = lambda model: model.score(case.data, case.labels)
     return found + [name for name, call in calls.items() if not _equal(_outcome(call, saved), _outcome(call, loaded))]
 

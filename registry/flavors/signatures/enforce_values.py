@@ -65,11 +65,11 @@ def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType, *, requ
     """
     import pandas as pd
 
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        # The categories carry the type; the column stays categorical for models that want it so.
-        enforce_column(name, pd.Series(column.cat.categories), dtype)
-        return column
     try:
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            # The categories carry the type; the column stays categorical for models that want it so.
+            enforce_column(name, pd.Series(column.cat.categories), dtype)
+            return column
         return _plain_column(name, column, dtype)
     except SchemaEnforcementError:
         if is_column_of(column, dtype):
