@@ -113,7 +113,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "ag2 agent agno ai_commands anthropic assistant autogen bedrock claude_code crewai dspy gemini groq haystack "
         "langchain litellm llama_index mistral openai promptflow pydantic_ai semantic_kernel smolagents strands txtai "
         "typesafe pyfunc.ChatAgent pyfunc.ChatModel pyfunc.ResponsesAgent pyfunc.set_prediction_context "
-        "models.set_model models.set_retriever_schema models.rag_signatures models.resources models.ModelConfig "
+        "models.set_retriever_schema models.rag_signatures models.resources models.ModelConfig "
         "models.auth_policy models.Resource models.ResourceType "
         "MlflowClient.create_mcp_access_endpoint MlflowClient.create_mcp_server "
         "MlflowClient.create_mcp_server_version MlflowClient.delete_mcp_access_endpoint MlflowClient.delete_mcp_server "

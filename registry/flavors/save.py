@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from registry.entities.signature import ModelSignature
 from registry.exceptions import InvalidParameterError, InvalidTypeError
+from registry.flavors.code_paths import copy_inferred_code
 from registry.flavors.discovery import get_flavor
 from registry.flavors.example import InputExample
 from registry.flavors.example_check import check_example
@@ -37,6 +38,7 @@ def save_model(
     extra_pip_requirements: Any = None,
     conda_env: Any = None,
     code_paths: Sequence[str | Path] | None = None,
+    infer_code_paths: bool = False,
     metadata: Mapping[str, Any] | None = None,
     extra_files: Sequence[str | Path] | None = None,
     model_id: str | None = None,
@@ -47,7 +49,8 @@ def save_model(
     """Write a model into an absent or empty directory; the content of its MLmodel file.
 
     Without a signature, one is inferred from `input_example` and the saved model's prediction for it; ``False`` asks
-    for none. Further options belong to the flavor.
+    for none. With `infer_code_paths`, the modules below the working directory that the model uses are saved with it.
+    Further options belong to the flavor.
 
     Raises:
         PathExistsError: the directory is not empty.
@@ -70,7 +73,9 @@ def save_model(
         Environment.of([], **environment_options)
         example = None if input_example is None else InputExample.of(input_example)
         info = _save_example(example, target) if example else None
-        code = copy_code(code_paths, target)
+        if infer_code_paths and code_paths is not None:
+            raise InvalidParameterError("Give either code_paths or infer_code_paths=True, and not both.")
+        code = copy_inferred_code(model, target) if infer_code_paths else copy_code(code_paths, target)
         entries = _entries(chosen, chosen.save(model, target, **options), code, copy_extra_files(extra_files, target))
         if example is not None and info is not None:
             known = signature or None

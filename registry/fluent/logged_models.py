@@ -8,6 +8,8 @@ from registry.entities import LoggedModel
 from registry.exceptions import InvalidParameterError
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
+from registry.fluent.run_context_tags import context_tags
+from registry.validation.arguments import check_mapping
 
 _last_model_id: ContextVar[str | None] = ContextVar("registry_last_model", default=None)
 
@@ -32,7 +34,9 @@ def initialize_logged_model(
     run, client = (active[0].info, active[1]) if active else (None, state.client())
     run_id = source_run_id or (run.run_id if run else None)
     experiment = experiment_id or (run.experiment_id if run else active_experiment_id())
-    model = client.create_logged_model(experiment, name, run_id, tags, params, model_type)
+    model = client.create_logged_model(
+        experiment, name, run_id, context_tags() | check_mapping(tags, "tags"), params, model_type
+    )
     remember_logged_model(model.model_id)
     return model
 

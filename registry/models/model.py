@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from registry.flavors import Model, ModelInfo
+from registry.flavors import Model, ModelInfo, set_model
 from registry.fluent.models import get_model_info
 
-__all__ = ["Model", "ModelInfo", "get_model_info"]
+__all__ = ["Model", "ModelInfo", "get_model_info", "set_model"]
 
 if not TYPE_CHECKING:
     from registry.unsupported import attributes

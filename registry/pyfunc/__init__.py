@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo, PyFuncModel
 from registry.fluent import models
@@ -38,21 +37,23 @@ def save_model(
     extra_pip_requirements: Any = None,
     metadata: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
+    infer_code_paths: bool = False,
 ) -> None:
     """Write a model that is Python code into an absent or empty directory.
 
-    It is either `python_model`, a `PythonModel` or a function, with `artifacts` (name to local path), or the data at
-    `data_path` and the importable `loader_module` whose ``_load_pyfunc`` reads it. Loading it needs consent.
+    It is either `python_model`, a `PythonModel`, a function or the path of a Python file that calls `models.set_model`,
+    with `artifacts` (names to local paths or ``models:``, ``runs:``, ``s3:`` and ``file:`` URIs, which are fetched and
+    checked), or the data at `data_path` and the importable `loader_module` whose ``_load_pyfunc`` reads it. Loading it
+    needs consent. With `infer_code_paths` the modules below the working directory that the model uses go along.
 
     Raises:
         PathExistsError: the directory is not empty.
         InvalidParameterError: neither or both of model and loader are given, or an argument is malformed.
         MissingDependencyError: cloudpickle is not installed.
     """
-    flavors.save_model(
+    models.save_python_model(
         python_model,
         path,
-        FLAVOR_NAME,
         loader_module=loader_module,
         data_path=data_path,
         code_paths=code_paths,
@@ -64,6 +65,7 @@ def save_model(
         extra_pip_requirements=extra_pip_requirements,
         metadata=metadata,
         model_config=model_config,
+        infer_code_paths=infer_code_paths,
     )
 
 
@@ -84,6 +86,7 @@ def log_model(
     extra_pip_requirements: Any = None,
     metadata: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
+    infer_code_paths: bool = False,
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
@@ -119,6 +122,7 @@ def log_model(
         extra_pip_requirements=extra_pip_requirements,
         metadata=metadata,
         model_config=model_config,
+        infer_code_paths=infer_code_paths,
         params=params,
         tags=tags,
         model_type=model_type,
