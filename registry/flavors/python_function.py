@@ -52,7 +52,7 @@ class PythonFunctionFlavor:
 
         Args:
             artifacts: Local paths by name.
-            artifact_origins: What the MLmodel file says of artifacts that were fetched, by name: their ``uri`` and more.
+            artifact_origins: What the MLmodel file says of fetched artifacts, by name: their ``uri`` and more.
 
         Raises:
             InvalidParameterError: there is no usable model, or both a model and a loader module.

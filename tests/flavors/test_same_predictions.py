@@ -144,8 +144,8 @@ def test_a_wrapper_inside_a_pipeline_keeps_its_parameters(tmp_path: Path) -> Non
 class _Forgetful(xgboost.XGBRegressor):
     """A wrapper whose Booster is not what predicts."""
 
-    def predict(self, X: Any, **options: Any) -> Any:
-        return super().predict(X, **options) + 1
+    def predict(self, *data: Any, **options: Any) -> Any:
+        return super().predict(*data, **options) + 1
 
 
 _Forgetful.__module__, _Forgetful.__qualname__ = "xgboost.sklearn", "XGBRegressor"
