@@ -51,7 +51,7 @@ def convert_numbers(frame: "pd.DataFrame", types: list[ColumnType]) -> "pd.DataF
             values = frame.to_numpy() if len(own) == len(dtypes) else frame.take(own, axis=1).to_numpy()
             if int(values.min()) < -_EXACT[dtype] or int(values.max()) > _EXACT[dtype]:
                 return None
-    return pd.DataFrame(frame.to_numpy(dtype=target), index=frame.index, columns=frame.columns, copy=False)
+    return pd.DataFrame(frame.to_numpy(dtype=target, copy=True), index=frame.index, columns=frame.columns, copy=False)
 
 
 def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType, *, required: bool = True) -> "pd.Series[Any]":
