@@ -27,6 +27,7 @@ def save_model(
     loader_module: str | None = None,
     data_path: str | Path | None = None,
     code_paths: Sequence[str | Path] | None = None,
+    infer_code_paths: bool = False,
     *,
     conda_env: Any = None,
     python_model: Any = None,
@@ -37,7 +38,6 @@ def save_model(
     extra_pip_requirements: Any = None,
     metadata: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
-    infer_code_paths: bool = False,
 ) -> None:
     """Write a model that is Python code into an absent or empty directory.
 
@@ -74,6 +74,7 @@ def log_model(
     loader_module: str | None = None,
     data_path: str | Path | None = None,
     code_paths: Sequence[str | Path] | None = None,
+    infer_code_paths: bool = False,
     *,
     conda_env: Any = None,
     python_model: Any = None,
@@ -86,7 +87,6 @@ def log_model(
     extra_pip_requirements: Any = None,
     metadata: Mapping[str, Any] | None = None,
     model_config: Mapping[str, Any] | None = None,
-    infer_code_paths: bool = False,
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,

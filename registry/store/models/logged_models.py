@@ -233,7 +233,9 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
     key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
     _insert_files(connection, key, seal)
     _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
-    _insert_pairs(connection, LoggedModelTagRow, key, new.tags)
+    # The tag of versions is made anew here; one that came along speaks of another registry.
+    own_tags = {name: value for name, value in new.tags.items() if name != VERSIONS_TAG}
+    _insert_pairs(connection, LoggedModelTagRow, key, own_tags)
     insert_signatures(connection, key, new.signatures)
     if run_key is not None:
         insert_run_models(connection, run_key, "output", [(new.model_id, new.step)])
