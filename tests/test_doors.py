@@ -55,8 +55,8 @@ SIGNATURES = {
     "pyfunc.load_model": "model_uri suppress_warnings dst_path model_config",
     "pyfunc.log_model": (
         "artifact_path loader_module data_path code_paths infer_code_paths conda_env python_model artifacts "
-        "registered_model_name signature input_example await_registration_for pip_requirements extra_pip_requirements metadata model_config "
-        "name params tags model_type step model_id"
+        "registered_model_name signature input_example await_registration_for pip_requirements extra_pip_requirements "
+        "metadata model_config name params tags model_type step model_id"
     ),
     "pyfunc.save_model": (
         "path loader_module data_path code_paths infer_code_paths conda_env python_model artifacts signature "
