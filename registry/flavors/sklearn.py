@@ -108,6 +108,10 @@ class SklearnFlavor:
         )
         return pickles.load(file, needs_cloudpickle=config.get("serialization_format") == "cloudpickle")
 
+    def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor:
+        """The estimator that is being saved, as `predictor` would give it."""
+        return SklearnPredictor(model, config.get("predict_fn") or "predict")
+
     def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
         """The model behind `pyfunc`.
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Unpack
 
-from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo, PyFuncModel
 from registry.fluent import models
@@ -42,6 +41,7 @@ def save_model(
     loader_module: str | None = None,
     data_path: str | Path | None = None,
     code_paths: Sequence[str | Path] | None = None,
+    infer_code_paths: bool = False,
     *,
     conda_env: Any = None,
     python_model: Any = None,
@@ -51,24 +51,26 @@ def save_model(
 ) -> None:
     """Write a model that is Python code into an absent or empty directory.
 
-    It is either `python_model`, a `PythonModel` or a function, with `artifacts` (name to local path), or the data at
-    `data_path` and the importable `loader_module` whose ``_load_pyfunc`` reads it. Loading it needs consent.
+    It is either `python_model`, a `PythonModel`, a function or the path of a Python file that calls `models.set_model`,
+    with `artifacts` (names to local paths or ``models:``, ``runs:``, ``s3:`` and ``file:`` URIs, which are fetched and
+    checked), or the data at `data_path` and the importable `loader_module` whose ``_load_pyfunc`` reads it. Loading it
+    needs consent. With `infer_code_paths` the modules below the working directory that the model uses go along.
 
     Raises:
         PathExistsError: the directory is not empty.
         InvalidParameterError: neither or both of model and loader are given, or an argument is malformed.
         MissingDependencyError: cloudpickle is not installed.
     """
-    flavors.save_model(
+    models.save_python_model(
         python_model,
         path,
-        FLAVOR_NAME,
         loader_module=loader_module,
         data_path=data_path,
         code_paths=code_paths,
         conda_env=conda_env,
         artifacts=artifacts,
         model_config=model_config,
+        infer_code_paths=infer_code_paths,
         **options,
     )
 
@@ -79,6 +81,7 @@ def log_model(
     loader_module: str | None = None,
     data_path: str | Path | None = None,
     code_paths: Sequence[str | Path] | None = None,
+    infer_code_paths: bool = False,
     *,
     conda_env: Any = None,
     python_model: Any = None,
@@ -112,6 +115,7 @@ def log_model(
         conda_env=conda_env,
         artifacts=artifacts,
         model_config=model_config,
+        infer_code_paths=infer_code_paths,
         **options,
     )
 

@@ -6,6 +6,7 @@ digest differs from its manifest.
 
 import contextlib
 import functools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -161,9 +162,13 @@ def _is_run_artifact(backend: Backend, uri: RunUri) -> bool:
 
 @contextlib.contextmanager
 def _downloaded(store: BlobStore, path: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
-        store.download(path, Path(temporary))
-        yield Path(temporary)
+    temporary, owner = Path(tempfile.mkdtemp(prefix="registry-")), os.getpid()
+    try:
+        store.download(path, temporary)
+        yield temporary
+    finally:
+        if os.getpid() == owner:  # a forked child that ends must not take it from its parent
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_files(backend: Backend, location: str, expected: Manifest) -> bool:
