@@ -19,12 +19,20 @@ import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from registry.exceptions import InvalidParameterError, InvalidPathError, InvalidTypeError, UnsupportedStoreError
+from registry.exceptions import (
+    InvalidParameterError,
+    InvalidPathError,
+    InvalidTypeError,
+    InvalidUriError,
+    UnsupportedStoreError,
+)
+from registry.uris import S3Uri, parse_location
 from registry.validation.paths import check_local_path
 
 DEFAULT_TRACKING_URI: Final = "file:./mlruns"
 _PREFIX: Final = "REGISTRY_"
 DATABASE_FILE: Final = "registry.db"
+_DATABASES: Final = ("sqlite", "postgresql", "postgres")
 # Two letters at least, and no slash: a path may have a colon.
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
 # The rest up to the last @ is the password: one that should have been percent-encoded is hidden too.
@@ -174,8 +182,19 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
     """What a tracking URI means.
 
     Raises:
-        UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry.
+        UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry, or the place is
+            malformed; the message names the variable that it comes from.
+        InvalidUriError: the setting for artifacts is no place for files; the message names the variable.
     """
+    try:
+        return _place_of(tracking_uri, settings)
+    except UnsupportedStoreError as error:
+        if "tracking_uri" in settings.model_fields_set and tracking_uri == settings.tracking_uri:
+            raise UnsupportedStoreError(f"{_variable('REGISTRY_TRACKING_URI')} cannot be used: {error}") from None
+        raise
+
+
+def _place_of(tracking_uri: str, settings: Settings) -> Place:
     if not isinstance(tracking_uri, str):
         raise InvalidTypeError(f"A tracking URI must be a string, got {tracking_uri!r}.")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in tracking_uri):
@@ -190,10 +209,9 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
         raise UnsupportedStoreError(_refusal(tracking_uri))
     if scheme == "file" or not scheme:
         directory = _directory(tracking_uri)
-        root = settings.artifact_location or str(directory)
-        return Place(f"sqlite:///{directory / DATABASE_FILE}", _absolute(root), directory)
-    if scheme.split("+")[0] in ("sqlite", "postgresql", "postgres"):
-        return Place(tracking_uri, _absolute(settings.artifact_location or "mlruns"))
+        return Place(f"sqlite:///{directory / DATABASE_FILE}", _artifact_root(settings, directory), directory)
+    if scheme.split("+")[0] in _DATABASES:
+        return Place(tracking_uri, _artifact_root(settings, Path("mlruns").absolute()))
     raise UnsupportedStoreError(_refusal(scheme))
 
 
@@ -203,11 +221,21 @@ def shown_uri(tracking_uri: str) -> str:
 
 
 def _on_s3(tracking_uri: str, settings: Settings) -> Place:
+    try:
+        root = str(parse_location(tracking_uri))
+    except InvalidUriError as error:
+        raise UnsupportedStoreError(f"The tracking URI is no place for files. {error}") from None
     if settings.backend_store_uri:
-        return Place(settings.backend_store_uri, tracking_uri)
+        scheme = settings.backend_store_uri.partition(":")[0].lower()
+        if scheme.partition("+")[0] not in _DATABASES:
+            raise UnsupportedStoreError(
+                f"{_variable('REGISTRY_BACKEND_STORE_URI')} cannot be used: a {scheme!r} URI is no database. Use "
+                "sqlite:///path/to/registry.db or postgresql+psycopg://user@host/database."
+            )
+        return Place(settings.backend_store_uri, root)
     local = place_of(DEFAULT_TRACKING_URI, settings)
-    _warn_local_metadata(tracking_uri, local.database_url)
-    return Place(local.database_url, tracking_uri, local.directory)
+    _warn_local_metadata(root, local.database_url)
+    return Place(local.database_url, root, local.directory)
 
 
 @functools.cache
@@ -220,31 +248,32 @@ def _warn_local_metadata(tracking_uri: str, database_url: str) -> None:
 
 
 def _directory(tracking_uri: str) -> Path:
+    """The directory that a path or a ``file:`` URI names."""
     text = tracking_uri
     if text.lower().startswith("file:"):
-        text = text[len("file:") :]
-        if text.startswith("//"):
-            host, slash, rest = text[2:].partition("/")
-            if host not in ("", "localhost"):
-                raise UnsupportedStoreError(
-                    f"The tracking URI {tracking_uri!r} names the host {host!r}; use a local path."
-                )
-            text = slash + rest
-        if "%" in text:
-            raise UnsupportedStoreError(
-                f"The tracking URI {tracking_uri!r} is percent-encoded, which is not decoded here; give the plain path."
-            )
+        rest = text[len("file:") :]
+        host = rest[2:].partition("/")[0] if rest.startswith("//") else ""
+        if host not in ("", "localhost"):
+            raise UnsupportedStoreError(f"The tracking URI {tracking_uri!r} names the host {host!r}; use a local path.")
     try:
+        if text.lower().startswith("file:"):
+            text = str(parse_location(text))
         return check_local_path(text).absolute()
-    except InvalidPathError as error:
+    except (InvalidPathError, InvalidUriError) as error:
         raise UnsupportedStoreError(
             f"The tracking URI {tracking_uri!r} names no directory; use file:./mlruns or a path. {error}"
         ) from None
 
 
-def _absolute(root: str) -> str:
-    """A local root as an absolute path without ``file:``; an S3 root as it is."""
-    return root.rstrip("/") if root.lower().startswith("s3://") else str(_directory(root))
+def _artifact_root(settings: Settings, default: Path) -> str:
+    """Where bytes are kept: an absolute path without ``file:``, or an S3 URI."""
+    if not settings.artifact_location:
+        return str(default)
+    try:
+        location = parse_location(settings.artifact_location)
+    except InvalidUriError as error:
+        raise InvalidUriError(f"{_variable('REGISTRY_ARTIFACT_LOCATION')} cannot be used: {error}") from None
+    return str(location) if isinstance(location, S3Uri) else str(Path(location.path).absolute())
 
 
 def _refusal(scheme: str) -> str:

@@ -1,4 +1,4 @@
-"""Saves with skops, and adds what it cannot hold: methods of ``str``, SciPy's distributions, an estimator's own methods.
+"""Saves with skops, and adds what it cannot hold: methods of ``str``, SciPy's distributions, own methods of estimators.
 
 Files stay plain skops files. Nothing changes for other callers of skops in the process: the additions act only while
 `dump` runs.
@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import MethodType
+from types import MethodDescriptorType, MethodType
 from typing import Any, Final
 
 from registry.flavors.optional_imports import optional_import
@@ -38,7 +38,7 @@ def _extend_skops() -> None:
     from sklearn.base import BaseEstimator
 
     _register(BaseEstimator, _estimator_state)
-    _register(type(str.split), _str_method_state)
+    _register(MethodDescriptorType, _str_method_state)
     _register(numpy.ufunc, _ufunc_state)
     # Only where SciPy's distributions were imported can a model hold one.
     if "scipy.stats" in sys.modules:
@@ -51,7 +51,7 @@ def _extend_skops() -> None:
 def _register(kind: Any, state_of: Callable[[Any, Any], _State | None]) -> None:
     from skops.io._utils import _get_state
 
-    default = _get_state.dispatch(kind)
+    default: Callable[[Any, Any], _State] = _get_state.dispatch(kind)
 
     def get_state(value: Any, save_context: Any) -> _State:
         state = state_of(value, save_context) if _dumping.get() else None
@@ -104,8 +104,9 @@ def _str_method_state(value: Any, save_context: Any) -> _State | None:
 def _ufunc_state(value: Any, _save_context: Any) -> _State | None:
     """A ufunc by its public name; skops would take the first module that imported it, the user's own perhaps."""
     for module in _UFUNC_MODULES:
-        if getattr(sys.modules.get(module), value.__name__, None) is value:
-            return _reference(module, value.__name__)
+        name = str(value.__name__)
+        if getattr(sys.modules.get(module), name, None) is value:
+            return _reference(module, name)
     return None
 
 
