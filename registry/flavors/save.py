@@ -5,6 +5,7 @@ that `save_model` returned from is whole; one that it failed on is removed as fa
 """
 
 import logging
+import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from registry.entities.schema import Schema
 from registry.entities.signature import ModelSignature
-from registry.exceptions import InvalidTypeError
+from registry.exceptions import InvalidTypeError, RegistryError, disk_error
 from registry.flavors.discovery import get_flavor
 from registry.flavors.example import InputExample
 from registry.flavors.files import copy_code, copy_extra_files, prepare_directory, size_of
@@ -89,8 +90,14 @@ def save_model(
         described = replace(described, model_uuid=model_id) if model_id else described
         described.save(target / FILE_NAME)
         Environment.of(chosen.requirements(entries[flavor]), **environment_options).save(target)
-    except BaseException:
+    except BaseException as error:
         _discard(target, keep_itself=existed)
+        if isinstance(error, OSError) and not isinstance(error, RegistryError):
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            message = (
+                f"The model cannot be written to {str(target)!r}: {reason}. Make room there, or save it elsewhere."
+            )
+            raise disk_error(message, error) from error
         raise
     return described
 

@@ -160,6 +160,8 @@ def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[s
         dump(model, path)
         found = types_in_file(path, trusted_by_caller)
     except SKOPS_ERRORS as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's fault, not the model's
         raise InvalidParameterError(
             f"skops cannot hold this {type(model).__name__}: {_reason(error)}. Use serialization_format='cloudpickle', "
             "which can only be loaded with allow_code=True."
