@@ -19,12 +19,20 @@ import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from registry.exceptions import InvalidParameterError, InvalidPathError, InvalidTypeError, UnsupportedStoreError
+from registry.exceptions import (
+    InvalidParameterError,
+    InvalidPathError,
+    InvalidTypeError,
+    InvalidUriError,
+    UnsupportedStoreError,
+)
+from registry.uris import S3Uri, parse_location
 from registry.validation.paths import check_local_path
 
 DEFAULT_TRACKING_URI: Final = "file:./mlruns"
 _PREFIX: Final = "REGISTRY_"
 DATABASE_FILE: Final = "registry.db"
+_DATABASES: Final = ("sqlite", "postgresql", "postgres")
 # Two letters at least, and no slash: a path may have a colon.
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
 # Three slashes and no fourth: the path is relative.
@@ -258,8 +266,19 @@ def place_of(tracking_uri: str, settings: Settings, base: Path | None = None) ->
     """What a tracking URI means; a relative path in it counts from `base`, by default from `base_of`.
 
     Raises:
-        UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry.
+        UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry, or the place is
+            malformed; the message names the variable that it comes from.
+        InvalidUriError: the setting for artifacts is no place for files; the message names the variable.
     """
+    try:
+        return _place_of(tracking_uri, settings, base)
+    except UnsupportedStoreError as error:
+        if "tracking_uri" in settings.model_fields_set and tracking_uri == settings.tracking_uri:
+            raise UnsupportedStoreError(f"{_variable('REGISTRY_TRACKING_URI')} cannot be used: {error}") from None
+        raise
+
+
+def _place_of(tracking_uri: str, settings: Settings, base: Path | None) -> Place:
     if not isinstance(tracking_uri, str):
         raise InvalidTypeError(f"A tracking URI must be a string, got {tracking_uri!r}.")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in tracking_uri):
@@ -274,11 +293,9 @@ def place_of(tracking_uri: str, settings: Settings, base: Path | None = None) ->
         raise UnsupportedStoreError(_refusal(tracking_uri))
     if scheme == "file" or not scheme:
         directory = _directory(tracking_uri, base)
-        root = settings.artifact_location or str(directory)
-        return Place(f"sqlite:///{directory / DATABASE_FILE}", _absolute(root), directory)
-    if scheme.split("+")[0] in ("sqlite", "postgresql", "postgres"):
-        root = _absolute(settings.artifact_location) if settings.artifact_location else _absolute("mlruns", base)
-        return Place(_absolute_database(tracking_uri, base), root)
+        return Place(f"sqlite:///{directory / DATABASE_FILE}", _artifact_root(settings, directory), directory)
+    if scheme.split("+")[0] in _DATABASES:
+        return Place(_absolute_database(tracking_uri, base), _artifact_root(settings, _directory("mlruns", base)))
     raise UnsupportedStoreError(_refusal(scheme))
 
 
@@ -288,11 +305,21 @@ def shown_uri(tracking_uri: str) -> str:
 
 
 def _on_s3(tracking_uri: str, settings: Settings) -> Place:
+    try:
+        root = str(parse_location(tracking_uri))
+    except InvalidUriError as error:
+        raise UnsupportedStoreError(f"The tracking URI is no place for files. {error}") from None
     if settings.backend_store_uri:
-        return Place(_absolute_database(settings.backend_store_uri, None), tracking_uri)
+        scheme = settings.backend_store_uri.partition(":")[0].lower()
+        if scheme.partition("+")[0] not in _DATABASES:
+            raise UnsupportedStoreError(
+                f"{_variable('REGISTRY_BACKEND_STORE_URI')} cannot be used: a {scheme!r} URI is no database. Use "
+                "sqlite:///path/to/registry.db or postgresql+psycopg://user@host/database."
+            )
+        return Place(_absolute_database(settings.backend_store_uri, None), root)
     local = place_of(DEFAULT_TRACKING_URI, settings)
-    _warn_local_metadata(tracking_uri, local.database_url)
-    return Place(local.database_url, tracking_uri, local.directory)
+    _warn_local_metadata(root, local.database_url)
+    return Place(local.database_url, root, local.directory)
 
 
 @functools.cache
@@ -305,38 +332,42 @@ def _warn_local_metadata(tracking_uri: str, database_url: str) -> None:
 
 
 def _absolute_database(url: str, base: Path | None) -> str:
-    """A database URL; a relative path of an SQLite file in it becomes absolute."""
+    """Return a database URL; a relative path of an SQLite file in it becomes absolute."""
     match = _RELATIVE_SQLITE.fullmatch(url)
     return url if match is None else f"{match['head']}{base or _base(url)}/{match['path']}"
 
 
 def _directory(tracking_uri: str, base: Path | None = None) -> Path:
+    """Return the directory that a path or a ``file:`` URI names."""
     text = tracking_uri
     if text.lower().startswith("file:"):
-        text = text[len("file:") :]
-        if text.startswith("//"):
-            host, slash, rest = text[2:].partition("/")
-            if host not in ("", "localhost"):
-                raise UnsupportedStoreError(
-                    f"The tracking URI {tracking_uri!r} names the host {host!r}; use a local path."
-                )
-            text = slash + rest
-        if "%" in text:
-            raise UnsupportedStoreError(
-                f"The tracking URI {tracking_uri!r} is percent-encoded, which is not decoded here; give the plain path."
-            )
+        rest = text[len("file:") :]
+        host = rest[2:].partition("/")[0] if rest.startswith("//") else ""
+        if host not in ("", "localhost"):
+            raise UnsupportedStoreError(f"The tracking URI {tracking_uri!r} names the host {host!r}; use a local path.")
     try:
+        if text.lower().startswith("file:"):
+            text = str(parse_location(text))
         path = check_local_path(text)
-    except InvalidPathError as error:
+    except (InvalidPathError, InvalidUriError) as error:
         raise UnsupportedStoreError(
             f"The tracking URI {tracking_uri!r} names no directory; use file:./mlruns or a path. {error}"
         ) from None
     return path if path.is_absolute() else (base or _base(tracking_uri)) / path
 
 
-def _absolute(root: str, base: Path | None = None) -> str:
-    """A local root as an absolute path without ``file:``; an S3 root as it is."""
-    return root.rstrip("/") if root.lower().startswith("s3://") else str(_directory(root, base))
+def _artifact_root(settings: Settings, default: Path) -> str:
+    """Return where bytes are kept: an absolute path without ``file:``, or an S3 URI."""
+    if not settings.artifact_location:
+        return str(default)
+    try:
+        location = parse_location(settings.artifact_location)
+    except InvalidUriError as error:
+        raise InvalidUriError(f"{_variable('REGISTRY_ARTIFACT_LOCATION')} cannot be used: {error}") from None
+    if isinstance(location, S3Uri):
+        return str(location)
+    path = Path(location.path)
+    return str(path if path.is_absolute() else _base(settings.artifact_location) / path)
 
 
 def _refusal(scheme: str) -> str:

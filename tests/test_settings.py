@@ -8,7 +8,7 @@ import pytest
 
 import registry
 from registry import MlflowClient
-from registry.exceptions import InvalidParameterError, RegistryError, UnsupportedStoreError
+from registry.exceptions import InvalidParameterError, InvalidUriError, RegistryError, UnsupportedStoreError
 from registry.fluent import state
 from registry.settings import Settings, _read, _warn_of_unheeded, actor_of, current_settings, place_of, shown_uri
 
@@ -36,6 +36,7 @@ def test_by_default_everything_is_below_mlruns(own_place: Path) -> None:
         ("file:///data/store", "sqlite:////data/store/registry.db", "/data/store"),
         ("file://localhost/data/store", "sqlite:////data/store/registry.db", "/data/store"),
         ("./a b", "sqlite:///{cwd}/a b/registry.db", "{cwd}/a b"),
+        ("file:///data/a%20b", "sqlite:////data/a b/registry.db", "/data/a b"),
         ("/data/100%25", "sqlite:////data/100%25/registry.db", "/data/100%25"),
         ("/data/x:y", "sqlite:////data/x:y/registry.db", "/data/x:y"),
         ("sqlite:///a.db", "sqlite:///{cwd}/a.db", "{cwd}/mlruns"),
@@ -60,7 +61,12 @@ def test_a_tracking_uri_says_where_rows_and_bytes_are(uri: str, database: str, r
         ("mssql+pyodbc://me:secret@host/db", "A 'mssql\\+pyodbc' tracking URI cannot hold a registry"),
         ("gs://bucket", "A 'gs' tracking URI cannot hold a registry"),
         ("file://host/x", "names the host 'host'"),
-        ("file:///a%20b", "percent-encoded, which is not decoded here"),
+        ("file:///a%2", "two hexadecimal digits"),
+        ("file:///a?b", "written '%3F' and '%23'"),
+        ("s3:/bucket", "'s3://<bucket>/<prefix>'"),
+        ("s3://me:secret@bucket", "'s3://<bucket>/<prefix>'"),
+        ("s3://My_Bucket", "'s3://<bucket>/<prefix>'"),
+        ("s3a://bucket", "A 's3a' tracking URI cannot hold a registry"),
         ("file:", "names no directory"),
     ],
 )
@@ -318,3 +324,50 @@ def test_a_variable_of_mlflow_that_has_no_effect_is_named_once(monkeypatch: pyte
     _read.cache_clear()
     current_settings()  # a second warning would be an error
     assert sorted(str(warning.message).split()[2] for warning in caught) == sorted(unheeded)
+
+
+@pytest.mark.parametrize("variable", ["REGISTRY_ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("s3a://bucket", "s3:/bucket", "gs://bucket", "http://host/x", "mlflow-artifacts:/", "models:/churn/1"),
+        *("s3://user:secret@bucket", "s3://My_Bucket", "s3://bucket/x?token=secret", "file://host/x", "runs:/a/b"),
+    ],
+)
+@pytest.mark.parametrize("tracking_uri", ["file:./store", "sqlite:///store.db"])
+def test_a_place_from_a_variable_is_read_by_the_grammar_of_arguments(
+    variable: str, location: str, tracking_uri: str, monkeypatch: pytest.MonkeyPatch, own_place: Path
+) -> None:
+    monkeypatch.setenv(variable, location)
+    with pytest.raises(InvalidUriError, match=f"^{variable} cannot be used") as caught:
+        MlflowClient(tracking_uri).create_run("0")
+
+    assert "secret" not in caught.value.message
+    assert list(own_place.iterdir()) == []
+
+
+def test_a_file_uri_as_artifact_location_is_decoded_once(monkeypatch: pytest.MonkeyPatch, own_place: Path) -> None:
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", (own_place / "a b%20").as_uri())
+    assert place("sqlite:///a.db").artifact_root == str(own_place / "a b%20")
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", str(own_place / "a b%20"))
+    assert place("sqlite:///a.db").artifact_root == str(own_place / "a b%20")
+
+
+@pytest.mark.parametrize("variable", ["REGISTRY_TRACKING_URI", "MLFLOW_TRACKING_URI"])
+def test_a_tracking_uri_from_a_variable_is_named_by_it(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "s3://me:secret@bucket")
+    with pytest.raises(UnsupportedStoreError, match=f"^{variable} cannot be used") as caught:
+        MlflowClient().search_experiments()
+    assert "secret" not in caught.value.message
+
+
+def test_a_database_from_a_variable_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "mysql://me:secret@host/db")
+    with pytest.raises(UnsupportedStoreError, match="^MLFLOW_BACKEND_STORE_URI cannot be used: a 'mysql'") as caught:
+        MlflowClient("s3://bucket/prefix").search_experiments()
+    assert "secret" not in caught.value.message
+
+
+def test_a_path_is_set_as_an_encoded_file_uri(own_place: Path) -> None:
+    registry.set_tracking_uri(own_place / "a b")
+    assert registry.get_tracking_uri() == f"file://{own_place}/a%20b"

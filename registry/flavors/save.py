@@ -5,6 +5,7 @@ that `save_model` returned from is whole; one that it failed on is removed as fa
 """
 
 import logging
+import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from registry.entities.signature import ModelSignature
-from registry.exceptions import InvalidParameterError, InvalidTypeError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, RegistryError, disk_error
 from registry.flavors.code_paths import copy_inferred_code
 from registry.flavors.discovery import get_flavor
 from registry.flavors.example import InputExample
@@ -93,8 +94,14 @@ def save_model(
         described = replace(described, model_uuid=model_id) if model_id else described
         described.save(target / FILE_NAME)
         Environment.of(chosen.requirements(entries[flavor]), **environment_options).save(target)
-    except BaseException:
+    except BaseException as error:
         _discard(target, keep_itself=existed)
+        if isinstance(error, OSError) and not isinstance(error, RegistryError):
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            message = (
+                f"The model cannot be written to {str(target)!r}: {reason}. Make room there, or save it elsewhere."
+            )
+            raise disk_error(message, error) from error
         raise
     return described
 

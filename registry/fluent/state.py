@@ -96,8 +96,7 @@ def set_registry_uri(uri: str | Path | None) -> None:
 def _as_text(uri: str | Path | None) -> str | None:
     if not isinstance(uri, Path):
         return uri or None
-    path = str(uri.absolute())
-    return path if "%" in path else f"file://{path}"  # a URI with a percent sign would be taken for an encoded one
+    return uri.absolute().as_uri()
 
 
 def get_registry_uri() -> str:

@@ -1,9 +1,10 @@
 """Models as functions from data to predictions (``mlflow.pyfunc``), and models that are Python code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Unpack
 
+from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo, PyFuncModel
 from registry.fluent import models
@@ -128,12 +129,14 @@ def load_model(
     *,
     allow_code: bool | None = None,
     require_signature: str | Path | None = None,
+    skops_trusted_types: Iterable[str] | None = None,
 ) -> PyFuncModel:
     """The model of a URI as a function; native formats run no code of the model.
 
     `allow_code` is the caller's consent to run code from the model's files (pickle, Python functions); by default
     ``REGISTRY_ALLOW_CODE`` says. `model_config` is laid over the configuration that the model was saved with.
     With `require_signature`, a public key (a PEM file), only a model that this key signed is loaded.
+    `skops_trusted_types` lets a scikit-learn model hold just these types more.
 
     Raises:
         NotFoundError: nothing is at the URI, or it has no Python function.
@@ -148,6 +151,7 @@ def load_model(
         allow_code=allow_code,
         require_signature=require_signature,
         model_config=model_config,
+        skops_trusted_types=skops_trusted_types,
     )
 
 

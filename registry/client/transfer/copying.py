@@ -49,7 +49,8 @@ class CopyingMethods(ClientBase):
         target = self.backend if to is None else open_backend(to, current_settings(), base=current_base(to))
         if target.database.url == self.backend.database.url:
             new = NewVersion(
-                source=src_model_uri,
+                # Never the URI as given: a stage, an alias or "latest" stands for another version later.
+                source=f"models:/{source.name}/{source.version}",
                 model_id=source.model_id,
                 run_id=version.run_id,
                 run_link=version.run_link,
