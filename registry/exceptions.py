@@ -33,6 +33,7 @@ RegistryError (= MlflowException, RestException)
 ├─ PermissionDeniedError (PermissionError)        PERMISSION_DENIED
 │  ├─ CodeExecutionRefusedError                   loading would run code of the model
 │  ├─ ReadOnlyError                               a change through a read-only client
+│  ├─ NotOwnerError                               removing or overwriting bytes that belong to another database
 │  ├─ UntrustedModelError                         a demanded signature is missing or wrong
 │  ├─ AccessDeniedError (also a StorageError)     the byte store or disk refuses these credentials or rights
 │  └─ PromotionRefusedError                       promotion rules failed
@@ -295,6 +296,10 @@ class CodeExecutionRefusedError(PermissionDeniedError):
 
 class ReadOnlyError(PermissionDeniedError):
     """A change was asked of a read-only client."""
+
+
+class NotOwnerError(PermissionDeniedError):
+    """The bytes belong to another database, of which this one is perhaps a copy; see `MlflowClient.adopt`."""
 
 
 class UntrustedModelError(PermissionDeniedError):

@@ -5,13 +5,14 @@ Owns which store a root belongs to; leaves the rest to the modules. boto3 is imp
 
 from pathlib import Path
 
+from registry.blobs.append_only import AppendOnlyFiles, WritableFiles
 from registry.blobs.cache import ModelCache
 from registry.blobs.local import LocalBlobStore
 from registry.blobs.protocol import BlobStore
 from registry.exceptions import InvalidUriError
 from registry.uris import S3Uri, parse_location
 
-__all__ = ["BlobStore", "ModelCache", "open_blob_store"]
+__all__ = ["AppendOnlyFiles", "BlobStore", "ModelCache", "WritableFiles", "open_blob_store"]
 
 
 def open_blob_store(root: str, *, endpoint_url: str | None = None) -> BlobStore:

@@ -13,6 +13,7 @@ import typer
 
 from registry import __version__
 from registry.cli import (
+    adopt,
     cache,
     db,
     demo,
@@ -107,6 +108,7 @@ def _build() -> typer.Typer:
     app.command()(versions.sign)
     app.command()(maintenance.gc)
     app.command()(maintenance.relocate)
+    app.command()(adopt.adopt)
     app.command()(maintenance.doctor)
     return app
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from registry.blobs import BlobStore, open_blob_store
 from registry.client.async_logging import Entry, LogQueue
+from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, place_of, shown_uri
 from registry.store.engine import connect
 from registry.store.gc import GcStore
 from registry.store.models.logged_models import LoggedModelStore
 from registry.store.models.signatures import SignatureStore
+from registry.store.ownership import OwnershipStore
 from registry.store.registry import (
     HistoryStore,
     ModelExportStore,
@@ -61,6 +63,7 @@ class Backend:
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.gc = GcStore(self.database)
+        self.ownership = ArtifactOwnership(OwnershipStore(self.database), self.experiments.registry_id, self.blobs)
         self.search = SearchStore(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)

@@ -24,6 +24,7 @@ def _columns_for_writers(table: str) -> str:
 
 _WRITER: Final[Mapping[str, str]] = {
     "registry_id": "UPDATE (last_event, latest_ms)",
+    "artifact_roots": "INSERT",
     "experiments": "INSERT, UPDATE (name, lifecycle_stage, last_update_time, deleted_time)",
     "experiment_tags": _ALL_ROWS,
     "runs": "INSERT, UPDATE",

@@ -16,6 +16,7 @@ from pydantic import AliasChoices
 
 from registry.blobs import ModelCache, open_blob_store
 from registry.blobs.protocol import BlobStore
+from registry.client.ownership import ArtifactOwnership
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError
 from registry.settings import Place, Settings, cache_directory, current_settings, place_of
@@ -28,7 +29,9 @@ from registry.store.diagnostics import (
     find_waiting,
 )
 from registry.store.engine import Database, connect
+from registry.store.ownership import OwnershipStore
 from registry.store.roles import Role
+from registry.store.tracking.experiments import ExperimentStore
 
 _DATA = b"written by registry doctor"
 
@@ -84,6 +87,7 @@ def examine(tracking_uri: str | None = None) -> list[Finding]:
     found += _settings(settings, tracking_uri)
     found += _database(place)
     found += _bytes(place, settings)
+    found += _ownership(place, settings)
     return found + list(_cache(settings))
 
 
@@ -251,6 +255,26 @@ def _other_places(place: Place, endpoint: str | None) -> Iterator[Finding]:
             yield Finding("bytes", FAIL, f"experiments keep files at {location}: {error.message}", remedy)
         else:
             yield Finding("bytes", OK, f"experiments keep files at {location}, which can be listed")
+
+
+def _ownership(place: Place, settings: Settings) -> Iterator[Finding]:
+    """Whether gc may remove anything at the places of experiments."""
+    try:
+        database = connect(place.database_url, read_only=True)
+        if database.is_sqlite and not Path(str(database.url.database)).exists():
+            return
+        schema.ensure(database)
+        registry_id = ExperimentStore(database).registry_id
+        endpoint = settings.s3_endpoint_url
+        ownership = ArtifactOwnership(
+            OwnershipStore(database), registry_id, lambda root: open_blob_store(root, endpoint_url=endpoint)
+        )
+        for root in ownership.roots()[:_PLACES]:
+            fault = ownership.find_fault(root)
+            if fault is not None:
+                yield Finding("bytes", WARN, fault, "see 'registry adopt --help'")
+    except RegistryError:
+        return  # the database and the bytes have their own findings
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from registry.exceptions import (
 )
 from registry.store.clock import monotonic_now_ms, now_ms
 from registry.store.dialects import AnyRow, insert_into, upsert
+from registry.store.ownership import relocate_ownership
 from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
 from registry.store.transactions import Store, read_transaction, write_transaction
 
@@ -178,6 +179,7 @@ class ExperimentStore(Store):
             )
         for key, location in moved.items():
             _change(connection, key, artifact_location=location)
+        relocate_ownership(connection, self.database, old, new)
         return len(moved)
 
     @write_transaction
