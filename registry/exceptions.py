@@ -28,6 +28,7 @@ RegistryError (= MlflowException, RestException)
 │  ├─ ActiveRunError                              a run is already active
 │  ├─ ForeignStoreError                           the database or directory is MLflow's
 │  ├─ SchemaOutdatedError, SchemaTooNewError
+│  ├─ ClockAheadError                             the last event of a model lies ahead of the clock
 │  ├─ UploadExpiredError                          gc gave up an upload before it became a model
 │  └─ UnsupportedStoreError (ValueError)          a URI that cannot hold a registry
 ├─ PermissionDeniedError (PermissionError)        PERMISSION_DENIED
@@ -276,6 +277,10 @@ class SchemaTooNewError(InvalidStateError):
 
 class UploadExpiredError(InvalidStateError):
     """Storing a model took longer than gc's grace period; its files are gone, and nothing appeared."""
+
+
+class ClockAheadError(InvalidStateError):
+    """The last event of a model lies ahead of the clock, so that the time of a new one would be wrong too."""
 
 
 class UnsupportedStoreError(InvalidStateError, ValueError):

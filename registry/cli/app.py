@@ -15,6 +15,7 @@ from registry import __version__
 from registry.cli import (
     adopt,
     cache,
+    correct_clock,
     db,
     demo,
     events,
@@ -101,6 +102,7 @@ def _build() -> typer.Typer:
     app.command()(history.history)
     app.command()(history.holders)
     app.command()(history.verify)
+    app.command()(correct_clock.correct_clock)
     app.command()(events.watch)
     app.command()(versions.resolve)
     app.command("export")(transfer.export_model)

@@ -18,6 +18,7 @@ from registry.store.models.logged_models import LoggedModelStore
 from registry.store.models.signatures import SignatureStore
 from registry.store.ownership import OwnershipStore
 from registry.store.registry import (
+    ClockRepairStore,
     HistoryStore,
     ModelExportStore,
     ModelImportStore,
@@ -39,7 +40,15 @@ from registry.store.transfer.run_import import RunImportStore
 class Backend:
     """The stores behind one place, for one actor."""
 
-    def __init__(self, place: Place, actor: str, endpoint_url: str | None, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        place: Place,
+        actor: str,
+        endpoint_url: str | None,
+        *,
+        read_only: bool = False,
+        ignore_clock: bool = False,
+    ) -> None:
         self.place = place
         self.actor = actor
         self._endpoint_url = endpoint_url
@@ -51,10 +60,11 @@ class Backend:
         self.series = SeriesStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
         self.log_queue = LogQueue(self.write_log)
-        self.models = ModelStore(self.database, actor=self.actor)
-        self.versions = VersionStore(self.database, actor=self.actor)
-        self.stages = StageStore(self.database, actor=self.actor)
-        self.promotion_rules = PromotionRuleStore(self.database, actor=self.actor)
+        self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.stages = StageStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.promotion_rules = PromotionRuleStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.clock_repair = ClockRepairStore(self.database, actor=actor)
         self.history = HistoryStore(self.database)
         self.verification = VerificationStore(self.database)
         self.model_export = ModelExportStore(self.database)
@@ -85,13 +95,15 @@ def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = Fal
             cannot be used; the message says why and what to do.
     """
     place = place_of(tracking_uri, settings)
-    return _open(place, Path.cwd(), actor_of(settings), settings.s3_endpoint_url, read_only)
+    return _open(place, Path.cwd(), actor_of(settings), settings.s3_endpoint_url, read_only, settings.ignore_clock)
 
 
 @functools.lru_cache(maxsize=64)
-def _open(place: Place, _directory: Path, actor: str, endpoint_url: str | None, read_only: bool) -> Backend:
+def _open(
+    place: Place, _directory: Path, actor: str, endpoint_url: str | None, read_only: bool, ignore_clock: bool
+) -> Backend:
     # The working directory is part of the key: a relative database path means another file elsewhere.
-    return Backend(place, actor, endpoint_url, read_only=read_only)
+    return Backend(place, actor, endpoint_url, read_only=read_only, ignore_clock=ignore_clock)
 
 
 def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:

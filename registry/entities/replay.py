@@ -3,11 +3,11 @@
 Pure: `store` compares the state with its tables. Invariant: two models whose events are equal have equal states.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from registry.entities.history import EventKind, HistoryEvent
+from registry.entities.history import EventKind, HistoryEvent, corrected_times
 from registry.entities.stages import ACTIVE_STAGES
 
 
@@ -61,9 +61,9 @@ class ModelState:
     last_version: int = 0
 
 
-def replay(events: Iterable[HistoryEvent]) -> ModelState:
-    """The state after these events of one model, in the order of their sequence."""
-    folding = _Folding()
+def replay(events: Sequence[HistoryEvent]) -> ModelState:
+    """The state after these events of one model, in the order of their sequence; periods are of corrected times."""
+    folding = _Folding(corrected_times(events))
     for event in events:
         folding.apply(event)
     folding.state.periods = [folding.periods[stage][since] for stage, since in sorted(folding.starts())]
@@ -71,8 +71,9 @@ def replay(events: Iterable[HistoryEvent]) -> ModelState:
 
 
 class _Folding:
-    def __init__(self) -> None:
+    def __init__(self, times: Mapping[int, int]) -> None:
         self.state = ModelState()
+        self.times = times
         # By stage or ``@alias``, then by beginning, in the order of beginning.
         self.periods: dict[str, dict[int, Period]] = {}
 
@@ -104,7 +105,7 @@ class _Folding:
         for version in self.state.versions.values():
             version.deleted, version.stage = True, "None"
         for stage in self.periods:
-            self._close(stage, event.time_us)
+            self._close(stage, self.times[event.seq])
 
     def imported(self, event: HistoryEvent) -> None:
         self.state.last_version = int(event.details["last_version"])
@@ -124,7 +125,7 @@ class _Folding:
 
     def version_deleted(self, event: HistoryEvent) -> None:
         version = self._version(event)
-        self._close(version.stage, event.time_us)
+        self._close(version.stage, self.times[event.seq])
         version.deleted, version.stage = True, "None"
 
     def version_restored(self, event: HistoryEvent) -> None:
@@ -136,7 +137,7 @@ class _Folding:
         version.stage = after
         # A holder that gives way holds until its successor's moment, which is the next event's.
         if before in ACTIVE_STAGES and "succeeded_by" not in event.details:
-            self._close(before, event.time_us)
+            self._close(before, self.times[event.seq])
         if after in ACTIVE_STAGES:
             link = self._link_of_rollback if event.kind == EventKind.ROLLED_BACK else self._link_of_promotion
             self._begin(after, event, link(after, event))
@@ -149,7 +150,7 @@ class _Folding:
     def alias_deleted(self, event: HistoryEvent) -> None:
         alias = str(event.details["alias"])
         self.state.aliases.pop(alias, None)
-        self._close(f"@{alias}", event.time_us)
+        self._close(f"@{alias}", self.times[event.seq])
 
     def tag_set(self, event: HistoryEvent) -> None:
         self._tags(event)[str(event.details["key"])] = event.to_value or ""
@@ -174,9 +175,9 @@ class _Folding:
         return self.state.versions.setdefault(_number(event), VersionState(None))
 
     def _begin(self, stage: str, event: HistoryEvent, before: int | None) -> None:
-        self._close(stage, event.time_us)
-        period = Period(stage, event.time_us, _number(event), None, before)
-        self.periods.setdefault(stage, {})[event.time_us] = period
+        self._close(stage, self.times[event.seq])
+        since = self.times[event.seq]
+        self.periods.setdefault(stage, {})[since] = Period(stage, since, _number(event), None, before)
 
     def _close(self, stage: str, until: int) -> None:
         last = self._last(stage)
@@ -203,7 +204,7 @@ def _number(event: HistoryEvent) -> int:
     return event.version or 0
 
 
-# Events that are not here change nothing that a table holds: refusals and overrides.
+# Events that are not here change nothing that a table holds: refusals, overrides, and corrections of others' times.
 _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.CREATED: _Folding.created,
     EventKind.RENAMED: _Folding.renamed,

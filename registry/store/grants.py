@@ -61,7 +61,7 @@ _PROMOTER: Final[Mapping[str, str]] = {
     "model_versions": "UPDATE (current_stage, deleted_time)",
     "model_aliases": _ALL_ROWS,
     "promotion_rules": _ALL_ROWS,
-    "stage_periods": "INSERT, UPDATE (until)",
+    "stage_periods": "INSERT, UPDATE (since, until)",
 }
 _PRIVILEGES: Final[Mapping[Role, tuple[Mapping[str, str], ...]]] = {
     Role.READER: (),

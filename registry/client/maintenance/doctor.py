@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ from registry.store.diagnostics import (
 )
 from registry.store.engine import Database, connect
 from registry.store.ownership import OwnershipStore
+from registry.store.registry import ClockRepairStore
 from registry.store.roles import Role
 from registry.store.tracking.experiments import ExperimentStore
 
@@ -61,6 +63,7 @@ OK, WARN, FAIL = CheckStatus.OK, CheckStatus.WARN, CheckStatus.FAIL
 
 _PLACES: Final = 20
 _MINUTE_MS: Final = 60_000
+_SECOND: Final = timedelta(seconds=1)
 # Distribution, what it is for, and what brings it; None where the package itself does.
 _PACKAGES: Final = (
     ("sqlalchemy", "the database", None),
@@ -151,6 +154,7 @@ def _database(place: Place) -> Iterator[Finding]:
         yield from _sqlite(database) if database.is_sqlite else _postgres(database)
         yield from _points(database)
         yield from _waiting(database)
+        yield from _clock(database)
     except RegistryError as error:
         yield Finding("database", FAIL, error.message)
 
@@ -216,6 +220,17 @@ def _waiting(database: Database) -> Iterator[Finding]:
             WARN,
             f"some machine's clock was {found.ahead_ms // 1000} s ahead of this one's; gc waits that much longer",
             "let all machines keep time by NTP",
+        )
+
+
+def _clock(database: Database) -> Iterator[Finding]:
+    for model in ClockRepairStore(database, actor="doctor").ahead():
+        yield Finding(
+            "database",
+            WARN,
+            f"the last event of {model.name!r} lies {timedelta(microseconds=model.ahead_us) // _SECOND} s ahead of the "
+            "clock, so the model cannot be changed and '?at=' is wrong",
+            f"if the clock is right now: registry correct-clock {model.name}",
         )
 
 

@@ -14,7 +14,6 @@ from registry.client.base import ClientBase
 from registry.entities.reports import GarbageItem, GarbageReport
 from registry.entities.times import parse_duration
 from registry.exceptions import InvalidParameterError, InvalidTypeError, StorageError, UnavailableError
-from registry.store.clock import now_ms
 from registry.store.gc import Candidate, Windows
 
 RETENTION: Final = timedelta(days=30)
@@ -40,7 +39,7 @@ class GcMethods(ClientBase):
             NotOwnerError: `apply` in a copy of a database, whose bytes belong to the original; nothing was changed.
             StorageError, UnavailableError: the bytes cannot be measured.
         """
-        now = now_ms()
+        now = self.backend.gc.now_ms()
         windows = Windows(expired=now - _milliseconds(older_than), abandoned=now - _milliseconds(grace))
         found = self.backend.gc.find(windows)
         if not apply:

@@ -7,7 +7,7 @@ The statement that judges runs after the one that locks: on PostgreSQL it sees w
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select, update
 
 from registry.entities import LifecycleStage
-from registry.store.clock import monotonic_now_ms
+from registry.store.clock import monotonic_now_ms, read_clock_us
 from registry.store.dialects import table
 from registry.store.gc.plan import Candidate, Removal, find_candidates, read_removals, relative_run_location
 from registry.store.gc.reachability import (
@@ -36,6 +36,11 @@ from registry.store.transactions import Store, read_transaction, write_transacti
 
 class GcStore(Store):
     """Finds and collects what nothing reaches. Every method may be repeated, and run in several processes at once."""
+
+    @read_transaction
+    def now_ms(self, connection: Connection) -> int:
+        """Milliseconds since the epoch, by the clock that counts for this database."""
+        return read_clock_us(connection) // 1_000
 
     @read_transaction
     def find(self, connection: Connection, windows: Windows) -> list[Candidate]:

@@ -4,6 +4,7 @@ Every transaction that changes anything about a model locks the model's row firs
 and no deadlock; stages, aliases and the history chain move under that lock.
 """
 
+from registry.store.catalog.clock_repair import ClockRepairStore
 from registry.store.registry.history_queries import HistoryStore
 from registry.store.registry.models import ModelStore
 from registry.store.registry.promotion_rules import PromotionRuleStore
@@ -20,6 +21,7 @@ __all__ = [
     "ImportedLoggedModel",
     "VerificationStore",
     "HistoryStore",
+    "ClockRepairStore",
     "ExportedModel",
     "ModelExportStore",
     "PromotionRuleStore",

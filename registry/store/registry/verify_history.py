@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, exists, func, select
 
-from registry.entities.history import HistoryEvent
+from registry.entities.history import HistoryEvent, check_times_grow
 from registry.entities.replay import ModelState, Period, VersionState, replay
 from registry.exceptions import IntegrityError
 from registry.store.dialects import AnyRow
@@ -140,7 +140,7 @@ def checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
     """
     query = select(HistoryRow.__table__).where(HistoryRow.model_id == model.id).order_by(HistoryRow.seq)
     events: list[HistoryEvent] = []
-    previous_hash, previous_time = None, 0
+    previous_hash = None
     for row in connection.execute(query):
         event = event_of(row, model.uid)
         where = f"Event {event.seq} of {model.name!r}"
@@ -150,10 +150,9 @@ def checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
             raise IntegrityError(f"{where} does not continue the event before it: the chain of hashes is broken there.")
         if event.hash != row.hash:
             raise IntegrityError(f"{where} was edited: its hash is {event.hash}, recorded was {row.hash}.")
-        if event.time_us <= previous_time:
-            raise IntegrityError(f"{where} is not later than the event before it.")
-        previous_hash, previous_time = row.hash, event.time_us
+        previous_hash = row.hash
         events.append(event)
+    check_times_grow(events, repr(model.name))
     if (len(events), previous_hash) != (model.last_seq, model.head_hash):
         raise IntegrityError(
             f"The history of {model.name!r} ends at event {len(events)}, but the model counted {model.last_seq}: "

@@ -101,7 +101,7 @@ class VersionStore(RegistryStore):
             if create_model and not insert_model(connection, name, self.actor, reason=reason):
                 check_name_collision(connection, name)
             try:
-                return LockedModel(connection, lock_model(connection, name), self.actor)
+                return LockedModel(connection, lock_model(connection, name), self.actor, ignore_clock=self.ignore_clock)
             except ModelNotFoundError:
                 # With `create_model` it was there, and was renamed or deleted before it could be locked.
                 if not create_model:
