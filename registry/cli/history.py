@@ -50,6 +50,8 @@ def verify(
     for report in reports:
         files = f", {_count(report)} files read" if read_bytes else ""
         output.line(f"{report.name}: well; {report.events} events, {report.versions} versions{files}.")
+        for note in report.notes:
+            output.line(f"  {note}")
     if not reports:
         output.line("There are no models.")
 
@@ -66,6 +68,7 @@ def _plain(report: "VerificationReport") -> dict[str, object]:
         "hash": report.hash,
         "events": report.events,
         "versions": report.versions,
+        "notes": list(report.notes),
     }
 
 

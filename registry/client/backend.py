@@ -25,6 +25,7 @@ from registry.store.registry import (
     ModelStore,
     PromotionRuleStore,
     Resolver,
+    SigningStore,
     StageStore,
     VerificationStore,
     VersionStore,
@@ -64,6 +65,7 @@ class Backend:
         self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.stages = StageStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.promotion_rules = PromotionRuleStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.signing = SigningStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.clock_repair = ClockRepairStore(self.database, actor=actor)
         self.history = HistoryStore(self.database)
         self.verification = VerificationStore(self.database)

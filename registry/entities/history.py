@@ -42,6 +42,7 @@ class EventKind(StrEnum):
     ROLLED_BACK = "rolled_back"
     IMPORTED = "imported"
     CLOCK_CORRECTED = "clock_corrected"
+    SIGNED = "signed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,11 @@ def canonical_json(value: Any) -> str:
         ValueError: a number is NaN or infinite; such figures are written as text.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of the canonical JSON of a value, by which an event covers what is too large to stand in it."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def check_remark(text: object, what: str) -> str:

@@ -5,7 +5,7 @@ Pure: `store` compares the state with its tables. Invariant: two models whose ev
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from registry.entities.history import EventKind, HistoryEvent, corrected_times
 from registry.entities.stages import ACTIVE_STAGES
@@ -13,7 +13,11 @@ from registry.entities.stages import ACTIVE_STAGES
 
 @dataclass(slots=True)
 class VersionState:
-    """One version: what it was registered with and by whom, its stage, description and tags, and if it is deleted."""
+    """One version: what it was registered with and by whom, its stage, description and tags, and if it is deleted.
+
+    `recorded` is what else its event says of its rows, by name; empty for events of older releases, which said less.
+    `signatures` are digests by the id of the key; they are all that there are if `knows_signatures`.
+    """
 
     digest: str | None
     model_id: str | None = None
@@ -25,6 +29,10 @@ class VersionState:
     description: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     deleted: bool = False
+    origin: str | None = None
+    recorded: dict[str, Any] = field(default_factory=dict)
+    signatures: dict[str, str] = field(default_factory=dict)
+    knows_signatures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,8 @@ class Period:
 class ModelState:
     """A registered model with everything that its history speaks of.
 
-    `rules` are JSON by stage; an approval is its version, stage, actor and user of the database (empty on SQLite).
+    `rules` are JSON by stage. `approvals` have reason and time by version, stage, actor and user of the database (empty
+    on SQLite).
     `last_version` is the highest number that was ever given, here or where the model was imported from.
     """
 
@@ -56,7 +65,7 @@ class ModelState:
     versions: dict[int, VersionState] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
-    approvals: set[tuple[int, str, str, str]] = field(default_factory=set)
+    approvals: dict[tuple[int, str, str, str], tuple[str | None, int]] = field(default_factory=dict)
     periods: list[Period] = field(default_factory=list)
     last_version: int = 0
 
@@ -121,6 +130,10 @@ class _Folding:
             user_id=details.get("user_id", event.actor),
             session_user=event.session_user,
             description=details.get("description"),
+            origin=details.get("origin"),
+            recorded=dict(details.get("recorded", {})),
+            signatures=dict(details.get("signatures", {})),
+            knows_signatures="signatures" in details,
         )
 
     def version_deleted(self, event: HistoryEvent) -> None:
@@ -165,7 +178,11 @@ class _Folding:
         self.state.rules.pop(str(event.details["stage"]), None)
 
     def approved(self, event: HistoryEvent) -> None:
-        self.state.approvals.add((_number(event), str(event.details["stage"]), event.actor, event.session_user or ""))
+        key = (_number(event), str(event.details["stage"]), event.actor, event.session_user or "")
+        self.state.approvals[key] = (event.reason, event.time_us)
+
+    def signed(self, event: HistoryEvent) -> None:
+        self._version(event).signatures[str(event.details["key_id"])] = str(event.details["signature"])
 
     def _tags(self, event: HistoryEvent) -> dict[str, str]:
         return self.state.tags if event.version is None else self._version(event).tags
@@ -222,5 +239,6 @@ _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.RULES_SET: _Folding.rules_set,
     EventKind.RULES_DELETED: _Folding.rules_deleted,
     EventKind.APPROVED: _Folding.approved,
+    EventKind.SIGNED: _Folding.signed,
     EventKind.IMPORTED: _Folding.imported,
 }

@@ -5,6 +5,7 @@ and no deadlock; stages, aliases and the history chain move under that lock.
 """
 
 from registry.store.catalog.clock_repair import ClockRepairStore
+from registry.store.catalog.signing import SigningStore
 from registry.store.registry.history_queries import HistoryStore
 from registry.store.registry.models import ModelStore
 from registry.store.registry.promotion_rules import PromotionRuleStore
@@ -29,5 +30,6 @@ __all__ = [
     "ModelStore",
     "NewVersion",
     "Resolver",
+    "SigningStore",
     "VersionStore",
 ]

@@ -21,6 +21,7 @@ from registry.exceptions import (
     ModelNotFoundError,
     VersionNotFoundError,
 )
+from registry.store.catalog.recorded import recorded_of, signatures_of
 from registry.store.clock import monotonic_now_ms, now_ms
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, table, upsert
@@ -264,7 +265,12 @@ def insert_version(
         "last_update_time": now,
     }
     key = _INSERT.value(connection, values)
-    created = {**_created(new, run_id, logged.digest), **(details or {})}
+    created = {
+        **_created(new, run_id, logged.digest),
+        "recorded": recorded_of(now, new.run_link, logged.flavors, logged.signature),
+        "signatures": signatures_of(connection, logged.id),
+        **(details or {}),
+    }
     ledger.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
     for tag, value in sorted(new.tags.items()):
         ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
@@ -314,6 +320,8 @@ _READY: Final = select(
     LoggedModelRow.id,
     LoggedModelRow.status,
     LoggedModelRow.digest,
+    LoggedModelRow.flavors,
+    LoggedModelRow.signature,
     LoggedModelRow.purged_time,
     LoggedModelRow.lifecycle_stage,
     select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),
