@@ -19,7 +19,14 @@ from registry.store.dialects import AnyRow
 from registry.store.registry.current_state import SealedFiles, read_sealed, read_state
 from registry.store.registry.history_writer import event_of
 from registry.store.registry.queries import require_model
-from registry.store.tables import HistoryRow, LoggedModelRow, ModelVersionRow, RegisteredModelRow, RegistryIdRow
+from registry.store.tables import (
+    ExperimentRow,
+    HistoryRow,
+    LoggedModelRow,
+    ModelVersionRow,
+    RegisteredModelRow,
+    RegistryIdRow,
+)
 from registry.store.transactions import Store, read_transaction
 from registry.store.transfer.imported_history import check_imported_history
 from registry.validation.names import casefold_name
@@ -92,7 +99,9 @@ class VerificationStore(Store):
         orphan = connection.execute(select(HistoryRow.id).where(~owned).limit(1)).scalar_one_or_none()
         if orphan is not None:
             raise IntegrityError(f"Event {orphan} of all belongs to a registered model that is gone from the database.")
-        counted = connection.execute(select(RegistryIdRow.last_event)).scalar_one()
+        counted = connection.execute(select(RegistryIdRow.last_event)).scalar_one_or_none()
+        if counted is None:
+            raise IntegrityError("The row of registry_id is gone, which says which database this is.")
         there, last = connection.execute(select(func.count(), func.max(HistoryRow.id)).select_from(HistoryRow)).one()
         if (there, last or 0) != (counted, counted):
             raise IntegrityError(
@@ -244,8 +253,9 @@ def _check_manifests(name: str, sealed: list[SealedFiles], expected: ModelState)
 
 
 def _check_files_are_kept(connection: Connection, model: AnyRow) -> None:
-    """Pass if every living version names a logged model that is sealed, and whose files gc did not remove."""
-    is_gone = LoggedModelRow.purged_time.is_not(None) | (LoggedModelRow.status != LoggedModelStatus.READY)
+    """Pass if every living version names a logged model that is sealed, has a place, and was not purged by gc."""
+    has_place = exists().where(ExperimentRow.id == LoggedModelRow.experiment_id)
+    is_gone = LoggedModelRow.purged_time.is_not(None) | (LoggedModelRow.status != LoggedModelStatus.READY) | ~has_place
     query = (
         select(ModelVersionRow.version)
         .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
@@ -254,5 +264,5 @@ def _check_files_are_kept(connection: Connection, model: AnyRow) -> None:
     version = connection.execute(query.order_by(ModelVersionRow.version).limit(1)).scalar()
     if version is not None:
         raise IntegrityError(
-            f"Version {version} of {model.name!r} is living, but its logged model is said to be unsealed or purged."
+            f"Version {version} of {model.name!r} is living, but its logged model is unsealed, purged or nowhere."
         )
