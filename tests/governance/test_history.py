@@ -201,6 +201,13 @@ def test_creation_is_on_record_with_the_digest(client: MlflowClient) -> None:
         "model_id": model_id,
         "run_id": None,
         "source": f"models:/{model_id}",
+        "recorded": {
+            "creation_time": version.creation_timestamp,
+            "flavors": [],
+            "run_link": None,
+            "signature": None,
+        },
+        "signatures": {},
     }
     assert (version_tagged.kind, version_tagged.version, version_tagged.to_value) == ("tag_set", 1, "v")
 
