@@ -11,7 +11,7 @@ CREATE TABLE datasets ( id INTEGER NOT NULL, experiment_id INTEGER NOT NULL, nam
 
 CREATE TABLE experiment_tags ( experiment_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_experiment_tags PRIMARY KEY (experiment_id, "key"), CONSTRAINT fk_experiment_tags_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
-CREATE TABLE experiments ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, artifact_location TEXT NOT NULL, lifecycle_stage TEXT NOT NULL, creation_time BIGINT NOT NULL, last_update_time BIGINT NOT NULL, deleted_time BIGINT, CONSTRAINT ck_experiments_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')), CONSTRAINT uq_experiments_name UNIQUE (name) );
+CREATE TABLE "experiments" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, artifact_location TEXT NOT NULL, lifecycle_stage TEXT NOT NULL, creation_time BIGINT NOT NULL, last_update_time BIGINT NOT NULL, deleted_time BIGINT, purged_time BIGINT, CONSTRAINT ck_experiments_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')) );
 
 CREATE TABLE foreign_history ( model_id INTEGER NOT NULL, segment INTEGER NOT NULL, seq BIGINT NOT NULL, event TEXT NOT NULL, CONSTRAINT pk_foreign_history PRIMARY KEY (model_id, segment, seq), CONSTRAINT fk_foreign_history_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id) ) WITHOUT ROWID;
 
@@ -93,6 +93,8 @@ CREATE INDEX ix_runs_newest ON runs (experiment_id, lifecycle_stage, start_time,
 
 CREATE INDEX ix_stage_periods_version ON stage_periods (model_id, version, stage);
 
+CREATE UNIQUE INDEX uq_experiments_kept_name ON experiments (name) WHERE purged_time IS NULL;
+
 CREATE UNIQUE INDEX uq_model_versions_living_origin ON model_versions (model_id, origin) WHERE deleted_time IS NULL;
 
 CREATE UNIQUE INDEX uq_model_versions_one_production ON model_versions (model_id) WHERE current_stage = 'Production';
@@ -119,5 +121,5 @@ CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_i
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0008');
+INSERT INTO registry_schema_version (version_num) VALUES ('0009');
 

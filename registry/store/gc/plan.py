@@ -167,7 +167,10 @@ def _uploads(connection: Connection, windows: Windows) -> Iterator[Candidate]:
 
 def _experiments(connection: Connection, windows: Windows) -> Iterator[Candidate]:
     """Experiments that are expired; whether one is empty by then shows when the rest has been collected."""
-    query = select(ExperimentRow.__table__).where(is_expired(ExperimentRow, windows)).order_by(ExperimentRow.id)
+    is_kept = ExperimentRow.purged_time.is_(None)
+    query = (
+        select(ExperimentRow.__table__).where(is_expired(ExperimentRow, windows), is_kept).order_by(ExperimentRow.id)
+    )
     for row in connection.execute(query):
         yield Candidate("experiment", row.id, str(row.id), row.name, row.deleted_time)
 
