@@ -29,4 +29,5 @@ def correct_clock(
     client = open_client(tracking_uri)
     event = client.correct_clock(name, ahead=ahead, from_seq=from_seq, to_seq=to_seq, reason=reason)
     first, last, shift = (event.details[key] for key in ("from_seq", "to_seq", "shift"))
-    output.line(f"Events {first} to {last} of {name} count as {-shift / 1e6:.0f} s earlier from now on.")
+    what = f"Event {first} of {name} counts" if first == last else f"Events {first} to {last} of {name} count"
+    output.line(f"{what} as {-shift / 1e6:.0f} s earlier from now on.")
