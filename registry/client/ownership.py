@@ -11,7 +11,6 @@ Invariant: nothing is removed below a root, and no file there is replaced, by a 
 import json
 import logging
 import re
-import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +45,6 @@ class ArtifactOwnership:
         self._registry_id = registry_id
         self._blobs = blobs
         self._is_copy: dict[str, bool] = {}
-        self._lock = threading.Lock()
 
     def writable(self, artifact_uri: str, experiment_id: str) -> WritableFiles:
         """The files of a run, or of a model that is not sealed, for logging; in a copy no file may be replaced."""
@@ -68,11 +66,11 @@ class ArtifactOwnership:
 
         The address of a PostgreSQL server does not count here: people reach one server by many.
         """
-        with self._lock:
-            if root not in self._is_copy:
-                owner = self._owner_or_claim(root)
-                self._is_copy[root] = owner is not None and owner.database != self._store.identity(root).database
-            return self._is_copy[root]
+        # Two threads may both claim it: the second finds the first one's marker, which is as much its own.
+        if root not in self._is_copy:
+            owner = self._owner_or_claim(root)
+            self._is_copy[root] = owner is not None and owner.database != self._store.identity(root).database
+        return self._is_copy[root]
 
     def find_fault(self, root: str) -> str | None:
         """Why this database may not remove anything below a root, or None; changes nothing."""
@@ -119,8 +117,7 @@ class ArtifactOwnership:
         taken = RootOwnership(root, self._store.identity(root), generation + 1, uuid.uuid4().hex)
         self._write(root, taken)
         self._store.take_over(taken)
-        with self._lock:
-            self._is_copy.pop(root, None)
+        self._is_copy.pop(root, None)
 
     def _owner_or_claim(self, root: str) -> DatabaseIdentity | None:
         """Who owns a root; None if it could not be claimed, which is left to the next gc."""
