@@ -88,7 +88,8 @@ def stored_below(root: str) -> Iterator[str]:
     """All files below a local directory or S3 prefix, as they are; markers of whose they are left out."""
     if not root.startswith("s3://"):
         for path in Path(root).rglob("*"):
-            if not path.is_dir() and not path.name.startswith(("registry.db", "owner-")):
+            is_ours = path.name.startswith("registry.db") or ".registry" in path.relative_to(root).parts
+            if not path.is_dir() and not is_ours:
                 yield path.relative_to(root).as_posix()
         return
     name, _, prefix = root.removeprefix("s3://").partition("/")
