@@ -52,7 +52,8 @@ class Settings(BaseSettings):
 
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
     URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: who history says it
-    was; the operating system's user if unset. ``allow_code``: whether loading a model may run code from its files.
+    was; the operating system's user if unset. ``ignore_clock``: whether a model whose last event lies ahead of the
+    clock may be changed. ``allow_code``: whether loading a model may run code from its files.
     ``s3_upload_extra_args``: boto3's upload arguments as JSON, such as ``{"ServerSideEncryption": "aws:kms"}``.
     """
 
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     run_id: str | None = Field(default=None, validation_alias=_names("RUN_ID"))
     default_tags: dict[str, str] = Field(default={}, validation_alias=_names("DEFAULT_TAGS"))
     actor: str | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_ACTOR"))
+    ignore_clock: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_IGNORE_CLOCK"))
     allow_code: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_ALLOW_CODE"))
     enable_async_logging: bool = Field(default=False, validation_alias=_names("ENABLE_ASYNC_LOGGING"))
     truncate_long_values: bool = Field(default=True, validation_alias=_names("TRUNCATE_LONG_VALUES"))

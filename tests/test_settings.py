@@ -25,7 +25,7 @@ def test_by_default_everything_is_below_mlruns(own_place: Path) -> None:
     with registry.start_run() as run:
         registry.log_text("x", "a.txt")
 
-    assert sorted(path.name for path in (own_place / "mlruns").iterdir()) == ["0", "registry.db"]
+    assert sorted(path.name for path in (own_place / "mlruns").iterdir()) == [".registry", "0", "registry.db"]
     assert (own_place / "mlruns" / "0" / run.info.run_id / "artifacts" / "a.txt").read_text() == "x"
 
 

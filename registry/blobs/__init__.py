@@ -6,6 +6,7 @@ Owns which store a root belongs to; leaves the rest to the modules. boto3 is imp
 import sys
 from pathlib import Path
 
+from registry.blobs.append_only import AppendOnlyFiles, WritableFiles
 from registry.blobs.cache import ModelCache
 from registry.blobs.local import LocalBlobStore
 from registry.blobs.options import S3Options
@@ -13,7 +14,15 @@ from registry.blobs.protocol import BlobStore
 from registry.exceptions import InvalidUriError
 from registry.uris import S3Uri, parse_location
 
-__all__ = ["BlobStore", "ModelCache", "S3Options", "close_connections", "open_blob_store"]
+__all__ = [
+    "AppendOnlyFiles",
+    "BlobStore",
+    "ModelCache",
+    "S3Options",
+    "WritableFiles",
+    "close_connections",
+    "open_blob_store",
+]
 
 
 def open_blob_store(root: str, *, s3: S3Options | None = None) -> BlobStore:

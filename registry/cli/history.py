@@ -52,6 +52,8 @@ def verify(
         output.line(f"{report.name}: well; {report.events} events, {report.versions} versions{files}.")
         for location in report.unlisted:
             output.line(f"  {location} could not be listed (access denied): a file that was added there is not seen.")
+        for note in report.notes:
+            output.line(f"  {note}")
     if not reports:
         output.line("There are no models.")
 
@@ -69,6 +71,7 @@ def _plain(report: "VerificationReport") -> dict[str, object]:
         "events": report.events,
         "versions": report.versions,
         "unlisted": list(report.unlisted),
+        "notes": list(report.notes),
     }
 
 

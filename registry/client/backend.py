@@ -10,6 +10,7 @@ from pathlib import Path
 
 from registry.blobs import BlobStore, S3Options, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, flush_all
+from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, current_settings, place_of, shown_uri
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
@@ -17,11 +18,14 @@ from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
 from registry.store.models.logged_models import LoggedModelStore
 from registry.store.models.signatures import SignatureStore
+from registry.store.ownership import OwnershipStore
 from registry.store.registry import (
+    ClockRepairStore,
     HistoryStore,
     ModelStore,
     PromotionRuleStore,
     Resolver,
+    SigningStore,
     StageStore,
     VerificationStore,
     VersionStore,
@@ -45,6 +49,7 @@ class Backend:
         actor: str,
         *,
         read_only: bool = False,
+        ignore_clock: bool = False,
         limits: TimeLimits = DEFAULT_LIMITS,
     ) -> None:
         self.place = place
@@ -57,10 +62,12 @@ class Backend:
         self.series = SeriesStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
         self.log_queue = LogQueue(self.write_log)
-        self.models = ModelStore(self.database, actor=self.actor)
-        self.versions = VersionStore(self.database, actor=self.actor)
-        self.stages = StageStore(self.database, actor=self.actor)
-        self.promotion_rules = PromotionRuleStore(self.database, actor=self.actor)
+        self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.stages = StageStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.promotion_rules = PromotionRuleStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.signing = SigningStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.clock_repair = ClockRepairStore(self.database, actor=actor)
         self.history = HistoryStore(self.database)
         self.verification = VerificationStore(self.database)
         self.model_export = ModelExportStore(self.database)
@@ -69,6 +76,7 @@ class Backend:
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.gc = GcStore(self.database)
+        self.ownership = ArtifactOwnership(OwnershipStore(self.database), self.experiments.registry_id, self.blobs)
         self.search = SearchStore(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
@@ -108,12 +116,12 @@ def open_backend(
     """
     place = place_of(tracking_uri, settings, base)
     limits = TimeLimits(settings.connect_timeout_seconds, settings.statement_timeout_seconds)
-    return _open(place, actor_of(settings), read_only, limits)
+    return _open(place, actor_of(settings), read_only, settings.ignore_clock, limits)
 
 
 @functools.lru_cache(maxsize=64)
-def _open(place: Place, actor: str, read_only: bool, limits: TimeLimits) -> Backend:
-    return Backend(place, actor, read_only=read_only, limits=limits)
+def _open(place: Place, actor: str, read_only: bool, ignore_clock: bool, limits: TimeLimits) -> Backend:
+    return Backend(place, actor, read_only=read_only, ignore_clock=ignore_clock, limits=limits)
 
 
 def close_all(timeout: float | None = None) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from registry.blobs import BlobStore
+from registry.blobs import WritableFiles
 from registry.client.artifacts.downloads import download, listing
 from registry.client.artifacts.json_yaml import dump_document
 from registry.client.base import ClientBase
@@ -155,8 +155,8 @@ class ArtifactMethods(ClientBase):
         path = check_artifact_path(artifact_file)
         self._writable(run_id).write(path, data)
 
-    def _writable(self, run_id: str) -> BlobStore:
-        """The byte store of a run that may be logged to; finished runs may."""
+    def _writable(self, run_id: str) -> WritableFiles:
+        """The files of a run that may be logged to; finished runs may."""
         if self._read_only:
             raise ReadOnlyError("This client is read-only (read_only=True); open another one to make changes.")
         info = self.backend.runs.get(check_run_id(run_id)).info
@@ -165,7 +165,7 @@ class ArtifactMethods(ClientBase):
                 f"The run {run_id} must be in the 'active' state. Current state is {info.lifecycle_stage}; "
                 "restore it with restore_run."
             )
-        return self.backend.blobs(info.artifact_uri)
+        return self.backend.ownership.writable(info.artifact_uri, info.experiment_id)
 
 
 def run_artifact(run_id: str, path: str | None) -> RunUri:

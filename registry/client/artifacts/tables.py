@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.blobs import BlobStore
+from registry.blobs import WritableFiles
 from registry.blobs.locks import FileLock
 from registry.client.artifacts.images import as_pillow, encoded, is_image, thumbnail
 from registry.client.artifacts.run_artifacts import ArtifactMethods
@@ -178,7 +178,7 @@ def _columns(data: Mapping[str, Any]) -> "pd.DataFrame":
         raise InvalidParameterError(f"The dictionary does not make a table: {error}") from error
 
 
-def _with_stored_images(store: BlobStore, frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
+def _with_stored_images(store: WritableFiles, frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
     """The frame with what names its pictures in their place; the caller's own is left as it is."""
     own = frame.copy(deep=False)
     for name in frame.columns:
@@ -192,7 +192,7 @@ def _with_stored_images(store: BlobStore, frame: "pd.DataFrame", path: str) -> "
     return own
 
 
-def _store_image(store: BlobStore, image: Any, path: str) -> dict[str, str]:
+def _store_image(store: WritableFiles, image: Any, path: str) -> dict[str, str]:
     name = f"table_images/{path.rpartition('.')[0]}/{uuid.uuid4()}"
     whole, small = f"{name}.png", f"{name}.webp"
     picture = as_pillow(image)

@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from pydantic import AliasChoices
 from registry.blobs import ModelCache
 from registry.blobs.protocol import BlobStore
 from registry.client.backend import open_store
+from registry.client.ownership import ArtifactOwnership
 from registry.distribution import install_command
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError
@@ -30,7 +32,10 @@ from registry.store.diagnostics import (
     find_waiting,
 )
 from registry.store.engine import Database, connect
+from registry.store.ownership import OwnershipStore
+from registry.store.registry import ClockRepairStore
 from registry.store.roles import Role
+from registry.store.tracking.experiments import ExperimentStore
 
 _DATA = b"written by registry doctor"
 
@@ -60,6 +65,7 @@ OK, WARN, FAIL = CheckStatus.OK, CheckStatus.WARN, CheckStatus.FAIL
 
 _PLACES: Final = 20
 _MINUTE_MS: Final = 60_000
+_SECOND: Final = timedelta(seconds=1)
 # Distribution, what it is for, and what brings it; None where the package itself does.
 _PACKAGES: Final = (
     ("sqlalchemy", "the database", None),
@@ -86,6 +92,7 @@ def examine(tracking_uri: str | None = None) -> list[Finding]:
     found += _settings(settings, tracking_uri)
     found += _database(place)
     found += _bytes(place)
+    found += _ownership(place, settings)
     return found + list(_cache(settings))
 
 
@@ -147,6 +154,7 @@ def _database(place: Place) -> Iterator[Finding]:
         yield from _sqlite(database) if database.is_sqlite else _postgres(database)
         yield from _points(database)
         yield from _waiting(database)
+        yield from _clock(database)
     except RegistryError as error:
         yield Finding("database", FAIL, error.message)
 
@@ -215,6 +223,17 @@ def _waiting(database: Database) -> Iterator[Finding]:
         )
 
 
+def _clock(database: Database) -> Iterator[Finding]:
+    for model in ClockRepairStore(database, actor="doctor").ahead():
+        yield Finding(
+            "database",
+            WARN,
+            f"the last event of {model.name!r} lies {timedelta(microseconds=model.ahead_us) // _SECOND} s ahead of the "
+            "clock, so the model cannot be changed and '?at=' is wrong",
+            f"if the clock is right now: registry correct-clock {model.name}",
+        )
+
+
 def _bytes(place: Place) -> Iterator[Finding]:
     root = place.artifact_root
     try:
@@ -250,6 +269,23 @@ def _other_places(place: Place) -> Iterator[Finding]:
             yield Finding("bytes", FAIL, f"experiments keep files at {location}: {error.message}", remedy)
         else:
             yield Finding("bytes", OK, f"experiments keep files at {location}, which can be listed")
+
+
+def _ownership(place: Place, settings: Settings) -> Iterator[Finding]:
+    """Whether gc may remove anything at the places of experiments."""
+    try:
+        database = connect(place.database_url, read_only=True)
+        if database.is_sqlite and not Path(str(database.url.database)).exists():
+            return
+        schema.ensure(database)
+        registry_id = ExperimentStore(database).registry_id
+        ownership = ArtifactOwnership(OwnershipStore(database), registry_id, open_store)
+        for root in ownership.roots()[:_PLACES]:
+            fault = ownership.find_fault(root)
+            if fault is not None:
+                yield Finding("bytes", WARN, fault, "see 'registry adopt --help'")
+    except RegistryError:
+        return  # the database and the bytes have their own findings
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:

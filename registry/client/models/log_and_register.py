@@ -109,7 +109,7 @@ class LogAndRegisterMethods(ClientBase):
                 artifact_path=pending.name,
                 **options,
             )
-            self.backend.blobs(pending.artifact_location).upload(directory)
+            self.backend.ownership.writable(pending.artifact_location, pending.experiment_id).upload(directory)
         seal = seal_stored(self.backend, pending.artifact_location)
         return described.get_model_info(models.finalize(model_id, seal, step=step))
 

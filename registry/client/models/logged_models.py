@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from registry.blobs import WritableFiles
 from registry.client.base import ClientBase
 from registry.client.models.model_upload import seal_stored
 from registry.entities import LoggedModel, LoggedModelStatus
@@ -118,13 +119,13 @@ class LoggedModelMethods(ClientBase):
     def _upload(self, model_id: str, source: Path, path: str) -> None:
         self._pending_store(model_id).upload(source, path, follow_symlinks=current_settings().follow_symlinks)
 
-    def _pending_store(self, model_id: str) -> Any:
+    def _pending_store(self, model_id: str) -> WritableFiles:
         model = self.get_logged_model(model_id)
         if model.status != LoggedModelStatus.PENDING:
             raise InvalidStateError(
                 f"The logged model {model_id} is {model.status}; files can be added before it is finalized only."
             )
-        return self.backend.blobs(model.artifact_location)
+        return self.backend.ownership.writable(model.artifact_location, model.experiment_id)
 
 
 def check_logged_model_name(name: object) -> str:

@@ -51,7 +51,9 @@ class ExperimentSearch(Store):
 
 @functools.cache
 def _experiment_source(stages: tuple[str, ...], dialect: str) -> SearchSource:
-    statement = select(ExperimentRow.__table__).where(one_of(ExperimentRow.lifecycle_stage, stages, dialect))
+    statement = select(ExperimentRow.__table__).where(
+        one_of(ExperimentRow.lifecycle_stage, stages, dialect), ExperimentRow.purged_time.is_(None)
+    )
     return SearchSource(statement, _experiment_fields(dialect), _EXPERIMENT_TIES, ("experiments", stages), dialect)
 
 

@@ -11,6 +11,7 @@ this room: other rooms see entities. Column kinds:
 from registry.store.tables.base import KEY, Base
 from registry.store.tables.governance import (
     ApprovalRow,
+    ArtifactRootRow,
     CommitMarkerRow,
     HistoryRow,
     ImportedEventRow,
@@ -52,6 +53,7 @@ from registry.store.tables.runs import (
 __all__ = [
     "KEY",
     "ApprovalRow",
+    "ArtifactRootRow",
     "Base",
     "CommitMarkerRow",
     "DatasetInputRow",
