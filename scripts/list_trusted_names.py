@@ -1,7 +1,7 @@
 """List what a skops file may name without further consent: ``python scripts/list_trusted_names.py [--check]``.
 
-Writes ``registry/flavors/untrusted/trusted_names.txt`` (what is trusted) and ``scripts/left_out_names.txt`` (what is not, with
-the reason) from the installed NumPy, SciPy, pandas and scikit-learn. Names that an older release had and this one lacks
+Writes ``registry/flavors/untrusted/trusted_names.txt`` (what is trusted) and ``scripts/left_out_names.txt`` (what is
+not, with the reason) from the installed NumPy, SciPy, pandas and scikit-learn. Names that an older release had and this one lacks
 stay. Read the difference before you commit it: a function on the list may be called with any data.
 """
 

@@ -25,7 +25,7 @@ class WritableFiles(Protocol):
     def write(self, path: str, data: bytes) -> None:
         """Store one file whole."""
 
-    def upload(self, source: Path, path: str = "") -> None:
+    def upload(self, source: Path, path: str = "", *, follow_symlinks: bool = False) -> None:
         """Store a local file as `path`, or the contents of a local directory below `path`."""
 
 
@@ -56,9 +56,9 @@ class AppendOnlyFiles:
         except PathExistsError as error:
             raise self._refusal(path) from error
 
-    def upload(self, source: Path, path: str = "") -> None:
+    def upload(self, source: Path, path: str = "", *, follow_symlinks: bool = False) -> None:
         """Store local files, unless something is at the path of one of them."""
-        for file in local_source(source, path):
+        for file in local_source(source, path, follow_symlinks=follow_symlinks):
             if self._store.find(file.path) is not None:
                 raise self._refusal(file.path)
-        self._store.upload(source, path)
+        self._store.upload(source, path, follow_symlinks=follow_symlinks)

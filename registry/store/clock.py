@@ -1,8 +1,8 @@
 """What time it is, for a database that machines with different clocks share.
 
-On PostgreSQL the server's clock counts, on SQLite the machine's. Guarantees: a moment that `monotonic_now_ms` gives lies
-at most a minute before the latest one that any machine ever got from it, so a slow or adjusted clock cannot shorten a
-retention window.
+On PostgreSQL the server's clock counts, on SQLite the machine's. Guarantees: a moment that `monotonic_now_ms` gives
+lies at most a minute before the latest one that any machine ever got from it, so a slow or adjusted clock cannot
+shorten a retention window.
 """
 
 import time

@@ -92,7 +92,7 @@ def examine(tracking_uri: str | None = None) -> list[Finding]:
     found += _settings(settings, tracking_uri)
     found += _database(place)
     found += _bytes(place)
-    found += _ownership(place, settings)
+    found += _ownership(place)
     return found + list(_cache(settings))
 
 
@@ -271,7 +271,7 @@ def _other_places(place: Place) -> Iterator[Finding]:
             yield Finding("bytes", OK, f"experiments keep files at {location}, which can be listed")
 
 
-def _ownership(place: Place, settings: Settings) -> Iterator[Finding]:
+def _ownership(place: Place) -> Iterator[Finding]:
     """Whether gc may remove anything at the places of experiments."""
     try:
         database = connect(place.database_url, read_only=True)

@@ -15,8 +15,8 @@ from registry.store.registry.verify_history import VerificationStore
 from registry.store.registry.versions import NewVersion, VersionStore
 
 __all__ = [
-    "HistoryStore",
     "ClockRepairStore",
+    "HistoryStore",
     "ModelStore",
     "NewVersion",
     "PromotionRuleStore",

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from registry.entities import Manifest, ManifestEntry
 from registry.entities.replay import ModelState, Period, VersionState
 from registry.store.dialects import AnyRow
-from registry.store.registry.recorded import recorded_of, signatures_of_versions
+from registry.store.registry.version_facts import recorded_of, signatures_of_versions
 from registry.store.tables import (
     ApprovalRow,
     ExperimentRow,

@@ -11,7 +11,7 @@ from registry.exceptions import LoggedModelNotFoundError
 from registry.store.clock import now_ms
 from registry.store.dialects import AnyRow, upsert
 from registry.store.registry.history_writer import LockedModel, RegistryStore, lock_model
-from registry.store.registry.recorded import signature_digest
+from registry.store.registry.version_facts import signature_digest
 from registry.store.tables import LoggedModelRow, ModelSignatureRow, ModelVersionRow, RegisteredModelRow
 from registry.store.transactions import write_transaction
 

@@ -35,8 +35,8 @@ from registry.store.registry.queries import (
     require_version,
     select_latest,
 )
-from registry.store.registry.recorded import recorded_of, signatures_of
 from registry.store.registry.stage_periods import close_period
+from registry.store.registry.version_facts import recorded_of, signatures_of
 from registry.store.tables import (
     LoggedModelRow,
     ModelAliasRow,
