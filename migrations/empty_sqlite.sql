@@ -1,8 +1,9 @@
 -- What the migrations come to on an empty SQLite file; written and checked by tests/store/test_schema.py.
 CREATE TABLE approvals ( model_id INTEGER NOT NULL, version BIGINT NOT NULL, stage TEXT NOT NULL, actor TEXT NOT NULL, session_user TEXT DEFAULT '' NOT NULL, reason TEXT, time_us BIGINT NOT NULL, CONSTRAINT pk_approvals PRIMARY KEY (model_id, version, stage, actor, session_user), CONSTRAINT fk_approvals_model_id_version FOREIGN KEY(model_id, version) REFERENCES model_versions (model_id, version) ) WITHOUT ROWID;
 
-CREATE TABLE commit_markers ( writer TEXT NOT NULL, token TEXT NOT NULL, time BIGINT NOT NULL, CONSTRAINT pk_commit_markers PRIMARY KEY (writer) ) WITHOUT ROWID;
 CREATE TABLE artifact_roots ( root TEXT NOT NULL, "database" TEXT NOT NULL, server TEXT, generation BIGINT NOT NULL, token TEXT NOT NULL, previous_token TEXT, CONSTRAINT pk_artifact_roots PRIMARY KEY (root) ) WITHOUT ROWID;
+
+CREATE TABLE commit_markers ( writer TEXT NOT NULL, token TEXT NOT NULL, time BIGINT NOT NULL, CONSTRAINT pk_commit_markers PRIMARY KEY (writer) ) WITHOUT ROWID;
 
 CREATE TABLE dataset_input_tags ( input_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_dataset_input_tags PRIMARY KEY (input_id, "key"), CONSTRAINT fk_dataset_input_tags_input_id FOREIGN KEY(input_id) REFERENCES dataset_inputs (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
@@ -18,7 +19,7 @@ CREATE TABLE foreign_history ( model_id INTEGER NOT NULL, segment INTEGER NOT NU
 
 CREATE TABLE history ( id INTEGER NOT NULL, model_id INTEGER NOT NULL, seq BIGINT NOT NULL, kind TEXT NOT NULL, version BIGINT, from_value TEXT, to_value TEXT, actor TEXT NOT NULL, session_user TEXT, reason TEXT, time_us BIGINT NOT NULL, details TEXT, prev_hash TEXT, hash TEXT NOT NULL, CONSTRAINT pk_history PRIMARY KEY (id), CONSTRAINT fk_history_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT uq_history_model_id_seq UNIQUE (model_id, seq) );
 
-CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key"), CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE );
+CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key") );
 
 CREATE TABLE logged_model_metrics ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL );
 
