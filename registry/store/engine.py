@@ -205,8 +205,9 @@ def disconnect_all() -> None:
     A `Database` that somebody still holds opens connections again when it is used.
     """
     with _lock:
+        held = list(_all)  # held while they are closed: a database that is forgotten first would leave its pool open
         _databases.clear()
-    for database in list(_all):
+    for database in held:
         database.dispose()
 
 
