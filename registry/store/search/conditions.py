@@ -1,8 +1,8 @@
-"""From a parsed filter to one SQL condition.
+"""Compile a parsed filter to one SQL condition.
 
-Invariant: a condition is true or false and never NULL, so that NOT takes in what a comparison leaves out for want of
-the field. Values in other tables are asked for by EXISTS, row by row of the subject and by index: so a page costs what
-it shows, and planning it next to nothing.
+Values in other tables are tested by EXISTS, row by row of the subject and by index, so the cost of a page grows with
+the page and planning is cheap. Guarantees: a condition is true or false, never NULL, so NOT includes rows without the
+field.
 """
 
 import string
@@ -37,15 +37,15 @@ _FOLDED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _GLOB: Final = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
 
 
-def bound(value: Scalar) -> SQLColumnExpression[Any]:
-    """A value as a parameter of its own type."""
+def bind_value(value: Scalar) -> SQLColumnExpression[Any]:
+    """Bind a value as a parameter of its own type."""
     if isinstance(value, str):
         return literal(value, KEY)
     return literal(value, Double() if isinstance(value, float) else BigInteger())
 
 
 def by_code_point(column: SQLColumnExpression[Any], dialect: str) -> SQLColumnExpression[Any]:
-    """A text that compares and folds by code point, whatever its collation; SQLite's does so already."""
+    """Make a text column compare and fold by code point, whatever its collation; SQLite does so already."""
     return column if dialect == "sqlite" else collate(column, "C")
 
 
@@ -57,14 +57,14 @@ def compare(
     dialect: str,
     has_nan: bool = False,
 ) -> ColumnElement[bool]:
-    """Whether a value that is there compares so; NULL is NaN where `has_nan`, and unequal to every number."""
+    """Compare a column that has a value. If `has_nan`, NULL means NaN, which is unequal to every number."""
     if isinstance(value, tuple):
-        listed = column.in_([bound(item) for item in value])
-        return ~listed if op is Op.NOT_IN else listed
+        is_listed = column.in_([bind_value(item) for item in value])
+        return ~is_listed if op is Op.NOT_IN else is_listed
     assert value is not None, "IS NULL is about a field, not a value"  # noqa: S101 - for the type checker
     if op in (Op.LIKE, Op.ILIKE):
-        return _like(column, str(value), folded=op is Op.ILIKE, dialect=dialect)
-    other = bound(value)
+        return _like(column, str(value), ignore_case=op is Op.ILIKE, dialect=dialect)
+    other = bind_value(value)
     match op:
         case Op.EQ:
             return column == other
@@ -80,47 +80,48 @@ def compare(
             return column >= other
 
 
-def _like(column: SQLColumnExpression[Any], pattern: str, *, folded: bool, dialect: str) -> ColumnElement[bool]:
+def _like(column: SQLColumnExpression[Any], pattern: str, *, ignore_case: bool, dialect: str) -> ColumnElement[bool]:
     if len(pattern) > MAX_PATTERN:
         raise InvalidFilterError(f"A pattern may have {MAX_PATTERN} characters; this one has {len(pattern)}.")
-    if folded:
+    if ignore_case:
         # Both databases fold ASCII only: SQLite always, PostgreSQL under the collation C.
         column, pattern = func.lower(by_code_point(column, dialect)), pattern.translate(_FOLDED)
     if dialect == "sqlite":
-        # Its LIKE ignores case; GLOB does not, and quotes its wildcards in brackets.
+        # SQLite's LIKE ignores case. GLOB respects it, and quotes wildcards in brackets.
         return column.op("GLOB", is_comparison=True)(literal(pattern.translate(_GLOB), KEY))
     return column.like(literal(pattern.replace("\\", "\\\\"), KEY), escape="\\")
 
 
-def condition(node: Node, places: FieldMap, dialect: str) -> ColumnElement[bool]:
-    """The condition that a filter stands for."""
+def compile_condition(node: Node, fields: FieldMap, dialect: str) -> ColumnElement[bool]:
+    """Compile a filter to a condition on the rows of its subject."""
     match node:
         case And():
-            return and_(*(condition(item, places, dialect) for item in node.items))
+            return and_(*(compile_condition(item, fields, dialect) for item in node.items))
         case Or():
-            return or_(*(condition(item, places, dialect) for item in node.items))
+            return or_(*(compile_condition(item, fields, dialect) for item in node.items))
         case Not():
-            return not_(condition(node.item, places, dialect))
+            return not_(compile_condition(node.item, fields, dialect))
         case Comparison():
-            return _comparison(node, places, dialect)
+            return _comparison(node, fields, dialect)
 
 
 def exists_row(rows: RelatedRows, *conditions: ColumnElement[bool], dialect: str) -> ColumnElement[bool]:
-    """Whether a field has a value, or one for which the conditions hold."""
-    found: AnySelect = select(literal_column("1")).where(*rows.where, *conditions)
+    """Test whether a field has a value that meets the conditions."""
+    query: AnySelect = select(literal_column("1")).where(*rows.where, *conditions)
     if rows.by_owner and dialect != "sqlite":
-        # PostgreSQL would make a join of it, and take longer to weigh the orders of joins than to run the best one.
-        found = found.offset(literal_column("0"))
-    return exists(found)
+        # OFFSET 0 keeps PostgreSQL from turning EXISTS into a join: comparing join orders would take longer than the
+        # query itself.
+        query = query.offset(literal_column("0"))
+    return exists(query)
 
 
-def _comparison(node: Comparison, places: FieldMap, dialect: str) -> ColumnElement[bool]:
-    place = places.of(node.field)
+def _comparison(node: Comparison, fields: FieldMap, dialect: str) -> ColumnElement[bool]:
+    source = fields.locate(node.field)
     if node.op in (Op.IS_NULL, Op.IS_NOT_NULL):
-        there = place.value.is_not(None) if isinstance(place, Column) else exists_row(place, dialect=dialect)
-        return there if node.op is Op.IS_NOT_NULL else not_(there)
-    if isinstance(place, RelatedRows):
-        holds = compare(place.value, node.op, node.value, dialect=dialect, has_nan=place.has_nan)
-        return exists_row(place, holds, dialect=dialect)
-    holds = compare(place.value, node.op, node.value, dialect=dialect)
-    return and_(place.value.is_not(None), holds) if place.nullable else holds
+        has_value = source.value.is_not(None) if isinstance(source, Column) else exists_row(source, dialect=dialect)
+        return has_value if node.op is Op.IS_NOT_NULL else not_(has_value)
+    if isinstance(source, RelatedRows):
+        matches = compare(source.value, node.op, node.value, dialect=dialect, has_nan=source.has_nan)
+        return exists_row(source, matches, dialect=dialect)
+    matches = compare(source.value, node.op, node.value, dialect=dialect)
+    return and_(source.value.is_not(None), matches) if source.nullable else matches
