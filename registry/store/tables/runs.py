@@ -7,7 +7,7 @@ from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Id, Ke
 
 
 class ExperimentRow(Base):
-    """`artifact_location` is absolute; everything below it is stored relative to it."""
+    """An experiment. `artifact_location` is absolute; locations of its runs and models are relative to it."""
 
     __tablename__ = "experiments"
     __table_args__ = (
@@ -26,7 +26,7 @@ class ExperimentRow(Base):
 
 
 class ExperimentTagRow(Base):
-    """A label of an experiment."""
+    """A tag of an experiment."""
 
     __tablename__ = "experiment_tags"
     __table_args__ = CLUSTERED
@@ -37,7 +37,7 @@ class ExperimentTagRow(Base):
 
 
 class RunRow(Base):
-    """`id` is ours, `run_id` is public. After `purged_time` its files and points are gone and the row is a record."""
+    """A run. `id` is the surrogate key, `run_id` the public id. After `purged_time` its files and points are gone."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -62,7 +62,7 @@ class RunRow(Base):
 
 
 class ParamRow(Base):
-    """A setting of a run."""
+    """A param of a run."""
 
     __tablename__ = "params"
     __table_args__ = CLUSTERED
@@ -73,7 +73,7 @@ class ParamRow(Base):
 
 
 class TagRow(Base):
-    """A label of a run."""
+    """A tag of a run."""
 
     __tablename__ = "tags"
     __table_args__ = CLUSTERED
@@ -84,9 +84,9 @@ class TagRow(Base):
 
 
 class LatestMetricRow(Base):
-    """A series of a run and its latest point: highest step, then timestamp, then value. A value of NULL is NaN.
+    """A metric series of a run and its latest point: highest step, then timestamp, then value. A NULL value is NaN.
 
-    `experiment_id` is the run's, repeated so that the best runs of one experiment are found without reading the others.
+    `experiment_id` repeats that of the run, so the best runs of an experiment are found without reading other runs.
     """
 
     __tablename__ = "latest_metrics"
@@ -106,11 +106,11 @@ class LatestMetricRow(Base):
 
 
 class MetricRow(Base):
-    """A point of a series. There is no key: equal points may repeat, and a key would double the table.
+    """A point of a metric series. There is no primary key: points may repeat, and a key would double the table's size.
 
-    Nor does a foreign key stand guard over `series_id`: looking the series up again for every point took PostgreSQL
-    more than half of the time of logging. A statement that appends points makes or advances their series itself, and
-    what removes a series removes its points; ``registry doctor`` looks for others.
+    `series_id` has no foreign key: checking it for each point took PostgreSQL more than half of the time of logging.
+    The statement that appends points also upserts their series, and deleting a series deletes its points. ``registry
+    doctor`` reports points without a series.
     """
 
     __tablename__ = "metrics"
@@ -124,7 +124,7 @@ class MetricRow(Base):
 
 
 class DatasetRow(Base):
-    """A data set of an experiment, by name and digest."""
+    """A data set of an experiment, unique by name and digest."""
 
     __tablename__ = "datasets"
     __table_args__ = (UniqueConstraint("experiment_id", "name", "digest"),)
@@ -140,7 +140,7 @@ class DatasetRow(Base):
 
 
 class DatasetInputRow(Base):
-    """One use of a data set by a run; `context` is the tag ``mlflow.data.context``, empty if none was given."""
+    """A use of a data set by a run; `context` is the tag ``mlflow.data.context``, empty if there is none."""
 
     __tablename__ = "dataset_inputs"
     __table_args__ = (UniqueConstraint("run_id", "dataset_id", "context"),)
@@ -152,7 +152,7 @@ class DatasetInputRow(Base):
 
 
 class DatasetInputTagRow(Base):
-    """A label of one use of a data set."""
+    """A tag of a use of a data set."""
 
     __tablename__ = "dataset_input_tags"
     __table_args__ = CLUSTERED
