@@ -85,7 +85,7 @@ def test_compare_and_set_passes_when_it_is_right(
 
 def test_compare_and_set_of_a_stage_that_nobody_can_hold_is_refused(client: MlflowClient) -> None:
     register(client, "nba")
-    with pytest.raises(InvalidParameterError, match="the stage Archived has no single holder"):
+    with pytest.raises(InvalidParameterError, match="nobody holds the stage Archived"):
         client.transition_model_version_stage("nba", 1, "Archived", expected_current=None)
 
 

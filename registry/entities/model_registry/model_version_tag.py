@@ -1,4 +1,4 @@
-"""MLflow's path of `ModelVersionTag`."""
+"""`ModelVersionTag`, at MLflow's module path."""
 
 from registry.entities.model_registry.model_version import ModelVersionTag
 

@@ -1,4 +1,4 @@
-"""MLflow's path of `RegisteredModelAlias`."""
+"""`RegisteredModelAlias`, at MLflow's module path."""
 
 from registry.entities.model_registry.registered_model import RegisteredModelAlias
 
