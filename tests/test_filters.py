@@ -1,4 +1,4 @@
-"""The filter language: what MLflow takes, what it does not take, and errors that show the place."""
+"""The filter language: MLflow's syntax, our extensions, and errors that point to the character."""
 
 import subprocess
 import sys

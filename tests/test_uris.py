@@ -1,4 +1,4 @@
-"""One grammar for URIs: what parses is canonical and stable, what does not says what was expected."""
+"""The grammar of URIs: a parsed URI is canonical and stable, an error says what was expected."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the filters of runs find, the same on both databases."""
+"""Results of filters on runs, equal on both databases."""
 
 import pytest
 from searched_runs import NAN, log_run
