@@ -283,7 +283,7 @@ class InvalidStateError(RegistryError):
 
 
 class ActiveRunError(InvalidStateError):
-    """Another run is already active in this thread. End it, or start the new one with ``nested=True``."""
+    """Another run is already active in this thread or task. End it, or start the new one with ``nested=True``."""
 
 
 class ForeignStoreError(InvalidStateError):

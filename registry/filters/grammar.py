@@ -96,7 +96,6 @@ def describe_expected(terminals: Iterable[str]) -> str:
 
 def unquote(token: "Token | str") -> str:
     """Remove the quotes of a token and undouble the quotes inside; return an unquoted token as it is."""
-
     text = str(token)
     if text[:1] in ("'", '"', "`"):
         return text[1:-1].replace(text[0] * 2, text[0])

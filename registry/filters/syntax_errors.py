@@ -43,7 +43,6 @@ def locate_errors(text: str, what: str) -> "Iterator[None]":
 
 def parse_syntax(text: str, start: str) -> "Tree[Token]":
     """Return the syntax tree of a text; raise FilterSyntaxError if it does not parse."""
-
     from lark.exceptions import UnexpectedInput
 
     for position, character in enumerate(text):

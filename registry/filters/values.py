@@ -41,7 +41,6 @@ def parse_operator(field: Field, type_: ValueType, written: str, position: int) 
 
 def parse_value(field: Field, type_: ValueType, op: Op, token: "Token") -> Scalar:
     """Convert a token to the field's type; raise FilterSyntaxError if it has another type or is out of range."""
-
     position = token.start_pos or 0
     quoted = token.type != "NUMBER"
     try:

@@ -90,5 +90,4 @@ def _count_values(node: Node | None) -> int:
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield the items in chunks of CHUNK."""
-
     return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))

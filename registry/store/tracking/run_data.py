@@ -170,6 +170,5 @@ def insert_params(connection: Connection, run_id: str, params: Mapping[str, str]
 
 def set_tags(connection: Connection, run_id: str, tags: Mapping[str, str]) -> bool:
     """Set tags of an active run; return False and write nothing if there is no such run."""
-
     results = execute_with_rows(connection, _INPUT_COLUMNS, _INPUT_TYPES, _UPSERT_TAGS, list(tags.items()), run_id)
     return sum(len(rows) for _, rows in results) == len(tags)  # SQLite's driver counts no rows after WITH

@@ -72,7 +72,6 @@ def read_inputs_and_outputs(
     connection: Connection, run_keys: Sequence[int]
 ) -> tuple[dict[int, RunInputs], dict[int, RunOutputs]]:
     """Read the inputs and outputs of runs, by run key."""
-
     dialect = connection.dialect.name
     parameter = keys_parameter(dialect, run_keys)
     inputs = {key: RunInputs() for key in run_keys}

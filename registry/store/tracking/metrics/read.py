@@ -72,7 +72,6 @@ def _model_key(connection: Connection, model_id: str) -> int:
 
 def read_history(connection: Connection, run_key: int, key: str) -> list[Metric]:
     """Return all points of one series by (timestamp, step, value), MLflow's order."""
-
     query = (
         select(MetricRow.step, MetricRow.timestamp, MetricRow.value)
         .join(LatestMetricRow, LatestMetricRow.id == MetricRow.series_id)

@@ -129,5 +129,4 @@ def _input_rows(latest: Iterable[Metric]) -> list[tuple[Any, ...]]:
 
 def _array_literal(numbers: Iterator[Any]) -> str:
     """Format numbers as a PostgreSQL array literal, ten times as fast as the driver does."""
-
     return f"{{{','.join(map(str, numbers))}}}"
