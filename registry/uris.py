@@ -289,7 +289,6 @@ def _parse_file(text: str) -> LocalUri:
 
 def _parse_local(text: str, path: str) -> LocalUri:
     # Reject `file:models:/x`: it would be written back as `models:/x`, which is another URI.
-
     if not path.strip() or _SCHEME.match(path):
         _refuse(text, f"{path[:60]!r} is not a path; write './' before a relative path with a colon", forms="")
     _check_part(text, check_local_path, path)

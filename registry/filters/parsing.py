@@ -42,17 +42,19 @@ def parse_filter(filter_string: str | None, subject: Subject) -> Node | None:
     if filter_string == "":
         return None
     if len(filter_string) > MAX_LENGTH:
-        raise InvalidFilterError(f"A filter may have {MAX_LENGTH} characters; this one has {len(filter_string)}.")
+        raise InvalidFilterError(
+            f"A filter may have at most {MAX_LENGTH} characters; this one has {len(filter_string)}."
+        )
     return (_parse if len(filter_string) <= _MAX_CACHED_LENGTH else _parse.__wrapped__)(filter_string, subject)
 
 
 @functools.lru_cache(maxsize=256)
 def _parse(text: str, subject: Subject) -> Node:
     with locate_errors(text, "filter"):
-        return _Builder(subject).node(parse_syntax(text, "filter"), depth=0)
+        return _FilterBuilder(subject).build_node(parse_syntax(text, "filter"), depth=0)
 
 
-class _Builder:
+class _FilterBuilder:
     """Builder of the nodes of one filter; counts comparisons and values against the limits."""
 
     def __init__(self, subject: Subject) -> None:
@@ -60,23 +62,23 @@ class _Builder:
         self.comparisons = 0
         self.values = 0
 
-    def node(self, tree: "Tree[Token]", depth: int) -> Node:
+    def build_node(self, tree: "Tree[Token]", depth: int) -> Node:
         if depth > MAX_DEPTH:
-            raise FilterSyntaxError(f"parentheses and NOT may be {MAX_DEPTH} deep", _position(tree))
+            raise FilterSyntaxError(f"parentheses and NOT may be at most {MAX_DEPTH} deep", _position(tree))
         match tree.data:
             case "group":
-                return self.node(_subtrees(tree)[0], depth + 1)
+                return self.build_node(_subtrees(tree)[0], depth + 1)
             case "not_":
-                return Not(self.node(_subtrees(tree)[0], depth + 1))
+                return Not(self.build_node(_subtrees(tree)[0], depth + 1))
             case "and_":
-                return And(tuple(self.node(item, depth) for item in _chain_items(tree)))
+                return And(tuple(self.build_node(item, depth) for item in _chain_items(tree)))
             case "or_":
-                return Or(tuple(self.node(item, depth) for item in _chain_items(tree)))
-        return self.comparison(tree)
+                return Or(tuple(self.build_node(item, depth) for item in _chain_items(tree)))
+        return self.build_comparison(tree)
 
-    def comparison(self, tree: "Tree[Token]") -> Comparison:
+    def build_comparison(self, tree: "Tree[Token]") -> Comparison:
         field_token, op_token, *rest = _tokens(tree)
-        self.count(field_token, len(rest))
+        self.check_limits(field_token, len(rest))
         field = resolve_field(field_token, self.subject)
         type_ = field_attribute(field, self.subject).type
         op = parse_operator(field, type_, _OPERATORS.get(tree.data, str(op_token)), op_token.start_pos or 0)
@@ -85,13 +87,13 @@ class _Builder:
             return Comparison(field, op, values)
         return Comparison(field, op, values[0] if values else None)
 
-    def count(self, at: "Token", values: int) -> None:
+    def check_limits(self, at: "Token", values: int) -> None:
         self.comparisons += 1
         self.values += values
         if self.comparisons > MAX_COMPARISONS:
-            raise FilterSyntaxError(f"a filter may have {MAX_COMPARISONS} comparisons", at.start_pos or 0)
+            raise FilterSyntaxError(f"a filter may have at most {MAX_COMPARISONS} comparisons", at.start_pos or 0)
         if self.values > MAX_VALUES:
-            raise FilterSyntaxError(f"a filter may have {MAX_VALUES} values", at.start_pos or 0)
+            raise FilterSyntaxError(f"a filter may have at most {MAX_VALUES} values", at.start_pos or 0)
 
 
 def _chain_items(tree: "Tree[Token]") -> "list[Tree[Token]]":
@@ -135,7 +137,7 @@ def parse_order_by(order_by: Sequence[str] | None, subject: Subject) -> tuple[Or
     if isinstance(order_by, str) or not isinstance(order_by, Sequence):
         raise InvalidTypeError(f"order_by must be a list of clauses, such as ['metrics.f1 DESC'], got {order_by!r}.")
     if len(order_by) > MAX_CLAUSES:
-        raise InvalidFilterError(f"order_by may have {MAX_CLAUSES} clauses; this one has {len(order_by)}.")
+        raise InvalidFilterError(f"order_by may have at most {MAX_CLAUSES} clauses; this one has {len(order_by)}.")
     keys = tuple(_parse_clause(_check_clause(clause), subject) for clause in order_by)
     fields = [key.field for key in keys]
     duplicate = next((field for field in fields if fields.count(field) > 1), None)
@@ -145,11 +147,12 @@ def parse_order_by(order_by: Sequence[str] | None, subject: Subject) -> tuple[Or
 
 
 def _check_clause(clause: object) -> str:
-
     if not isinstance(clause, str):
         raise InvalidTypeError(f"A clause of order_by must be a string, got {type(clause).__name__}: {clause!r}.")
     if len(clause) > MAX_CLAUSE:
-        raise InvalidFilterError(f"A clause of order_by may have {MAX_CLAUSE} characters; this one has {len(clause)}.")
+        raise InvalidFilterError(
+            f"A clause of order_by may have at most {MAX_CLAUSE} characters; this one has {len(clause)}."
+        )
     return clause
 
 
@@ -161,5 +164,5 @@ def _parse_clause(clause: str, subject: Subject) -> OrderBy:
             raise FilterSyntaxError("a field is expected", 0)
         field = resolve_field(token, subject)
         if field_attribute(field, subject).plural:
-            raise FilterSyntaxError(f"{field} can have many values and gives no order", token.start_pos or 0)
+            raise FilterSyntaxError(f"{field} can have many values, so it cannot be sorted by", token.start_pos or 0)
         return OrderBy(field, ascending=not direction or str(direction[0]).upper() == "ASC")

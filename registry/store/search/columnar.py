@@ -166,7 +166,6 @@ def _fetch(
     if keys is not None:
         query = query.where(kind.key.in_(sorted(keys)))
     # Use the driver's own tuples: SQLAlchemy's rows would take half of the time.
-
     with driving(connection, connection.execute(query, keys_parameter(dialect, runs)).cursor) as cursor:
         yield from cursor
 

@@ -82,7 +82,7 @@ def compare(
 
 def _like(column: SQLColumnExpression[Any], pattern: str, *, ignore_case: bool, dialect: str) -> ColumnElement[bool]:
     if len(pattern) > MAX_PATTERN:
-        raise InvalidFilterError(f"A pattern may have {MAX_PATTERN} characters; this one has {len(pattern)}.")
+        raise InvalidFilterError(f"A pattern may have at most {MAX_PATTERN} characters; this one has {len(pattern)}.")
     if ignore_case:
         # Both databases fold ASCII only: SQLite always, PostgreSQL under the collation C.
         column, pattern = func.lower(by_code_point(column, dialect)), pattern.translate(_FOLDED)

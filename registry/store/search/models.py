@@ -158,7 +158,6 @@ def _logged_model_source(scope: LoggedModelScope, dialect: str) -> SearchSource:
     if scope.datasets:
         of_model = LoggedModelMetricRow.logged_model_id == LoggedModelRow.id
         points = RelatedRows(LoggedModelMetricRow.value, (of_model, _on_any_dataset(scope.datasets)))
-
         statement = statement.where(exists_row(points, dialect=dialect))
     return SearchSource(
         statement, _logged_model_fields(scope, dialect), _LOGGED_MODEL_TIES, ("logged models", scope), dialect

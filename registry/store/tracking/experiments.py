@@ -225,7 +225,6 @@ def _insert(connection: Connection, key: int | None, name: str, root: str, locat
     if created is not None and not location and not default_location:
         own_row = update(ExperimentRow).where(ExperimentRow.id == created)
         connection.execute(own_row.values(artifact_location=f"{root.rstrip('/')}/{created}"))
-
     return created
 
 

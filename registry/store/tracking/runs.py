@@ -300,7 +300,6 @@ def _insert_params(connection: Connection, run_id: str, params: Mapping[str, str
 def _conflict_message(run_id: str, changed: list[tuple[str, str, str]], *, is_single: bool) -> str:
     if is_single:
         ((name, old, new),) = changed
-
         return (
             f"Changing param values is not allowed. Param with key='{name}' was already logged with value='{old}' for "
             f"run ID='{run_id}'. Attempted logging new value '{new}'."

@@ -155,6 +155,5 @@ def _insert_stage(locked: LockedModel, number: int, stage: str) -> None:
     )
     row = (ModelVersionRow.model_id == locked.key) & (ModelVersionRow.version == number)
     locked.connection.execute(update(ModelVersionRow).where(row).values(current_stage=stage))
-
     if stage in ACTIVE_STAGES:
         open_period(locked.connection, locked.key, stage, number, event.time_us)

@@ -57,7 +57,6 @@ def _copy_blocks(
     for start in range(0, len(steps), _BLOCK):
         block = slice(start, start + _BLOCK)
         rows = zip(steps[block], timestamps[block], values[block], strict=True)
-
         yield "".join(f"{series}\t{s}\t{t}\t{_NULL if math.isnan(v) else v}\n" for s, t, v in rows)
 
 

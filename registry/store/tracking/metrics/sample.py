@@ -44,8 +44,8 @@ _KEPT_POINTS: Final = (
     f"{_RANGE} NOT NULL ORDER BY value DESC, step, timestamp LIMIT 1",
     f"{_RANGE} NULL ORDER BY step, timestamp LIMIT 1",
 )
-_ROWIDS: Final = " UNION ".join(f"SELECT (SELECT rowid {one}) FROM given" for one in _KEPT_POINTS)  # noqa: S608
-_POINTS: Final = " UNION ".join(f"(SELECT {_POINT_COLUMNS} {one})" for one in _KEPT_POINTS)
+_ROWIDS: Final = " UNION ".join(f"SELECT (SELECT rowid {point}) FROM given" for point in _KEPT_POINTS)  # noqa: S608
+_POINTS: Final = " UNION ".join(f"(SELECT {_POINT_COLUMNS} {point})" for point in _KEPT_POINTS)
 _BY_STEP: Final = {
     "sqlite": f"WITH {{given}} SELECT {_POINT_COLUMNS} FROM metrics WHERE rowid IN ({_ROWIDS}) {_SORTED}",  # noqa: S608
     "postgresql": f"WITH {{given}} SELECT {_POINT_COLUMNS} FROM given, LATERAL ({_POINTS}) AS kept {_SORTED}",  # noqa: S608
@@ -209,7 +209,6 @@ def _append_points(series_by_key: Mapping[int, Series], blocks: Iterable[Sequenc
         for series_key, points in [(rows[0][0], rows)] if is_one_series else groupby(rows, itemgetter(0)):
             _, steps, timestamps, values = zip(*points, strict=True)
             series = series_by_key[series_key]
-
             series.steps.extend(steps)
             series.timestamps.extend(timestamps)
             series.values.extend(map(value_from_db, values) if None in values else values)

@@ -15,7 +15,7 @@ from registry.entities import Metric
 from registry.store.compiled import run
 from registry.store.input_rows import execute_with_rows
 
-_INPUT_COLUMNS: Final = "place key step timestamp value"
+_INPUT_COLUMNS: Final = "ordinal key step timestamp value"
 _INPUT_TYPES: Final = "int text bigint bigint float8"
 _IS_NEWER: Final = """
     (excluded.step, excluded.timestamp, excluded.value IS NOT NULL, excluded.value)
@@ -40,8 +40,8 @@ _INSERT_POINTS_POSTGRES: Final = f"""
     INSERT INTO metrics (series_id, step, timestamp, value)
     SELECT series.id, point.step, point.timestamp, point.value
     FROM unnest(CAST(%s AS int[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS float8[]))
-        AS point(place, step, timestamp, value)
-    JOIN given ON given.place = point.place
+        AS point(ordinal, step, timestamp, value)
+    JOIN given ON given.ordinal = point.ordinal
     JOIN series ON series.key = given.key COLLATE "C"
 """  # noqa: S608 - made of the constants above
 # A fast path for one point that is the newest of its series: planning the statement above takes longer than running
@@ -78,9 +78,9 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         values = (m.key, m.step, m.timestamp, value_to_db(m.value), run_id)
         if run(connection, _INSERT_NEWEST_POINT_POSTGRES, values)[0].rowcount:
             return True
-    place = {key: number for number, key in enumerate(latest)}
+    ordinal = {key: number for number, key in enumerate(latest)}
     columns = (
-        _array_literal(place[m.key] for m in points),
+        _array_literal(ordinal[m.key] for m in points),
         _array_literal(m.step for m in points),
         _array_literal(m.timestamp for m in points),
         _array_literal(m.value if m.value == m.value else "NULL" for m in points),
@@ -124,7 +124,7 @@ def _rank(point: Metric) -> tuple[int, bool, float]:
 
 
 def _input_rows(latest: Iterable[Metric]) -> list[tuple[Any, ...]]:
-    return [(place, m.key, m.step, m.timestamp, value_to_db(m.value)) for place, m in enumerate(latest)]
+    return [(ordinal, m.key, m.step, m.timestamp, value_to_db(m.value)) for ordinal, m in enumerate(latest)]
 
 
 def _array_literal(numbers: Iterator[Any]) -> str:
