@@ -305,7 +305,7 @@ class UploadExpiredError(InvalidStateError):
 
 
 class ClockAheadError(InvalidStateError):
-    """The last event of a model lies ahead of the clock, so that the time of a new one would be wrong too."""
+    """The last event of a model is ahead of the clock. If the clock is right, use `MlflowClient.correct_clock`."""
 
 
 class UnsupportedStoreError(InvalidStateError, ValueError):
@@ -329,7 +329,7 @@ class ReadOnlyError(PermissionDeniedError):
 
 
 class NotOwnerError(PermissionDeniedError):
-    """The bytes belong to another database, of which this one is perhaps a copy; see `MlflowClient.adopt`."""
+    """The files belong to another database, of which this one may be a copy; see `MlflowClient.adopt`."""
 
 
 class UntrustedModelError(PermissionDeniedError):

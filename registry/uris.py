@@ -347,7 +347,7 @@ def _describe(text: str) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    """A URI without user, password and query; a password that should have been encoded is hidden up to the last @."""
+    """Mask user, password and query of a URI; everything up to the last @ counts, as passwords may be unencoded."""
     head, scheme, rest = text.partition("://")
     if not scheme:
         return text

@@ -209,7 +209,7 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
     key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
     _insert_files(connection, key, seal)
     _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
-    # The tag of versions is made anew here; one that came along speaks of another registry.
+    # The versions tag is computed when a model is read; an imported one refers to another registry.
     own_tags = {name: value for name, value in new.tags.items() if name != VERSIONS_TAG}
     _insert_pairs(connection, LoggedModelTagRow, key, own_tags)
     insert_signatures(connection, key, new.signatures)
@@ -366,7 +366,7 @@ def _read_pairs(
 
 
 def _read_versions_tags(connection: Connection, keys: Sequence[int]) -> dict[int, dict[str, str]]:
-    """MLflow's tag that names the versions of a model, made of the versions that there are: it is never out of date."""
+    """Compute MLflow's tag that lists the versions of each model from the current versions, so it is never stale."""
     query = (
         select(ModelVersionRow.logged_model_id, RegisteredModelRow.name, ModelVersionRow.version)
         .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
@@ -377,10 +377,10 @@ def _read_versions_tags(connection: Connection, keys: Sequence[int]) -> dict[int
         )
         .order_by(ModelVersionRow.id)
     )
-    found: dict[int, list[dict[str, Any]]] = {}
+    versions_by_model: dict[int, list[dict[str, Any]]] = {}
     for key, name, version in connection.execute(query):
-        found.setdefault(key, []).append({"name": name, "version": version})
-    return {key: {VERSIONS_TAG: json.dumps(versions)} for key, versions in found.items()}
+        versions_by_model.setdefault(key, []).append({"name": name, "version": version})
+    return {key: {VERSIONS_TAG: json.dumps(versions)} for key, versions in versions_by_model.items()}
 
 
 def _read_metrics(connection: Connection, models: Mapping[int, str]) -> dict[int, list[Metric]]:

@@ -103,7 +103,7 @@ class RunSearch(Store):
         """Return runs as columns, read in one snapshot; `request.max_results` limits them, there are no pages."""
         if not scope.experiments:
             return read_table(connection, [], columns)
-        rows = search(connection, _run_source(scope, connection.dialect.name), request, lambda _, found: list(found))
+        rows = search(connection, _run_source(scope, connection.dialect.name), request, lambda _, rows: list(rows))
         return read_table(connection, rows, columns)
 
     @read_transaction

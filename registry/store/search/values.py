@@ -86,9 +86,9 @@ def among(column: SQLColumnExpression[Any], values: Sequence[Scalar], dialect: s
     if dialect != "sqlite":
         typed: tuple[tuple[Sequence[Scalar], Any], ...] = ((texts, KEY), (integers, BigInteger()), (doubles, Double()))
         return or_(*(column == any_(literal(listed, ARRAY(kind))) for listed, kind in typed if listed))
-    # SQLite's JSON would cut a double to 15 digits.
-    listed = func.json_each(literal(json.dumps(texts + integers), Text())).table_valued("value")
-    is_listed = column.in_(select(listed.c.value))
+    # Doubles stay parameters: SQLite's JSON keeps only 15 digits.
+    values_table = func.json_each(literal(json.dumps(texts + integers), Text())).table_valued("value")
+    is_listed = column.in_(select(values_table.c.value))
     return or_(is_listed, column.in_([bind_value(value) for value in doubles])) if doubles else is_listed
 
 

@@ -43,7 +43,7 @@ class RegistryIdRow(Base):
 
 
 class CommitMarkerRow(Base):
-    """The last transaction of a connection that writes to PostgreSQL (see `commit_markers`)."""
+    """The last transaction of a connection that writes to PostgreSQL (see `store.commit_markers`)."""
 
     __tablename__ = "commit_markers"
     __table_args__ = (CLUSTERED,)
@@ -54,11 +54,11 @@ class CommitMarkerRow(Base):
 
 
 class ArtifactRootRow(Base):
-    """A root of artifacts that this database, or the one that it is a copy of, has claimed.
+    """An artifact root that this database, or the original that it was copied from, has claimed.
 
-    `database` and `server` say which database that was (see `store.ownership`). `generation` counts the gcs
-    there, `token` is the random name of the last of them; the marker at the root has the same two. `previous_token` is
-    the marker's while a gc is between the row and the marker.
+    `database` and `server` identify the database that claimed it (see `store.ownership`). `generation` counts the runs
+    of gc on the root and `token` is the random id of the last one; the marker file at the root holds both.
+    `previous_token` is the marker's token while gc has updated this row but not yet the marker.
     """
 
     __tablename__ = "artifact_roots"
