@@ -1,18 +1,19 @@
-"""Every error that leaves this package, as one tree.
+"""The errors of this package, as one tree.
 
-Each error is also the builtin that fits, carries MLflow's ``error_code`` string, and names the thing and the way out.
-No exception of a dependency (sqlalchemy, botocore, lark, pydantic, yaml, json) passes through a public function.
+Each error is also a fitting builtin exception and has MLflow's ``error_code``. Its message says what is wrong, what was
+expected and what to do. Guarantees: no exception of a dependency (sqlalchemy, botocore, lark, pydantic, yaml, json)
+leaves a public function.
 
 RegistryError (= MlflowException, RestException)
 ├─ InvalidParameterError (ValueError)             INVALID_PARAMETER_VALUE
 │  ├─ InvalidTypeError (TypeError)
-│  ├─ InvalidNameError                            a name, alias or key outside its grammar
-│  ├─ InvalidPathError                            a path that is not inside its root
-│  ├─ InvalidUriError                             not a URI of the known forms
+│  ├─ InvalidNameError                            a name, alias or key with characters or a form not allowed
+│  ├─ InvalidPathError                            a path that leaves its root
+│  ├─ InvalidUriError                             a URI of no known form
 │  ├─ InvalidFilterError                          a filter or order_by that does not parse
-│  ├─ InvalidModelError                           an MLmodel directory that cannot be used
-│  ├─ ParamConflictError                          a param logged twice with two values
-│  └─ SchemaEnforcementError                      input that does not fit a model's signature
+│  ├─ InvalidModelError                           an unusable MLmodel directory
+│  ├─ ParamConflictError                          a param logged again with another value
+│  └─ SchemaEnforcementError                      input that does not match a model's signature
 ├─ NotFoundError (LookupError)                    RESOURCE_DOES_NOT_EXIST
 │  ├─ ExperimentNotFoundError, RunNotFoundError, LoggedModelNotFoundError
 │  ├─ ModelNotFoundError, VersionNotFoundError, AliasNotFoundError
@@ -21,22 +22,22 @@ RegistryError (= MlflowException, RestException)
 ├─ AlreadyExistsError (ValueError)                RESOURCE_ALREADY_EXISTS
 │  └─ PathExistsError (FileExistsError)
 ├─ ConflictError                                  RESOURCE_CONFLICT
-│  ├─ StageOccupiedError                          a second holder was asked for
-│  ├─ StageConflictError                          expected_current did not hold
-│  └─ InUseError                                  deleting what holds a stage, without force
+│  ├─ StageOccupiedError                          the stage has a holder that must not be archived
+│  ├─ StageConflictError                          expected_current is not the current holder
+│  └─ InUseError                                  deleting the holder of a stage without force
 ├─ InvalidStateError                              INVALID_STATE
 │  ├─ ActiveRunError                              a run is already active
-│  ├─ ForeignStoreError                           the database or directory is MLflow's
-│  ├─ SchemaOutdatedError, SchemaTooNewError
-│  ├─ ClockAheadError                             the last event of a model lies ahead of the clock
-│  ├─ UploadExpiredError                          gc gave up an upload before it became a model
-│  └─ UnsupportedStoreError (ValueError)          a URI that cannot hold a registry
+│  ├─ ForeignStoreError                           the database or directory belongs to MLflow
+│  ├─ SchemaOutdatedError, SchemaTooNewError      the database is older or newer than the code
+│  ├─ ClockAheadError                             the last event of a model is ahead of the clock
+│  ├─ UploadExpiredError                          gc removed an upload before it became a model
+│  └─ UnsupportedStoreError (ValueError)          a URI of a kind that cannot hold a registry
 ├─ PermissionDeniedError (PermissionError)        PERMISSION_DENIED
 │  ├─ CodeExecutionRefusedError                   loading would run code of the model
 │  ├─ ReadOnlyError                               a change through a read-only client
-│  ├─ NotOwnerError                               removing or overwriting bytes that belong to another database
-│  ├─ UntrustedModelError                         a demanded signature is missing or wrong
-│  ├─ AccessDeniedError (also a StorageError)     the byte store or disk refuses these credentials or rights
+│  ├─ NotOwnerError                               bytes of another database would be removed or overwritten
+│  ├─ UntrustedModelError                         a required signature is missing or wrong
+│  ├─ AccessDeniedError (also a StorageError)     the artifact store or disk refused the credentials or rights
 │  └─ PromotionRefusedError                       promotion rules failed
 ├─ IntegrityError                                 DATA_LOSS
 ├─ StorageError (OSError)                         IO_ERROR
@@ -49,7 +50,7 @@ RegistryError (= MlflowException, RestException)
 import json
 from typing import Any, ClassVar, Final, Self
 
-# Numbers and names as in MLflow's databricks.proto, which scripts compare against.
+# Names and numbers of MLflow's databricks.proto; scripts compare against them.
 ERROR_CODES: Final[dict[str, int]] = {
     "INTERNAL_ERROR": 1,
     "TEMPORARILY_UNAVAILABLE": 2,
@@ -99,9 +100,25 @@ _LONGEST_MESSAGE: Final = 4_000
 
 
 class RegistryError(Exception):
-    """The base of every error of this package; exported also as ``MlflowException``.
+    """The base class of all errors of this package; also exported as ``MlflowException``.
 
-    ``error_code`` is MLflow's name for the kind of error, for example ``"RESOURCE_DOES_NOT_EXIST"``.
+    Args:
+        message: What is wrong, what was expected and what to do. Texts over 4,000 characters lose their middle.
+        error_code: MLflow's code, as a name or number. The default is the code of the class.
+        **json_kwargs: Further fields for `serialize_as_json`.
+
+    Attributes:
+        message (str): The text of the error.
+        error_code (str): MLflow's name for the kind of error, such as ``"RESOURCE_DOES_NOT_EXIST"``.
+        default_code (str): The ``error_code`` of the class.
+        json_kwargs (dict[str, object]): The further fields given at construction.
+
+    Example:
+        >>> try:
+        ...     client.get_registered_model("chrun")
+        ... except registry.RegistryError as error:
+        ...     print(error.error_code, error.get_http_status_code())
+        RESOURCE_DOES_NOT_EXIST 404
     """
 
     default_code: ClassVar[str] = "INTERNAL_ERROR"
@@ -117,25 +134,33 @@ class RegistryError(Exception):
 
     @classmethod
     def invalid_parameter_value(cls, message: str, **kwargs: Any) -> Self:
-        """An error of this class with the code ``INVALID_PARAMETER_VALUE`` (MLflow's constructor)."""
+        """Create an error with the code ``INVALID_PARAMETER_VALUE`` (MLflow's constructor).
+
+        Args:
+            message: The text of the error.
+            **kwargs: Further fields for `serialize_as_json`.
+
+        Returns:
+            The error, to be raised by the caller.
+        """
         return cls(message, error_code="INVALID_PARAMETER_VALUE", **kwargs)
 
     def get_http_status_code(self) -> int:
-        """The HTTP status that MLflow's server would answer with."""
+        """Return the HTTP status with which MLflow's server would answer, such as 404; 500 for other codes."""
         return _HTTP_STATUS.get(self.error_code, 500)
 
     def serialize_as_json(self) -> str:
-        """``{"error_code": …, "message": …}`` and the keyword arguments given at construction."""
+        """Return the error as a JSON object: ``error_code``, ``message`` and the fields given at construction."""
         return json.dumps({"error_code": self.error_code, "message": self.message, **self.json_kwargs}, default=str)
 
 
 MlflowException = RegistryError
-# What MLflow's client raises of a server's answer; scripts written for a server catch it, and read `error_code`.
+# MLflow's client raises this for an error of the server. Scripts catch it and read `error_code`.
 RestException = RegistryError
 
 
 def _shortened(message: str) -> str:
-    """A message without its middle, if it quotes something huge: the thing stands first and the way out last."""
+    """Cut the middle out of a very long message; its beginning says what is wrong, its end what to do."""
     left_out = len(message) - _LONGEST_MESSAGE
     if left_out <= 0:
         return message
@@ -150,7 +175,7 @@ def _code_name(code: str | int) -> str:
 
 
 class InvalidParameterError(RegistryError, ValueError):
-    """An argument has a value that is not allowed."""
+    """An argument has a value that is not allowed. Parent of the more specific errors about arguments."""
 
     default_code = "INVALID_PARAMETER_VALUE"
 
@@ -160,199 +185,199 @@ class InvalidTypeError(InvalidParameterError, TypeError):
 
 
 class InvalidNameError(InvalidParameterError):
-    """A name, alias or key is outside its grammar."""
+    """A name, alias or key is empty, too long, or has a character or form that is not allowed."""
 
 
 class InvalidPathError(InvalidParameterError):
-    """A path does not stay inside the directory or prefix it belongs to."""
+    """A path is absolute, leaves its directory or prefix, or cannot be stored on every system."""
 
 
 class InvalidUriError(InvalidParameterError):
-    """A text is not a URI of the forms that are known."""
+    """A URI has none of the known forms; the message lists them."""
 
 
 class InvalidFilterError(InvalidParameterError):
-    """A filter string or an order_by clause does not parse."""
+    """A filter or order_by clause does not parse; the message points to the character."""
 
 
 class InvalidModelError(InvalidParameterError):
-    """A directory is not a usable MLmodel directory."""
+    """A directory has no usable MLmodel file, or a model file in it is malformed."""
 
 
 class ParamConflictError(InvalidParameterError):
-    """A param was logged before with another value."""
+    """A param of the run already has another value. Params are written once; use a tag for values that change."""
 
 
 class SchemaEnforcementError(InvalidParameterError):
-    """Input of ``predict`` does not fit the model's signature."""
+    """The input of ``predict`` does not match the model's signature."""
 
 
 class NotFoundError(RegistryError, LookupError):
-    """A named thing does not exist."""
+    """The named object does not exist. Parent of the more specific errors."""
 
     default_code = "RESOURCE_DOES_NOT_EXIST"
 
 
 class ExperimentNotFoundError(NotFoundError):
-    """No experiment of that id or name."""
+    """No experiment has this id or name."""
 
 
 class RunNotFoundError(NotFoundError):
-    """No run of that id."""
+    """No run has this id."""
 
 
 class LoggedModelNotFoundError(NotFoundError):
-    """No logged model of that id, or none of that name in the run."""
+    """No logged model has this id, or the run has none with this name."""
 
 
 class ModelNotFoundError(NotFoundError):
-    """No registered model of that name."""
+    """No registered model has this name."""
 
 
 class VersionNotFoundError(NotFoundError):
-    """No version of that number, or none in that stage."""
+    """The model has no version with this number, or none in this stage."""
 
 
 class AliasNotFoundError(NotFoundError):
-    """No alias of that name."""
+    """The model has no alias with this name."""
 
 
 class NoPreviousHolderError(NotFoundError):
-    """A rollback has nothing to go back to."""
+    """The stage had no earlier holder that a rollback could restore."""
 
 
 class ArtifactNotFoundError(NotFoundError, FileNotFoundError):
-    """No file or directory at that artifact path."""
+    """No file or directory exists at this artifact path."""
 
 
 class AlreadyExistsError(RegistryError, ValueError):
-    """A thing of that name exists."""
+    """The name is taken, perhaps by a deleted object or by a name that is easily confused with it."""
 
     default_code = "RESOURCE_ALREADY_EXISTS"
 
 
 class PathExistsError(AlreadyExistsError, FileExistsError):
-    """A path that must be absent or empty is neither."""
+    """A local path exists that must be absent or empty."""
 
 
 class ConflictError(RegistryError):
-    """The state of the registry does not allow the change."""
+    """The current state of the registry conflicts with the change. Re-read it and decide again."""
 
     default_code = "RESOURCE_CONFLICT"
 
 
 class StageOccupiedError(ConflictError):
-    """The stage has a holder and the caller asked not to archive it."""
+    """The stage has a holder, and ``archive_existing_versions=False`` forbids to archive it."""
 
 
 class StageConflictError(ConflictError):
-    """``expected_current`` is not who holds the stage or alias now."""
+    """The stage or alias is not held by ``expected_current``. Re-read it and retry."""
 
 
 class InUseError(ConflictError):
-    """What is to be deleted holds an active stage; ``force=True`` deletes it all the same."""
+    """The version, or a version of the model, holds Staging or Production. ``force=True`` deletes it anyway."""
 
 
 class InvalidStateError(RegistryError):
-    """The thing exists but is in a state that does not allow the call."""
+    """The object exists, but its state does not allow the call."""
 
     default_code = "INVALID_STATE"
 
 
 class ActiveRunError(InvalidStateError):
-    """A run is active in this context already."""
+    """Another run is already active in this thread or task. End it, or start the new one with ``nested=True``."""
 
 
 class ForeignStoreError(InvalidStateError):
-    """The database or directory belongs to MLflow."""
+    """The database or directory belongs to MLflow and was not changed. Use another one for the registry."""
 
 
 class SchemaOutdatedError(InvalidStateError):
-    """The database is behind the code; the message has the command that upgrades it."""
+    """The database has an older schema than the code needs; the message has the command that upgrades it."""
 
 
 class SchemaTooNewError(InvalidStateError):
-    """The database is ahead of the code."""
+    """The database has a newer schema than the code knows. Upgrade the package."""
 
 
 class UploadExpiredError(InvalidStateError):
-    """Storing a model took longer than gc's grace period; its files are gone, and nothing appeared."""
+    """Storing a model took longer than gc's grace period, so gc removed its files. Log the model again."""
 
 
 class ClockAheadError(InvalidStateError):
-    """The last event of a model lies ahead of the clock, so that the time of a new one would be wrong too."""
+    """The last event of a model is ahead of the clock. If the clock is right, use `MlflowClient.correct_clock`."""
 
 
 class UnsupportedStoreError(InvalidStateError, ValueError):
-    """A tracking URI that cannot hold a registry."""
+    """The tracking URI is of a kind that cannot hold a registry, such as ``http://`` or ``mysql://``."""
 
     default_code = "INVALID_PARAMETER_VALUE"
 
 
 class PermissionDeniedError(RegistryError, PermissionError):
-    """The caller may not do this."""
+    """The caller lacks the permission for this call. Parent of the more specific errors."""
 
     default_code = "PERMISSION_DENIED"
 
 
 class CodeExecutionRefusedError(PermissionDeniedError):
-    """Loading the model would run code from its files, and the caller did not consent."""
+    """Loading the model would run code from its files. ``allow_code=True`` permits it, for models that you trust."""
 
 
 class ReadOnlyError(PermissionDeniedError):
-    """A change was asked of a read-only client."""
+    """A read-only client was asked for a change."""
 
 
 class NotOwnerError(PermissionDeniedError):
-    """The bytes belong to another database, of which this one is perhaps a copy; see `MlflowClient.adopt`."""
+    """The files belong to another database, of which this one may be a copy; see `MlflowClient.adopt`."""
 
 
 class UntrustedModelError(PermissionDeniedError):
-    """The model does not bear the signature that the caller demands."""
+    """The model has no valid signature by a key that the caller requires."""
 
 
 class PromotionRefusedError(PermissionDeniedError):
-    """One or more promotion rules failed; the message lists each with its figures."""
+    """Promotion rules of the stage failed; the message lists each with its values."""
 
 
 class IntegrityError(RegistryError):
-    """Stored bytes or rows are not what was recorded."""
+    """Stored files or rows differ from what was recorded: they were damaged or edited."""
 
     default_code = "DATA_LOSS"
 
 
 class StorageError(RegistryError, OSError):
-    """The artifact store refused or failed; the message says which setting to look at."""
+    """The artifact store or the disk failed; the message names the setting to check."""
 
     default_code = "IO_ERROR"
 
 
 class AccessDeniedError(PermissionDeniedError, StorageError):
-    """The artifact store or the disk refuses these credentials or rights; the message says which setting to look at."""
+    """The artifact store or the disk refused the credentials or rights; the message names the setting to check."""
 
 
 def disk_error(message: str, error: OSError) -> StorageError:
-    """The error for what the operating system refused: where it was a matter of rights, also a `PermissionError`."""
+    """Convert an OSError to an AccessDeniedError if it is a PermissionError, otherwise to a StorageError."""
     return AccessDeniedError(message) if isinstance(error, PermissionError) else StorageError(message)
 
 
 class UnavailableError(RegistryError, ConnectionError):
-    """The database or artifact store cannot be reached."""
+    """The database or artifact store cannot be reached, or still fails after retries. Try again later."""
 
     default_code = "TEMPORARILY_UNAVAILABLE"
 
 
 class MissingDependencyError(RegistryError, ImportError):
-    """An optional package is needed; the message names the extra to install."""
+    """An optional package is not installed; the message names the extra to install."""
 
 
 class NotSupportedError(RegistryError, AttributeError):
-    """A name of MLflow's that this package does not have; the message says what to do instead."""
+    """An MLflow function or argument that this package does not have; the message names an alternative."""
 
     default_code = "NOT_IMPLEMENTED"
 
 
 class ModuleNotSupportedError(RegistryError, ModuleNotFoundError):
-    """A module of MLflow's that this package does not have; the message says what to do instead."""
+    """An MLflow module that this package does not have; the message names an alternative."""
 
     default_code = "NOT_IMPLEMENTED"

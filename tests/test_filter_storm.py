@@ -1,4 +1,4 @@
-"""The parsers of filters, orders and page tokens against any text at all: a value, or an error of ours."""
+"""Random texts for the parsers of filters, orders and page tokens: each gives a value or one of our errors."""
 
 import pytest
 from filter_nodes import nodes

@@ -1,4 +1,4 @@
-"""The filter language: what MLflow takes, what it does not take, and errors that show the place."""
+"""The filter language: MLflow's syntax, our extensions, and errors that point to the character."""
 
 import subprocess
 import sys
@@ -322,18 +322,18 @@ def test_a_filter_that_is_no_text_is_refused(value):
 def test_depth_is_bounded():
     assert run_filter("(" * MAX_DEPTH + "metrics.a>1" + ")" * MAX_DEPTH) == A
     for hostile in ("(" * (MAX_DEPTH + 1) + "metrics.a>1" + ")" * (MAX_DEPTH + 1), "NOT " * 40_000 + "metrics.a>1"):
-        with pytest.raises(InvalidFilterError, match="parentheses and NOT may be 50 deep"):
+        with pytest.raises(InvalidFilterError, match="parentheses and NOT may be at most 50 deep"):
             run_filter(hostile)
 
 
 def test_length_is_bounded():
     most = " AND ".join(["metrics.a>1"] * MAX_COMPARISONS)
     assert run_filter(most) == And((A,) * MAX_COMPARISONS)
-    with pytest.raises(InvalidFilterError, match="may have 200 comparisons"):
+    with pytest.raises(InvalidFilterError, match="may have at most 200 comparisons"):
         run_filter(f"{most} AND metrics.a>1")
-    with pytest.raises(InvalidFilterError, match="may have 10000 values"):
+    with pytest.raises(InvalidFilterError, match="may have at most 10000 values"):
         run_filter(f"run_id IN ({','.join(['1'] * (MAX_VALUES + 1))})".replace("1", "'1'"))
-    with pytest.raises(InvalidFilterError, match="A filter may have 200000 characters; this one has 200001"):
+    with pytest.raises(InvalidFilterError, match="A filter may have at most 200000 characters; this one has 200001"):
         run_filter(" " * (MAX_LENGTH + 1))
 
 
@@ -392,13 +392,13 @@ def test_no_clauses_give_no_order():
         (RUNS, ["start_time DESC NULLS LAST"], "expected the end, found 'NULLS'"),
         (RUNS, ["start_time, end_time"], "found ','"),
         (RUNS, ["start_time; DROP TABLE runs"], "found ';'"),
-        (RUNS, ["dataset.name"], "can have many values and gives no order"),
-        (VERSIONS, ["alias"], "can have many values and gives no order"),
-        (VERSIONS, ["ever_stage"], "can have many values and gives no order"),
+        (RUNS, ["dataset.name"], "can have many values, so it cannot be sorted by"),
+        (VERSIONS, ["alias"], "can have many values, so it cannot be sorted by"),
+        (VERSIONS, ["ever_stage"], "can have many values, so it cannot be sorted by"),
         (RUNS, ["start_time", "attributes.Created DESC"], "contains duplicate fields: start_time is named more"),
         (RUNS, ["metrics.a", "metrics.`a`"], "contains duplicate fields: metrics.a"),
-        (RUNS, [f"metrics.a{n}" for n in range(21)], "may have 20 clauses"),
-        (RUNS, ["metrics." + "a" * 1000], "may have 1000 characters"),
+        (RUNS, [f"metrics.a{n}" for n in range(21)], "may have at most 20 clauses"),
+        (RUNS, ["metrics." + "a" * 1000], "may have at most 1000 characters"),
     ],
 )
 def test_an_order_that_cannot_be_is_refused(subject, clauses, reason):

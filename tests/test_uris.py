@@ -1,4 +1,4 @@
-"""One grammar for URIs: what parses is canonical and stable, what does not says what was expected."""
+"""The grammar of URIs: a parsed URI is canonical and stable, an error says what was expected."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,19 +117,19 @@ def test_a_form_parses_to_its_value_and_has_one_canonical_text(text, value, cano
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("models:/churn", "without a version, a stage, 'latest' or an @alias"),
-        ("models:/m-0123", "without a version, a stage, 'latest' or an @alias"),
-        ("models:/" + MODEL_ID.upper(), "without a version, a stage, 'latest' or an @alias"),
-        ("models:/churn/", "without a version, a stage, 'latest' or an @alias"),
-        ("models:/", "are expected after 'models:/'"),
-        ("models:churn/1", "are expected after 'models:/'"),
-        ("models://churn/1", "are expected after 'models:/'"),
-        ("models://profile/churn/1", "are expected after 'models:/'"),
-        ("models:/churn//1", "are expected after 'models:/'"),
-        ("models:/churn@", "one @"),
-        ("models:/@champion", "one @"),
-        ("models:/a@b@c", "one @"),
-        ("models:/churn/1@champion", "one @"),
+        ("models:/churn", "without a version, stage, 'latest' or @alias"),
+        ("models:/m-0123", "without a version, stage, 'latest' or @alias"),
+        ("models:/" + MODEL_ID.upper(), "without a version, stage, 'latest' or @alias"),
+        ("models:/churn/", "without a version, stage, 'latest' or @alias"),
+        ("models:/", "is expected after 'models:/'"),
+        ("models:churn/1", "is expected after 'models:/'"),
+        ("models://churn/1", "is expected after 'models:/'"),
+        ("models://profile/churn/1", "is expected after 'models:/'"),
+        ("models:/churn//1", "is expected after 'models:/'"),
+        ("models:/churn@", "write one '@'"),
+        ("models:/@champion", "write one '@'"),
+        ("models:/a@b@c", "write one '@'"),
+        ("models:/churn/1@champion", "write one '@'"),
         ("models:/churn/Prod", "stage (None, Staging, Production, Archived)"),
         ("models:/churn/Prod", "for an alias write 'models:/churn@Prod'"),
         ("models:/churn/-1", "neither a version (digits)"),
@@ -166,7 +166,7 @@ def test_a_form_parses_to_its_value_and_has_one_canonical_text(text, value, cano
         ("models:/churn/1/../2", "has the segment '..'"),
         ("models:/churn/1//etc/passwd", "is absolute"),
         ("models:/churn/1/a//b", "has the segment ''"),
-        ("models:/churn/1//", "are expected after 'models:/'"),
+        ("models:/churn/1//", "is expected after 'models:/'"),
         (r"models:/churn/1/..\..\x", "has a backslash"),
         ("runs:/", "'runs:/<run_id>/<path>'"),
         ("runs:abc/model", "'runs:/<run_id>/<path>'"),

@@ -1,4 +1,4 @@
-"""The values that the rest of the package speaks of, with MLflow's names (``mlflow.entities``)."""
+"""The values that the client returns and takes, with the names of ``mlflow.entities``."""
 
 from registry.entities.dataset import (
     Dataset as Dataset,

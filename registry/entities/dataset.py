@@ -1,4 +1,4 @@
-"""Data sets that runs read, and models that go into and come out of runs."""
+"""The inputs and outputs of runs: data sets and logged models."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,7 +8,16 @@ from registry.entities.entity import Entity
 
 @dataclass(frozen=True, slots=True)
 class Dataset(Entity):
-    """What identifies a data set: its name and digest; source, schema and profile are JSON or plain text."""
+    """A data set, identified by name and digest.
+
+    Attributes:
+        name: The name given when it was logged.
+        digest: A short hash of its content.
+        source_type: The kind of source, such as ``"local"``.
+        source: Where the data came from, as JSON or plain text.
+        schema: The columns and their types as JSON, or None.
+        profile: Statistics such as the number of rows as JSON, or None.
+    """
 
     name: str
     digest: str
@@ -18,13 +27,13 @@ class Dataset(Entity):
     profile: str | None = None
 
     def to_dictionary(self) -> dict[str, Any]:
-        """The fields by name."""
+        """Return the fields as a dictionary."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class InputTag(Entity):
-    """A label of one use of a data set; ``mlflow.data.context`` says what it was used for."""
+    """A tag of one use of a data set; ``mlflow.data.context`` names its purpose, such as ``"training"``."""
 
     key: str
     value: str
@@ -32,13 +41,13 @@ class InputTag(Entity):
 
 @dataclass(frozen=True, slots=True)
 class DatasetInput(Entity):
-    """One use of a data set by a run."""
+    """A data set that a run used, and the tags of this use."""
 
     dataset: Dataset
     tags: list[InputTag] = field(default_factory=list)
 
     def to_dictionary(self) -> dict[str, Any]:
-        """The data set and its tags as dictionaries."""
+        """Return the data set and its tags as nested dictionaries."""
         return asdict(self)
 
 
@@ -49,25 +58,25 @@ class LoggedModelInput(Entity):
     model_id: str
 
     def to_dictionary(self) -> dict[str, Any]:
-        """The fields by name."""
+        """Return the fields as a dictionary."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedModelOutput(Entity):
-    """A logged model that a run made, at a step of its training."""
+    """A logged model that a run created, and the training step at which it did so."""
 
     model_id: str
     step: int = 0
 
     def to_dictionary(self) -> dict[str, Any]:
-        """The fields by name."""
+        """Return the fields as a dictionary."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class RunInputs(Entity):
-    """What went into a run."""
+    """The data sets and logged models that a run used."""
 
     dataset_inputs: list[DatasetInput] = field(default_factory=list)
     model_inputs: list[LoggedModelInput] = field(default_factory=list)
@@ -75,6 +84,6 @@ class RunInputs(Entity):
 
 @dataclass(frozen=True, slots=True)
 class RunOutputs(Entity):
-    """What came out of a run."""
+    """The logged models that a run created."""
 
     model_outputs: list[LoggedModelOutput] = field(default_factory=list)

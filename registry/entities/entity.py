@@ -1,4 +1,4 @@
-"""What MLflow's entities have in common: ``dict(entity)`` gives their fields by name, as its documentation does it."""
+"""The base class of the entities: ``dict(entity)`` gives the fields by name, as with MLflow's entities."""
 
 from collections.abc import Iterator
 from dataclasses import Field, fields
@@ -10,7 +10,7 @@ class _Dataclass(Protocol):
 
 
 class Entity:
-    """A frozen dataclass that can be iterated as (name, value) of its fields."""
+    """A dataclass whose iteration yields the (name, value) pairs of its fields."""
 
     __slots__ = ()
 

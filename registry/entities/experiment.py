@@ -1,4 +1,4 @@
-"""Experiments: named groups of runs that share a place for their bytes."""
+"""Experiments: named groups of runs with a common artifact location."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ DEFAULT_EXPERIMENT_NAME: Final = "Default"
 
 @dataclass(frozen=True, slots=True)
 class ExperimentTag(Entity):
-    """A label of an experiment."""
+    """A tag of an experiment."""
 
     key: str
     value: str
@@ -20,7 +20,17 @@ class ExperimentTag(Entity):
 
 @dataclass(frozen=True, slots=True)
 class Experiment(Entity):
-    """An experiment as it was when it was read; times are milliseconds since the epoch."""
+    """An experiment, as it was when it was read.
+
+    Attributes:
+        experiment_id: The id, an integer as text, such as ``"1"``.
+        name: The unique name.
+        artifact_location: The path or URI below which the files of its runs and models are stored.
+        lifecycle_stage: ``"active"`` or ``"deleted"``.
+        tags: The tags by key.
+        creation_time: Milliseconds since the epoch, UTC.
+        last_update_time: Milliseconds since the epoch, UTC.
+    """
 
     experiment_id: str
     name: str

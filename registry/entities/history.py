@@ -1,7 +1,7 @@
 """Events of a registered model's history, their canonical form and the chain of their hashes.
 
 The hash of an event is the SHA-256 (lower-case hex) of its canonical form, which includes the hash of the event before
-it: whoever keeps the last hash can tell whether anything before it was changed. Detection, not prevention.
+it. The last hash therefore reveals a change of any earlier event. It does not prevent one.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MAX_REMARK: Final = 10_000
 
 
 class EventKind(StrEnum):
-    """What an event says was done."""
+    """The kind of change that an event records."""
 
     CREATED = "created"
     RENAMED = "renamed"
@@ -50,8 +50,8 @@ class HistoryEvent:
     """One change of a registered model.
 
     `seq` counts the model's events from 1 without gaps; `time_us` is in microseconds since the epoch, UTC, and grows
-    with `seq`. `from_value` and `to_value` are what the change replaced and what it put there; `details` has what else
-    it says. `session_user` is the database's own word for who it was (PostgreSQL).
+    with `seq`. `from_value` and `to_value` are the values before and after the change; `details` holds the rest.
+    `session_user` is the database user (PostgreSQL).
     """
 
     model_uid: str
@@ -68,7 +68,7 @@ class HistoryEvent:
     prev_hash: str | None = None
 
     def canonical(self) -> bytes:
-        """The form that is hashed: a JSON object of all fields, keys sorted, no blanks, non-ASCII as it is, UTF-8."""
+        """Return the bytes to hash: a UTF-8 JSON object of all fields, keys sorted, no blanks, non-ASCII unescaped."""
         values = {
             "actor": self.actor,
             "details": dict(self.details),
@@ -87,18 +87,18 @@ class HistoryEvent:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical form, in lower-case hex."""
+        """The SHA-256 of the canonical form, in lower-case hex."""
         return hashlib.sha256(self.canonical()).hexdigest()
 
     @property
     def time(self) -> datetime:
-        """When it happened, as an aware UTC datetime."""
+        """The time of the change, as an aware UTC datetime."""
         return moment_of(self.time_us)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedEvent:
-    """An event with its place among the events of all models: `position` grows in the order of their commits."""
+    """An event and its position among the events of all models, in the order of their commits."""
 
     position: int
     model_name: str
@@ -106,12 +106,12 @@ class PublishedEvent:
 
 
 def corrected_times(events: Sequence[HistoryEvent]) -> dict[int, int]:
-    """When each event of a chain happened, by sequence, in microseconds since the epoch.
+    """Return the corrected time of each event of a chain, by sequence, in microseconds since the epoch.
 
-    That is its own time, moved by every later event that says that a clock was wrong.
+    The corrected time is the event's own time, shifted by every later event that corrects the clock.
 
     Raises:
-        IntegrityError: such an event does not say which events it corrects, and by how much.
+        IntegrityError: such an event does not say which events it corrects, or by how much.
     """
     times = {event.seq: event.time_us for event in events}
     for event in events:
@@ -125,10 +125,10 @@ def corrected_times(events: Sequence[HistoryEvent]) -> dict[int, int]:
 
 
 def check_times_grow(events: Sequence[HistoryEvent], what: str) -> None:
-    """Pass if each event of a chain happened after the one before it, once clocks are corrected.
+    """Check that the corrected times of a chain increase.
 
     Raises:
-        IntegrityError: one did not; `what` says in the message whose history it is.
+        IntegrityError: an event is not later than the one before it; the message names the history by `what`.
     """
     times = corrected_times(events)
     previous = 0
@@ -139,23 +139,24 @@ def check_times_grow(events: Sequence[HistoryEvent], what: str) -> None:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys, no blanks and non-ASCII characters as they are.
+    """Return JSON with sorted keys, no blanks and unescaped non-ASCII characters.
 
     Raises:
-        ValueError: a number is NaN or infinite; such figures are written as text.
+        ValueError: a number is NaN or infinite; pass such a number as text.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of the canonical JSON of a value, by which an event covers what is too large to stand in it."""
+    """Return the SHA-256 of a value's canonical JSON; an event records it in place of a large value."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def check_remark(text: object, what: str) -> str:
-    """Text that an event can hold: at most 10,000 characters, without NUL and halves of surrogate pairs.
+    """Return a text that an event can hold: at most 10,000 characters, no NUL, no half of a surrogate pair.
 
     Raises:
+        InvalidTypeError: it is not a string.
         InvalidParameterError: it breaks one of these rules.
     """
     if not isinstance(text, str):
@@ -168,12 +169,12 @@ def check_remark(text: object, what: str) -> str:
 
 
 def moment_of(microseconds: int) -> datetime:
-    """Microseconds since the epoch as an aware UTC datetime."""
+    """Convert microseconds since the epoch to an aware UTC datetime."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def microseconds_of(moment: datetime) -> int:
-    """An aware datetime as microseconds since the epoch."""
+    """Convert an aware datetime to microseconds since the epoch."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -185,7 +186,7 @@ _TEXTS_OR_NONE: Final = ("from", "to", "reason", "session_user", "prev_hash")
 
 @dataclass(frozen=True, slots=True)
 class ImportedHistory:
-    """All events of a model in one registry, from the first to the one at which it was exported."""
+    """All events of a model in one registry, from the first to its export."""
 
     registry_id: str
     model_uid: str
@@ -193,7 +194,7 @@ class ImportedHistory:
 
     @property
     def closing(self) -> dict[str, Any]:
-        """What the ``imported`` event that closes this segment says of it."""
+        """The details of the ``imported`` event that closes this segment."""
         return {
             "registry_id": self.registry_id,
             "model_uid": self.model_uid,
@@ -203,7 +204,7 @@ class ImportedHistory:
 
 
 def event_from(values: Any) -> HistoryEvent:
-    """The event of a canonical form that was read as JSON.
+    """Return the event for a canonical form that was parsed as JSON.
 
     Raises:
         IntegrityError: it is not the canonical form of an event.
@@ -214,10 +215,10 @@ def event_from(values: Any) -> HistoryEvent:
 
 
 def check_imported_histories(segments: Sequence[ImportedHistory]) -> None:
-    """Pass if every chain is whole and the chains follow each other, oldest first.
+    """Check that every chain is complete and that the chains follow each other, oldest first.
 
     Raises:
-        IntegrityError: the first thing that is wrong.
+        IntegrityError: the first fault.
     """
     for segment in segments:
         _check_chain(segment)
@@ -230,29 +231,29 @@ def check_imported_histories(segments: Sequence[ImportedHistory]) -> None:
 
 
 def check_closed(segment: ImportedHistory, events: Sequence[HistoryEvent], what: str) -> None:
-    """Pass if these events have the ``imported`` event that closes a segment.
+    """Check that these events contain the ``imported`` event that closes a segment.
 
     Raises:
-        IntegrityError: they have not, or it speaks of another chain.
+        IntegrityError: there is none, or it refers to another chain.
     """
     imported = find_import(events)
-    said = {} if imported is None else {key: imported.details.get(key) for key in segment.closing}
-    if said != segment.closing:
+    recorded = {} if imported is None else {key: imported.details.get(key) for key in segment.closing}
+    if recorded != segment.closing:
         raise IntegrityError(
-            f"The imported history of {what} is {segment.closing!r}, but its own history closes {said!r}."
+            f"The imported history of {what} is {segment.closing!r}, but its own history closes {recorded!r}."
         )
 
 
 def find_import(events: Sequence[HistoryEvent]) -> HistoryEvent | None:
-    """The event that says where a model came from, or None if it was made where its history is.
+    """Return the event that records the import of a model, or None if it was created in this registry.
 
     Raises:
         IntegrityError: there is more than one.
     """
-    found = [event for event in events if event.kind == EventKind.IMPORTED]
-    if len(found) > 1:
-        raise IntegrityError(f"The history of the model {found[0].model_uid} says twice that it was imported.")
-    return found[0] if found else None
+    imports = [event for event in events if event.kind == EventKind.IMPORTED]
+    if len(imports) > 1:
+        raise IntegrityError(f"The history of the model {imports[0].model_uid} says twice that it was imported.")
+    return imports[0] if imports else None
 
 
 def _check_chain(segment: ImportedHistory) -> None:

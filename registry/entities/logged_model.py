@@ -1,4 +1,4 @@
-"""Logged models: immutable MLmodel directories born in a run (MLflow 3's LoggedModel)."""
+"""Logged models: immutable MLmodel directories, usually created by a run (MLflow 3's LoggedModel)."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from registry.entities.run import Metric
 
 
 def new_model_id() -> str:
-    """A fresh id of a logged model: ``m-`` and 32 hexadecimal digits."""
+    """Return a new random id of a logged model: ``m-`` and 32 hexadecimal digits."""
     return f"m-{uuid.uuid4().hex}"
 
 
 class LoggedModelStatus(StrEnum):
-    """Whether a logged model's bytes are complete."""
+    """The status of a logged model: READY if all files are stored, PENDING before, FAILED if that went wrong."""
 
     UNSPECIFIED = "UNSPECIFIED"
     PENDING = "PENDING"
@@ -25,7 +25,7 @@ class LoggedModelStatus(StrEnum):
 
     @classmethod
     def is_finalized(cls, status: str) -> bool:
-        """Whether no more bytes can be added."""
+        """Tell whether a status is final: no more files can be added."""
         return status in (cls.READY, cls.FAILED)
 
 
@@ -39,7 +39,7 @@ class LoggedModelParameter(Entity):
 
 @dataclass(frozen=True, slots=True)
 class LoggedModelTag(Entity):
-    """A label of a logged model."""
+    """A tag of a logged model."""
 
     key: str
     value: str
@@ -47,10 +47,24 @@ class LoggedModelTag(Entity):
 
 @dataclass(frozen=True, slots=True)
 class LoggedModel(Entity):
-    """A logged model as it was when it was read; times are milliseconds since the epoch.
+    """A logged model, as it was when it was read.
 
-    ``digest`` is the SHA-256 of the canonical manifest, ``size_bytes`` the sum of its files; both are None before the
-    model is READY.
+    Attributes:
+        experiment_id: The id of its experiment.
+        model_id: The id: ``m-`` and 32 hexadecimal digits.
+        name: The name given when it was logged; not unique.
+        artifact_location: The path or URI of its files.
+        creation_timestamp: Milliseconds since the epoch, UTC.
+        last_updated_timestamp: Milliseconds since the epoch, UTC.
+        model_type: A free label, such as ``"classifier"``, or None.
+        source_run_id: The run that created it, or None.
+        status: READY if all files are stored.
+        status_message: Details of the status, or None.
+        tags: The tags by key.
+        params: The params by key: those of its run and its own.
+        metrics: The metric points measured on the model.
+        digest: The SHA-256 (hex) of its manifest, which identifies its content; None before it is READY.
+        size_bytes: The total size of its files; None before it is READY.
     """
 
     experiment_id: str
@@ -71,9 +85,9 @@ class LoggedModel(Entity):
 
     @property
     def model_uri(self) -> str:
-        """``models:/<model_id>``."""
+        """The URI that loads the model: ``models:/<model_id>``."""
         return f"models:/{self.model_id}"
 
     def to_dictionary(self) -> dict[str, Any]:
-        """The fields by name, with ``model_uri``."""
+        """Return the fields and ``model_uri`` as a dictionary."""
         return {**asdict(self), "model_uri": self.model_uri}

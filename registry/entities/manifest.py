@@ -1,7 +1,6 @@
-"""The manifest of a sealed directory: which files it has, how long they are, and what they hash to.
+"""The manifest of a sealed directory: paths, sizes and digests of its files, in a canonical form.
 
-Owns the canonical form, which names a logged model by its content: two manifests with the same digest describe the same
-bytes at the same paths.
+Guarantees: two manifests with the same digest describe the same bytes at the same paths.
 """
 
 import hashlib
@@ -16,7 +15,7 @@ from registry.exceptions import InvalidParameterError
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One file: its path below the sealed directory, its size in bytes, its SHA-256 in lower-case hex."""
+    """A file of a sealed directory: its relative path, size in bytes and SHA-256 in lower-case hex."""
 
     path: str
     size: int
@@ -25,13 +24,13 @@ class ManifestEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of a sealed directory, sorted by path, each path once."""
+    """The files of a sealed directory, sorted by path; each path appears once."""
 
     entries: tuple[ManifestEntry, ...]
 
     @classmethod
     def of(cls, entries: Iterable[ManifestEntry]) -> Self:
-        """A manifest of these files, in any order.
+        """Create a manifest from files in any order.
 
         Raises:
             InvalidParameterError: a path appears twice.
@@ -44,11 +43,11 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        r"""Return the SHA-256 (hex) of a line ``<sha256> <size> <path>\n`` per file, sorted by path, in UTF-8."""
+        r"""Return the SHA-256 (hex) of the canonical form: per file a line ``<sha256> <size> <path>\n`` in UTF-8."""
         lines = (f"{entry.sha256} {entry.size} {entry.path}\n" for entry in self.entries)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @cached_property
     def size(self) -> int:
-        """The sum of the file sizes in bytes."""
+        """The total size of the files in bytes."""
         return sum(entry.size for entry in self.entries)

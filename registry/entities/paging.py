@@ -1,4 +1,4 @@
-"""Lists that come in pages, and the listing of files."""
+"""Lists with a token of the next page, and entries of file listings."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -8,25 +8,35 @@ T = TypeVar("T")
 
 
 class PagedList(list[T], Generic[T]):
-    """A list with the opaque token of the next page; None at the end (MLflow's PagedList)."""
+    """A list with the token of the next page (MLflow's PagedList).
+
+    Attributes:
+        token: The opaque text to pass as ``page_token`` for the next page, or None on the last page.
+    """
 
     def __init__(self, items: Iterable[T] = (), token: str | None = None) -> None:
         super().__init__(items)
         self.token = token
 
     def to_list(self) -> list[T]:
-        """The items as a plain list."""
+        """Return the items as a plain list."""
         return list(self)
 
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file or directory of an artifact listing; ``file_size`` is in bytes, None for a directory."""
+    """A file or directory of an artifact listing.
+
+    Attributes:
+        path: The path relative to the artifact root.
+        is_dir: Whether it is a directory.
+        file_size: The size in bytes, or None for a directory.
+    """
 
     path: str
     is_dir: bool
     file_size: int | None
 
     def to_dictionary(self) -> dict[str, Any]:
-        """The fields by name."""
+        """Return the fields as a dictionary."""
         return asdict(self)

@@ -1,6 +1,6 @@
-"""The params that ``predict`` takes besides data: their types, shapes and defaults.
+"""The params that ``predict`` takes besides data: their types, shapes, defaults and MLflow's JSON forms.
 
-Owns the values, their JSON forms (MLflow's) and the judgement whether a value fits. Invariant: a default fits its type.
+Guarantees: a default fits its type.
 """
 
 import datetime
@@ -48,7 +48,7 @@ class ParamSpec:
 
     @property
     def default(self) -> Any:
-        """What holds when the caller gives nothing."""
+        """The value if the caller passes none."""
         return self._default
 
     @property
@@ -57,7 +57,7 @@ class ParamSpec:
         return self._shape
 
     def check(self, value: Any) -> Any:
-        """The value in its built-in type.
+        """Check a value and return it in its built-in type.
 
         Raises:
             InvalidParameterError: the value does not fit the type or shape.
@@ -83,7 +83,7 @@ class ParamSpec:
             raise InvalidParameterError(f"Failed to validate type and shape for {self!r}, error: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         default = self._default
         if self._dtype is DataType.datetime:
             default = [item.isoformat() for item in default] if self._shape else default and default.isoformat()
@@ -91,7 +91,7 @@ class ParamSpec:
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> "ParamSpec":
-        """The param of a JSON form.
+        """Parse the JSON form of a param.
 
         Raises:
             InvalidParameterError: keys are missing or the default does not fit.
@@ -117,7 +117,7 @@ class ParamSpec:
 
 
 class ParamSchema:
-    """The params of a model, each name once."""
+    """The params of a model; names are unique."""
 
     __slots__ = ("_params",)
 
@@ -136,19 +136,19 @@ class ParamSchema:
         return list(self._params)
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         return [item.to_dict() for item in self._params]
 
     def to_json(self) -> str:
-        """MLflow's JSON form as text."""
+        """Return MLflow's JSON form as text."""
         return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, json_str: str) -> "ParamSchema":
-        """The schema of a JSON text.
+        """Parse the JSON form of a param schema.
 
         Raises:
-            InvalidParameterError: the text is no JSON form of a param schema.
+            InvalidParameterError: the text is not the JSON form of a param schema.
         """
         return cls([ParamSpec.from_dict(form) for form in read_forms(json_str, "param schema")])
 
@@ -169,10 +169,10 @@ class ParamSchema:
 
 
 def scalar_param(value: Any, dtype: DataType) -> Any:
-    """A scalar in its built-in type; ints widen to floats, and texts of dates become dates.
+    """Convert a scalar to its built-in type; ints become floats and texts become dates if the type says so.
 
     Raises:
-        InvalidParameterError: the value would have to change.
+        InvalidParameterError: the conversion would change the value.
     """
     if value is None:
         return None

@@ -1,8 +1,8 @@
-"""A registered model outside of a registry: all that an export holds apart from the bytes of files.
+"""The content of an export of a registered model, except the files themselves.
 
-Owns the shape; how it is written to a file and judged is `client`'s matter. Versions, tags, stages, aliases and rules
-are not listed: they are what the events of the last segment fold into, so that nothing can be said twice in two ways.
-Files are named by the SHA-256 of their bytes. Times are milliseconds since the epoch; a metric's value is its `repr`.
+Tags, stages, aliases and rules are not stored: replaying the events of the last segment gives them, so an export cannot
+contradict itself. Files are identified by the SHA-256 of their bytes. Times are milliseconds since the epoch; a
+metric's value is its `repr`.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class PortableFile:
 
 @dataclass(frozen=True, slots=True)
 class PortablePoints:
-    """All metric points of a run: the file of lines ``[key, step, timestamp, value]`` (JSON) that has them."""
+    """The file with all metric points of a run, one JSON line ``[key, step, timestamp, value]`` per point."""
 
     size: int
     sha256: str
@@ -30,7 +30,7 @@ class PortablePoints:
 
 @dataclass(frozen=True, slots=True)
 class PortableMetric:
-    """A point that was measured on a logged model."""
+    """A metric point of a logged model."""
 
     key: str
     step: int
@@ -42,7 +42,7 @@ class PortableMetric:
 
 @dataclass(frozen=True, slots=True)
 class PortableInput:
-    """A data set that a run used, with the labels of this use."""
+    """A data set that a run used, with the tags of this use."""
 
     name: str
     digest: str
@@ -72,7 +72,7 @@ class PortableRun:
 
 @dataclass(frozen=True, slots=True)
 class PortableLoggedModel:
-    """A sealed directory; `run_id` is the run that made it, if there is one; `signatures` are bundles by key id."""
+    """A sealed logged model; `run_id` is the run that created it, or None; `signatures` maps key ids to bundles."""
 
     model_id: str
     experiment: str
@@ -93,7 +93,7 @@ class PortableLoggedModel:
 
 @dataclass(frozen=True, slots=True)
 class PortableVersion:
-    """A version that is in the export; what else there is to say of it, the events say."""
+    """An exported version; everything else about it is in the events."""
 
     version: int
     model_id: str
@@ -102,7 +102,7 @@ class PortableVersion:
 
 @dataclass(frozen=True, slots=True)
 class PortableModel:
-    """A registered model: the histories that it has, oldest first and its own last, and what its versions stand for."""
+    """A registered model: its histories (oldest first, its own last), versions, logged models and runs."""
 
     segments: list[ImportedHistory]
     versions: list[PortableVersion]
@@ -111,5 +111,5 @@ class PortableModel:
 
     @property
     def own(self) -> ImportedHistory:
-        """The history of the model in the registry that it was exported from."""
+        """The history of the model in the registry from which it was exported."""
         return self.segments[-1]

@@ -1,4 +1,4 @@
-"""What an examination found, as values."""
+"""The results of diagnostics (`registry doctor`) and of garbage collection."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CheckStatus(StrEnum):
-    """How it is with one thing."""
+    """The status of one diagnostic check."""
 
     OK = "ok"
     WARN = "warn"
@@ -15,7 +15,14 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was examined; ``remedy`` says what to do about it, empty if nothing."""
+    """The result of one diagnostic check.
+
+    Attributes:
+        area: The part that was checked, such as ``"settings"``.
+        verdict: OK, WARN or FAIL.
+        text: What was found.
+        remedy: What to do about it; empty if nothing needs to be done.
+    """
 
     area: str
     verdict: CheckStatus
@@ -25,11 +32,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class GarbageItem:
-    """One thing that nothing reaches any more.
+    """An unreferenced object that gc may remove.
 
-    ``kind`` is ``run``, ``experiment``, ``logged model``, ``upload`` (bytes that never became a model) or ``leftover``
-    (bytes that an interrupted gc left). ``since`` is when it was deleted or begun, in milliseconds since the epoch,
-    ``location`` where its bytes are, None if it has none. ``versions`` are the deleted versions whose files these were.
+    Attributes:
+        kind: ``run``, ``experiment``, ``logged model``, ``upload`` (files that never became a model) or ``leftover``
+            (files that an interrupted gc left).
+        id: The id of the object.
+        name: The name of the object.
+        since: When it was deleted or, for an upload, started; milliseconds since the epoch.
+        location: The path or URI of its files, or None if it has none.
+        size_bytes: The total size of its files.
+        versions: The deleted versions that referred to these files.
     """
 
     kind: str
@@ -43,7 +56,13 @@ class GarbageItem:
 
 @dataclass(frozen=True, slots=True)
 class GarbageReport:
-    """A plan, or with ``applied`` what was done; ``failures`` are removals that the next gc will try again."""
+    """The plan of a garbage collection, or its result.
+
+    Attributes:
+        applied: Whether the items were removed; False for a plan.
+        items: The unreferenced objects.
+        failures: Removals that failed; the next gc tries them again.
+    """
 
     applied: bool
     items: tuple[GarbageItem, ...]
@@ -51,10 +70,10 @@ class GarbageReport:
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of all items."""
+        """The total size of all items in bytes."""
         return sum(item.size_bytes for item in self.items)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many items there are of each kind."""
+        """The number of items by kind."""
         return dict(Counter(item.kind for item in self.items))

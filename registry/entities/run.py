@@ -1,7 +1,6 @@
-"""Runs and what is logged to them, as frozen values with MLflow's names.
+"""Runs, with their params, metrics and tags; the names are MLflow's.
 
-Owns the shape of a run; how one is stored is `store`'s matter. Invariant: an entity never changes after it was read.
-Times are milliseconds since the epoch, UTC.
+Guarantees: an entity does not change after it was read. Times are milliseconds since the epoch, UTC.
 """
 
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from registry.exceptions import InvalidParameterError
 
 
 class RunStatus:
-    """The status of a run: a number, as in MLflow, with its name by `to_string`."""
+    """The status of a run: a number, as in MLflow; `to_string` gives its name."""
 
     RUNNING: Final = 1
     SCHEDULED: Final = 2
@@ -26,10 +25,10 @@ class RunStatus:
 
     @staticmethod
     def to_string(status: int | str) -> str:
-        """The name of a status, given as its number or already as its name.
+        """Return the name of a status, given as number or name.
 
         Raises:
-            InvalidParameterError: the status is not one of the five.
+            InvalidParameterError: there is no such status.
         """
         name = RunStatus._NAMES.get(status) if isinstance(status, int) else str(status)
         if name not in RunStatus._NAMES.values():
@@ -41,30 +40,30 @@ class RunStatus:
 
     @staticmethod
     def from_string(status_str: str) -> int:
-        """The number of a status name."""
+        """Return the number of a status name."""
         name = RunStatus.to_string(status_str)
         return next(number for number, known in RunStatus._NAMES.items() if known == name)
 
     @staticmethod
     def is_terminated(status: int | str) -> bool:
-        """Whether a run with this status has ended."""
+        """Tell whether a run with this status has ended."""
         return RunStatus.to_string(status) in ("FINISHED", "FAILED", "KILLED")
 
     @staticmethod
     def all_status() -> list[int]:
-        """All five numbers."""
+        """Return the numbers of all statuses."""
         return list(RunStatus._NAMES)
 
 
 class LifecycleStage:
-    """Whether a run or experiment is active or (softly) deleted."""
+    """The lifecycle stages of runs and experiments; a deleted one can be restored until gc removes it."""
 
     ACTIVE: Final = "active"
     DELETED: Final = "deleted"
 
 
 class ViewType:
-    """Which lifecycle stages a search looks at."""
+    """The lifecycle stages that a search includes."""
 
     ACTIVE_ONLY: Final = 1
     DELETED_ONLY: Final = 2
@@ -72,10 +71,10 @@ class ViewType:
 
     @staticmethod
     def stages(view_type: int) -> tuple[str, ...]:
-        """The lifecycle stages that a view shows.
+        """Return the lifecycle stages that a view includes.
 
         Raises:
-            InvalidParameterError: not one of the three views.
+            InvalidParameterError: there is no such view.
         """
         try:
             return _VIEW_STAGES[view_type]
@@ -93,7 +92,7 @@ _VIEW_STAGES: Final[dict[int, tuple[str, ...]]] = {
 
 
 class SourceType:
-    """What kind of program made a run (the tag ``mlflow.source.type``)."""
+    """The kind of program that created a run (the tag ``mlflow.source.type``)."""
 
     NOTEBOOK: Final = 1
     JOB: Final = 2
@@ -105,14 +104,25 @@ class SourceType:
 
     @staticmethod
     def to_string(status: int) -> str:
-        """The name of a source type."""
+        """Return the name of a source type; ``"UNKNOWN"`` for other numbers."""
         return SourceType._NAMES.get(status, "UNKNOWN")
 
 
-# Not frozen like its neighbours: that makes making one five times as slow, and of these a run logs millions.
+# Not frozen, unlike the other entities: a run logs millions, and creating a frozen instance takes five times as long.
 @dataclass(slots=True, unsafe_hash=True)
 class Metric(Entity):
-    """One point of a metric: a value at a step and a time (milliseconds since the epoch)."""
+    """A metric point: a value at a step and a time.
+
+    Attributes:
+        key: The name of the metric.
+        value: The value; NaN and infinities are allowed.
+        timestamp: Milliseconds since the epoch, UTC.
+        step: The training step; may be negative.
+        model_id: The logged model that the value was measured on, or None.
+        dataset_name: The data set that the value was measured on, or None.
+        dataset_digest: The digest of that data set, or None.
+        run_id: The run that logged it, or None.
+    """
 
     key: str
     value: float
@@ -124,13 +134,13 @@ class Metric(Entity):
     run_id: str | None = None
 
     def to_dictionary(self) -> dict[str, Any]:
-        """The fields by name."""
+        """Return the fields as a dictionary."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Param(Entity):
-    """A setting of a run; written once."""
+    """A param of a run; it can be written only once."""
 
     key: str
     value: str
@@ -138,7 +148,7 @@ class Param(Entity):
 
 @dataclass(frozen=True, slots=True)
 class RunTag(Entity):
-    """A label of a run; may be overwritten."""
+    """A tag of a run; it can be overwritten."""
 
     key: str
     value: str
@@ -146,7 +156,19 @@ class RunTag(Entity):
 
 @dataclass(frozen=True, slots=True)
 class RunInfo(Entity):
-    """What a run is, apart from what was logged to it."""
+    """The properties of a run, without its logged data.
+
+    Attributes:
+        run_id: The id, 32 hexadecimal digits unless it was imported.
+        experiment_id: The id of its experiment.
+        user_id: The user who started it.
+        status: ``"RUNNING"``, ``"SCHEDULED"``, ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
+        start_time: Milliseconds since the epoch, UTC.
+        end_time: Milliseconds since the epoch, UTC, or None while it runs.
+        lifecycle_stage: ``"active"`` or ``"deleted"``.
+        artifact_uri: The path or URI of its artifacts.
+        run_name: The name; not unique.
+    """
 
     run_id: str
     experiment_id: str
@@ -160,26 +182,39 @@ class RunInfo(Entity):
 
     @property
     def run_uuid(self) -> str:
-        """The run's id, under the name that MLflow 2 gave it."""
+        """The run's id, under MLflow 2's name."""
         return self.run_id
 
 
 @dataclass(frozen=True, slots=True)
 class RunData(Entity):
-    """What was logged to a run: the latest value of each metric, params and tags."""
+    """The logged data of a run.
+
+    Attributes:
+        metrics: The latest value of each metric: highest step, then timestamp, then value.
+        params: The params by key, as text.
+        tags: The tags by key.
+    """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def to_dictionary(self) -> dict[str, Any]:
-        """Copies of the three mappings."""
+        """Return copies of the metrics, params and tags."""
         return {"metrics": dict(self.metrics), "params": dict(self.params), "tags": dict(self.tags)}
 
 
 @dataclass(frozen=True)
 class Run(Entity):
-    """A run as it was when it was read."""
+    """A run, as it was when it was read.
+
+    Attributes:
+        info: Its id, name, status, times and artifact URI.
+        data: Its latest metrics, params and tags.
+        inputs: The data sets and logged models that it used.
+        outputs: The logged models that it created.
+    """
 
     info: RunInfo
     data: RunData = field(default_factory=RunData)
@@ -187,7 +222,7 @@ class Run(Entity):
     outputs: RunOutputs = field(default_factory=RunOutputs)
 
     def to_dictionary(self) -> dict[str, Any]:
-        """Nested dictionaries of everything the run holds."""
+        """Return everything about the run as nested dictionaries."""
         return {
             "info": asdict(self.info),
             "data": self.data.to_dictionary(),

@@ -1,7 +1,7 @@
-"""Schemas: what the input and output of a model look like, column by column or tensor by tensor.
+"""Schemas of a model's input and output, by column or by tensor, with MLflow's JSON forms.
 
-Owns the values and their JSON forms, which are MLflow's; params are in ``entities.param_schema``. Invariant: a schema
-has only columns or only tensors, all named or all unnamed, and never changes.
+Params are in ``entities.param_schema``. Guarantees: a schema has only columns or only tensors, all named or all
+unnamed, and is immutable.
 """
 
 import json
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ColSpec:
-    """A column: its type, its name if columns have names, and whether it may be missing."""
+    """A column: its type, its name or None, and whether it is required."""
 
     type: ColumnType
     name: str | None = None
@@ -57,13 +57,13 @@ class ColSpec:
         return f"{label}{self.type!r} ({'required' if self.required else 'optional'})"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         name = {} if self.name is None else {"name": self.name}
         return {**type_to_dict(self.type), **name, "required": self.required}
 
 
 class TensorSpec:
-    """A tensor: its numpy data type, its shape (-1 stands for any length) and its name if tensors have names."""
+    """A tensor: its numpy data type, its shape (-1 means any length) and its name or None."""
 
     __slots__ = ("_name", "_shape", "_type_name")
 
@@ -92,7 +92,7 @@ class TensorSpec:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The length of each dimension, -1 for any."""
+        """The length of each dimension; -1 means any length."""
         return self._shape
 
     @property
@@ -102,11 +102,11 @@ class TensorSpec:
 
     @property
     def required(self) -> bool:
-        """A tensor may never be missing."""
+        """Always true: a tensor cannot be missing."""
         return True
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         name = {} if self._name is None else {"name": self._name}
         return {**name, "type": "tensor", "tensor-spec": {"dtype": self._type_name, "shape": self._shape}}
 
@@ -146,31 +146,31 @@ class Schema:
         return list(self._inputs)
 
     def is_tensor_spec(self) -> bool:
-        """Whether this schema speaks of tensors."""
+        """Tell whether this is a schema of tensors."""
         return isinstance(self._inputs[0], TensorSpec)
 
     def has_input_names(self) -> bool:
-        """Whether the columns or tensors have names."""
+        """Tell whether the columns or tensors have names."""
         return self._inputs[0].name is not None
 
     def input_names(self) -> list[str | int]:
-        """The names, or the positions where there are none."""
+        """Return the names, or the positions if there are no names."""
         return [position if spec.name is None else spec.name for position, spec in enumerate(self._inputs)]
 
     def required_input_names(self) -> list[str | int]:
-        """The names (or positions) of what may not be missing."""
+        """Return the names (or positions) of the required columns or tensors."""
         return [name for name, spec in zip(self.input_names(), self._inputs, strict=True) if spec.required]
 
     def optional_input_names(self) -> list[str | int]:
-        """The names of what may be missing."""
+        """Return the names (or positions) of the optional columns."""
         return [name for name, spec in zip(self.input_names(), self._inputs, strict=True) if not spec.required]
 
     def input_types(self) -> list[Any]:
-        """The type of each column or tensor."""
+        """Return the type of each column or tensor."""
         return [spec.type for spec in self._inputs]
 
     def input_types_dict(self) -> dict[str, Any]:
-        """The types by name.
+        """Return the types by name.
 
         Raises:
             InvalidParameterError: there are no names.
@@ -178,7 +178,7 @@ class Schema:
         return {name: spec.type for name, spec in self.input_dict().items()}
 
     def input_dict(self) -> dict[str, Any]:
-        """The columns or tensors by name.
+        """Return the columns or tensors by name.
 
         Raises:
             InvalidParameterError: there are no names.
@@ -188,11 +188,11 @@ class Schema:
         return {str(spec.name): spec for spec in self._inputs}
 
     def numpy_types(self) -> "list[np.dtype[Any]]":
-        """The numpy type of each column or tensor."""
+        """Return the numpy type of each column or tensor."""
         return [spec.type if isinstance(spec, TensorSpec) else _scalar(spec).to_numpy() for spec in self._inputs]
 
     def pandas_types(self) -> "list[np.dtype[Any]]":
-        """The data type of each pandas column.
+        """Return the data type of each pandas column.
 
         Raises:
             InvalidParameterError: this is a schema of tensors or has nested types.
@@ -202,19 +202,19 @@ class Schema:
         return [_scalar(spec).to_pandas() for spec in self._inputs]
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         return [spec.to_dict() for spec in self._inputs]
 
     def to_json(self) -> str:
-        """MLflow's JSON form as text."""
+        """Return MLflow's JSON form as text."""
         return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, json_str: str) -> "Schema":
-        """The schema of a JSON text.
+        """Parse the JSON form of a schema.
 
         Raises:
-            InvalidParameterError: the text is no JSON form of a schema.
+            InvalidParameterError: the text is not the JSON form of a schema.
         """
         return cls([_spec_from_dict(form) for form in read_forms(json_str, "schema")])
 
@@ -235,10 +235,10 @@ class Schema:
 
 
 def read_forms(text: object, what: str) -> list[Mapping[str, Any]]:
-    """The list of maps that a JSON text is.
+    """Parse a JSON text that is a list of maps.
 
     Raises:
-        InvalidParameterError: it is something else, or nested too deeply.
+        InvalidParameterError: it is not a list of maps, or is nested too deeply.
     """
     try:
         forms = json.loads(text) if isinstance(text, str) else text
@@ -277,7 +277,7 @@ def _scalar(spec: InputSpec) -> DataType:
 
 
 def _name(name: Any) -> Any:
-    """A name as it was before JSON: columns of several levels have tuples as names, and JSON makes lists of them."""
+    """Restore a name from JSON, which has lists in place of tuples, the names of multi-level columns."""
     return tuple(map(_name, name)) if isinstance(name, list) else name
 
 

@@ -1,4 +1,4 @@
-"""The signature of a model: what goes in, what comes out, and which params it takes (MLflow's ModelSignature)."""
+"""The signature of a model: schemas of its input, output and params (MLflow's ModelSignature)."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from registry.exceptions import InvalidParameterError, InvalidTypeError
 
 @dataclass(frozen=True, repr=False)
 class ModelSignature:
-    """Schemas of inputs, outputs and params; at least one is given."""
+    """Schemas of inputs, outputs and params; at least one is set."""
 
     inputs: Schema | None = None
     outputs: Schema | None = None
@@ -29,7 +29,7 @@ class ModelSignature:
             raise InvalidParameterError("At least one of inputs, outputs or params must be provided")
 
     def to_dict(self) -> dict[str, str | None]:
-        """The schemas as JSON texts, as they stand in an MLmodel file."""
+        """Return the schemas as JSON texts, as in an MLmodel file."""
         return {
             "inputs": None if self.inputs is None else self.inputs.to_json(),
             "outputs": None if self.outputs is None else self.outputs.to_json(),
@@ -38,10 +38,10 @@ class ModelSignature:
 
     @classmethod
     def from_dict(cls, signature_dict: Mapping[str, Any]) -> "ModelSignature":
-        """The signature of the form that `to_dict` gives.
+        """Return the signature for the result of `to_dict`.
 
         Raises:
-            InvalidParameterError: one of the texts is not a schema's JSON form, or all are missing.
+            InvalidParameterError: a text is not the JSON form of a schema, or all are missing.
         """
         if not isinstance(signature_dict, Mapping):
             raise InvalidTypeError(
@@ -55,7 +55,7 @@ class ModelSignature:
         )
 
     def to_json(self) -> str:
-        """`to_dict` as one JSON text."""
+        """Return the result of `to_dict` as JSON text."""
         return json.dumps(self.to_dict())
 
     def __repr__(self) -> str:

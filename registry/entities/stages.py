@@ -1,4 +1,4 @@
-"""Stages of model versions, and the words for "no check"."""
+"""Stages of model versions, and `UNSET` for an omitted `expected_current`."""
 
 from enum import Enum
 from typing import Final
@@ -17,7 +17,7 @@ _CANONICAL: Final = {stage.lower(): stage for stage in ALL_STAGES}
 
 
 class Unset(Enum):
-    """The type of `UNSET`: an argument that was not given, where None means something else."""
+    """The type of `UNSET`, the default of arguments for which None is a value."""
 
     UNSET = "UNSET"
 
@@ -29,10 +29,10 @@ UNSET: Final = Unset.UNSET
 
 
 def parse_stage(stage: object) -> str:
-    """The canonical name of a stage written in any case.
+    """Return the canonical name of a stage given in any case.
 
     Raises:
-        InvalidParameterError: not one of None, Staging, Production, Archived.
+        InvalidParameterError: it is not None, Staging, Production or Archived.
     """
     canonical = _CANONICAL.get(stage.lower()) if isinstance(stage, str) else None
     if canonical is None:
@@ -43,10 +43,10 @@ def parse_stage(stage: object) -> str:
 
 
 def active_stage(stage: str) -> str:
-    """Staging or Production, given in any case.
+    """Return the canonical name of a stage that has one holder, Staging or Production, given in any case.
 
     Raises:
-        InvalidParameterError: another stage; nobody holds those.
+        InvalidParameterError: it is another stage.
     """
     parsed = parse_stage(stage)
     if parsed not in ACTIVE_STAGES:

@@ -1,6 +1,6 @@
-"""Moments given as text or datetime: always with a time zone, kept as UTC, never guessed.
+"""Conversion of times and durations between text and datetime; every time has a time zone and becomes UTC.
 
-Invariant: `parse_time(format_time(moment)) == moment` for every aware moment of the years 1 to 9999.
+Guarantees: `parse_time(format_time(moment)) == moment` for every aware datetime of the years 1 to 9999.
 """
 
 import re
@@ -17,10 +17,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_time(text: str) -> datetime:
-    """The moment that an ISO 8601 text with a time zone names, such as ``2026-03-01T12:00:00Z``, in UTC.
+    """Parse an ISO 8601 time with a time zone, such as ``2026-03-01T12:00:00Z``; return it in UTC.
 
     Raises:
-        InvalidParameterError: the text has another form, no time zone, or is no moment of the calendar.
+        InvalidParameterError: the text has another form, no time zone, or is not a valid date or time.
     """
     match = _ISO.fullmatch(text)
     if match is None:
@@ -36,10 +36,10 @@ def parse_time(text: str) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """The canonical text of an aware moment: UTC, ``Z``, microseconds only where there are any.
+    """Format an aware datetime: in UTC with ``Z``, with microseconds only if they are not zero.
 
     Raises:
-        InvalidParameterError: the moment has no time zone.
+        InvalidParameterError: the datetime has no time zone.
     """
     if moment.utcoffset() is None:
         raise InvalidParameterError(f"The time {moment.isoformat()!r} has no time zone; use an aware datetime.")
@@ -47,7 +47,7 @@ def format_time(moment: datetime) -> str:
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """Whole milliseconds since the epoch, rounded down."""
+    """Return the milliseconds since the epoch, rounded down."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
@@ -56,10 +56,10 @@ _DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" fo
 
 
 def parse_duration(text: str) -> timedelta:
-    """The length of time that a text names: numbers with the units w, d, h, m, s, the largest first.
+    """Parse a duration: numbers with the units w, d, h, m, s, the largest first, such as ``1d2h30m``.
 
     Raises:
-        InvalidParameterError: the text has another form, or is too long a time.
+        InvalidParameterError: the text has another form, or the duration is too long.
     """
     match = _DURATION.fullmatch(text)
     if match is None or not text:

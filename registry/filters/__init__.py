@@ -1,8 +1,7 @@
-"""The filter and order_by language of every search, from text to a checked value.
+"""The filter and order_by language of every search: its grammar, its fields and their types.
 
-Owns the grammar, the fields that each subject has, and the types of their values; what a field means in SQL is
-`store`'s matter. Invariant: whatever `parse_filter` returns is within bounds and well typed, so a compiler needs no
-checks of its own; every value in it is to be bound, never spliced.
+`store` maps the fields to SQL. Guarantees: a node that `parse_filter` returns is within bounds and well typed, so a
+compiler needs no checks of its own. A compiler must bind every value, never splice it into SQL.
 
 A filter is made of comparisons joined by AND, OR, NOT and parentheses::
 
@@ -10,17 +9,18 @@ A filter is made of comparisons joined by AND, OR, NOT and parentheses::
     start_time > '2026-03-01T00:00:00Z' OR attributes.status = 'FAILED'
     name = 'churn' AND ever_stage = 'Staging' AND metrics.auc > 0.9
 
-Meaning of the parts, for who compiles them:
+Semantics for a compiler:
 
-- `Comparison.field` names a metric, param, tag, data set field or attribute; attribute keys are canonical, whatever
-  synonym was written (``created`` is ``start_time``, ``stage`` is ``current_stage``).
-- A comparison other than IS NULL holds only where the field is there: ``params.a != 'x'`` leaves out what has no ``a``,
-  and ``NOT params.a = 'x'`` takes it in. ``IS NULL`` holds where the field is missing; a NaN metric is not missing.
-  ``!=`` holds for a NaN metric, every other operator does not.
-- Data set fields, ``alias`` and ``ever_stage`` have many values (`Attribute.plural`): a comparison holds if it holds
-  for one of them, ``IS NULL`` if there are none.
-- Times are milliseconds since the epoch: an int, or a float where the text was finer than a millisecond.
-- LIKE has ``%`` and ``_`` and no escape character; it heeds case, ILIKE does not.
+- `Comparison.field` names a metric, param, tag, data set field or attribute. Attribute keys are canonical: synonyms
+  are resolved (``created`` is ``start_time``, ``stage`` is ``current_stage``).
+- A comparison other than IS NULL is true only if the field exists: ``params.a != 'x'`` excludes runs without ``a``,
+  and ``NOT params.a = 'x'`` includes them. ``IS NULL`` is true if the field is missing; a NaN metric is not missing.
+  ``!=`` is true for a NaN metric; every other operator is false.
+- Data set fields, ``alias`` and ``ever_stage`` have many values (`Attribute.plural`): a comparison is true if it is
+  true for one of them; ``IS NULL`` is true if there are none.
+- Times are milliseconds since the epoch: an int, or a float if the text has a finer resolution.
+- LIKE knows ``%`` and ``_`` and has no escape character. LIKE is case-sensitive, ILIKE is not.
+
 """
 
 from registry.filters.fields import Attribute, Subject, ValueType, Vocabulary, vocabulary

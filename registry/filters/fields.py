@@ -1,4 +1,4 @@
-"""From a written field to the field that is meant, or a fault that lists the ones there are."""
+"""The fields of each searchable entity, and the lookup from a written field to one of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from registry.filters.grammar import unquote
 from registry.filters.nodes import Field, Kind, Op
-from registry.filters.syntax_errors import FaultError
+from registry.filters.syntax_errors import FilterSyntaxError
 
 if TYPE_CHECKING:
     from lark import Token
 
 
 class Subject(StrEnum):
-    """What is searched."""
+    """A kind of entity that can be searched."""
 
     RUNS = "runs"
     EXPERIMENTS = "experiments"
@@ -24,7 +24,7 @@ class Subject(StrEnum):
 
 
 class ValueType(StrEnum):
-    """What a field is compared with."""
+    """The type of a field's values."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -68,7 +68,7 @@ DATASET_FIELDS: Final = ("name", "digest", "context")
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute's type, and whether one subject can have many of it."""
+    """The type of an attribute; `plural` if one subject can have many values of it."""
 
     type: ValueType = ValueType.TEXT
     plural: bool = False
@@ -76,21 +76,21 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The fields of one subject: which kinds of keyed fields, which attributes, and their other names in lower case."""
+    """The fields of one subject: kinds of keyed fields, attributes, and synonyms (in lower case) of attributes."""
 
     kinds: frozenset[Kind]
     attributes: Mapping[str, Attribute]
     synonyms: Mapping[str, str] = field(default_factory=dict)
 
     def attribute(self, name: str) -> str | None:
-        """The canonical key of an attribute written in any case or by a synonym; None if there is none."""
+        """Return the canonical key of an attribute, given in any case or as a synonym; None if unknown."""
         lowered = name.lower()
         key = self.synonyms.get(lowered, lowered)
         return key if key in self.attributes else None
 
 
 def vocabulary(subject: Subject) -> Vocabulary:
-    """The fields of a subject."""
+    """Return the fields of a subject."""
     return _VOCABULARIES[subject]
 
 
@@ -182,30 +182,28 @@ _VOCABULARIES: Final[Mapping[Subject, Vocabulary]] = {
 
 
 def resolve_field(token: "Token", subject: Subject) -> Field:
-    """The field of a subject that a token names.
-
-    Raises:
-        FaultError: the subject has no such field.
-    """
+    """Return the field that a token names; raise FilterSyntaxError if the subject has no such field."""
     position = token.start_pos or 0
     if token.type != "FIELD":
         return _attribute(unquote(token), subject, position)
     prefix, _, key = token.partition(".")
     kind = PREFIXES.get(prefix.strip("`").lower())
     if kind is None or (kind is not Kind.ATTRIBUTE and kind not in vocabulary(subject).kinds):
-        raise FaultError(f"{subject} have no {prefix.strip('`')[:40]!r} fields; {_known(subject)}", position)
+        raise FilterSyntaxError(
+            f"{subject} have no {prefix.strip('`')[:40]!r} fields; {_list_fields(subject)}", position
+        )
     key = unquote(key)
     if kind is Kind.ATTRIBUTE:
         return _attribute(key, subject, position)
     if key == "":
-        raise FaultError(f"the key after '{prefix}.' is empty", position)
+        raise FilterSyntaxError(f"the key after '{prefix}.' is empty", position)
     if kind is Kind.DATASET and key not in DATASET_FIELDS:
-        raise FaultError(f"data sets have no {key[:40]!r}; they have {', '.join(DATASET_FIELDS)}", position)
+        raise FilterSyntaxError(f"data sets have no {key[:40]!r}; they have {', '.join(DATASET_FIELDS)}", position)
     return Field(kind, key)
 
 
-def attribute_of(field: Field, subject: Subject) -> Attribute:
-    """The type of any field of a subject, and whether it has many values."""
+def field_attribute(field: Field, subject: Subject) -> Attribute:
+    """Return the type of a subject's field, and whether the field has many values."""
     if field.kind is Kind.ATTRIBUTE:
         return vocabulary(subject).attributes[field.key]
     return Attribute(ValueType.NUMBER if field.kind is Kind.METRIC else ValueType.TEXT, field.kind is Kind.DATASET)
@@ -214,11 +212,11 @@ def attribute_of(field: Field, subject: Subject) -> Attribute:
 def _attribute(name: str, subject: Subject, position: int) -> Field:
     key = vocabulary(subject).attribute(name)
     if key is None:
-        raise FaultError(f"{subject} have no attribute {name[:40]!r}; {_known(subject)}", position)
+        raise FilterSyntaxError(f"{subject} have no attribute {name[:40]!r}; {_list_fields(subject)}", position)
     return Field(Kind.ATTRIBUTE, key)
 
 
-def _known(subject: Subject) -> str:
-    words = vocabulary(subject)
-    keyed = [f"{kind}s.<key>" for kind in Kind if kind in words.kinds]
-    return f"there are {', '.join([*words.attributes, *keyed])}"
+def _list_fields(subject: Subject) -> str:
+    fields = vocabulary(subject)
+    keyed = [f"{kind}s.<key>" for kind in Kind if kind in fields.kinds]
+    return f"there are {', '.join([*fields.attributes, *keyed])}"

@@ -1,9 +1,7 @@
-"""The grammar of filters and order_by clauses, and the parser made from it.
+"""The grammar of filters and order_by clauses, and its parser.
 
-Owns syntax and the words for what a place in a text expects; what fields there are is decided later. Invariant: LALR
-with terminals that never rescan, so that time is linear in the text.
-
-A field is one terminal, prefix and key together: so a key may be any word of the language, as in ``params.in``.
+The grammar knows only syntax; `fields` knows which fields exist. A field is one terminal (prefix and key together), so
+a key may be a keyword, as in ``params.in``. Guarantees: parsing takes linear time (LALR; terminals never backtrack).
 """
 
 from collections.abc import Iterable
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from lark import Lark, Token
 
-# One AND may trail, as MLflow lets it.
+# A trailing AND is allowed, as in MLflow.
 _GRAMMAR: Final = r"""
     ?filter: or_
            | and_ _AND
@@ -58,8 +56,8 @@ _GRAMMAR: Final = r"""
     %ignore /\s+/
 """
 
-# In the order in which a message lists them; DOUBLE is a field or a text and says nothing of its own.
-_WORDS: Final = {
+# In the order in which messages list them. DOUBLE is missing: it is either a field or a text.
+_TERMINAL_NAMES: Final = {
     "FIELD": "a field",
     "OP": "a comparator (=, !=, <, <=, >, >=)",
     "LIKE": "LIKE or ILIKE",
@@ -81,23 +79,23 @@ _WORDS: Final = {
 
 @cache
 def parser() -> "Lark":
-    """The parser, made on first use; it starts at ``filter`` or at ``order``."""
+    """Return the parser, built on first use. Its start rules are ``filter`` and ``order``."""
     from lark import Lark
 
     return Lark(_GRAMMAR, parser="lalr", start=["filter", "order"])
 
 
-def expectation(terminals: Iterable[str]) -> str:
-    """The words for a set of terminals: ``expected a quoted text or a number``."""
-    known = set(terminals)
-    words = [word for terminal, word in _WORDS.items() if terminal in known]
-    if len(words) > 1:
-        return f"expected {', '.join(words[:-1])} or {words[-1]}"
-    return f"expected {words[0]}" if words else "expected something else"
+def describe_expected(terminals: Iterable[str]) -> str:
+    """Describe a set of terminals for a message: ``expected a quoted text or a number``."""
+    allowed = set(terminals)
+    names = [name for terminal, name in _TERMINAL_NAMES.items() if terminal in allowed]
+    if len(names) > 1:
+        return f"expected {', '.join(names[:-1])} or {names[-1]}"
+    return f"expected {names[0]}" if names else "expected something else"
 
 
 def unquote(token: "Token | str") -> str:
-    """The text between the quotes of a token, doubled quotes taken as one; a token without quotes as it is."""
+    """Remove the quotes of a token and undouble the quotes inside; return an unquoted token as it is."""
     text = str(token)
     if text[:1] in ("'", '"', "`"):
         return text[1:-1].replace(text[0] * 2, text[0])

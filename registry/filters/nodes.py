@@ -1,6 +1,6 @@
-"""A parsed filter as frozen values, each of which writes itself as the text that parses to it again.
+"""The syntax tree of a parsed filter, as frozen values.
 
-Invariant: for the subject it was parsed for, ``parse_filter(str(node)) == node``.
+Guarantees: ``parse_filter(str(node), subject) == node`` for every node parsed for that subject.
 """
 
 import re
@@ -14,7 +14,7 @@ _PLAIN_KEY: Final = re.compile(r"[\w.\-/:@]+")
 
 
 class Kind(StrEnum):
-    """What a field belongs to."""
+    """The kind of a field."""
 
     METRIC = "metric"
     PARAM = "param"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 class Op(StrEnum):
-    """How a field is compared."""
+    """A comparison operator."""
 
     EQ = "="
     NE = "!="
@@ -42,7 +42,7 @@ class Op(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the subject; the key of an attribute is canonical, other keys are as they were written."""
+    """One field of the subject. The key of an attribute is canonical; other keys are as written."""
 
     kind: Kind
     key: str
@@ -56,10 +56,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A field against a value: a tuple for IN and NOT IN, None for IS NULL and IS NOT NULL, else one scalar.
+    """A field compared with a value: a tuple for IN and NOT IN, None for IS [NOT] NULL, otherwise one scalar.
 
-    Metrics come with floats; integer attributes with ints; times with ints or floats (milliseconds since the epoch);
-    everything else with text.
+    Values of metrics are floats, of integer attributes ints, of times ints or floats (milliseconds since the epoch),
+    of all other fields texts.
     """
 
     field: Field
@@ -76,7 +76,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of two or more."""
+    """The conjunction of two or more nodes."""
 
     items: tuple["Node", ...]
 
@@ -86,7 +86,7 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one of two or more."""
+    """The disjunction of two or more nodes."""
 
     items: tuple["Node", ...]
 
@@ -96,7 +96,7 @@ class Or:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """What the item leaves out, missing fields included."""
+    """The negation of a node; it is also true for subjects without the field."""
 
     item: "Node"
 
@@ -109,7 +109,7 @@ Node: TypeAlias = Comparison | And | Or | Not
 
 @dataclass(frozen=True, slots=True)
 class OrderBy:
-    """One key of an ordering."""
+    """One sort key."""
 
     field: Field
     ascending: bool = True

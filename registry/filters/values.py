@@ -1,4 +1,4 @@
-"""From a written value to the typed value that a field is compared with, or a fault that says what is allowed."""
+"""The values and operators of a comparison, converted to the type of its field."""
 
 import math
 import re
@@ -11,23 +11,19 @@ from registry.exceptions import InvalidParameterError
 from registry.filters.fields import OPERATORS, ValueType
 from registry.filters.grammar import unquote
 from registry.filters.nodes import Field, Op, Scalar
-from registry.filters.syntax_errors import FaultError
+from registry.filters.syntax_errors import FilterSyntaxError
 
 if TYPE_CHECKING:
     from lark import Token
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_BOUND: Final = 2**63
-_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
+_INTEGER_LIMIT: Final = 2**63
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}")
 
 
-def check_operator(field: Field, type_: ValueType, written: str, position: int) -> Op:
-    """The operator as it may stand between this field and a value.
-
-    Raises:
-        FaultError: there is no such operator, or not for this type.
-    """
+def parse_operator(field: Field, type_: ValueType, written: str, position: int) -> Op:
+    """Return the operator; raise FilterSyntaxError if it is unknown or the type does not allow it."""
     allowed = OPERATORS[type_]
     try:
         op = Op(written.upper())
@@ -37,17 +33,14 @@ def check_operator(field: Field, type_: ValueType, written: str, position: int) 
         return op
     hint = {"==": "; for equality write =", "<>": "; for inequality write !="}.get(written, "")
     listed = ", ".join(known for known in Op if known in allowed)
-    raise FaultError(
-        f"invalid comparator {written[:10]!r} for {field}, which is {_a(type_)}{hint}; allowed: {listed}", position
+    raise FilterSyntaxError(
+        f"invalid comparator {written[:10]!r} for {field}, which is {_describe_type(type_)}{hint}; allowed: {listed}",
+        position,
     )
 
 
-def typed_value(field: Field, type_: ValueType, op: Op, token: "Token") -> Scalar:
-    """The value of a token as the field's type has it.
-
-    Raises:
-        FaultError: the token is of another type, or is outside what the type can hold.
-    """
+def parse_value(field: Field, type_: ValueType, op: Op, token: "Token") -> Scalar:
+    """Convert a token to the field's type; raise FilterSyntaxError if it has another type or is out of range."""
     position = token.start_pos or 0
     quoted = token.type != "NUMBER"
     try:
@@ -61,8 +54,8 @@ def typed_value(field: Field, type_: ValueType, op: Op, token: "Token") -> Scala
             return _integer(unquote(token))
         return _number(token, whole=type_ is ValueType.TIME)
     except (ValueError, InvalidParameterError) as error:
-        raise FaultError(
-            f"{field} is {_a(type_)}, but its value is {_shown(token)}: {error}".rstrip("."), position
+        raise FilterSyntaxError(
+            f"{field} is {_describe_type(type_)}, but its value is {_truncated(token)}: {error}".rstrip("."), position
         ) from error
 
 
@@ -84,7 +77,7 @@ def _number(token: "Token", *, whole: bool) -> int | float:
 
 
 def _integer(text: str) -> int:
-    if not _WHOLE.fullmatch(text) or not -_BOUND <= int(text) < _BOUND:
+    if not _INTEGER.fullmatch(text) or not -_INTEGER_LIMIT <= int(text) < _INTEGER_LIMIT:
         raise ValueError("write a whole number of at most 64 bits")
     return int(text)
 
@@ -94,7 +87,7 @@ def _milliseconds(moment: datetime) -> int | float:
     return whole + rest / _MILLISECOND if rest else whole
 
 
-def _a(type_: ValueType) -> str:
+def _describe_type(type_: ValueType) -> str:
     return {
         ValueType.TEXT: "a text",
         ValueType.NUMBER: "a number",
@@ -104,5 +97,5 @@ def _a(type_: ValueType) -> str:
     }[type_]
 
 
-def _shown(token: str) -> str:
+def _truncated(token: str) -> str:
     return str(token) if len(token) <= 40 else token[:40] + "…"

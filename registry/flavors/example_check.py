@@ -33,6 +33,11 @@ def check_example(
     """Load the model back, predict its example, and warn if the model that was given predicts something else.
 
     Args:
+        flavor: The flavor that wrote the model.
+        model: The model that was saved.
+        directory: The directory with the saved model.
+        entries: The flavors of the MLmodel file, by name.
+        example: The input example.
         signature: The caller's, or None.
         infer: Whether to infer a signature from the example and its prediction.
 

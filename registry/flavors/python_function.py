@@ -51,7 +51,12 @@ class PythonFunctionFlavor:
         """Write the pickle or the Python file of a model and its artifacts, or copy the data of a loader module.
 
         Args:
+            model: The Python model, a function, or the path of a Python file; None with a loader module.
+            directory: The directory to write to.
             artifacts: Local paths by name.
+            loader_module: The module that loads the data; None with a model.
+            data_path: The file or directory that the loader module loads.
+            model_config: The model's configuration.
             artifact_origins: What the MLmodel file says of fetched artifacts, by name: their ``uri`` and more.
 
         Raises:

@@ -1,7 +1,6 @@
-"""What callers hand in as mappings, lists and paths of this machine, checked for being that.
+"""Checks that arguments are mappings or lists.
 
-Leaves the keys, texts and numbers in them to whoever uses them, and touches no disk. Invariant: what passes is a dict
-or list of the caller's entries that nobody else holds, or a path that the operating system can look up.
+Guarantees: the result is a new dict or list, so later changes by the caller do not affect it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,36 +10,32 @@ from registry.exceptions import InvalidTypeError
 
 
 def check_mapping(value: object, what: str) -> dict[Any, Any]:
-    """A mapping as a dict; None is an empty one.
-
-    Raises:
-        InvalidTypeError: it is no mapping.
-    """
+    """Return a mapping as a new dict; None as an empty one. Raise InvalidTypeError if it is not a mapping."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidTypeError(f"{what} must be a dict, such as {{'name': 'value'}}, got {shown_value(value)}.")
+        raise InvalidTypeError(f"{what} must be a dict, such as {{'name': 'value'}}, got {describe_value(value)}.")
     return dict(value)
 
 
 def check_list(value: object, what: str, kind: type[Any]) -> list[Any]:
-    """Values of one class as a list; None is an empty one. A text is not taken for a list of characters.
+    """Return an iterable of instances of `kind` as a new list; None as an empty one.
 
     Raises:
-        InvalidTypeError: it cannot be iterated, or has another value.
+        InvalidTypeError: it is not iterable, is a text or mapping, or has an item of another type.
     """
     if value is None:
         return []
     if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
-        raise InvalidTypeError(f"{what} must be a list of {kind.__name__}, got {shown_value(value)}.")
-    found = list(value)
-    for item in found:
+        raise InvalidTypeError(f"{what} must be a list of {kind.__name__}, got {describe_value(value)}.")
+    items = list(value)
+    for item in items:
         if not isinstance(item, kind):
-            raise InvalidTypeError(f"{what} must be a list of {kind.__name__}, but has {shown_value(item)}.")
-    return found
+            raise InvalidTypeError(f"{what} must be a list of {kind.__name__}, but has {describe_value(item)}.")
+    return items
 
 
-def shown_value(value: object) -> str:
-    """Return a value as an error message shows it: its repr, cut short, and its type."""
+def describe_value(value: object) -> str:
+    """Describe a value for an error message: its repr, cut after 60 characters, and its type."""
     text = repr(value)
     return f"{text if len(text) <= 60 else text[:60] + '…'} of type {type(value).__name__}"

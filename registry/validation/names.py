@@ -1,7 +1,7 @@
-"""What a name, alias, key or relative path may be: one grammar each, matched whole, never repaired.
+"""Checks of names, aliases, keys and ids. Length limits are MLflow's where it has one.
 
-A text is accepted as it stands or refused; nothing is stripped, percent-decoded or normalised first, so that no second
-reader can see another text than the one that was checked. Limits are MLflow's where it has one.
+Guarantees: a text is accepted unchanged or rejected. It is never stripped, percent-decoded or normalised first, so no
+later reader sees another text than the one that was checked.
 """
 
 import functools
@@ -30,16 +30,17 @@ _UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def casefold_name(name: str) -> str:
-    """The form under which confusable names are twins: casefold of NFKC, folded until it is stable."""
+    """Fold a name so that easily confused names become equal: NFKC, casefold, NFKC."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return unicodedata.normalize("NFKC", folded)
 
 
 def check_text(name: object, what: str, limit: int) -> str:
-    """A non-empty NFC text of at most `limit` characters without control characters or outer blanks.
+    """Return a non-empty NFC text of at most `limit` characters without control characters or outer blanks.
 
     Raises:
-        InvalidNameError: the text breaks one of these rules; the message says which.
+        InvalidTypeError: it is not a string.
+        InvalidNameError: it breaks a rule; the message says which.
     """
     if name is None or (isinstance(name, str) and not name):
         raise InvalidNameError(f"Missing value for required parameter '{what}'.")
@@ -62,16 +63,13 @@ def check_text(name: object, what: str, limit: int) -> str:
 
 
 def check_model_name(name: object) -> str:
-    """A name of a registered model: none of ``/ : @ ?``, not ``.`` or ``..``, not of the form of a model id.
-
-    Raises:
-        InvalidNameError: the name breaks the grammar.
-    """
+    """Return a registered model's name: without ``/ : @ ?``, not ``.`` or ``..``, not like a logged model's id."""
     text = check_text(name, "name", MAX_MODEL_NAME)
-    found = sorted(set(text) & set("/:@?"))
-    if found:
+    forbidden = sorted(set(text) & set("/:@?"))
+    if forbidden:
         raise InvalidNameError(
-            f"Invalid model name {text!r}. Names cannot contain '/' or ':', nor '@' or '?' (found {' '.join(found)})."
+            f"Invalid model name {text!r}. Names cannot contain '/' or ':', nor '@' or '?' "
+            f"(found {' '.join(forbidden)})."
         )
     if text in (".", ".."):
         raise InvalidNameError(f"Invalid model name {text!r}. '.' and '..' are not names.")
@@ -81,11 +79,7 @@ def check_model_name(name: object) -> str:
 
 
 def check_alias(alias: object) -> str:
-    """An alias: letters, digits, ``_`` and ``-``; not ``latest`` and not like ``v1``.
-
-    Raises:
-        InvalidNameError: the alias breaks the grammar or is reserved.
-    """
+    """Return an alias: letters, digits, ``_`` and ``-``; not ``latest`` and not like ``v1``."""
     text = check_text(alias, "alias", MAX_ALIAS)
     if not _ALIAS.fullmatch(text):
         raise InvalidNameError(f"Invalid alias name: {text!r}. Use letters, digits, '_' and '-' only.")
@@ -97,10 +91,10 @@ def check_alias(alias: object) -> str:
 
 
 def check_key(key: object, what: str = "key") -> str:
-    """A key of a param, metric or tag: letters, digits and ``/ _ . - :`` and blanks, as MLflow has it.
+    """Return a key of a param, metric or tag: letters, digits, ``/ _ . - :`` and blanks, as in MLflow.
 
     Raises:
-        InvalidNameError: the key is outside the charset, too long, or like a path that climbs.
+        InvalidNameError: the key has other characters, is too long, or is not a normalised relative path.
     """
     if isinstance(key, str) and len(key) <= MAX_KEY and _is_key(key):
         return key
@@ -109,12 +103,12 @@ def check_key(key: object, what: str = "key") -> str:
 
 @functools.lru_cache(maxsize=8_192)
 def _is_key(text: str) -> bool:
-    """Whether a text is a key; remembered, since the same few keys come again and again."""
+    """Tell whether a text is a key. Cached, because a few keys are logged again and again."""
     return bool(_KEY.fullmatch(text)) and "\n" not in text and is_plain_path(text)
 
 
 def _key_error(key: object, what: str) -> InvalidNameError | InvalidTypeError:
-    """Why something is not a key."""
+    """Return the error that says why a value is not a key."""
     if key is None or (isinstance(key, str) and not key):
         return InvalidNameError(f"Missing value for required parameter '{what}'.")
     if not isinstance(key, str):
@@ -134,11 +128,7 @@ def _key_error(key: object, what: str) -> InvalidNameError | InvalidTypeError:
 
 
 def check_run_id(run_id: object) -> str:
-    """An id of a run as MLflow accepts it: a letter or digit, then letters, digits, ``_`` and ``-``.
-
-    Raises:
-        InvalidNameError: the id has other characters.
-    """
+    """Return a run id as MLflow accepts it: a letter or digit, then letters, digits, ``_`` and ``-``."""
     if run_id is None or (isinstance(run_id, str) and not run_id):
         raise InvalidNameError("Missing value for required parameter 'run_id'.")
     if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
@@ -150,11 +140,7 @@ def check_run_id(run_id: object) -> str:
 
 
 def check_version(version: object) -> int:
-    """A version number: a positive int, or its ASCII digits.
-
-    Raises:
-        InvalidNameError: anything else.
-    """
+    """Return a version number, given as an int or as ASCII digits, as an int."""
     if isinstance(version, int) and not isinstance(version, bool):
         number = version
     elif isinstance(version, str) and re.fullmatch(r"[0-9]{1,18}", version):

@@ -1,4 +1,4 @@
-"""Which paths are accepted: artifact paths inside a store, and local paths of this machine.
+"""Checks of artifact paths inside a store and of local paths.
 
 Guarantees: a path that passes stays below the root it is joined to. Nothing is normalised or percent-decoded first.
 """
@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from registry.exceptions import InvalidPathError, InvalidTypeError
-from registry.validation.arguments import shown_value
+from registry.validation.arguments import describe_value
 
 MAX_PATH_BYTES: Final = 1_024
 MAX_SEGMENT_BYTES: Final = 255
@@ -27,13 +27,13 @@ def is_plain_path(text: str) -> bool:
 
 
 def check_path(path: object, what: str = "artifact path") -> str:
-    """A relative ``/``-separated path that stays below its root: no empty, ``.`` or ``..`` segment, no backslash.
+    """Return a relative path with ``/`` between segments, without empty, ``.`` or ``..`` segments and backslashes.
 
     Raises:
-        InvalidPathError: the path could leave its root or cannot be stored everywhere.
+        InvalidPathError: the path could leave its root, or cannot be stored on every system.
     """
     if isinstance(path, str):
-        reason = _path_fault(path)
+        reason = _find_path_fault(path)
         if reason is None:
             return path
     else:
@@ -43,7 +43,7 @@ def check_path(path: object, what: str = "artifact path") -> str:
     )
 
 
-def _path_fault(path: str) -> str | None:
+def _find_path_fault(path: str) -> str | None:
     if path == "":
         return "is empty"
     if path.startswith("/") or _DRIVE.match(path):
@@ -52,8 +52,8 @@ def _path_fault(path: str) -> str | None:
         return "has a backslash"
     if len(path) > MAX_PATH_BYTES:
         return f"is longer than {MAX_PATH_BYTES} bytes"
-    # Printable characters are none of those, and are told at once.
-    if not path.isprintable() and any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in path):
+    # `isprintable` is a fast path: a printable text has no control character.
+    if not path.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in path):
         return "has a control character"
     if len(path.encode()) > MAX_PATH_BYTES:
         return f"is longer than {MAX_PATH_BYTES} bytes"
@@ -70,20 +70,20 @@ MAX_LOCAL_PATH_BYTES: Final = 4_095
 
 
 def check_local_path(path: object) -> Path:
-    """A path of this machine, which need not exist.
+    """Return a local path, which need not exist.
 
     Raises:
         InvalidTypeError: it is neither a string nor a Path.
-        InvalidPathError: it is empty, has a NUL or half a surrogate pair, or is longer than any file system takes.
+        InvalidPathError: it is empty, has a NUL or half a surrogate pair, or is too long for a file system.
     """
     if not isinstance(path, str | os.PathLike) or not isinstance(text := os.fspath(path), str):
-        raise InvalidTypeError(f"A local path must be a string or Path, got {shown_value(path)}.")
-    if reason := _local_path_fault(text):
+        raise InvalidTypeError(f"A local path must be a string or Path, got {describe_value(path)}.")
+    if reason := _find_local_path_fault(text):
         raise InvalidPathError(f"{text!r} is not a local path: {reason}. Give the path of a file or directory.")
     return Path(text)
 
 
-def _local_path_fault(text: str) -> str | None:
+def _find_local_path_fault(text: str) -> str | None:
     if not text or "\0" in text:
         return "it is empty" if not text else "it has a NUL"
     try:
@@ -101,23 +101,23 @@ def _local_path_fault(text: str) -> str | None:
     return None
 
 
-# Nothing here decodes, but other readers of the same bytes may: encoded . / \ % and control characters.
-_ENCODED: Final = re.compile(r"%(?:2[ef5]|5c|[01][0-9a-f]|7f)", re.IGNORECASE)
+# Encoded . / \ % and control characters. We never decode paths, but other readers of the same store may.
+_ENCODED_CHARACTER: Final = re.compile(r"%(?:2[ef5]|5c|[01][0-9a-f]|7f)", re.IGNORECASE)
 
 
 def check_artifact_path(path: object) -> str:
-    """Return a relative path below a run's artifact directory, that no reader can take for one that leaves it.
+    """Return a path below a run's artifact directory that stays there even if a reader percent-decodes it.
 
-    A leading ``./`` and one ``/`` at the end are how people write paths and directories; they are taken off.
+    A leading ``./`` and a trailing ``/`` are removed, since people write paths and directories so.
 
     Raises:
-        InvalidPathError: the path is absolute, climbs, has a backslash, or has an encoded form of these.
+        InvalidPathError: the path is not relative, leaves its root, or does so when decoded.
     """
-    given = path.as_posix() if isinstance(path, PurePath) else path
-    text = check_path(given.removeprefix("./").removesuffix("/") if isinstance(given, str) else given)
-    if found := _ENCODED.search(text):
+    text = path.as_posix() if isinstance(path, PurePath) else path
+    text = check_path(text.removeprefix("./").removesuffix("/") if isinstance(text, str) else text)
+    if match := _ENCODED_CHARACTER.search(text):
         raise InvalidPathError(
-            f"Invalid artifact path: {text!r} has {found[0]!r}, which some readers would decode. Use a relative path "
+            f"Invalid artifact path: {text!r} has {match[0]!r}, which some readers would decode. Use a relative path "
             "with '/' between names, such as 'plots/roc.png'."
         )
     return text

@@ -1,6 +1,6 @@
-"""What callers may hand in as values of metrics, params and tags, and what is stored for them.
+"""Checks and conversions of the values of metrics, params and tags.
 
-Invariant: whatever passes can be stored by both databases; nothing is changed without a warning.
+Guarantees: both databases can store every value that passes.
 """
 
 import math
@@ -15,12 +15,12 @@ MAX_INTEGER: Final = 2**63
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch."""
+    """Return the current time in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 def checked_text(value: Any, what: str, limit: int | None = None) -> str:
-    """`str(value)`, if a database can hold it.
+    """Return `str(value)` if both databases can store it.
 
     Raises:
         InvalidParameterError: it has a NUL or half a surrogate pair, or is longer than `limit` characters.
@@ -38,7 +38,7 @@ def checked_text(value: Any, what: str, limit: int | None = None) -> str:
 
 
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, under keys joined by dots; an empty mapping stays as it is."""
+    """Flatten nested mappings; keys are joined by dots, empty mappings stay as values."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{prefix}{key}"
@@ -50,7 +50,7 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def metric_value(key: str, value: Any) -> float:
-    """A metric's value as a float: numbers, numeric text, NumPy scalars and arrays or tensors of one element.
+    """Convert a metric value to a float: a number, numeric text, NumPy scalar, or array or tensor of one element.
 
     Raises:
         InvalidParameterError: it is not one number.
@@ -70,19 +70,19 @@ def metric_value(key: str, value: Any) -> float:
 
 
 def metric_step(step: Any) -> int:
-    """A step as an int; None is 0, a float is cut.
+    """Convert a step to an int; None is 0, a float is truncated.
 
     Raises:
-        InvalidParameterError: not a number, or outside 64 bits.
+        InvalidParameterError: it is not a number, or does not fit into 64 bits.
     """
     return 0 if step is None else _integer(step, "step")
 
 
 def metric_timestamp(timestamp: Any) -> int:
-    """A timestamp in milliseconds since the epoch; None is now.
+    """Convert a timestamp (milliseconds since the epoch) to an int; None is now.
 
     Raises:
-        InvalidParameterError: not a number, negative, or outside 64 bits.
+        InvalidParameterError: it is not a number, is negative, or does not fit into 64 bits.
     """
     if timestamp is None:
         return now_ms()

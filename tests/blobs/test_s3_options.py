@@ -146,7 +146,7 @@ def test_the_addressing_style_is_the_one_that_is_set(moto: S3Server, style: str,
 
 @pytest.fixture
 def secure(tmp_path: Path, s3_environment: Lead, moto_s3: S3Server) -> Iterator[S3Server]:
-    """Moto behind TLS, with a certificate that nobody vouches for."""
+    """Run moto behind TLS with a self-signed certificate."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 

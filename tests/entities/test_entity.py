@@ -1,4 +1,4 @@
-"""Entities give their fields by name, as scripts of MLflow print them."""
+"""Entities iterate over their fields, as MLflow scripts expect."""
 
 from registry.entities import Metric, Run, RunData, RunInfo
 from registry.entities.model_registry import RegisteredModelAlias

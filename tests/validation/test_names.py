@@ -1,4 +1,4 @@
-"""Grammars of names, aliases, keys, paths and numbers: matched whole, never repaired."""
+"""Checks of names, aliases, keys, paths and numbers: accepted unchanged or rejected, never repaired."""
 
 from collections.abc import Callable
 

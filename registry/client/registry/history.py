@@ -96,10 +96,12 @@ class HistoryMethods(ClientBase):
         stages and aliases move with it, so that ``?at=`` is right again.
 
         Args:
+            name: The name of the registered model.
             ahead: How far the clock was ahead, such as ``"365d"``. Without it the last of these events is taken to have
                 happened now.
             from_seq: The first event to correct; by default the first that lies ahead of the clock.
             to_seq: The last event to correct; by default the last of all.
+            reason: Why the times are corrected, kept in the history; None for no reason.
 
         Returns:
             The event that was appended.

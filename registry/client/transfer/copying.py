@@ -105,4 +105,4 @@ def _bring_run(backend: Backend, target: Backend, run_id: str, registry_id: str)
         for key, step, timestamp, value in backend.model_export.latest_points(run_id)
     ]
     experiment_id = experiment_named(target, run.experiment)
-    target.run_import.take(ImportedRun(run, experiment_id, registry_id, lambda: [points] if points else []))
+    target.run_import.insert(ImportedRun(run, experiment_id, registry_id, lambda: [points] if points else []))

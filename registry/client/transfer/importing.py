@@ -69,7 +69,7 @@ class ImportMethods(ClientBase):
             with contextlib.ExitStack() as uploads:
                 for arriving in arrival.logged_models.values():
                     uploads.enter_context(discard_if_expired(self.backend, arriving.copy.location))
-                self.backend.model_import.take(arrival, reason=reason)
+                self.backend.model_import.insert(arrival, reason=reason)
         return self.backend.models.get(target)
 
     def get_foreign_history(self, name: str) -> list[ImportedHistory]:
@@ -79,7 +79,7 @@ class ImportMethods(ClientBase):
             ModelNotFoundError: no such model.
             IntegrityError: its history was edited.
         """
-        return self.backend.model_import.past(check_model_name(name))
+        return self.backend.model_import.imported_histories(check_model_name(name))
 
     def _refuse_taken(self, name: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Registered models and their versions as frozen values with MLflow's names (``mlflow.entities.model_registry``)."""
+"""Registered models and model versions, with the names of ``mlflow.entities.model_registry``."""
 
 from registry.entities.model_registry.model_version import (
     ModelVersion as ModelVersion,

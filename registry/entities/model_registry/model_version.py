@@ -1,4 +1,4 @@
-"""Versions of registered models as frozen values. Times: milliseconds since the epoch."""
+"""Versions of registered models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from registry.entities.model_registry.model_version_status import ModelVersionSt
 
 @dataclass(frozen=True, slots=True)
 class ModelVersionTag(Entity):
-    """A label of a model version."""
+    """A tag of a model version."""
 
     key: str
     value: str
@@ -17,7 +17,28 @@ class ModelVersionTag(Entity):
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion(Entity):
-    """A version of a registered model: a number that names one logged model for ever."""
+    """A version of a registered model, as it was when it was read.
+
+    A version always refers to the same logged model, and its number is never used again.
+
+    Attributes:
+        name: The name of the registered model.
+        version: The number: 1, 2, 3 …
+        creation_timestamp: Milliseconds since the epoch, UTC.
+        last_updated_timestamp: Milliseconds since the epoch, UTC.
+        current_stage: ``"None"``, ``"Staging"``, ``"Production"`` or ``"Archived"``.
+        source: The URI or path from which it was registered.
+        description: Free text, or None.
+        user_id: The user who registered it, or None.
+        run_id: The run that it came from, or None.
+        run_link: A link to a run elsewhere, or None.
+        status: Always ``"READY"``: a version exists only after its files are stored.
+        status_message: Always None.
+        tags: The tags by key.
+        aliases: The aliases that refer to this version.
+        model_id: The id of its logged model.
+        digest: The SHA-256 (hex) of the logged model's manifest.
+    """
 
     name: str
     version: int

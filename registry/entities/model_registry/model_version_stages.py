@@ -1,4 +1,4 @@
-"""MLflow's path of the names of stages."""
+"""The names of stages, at MLflow's module path."""
 
 from registry.entities import stages
 

@@ -6,7 +6,7 @@ from registry.exceptions import InvalidParameterError
 
 
 class ModelVersionStatus(StrEnum):
-    """Whether a version can be loaded; here a version is READY from the moment it exists."""
+    """The status of a model version. Here a version is READY as soon as it exists."""
 
     PENDING_REGISTRATION = "PENDING_REGISTRATION"
     FAILED_REGISTRATION = "FAILED_REGISTRATION"
@@ -14,10 +14,10 @@ class ModelVersionStatus(StrEnum):
 
     @staticmethod
     def from_string(status_str: str) -> "ModelVersionStatus":
-        """The status of a name.
+        """Return the status with this name.
 
         Raises:
-            InvalidParameterError: not one of the three.
+            InvalidParameterError: there is no such status.
         """
         try:
             return ModelVersionStatus(status_str)
@@ -28,14 +28,14 @@ class ModelVersionStatus(StrEnum):
 
     @staticmethod
     def to_string(status: str) -> str:
-        """The name of a status.
+        """Return the name of a status.
 
         Raises:
-            InvalidParameterError: not one of the three.
+            InvalidParameterError: there is no such status.
         """
         return ModelVersionStatus.from_string(status).value
 
     @staticmethod
     def all_status() -> list["ModelVersionStatus"]:
-        """All three."""
+        """Return all statuses."""
         return list(ModelVersionStatus)

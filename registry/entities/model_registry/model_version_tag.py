@@ -1,3 +1,3 @@
-"""MLflow's path of `ModelVersionTag`."""
+"""`ModelVersionTag`, at MLflow's module path."""
 
 from registry.entities.model_registry.model_version import ModelVersionTag as ModelVersionTag

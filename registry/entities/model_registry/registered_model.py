@@ -1,4 +1,4 @@
-"""Registered models as frozen values. Times: milliseconds since the epoch."""
+"""Registered models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from registry.entities.model_registry.model_version import ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModelTag(Entity):
-    """A label of a registered model."""
+    """A tag of a registered model."""
 
     key: str
     value: str
@@ -17,7 +17,7 @@ class RegisteredModelTag(Entity):
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModelAlias(Entity):
-    """A movable name of one version of a model."""
+    """A name that refers to one version of a model and can be moved to another."""
 
     alias: str
     version: int
@@ -25,7 +25,18 @@ class RegisteredModelAlias(Entity):
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel(Entity):
-    """A named sequence of versions; ``aliases`` maps alias to version."""
+    """A registered model, as it was when it was read: a name with numbered versions.
+
+    Attributes:
+        name: The unique name.
+        creation_timestamp: Milliseconds since the epoch, UTC.
+        last_updated_timestamp: Milliseconds since the epoch, UTC.
+        description: Free text, or None.
+        latest_versions: For each stage in use, the version with the highest number.
+        tags: The tags by key.
+        aliases: The version number by alias.
+        model_uid: A UUID that distinguishes the model from an earlier, deleted one of the same name.
+    """
 
     name: str
     creation_timestamp: int

@@ -1,3 +1,3 @@
-"""MLflow's path of `RegisteredModelTag`."""
+"""`RegisteredModelTag`, at MLflow's module path."""
 
 from registry.entities.model_registry.registered_model import RegisteredModelTag as RegisteredModelTag

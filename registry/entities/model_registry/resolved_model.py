@@ -1,13 +1,23 @@
-"""What a model URI stands for, as a frozen value."""
+"""The result of resolving a model URI."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """What a ``models:`` or ``runs:`` URI stands for: one sealed directory, and whose version it is, if any.
+    """The sealed directory that a ``models:`` or ``runs:`` URI refers to, and its model version, if any.
 
-    ``location`` is the URI or absolute path of the directory, ``digest`` that of its manifest.
+    Attributes:
+        name: The name of the registered model, or None if the URI refers to a logged model.
+        version: The version number, or None if the URI refers to a logged model.
+        model_id: The id of the logged model.
+        location: The absolute path or URI of the directory.
+        digest: The SHA-256 (hex) of the directory's manifest.
+
+    Example:
+        >>> resolved = client.resolve("models:/churn/Production")
+        >>> resolved.name, resolved.version
+        ('churn', 2)
     """
 
     name: str | None

@@ -1,7 +1,7 @@
-"""Logged models in SQL: what is sealed where, and which bytes are on their way.
+"""Logged models and uploads in SQL; the caller stores the files.
 
-Leaves the bytes to whoever calls. Invariant: a READY row appears only with its whole manifest, after the caller has
-stored and verified every byte; before the first byte an `uploads` row names the place, so that `gc` can find it.
+Guarantees: a READY row appears only with its whole manifest, after the caller has stored and verified every file.
+Before the first byte, a row in `uploads` names the location, so `gc` can find it.
 """
 
 import json
@@ -42,9 +42,9 @@ VERSIONS_TAG: Final = "mlflow.modelVersions"
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What is known of a directory once it is stored: its files, and what its MLmodel file says.
+    """A stored model directory: its manifest, and the flavors and signature of its MLmodel file.
 
-    `flavors` are the names under ``flavors:``; `signature` is the signature as JSON, None without one.
+    `flavors` are the names under ``flavors:``; `signature` is JSON, None without one.
     """
 
     manifest: Manifest
@@ -54,7 +54,7 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A logged model that is to appear; `signatures` are bundles by the id of the key that gave them."""
+    """A logged model to insert; `signatures` maps the id of the signing key to the bundle."""
 
     model_id: str
     experiment_id: str
@@ -69,7 +69,7 @@ class NewModel:
 
 @dataclass(frozen=True, slots=True)
 class SealedCopy:
-    """Files stored at `location` as a logged model that is to appear together with the version which names it."""
+    """Files stored at `location`, to be inserted as a logged model together with the version that refers to it."""
 
     new: NewModel
     seal: Seal
@@ -82,15 +82,11 @@ class SealedCopy:
 
 
 class LoggedModelStore(Store):
-    """Creates, finds and changes logged models."""
+    """The logged models of a database."""
 
     @write_transaction
     def begin_upload(self, connection: Connection, model_id: str, experiment_id: str) -> str:
-        """Note that bytes of a model are about to be stored; the place for them.
-
-        Raises:
-            ExperimentNotFoundError, InvalidParameterError: no such experiment, or it is deleted.
-        """
+        """Insert an upload and return the location for its files; it is committed before the first byte is stored."""
         experiment, root = active_location(connection, experiment_id)
         location = _relative_location(model_id)
         row = {
@@ -104,14 +100,13 @@ class LoggedModelStore(Store):
 
     @write_transaction
     def create(self, connection: Connection, new: NewModel, seal: Seal | None) -> LoggedModel:
-        """A logged model: READY with a seal, PENDING without. It gets the params of its run and becomes its output.
+        """Create a logged model: READY with a seal, PENDING without.
 
-        A READY one gets the points of its run at `new.step` too.
+        It gets the params of its run and becomes an output of the run. A READY model also gets the run's points at
+        `new.step`.
 
         Raises:
-            RunNotFoundError, ExperimentNotFoundError: the run or experiment does not exist.
-            InvalidParameterError: it is deleted.
-            UploadExpiredError: the model has a seal, but its upload was never begun or was given up by gc.
+            UploadExpiredError: there is a seal, but the upload was never begun or was removed by gc.
         """
         insert_logged_model(connection, new, seal)
         if seal is not None:
@@ -122,12 +117,7 @@ class LoggedModelStore(Store):
     def finalize(
         self, connection: Connection, model_id: str, seal: Seal | None, *, step: int | None = None
     ) -> LoggedModel:
-        """Make a PENDING model READY with a seal, or FAILED without; with `step` it gets the points of its run there.
-
-        Raises:
-            LoggedModelNotFoundError: no such model.
-            InvalidStateError: it is not PENDING.
-        """
+        """Make a PENDING model READY with a seal, or FAILED without; `step` adds the run's points at that step."""
         row = _require(connection, model_id, lock=True)
         if row.status != LoggedModelStatus.PENDING:
             raise InvalidStateError(
@@ -142,25 +132,17 @@ class LoggedModelStore(Store):
 
     @read_transaction
     def get(self, connection: Connection, model_id: str) -> LoggedModel:
-        """A logged model by id, deleted ones excluded.
-
-        Raises:
-            LoggedModelNotFoundError: no such model.
-        """
+        """Return a logged model by id, deleted ones excluded."""
         return _read_one(connection, model_id)
 
     @single_query
     def find_in_run(self, connection: Connection, run_id: str, name: str) -> str | None:
-        """The id of the newest READY logged model of that name that a run made, or None."""
+        """Return the id of the newest READY logged model of a run with that name, or None."""
         return _FIND_IN_RUN.value(connection, {"given_run": run_id, "given_name": name})
 
     @read_transaction
     def manifest(self, connection: Connection, model_id: str) -> Manifest:
-        """Which files a sealed model has, deleted ones included: versions may still name it.
-
-        Raises:
-            LoggedModelNotFoundError: no such model.
-        """
+        """Return the manifest of a sealed model. Deleted ones are included: versions may still refer to them."""
         key = connection.execute(select(LoggedModelRow.id).where(LoggedModelRow.model_id == model_id)).scalar()
         if key is None:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
@@ -168,7 +150,7 @@ class LoggedModelStore(Store):
 
     @read_transaction
     def location(self, connection: Connection, model_id: str) -> str:
-        """Where the files of a model are, deleted ones included: versions may still name it."""
+        """Return the location of a model's files. Deleted ones are included: versions may still refer to them."""
         query = select(ExperimentRow.artifact_location, LoggedModelRow.location)
         query = query.join(LoggedModelRow, LoggedModelRow.experiment_id == ExperimentRow.id)
         row = connection.execute(query.where(LoggedModelRow.model_id == model_id)).one_or_none()
@@ -178,29 +160,23 @@ class LoggedModelStore(Store):
 
     @write_transaction
     def delete(self, connection: Connection, model_id: str) -> None:
-        """Mark a logged model as deleted; versions that name it go on loading."""
+        """Mark a logged model as deleted; versions that refer to it still load."""
         row = _require(connection, model_id)
         _change(connection, row.id, lifecycle_stage=LifecycleStage.DELETED, deleted_time=monotonic_now_ms(connection))
 
     @write_transaction
     def set_tags(self, connection: Connection, model_id: str, tags: Mapping[str, str]) -> None:
-        """Set labels."""
+        """Set tags."""
         row = _require(connection, model_id)
         _insert_pairs(connection, LoggedModelTagRow, row.id, tags)
         _change(connection, row.id)
 
     @write_transaction
     def delete_tag(self, connection: Connection, model_id: str, key: str) -> None:
-        """Remove a label.
-
-        Raises:
-            NotFoundError: the model has no such label.
-        """
+        """Delete a tag; raise NotFoundError if the model has no such tag."""
         row = _require(connection, model_id)
-        gone = delete(LoggedModelTagRow).where(
-            LoggedModelTagRow.logged_model_id == row.id, LoggedModelTagRow.key == key
-        )
-        if connection.execute(gone).rowcount == 0:
+        tag = (LoggedModelTagRow.logged_model_id == row.id) & (LoggedModelTagRow.key == key)
+        if connection.execute(delete(LoggedModelTagRow).where(tag)).rowcount == 0:
             raise NotFoundError(f"No tag with key {key!r} found for model with ID {model_id!r}.")
         _change(connection, row.id)
 
@@ -211,7 +187,7 @@ class LoggedModelStore(Store):
 
 
 def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None) -> None:
-    """Let a logged model appear; see `LoggedModelStore.create`."""
+    """Insert a logged model; see `LoggedModelStore.create`."""
     if seal is not None:
         _end_upload(connection, new.model_id)
     experiment, _ = active_location(connection, new.experiment_id)
@@ -233,7 +209,7 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
     key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
     _insert_files(connection, key, seal)
     _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
-    # The tag of versions is made anew here; one that came along speaks of another registry.
+    # The versions tag is computed when a model is read; an imported one refers to another registry.
     own_tags = {name: value for name, value in new.tags.items() if name != VERSIONS_TAG}
     _insert_pairs(connection, LoggedModelTagRow, key, own_tags)
     insert_signatures(connection, key, new.signatures)
@@ -256,7 +232,7 @@ _FIND_IN_RUN: Final = Compiled(
 
 
 def select_logged_models() -> AnySelect:
-    """A query of all columns that `read_logged_models` needs."""
+    """Return a query with all columns that `read_logged_models` needs."""
     return (
         select(LoggedModelRow.__table__, ExperimentRow.artifact_location, RunRow.run_id.label("source_run_id"))
         .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
@@ -265,14 +241,14 @@ def select_logged_models() -> AnySelect:
 
 
 def read_logged_models(connection: Connection, rows: Iterable[AnyRow]) -> list[LoggedModel]:
-    """The models of these rows of `select_logged_models`, in their order."""
-    found = list(rows)
-    keys = [row.id for row in found]
+    """Build logged models from rows of `select_logged_models`, in their order."""
+    model_rows = list(rows)
+    keys = [row.id for row in model_rows]
     if not keys:
         return []
     params = _read_pairs(connection, LoggedModelParamRow, keys)
     tags = _read_pairs(connection, LoggedModelTagRow, keys)
-    metrics = _read_metrics(connection, {row.id: row.model_id for row in found})
+    metrics = _read_metrics(connection, {row.id: row.model_id for row in model_rows})
     versions = _read_versions_tags(connection, keys)
     return [
         LoggedModel(
@@ -292,12 +268,12 @@ def read_logged_models(connection: Connection, rows: Iterable[AnyRow]) -> list[L
             digest=row.digest,
             size_bytes=row.size_bytes,
         )
-        for row in found
+        for row in model_rows
     ]
 
 
 def read_manifest(connection: Connection, key: int) -> Manifest:
-    """The manifest of a sealed model, by its key."""
+    """Return the manifest of the sealed model with this key."""
     query = select(ModelFileRow.path, ModelFileRow.size, ModelFileRow.sha256).where(ModelFileRow.logged_model_id == key)
     return Manifest.of(ManifestEntry(path, size, sha256) for path, size, sha256 in connection.execute(query))
 
@@ -307,11 +283,11 @@ def _relative_location(model_id: str) -> str:
 
 
 def _end_upload(connection: Connection, model_id: str) -> None:
-    """Take an upload off the list of those under way; from then on the logged model names the bytes."""
+    """Delete the upload's row; from now on the logged model refers to the files."""
     if connection.execute(delete(UploadRow).where(UploadRow.model_id == model_id)).rowcount == 0:
         raise UploadExpiredError(
-            f"The files of the logged model {model_id} are not under way any more: storing them took longer than gc's "
-            "grace period, and gc removed them. Log the model again, and let gc wait longer (--grace)."
+            f"The upload of the logged model {model_id} has expired: storing its files took longer than gc's grace "
+            "period, and gc removed them. Log the model again, and give gc a longer grace period (--grace)."
         )
 
 
@@ -382,15 +358,15 @@ def _run_params(connection: Connection, run_key: int | None) -> dict[str, str]:
 def _read_pairs(
     connection: Connection, kind: type[LoggedModelParamRow] | type[LoggedModelTagRow], keys: Sequence[int]
 ) -> dict[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = {key: {} for key in keys}
+    pairs: dict[int, dict[str, str]] = {key: {} for key in keys}
     query = select(kind.logged_model_id, kind.key, kind.value).where(kind.logged_model_id.in_(keys)).order_by(kind.key)
     for model_key, key, value in connection.execute(query):
-        found[model_key][key] = value
-    return found
+        pairs[model_key][key] = value
+    return pairs
 
 
 def _read_versions_tags(connection: Connection, keys: Sequence[int]) -> dict[int, dict[str, str]]:
-    """MLflow's tag that names the versions of a model, made of the versions that there are: it is never out of date."""
+    """Compute MLflow's tag that lists the versions of each model from the current versions, so it is never stale."""
     query = (
         select(ModelVersionRow.logged_model_id, RegisteredModelRow.name, ModelVersionRow.version)
         .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
@@ -401,14 +377,14 @@ def _read_versions_tags(connection: Connection, keys: Sequence[int]) -> dict[int
         )
         .order_by(ModelVersionRow.id)
     )
-    found: dict[int, list[dict[str, Any]]] = {}
+    versions_by_model: dict[int, list[dict[str, Any]]] = {}
     for key, name, version in connection.execute(query):
-        found.setdefault(key, []).append({"name": name, "version": version})
-    return {key: {VERSIONS_TAG: json.dumps(versions)} for key, versions in found.items()}
+        versions_by_model.setdefault(key, []).append({"name": name, "version": version})
+    return {key: {VERSIONS_TAG: json.dumps(versions)} for key, versions in versions_by_model.items()}
 
 
 def _read_metrics(connection: Connection, models: Mapping[int, str]) -> dict[int, list[Metric]]:
-    found: dict[int, list[Metric]] = {key: [] for key in models}
+    metrics: dict[int, list[Metric]] = {key: [] for key in models}
     query = (
         select(LoggedModelMetricRow.__table__, RunRow.run_id.label("public_run_id"))
         .outerjoin(RunRow, RunRow.id == LoggedModelMetricRow.run_id)
@@ -416,7 +392,7 @@ def _read_metrics(connection: Connection, models: Mapping[int, str]) -> dict[int
         .order_by(LoggedModelMetricRow.id)
     )
     for row in connection.execute(query):
-        found[row.logged_model_id].append(
+        metrics[row.logged_model_id].append(
             Metric(
                 key=row.key,
                 value=value_from_db(row.value),
@@ -428,4 +404,4 @@ def _read_metrics(connection: Connection, models: Mapping[int, str]) -> dict[int
                 run_id=row.public_run_id,
             )
         )
-    return found
+    return metrics

@@ -1,6 +1,6 @@
-"""Signatures of logged models, as they were given; whether they are true is judged elsewhere.
+"""Signatures of logged models in SQL; the caller verifies them.
 
-Leaves giving one to `catalog.signing`, which notes it in the history.
+`registry.store.registry.signing` stores new ones, because the history records them.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from registry.store.transactions import Store, read_transaction
 
 
 class SignatureStore(Store):
-    """Finds the signatures of logged models; there is one per model and key."""
+    """The signatures of logged models: one per model and key."""
 
     @read_transaction
     def find(self, connection: Connection, model_id: str, key_id: str) -> str | None:
-        """The signature that a key gave, or None."""
+        """Return the signature by a key, or None."""
         query = select(ModelSignatureRow.bundle).where(
             ModelSignatureRow.logged_model_id == _key(connection, model_id), ModelSignatureRow.key_id == key_id
         )
@@ -27,7 +27,7 @@ class SignatureStore(Store):
 
     @read_transaction
     def all(self, connection: Connection, model_id: str) -> dict[str, str]:
-        """All signatures of a model, by the id of the key."""
+        """Return all signatures of a model, by key id."""
         query = select(ModelSignatureRow.key_id, ModelSignatureRow.bundle).where(
             ModelSignatureRow.logged_model_id == _key(connection, model_id)
         )
@@ -35,7 +35,7 @@ class SignatureStore(Store):
 
 
 def insert_signatures(connection: Connection, model_key: int, bundles: Mapping[str, str]) -> None:
-    """Keep signatures, by the id of the key that gave them, of the logged model with this surrogate key."""
+    """Store signatures (key id to bundle) of the logged model with this surrogate key."""
     now = now_ms()
     rows = [
         {"logged_model_id": model_key, "key_id": key_id, "bundle": bundle, "creation_time": now}

@@ -1,7 +1,7 @@
-"""Search in SQL: from checked filters and orders to pages of entities, or to columns.
+"""Search in SQL: pages of entities, or columns of runs, for a parsed filter and order.
 
-Leaves the language to `registry.filters` and the reading of entities to its neighbours. What a field is in the tables
-is said once per subject (`places` and one file each); conditions, order and paging are the same for all of them.
+Parsing belongs to `registry.filters`, reading entities to the neighbouring rooms. Each kind of entity declares once how
+its fields map to columns (`field_mapping`); conditions, order and paging are shared.
 """
 
 from registry.store.search.columnar import RunTable, TableColumns
@@ -13,4 +13,4 @@ __all__ = ["LoggedModelScope", "MetricDataset", "RunScope", "RunTable", "SearchR
 
 
 class SearchStore(RunSearch, ExperimentSearch, ModelSearch, VersionSearch, LoggedModelSearch):
-    """All searches of one database."""
+    """All searches of a database."""

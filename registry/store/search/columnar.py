@@ -1,7 +1,7 @@
-"""Runs as columns: what was logged to many runs, by key, without an entity per run.
+"""Metrics, params and tags of many runs as columns, without an entity per run.
 
-The database hands out one row per key and thousand runs, with the values as an array; so no value passes through a row
-object. Invariant: every column is as long as there are runs, in their order.
+The database returns one row per key and 1,000 runs, with the values as an array, so no value needs a row object.
+Guarantees: every column has one element per run, in the order of the runs.
 """
 
 import json
@@ -20,13 +20,13 @@ from registry.store.tracking.run_data import in_keys, keys_parameter
 from registry.store.tracking.runs import run_location
 
 KeyedRow: TypeAlias = type[LatestMetricRow] | type[ParamRow] | type[TagRow]
-# A key, the keys of runs, and the value that each of these has.
+# The key of a metric, param or tag; surrogate keys of runs; the value of each of these runs.
 Slice: TypeAlias = tuple[str, Sequence[int], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class TableColumns:
-    """Which keys of each kind are asked for; None is all that there are."""
+    """The requested keys of each kind; None requests all keys."""
 
     metrics: frozenset[str] | None = None
     params: frozenset[str] | None = None
@@ -37,8 +37,8 @@ class TableColumns:
 class RunTable:
     """Columns over the same runs. Times are milliseconds since the epoch.
 
-    A metric that a run lacks is NaN, like one whose value is NaN; `nans` has the positions of the latter. A param or
-    tag that a run lacks is None.
+    A missing metric is NaN; `nans` has the positions where the logged value itself is NaN. A missing param or tag is
+    None.
     """
 
     rows: Sequence[AnyRow]
@@ -56,11 +56,11 @@ class RunTable:
         return [row._mapping[_INFO.get(name, name)] for row in self.rows]
 
     def metric(self, key: str) -> "array[float]":
-        """A metric; NaN everywhere if no run has it."""
+        """Return the column of a metric; all NaN if no run has it."""
         return self.metrics[key] if key in self.metrics else array("d", [math.nan]) * len(self.rows)
 
     def text(self, group: str, key: str) -> Sequence[str | None]:
-        """A param or tag (`group` is ``params`` or ``tags``); None everywhere if no run has it."""
+        """Return the column of a param or tag (`group` is ``params`` or ``tags``); all None if no run has it."""
         columns = self.params if group == "params" else self.tags
         return columns[key] if key in columns else [None] * len(self.rows)
 
@@ -69,51 +69,51 @@ _INFO: Final = {"run_name": "name"}
 
 
 def read_table(connection: Connection, rows: Sequence[AnyRow], columns: TableColumns) -> RunTable:
-    """The columns of these rows of `select_runs`."""
-    places = {row.id: position for position, row in enumerate(rows)}
+    """Read the columns of rows of `select_runs`."""
+    positions = {row.id: position for position, row in enumerate(rows)}
     nans: dict[str, list[int]] = {}
     return RunTable(
         rows=rows,
-        metrics=_metrics(connection, places, columns.metrics, nans),
-        params=_texts(connection, ParamRow, places, columns.params),
-        tags=_texts(connection, TagRow, places, columns.tags),
+        metrics=_read_metrics(connection, positions, columns.metrics, nans),
+        params=_read_texts(connection, ParamRow, positions, columns.params),
+        tags=_read_texts(connection, TagRow, positions, columns.tags),
         nans=nans,
     )
 
 
-def _metrics(
-    connection: Connection, places: Mapping[int, int], keys: frozenset[str] | None, nans: dict[str, list[int]]
+def _read_metrics(
+    connection: Connection, positions: Mapping[int, int], keys: frozenset[str] | None, nans: dict[str, list[int]]
 ) -> dict[str, "array[float]"]:
-    empty = array("d", [math.nan]) * len(places)
-    found: dict[str, array[float]] = {}
-    for key, runs, values in _slices(connection, LatestMetricRow, list(places), keys):
-        column = found.get(key)
+    empty = array("d", [math.nan]) * len(positions)
+    columns: dict[str, array[float]] = {}
+    for key, runs, values in _read_slices(connection, LatestMetricRow, list(positions), keys):
+        column = columns.get(key)
         if column is None:
-            column = found[key] = array("d", empty)
+            column = columns[key] = array("d", empty)
         for run, value in zip(runs, values, strict=True):
             if value is None:
-                nans.setdefault(key, []).append(places[run])
+                nans.setdefault(key, []).append(positions[run])
             else:
-                column[places[run]] = value
-    return dict(sorted(found.items()))
+                column[positions[run]] = value
+    return dict(sorted(columns.items()))
 
 
-def _texts(
-    connection: Connection, kind: KeyedRow, places: Mapping[int, int], keys: frozenset[str] | None
+def _read_texts(
+    connection: Connection, kind: KeyedRow, positions: Mapping[int, int], keys: frozenset[str] | None
 ) -> dict[str, list[str | None]]:
-    found: dict[str, list[str | None]] = {}
-    known: dict[str, str] = {}
-    for key, runs, values in _slices(connection, kind, list(places), keys):
-        column = found.get(key)
+    columns: dict[str, list[str | None]] = {}
+    interned: dict[str, str] = {}
+    for key, runs, values in _read_slices(connection, kind, list(positions), keys):
+        column = columns.get(key)
         if column is None:
-            column = found[key] = [None] * len(places)
+            column = columns[key] = [None] * len(positions)
         for run, value in zip(runs, values, strict=True):
-            # Equal values share one object: settings repeat from run to run.
-            column[places[run]] = known.setdefault(value, value)
-    return dict(sorted(found.items()))
+            # Equal values share one object, because settings repeat from run to run.
+            column[positions[run]] = interned.setdefault(value, value)
+    return dict(sorted(columns.items()))
 
 
-def _slices(
+def _read_slices(
     connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
 ) -> Iterator[Slice]:
     if keys is not None and not keys:
@@ -121,43 +121,43 @@ def _slices(
     on_sqlite = connection.dialect.name == "sqlite"
     for chunk in chunks(runs):
         if not on_sqlite:
-            yield from _aggregated(connection, kind, chunk, keys)
+            yield from _fetch_arrays(connection, kind, chunk, keys)
         elif kind is LatestMetricRow:
-            yield from _grouped(connection, kind, chunk, keys)
+            yield from _fetch_rows(connection, kind, chunk, keys)
         else:
-            yield from _as_json(connection, kind, chunk, keys)
+            yield from _fetch_json_arrays(connection, kind, chunk, keys)
 
 
-def _aggregated(
+def _fetch_arrays(
     connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
 ) -> Iterable[Slice]:
     query = select(kind.key, func.array_agg(kind.run_id), func.array_agg(kind.value)).group_by(kind.key)
-    return _fetched(connection, query, kind, runs, keys)
+    return _fetch(connection, query, kind, runs, keys)
 
 
-def _as_json(
+def _fetch_json_arrays(
     connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
 ) -> Iterator[Slice]:
     query = select(kind.key, func.json_group_array(kind.run_id), func.json_group_array(kind.value)).group_by(kind.key)
-    for key, runs_, values in _fetched(connection, query, kind, runs, keys):
+    for key, runs_, values in _fetch(connection, query, kind, runs, keys):
         yield key, json.loads(runs_), json.loads(values)
 
 
-def _grouped(
+def _fetch_rows(
     connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
 ) -> Iterator[Slice]:
-    """Row by row: SQLite's JSON cuts a double to 15 digits."""
-    found: dict[str, tuple[list[int], list[float | None]]] = {}
-    for key, run, value in _fetched(connection, select(kind.key, kind.run_id, kind.value), kind, runs, keys):
-        slice_ = found.get(key)
+    """Fetch doubles row by row, because SQLite's JSON rounds them to 15 digits."""
+    slices: dict[str, tuple[list[int], list[float | None]]] = {}
+    for key, run, value in _fetch(connection, select(kind.key, kind.run_id, kind.value), kind, runs, keys):
+        slice_ = slices.get(key)
         if slice_ is None:
-            slice_ = found[key] = ([], [])
+            slice_ = slices[key] = ([], [])
         slice_[0].append(run)
         slice_[1].append(value)
-    return ((key, runs_, values) for key, (runs_, values) in found.items())
+    return ((key, runs_, values) for key, (runs_, values) in slices.items())
 
 
-def _fetched(
+def _fetch(
     connection: Connection, query: AnySelect, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
 ) -> Iterator[Any]:
     dialect = connection.dialect.name

@@ -1,8 +1,8 @@
-"""From a parsed filter to one SQL condition.
+"""Compile a parsed filter to one SQL condition.
 
-Invariant: a condition is true or false and never NULL, so that NOT takes in what a comparison leaves out for want of
-the field. Values in other tables are asked for by EXISTS, row by row of the subject and by index: so a page costs what
-it shows, and planning it next to nothing.
+Values in other tables are tested by EXISTS, row by row of the subject and by index, so the cost of a page grows with
+the page and planning is cheap. Guarantees: a condition is true or false, never NULL, so NOT includes rows without the
+field.
 """
 
 from sqlalchemy import (
@@ -21,35 +21,36 @@ from registry.store.search.field_mapping import Column, FieldMap, RelatedRows
 from registry.store.search.values import compare
 
 
-def condition(node: Node, places: FieldMap, dialect: str) -> ColumnElement[bool]:
-    """The condition that a filter stands for."""
+def compile_condition(node: Node, fields: FieldMap, dialect: str) -> ColumnElement[bool]:
+    """Compile a filter to a condition on the rows of its subject."""
     match node:
         case And():
-            return and_(*(condition(item, places, dialect) for item in node.items))
+            return and_(*(compile_condition(item, fields, dialect) for item in node.items))
         case Or():
-            return or_(*(condition(item, places, dialect) for item in node.items))
+            return or_(*(compile_condition(item, fields, dialect) for item in node.items))
         case Not():
-            return not_(condition(node.item, places, dialect))
+            return not_(compile_condition(node.item, fields, dialect))
         case Comparison():
-            return _comparison(node, places, dialect)
+            return _comparison(node, fields, dialect)
 
 
 def exists_row(rows: RelatedRows, *conditions: ColumnElement[bool], dialect: str) -> ColumnElement[bool]:
-    """Whether a field has a value, or one for which the conditions hold."""
-    found: AnySelect = select(literal_column("1")).where(*rows.where, *conditions)
+    """Test whether a field has a value that meets the conditions."""
+    query: AnySelect = select(literal_column("1")).where(*rows.where, *conditions)
     if rows.by_owner and dialect != "sqlite":
-        # PostgreSQL would make a join of it, and take longer to weigh the orders of joins than to run the best one.
-        found = found.offset(literal_column("0"))
-    return exists(found)
+        # OFFSET 0 keeps PostgreSQL from turning EXISTS into a join: comparing join orders would take longer than the
+        # query itself.
+        query = query.offset(literal_column("0"))
+    return exists(query)
 
 
-def _comparison(node: Comparison, places: FieldMap, dialect: str) -> ColumnElement[bool]:
-    place = places.of(node.field)
+def _comparison(node: Comparison, fields: FieldMap, dialect: str) -> ColumnElement[bool]:
+    source = fields.locate(node.field)
     if node.op in (Op.IS_NULL, Op.IS_NOT_NULL):
-        there = place.value.is_not(None) if isinstance(place, Column) else exists_row(place, dialect=dialect)
-        return there if node.op is Op.IS_NOT_NULL else not_(there)
-    if isinstance(place, RelatedRows):
-        holds = compare(place.value, node.op, node.value, dialect=dialect, has_nan=place.has_nan)
-        return exists_row(place, holds, dialect=dialect)
-    holds = compare(place.value, node.op, node.value, dialect=dialect)
-    return and_(place.value.is_not(None), holds) if place.nullable else holds
+        has_value = source.value.is_not(None) if isinstance(source, Column) else exists_row(source, dialect=dialect)
+        return has_value if node.op is Op.IS_NOT_NULL else not_(has_value)
+    if isinstance(source, RelatedRows):
+        matches = compare(source.value, node.op, node.value, dialect=dialect, has_nan=source.has_nan)
+        return exists_row(source, matches, dialect=dialect)
+    matches = compare(source.value, node.op, node.value, dialect=dialect)
+    return and_(source.value.is_not(None), matches) if source.nullable else matches

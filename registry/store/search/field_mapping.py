@@ -1,8 +1,8 @@
 """Map the fields of a search to tables and columns.
 
-A field is a column of the subject's row (`Column`) or values in rows of another table (`RelatedRows`). `KeyValueTable`
-makes the latter for a key: the param, tag or metric of that name. Guarantees: a `KeyValueTable` field joins at most one
-row per subject, so an ordering never repeats a subject.
+A field is a column of the subject's row (`Column`) or a value in rows of another table (`RelatedRows`). `KeyValueTable`
+builds the latter for a key: the param, tag or metric of that name. Guarantees: a `KeyValueTable` field joins at most
+one row per subject, so an ordering never repeats a subject.
 """
 
 import copy
@@ -20,7 +20,7 @@ from registry.store.tables import Base
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A value in the row of the subject; `order` is what orders by it, if that is not the value itself."""
+    """A column of the subject's row; `order` replaces it in ORDER BY if set."""
 
     value: SQLColumnExpression[Any]
     nullable: bool = False
@@ -29,9 +29,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class RelatedRows:
-    """Values in those rows of other tables for which `where` holds; a NULL among them is NaN if `has_nan`.
+    """Values in the rows of other tables that match `where`; NULL is NaN if `has_nan`.
 
-    `by_owner`: the subject's own row leads to them by an index, and nothing is gained by beginning with them.
+    `by_owner`: an index leads from the subject's row to these rows, so starting with these rows gains nothing.
     """
 
     value: SQLColumnExpression[Any]
@@ -41,41 +41,41 @@ class RelatedRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """The one row that has the value of a key, to be joined to the subject; `in_scope` if only those in scope are.
+class JoinedRow:
+    """The row with the value of a key, to be joined to the subject.
 
-    `owner` is its column that equals `of`, a column of the subject, if that is how it is joined.
+    `in_scope`: the join condition restricts it to the search's scope. `owner`: its column that equals `subject_key`, a
+    column of the subject, if it is joined by that.
     """
 
     target: FromClause
     on: ColumnElement[bool]
     in_scope: bool = False
     owner: SQLColumnExpression[Any] | None = None
-    of: SQLColumnExpression[Any] | None = None
+    subject_key: SQLColumnExpression[Any] | None = None
 
     @property
     def value(self) -> SQLColumnExpression[Any]:
-        """The value of the key; NULL is NaN or missing."""
+        """The value of the key; NULL means NaN or missing."""
         return self.target.c.value
 
     @property
     def is_missing(self) -> ColumnElement[bool]:
-        """Whether an outer join found no such row."""
+        """Whether an outer join matched no row."""
         return self.target.c.key.is_(None)
 
 
 class KeyValueTable:
-    """A table of values by (owner, key), seen from the row that `owner` refers to.
+    """A table of values by (owner, key), joined where the column `owner` equals `subject_key`.
 
-    `scope` are columns of the table, by name, that have one of some values wherever the subject is in scope; an index
-    begins with them.
+    `scope` maps leading index columns of the table to the values that they have if the subject is in scope.
     """
 
     def __init__(
         self,
         row: type[Base],
         owner: str,
-        of: SQLColumnExpression[Any],
+        subject_key: SQLColumnExpression[Any],
         *,
         has_nan: bool = False,
         scope: Mapping[str, Sequence[int]] | None = None,
@@ -83,36 +83,37 @@ class KeyValueTable:
     ) -> None:
         self.table = table(row)
         self.owner = owner
-        self.of = of
+        self.subject_key = subject_key
         self.has_nan = has_nan
         self.scope = scope or {}
         self.dialect = dialect
 
-    def seen_from(self, joined: Joined) -> "KeyValueTable":
-        """The same, seen from a joined row that refers to the same owner."""
-        if joined.owner is None or joined.of is not self.of:
+    def based_on(self, joined: JoinedRow) -> "KeyValueTable":
+        """Return a copy that is joined by the owner column of a joined row, if it has the same owner."""
+        if joined.owner is None or joined.subject_key is not self.subject_key:
             return self
-        seen = copy.copy(self)
-        seen.of = joined.owner
-        return seen
+        rebased = copy.copy(self)
+        rebased.subject_key = joined.owner
+        return rebased
 
     def rows(self, key: str) -> RelatedRows:
-        """The values of a key."""
+        """Return the rows of a key, for EXISTS."""
         columns = self.table.c
         return RelatedRows(
-            columns.value, (columns[self.owner] == self.of, columns.key == key), self.has_nan, by_owner=True
+            columns.value, (columns[self.owner] == self.subject_key, columns.key == key), self.has_nan, by_owner=True
         )
 
-    def joined(self, key: str) -> Joined:
-        """The row of a key, under a name of its own."""
+    def join(self, key: str) -> JoinedRow:
+        """Return the row of a key under a new table alias, for JOIN."""
         alias = self.table.alias()
-        scope = [one_of(alias.c[name], values, self.dialect) for name, values in self.scope.items()]
+        scope = [is_one_of(alias.c[name], values, self.dialect) for name, values in self.scope.items()]
         owner = alias.c[self.owner]
-        return Joined(alias, and_(owner == self.of, alias.c.key == key, *scope), bool(scope), owner, self.of)
+        on = and_(owner == self.subject_key, alias.c.key == key, *scope)
+        return JoinedRow(alias, on, bool(scope), owner, self.subject_key)
 
 
-def one_of(column: SQLColumnExpression[Any], values: Sequence[Any], dialect: str) -> ColumnElement[bool]:
-    """Whether a column has one of some values; a single one is compared by ``=``, which keeps an index in order."""
+def is_one_of(column: SQLColumnExpression[Any], values: Sequence[Any], dialect: str) -> ColumnElement[bool]:
+    """Test whether a column has one of some values; use ``=`` for a single value, which preserves index order."""
     if len(values) > FEW:
         return among(column, values, dialect)
     return column == values[0] if len(values) == 1 else column.in_(values)
@@ -120,22 +121,22 @@ def one_of(column: SQLColumnExpression[Any], values: Sequence[Any], dialect: str
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldMap:
-    """The places of all fields of one subject, and which subjects are looked at at all (`scope`)."""
+    """The columns and rows of all fields of one subject; `scope` limits which subjects are searched."""
 
     attributes: Mapping[str, Column | RelatedRows]
     keyed: Mapping[Kind, KeyValueTable]
     datasets: Mapping[str, RelatedRows] = field(default_factory=dict)
     scope: ColumnElement[bool] = field(default_factory=true)
 
-    def seen_from(self, joined: Joined) -> "FieldMap":
-        """The same, with the rows of a key found from a joined row.
+    def based_on(self, joined: JoinedRow) -> "FieldMap":
+        """Return a copy whose key-value tables are joined to a joined row instead of the subject.
 
-        Where that row leads the order, most subjects are passed over before their own row is read.
+        If that row leads the order, most subjects are filtered out before their own row is read.
         """
-        return replace(self, keyed={kind: keyed.seen_from(joined) for kind, keyed in self.keyed.items()})
+        return replace(self, keyed={kind: keyed.based_on(joined) for kind, keyed in self.keyed.items()})
 
-    def of(self, name: Field) -> Column | RelatedRows:
-        """The place of a field."""
+    def locate(self, name: Field) -> Column | RelatedRows:
+        """Return the column or the rows that hold a field."""
         if name.kind is Kind.ATTRIBUTE:
             return self.attributes[name.key]
         if name.kind is Kind.DATASET:

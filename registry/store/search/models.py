@@ -1,4 +1,4 @@
-"""Searching registered models; deleted ones are not found."""
+"""Searches for registered models, model versions and logged models; deleted ones are never found."""
 
 import functools
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from registry.store.dialects import table
 from registry.store.models.logged_models import read_logged_models, select_logged_models
 from registry.store.registry.queries import read_models, read_versions, select_versions
 from registry.store.search.conditions import exists_row
-from registry.store.search.field_mapping import Column, FieldMap, Joined, KeyValueTable, RelatedRows, one_of
+from registry.store.search.field_mapping import Column, FieldMap, JoinedRow, KeyValueTable, RelatedRows, is_one_of
 from registry.store.search.query import SearchRequest, SearchSource, search
 from registry.store.search.values import by_code_point
 from registry.store.tables import (
@@ -39,16 +39,12 @@ _MODEL_TIES: Final = (("name", True),)
 
 
 class ModelSearch(Store):
-    """Finds registered models."""
+    """Search for registered models."""
 
     @read_transaction
-    def models(self, connection: Connection, wanted: SearchRequest) -> PagedList[RegisteredModel]:
-        """A page of the registered models, by name unless ordered otherwise, with tags and aliases.
-
-        Raises:
-            InvalidParameterError: the page token is not of this query.
-        """
-        return search(connection, _model_source(connection.dialect.name), wanted, read_models)
+    def models(self, connection: Connection, request: SearchRequest) -> PagedList[RegisteredModel]:
+        """Return a page of registered models with tags and aliases; the default order is by name."""
+        return search(connection, _model_source(connection.dialect.name), request, read_models)
 
 
 @functools.cache
@@ -74,16 +70,12 @@ _VERSION_TIES: Final = (("last_updated_timestamp", False), ("name", True), ("ver
 
 
 class VersionSearch(Store):
-    """Finds model versions."""
+    """Search for model versions."""
 
     @read_transaction
-    def versions(self, connection: Connection, wanted: SearchRequest) -> PagedList[ModelVersion]:
-        """A page of the versions of all models, last updated first unless ordered otherwise, with tags and aliases.
-
-        Raises:
-            InvalidParameterError: the page token is not of this query.
-        """
-        return search(connection, _version_source(connection.dialect.name), wanted, read_versions)
+    def versions(self, connection: Connection, request: SearchRequest) -> PagedList[ModelVersion]:
+        """Return a page of the versions of all models with tags and aliases; by default last updated first."""
+        return search(connection, _version_source(connection.dialect.name), request, read_versions)
 
 
 @functools.cache
@@ -94,15 +86,15 @@ def _version_source(dialect: str) -> SearchSource:
 
 def _version_fields(dialect: str) -> FieldMap:
     version = ModelVersionRow
-    named = (ModelAliasRow.model_id == version.model_id, ModelAliasRow.version == version.version)
-    held = (StagePeriodRow.model_id == version.model_id, StagePeriodRow.version == version.version)
+    has_alias = (ModelAliasRow.model_id == version.model_id, ModelAliasRow.version == version.version)
+    held_stage = (StagePeriodRow.model_id == version.model_id, StagePeriodRow.version == version.version)
     return FieldMap(
         attributes={
             "name": Column(RegisteredModelRow.name),
             "version": Column(version.version),
             "current_stage": Column(version.current_stage),
-            "ever_stage": RelatedRows(StagePeriodRow.stage, held),
-            "alias": RelatedRows(ModelAliasRow.alias, named),
+            "ever_stage": RelatedRows(StagePeriodRow.stage, held_stage),
+            "alias": RelatedRows(ModelAliasRow.alias, has_alias),
             "status": Column(literal(ModelVersionStatus.READY.value, KEY)),
             "description": Column(by_code_point(version.description, dialect), nullable=True),
             "user_id": Column(version.user_id, nullable=True),
@@ -127,7 +119,7 @@ _LOGGED_MODEL_TIES: Final = (("creation_timestamp", False), ("model_id", True))
 
 @dataclass(frozen=True, slots=True)
 class MetricDataset:
-    """The data set on which a metric was measured, by name and, unless None, digest."""
+    """The data set on which a metric was measured: its name and, unless None, its digest."""
 
     name: str
     digest: str | None = None
@@ -135,9 +127,9 @@ class MetricDataset:
 
 @dataclass(frozen=True, slots=True)
 class LoggedModelScope:
-    """The experiments (by key), and the data sets that count for metrics in the filter; none given, all count.
+    """The experiments to search (by key), and the data sets whose metrics the filter uses; empty means all.
 
-    `ordering` are data sets that count for a metric in the order, by its key.
+    `ordering` maps the key of a metric in order_by to the data set whose values it uses.
     """
 
     experiments: tuple[int, ...]
@@ -146,39 +138,35 @@ class LoggedModelScope:
 
 
 class LoggedModelSearch(Store):
-    """Finds logged models."""
+    """Search for logged models."""
 
     @read_transaction
     def logged_models(
-        self, connection: Connection, scope: LoggedModelScope, wanted: SearchRequest
+        self, connection: Connection, scope: LoggedModelScope, request: SearchRequest
     ) -> PagedList[LoggedModel]:
-        """A page of the logged models of some experiments, newest first unless ordered otherwise.
-
-        Raises:
-            InvalidParameterError: the page token is not of this query.
-        """
+        """Return a page of the logged models of some experiments; by default newest first."""
         if not scope.experiments:
             return PagedList()
-        return search(connection, _logged_model_source(scope, connection.dialect.name), wanted, read_logged_models)
+        return search(connection, _logged_model_source(scope, connection.dialect.name), request, read_logged_models)
 
 
 @functools.lru_cache(maxsize=256)
 def _logged_model_source(scope: LoggedModelScope, dialect: str) -> SearchSource:
     statement = select_logged_models().where(
-        one_of(LoggedModelRow.experiment_id, scope.experiments, dialect),
+        is_one_of(LoggedModelRow.experiment_id, scope.experiments, dialect),
         LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
     )
     if scope.datasets:
-        measured = LoggedModelMetricRow.logged_model_id == LoggedModelRow.id
-        points = RelatedRows(LoggedModelMetricRow.value, (measured, _on(scope.datasets)))
+        of_model = LoggedModelMetricRow.logged_model_id == LoggedModelRow.id
+        points = RelatedRows(LoggedModelMetricRow.value, (of_model, _on_any_dataset(scope.datasets)))
         statement = statement.where(exists_row(points, dialect=dialect))
     return SearchSource(
         statement, _logged_model_fields(scope, dialect), _LOGGED_MODEL_TIES, ("logged models", scope), dialect
     )
 
 
-class _Points(KeyValueTable):
-    """The points of a metric, of which the latest is joined."""
+class _ModelMetricTable(KeyValueTable):
+    """The metric points of logged models; an ordering uses the latest point."""
 
     def __init__(self, scope: LoggedModelScope) -> None:
         super().__init__(LoggedModelMetricRow, "logged_model_id", LoggedModelRow.id, has_nan=True)
@@ -186,16 +174,18 @@ class _Points(KeyValueTable):
         self.ordering = dict(scope.ordering)
 
     def rows(self, key: str) -> RelatedRows:
-        found = super().rows(key)
-        return RelatedRows(found.value, (*found.where, _on(self.datasets)), has_nan=True) if self.datasets else found
+        rows = super().rows(key)
+        if not self.datasets:
+            return rows
+        return RelatedRows(rows.value, (*rows.where, _on_any_dataset(self.datasets)), has_nan=True)
 
-    def joined(self, key: str) -> Joined:
-        """The latest point of a key, on the data set that the order names."""
+    def join(self, key: str) -> JoinedRow:
+        """Return the latest point of a key on the data set that the ordering names."""
         point, latest = self.table.alias(), self.table.alias()
-        of_key = [latest.c.logged_model_id == self.of, latest.c.key == key]
+        of_key = [latest.c.logged_model_id == self.subject_key, latest.c.key == key]
         if key in self.ordering:
-            wanted = self.ordering[key]
-            of_key.append(_is(wanted, latest.c))
+            dataset = self.ordering[key]
+            of_key.append(_is_dataset(dataset, latest.c))
         newest = (
             select(latest.c.id)
             .where(*of_key)
@@ -204,16 +194,16 @@ class _Points(KeyValueTable):
             .correlate(LoggedModelRow)
             .scalar_subquery()
         )
-        return Joined(point, point.c.id == newest)
+        return JoinedRow(point, point.c.id == newest)
 
 
-def _on(datasets: Sequence[MetricDataset]) -> ColumnElement[bool]:
-    return or_(*(_is(dataset, table(LoggedModelMetricRow).c) for dataset in datasets))
+def _on_any_dataset(datasets: Sequence[MetricDataset]) -> ColumnElement[bool]:
+    return or_(*(_is_dataset(dataset, table(LoggedModelMetricRow).c) for dataset in datasets))
 
 
-def _is(dataset: MetricDataset, columns: Any) -> ColumnElement[bool]:
-    named = columns.dataset_name == dataset.name
-    return named if dataset.digest is None else and_(named, columns.dataset_digest == dataset.digest)
+def _is_dataset(dataset: MetricDataset, columns: Any) -> ColumnElement[bool]:
+    has_name = columns.dataset_name == dataset.name
+    return has_name if dataset.digest is None else and_(has_name, columns.dataset_digest == dataset.digest)
 
 
 def _logged_model_fields(scope: LoggedModelScope, dialect: str) -> FieldMap:
@@ -231,7 +221,7 @@ def _logged_model_fields(scope: LoggedModelScope, dialect: str) -> FieldMap:
             "last_updated_timestamp": Column(model.last_update_time),
         },
         keyed={
-            Kind.METRIC: _Points(scope),
+            Kind.METRIC: _ModelMetricTable(scope),
             Kind.PARAM: KeyValueTable(LoggedModelParamRow, "logged_model_id", model.id),
             Kind.TAG: KeyValueTable(LoggedModelTagRow, "logged_model_id", model.id),
         },

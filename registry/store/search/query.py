@@ -1,7 +1,7 @@
-"""One search: which subjects, filtered and sorted how; the same for all kinds of them.
+"""The search itself, shared by all kinds of entities: filter, sort, read one page.
 
-Building a statement takes longer than running it, so those of the last searches are kept: whoever asks again, or asks
-for the next page, has them ready.
+Building a statement takes longer than running it. The statements of recent searches are cached, so a repeated search or
+the next page reuses them.
 """
 
 import functools
@@ -14,36 +14,36 @@ from sqlalchemy import Connection
 from registry.entities import PagedList
 from registry.filters import And, Comparison, Node, Not, Or, OrderBy
 from registry.store.dialects import AnyRow, AnySelect
-from registry.store.search.conditions import condition
+from registry.store.search.conditions import compile_condition
 from registry.store.search.field_mapping import FieldMap
 from registry.store.search.order import segments
-from registry.store.search.paging import Pages, decode, encode, query_digest, read_page, sorted_by
+from registry.store.search.paging import PagedQuery, decode_token, encode_token, query_digest, read_page, sort_and_limit
 
 T = TypeVar("T")
 
-# Rows of one subject are fetched for this many subjects at a time: below what SQLite binds in one statement.
+# Entities are read for this many subjects at a time, below SQLite's limit of bound values.
 CHUNK = 1_000
-# Statements with more values than this are not kept: they are large, and building them is not what takes the time.
-_KEPT_VALUES = 50
+# Statements with more values are not cached: they are large, and building them is a small part of their cost.
+_MAX_CACHED_VALUES = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SearchSource:
-    """What is searched: rows, where their fields are, and the order that ends all orders.
+    """The rows of a search, the mapping of their fields, and the tie breakers of their order.
 
-    One is made for each scope (all that the statement depends on) and dialect, and compared by identity.
+    There is one object per scope (everything that the statement depends on) and dialect; it is compared by identity.
     """
 
     statement: AnySelect
-    places: FieldMap
-    ties: Sequence[tuple[str, bool]]
+    fields: FieldMap
+    tie_breakers: Sequence[tuple[str, bool]]
     scope: Sequence[object]
     dialect: str
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What is asked for: a filter, an order, and how many of them after which token."""
+    """A request for one page: filter, order, page size and page token."""
 
     filter: Node | None = None
     order_by: tuple[OrderBy, ...] = ()
@@ -53,41 +53,41 @@ class SearchRequest:
 
 def search(
     connection: Connection,
-    searched: SearchSource,
-    wanted: SearchRequest,
+    source: SearchSource,
+    request: SearchRequest,
     read: Callable[[Connection, Iterable[AnyRow]], list[T]],
 ) -> PagedList[T]:
-    """A page of a search; `read` makes entities of its rows."""
-    prepare = _prepared if _values(wanted.filter) <= _KEPT_VALUES else _prepared.__wrapped__
-    pages = prepare(searched, wanted.filter, wanted.order_by)
-    rows, end = read_page(connection, pages, decode(wanted.page_token, pages), wanted.max_results)
-    found = [entity for chunk in chunks(rows) for entity in read(connection, chunk)]
-    return PagedList(found, None if end is None else encode(end, pages))
+    """Return one page of a search; `read` turns rows into entities."""
+    prepare = _prepare if _count_values(request.filter) <= _MAX_CACHED_VALUES else _prepare.__wrapped__
+    pages = prepare(source, request.filter, request.order_by)
+    rows, end = read_page(connection, pages, decode_token(request.page_token, pages), request.max_results)
+    entities = [entity for chunk in chunks(rows) for entity in read(connection, chunk)]
+    return PagedList(entities, None if end is None else encode_token(end, pages))
 
 
 @functools.lru_cache(maxsize=256)
-def _prepared(searched: SearchSource, filter_: Node | None, order_by: tuple[OrderBy, ...]) -> Pages:
+def _prepare(source: SearchSource, filter_: Node | None, order_by: tuple[OrderBy, ...]) -> PagedQuery:
     queries = []
-    for segment in segments(order_by, searched.places, searched.ties):
-        statement = searched.statement
+    for segment in segments(order_by, source.fields, source.tie_breakers):
+        statement = source.statement
         if filter_ is not None:
-            places = searched.places.seen_from(segment.inner[0]) if segment.inner else searched.places
-            statement = statement.where(condition(filter_, places, searched.dialect))
-        queries.append((segment, sorted_by(segment.of(statement), segment.terms)))
-    return Pages(query_digest(*searched.scope, filter_, *order_by), queries)
+            fields = source.fields.based_on(segment.inner[0]) if segment.inner else source.fields
+            statement = statement.where(compile_condition(filter_, fields, source.dialect))
+        queries.append((segment, sort_and_limit(segment.narrow(statement), segment.terms)))
+    return PagedQuery(query_digest(*source.scope, filter_, *order_by), queries)
 
 
-def _values(node: Node | None) -> int:
+def _count_values(node: Node | None) -> int:
     match node:
         case And() | Or():
-            return sum(map(_values, node.items))
+            return sum(map(_count_values, node.items))
         case Not():
-            return _values(node.item)
+            return _count_values(node.item)
         case Comparison(value=tuple(values)):
             return len(values)
     return 1
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The items, so many at a time."""
+    """Yield the items in chunks of CHUNK."""
     return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))

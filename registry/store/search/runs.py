@@ -1,7 +1,7 @@
-"""Searching runs.
+"""Searches for runs and experiments.
 
-Invariant: a page costs what it shows: the runs of other experiments are not read, and an order by a metric follows the
-index on its values.
+Guarantees: the cost of a page grows with the page: runs of other experiments are not read, and an order by a metric
+follows the index on its values.
 """
 
 import functools
@@ -14,7 +14,7 @@ from registry.entities import Experiment, PagedList, Run
 from registry.filters import Field, Kind
 from registry.store.dialects import table
 from registry.store.search.columnar import RunTable, TableColumns, read_table
-from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, one_of
+from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, is_one_of
 from registry.store.search.query import SearchRequest, SearchSource, search
 from registry.store.search.values import by_code_point
 from registry.store.tables import (
@@ -35,24 +35,20 @@ _EXPERIMENT_TIES: Final = (("creation_time", False), ("experiment_id", True))
 
 
 class ExperimentSearch(Store):
-    """Finds experiments."""
+    """Search for experiments."""
 
     @read_transaction
     def experiments(
-        self, connection: Connection, stages: tuple[str, ...], wanted: SearchRequest
+        self, connection: Connection, stages: tuple[str, ...], request: SearchRequest
     ) -> PagedList[Experiment]:
-        """A page of the experiments in these lifecycle stages, newest first unless ordered otherwise.
-
-        Raises:
-            InvalidParameterError: the page token is not of this query.
-        """
-        return search(connection, _experiment_source(stages, connection.dialect.name), wanted, read_experiments)
+        """Return a page of the experiments in these lifecycle stages; by default newest first."""
+        return search(connection, _experiment_source(stages, connection.dialect.name), request, read_experiments)
 
 
 @functools.cache
 def _experiment_source(stages: tuple[str, ...], dialect: str) -> SearchSource:
     statement = select(ExperimentRow.__table__).where(
-        one_of(ExperimentRow.lifecycle_stage, stages, dialect), ExperimentRow.purged_time.is_(None)
+        is_one_of(ExperimentRow.lifecycle_stage, stages, dialect), ExperimentRow.purged_time.is_(None)
     )
     return SearchSource(statement, _experiment_fields(dialect), _EXPERIMENT_TIES, ("experiments", stages), dialect)
 
@@ -76,7 +72,7 @@ _RUN_TIES: Final = (("start_time", False), ("run_id", True))
 _MAX_KEYS: Final = 10_000
 _KEYED: Final = {Kind.METRIC: LatestMetricRow, Kind.PARAM: ParamRow, Kind.TAG: TagRow}
 
-# Not joined: each table more makes the planning of a statement longer.
+# A subquery, not a join: each joined table makes planning slower.
 _LOCATION: Final = (
     select(ExperimentRow.artifact_location).where(ExperimentRow.id == RunRow.experiment_id).scalar_subquery()
 )
@@ -84,34 +80,30 @@ _LOCATION: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RunScope:
-    """The experiments (by key) and lifecycle stages that are looked at."""
+    """The experiments (by key) and lifecycle stages to search."""
 
     experiments: tuple[int, ...]
     stages: tuple[str, ...]
 
 
 class RunSearch(Store):
-    """Finds runs."""
+    """Search for runs."""
 
     @read_transaction
-    def runs(self, connection: Connection, scope: RunScope, wanted: SearchRequest) -> PagedList[Run]:
-        """A page of the runs of some experiments, newest first unless ordered otherwise.
-
-        Raises:
-            InvalidParameterError: the page token is not of this query.
-        """
+    def runs(self, connection: Connection, scope: RunScope, request: SearchRequest) -> PagedList[Run]:
+        """Return a page of the runs of some experiments; by default newest first."""
         if not scope.experiments:
             return PagedList()
-        return search(connection, _run_source(scope, connection.dialect.name), wanted, read_runs)
+        return search(connection, _run_source(scope, connection.dialect.name), request, read_runs)
 
     @read_transaction
     def run_table(
-        self, connection: Connection, scope: RunScope, wanted: SearchRequest, columns: TableColumns
+        self, connection: Connection, scope: RunScope, request: SearchRequest, columns: TableColumns
     ) -> RunTable:
-        """The same as columns, all in one snapshot; `wanted.max_results` limits it, there are no pages."""
+        """Return runs as columns, read in one snapshot; `request.max_results` limits them, there are no pages."""
         if not scope.experiments:
             return read_table(connection, [], columns)
-        rows = search(connection, _run_source(scope, connection.dialect.name), wanted, lambda _, found: list(found))
+        rows = search(connection, _run_source(scope, connection.dialect.name), request, lambda _, rows: list(rows))
         return read_table(connection, rows, columns)
 
     @read_transaction
@@ -121,8 +113,8 @@ class RunSearch(Store):
         query = select(keyed.key).join(RunRow, RunRow.id == keyed.run_id)
         dialect = connection.dialect.name
         query = query.where(
-            one_of(RunRow.experiment_id, scope.experiments, dialect),
-            one_of(RunRow.lifecycle_stage, scope.stages, dialect),
+            is_one_of(RunRow.experiment_id, scope.experiments, dialect),
+            is_one_of(RunRow.lifecycle_stage, scope.stages, dialect),
         )
         if connection.execute(query.where(keyed.key == field.key).limit(1)).first() is not None:
             return None
@@ -132,7 +124,7 @@ class RunSearch(Store):
 @functools.lru_cache(maxsize=256)
 def _run_source(scope: RunScope, dialect: str) -> SearchSource:
     statement = select(RunRow.__table__, _LOCATION.label("artifact_location"))
-    statement = statement.where(one_of(RunRow.lifecycle_stage, scope.stages, dialect))
+    statement = statement.where(is_one_of(RunRow.lifecycle_stage, scope.stages, dialect))
     return SearchSource(statement, _run_fields(scope, dialect), _RUN_TIES, ("runs", scope), dialect)
 
 
@@ -164,18 +156,18 @@ def _run_fields(scope: RunScope, dialect: str) -> FieldMap:
             Kind.TAG: KeyValueTable(TagRow, "run_id", run.id),
         },
         datasets=_datasets(run.id),
-        scope=one_of(run.experiment_id, scope.experiments, dialect),
+        scope=is_one_of(run.experiment_id, scope.experiments, dialect),
     )
 
 
 def _datasets(run_key: ColumnElement[int]) -> dict[str, RelatedRows]:
-    used = DatasetInputRow.run_id == run_key
-    known = DatasetInputRow.dataset_id == DatasetRow.id
+    of_run = DatasetInputRow.run_id == run_key
+    of_input = DatasetInputRow.dataset_id == DatasetRow.id
     return {
-        "name": RelatedRows(DatasetRow.name, (used, known)),
-        "digest": RelatedRows(DatasetRow.digest, (used, known)),
-        # The empty text stands for no context.
-        "context": RelatedRows(DatasetInputRow.context, (used, DatasetInputRow.context != "")),
+        "name": RelatedRows(DatasetRow.name, (of_run, of_input)),
+        "digest": RelatedRows(DatasetRow.digest, (of_run, of_input)),
+        # The empty text means no context.
+        "context": RelatedRows(DatasetInputRow.context, (of_run, DatasetInputRow.context != "")),
     }
 
 

@@ -1,11 +1,12 @@
-"""The tables, as typed declarative classes; what a column means is said here once.
+"""The tables as typed declarative classes, with the meaning of their columns.
 
-`migrations/` makes them (`create_all` appears nowhere) and `alembic check` holds the two together. Rows never leave
-this room: other rooms see entities. Column kinds:
+`migrations/` creates them (`create_all` is never used), and `alembic check` compares both. Rows never leave the store;
+other rooms see entities. Kinds of columns:
 
-- `Id`: an integer surrogate key. Joins and big tables use it; callers never see it.
-- `Key`: text that is compared and ordered by code point (collation ``C`` on PostgreSQL, BINARY on SQLite).
-- `Millis`: milliseconds since the epoch, UTC. `Micros`: the same in microseconds, for the order of events.
+- `Id`: an integer surrogate key, used in joins and large tables; callers never see it.
+- `Key`: text compared and sorted by code point (collation ``C`` on PostgreSQL, BINARY on SQLite).
+- `Millis`: milliseconds since the epoch, UTC. `Micros`: microseconds since the epoch, for the order of events.
+
 """
 
 from registry.store.tables.base import KEY, Base

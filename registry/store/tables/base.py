@@ -1,4 +1,4 @@
-"""What tables are made of: their base, the kinds of columns, and indexes that both databases have."""
+"""The base class of the tables, the kinds of columns, and partial indexes for both databases."""
 
 from typing import Annotated
 
@@ -17,18 +17,18 @@ Digest = Annotated[str, mapped_column(KEY)]
 
 
 def owner(column: str) -> "Mapped[int]":
-    """A part of the key that is the row which this one belongs to, and goes with."""
+    """Return a primary key column that refers to the owning row; deleting the owner deletes this row."""
     return mapped_column(ID, ForeignKey(column, ondelete="CASCADE"), primary_key=True, autoincrement=False)
 
 
-def partial(name: str, predicate: str, *columns: str, unique: bool = False) -> Index:
-    """An index over the rows for which a predicate holds, the same on both databases."""
+def partial_index(name: str, predicate: str, *columns: str, unique: bool = False) -> Index:
+    """Return an index over the rows that match a predicate, the same on both databases."""
     where = text(predicate)
     return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 class Base(DeclarativeBase):
-    """All tables; constraint names follow one convention, so that a migration can name them."""
+    """The base class of all tables. Constraint names follow one convention, so a migration can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -41,7 +41,7 @@ class Base(DeclarativeBase):
     )
 
 
-# A table whose rows are found by their whole key alone is stored in that key's order on SQLite.
+# For tables whose rows are only looked up by primary key: SQLite stores them in the order of that key.
 CLUSTERED = {"sqlite_with_rowid": False}
-# Ids that people see, or that history refers to, are never given twice.
+# For ids that users see or history refers to: a deleted row's id is never used again.
 NEVER_REUSED = {"sqlite_autoincrement": True}

@@ -1,4 +1,4 @@
-"""Tables of what happened to registered models, and of what a version must pass."""
+"""Tables of history, stage periods, promotion rules and approvals."""
 
 from sqlalchemy import (
     BigInteger,
@@ -26,12 +26,12 @@ from registry.store.tables.base import (
     Micros,
     Millis,
     owner,
-    partial,
+    partial_index,
 )
 
 
 class RegistryIdRow(Base):
-    """One row: which database this is, how many history events it has, and how late it was at least (see `clock`)."""
+    """The single row with the database's UUID, its number of history events and its latest known time (see `clock`)."""
 
     __tablename__ = "registry_id"
     __table_args__ = (CheckConstraint("one_row = 1", name="one_row"),)
@@ -43,7 +43,7 @@ class RegistryIdRow(Base):
 
 
 class CommitMarkerRow(Base):
-    """The last transaction of a connection that writes to PostgreSQL (see `commit_markers`)."""
+    """The last transaction of a connection that writes to PostgreSQL (see `store.commit_markers`)."""
 
     __tablename__ = "commit_markers"
     __table_args__ = (CLUSTERED,)
@@ -54,11 +54,11 @@ class CommitMarkerRow(Base):
 
 
 class ArtifactRootRow(Base):
-    """A root of artifacts that this database, or the one that it is a copy of, has claimed.
+    """An artifact root that this database, or the original that it was copied from, has claimed.
 
-    `database` and `server` say which database that was (see `store.ownership`). `generation` counts the gcs
-    there, `token` is the random name of the last of them; the marker at the root has the same two. `previous_token` is
-    the marker's while a gc is between the row and the marker.
+    `database` and `server` identify the database that claimed it (see `store.ownership`). `generation` counts the runs
+    of gc on the root and `token` is the random id of the last one; the marker file at the root holds both.
+    `previous_token` is the marker's token while gc has updated this row but not yet the marker.
     """
 
     __tablename__ = "artifact_roots"
@@ -73,15 +73,15 @@ class ArtifactRootRow(Base):
 
 
 class HistoryRow(Base):
-    """One change of a registered model, append-only. `id` counts all events in the order of their commits.
+    """A change of a registered model; append-only. `id` counts the events of all models in commit order.
 
-    `hash` is SHA-256 over the canonical form of the event and `prev_hash` (see `entities.history`).
+    `hash` is the SHA-256 of the event's canonical form and `prev_hash` (see `entities.history`).
     """
 
     __tablename__ = "history"
     __table_args__ = (
         UniqueConstraint("model_id", "seq"),
-        partial("ix_history_renamed_from", "kind = 'renamed'", "from_value"),
+        partial_index("ix_history_renamed_from", "kind = 'renamed'", "from_value"),
     )
 
     id: Mapped[int] = mapped_column(ID, primary_key=True, autoincrement=False)
@@ -101,10 +101,10 @@ class HistoryRow(Base):
 
 
 class ImportedEventRow(Base):
-    """An event that a model brought along when it was imported, in its canonical form (JSON); append-only.
+    """An event of an imported model's earlier history, in canonical form (JSON); append-only.
 
-    `segment` counts the registries that it came through, from 1, oldest first. The ``imported`` event of the model's
-    own history holds the last hash of the newest segment (see `entities.segments`).
+    `segment` numbers the registries that the model passed through, from 1, oldest first. The ``imported`` event of the
+    model's own history contains the last hash of the newest segment (see `entities.history.ImportedHistory`).
     """
 
     __tablename__ = "foreign_history"
@@ -117,16 +117,16 @@ class ImportedEventRow(Base):
 
 
 class StagePeriodRow(Base):
-    """Which version held a stage, or an alias (written ``@alias``), from when until when (microseconds).
+    """A period in which a version held a stage, or an alias (written ``@alias``); times are microseconds.
 
-    `until` is NULL while it holds. `before` is the period that this one ended; a rollback copies the link of the period
-    that it restores, so that rolling back twice walks further back.
+    `until` is NULL while the period lasts. `before` is the period that this one ended. A rollback copies `before` of
+    the period that it restores, so a second rollback goes further back.
     """
 
     __tablename__ = "stage_periods"
     __table_args__ = (
         UniqueConstraint("model_id", "stage", "since"),
-        partial("uq_stage_periods_open", "until IS NULL", "model_id", "stage", unique=True),
+        partial_index("uq_stage_periods_open", "until IS NULL", "model_id", "stage", unique=True),
         Index("ix_stage_periods_version", "model_id", "version", "stage"),
         NEVER_REUSED,
     )
@@ -141,7 +141,7 @@ class StagePeriodRow(Base):
 
 
 class PromotionRulesRow(Base):
-    """The rules that a version must pass to enter a stage, as validated JSON."""
+    """The promotion rules of a stage, as validated JSON."""
 
     __tablename__ = "promotion_rules"
     __table_args__ = CLUSTERED
@@ -152,9 +152,9 @@ class PromotionRulesRow(Base):
 
 
 class ApprovalRow(Base):
-    """Somebody's word that a version may enter a stage.
+    """An approval for a version to enter a stage.
 
-    Two users of the database that call themselves by one name are two; `session_user` is empty on SQLite.
+    The same `actor` with two database users (`session_user`, empty on SQLite) counts as two approvers.
     """
 
     __tablename__ = "approvals"

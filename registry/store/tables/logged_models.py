@@ -1,4 +1,4 @@
-"""Tables of logged models: their files, figures and signatures, and bytes on their way in or out."""
+"""Tables of logged models: files, params, tags, metrics, signatures, uploads and removals."""
 
 from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,10 +7,11 @@ from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Digest
 
 
 class LoggedModelRow(Base):
-    """A directory of files. READY means sealed: `digest` and `model_files` say what is there, for ever.
+    """A logged model. READY means sealed: `digest` and its rows in `model_files` describe its files and never change.
 
-    `location` is relative to the experiment's `artifact_location`. `flavors` is a JSON list, `signature` JSON or NULL:
-    promotion rules judge them without reading bytes. After `purged_time` the bytes are gone and the row is a record.
+    `location` is relative to the experiment's `artifact_location`. `flavors` (a JSON list) and `signature` (JSON or
+    NULL) are copied from the MLmodel file, so promotion rules need not read it. If `purged_time` is set, gc has removed
+    the files and only this row is left.
     """
 
     __tablename__ = "logged_models"
@@ -44,7 +45,7 @@ class LoggedModelRow(Base):
 
 
 class ModelFileRow(Base):
-    """One line of a manifest."""
+    """A file of a manifest."""
 
     __tablename__ = "model_files"
     __table_args__ = CLUSTERED
@@ -67,7 +68,7 @@ class LoggedModelParamRow(Base):
 
 
 class LoggedModelTagRow(Base):
-    """A label of a logged model."""
+    """A tag of a logged model."""
 
     __tablename__ = "logged_model_tags"
     __table_args__ = CLUSTERED
@@ -78,7 +79,7 @@ class LoggedModelTagRow(Base):
 
 
 class LoggedModelMetricRow(Base):
-    """A point that a run measured on a logged model; NULL is NaN."""
+    """A metric point of a logged model, measured by a run; a NULL value is NaN."""
 
     __tablename__ = "logged_model_metrics"
     __table_args__ = (Index("ix_logged_model_metrics_logged_model_id_key", "logged_model_id", "key"),)
@@ -109,7 +110,7 @@ class RunModelRow(Base):
 
 
 class UploadRow(Base):
-    """Bytes on their way: committed before the first byte, removed when the logged model's row appears."""
+    """An upload under way: committed before its first byte, deleted when the logged model's row is inserted."""
 
     __tablename__ = "uploads"
     __table_args__ = (UniqueConstraint("model_id"), NEVER_REUSED)
@@ -122,10 +123,9 @@ class UploadRow(Base):
 
 
 class RemovalRow(Base):
-    """Bytes that nothing names any more, until they are removed; `location` is relative to the experiment's place.
+    """Unreferenced files that gc has yet to remove; `location` is relative to the experiment's `artifact_location`.
 
-    The transaction that takes the last name away writes the row, so that a crash before the bytes are gone loses no
-    trace of them.
+    The transaction that deletes the last reference inserts this row, so a crash does not lose track of the files.
     """
 
     __tablename__ = "removals"
@@ -138,7 +138,7 @@ class RemovalRow(Base):
 
 
 class ModelSignatureRow(Base):
-    """Somebody's signature of a logged model's manifest; `key_id` is the SHA-256 of the public key, `bundle` JSON."""
+    """A signature of a logged model's manifest; `key_id` is the SHA-256 of the public key, `bundle` is JSON."""
 
     __tablename__ = "model_signatures"
     __table_args__ = CLUSTERED

@@ -25,21 +25,21 @@ from registry.store.tables.base import (
     Micros,
     Millis,
     owner,
-    partial,
+    partial_index,
 )
 
 
 class RegisteredModelRow(Base):
-    """A name and its counters; locked first by every transaction that changes anything about the model.
+    """A registered model and its counters; every transaction that changes the model locks this row first.
 
-    `name_key` is the folded name (`entities.naming.fold`): no two living models share one. A deleted model stays as a
-    tombstone. `last_seq`, `last_event_us` and `head_hash` are the end of its history chain.
+    `name_key` is the folded name (`validation.names.casefold_name`); it is unique among models that are not deleted. A
+    deleted model stays as a tombstone. `last_seq`, `last_event_us` and `head_hash` describe the end of its history.
     """
 
     __tablename__ = "registered_models"
     __table_args__ = (
         UniqueConstraint("uid"),
-        partial("uq_registered_models_living_name", "deleted_time IS NULL", "name_key", unique=True),
+        partial_index("uq_registered_models_living_name", "deleted_time IS NULL", "name_key", unique=True),
         Index("ix_registered_models_name", "name"),
         NEVER_REUSED,
     )
@@ -59,7 +59,7 @@ class RegisteredModelRow(Base):
 
 
 class RegisteredModelTagRow(Base):
-    """A label of a registered model."""
+    """A tag of a registered model."""
 
     __tablename__ = "registered_model_tags"
     __table_args__ = CLUSTERED
@@ -70,16 +70,21 @@ class RegisteredModelTagRow(Base):
 
 
 def _one_holder(stage: str) -> Index:
-    """At most one version in this stage. The stage is a literal: SQLite does not use an ``IN`` predicate for ``=``."""
-    return partial(f"uq_model_versions_one_{stage.lower()}", f"current_stage = '{stage}'", "model_id", unique=True)
+    """Return the index that allows at most one version per model in a stage.
+
+    There is one index per stage: SQLite does not use a partial index with an ``IN`` predicate for ``=``.
+    """
+    return partial_index(
+        f"uq_model_versions_one_{stage.lower()}", f"current_stage = '{stage}'", "model_id", unique=True
+    )
 
 
 class ModelVersionRow(Base):
-    """A number that names one logged model for ever. A deleted version keeps its row and its number.
+    """A model version. It refers to one logged model and never changes that; a deleted version keeps its number.
 
-    `current_stage` has a server default and is never named in an INSERT: a role without the right to set stages can
-    create versions. `user_id` is who registered it by their own word, `session_user` by PostgreSQL's.
-    `origin` is the version of another registry that it is a copy of, as ``<registry id>/<model uid>/<version>``.
+    No INSERT names `current_stage`, so a role without the right to set stages can create versions. `user_id` is the
+    user's name as the client says it, `session_user` the one that PostgreSQL authenticated. `origin` names the version
+    of another registry that this one is a copy of, as ``<registry id>/<model uid>/<version>``.
     """
 
     __tablename__ = "model_versions"
@@ -88,7 +93,7 @@ class ModelVersionRow(Base):
         CheckConstraint("deleted_time IS NULL OR current_stage = 'None'", name="deleted_has_no_stage"),
         CheckConstraint("version > 0", name="version"),
         UniqueConstraint("model_id", "version"),
-        partial("uq_model_versions_living_origin", "deleted_time IS NULL", "model_id", "origin", unique=True),
+        partial_index("uq_model_versions_living_origin", "deleted_time IS NULL", "model_id", "origin", unique=True),
         _one_holder("Staging"),
         _one_holder("Production"),
         NEVER_REUSED,
@@ -112,7 +117,7 @@ class ModelVersionRow(Base):
 
 
 class ModelVersionTagRow(Base):
-    """A label of a version."""
+    """A tag of a model version."""
 
     __tablename__ = "model_version_tags"
     __table_args__ = CLUSTERED
@@ -123,7 +128,7 @@ class ModelVersionTagRow(Base):
 
 
 class ModelAliasRow(Base):
-    """Which version an alias names now."""
+    """An alias and the version that it refers to."""
 
     __tablename__ = "model_aliases"
     __table_args__ = (

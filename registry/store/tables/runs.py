@@ -3,19 +3,19 @@
 from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Id, Key, KeyPart, Millis, owner, partial
+from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Id, Key, KeyPart, Millis, owner, partial_index
 
 
 class ExperimentRow(Base):
-    """`artifact_location` is absolute; everything below it is stored relative to it.
+    """An experiment. `artifact_location` is absolute; locations of its runs and models are relative to it.
 
-    After `purged_time` the row is a record, for what deleted versions name, and its name is free.
+    After `purged_time` the row remains only because deleted versions refer to it, and its name is free.
     """
 
     __tablename__ = "experiments"
     __table_args__ = (
         CheckConstraint("lifecycle_stage IN ('active', 'deleted')", name="lifecycle_stage"),
-        partial("uq_experiments_kept_name", "purged_time IS NULL", "name", unique=True),
+        partial_index("uq_experiments_kept_name", "purged_time IS NULL", "name", unique=True),
         NEVER_REUSED,
     )
 
@@ -30,7 +30,7 @@ class ExperimentRow(Base):
 
 
 class ExperimentTagRow(Base):
-    """A label of an experiment."""
+    """A tag of an experiment."""
 
     __tablename__ = "experiment_tags"
     __table_args__ = CLUSTERED
@@ -41,7 +41,7 @@ class ExperimentTagRow(Base):
 
 
 class RunRow(Base):
-    """`id` is ours, `run_id` is public. After `purged_time` its files and points are gone and the row is a record."""
+    """A run. `id` is the surrogate key, `run_id` the public id. After `purged_time` its files and points are gone."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -66,7 +66,7 @@ class RunRow(Base):
 
 
 class ParamRow(Base):
-    """A setting of a run."""
+    """A param of a run."""
 
     __tablename__ = "params"
     __table_args__ = CLUSTERED
@@ -77,7 +77,7 @@ class ParamRow(Base):
 
 
 class TagRow(Base):
-    """A label of a run."""
+    """A tag of a run."""
 
     __tablename__ = "tags"
     __table_args__ = CLUSTERED
@@ -88,9 +88,9 @@ class TagRow(Base):
 
 
 class LatestMetricRow(Base):
-    """A series of a run and its latest point: highest step, then timestamp, then value. A value of NULL is NaN.
+    """A metric series of a run and its latest point: highest step, then timestamp, then value. A NULL value is NaN.
 
-    `experiment_id` is the run's, repeated so that the best runs of one experiment are found without reading the others.
+    `experiment_id` repeats that of the run, so the best runs of an experiment are found without reading other runs.
     """
 
     __tablename__ = "latest_metrics"
@@ -110,11 +110,11 @@ class LatestMetricRow(Base):
 
 
 class MetricRow(Base):
-    """A point of a series. There is no key: equal points may repeat, and a key would double the table.
+    """A point of a metric series. There is no primary key: points may repeat, and a key would double the table's size.
 
-    Nor does a foreign key stand guard over `series_id`: looking the series up again for every point took PostgreSQL
-    more than half of the time of logging. A statement that appends points makes or advances their series itself, and
-    what removes a series removes its points; ``registry doctor`` looks for others.
+    `series_id` has no foreign key: checking it for each point took PostgreSQL more than half of the time of logging.
+    The statement that appends points also upserts their series, and deleting a series deletes its points. ``registry
+    doctor`` reports points without a series.
     """
 
     __tablename__ = "metrics"
@@ -128,7 +128,7 @@ class MetricRow(Base):
 
 
 class DatasetRow(Base):
-    """A data set of an experiment, by name and digest."""
+    """A data set of an experiment, unique by name and digest."""
 
     __tablename__ = "datasets"
     __table_args__ = (UniqueConstraint("experiment_id", "name", "digest"),)
@@ -144,7 +144,7 @@ class DatasetRow(Base):
 
 
 class DatasetInputRow(Base):
-    """One use of a data set by a run; `context` is the tag ``mlflow.data.context``, empty if none was given."""
+    """A use of a data set by a run; `context` is the tag ``mlflow.data.context``, empty if there is none."""
 
     __tablename__ = "dataset_inputs"
     __table_args__ = (UniqueConstraint("run_id", "dataset_id", "context"),)
@@ -156,7 +156,7 @@ class DatasetInputRow(Base):
 
 
 class DatasetInputTagRow(Base):
-    """A label of one use of a data set."""
+    """A tag of a use of a data set."""
 
     __tablename__ = "dataset_input_tags"
     __table_args__ = CLUSTERED

@@ -1,7 +1,6 @@
-"""Experiments in SQL: the groups of runs and the place where their bytes lie.
+"""Experiments in SQL: groups of runs with a common artifact location.
 
-Leaves runs to `runs`. Invariant: a name belongs to one experiment, deleted ones included, as in MLflow, until gc has
-removed what was in it.
+Guarantees: a name belongs to one experiment, deleted ones included, as in MLflow, until gc has purged the experiment.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,17 +23,13 @@ from registry.store.ownership import relocate_ownership
 from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
 from registry.store.transactions import Store, read_transaction, write_transaction
 
-_SHOWN = 5
-# What gc has emptied is a record of what deleted versions name, and no experiment to anybody else.
+_MAX_LISTED = 5
+# A purged experiment remains as a row for the deleted versions that refer to it; every other query hides it.
 _IS_KEPT: Final = ExperimentRow.purged_time.is_(None)
 
 
 def experiment_key(experiment_id: object) -> int:
-    """The integer key that a public experiment id stands for.
-
-    Raises:
-        InvalidParameterError: the id is not an integer.
-    """
+    """Convert a public experiment id to its integer key; raise InvalidParameterError if it is not an integer."""
     text = str(experiment_id)
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise InvalidParameterError(f"Invalid experiment ID: {experiment_id!r}. It is an integer, such as '0'.")
@@ -42,21 +37,17 @@ def experiment_key(experiment_id: object) -> int:
 
 
 class ExperimentStore(Store):
-    """Creates, finds and changes experiments."""
+    """The experiments of a database."""
 
     @read_transaction
     def get(self, connection: Connection, experiment_id: str) -> Experiment:
-        """An experiment by id, deleted ones included.
-
-        Raises:
-            ExperimentNotFoundError: no such experiment.
-        """
+        """Return an experiment by id, deleted ones included."""
         row = _require(connection, experiment_key(experiment_id))
         return read_experiments(connection, [row])[0]
 
     @read_transaction
     def find_by_name(self, connection: Connection, name: str) -> Experiment | None:
-        """An experiment by name, deleted ones included, or None."""
+        """Return an experiment by name, deleted ones included, or None."""
         query = select(ExperimentRow.__table__).where(ExperimentRow.name == name, _IS_KEPT)
         row = connection.execute(query).one_or_none()
         return read_experiments(connection, [row])[0] if row else None
@@ -71,11 +62,7 @@ class ExperimentStore(Store):
         artifact_location: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """A new experiment; its id. Without a location its bytes lie at ``<artifact_root>/<id>``.
-
-        Raises:
-            AlreadyExistsError: the name is taken, perhaps by a deleted experiment.
-        """
+        """Create an experiment and return its id. The default location is ``<artifact_root>/<id>``."""
         taken = connection.execute(
             select(ExperimentRow.id, ExperimentRow.lifecycle_stage).where(ExperimentRow.name == name, _IS_KEPT)
         ).one_or_none()
@@ -89,11 +76,11 @@ class ExperimentStore(Store):
 
     @read_transaction
     def registry_id(self, connection: Connection) -> str:
-        """The UUID of this database, given when it was made."""
+        """Return the UUID that this database got when it was created."""
         return connection.execute(select(RegistryIdRow.id)).scalar_one()
 
     def ensure_default(self, *, artifact_root: str) -> None:
-        """Make the experiment ``0`` named Default, unless it is there; who may only read can look for it."""
+        """Create experiment ``0`` named Default if it is missing. Read first: a read-only role cannot insert."""
         if not self._has_default():
             self._insert_default(artifact_root)
 
@@ -108,32 +95,23 @@ class ExperimentStore(Store):
 
     @write_transaction
     def rename(self, connection: Connection, experiment_id: str, new_name: str) -> None:
-        """Give an experiment another name.
-
-        Raises:
-            AlreadyExistsError: another experiment has the name.
-            InvalidStateError: the experiment is deleted.
-        """
+        """Rename an active experiment."""
         row = _require_active(connection, experiment_id)
         taken = select(ExperimentRow.id).where(ExperimentRow.name == new_name, ExperimentRow.id != row.id, _IS_KEPT)
         if connection.execute(taken).first():
             raise AlreadyExistsError(f"Experiment(name={new_name}) already exists.")
-        _change(connection, row.id, name=new_name)
+        _update(connection, row.id, name=new_name)
 
     @write_transaction
     def delete(self, connection: Connection, experiment_id: str) -> None:
-        """Mark an experiment and its active runs as deleted.
-
-        Raises:
-            ExperimentNotFoundError: there is no active experiment of that id.
-        """
+        """Mark an experiment and its active runs as deleted."""
         key = experiment_key(experiment_id)
         if _require(connection, key).lifecycle_stage != LifecycleStage.ACTIVE:
             raise ExperimentNotFoundError(f"No active experiment with id={experiment_id}; it is deleted already.")
-        # `restore` tells the runs that go with it by this time from those that were deleted before.
-        last = select(func.max(RunRow.deleted_time)).where(RunRow.experiment_id == key)
-        now = max(monotonic_now_ms(connection), (connection.execute(last).scalar_one() or 0) + 1)
-        _change(connection, key, lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
+        # `restore` finds the runs deleted with the experiment by this time, so no other run may have it.
+        latest_deletion = select(func.max(RunRow.deleted_time)).where(RunRow.experiment_id == key)
+        now = max(monotonic_now_ms(connection), (connection.execute(latest_deletion).scalar_one() or 0) + 1)
+        _update(connection, key, lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
         active = (RunRow.experiment_id == key) & (RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
         connection.execute(
             update(RunRow).where(active).values(lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
@@ -141,31 +119,27 @@ class ExperimentStore(Store):
 
     @write_transaction
     def restore(self, connection: Connection, experiment_id: str) -> None:
-        """Undo `delete`: the experiment and the runs that were deleted with it; not those deleted before or purged.
-
-        Raises:
-            ExperimentNotFoundError: there is no deleted experiment of that id.
-        """
+        """Restore an experiment and the runs deleted with it, but no run deleted earlier or purged."""
         key = experiment_key(experiment_id)
         row = _require(connection, key)
         if row.lifecycle_stage != LifecycleStage.DELETED:
             raise ExperimentNotFoundError(f"No deleted experiment with id={experiment_id}; it is active.")
-        _change(connection, key, lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
-        together = (RunRow.experiment_id == key) & (RunRow.deleted_time == row.deleted_time)
+        _update(connection, key, lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
+        deleted_together = (RunRow.experiment_id == key) & (RunRow.deleted_time == row.deleted_time)
         connection.execute(
             update(RunRow)
-            .where(together, RunRow.purged_time.is_(None))
+            .where(deleted_together, RunRow.purged_time.is_(None))
             .values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
         )
 
     @write_transaction
     def relocate(self, connection: Connection, old: str, new: str) -> int:
-        """Let the bytes of all experiments at `old`, or below it by whole segments, be looked for at `new`; how many.
+        """Replace the location prefix `old` (whole path segments) by `new` in all experiments; return how many changed.
 
-        Deleted experiments follow too.
+        Deleted experiments change too.
 
         Raises:
-            ExperimentNotFoundError: no experiment is there; the message says where they are.
+            ExperimentNotFoundError: no experiment is at `old`; the message lists the locations.
         """
         rows = connection.execute(
             select(ExperimentRow.id, ExperimentRow.artifact_location).order_by(ExperimentRow.id).with_for_update()
@@ -176,41 +150,38 @@ class ExperimentStore(Store):
             if f"{row.artifact_location}/".startswith(f"{old}/")
         }
         if not moved:
-            places = sorted({row.artifact_location for row in rows})
-            more = "" if len(places) <= _SHOWN else f" and {len(places) - _SHOWN} more"
+            locations = sorted({row.artifact_location for row in rows})
+            more = "" if len(locations) <= _MAX_LISTED else f" and {len(locations) - _MAX_LISTED} more"
+            listed = ", ".join(locations[:_MAX_LISTED])
             raise ExperimentNotFoundError(
-                f"No experiment keeps its files at {old!r} or below. They are at: {', '.join(places[:_SHOWN])}{more}."
+                f"No experiment keeps its files at {old!r} or below. They are at: {listed}{more}."
             )
         for key, location in moved.items():
-            _change(connection, key, artifact_location=location)
+            _update(connection, key, artifact_location=location)
         relocate_ownership(connection, self.database, old, new)
         return len(moved)
 
     @write_transaction
     def set_tags(self, connection: Connection, experiment_id: str, tags: Mapping[str, str]) -> None:
-        """Set labels of an active experiment."""
+        """Set tags of an active experiment."""
         row = _require_active(connection, experiment_id)
         _set_tags(connection, row.id, tags)
-        _change(connection, row.id)
+        _update(connection, row.id)
 
     @write_transaction
     def delete_tag(self, connection: Connection, experiment_id: str, key: str) -> None:
-        """Remove a label.
-
-        Raises:
-            NotFoundError: the experiment has no such label.
-        """
+        """Delete a tag of an active experiment; raise NotFoundError if it has no such tag."""
         row = _require_active(connection, experiment_id)
-        gone = delete(ExperimentTagRow).where(ExperimentTagRow.experiment_id == row.id, ExperimentTagRow.key == key)
-        if connection.execute(gone).rowcount == 0:
+        tag = (ExperimentTagRow.experiment_id == row.id) & (ExperimentTagRow.key == key)
+        if connection.execute(delete(ExperimentTagRow).where(tag)).rowcount == 0:
             raise NotFoundError(f"No tag with name: {key} in experiment with id {experiment_id}.")
-        _change(connection, row.id)
+        _update(connection, row.id)
 
 
 def read_experiments(connection: Connection, rows: Iterable[AnyRow]) -> list[Experiment]:
-    """The experiments of these rows of `experiments`, in their order, with their tags."""
-    found = list(rows)
-    tags: dict[int, dict[str, str]] = {row.id: {} for row in found}
+    """Build experiments with their tags from rows of `experiments`, in their order."""
+    experiment_rows = list(rows)
+    tags: dict[int, dict[str, str]] = {row.id: {} for row in experiment_rows}
     query = select(ExperimentTagRow.__table__).where(ExperimentTagRow.experiment_id.in_(tags))
     for tag in connection.execute(query.order_by(ExperimentTagRow.key)) if tags else ():
         tags[tag.experiment_id][tag.key] = tag.value
@@ -224,17 +195,12 @@ def read_experiments(connection: Connection, rows: Iterable[AnyRow]) -> list[Exp
             creation_time=row.creation_time,
             last_update_time=row.last_update_time,
         )
-        for row in found
+        for row in experiment_rows
     ]
 
 
 def active_location(connection: Connection, experiment_id: object) -> tuple[int, str]:
-    """The key and artifact location of an experiment that may get new runs and models.
-
-    Raises:
-        ExperimentNotFoundError: no such experiment.
-        InvalidParameterError: it is deleted.
-    """
+    """Return the key and artifact location of an experiment; raise InvalidParameterError if it is deleted."""
     row = _require(connection, experiment_key(experiment_id))
     if row.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
@@ -245,15 +211,15 @@ def active_location(connection: Connection, experiment_id: object) -> tuple[int,
 
 
 def _insert(connection: Connection, key: int | None, name: str, root: str, location: str | None) -> int | None:
-    """The key of the new row, or None if its name or key is taken."""
+    """Insert an experiment and return its key, or None if its name or key is taken."""
     now = now_ms()
     if key is None and connection.dialect.name == "postgresql":
-        # The place is named after the key, and who may make experiments may not move them afterwards.
+        # Draw the key first: the location contains it, and a role that may insert experiments may not update them.
         key = connection.execute(text("SELECT nextval(pg_get_serial_sequence('experiments', 'id'))")).scalar_one()
-    below = "" if key is None else f"{root.rstrip('/')}/{key}"
+    default_location = "" if key is None else f"{root.rstrip('/')}/{key}"
     values = {
         "name": name,
-        "artifact_location": location or below,
+        "artifact_location": location or default_location,
         "lifecycle_stage": LifecycleStage.ACTIVE,
         "creation_time": now,
         "last_update_time": now,
@@ -261,9 +227,9 @@ def _insert(connection: Connection, key: int | None, name: str, root: str, locat
     }
     statement = insert_into(connection.dialect.name, ExperimentRow).values(values).on_conflict_do_nothing()
     created = connection.execute(statement.returning(ExperimentRow.id)).scalar_one_or_none()
-    if created is not None and not location and not below:
-        place = update(ExperimentRow).where(ExperimentRow.id == created)
-        connection.execute(place.values(artifact_location=f"{root.rstrip('/')}/{created}"))
+    if created is not None and not location and not default_location:
+        own_row = update(ExperimentRow).where(ExperimentRow.id == created)
+        connection.execute(own_row.values(artifact_location=f"{root.rstrip('/')}/{created}"))
     return created
 
 
@@ -284,7 +250,7 @@ def _require_active(connection: Connection, experiment_id: str) -> AnyRow:
     return row
 
 
-def _change(connection: Connection, key: int, **values: object) -> None:
+def _update(connection: Connection, key: int, **values: object) -> None:
     statement = update(ExperimentRow).where(ExperimentRow.id == key)
     connection.execute(statement.values(last_update_time=now_ms(), **values))
 

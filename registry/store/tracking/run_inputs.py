@@ -1,7 +1,7 @@
-"""Data sets that runs read, and logged models that go into and come out of runs, in SQL.
+"""Inputs and outputs of runs in SQL: data sets that a run reads, logged models that it uses or makes.
 
-Invariant: a data set is one row per (experiment, name, digest), and its use by a run one row per context; logging the
-same use again adds tags to it and loses nothing.
+Guarantees: a data set is one row per (experiment, name, digest), and its use by a run is one row per context. Logging
+the same use again adds its tags and removes nothing.
 """
 
 import functools
@@ -38,32 +38,28 @@ def insert_dataset_inputs(
     connection: Connection, experiment: int, run_key: int, datasets: Iterable[DatasetInput]
 ) -> None:
     """Record that a run used data sets."""
-    for used in datasets:
-        entity = used.dataset
-        tags = {tag.key: tag.value for tag in used.tags}
-        dataset = _find_or_insert(
+    for dataset_input in datasets:
+        dataset = dataset_input.dataset
+        tags = {tag.key: tag.value for tag in dataset_input.tags}
+        dataset_key = _get_or_insert(
             connection,
             DatasetRow,
-            {"experiment_id": experiment, "name": entity.name, "digest": entity.digest},
+            {"experiment_id": experiment, "name": dataset.name, "digest": dataset.digest},
             {
-                "source_type": entity.source_type,
-                "source": entity.source,
-                "schema": entity.schema,
-                "profile": entity.profile,
+                "source_type": dataset.source_type,
+                "source": dataset.source,
+                "schema": dataset.schema,
+                "profile": dataset.profile,
             },
         )
-        use = {"run_id": run_key, "dataset_id": dataset, "context": tags.pop(CONTEXT_TAG, "")}
-        key = _find_or_insert(connection, DatasetInputRow, use, {})
-        rows = [{"input_id": key, "key": name, "value": value} for name, value in tags.items()]
+        use = {"run_id": run_key, "dataset_id": dataset_key, "context": tags.pop(CONTEXT_TAG, "")}
+        input_key = _get_or_insert(connection, DatasetInputRow, use, {})
+        rows = [{"input_id": input_key, "key": name, "value": value} for name, value in tags.items()]
         upsert(connection, DatasetInputTagRow, rows)
 
 
 def insert_run_models(connection: Connection, run_key: int, direction: str, models: Iterable[tuple[str, int]]) -> None:
-    """Record that a run used or made logged models, given as (model id, step).
-
-    Raises:
-        LoggedModelNotFoundError: no such logged model.
-    """
+    """Record that a run used ("input") or made ("output") logged models, given as (model id, step)."""
     for model_id, step in models:
         key = connection.execute(select(LoggedModelRow.id).where(LoggedModelRow.model_id == model_id)).scalar()
         if key is None:
@@ -72,18 +68,20 @@ def insert_run_models(connection: Connection, run_key: int, direction: str, mode
         upsert(connection, RunModelRow, [row])
 
 
-def read_uses(connection: Connection, run_keys: Sequence[int]) -> tuple[dict[int, RunInputs], dict[int, RunOutputs]]:
-    """What these runs used and made."""
+def read_inputs_and_outputs(
+    connection: Connection, run_keys: Sequence[int]
+) -> tuple[dict[int, RunInputs], dict[int, RunOutputs]]:
+    """Read the inputs and outputs of runs, by run key."""
     dialect = connection.dialect.name
     parameter = keys_parameter(dialect, run_keys)
     inputs = {key: RunInputs() for key in run_keys}
     outputs = {key: RunOutputs() for key in run_keys}
-    for row in connection.execute(_models(dialect), parameter):
+    for row in connection.execute(_models_query(dialect), parameter):
         if row.direction == "input":
             inputs[row.run_id].model_inputs.append(LoggedModelInput(row.model_id))
         else:
             outputs[row.run_id].model_outputs.append(LoggedModelOutput(row.model_id, row.step))
-    _add_datasets(connection, connection.execute(_datasets(dialect), parameter).all(), inputs)
+    _add_datasets(connection, connection.execute(_datasets_query(dialect), parameter).all(), inputs)
     return inputs, outputs
 
 
@@ -96,12 +94,12 @@ def _add_datasets(connection: Connection, rows: Sequence[AnyRow], inputs: dict[i
         inputs[row.run_id].dataset_inputs.append(DatasetInput(dataset, tags[row.use]))
     if tags:
         dialect = connection.dialect.name
-        for row in connection.execute(_input_tags(dialect), keys_parameter(dialect, list(tags))):
+        for row in connection.execute(_input_tags_query(dialect), keys_parameter(dialect, list(tags))):
             tags[row.input_id].append(InputTag(row.key, row.value))
 
 
 @functools.cache
-def _models(dialect: str) -> AnySelect:
+def _models_query(dialect: str) -> AnySelect:
     return (
         select(RunModelRow.run_id, RunModelRow.direction, LoggedModelRow.model_id, RunModelRow.step)
         .join(LoggedModelRow, LoggedModelRow.id == RunModelRow.logged_model_id)
@@ -111,7 +109,7 @@ def _models(dialect: str) -> AnySelect:
 
 
 @functools.cache
-def _datasets(dialect: str) -> AnySelect:
+def _datasets_query(dialect: str) -> AnySelect:
     return (
         select(DatasetRow.__table__, DatasetInputRow.run_id, DatasetInputRow.context, DatasetInputRow.id.label("use"))
         .join(DatasetInputRow, DatasetInputRow.dataset_id == DatasetRow.id)
@@ -121,12 +119,12 @@ def _datasets(dialect: str) -> AnySelect:
 
 
 @functools.cache
-def _input_tags(dialect: str) -> AnySelect:
+def _input_tags_query(dialect: str) -> AnySelect:
     tags = table(DatasetInputTagRow)
     return select(tags).where(in_keys(dialect, tags.c.input_id)).order_by(tags.c.key)
 
 
-def _find_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:
+def _get_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:
     columns = table(row).c
     statement = insert_into(connection.dialect.name, row).on_conflict_do_nothing().returning(columns.id)
     created = connection.execute(statement, {**key, **values}).scalar_one_or_none()

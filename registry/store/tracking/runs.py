@@ -1,7 +1,7 @@
-"""Runs in SQL: creating and changing them, and what is logged to them.
+"""Runs in SQL: create, read, change and log to them.
 
-Leaves points to `metrics`, data sets to `inputs`, search to `search`. Invariant: `log_batch` writes all of its metrics,
-params and tags, or none.
+Metric points are written by `metrics`, params and tags by `run_data`, data sets by `run_inputs`. Guarantees:
+`log_batch` writes all of its metrics, params and tags, or none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,14 +37,14 @@ from registry.store.tracking.metrics.bulk_write import append_series
 from registry.store.tracking.metrics.read import insert_model_points, read_history
 from registry.store.tracking.metrics.write import append_points
 from registry.store.tracking.run_data import insert_params, insert_run, read_run_data, set_tags
-from registry.store.tracking.run_inputs import insert_dataset_inputs, insert_run_models, read_uses
+from registry.store.tracking.run_inputs import insert_dataset_inputs, insert_run_models, read_inputs_and_outputs
 from registry.store.transactions import Store, read_transaction, write_transaction
 
 RUN_NAME_TAG = "mlflow.runName"
 
 
 class RunStore(Store):
-    """Creates, reads and changes runs."""
+    """The runs of a database."""
 
     @write_transaction
     def create(
@@ -58,12 +58,7 @@ class RunStore(Store):
         start_time: int,
         tags: Mapping[str, str],
     ) -> Run:
-        """A new run with status RUNNING.
-
-        Raises:
-            ExperimentNotFoundError: no such experiment.
-            InvalidParameterError: the experiment is deleted.
-        """
+        """Create a run with status RUNNING in an active experiment."""
         experiment = experiment_key(experiment_id)
         all_tags = {**tags, RUN_NAME_TAG: name}
         location = insert_run(
@@ -71,7 +66,7 @@ class RunStore(Store):
         )
         if location is None:
             _, location = active_location(connection, experiment_id)
-            raise InvalidStateError(f"The experiment {experiment_id} was restored at this moment; try again.")
+            raise InvalidStateError(f"The experiment {experiment_id} was restored during this call. Try again.")
         info = RunInfo(
             run_id=run_id,
             experiment_id=str(experiment),
@@ -87,11 +82,7 @@ class RunStore(Store):
 
     @read_transaction
     def get(self, connection: Connection, run_id: str) -> Run:
-        """A run by id, deleted ones included.
-
-        Raises:
-            RunNotFoundError: no such run.
-        """
+        """Return a run by id, deleted ones included."""
         row = _BY_ID.first(connection, {"given_id": run_id})
         if row is None:
             raise _not_found(run_id)
@@ -107,7 +98,7 @@ class RunStore(Store):
         end_time: int | None = None,
         name: str | None = None,
     ) -> None:
-        """Change the status, end time (milliseconds) or name of an active run; None leaves a field as it is."""
+        """Change the status, end time (milliseconds) or name of an active run; None keeps a field."""
         values = {"given_id": run_id, "status": status, "end_time": end_time, "name": name}
         _require(connection, run_id, written=_UPDATE.write(connection, values) == 1)
         if name is not None:
@@ -115,7 +106,7 @@ class RunStore(Store):
 
     @write_transaction
     def delete(self, connection: Connection, run_id: str) -> None:
-        """Mark a run as deleted; its children stay. Deleting it twice is deleting it once."""
+        """Mark a run as deleted; its child runs stay. Idempotent."""
         key, stage, _ = _find(connection, run_id)
         if stage == LifecycleStage.ACTIVE:
             values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": monotonic_now_ms(connection)}
@@ -123,16 +114,12 @@ class RunStore(Store):
 
     @write_transaction
     def restore(self, connection: Connection, run_id: str) -> None:
-        """Undo `delete`.
-
-        Raises:
-            InvalidStateError: gc has removed its files and points.
-        """
+        """Restore a deleted run; raise InvalidStateError if gc removed its files and points."""
         key, _, _ = _find(connection, run_id)
         values = {"lifecycle_stage": LifecycleStage.ACTIVE, "deleted_time": None}
-        # Judged by the statement itself: gc may take the run away after it was looked up.
-        whole = (RunRow.id == key) & RunRow.purged_time.is_(None)
-        if connection.execute(update(RunRow).where(whole).values(values)).rowcount == 0:
+        # Check `purged_time` in the UPDATE itself: gc may purge the run between our SELECT and this statement.
+        not_purged = (RunRow.id == key) & RunRow.purged_time.is_(None)
+        if connection.execute(update(RunRow).where(not_purged).values(values)).rowcount == 0:
             raise InvalidStateError(f"The run {run_id} cannot be restored: its files and points were removed by gc.")
 
     @write_transaction
@@ -145,13 +132,9 @@ class RunStore(Store):
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Append metric points, write params once, and set tags: all or nothing.
+        """Append metric points, insert params and set tags: all or nothing.
 
-        A point that names a logged model becomes one of that model's metrics too.
-
-        Raises:
-            ParamConflictError: a param has another value already.
-            InvalidParameterError: the run is deleted.
+        A point that names a logged model is also added to the metrics of that model.
         """
         if params:
             _insert_params(connection, run_id, params)
@@ -177,11 +160,7 @@ class RunStore(Store):
         timestamps: Sequence[int],
         values: Sequence[float],
     ) -> None:
-        """Append points to one series, all or none.
-
-        Raises:
-            InvalidParameterError: the run is deleted.
-        """
+        """Append points to one series: all or nothing."""
         if not steps:
             writable_run(connection, run_id)
             return
@@ -190,14 +169,10 @@ class RunStore(Store):
 
     @write_transaction
     def delete_tag(self, connection: Connection, run_id: str, name: str) -> None:
-        """Remove a tag.
-
-        Raises:
-            NotFoundError: the run has no such tag.
-        """
+        """Delete a tag; raise NotFoundError if the run has no such tag."""
         key = writable_run(connection, run_id)
-        gone = connection.execute(delete(TagRow).where(TagRow.run_id == key, TagRow.key == name))
-        if gone.rowcount == 0:
+        deleted = connection.execute(delete(TagRow).where(TagRow.run_id == key, TagRow.key == name))
+        if deleted.rowcount == 0:
             raise NotFoundError(f"No tag with name: {name} in run with id {run_id}.")
 
     @write_transaction
@@ -210,11 +185,7 @@ class RunStore(Store):
         models: Sequence[LoggedModelInput] = (),
         outputs: Sequence[LoggedModelOutput] = (),
     ) -> None:
-        """Record data sets and models that a run used, and models that it made.
-
-        Raises:
-            LoggedModelNotFoundError: no such logged model.
-        """
+        """Record data sets and models that a run used, and models that it made."""
         key, experiment = _writable(connection, run_id)
         insert_dataset_inputs(connection, experiment, key, datasets)
         insert_run_models(connection, key, "input", [(model.model_id, 0) for model in models])
@@ -222,37 +193,37 @@ class RunStore(Store):
 
     @read_transaction
     def metric_history(self, connection: Connection, run_id: str, key: str) -> list[Metric]:
-        """All points of one metric, by (timestamp, step, value); empty if it was never logged."""
+        """Return all points of one metric, sorted by (timestamp, step, value); empty if it was never logged."""
         run_key, _, _ = _find(connection, run_id)
         return read_history(connection, run_key, key)
 
 
 def run_location(artifact_location: str, run_id: str) -> str:
-    """Where the files of a run lie, below the place of its experiment."""
+    """Return the artifact location of a run, below that of its experiment."""
     return f"{artifact_location.rstrip('/')}/{run_id}/artifacts"
 
 
 def select_runs() -> AnySelect:
-    """A query of all columns that `read_runs` needs."""
+    """Return a query with all columns that `read_runs` needs."""
     return select(RunRow.__table__, ExperimentRow.artifact_location).join(ExperimentRow)
 
 
 def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
-    """The runs of these rows of `select_runs`, in their order, with everything that was logged to them."""
-    found = list(rows)
-    keys = [row.id for row in found]
+    """Build runs with their data, inputs and outputs from rows of `select_runs`, in their order."""
+    run_rows = list(rows)
+    keys = [row.id for row in run_rows]
     if not keys:
         return []
-    data, users = read_run_data(connection, keys)
-    inputs, outputs = read_uses(connection, users) if users else ({}, {})
+    data, with_uses = read_run_data(connection, keys)
+    inputs, outputs = read_inputs_and_outputs(connection, with_uses) if with_uses else ({}, {})
     return [
         Run(run_info(row), data[row.id], inputs.get(row.id, RunInputs()), outputs.get(row.id, RunOutputs()))
-        for row in found
+        for row in run_rows
     ]
 
 
 def run_info(row: AnyRow) -> RunInfo:
-    """The entity of one row of `select_runs`."""
+    """Build the RunInfo of one row of `select_runs`."""
     return RunInfo(
         run_id=row.run_id,
         experiment_id=str(row.experiment_id),
@@ -267,12 +238,7 @@ def run_info(row: AnyRow) -> RunInfo:
 
 
 def writable_run(connection: Connection, run_id: str) -> int:
-    """The key of a run that may be logged to; finished runs may.
-
-    Raises:
-        RunNotFoundError: no such run.
-        InvalidParameterError: the run is deleted.
-    """
+    """Return the key of an active run, finished or not; raise InvalidParameterError if it is deleted."""
     key, _ = _writable(connection, run_id)
     return key
 
@@ -280,7 +246,7 @@ def writable_run(connection: Connection, run_id: str) -> int:
 _GIVEN: Final = RunRow.run_id == bindparam("given_id")
 _BY_ID: Final = Compiled(select_runs().where(_GIVEN))
 _FIND: Final = Compiled(select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(_GIVEN))
-# NULL leaves a field as it is.
+# NULL keeps a field.
 _UNCHANGED: Final = {"status": None, "end_time": None, "name": None}
 _CHANGEABLE: Final = tuple(table(RunRow).c[name] for name in _UNCHANGED)
 _UPDATE: Final = Compiled(
@@ -291,7 +257,7 @@ _UPDATE: Final = Compiled(
 
 
 def _writable(connection: Connection, run_id: str) -> tuple[int, int]:
-    """The key of a run that may be logged to, and of its experiment."""
+    """Return the keys of an active run and of its experiment."""
     key, stage, experiment = _find(connection, run_id)
     if stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
@@ -312,10 +278,10 @@ def _not_found(run_id: str) -> RunNotFoundError:
 
 
 def _require(connection: Connection, run_id: str, *, written: bool) -> None:
-    """Pass if a statement found its active run and wrote to it; otherwise say why it did not."""
+    """Raise the reason why a statement did not find its active run, unless it was written."""
     if not written:
         writable_run(connection, run_id)
-        raise InvalidStateError(f"The run {run_id} was deleted and restored at this moment; try again.")
+        raise InvalidStateError(f"The run {run_id} was deleted and restored during this call. Try again.")
 
 
 def _insert_params(connection: Connection, run_id: str, params: Mapping[str, str]) -> None:
@@ -323,14 +289,16 @@ def _insert_params(connection: Connection, run_id: str, params: Mapping[str, str
     if len(written) == len(params):
         return
     key = writable_run(connection, run_id)
-    known = select(ParamRow.key, ParamRow.value).where(ParamRow.run_id == key, ParamRow.key.in_(set(params) - written))
-    changed = [(name, old, params[name]) for name, old in connection.execute(known) if old != params[name]]
+    existing = select(ParamRow.key, ParamRow.value).where(
+        ParamRow.run_id == key, ParamRow.key.in_(set(params) - written)
+    )
+    changed = [(name, old, params[name]) for name, old in connection.execute(existing) if old != params[name]]
     if changed:
-        raise ParamConflictError(_conflict(run_id, changed, alone=len(params) == 1))
+        raise ParamConflictError(_conflict_message(run_id, changed, is_single=len(params) == 1))
 
 
-def _conflict(run_id: str, changed: list[tuple[str, str, str]], *, alone: bool) -> str:
-    if alone:
+def _conflict_message(run_id: str, changed: list[tuple[str, str, str]], *, is_single: bool) -> str:
+    if is_single:
         ((name, old, new),) = changed
         return (
             f"Changing param values is not allowed. Param with key='{name}' was already logged with value='{old}' for "

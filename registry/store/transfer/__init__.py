@@ -1,1 +1,1 @@
-"""Models and runs that leave for, or come from, another registry, in SQL."""
+"""Export and import of models and runs, in SQL."""

@@ -1,6 +1,6 @@
-"""Reading a registered model whole, for an export or a copy. Changes nothing.
+"""Read a registered model with all that belongs to it, for an export or a copy.
 
-Invariant: what leaves was verified in the same snapshot: the chain is whole and the tables are what it says.
+Guarantees: nothing is changed, and the history chain and the tables were verified in the snapshot that is read.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,21 +49,21 @@ _BATCH: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """A model that is to leave, and where the files of its logged models are, by model id."""
+    """An exported model, and the locations of the files of its logged models, by model id."""
 
     model: PortableModel
     locations: Mapping[str, str]
 
 
 class ModelExportStore(Store):
-    """Reads what leaves this registry."""
+    """Reader of models, logged models and runs for an export."""
 
     @read_transaction
     def model(self, connection: Connection, name: str, versions: Sequence[int] | None) -> ExportedModel:
-        """A living model with these living versions, or with all of them; its runs do not have their points yet.
+        """Read a model with the given versions, None for all; its runs do not include metric points.
 
         Raises:
-            ModelNotFoundError, VersionNotFoundError: no such model or version.
+            ModelNotFoundError, VersionNotFoundError: the model or a version does not exist or is deleted.
             IntegrityError: its history or a table was edited.
         """
         row = require_model(connection, name)
@@ -71,69 +71,64 @@ class ModelExportStore(Store):
         events = checked_chain(connection, row)
         registry_id = connection.execute(select(RegistryIdRow.id)).scalar_one()
         own = ImportedHistory(registry_id, row.uid, tuple(events))
-        numbered = _versions(connection, row, versions)
-        rows = _logged_models(connection, sorted({found.logged_model_id for found in numbered}))
-        logged = {entity.model_id: entity for entity in read_logged_models(connection, rows)}
-        names = _experiments(connection)
-        run_ids = {found.run_id for found in numbered} | {entity.source_run_id for entity in logged.values()}
+        version_rows = _read_versions(connection, row, versions)
+        model_rows = _read_sealed_rows(connection, sorted({version.logged_model_id for version in version_rows}))
+        logged = {entity.model_id: entity for entity in read_logged_models(connection, model_rows)}
+        names = _experiment_names(connection)
+        run_ids = {version.run_id for version in version_rows} | {entity.source_run_id for entity in logged.values()}
         portable = PortableModel(
             segments=[*read_imported_history(connection, row.id, events), own],
-            versions=[PortableVersion(found.version, found.public_model_id, found.run_link) for found in numbered],
-            logged_models=[_portable(connection, found, logged[found.model_id], names) for found in rows],
-            runs=_runs(connection, run_ids, names),
+            versions=[
+                PortableVersion(version.version, version.public_model_id, version.run_link) for version in version_rows
+            ],
+            logged_models=[_to_portable(connection, model, logged[model.model_id], names) for model in model_rows],
+            runs=_read_runs(connection, run_ids, names),
         )
         return ExportedModel(portable, {entity.model_id: entity.artifact_location for entity in logged.values()})
 
     @read_transaction
     def logged_model(self, connection: Connection, model_id: str) -> PortableLoggedModel:
-        """A sealed logged model, deleted ones included: versions may still name it.
-
-        Raises:
-            LoggedModelNotFoundError: no such model.
-            InvalidStateError: its files were removed by gc.
-        """
+        """Read a sealed logged model. Deleted ones are included, because versions may still refer to them."""
         key = connection.execute(select(LoggedModelRow.id).where(LoggedModelRow.model_id == model_id)).scalar()
         if key is None:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-        (row,) = _logged_models(connection, [key])
-        return _portable(connection, row, read_logged_models(connection, [row])[0], _experiments(connection))
+        (row,) = _read_sealed_rows(connection, [key])
+        return _to_portable(connection, row, read_logged_models(connection, [row])[0], _experiment_names(connection))
 
     @read_transaction
     def run(self, connection: Connection, run_id: str) -> PortableRun:
-        """A run, without its points.
-
-        Raises:
-            RunNotFoundError: no such run.
-        """
-        found = _runs(connection, {run_id}, _experiments(connection))
-        if not found:
+        """Read a run without its metric points."""
+        runs = _read_runs(connection, {run_id}, _experiment_names(connection))
+        if not runs:
             raise RunNotFoundError(f"Run with id={run_id} not found")
-        return found[0]
+        return runs[0]
 
     @read_transaction
     def latest_points(self, connection: Connection, run_id: str) -> list[Point]:
-        """The latest point of every metric of a run, by key."""
+        """Return the latest point of each metric of a run, sorted by key."""
         latest = LatestMetricRow
         query = select(latest.key, latest.step, latest.timestamp, latest.value).join(RunRow)
         rows = connection.execute(query.where(RunRow.run_id == run_id).order_by(latest.key))
         return [(row.key, row.step, row.timestamp, value_from_db(row.value)) for row in rows]
 
     @read_transaction
-    def points(self, connection: Connection, run_id: str, take: Callable[[Sequence[Point]], object]) -> None:
-        """Hand all points of a run to `take`, some thousand at a time; of a series that gc emptied the latest one."""
+    def points(self, connection: Connection, run_id: str, consume: Callable[[Sequence[Point]], object]) -> None:
+        """Pass all points of a run to `consume` in batches; of a series purged by gc, only the latest point is left."""
         latest, point = LatestMetricRow, MetricRow
         of_run = select(RunRow.id).where(RunRow.run_id == run_id).scalar_subquery()
-        kept = select(latest.key, point.step, point.timestamp, point.value).join(latest, latest.id == point.series_id)
-        emptied = select(latest.key, latest.step, latest.timestamp, latest.value).where(
+        present = select(latest.key, point.step, point.timestamp, point.value).join(
+            latest, latest.id == point.series_id
+        )
+        purged = select(latest.key, latest.step, latest.timestamp, latest.value).where(
             and_(latest.run_id == of_run, ~exists().where(point.series_id == latest.id))
         )
-        query = union_all(kept.where(latest.run_id == of_run), emptied)
+        query = union_all(present.where(latest.run_id == of_run), purged)
         rows = connection.execution_options(yield_per=_BATCH).execute(query)
         for batch in rows.partitions():
-            take([(row.key, row.step, row.timestamp, value_from_db(row.value)) for row in batch])
+            consume([(row.key, row.step, row.timestamp, value_from_db(row.value)) for row in batch])
 
 
-def _versions(connection: Connection, model: AnyRow, wanted: Sequence[int] | None) -> Sequence[AnyRow]:
+def _read_versions(connection: Connection, model: AnyRow, versions: Sequence[int] | None) -> Sequence[AnyRow]:
     query = (
         select(ModelVersionRow.__table__, LoggedModelRow.model_id.label("public_model_id"))
         .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
@@ -141,28 +136,28 @@ def _versions(connection: Connection, model: AnyRow, wanted: Sequence[int] | Non
         .order_by(ModelVersionRow.version)
     )
     rows = connection.execute(query).all()
-    if wanted is None:
+    if versions is None:
         return rows
-    missing = sorted(set(wanted) - {row.version for row in rows})
+    missing = sorted(set(versions) - {row.version for row in rows})
     if missing:
         raise VersionNotFoundError(f"Model Version (name={model.name}, version={missing[0]}) not found")
-    return [row for row in rows if row.version in wanted]
+    return [row for row in rows if row.version in versions]
 
 
-def _logged_models(connection: Connection, keys: Sequence[int]) -> Sequence[AnyRow]:
-    rows = connection.execute(select_logged_models().where(LoggedModelRow.id.in_(keys)).order_by(LoggedModelRow.id))
-    found = rows.all()
-    for row in found:
+def _read_sealed_rows(connection: Connection, keys: Sequence[int]) -> Sequence[AnyRow]:
+    query = select_logged_models().where(LoggedModelRow.id.in_(keys)).order_by(LoggedModelRow.id)
+    rows = connection.execute(query).all()
+    for row in rows:
         if row.purged_time is not None:
             raise InvalidStateError(f"The files of the logged model {row.model_id} were removed by gc.")
-    return found
+    return rows
 
 
-def _portable(
+def _to_portable(
     connection: Connection, row: AnyRow, entity: LoggedModel, names: Mapping[str, str]
 ) -> PortableLoggedModel:
     manifest = read_manifest(connection, row.id)
-    signed = select(ModelSignatureRow.key_id, ModelSignatureRow.bundle).where(
+    signatures = select(ModelSignatureRow.key_id, ModelSignatureRow.bundle).where(
         ModelSignatureRow.logged_model_id == row.id
     )
     return PortableLoggedModel(
@@ -180,22 +175,22 @@ def _portable(
             )
             for point in entity.metrics
         ],
-        signatures={found.key_id: found.bundle for found in connection.execute(signed)},
+        signatures={signature.key_id: signature.bundle for signature in connection.execute(signatures)},
     )
 
 
-def _experiments(connection: Connection) -> dict[str, str]:
-    """Names of experiments by id."""
+def _experiment_names(connection: Connection) -> dict[str, str]:
+    """Return the names of all experiments, by public id."""
     return {str(row.id): row.name for row in connection.execute(select(ExperimentRow.id, ExperimentRow.name))}
 
 
-def _runs(connection: Connection, run_ids: Iterable[str | None], names: Mapping[str, str]) -> list[PortableRun]:
-    wanted = [run_id for run_id in run_ids if run_id is not None]
-    rows = connection.execute(select_runs().where(RunRow.run_id.in_(wanted)).order_by(RunRow.run_id)).all()
-    return [_portable_run(run, names) for run in read_runs(connection, rows)]
+def _read_runs(connection: Connection, run_ids: Iterable[str | None], names: Mapping[str, str]) -> list[PortableRun]:
+    known_ids = [run_id for run_id in run_ids if run_id is not None]
+    rows = connection.execute(select_runs().where(RunRow.run_id.in_(known_ids)).order_by(RunRow.run_id)).all()
+    return [_run_to_portable(run, names) for run in read_runs(connection, rows)]
 
 
-def _portable_run(run: Run, names: Mapping[str, str]) -> PortableRun:
+def _run_to_portable(run: Run, names: Mapping[str, str]) -> PortableRun:
     return PortableRun(
         run_id=run.info.run_id,
         experiment=names[run.info.experiment_id],
@@ -208,14 +203,14 @@ def _portable_run(run: Run, names: Mapping[str, str]) -> PortableRun:
         tags=dict(run.data.tags),
         inputs=[
             PortableInput(
-                used.dataset.name,
-                used.dataset.digest,
-                used.dataset.source_type,
-                used.dataset.source,
-                used.dataset.schema,
-                used.dataset.profile,
-                {tag.key: tag.value for tag in used.tags},
+                use.dataset.name,
+                use.dataset.digest,
+                use.dataset.source_type,
+                use.dataset.source,
+                use.dataset.schema,
+                use.dataset.profile,
+                {tag.key: tag.value for tag in use.tags},
             )
-            for used in run.inputs.dataset_inputs
+            for use in run.inputs.dataset_inputs
         ],
     )

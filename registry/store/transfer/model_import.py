@@ -1,7 +1,7 @@
-"""A registered model that comes from an export, with everything that it brings: one transaction.
+"""Insert an imported registered model with its versions, logged models and runs, in one transaction.
 
-Leaves bytes and judging the export to the caller. Invariant: an arrived model's tables are what its own new history
-says; its past elsewhere is kept beside, unchanged, and the new history holds its last hash.
+The caller stores the files and validates the export first. Guarantees: the tables of an imported model match its new
+history; its earlier history is kept beside it unchanged, and the new history contains its last hash.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 from registry.entities import Metric
 from registry.entities.history import EventKind, ImportedHistory
 from registry.entities.portable import PortableVersion
-from registry.entities.replay import ModelState, VersionState
+from registry.entities.replay import ModelState
 from registry.entities.stages import ACTIVE_STAGES
 from registry.store.dialects import upsert
 from registry.store.models.logged_models import SealedCopy, insert_logged_model
@@ -31,7 +31,7 @@ from registry.store.transfer.run_import import ImportedRun, insert_run
 
 @dataclass(frozen=True, slots=True)
 class ImportedLoggedModel:
-    """A logged model whose bytes are here under a new id, and what was measured on it."""
+    """An imported logged model: its files, stored under a new id, and its metrics."""
 
     copy: SealedCopy
     metrics: Sequence[Metric]
@@ -39,9 +39,9 @@ class ImportedLoggedModel:
 
 @dataclass(frozen=True, slots=True)
 class ImportedModel:
-    """A registered model that is to appear under a free name.
+    """A registered model to insert under a free name.
 
-    `state` is what the last of `segments` folds into; `logged_models` are by the ids that they had.
+    `state` is the result of replaying the last of `segments`. The keys of `logged_models` are their original ids.
     """
 
     name: str
@@ -54,51 +54,47 @@ class ImportedModel:
 
 
 class ModelImportStore(RegistryStore):
-    """Takes registered models in, and shows their past elsewhere."""
+    """Writer of imported registered models, and reader of their earlier histories."""
 
     @read_transaction
     def check_free(self, connection: Connection, name: str) -> None:
-        """Pass if a model may appear under a name.
-
-        Raises:
-            AlreadyExistsError: the name, or a twin of it, is taken.
-        """
+        """Raise AlreadyExistsError if the name, or one that is easily confused with it, is taken."""
         check_name_collision(connection, name)
         if connection.execute(select(RegisteredModelRow.id).where(not_deleted(name))).first() is not None:
             raise name_is_taken(connection, name)
 
     @write_transaction
-    def take(self, connection: Connection, arrival: ImportedModel, *, reason: str | None = None) -> None:
-        """Let the model, its versions, logged models and runs appear.
+    def insert(self, connection: Connection, imported: ImportedModel, *, reason: str | None = None) -> None:
+        """Insert the model, its versions, logged models and runs.
 
         Raises:
-            AlreadyExistsError: the name, or a twin of it, is taken.
-            ConflictError: another run has the id of one that arrives.
+            AlreadyExistsError: the name, or one that is easily confused with it, is taken.
+            ConflictError: a different run has the id of an imported run.
         """
-        state = arrival.state
+        state = imported.state
         if not insert_model(
-            connection, arrival.name, self.actor, description=state.description, tags=state.tags, reason=reason
+            connection, imported.name, self.actor, description=state.description, tags=state.tags, reason=reason
         ):
-            raise name_is_taken(connection, arrival.name)
-        with self.locked(connection, arrival.name) as ledger:
-            own = arrival.segments[-1]
+            raise name_is_taken(connection, imported.name)
+        with self.locked(connection, imported.name) as model:
+            own = imported.segments[-1]
             closing = {**own.closing, "name": state.name, "last_version": state.last_version}
-            ledger.record(EventKind.IMPORTED, after=arrival.name, reason=reason, details=closing)
-            insert_imported_history(connection, ledger.key, arrival.segments)
-            for run in arrival.runs:
+            model.record(EventKind.IMPORTED, after=imported.name, reason=reason, details=closing)
+            insert_imported_history(connection, model.key, imported.segments)
+            for run in imported.runs:
                 insert_run(connection, run)
-            for model in arrival.logged_models.values():
-                _insert_model(connection, model)
-            for version in arrival.versions:
-                _insert_version(ledger, arrival, version)
-            _insert_rules(ledger, state)
-            if arrival.with_stages:
-                _insert_holders(ledger, arrival)
-            ledger.change(last_version=state.last_version)
+            for logged_model in imported.logged_models.values():
+                _insert_logged_model(connection, logged_model)
+            for version in imported.versions:
+                _insert_version(model, imported, version)
+            _insert_rules(model, state)
+            if imported.with_stages:
+                _insert_stages_and_aliases(model, imported)
+            model.change(last_version=state.last_version)
 
     @read_transaction
-    def past(self, connection: Connection, name: str) -> list[ImportedHistory]:
-        """The histories that a living model had elsewhere, oldest first; empty if it was made here.
+    def imported_histories(self, connection: Connection, name: str) -> list[ImportedHistory]:
+        """Return the histories of a model in other registries, oldest first; empty if it was created here.
 
         Raises:
             ModelNotFoundError: no such model.
@@ -108,59 +104,56 @@ class ModelImportStore(RegistryStore):
         return read_imported_history(connection, row.id, checked_chain(connection, row))
 
 
-def _insert_model(connection: Connection, model: ImportedLoggedModel) -> None:
+def _insert_logged_model(connection: Connection, model: ImportedLoggedModel) -> None:
     new = model.copy.new
     insert_logged_model(connection, new, model.copy.seal)
     run_key = connection.execute(select(LoggedModelRow.run_id).where(LoggedModelRow.model_id == new.model_id)).scalar()
     insert_model_points(connection, run_key, model.metrics)
 
 
-def _insert_version(ledger: LockedModel, arrival: ImportedModel, version: PortableVersion) -> None:
-    was, own = arrival.state.versions[version.version], arrival.segments[-1]
+def _insert_version(locked: LockedModel, imported: ImportedModel, version: PortableVersion) -> None:
+    original, own = imported.state.versions[version.version], imported.segments[-1]
     new = NewVersion(
-        source=was.source or "",
-        model_id=arrival.logged_models[version.model_id].copy.new.model_id,
-        run_id=was.run_id,
+        source=original.source or "",
+        model_id=imported.logged_models[version.model_id].copy.new.model_id,
+        run_id=original.run_id,
         run_link=version.run_link,
-        description=was.description,
-        tags=was.tags,
+        description=original.description,
+        tags=original.tags,
         origin=f"{own.registry_id}/{own.model_uid}/{version.version}",
     )
-    insert_version(ledger, version.version, new, details={"original": _original(was)})
+    identity = {"model_id": original.model_id, "user_id": original.user_id, "session_user": original.session_user}
+    insert_version(locked, version.version, new, details={"original": identity})
 
 
-def _original(was: VersionState) -> dict[str, str | None]:
-    return {"model_id": was.model_id, "user_id": was.user_id, "session_user": was.session_user}
-
-
-def _insert_rules(ledger: LockedModel, state: ModelState) -> None:
-    """Rules come along in any case: a stage that was guarded is never open after an import."""
+def _insert_rules(locked: LockedModel, state: ModelState) -> None:
+    """Insert all promotion rules, even without stages: an import must not unguard a stage."""
     for stage, text in sorted(state.rules.items()):
-        ledger.record(EventKind.RULES_SET, after=text, details={"stage": stage})
-    rows = [{"model_id": ledger.key, "stage": stage, "rules": text} for stage, text in state.rules.items()]
-    upsert(ledger.connection, PromotionRulesRow, rows)
+        locked.record(EventKind.RULES_SET, after=text, details={"stage": stage})
+    rows = [{"model_id": locked.key, "stage": stage, "rules": text} for stage, text in state.rules.items()]
+    upsert(locked.connection, PromotionRulesRow, rows)
 
 
-def _insert_holders(ledger: LockedModel, arrival: ImportedModel) -> None:
-    """Put versions into the stages, and under the aliases, that they had; rules judged them when they got there."""
-    here = {version.version for version in arrival.versions}
-    for number in sorted(here):
-        stage = arrival.state.versions[number].stage
+def _insert_stages_and_aliases(locked: LockedModel, imported: ImportedModel) -> None:
+    """Restore the stages and aliases of the imported versions, without evaluating promotion rules again."""
+    numbers = {version.version for version in imported.versions}
+    for number in sorted(numbers):
+        stage = imported.state.versions[number].stage
         if stage != "None":
-            _insert_stage(ledger, number, stage)
-    for alias, number in sorted(arrival.state.aliases.items()):
-        if number in here:
-            event = ledger.record(EventKind.ALIAS_SET, version=number, after=str(number), details={"alias": alias})
-            row = {"model_id": ledger.key, "alias": alias, "version": number}
-            upsert(ledger.connection, ModelAliasRow, [row])
-            open_period(ledger.connection, ledger.key, f"@{alias}", number, event.time_us)
+            _insert_stage(locked, number, stage)
+    for alias, number in sorted(imported.state.aliases.items()):
+        if number in numbers:
+            event = locked.record(EventKind.ALIAS_SET, version=number, after=str(number), details={"alias": alias})
+            row = {"model_id": locked.key, "alias": alias, "version": number}
+            upsert(locked.connection, ModelAliasRow, [row])
+            open_period(locked.connection, locked.key, f"@{alias}", number, event.time_us)
 
 
-def _insert_stage(ledger: LockedModel, number: int, stage: str) -> None:
-    event = ledger.record(
+def _insert_stage(locked: LockedModel, number: int, stage: str) -> None:
+    event = locked.record(
         EventKind.STAGE_CHANGED, version=number, before="None", after=stage, details={"imported": True}
     )
-    this = (ModelVersionRow.model_id == ledger.key) & (ModelVersionRow.version == number)
-    ledger.connection.execute(update(ModelVersionRow).where(this).values(current_stage=stage))
+    row = (ModelVersionRow.model_id == locked.key) & (ModelVersionRow.version == number)
+    locked.connection.execute(update(ModelVersionRow).where(row).values(current_stage=stage))
     if stage in ACTIVE_STAGES:
-        open_period(ledger.connection, ledger.key, stage, number, event.time_us)
+        open_period(locked.connection, locked.key, stage, number, event.time_us)

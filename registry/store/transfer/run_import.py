@@ -1,7 +1,7 @@
-"""Runs that come from another registry, under the ids that they have there.
+"""Insert runs of another registry under their original ids.
 
-A run's id is random and nobody's name: the same id means the same run. Invariant: a run that is here already is never
-changed by one that arrives; that it is the same is judged by what never changes of a run.
+Run ids are random, so the same id means the same run. Guarantees: an import never changes an existing run. Whether an
+existing run is the same is decided by its immutable fields: user, start time and params.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,15 +21,15 @@ from registry.store.tracking.run_inputs import insert_dataset_inputs
 from registry.store.transactions import Store, read_transaction, write_transaction
 
 ORIGIN_TAG: Final = "registry.origin"
-"""The tag that says which registry a run was made in."""
+"""The tag with the id of the registry in which a run was created."""
 
 Points = Callable[[], Iterable[list[Metric]]]
-"""The points of a run in pieces; called once per attempt to write them."""
+"""A function that yields the points of a run in batches; called once per attempt to write them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedRun:
-    """A run with the experiment that it is to be in here, and its points."""
+    """A run to insert, with its target experiment and its points."""
 
     run: PortableRun
     experiment_id: str
@@ -38,42 +38,34 @@ class ImportedRun:
 
 
 class RunImportStore(Store):
-    """Takes runs in."""
+    """Writer of imported runs."""
 
     @write_transaction
-    def take(self, connection: Connection, arriving: ImportedRun) -> None:
-        """Make the run, or find that it is here.
-
-        Raises:
-            ConflictError: another run has its id.
-        """
-        insert_run(connection, arriving)
+    def insert(self, connection: Connection, imported: ImportedRun) -> None:
+        """Insert the run unless it exists; raise ConflictError if a different run has its id."""
+        insert_run(connection, imported)
 
     @read_transaction
     def is_deleted(self, connection: Connection, run_id: str) -> bool:
-        """Whether the run is here, but deleted: then nothing can become its output."""
+        """Tell whether the run exists and is deleted; a deleted run cannot get outputs."""
         query = select(RunRow.lifecycle_stage).where(RunRow.run_id == run_id)
         return connection.execute(query).scalar_one_or_none() == LifecycleStage.DELETED
 
     @read_transaction
     def check(self, connection: Connection, run: PortableRun) -> None:
-        """Pass if the run is here, or its id is free.
-
-        Raises:
-            ConflictError: another run has its id.
-        """
+        """Raise ConflictError if a different run has the id of this one."""
         check_same_run(connection, run)
 
 
-def insert_run(connection: Connection, arriving: ImportedRun) -> None:
-    """Make a run that arrives, unless it is here.
+def insert_run(connection: Connection, imported: ImportedRun) -> None:
+    """Insert a run unless it exists.
 
     Raises:
-        ConflictError: another run has its id.
-        InvalidParameterError: its experiment is deleted.
+        ConflictError: a different run has its id.
+        InvalidParameterError: the target experiment is deleted.
     """
-    run = arriving.run
-    experiment, _ = active_location(connection, arriving.experiment_id)
+    run = imported.run
+    experiment, _ = active_location(connection, imported.experiment_id)
     values = {
         "run_id": run.run_id,
         "experiment_id": experiment,
@@ -92,36 +84,32 @@ def insert_run(connection: Connection, arriving: ImportedRun) -> None:
     if run.params:
         rows = [{"run_id": key, "key": name, "value": value} for name, value in run.params.items()]
         connection.execute(insert(table(ParamRow)), rows)
-    tags = {ORIGIN_TAG: arriving.registry_id, **run.tags}
+    tags = {ORIGIN_TAG: imported.registry_id, **run.tags}
     upsert(connection, TagRow, [{"run_id": key, "key": name, "value": value} for name, value in tags.items()])
     insert_dataset_inputs(connection, experiment, key, _inputs(run))
-    for batch in arriving.points():
+    for batch in imported.points():
         append_points(connection, run.run_id, batch)
 
 
 def check_same_run(connection: Connection, run: PortableRun) -> None:
-    """Stop if the run that has this id here is another one.
-
-    Raises:
-        ConflictError: user, start time or params differ.
-    """
+    """Raise ConflictError if an existing run with this id differs in user, start time or params."""
     row = connection.execute(select(RunRow.__table__).where(RunRow.run_id == run.run_id)).one_or_none()
     if row is None:
         return
-    found = connection.execute(select(ParamRow.key, ParamRow.value).where(ParamRow.run_id == row.id))
-    here = (row.user_id, row.start_time, {param.key: param.value for param in found})
-    if here != (run.user_id, run.start_time, run.params):
+    params = connection.execute(select(ParamRow.key, ParamRow.value).where(ParamRow.run_id == row.id))
+    existing = (row.user_id, row.start_time, {param.key: param.value for param in params})
+    if existing != (run.user_id, run.start_time, run.params):
         raise ConflictError(
-            f"The run {run.run_id} that is to come in is not the run of that id that is here: user, start time or "
-            "params differ. Look at both; one registry cannot hold two runs of one id."
+            f"Another run with id {run.run_id} exists here: its user, start time or params differ. Compare the two "
+            "runs; one registry cannot hold both."
         )
 
 
 def _inputs(run: PortableRun) -> list[DatasetInput]:
     return [
         DatasetInput(
-            Dataset(used.name, used.digest, used.source_type, used.source, used.schema, used.profile),
-            [InputTag(key, value) for key, value in used.tags.items()],
+            Dataset(use.name, use.digest, use.source_type, use.source, use.schema, use.profile),
+            [InputTag(key, value) for key, value in use.tags.items()],
         )
-        for used in run.inputs
+        for use in run.inputs
     ]

@@ -1,4 +1,4 @@
-"""Logged models through the client: PENDING, then sealed for ever; tags, params, metrics; on both databases."""
+"""Logged models through the client: PENDING, then sealed; tags, params and metrics; on both databases."""
 
 import math
 from pathlib import Path
@@ -19,7 +19,7 @@ def client(database_url: str) -> MlflowClient:
 
 @pytest.fixture
 def files(own_place: Path) -> Path:
-    """A directory with two files."""
+    """Create a directory with two files."""
     directory = own_place / "files"
     (directory / "inner").mkdir(parents=True)
     (directory / "a.txt").write_text("a")

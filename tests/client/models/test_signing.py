@@ -1,4 +1,4 @@
-"""Signatures: who signed what, what a loader that demands one refuses, and what OpenSSF's own program says of them."""
+"""Signatures: signing, loading with a required signature, and verification by OpenSSF's model-signing."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ Keys = tuple[Path, Path]
 
 
 def key_files(name: str, key: object, password: bytes | None = None) -> Keys:
-    """The files of a private key and of its public one."""
+    """Create the files of a private key and its public key."""
     encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
     private, public = Path(f"{name}.pem"), Path(f"{name}.pub")
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))

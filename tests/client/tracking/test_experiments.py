@@ -1,4 +1,4 @@
-"""Experiments through the client, on both databases: as MLflow has them, with its error codes."""
+"""Experiments through the client, on both databases: MLflow's behaviour and error codes."""
 
 from pathlib import Path
 from typing import Any

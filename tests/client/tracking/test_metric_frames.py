@@ -1,4 +1,4 @@
-"""The points of many series as one DataFrame, whole or as a sample that the database makes, on both databases."""
+"""Many metric series as one DataFrame, whole or sampled by the database, on both databases."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Whole series from arrays, on both databases."""
+"""Metric series logged from arrays, on both databases."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Runs and what is logged to them, through the client, on both databases."""
+"""Runs and their params, metrics and tags through the client, on both databases."""
 
 import logging
 import math

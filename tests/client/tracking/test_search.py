@@ -1,4 +1,4 @@
-"""Searches by a client: their bounds and orders, and runs as DataFrames and Arrow tables, on both databases."""
+"""Searches through the client: limits, orders, and runs as DataFrames and Arrow tables, on both databases."""
 
 import math
 
@@ -21,7 +21,7 @@ def names(found) -> list[str]:
 
 @pytest.fixture
 def client(database_url: str) -> MlflowClient:
-    """Searches differ by database, not by where the bytes are."""
+    """Use a local artifact store only: searches depend on the database."""
     return MlflowClient(database_url)
 
 
@@ -238,7 +238,7 @@ def test_a_filter_that_is_wrong_is_an_error_before_anything_is_opened(tmp_path, 
 
 
 class TestFluent:
-    """The module-level functions, in the default place."""
+    """Return the module-level functions with the default store."""
 
     def test_runs_come_as_a_frame_a_list_or_an_arrow_table(self):
         with registry.start_run() as run:

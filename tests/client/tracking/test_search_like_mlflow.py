@@ -1,4 +1,4 @@
-"""Searches over the same data find the same as real mlflow 3.17.2's, wherever mlflow takes the query at all."""
+"""Searches give the results of mlflow 3.17.2 over the same data, for every query that mlflow accepts."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -11,13 +11,13 @@ from registry.exceptions import InvalidFilterError, InvalidParameterError
 
 @pytest.fixture
 def client(database_url: str) -> MlflowClient:
-    """Searches differ by database, not by where the bytes are."""
+    """Use a local artifact store only: searches depend on the database."""
     return MlflowClient(database_url)
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> str:
-    """A directory that can be registered."""
+    """Create a directory that can be registered."""
     directory = tmp_path / "source"
     directory.mkdir()
     (directory / "weights.bin").write_bytes(b"1")
@@ -26,7 +26,7 @@ def source(tmp_path: Path) -> str:
 
 @pytest.fixture
 def models(client: MlflowClient, source: str) -> dict[str, str]:
-    """Two models: `churn` with versions 1 to 3 of runs with f1 0.7, 0.9 and none; `risk` with version 1."""
+    """Register `churn` with versions 1 to 3 (f1 of their runs: 0.7, 0.9, none) and `risk` with version 1."""
     runs = {
         "low": log_run(client, "low", start=1, metrics={"f1": 0.7}, params={"depth": "3"}),
         "high": log_run(client, "high", start=2, metrics={"f1": 0.9}, params={"depth": "5"}),
@@ -171,7 +171,7 @@ def test_models_are_found_with_tags_aliases_and_latest_versions(client, models):
 
 
 class TestLoggedModels:
-    """Logged models have many points of a metric, from several data sets."""
+    """Log a metric of logged models with several points on several data sets."""
 
     @pytest.fixture
     def logged(self, client: MlflowClient) -> dict[str, str]:

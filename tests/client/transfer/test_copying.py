@@ -1,4 +1,4 @@
-"""Copying versions to another registry: databases and byte stores of either kind, twice, at once, and from damage."""
+"""Copies of versions to another registry: all databases and stores, repeated, concurrent, and of damaged models."""
 
 import hashlib
 import multiprocessing

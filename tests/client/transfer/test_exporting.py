@@ -1,4 +1,4 @@
-"""Exports: what is in the file, that it appears whole or not at all, and what is refused before it leaves."""
+"""Exports: the content of the file, its atomic appearance, and models that are rejected."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Archives that somebody or some disk changed: each is refused, and nothing appears here or anywhere else."""
+"""Archives changed by an attacker or a disk: each is rejected, and nothing is written anywhere."""
 
 import struct
 import zipfile

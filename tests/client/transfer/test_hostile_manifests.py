@@ -1,4 +1,4 @@
-"""Manifests and histories that somebody changed inside a whole archive: each is refused, and nothing appears."""
+"""Manifests and histories changed inside an intact archive: each is rejected, and nothing is written."""
 
 import json
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_two_files_in_one_place_are_refused(target: Client, exported: Path, own_
 
 
 def _redigested(found: Document, model_id: str, digest: str) -> None:
-    """The history as if it had been so from the beginning."""
+    """Change a model's digest in the events and recompute the hash chain, so the history looks original."""
 
     def change(events: list[Document]) -> None:
         for event in events:
@@ -166,7 +166,7 @@ def _with(path: Path, change: Callable[[Document], object]) -> Path:
 
 
 def _event(kind: str, **values: Any) -> Callable[[list[Document]], None]:
-    """A change of the first event of a kind."""
+    """Return a change of the first event of a kind."""
 
     def change(events: list[Document]) -> None:
         event = next(event for event in events if event["kind"] == kind)

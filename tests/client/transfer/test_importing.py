@@ -1,4 +1,4 @@
-"""A registered model as one file: everything that leaves comes in again, and history says what happened."""
+"""Imports of an exported model: everything is restored, and the history records the import."""
 
 import json
 import math

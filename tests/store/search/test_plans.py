@@ -1,4 +1,4 @@
-"""How the databases answer the searches that people wait for: by index, and without reading what is not asked about."""
+"""Query plans of frequent searches: they use indexes and read no unrelated rows."""
 
 import pytest
 from searched_runs import gather_statistics, insert_runs, plan_of, sent_statements
@@ -31,13 +31,13 @@ def database(client: MlflowClient) -> Database:
 
 
 def whole_tables(plan: list[str]) -> list[str]:
-    """The lines of a plan that read a whole table of logged things."""
+    """Return the lines of a plan that scan a whole table of logged data."""
     big = ("runs", "params", "tags", "latest_metrics", "metrics")
     return [line for line in plan if any(f"SCAN {name}" in line or f"Seq Scan on {name}" in line for name in big)]
 
 
 def rows_joined_in_vain(plan: list[str]) -> int:
-    """How many pairs of rows were looked at that do not belong together; all with all would be 490,000 here."""
+    """Return how many joined rows PostgreSQL discarded; joining each row with each row would discard 490,000."""
     return sum(int(line.split(":")[1]) for line in plan if line.startswith("Rows Removed by Join Filter"))
 
 
@@ -106,7 +106,7 @@ def test_a_sample_of_a_series_reads_its_own_points_by_index(client, database):
 
 
 def insert_versions(client: MlflowClient, source: str) -> None:
-    """A model with a version in Production and 3,000 archived ones, and 500 models more."""
+    """Create a model with a version in Production and 3,000 archived ones, and 500 other models."""
     client.create_registered_model("churn", tags={"team": "blue"})
     client.create_model_version("churn", source, run_id=f"{1_000:032x}", tags={"ok": "yes"})
     client.transition_model_version_stage("churn", 1, "Production")
@@ -159,7 +159,7 @@ def test_a_search_for_versions_reads_what_was_logged_by_index(client, database, 
 
 
 def small(database: Database) -> set[str]:
-    """Tables of a page or two, which PostgreSQL rightly reads whole."""
+    """Return the names of tables so small that a sequential scan is PostgreSQL's best plan."""
     return set() if database.is_sqlite else {"stage_periods", "model_aliases"}
 
 

@@ -1,4 +1,4 @@
-"""What the filters of runs find, the same on both databases."""
+"""Results of filters on runs, equal on both databases."""
 
 import pytest
 from searched_runs import NAN, log_run
@@ -157,7 +157,7 @@ def test_values_are_bound_and_never_spliced(client, runs):
 
 
 def test_a_pattern_longer_than_a_database_takes_is_refused(client, runs):
-    with pytest.raises(InvalidFilterError, match="A pattern may have 10000 characters; this one has 10001"):
+    with pytest.raises(InvalidFilterError, match="A pattern may have at most 10000 characters; this one has 10001"):
         found(client, f"params.opt LIKE '{'*' * 10_001}'")
     assert found(client, f"params.opt LIKE '{'*' * 10_000}'") == ""
 

@@ -1,4 +1,4 @@
-"""The order of runs and their pages, the same on both databases."""
+"""Order and paging of runs, equal on both databases."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def pages(client: MlflowClient, size: int, order_by: list[str], filter_string: s
 
 
 def newest(client: MlflowClient, runs: dict[str, str], chosen: str) -> str:
-    """These runs by start time, newest first, and by id where that is equal."""
+    """Sort run ids by start time, newest first, and equal times by id."""
     keys = {name: (-client.get_run(runs[name]).info.start_time, runs[name]) for name in chosen}
     return "".join(sorted(chosen, key=keys.__getitem__))
 

@@ -1,6 +1,6 @@
-"""Many points of one series at once, from arrays: PostgreSQL takes them by COPY, SQLite by one executemany.
+"""Bulk insert of the points of one series from arrays: COPY on PostgreSQL, one executemany on SQLite.
 
-Owns the writing alone; `points` keeps the latest value. Invariant: as everywhere, all points of a call or none.
+Guarantees: all points of a call are written, or none.
 """
 
 import math
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from registry.entities import Metric
 from registry.store.cursors import copy, run_many
-from registry.store.tracking.metrics.write import SQLITE_POINTS, advance, value_to_db
+from registry.store.tracking.metrics.write import INSERT_POINTS_SQLITE, upsert_latest, value_to_db
 
 _BLOCK: Final = 20_000
 _COPY: Final = "COPY metrics (series_id, step, timestamp, value) FROM STDIN"
@@ -27,19 +27,19 @@ def append_series(
     timestamps: Sequence[int],
     values: Sequence[float],
 ) -> bool:
-    """Append points to one series of an active run; False, and nothing is written, if there is no such run."""
-    series = advance(connection, run_id, [_latest(key, steps, timestamps, values)]).get(key)
+    """Append points to one series of an active run; return False and write nothing if there is no such run."""
+    series = upsert_latest(connection, run_id, [_latest_point(key, steps, timestamps, values)]).get(key)
     if series is None:
         return False
     if connection.dialect.name == "sqlite":
         rows = zip([series] * len(steps), steps, timestamps, map(value_to_db, values), strict=True)
-        run_many(connection, SQLITE_POINTS, list(rows))
+        run_many(connection, INSERT_POINTS_SQLITE, list(rows))
     else:
-        copy(connection, _COPY, _blocks(series, steps, timestamps, values))
+        copy(connection, _COPY, _copy_blocks(series, steps, timestamps, values))
     return True
 
 
-def _latest(key: str, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]) -> Metric:
+def _latest_point(key: str, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]) -> Metric:
     last = max(steps)
     candidates = [
         (timestamp, not math.isnan(value), value)
@@ -50,9 +50,11 @@ def _latest(key: str, steps: Sequence[int], timestamps: Sequence[int], values: S
     return Metric(key, value, timestamp, last)
 
 
-def _blocks(series: int, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]) -> Iterator[str]:
-    """The rows in COPY's text form."""
+def _copy_blocks(
+    series: int, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]
+) -> Iterator[str]:
+    """Yield the rows in COPY's text format, in blocks of _BLOCK rows."""
     for start in range(0, len(steps), _BLOCK):
-        piece = slice(start, start + _BLOCK)
-        rows = zip(steps[piece], timestamps[piece], values[piece], strict=True)
+        block = slice(start, start + _BLOCK)
+        rows = zip(steps[block], timestamps[block], values[block], strict=True)
         yield "".join(f"{series}\t{s}\t{t}\t{_NULL if math.isnan(v) else v}\n" for s, t, v in rows)

@@ -1,6 +1,6 @@
-"""Metric points in SQL: reading the series of a run, and the points of logged models.
+"""The metric history of a run, and the points of logged models, in SQL.
 
-Leaves appending to the series of runs to `points`. Invariant: a value of NULL is NaN, there and here.
+Guarantees: NaN is stored as NULL and read as NaN.
 """
 
 import math
@@ -16,16 +16,12 @@ from registry.store.tracking.metrics.write import value_to_db
 
 
 def value_from_db(value: float | None) -> float:
-    """A metric value as callers see it."""
+    """Convert a stored metric value to a float: NULL is NaN."""
     return math.nan if value is None else value
 
 
 def insert_model_points(connection: Connection, run_key: int | None, metrics: Iterable[Metric]) -> None:
-    """Append the points that name a logged model to that model's own metrics.
-
-    Raises:
-        LoggedModelNotFoundError: no such logged model.
-    """
+    """Append the points that name a logged model to the metrics of that model."""
     points = [metric for metric in metrics if metric.model_id is not None]
     keys = {model_id: _model_key(connection, model_id) for model_id in {str(point.model_id) for point in points}}
     rows = [
@@ -46,7 +42,7 @@ def insert_model_points(connection: Connection, run_key: int | None, metrics: It
 
 
 def link_run_points(connection: Connection, run_key: int, model_key: int, step: int) -> None:
-    """Give a logged model the points that its run has at a step, as MLflow does when a model is logged."""
+    """Copy the points that a run has at a step to a logged model, as MLflow does when a model is logged."""
     at_step = (
         select(
             literal(model_key),
@@ -75,7 +71,7 @@ def _model_key(connection: Connection, model_id: str) -> int:
 
 
 def read_history(connection: Connection, run_key: int, key: str) -> list[Metric]:
-    """All points of one series, by (timestamp, step, value), as MLflow orders them."""
+    """Return all points of one series by (timestamp, step, value), MLflow's order."""
     query = (
         select(MetricRow.step, MetricRow.timestamp, MetricRow.value)
         .join(LatestMetricRow, LatestMetricRow.id == MetricRow.series_id)

@@ -1,8 +1,8 @@
-"""Whole series of points as columns, for many runs and metrics at once, or a sample of each.
+"""Metric series as columns, for many runs and metrics at once, whole or sampled.
 
-Leaves single points to `metrics`. A sample cuts the steps of a series into stretches of equal width (its time, if all
-points have one step), and keeps of each the least and the greatest value and one NaN if there is any; the first and the
-last step are stretches of their own. Invariant: the database makes the sample, so that only the sample moves.
+Sampling cuts the steps of a series into stretches of equal width (its times, if all points have the same step). Of each
+stretch it keeps the least value, the greatest value and one NaN, if any. The first and the last step are stretches of
+their own. Guarantees: the database computes the sample, so only sampled points are transferred.
 """
 
 from array import array
@@ -22,37 +22,37 @@ from registry.store.tracking.metrics.read import value_from_db
 from registry.store.tracking.run_data import in_keys, keys_parameter
 from registry.store.transactions import Store, read_transaction
 
-# Of a stretch: the least value, the greatest, a NaN.
-_KEPT: Final = 3
+# Of each stretch: the least value, the greatest value, one NaN.
+_POINTS_PER_STRETCH: Final = 3
 # The smallest sample: the first and the last step, and three stretches between them.
-LEAST_SAMPLE: Final = 5 * _KEPT
+LEAST_SAMPLE: Final = 5 * _POINTS_PER_STRETCH
 _BLOCK: Final = 500
-_WIDEST: Final = 2**63 - 1
+_MAX_WIDTH: Final = 2**63 - 1
 
 _POINT: Final = table(MetricRow).c
 _ORDER: Final = (_POINT.step, _POINT.timestamp, _POINT.value.is_not(None), _POINT.value)
 
-_ALL: Final = "series_id, step, timestamp, value"
+_POINT_COLUMNS: Final = "series_id, step, timestamp, value"
 _SORTED: Final = "ORDER BY series_id, step, timestamp, value IS NOT NULL, value"
-# A stretch of steps is a range of an index; its least and greatest point and a NaN are found in it one by one.
-_STEPS: Final = "series since until"
-_STEP_KINDS: Final = "bigint bigint bigint"
+# A stretch of steps is an index range; three index look-ups find its least point, its greatest point and a NaN.
+_STEP_COLUMNS: Final = "series since until"
+_STEP_TYPES: Final = "bigint bigint bigint"
 _RANGE: Final = "FROM metrics WHERE series_id = given.series AND step BETWEEN given.since AND given.until AND value IS"
-_KEPT_ONES: Final = (
+_KEPT_POINTS: Final = (
     f"{_RANGE} NOT NULL ORDER BY value, step, timestamp LIMIT 1",
     f"{_RANGE} NOT NULL ORDER BY value DESC, step, timestamp LIMIT 1",
     f"{_RANGE} NULL ORDER BY step, timestamp LIMIT 1",
 )
-_ROWIDS: Final = " UNION ".join(f"SELECT (SELECT rowid {one}) FROM given" for one in _KEPT_ONES)  # noqa: S608
-_POINTS: Final = " UNION ".join(f"(SELECT {_ALL} {one})" for one in _KEPT_ONES)
+_ROWIDS: Final = " UNION ".join(f"SELECT (SELECT rowid {point}) FROM given" for point in _KEPT_POINTS)  # noqa: S608
+_POINTS: Final = " UNION ".join(f"(SELECT {_POINT_COLUMNS} {point})" for point in _KEPT_POINTS)
 _BY_STEP: Final = {
-    "sqlite": f"WITH {{given}} SELECT {_ALL} FROM metrics WHERE rowid IN ({_ROWIDS}) {_SORTED}",  # noqa: S608
-    "postgresql": f"WITH {{given}} SELECT {_ALL} FROM given, LATERAL ({_POINTS}) AS kept {_SORTED}",  # noqa: S608
+    "sqlite": f"WITH {{given}} SELECT {_POINT_COLUMNS} FROM metrics WHERE rowid IN ({_ROWIDS}) {_SORTED}",  # noqa: S608
+    "postgresql": f"WITH {{given}} SELECT {_POINT_COLUMNS} FROM given, LATERAL ({_POINTS}) AS kept {_SORTED}",  # noqa: S608
 }
-# No index helps with times: one pass and one sort, whatever a planner thinks of it. A join with the extremes may become
-# all rows with all.
-_TIMES: Final = "series low high width"
-_TIME_KINDS: Final = "bigint bigint bigint bigint"
+# No index helps with times. Window functions take one pass and one sort; a join with the extremes may be planned as
+# each row with each row.
+_TIME_COLUMNS: Final = "series low high width"
+_TIME_TYPES: Final = "bigint bigint bigint bigint"
 _BY_TIME: Final = f"""
     WITH {{given}}, placed AS (
         SELECT point.series_id, point.step, point.timestamp, point.value, point.timestamp / given.width AS stretch,
@@ -67,13 +67,13 @@ _BY_TIME: Final = f"""
         ) AS number
         FROM bounded WHERE value = least OR value = greatest OR value IS NULL
     )
-    SELECT {_ALL} FROM numbered WHERE number = 1 {_SORTED}
+    SELECT {_POINT_COLUMNS} FROM numbered WHERE number = 1 {_SORTED}
 """  # noqa: S608 - made of the constants above
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points of one metric of one run, by (step, timestamp, value), NaN first; timestamps are milliseconds."""
+    """The points of one metric of one run, sorted by (step, timestamp, value), NaN first. Timestamps: milliseconds."""
 
     run_id: str
     key: str
@@ -83,33 +83,30 @@ class Series:
 
 
 class SeriesStore(Store):
-    """Reads series."""
+    """The metric series of a database."""
 
     @read_transaction
     def read(
         self, connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None, max_points: int | None
     ) -> list[Series]:
-        """These metrics of these runs, or all that they have, as they were asked for, all in one snapshot.
+        """Read metrics of runs in the requested order, in one snapshot; `keys` None reads all metrics.
 
-        A series of more than `max_points` (at least `LEAST_SAMPLE`) points comes as a sample of at most so many.
-
-        Raises:
-            RunNotFoundError: no such run.
+        A series of more than `max_points` (at least `LEAST_SAMPLE`) points is sampled to at most `max_points`.
         """
-        found = _find(connection, run_ids, keys)
-        long = {} if max_points is None else _long(connection, list(found), max_points)
-        if whole := [series for series in found if series not in long]:
-            _read(found, _whole(connection, whole).partitions(_BLOCK))
-        _read(found, _sampled(connection, long))
-        return list(found.values())
+        series = _find(connection, run_ids, keys)
+        long = {} if max_points is None else _find_long_series(connection, list(series), max_points)
+        if whole := [series_key for series_key in series if series_key not in long]:
+            _append_points(series, _select_whole(connection, whole).partitions(_BLOCK))
+        _append_points(series, _read_samples(connection, long))
+        return list(series.values())
 
 
 def _find(connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None) -> dict[int, Series]:
-    """Empty series by their number, in the order in which they were asked for."""
+    """Return empty series by their surrogate key, in the requested order."""
     dialect = connection.dialect.name
     text = Text()
-    named = select(RunRow.run_id, RunRow.id).where(in_keys(dialect, table(RunRow).c.run_id, "ids", text))
-    runs = {row.run_id: row.id for row in connection.execute(named, keys_parameter(dialect, run_ids, "ids"))}
+    run_query = select(RunRow.run_id, RunRow.id).where(in_keys(dialect, table(RunRow).c.run_id, "ids", text))
+    runs = {row.run_id: row.id for row in connection.execute(run_query, keys_parameter(dialect, run_ids, "ids"))}
     for run_id in run_ids:
         if run_id not in runs:
             raise RunNotFoundError(f"Run with id={run_id} not found")
@@ -119,13 +116,13 @@ def _find(connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | 
     if keys is not None:
         query = query.where(in_keys(dialect, latest.key, "names", text))
         parameters |= keys_parameter(dialect, keys, "names")
-    there = {(run, key): series for run, key, series in connection.execute(query, parameters)}
-    names = sorted({key for _, key in there}) if keys is None else keys
-    pairs = [(run_id, key) for run_id in run_ids for key in names if (runs[run_id], key) in there]
-    return {there[runs[run_id], key]: Series(run_id, key) for run_id, key in pairs}
+    existing = {(run, key): series for run, key, series in connection.execute(query, parameters)}
+    names = sorted({key for _, key in existing}) if keys is None else keys
+    pairs = [(run_id, key) for run_id in run_ids for key in names if (runs[run_id], key) in existing]
+    return {existing[runs[run_id], key]: Series(run_id, key) for run_id, key in pairs}
 
 
-def _whole(connection: Connection, series: Sequence[int]) -> Any:
+def _select_whole(connection: Connection, series: Sequence[int]) -> Any:
     dialect = connection.dialect.name
     query = (
         select(_POINT.series_id, _POINT.step, _POINT.timestamp, _POINT.value)
@@ -136,16 +133,16 @@ def _whole(connection: Connection, series: Sequence[int]) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Long:
-    """A series of too many points: its first and last step and time, and how many stretches may lie between them."""
+class _LongSeries:
+    """A series to sample: its first and last step, its first and last time, and how many stretches to cut between."""
 
     steps: tuple[int, int]
     times: tuple[int, int]
     stretches: int
 
 
-def _long(connection: Connection, series: Sequence[int], max_points: int) -> dict[int, _Long]:
-    """Those of these series that have more points."""
+def _find_long_series(connection: Connection, series: Sequence[int], max_points: int) -> dict[int, _LongSeries]:
+    """Return the series with more than `max_points` points, by surrogate key."""
     dialect = connection.dialect.name
     ends = (func.min(_POINT.step), func.max(_POINT.step), func.min(_POINT.timestamp), func.max(_POINT.timestamp))
     query = (
@@ -154,32 +151,39 @@ def _long(connection: Connection, series: Sequence[int], max_points: int) -> dic
         .group_by(_POINT.series_id)
         .having(func.count() > max_points)
     )
-    found: dict[int, _Long] = {}
-    for number, points, numbers, low, high, since, until in connection.execute(query, keys_parameter(dialect, series)):
-        stretches = max_points // (_KEPT if numbers < points else _KEPT - 1) - 2
-        found[number] = _Long((low, high), (since, until), stretches)
-    return found
+    long: dict[int, _LongSeries] = {}
+    for series_key, points, numbers, low, high, since, until in connection.execute(
+        query, keys_parameter(dialect, series)
+    ):
+        stretches = max_points // (_POINTS_PER_STRETCH if numbers < points else _POINTS_PER_STRETCH - 1) - 2
+        long[series_key] = _LongSeries((low, high), (since, until), stretches)
+    return long
 
 
-def _sampled(connection: Connection, long: Mapping[int, _Long]) -> Iterator[Sequence[Any]]:
-    """The points of the samples of these series."""
+def _read_samples(connection: Connection, long: Mapping[int, _LongSeries]) -> Iterator[Sequence[Any]]:
+    """Yield the sampled points of these series."""
     ranges = [
-        (number, *stretch)
-        for number, one in long.items()
-        if one.steps[0] < one.steps[1]
-        for stretch in _stretches(*one.steps, one.stretches)
+        (series_key, *stretch)
+        for series_key, series in long.items()
+        if series.steps[0] < series.steps[1]
+        for stretch in _split_steps(*series.steps, series.stretches)
     ]
-    times = [(number, *one.times, _width(one)) for number, one in long.items() if one.steps[0] == one.steps[1]]
+    times = [
+        (series_key, *series.times, _time_width(series))
+        for series_key, series in long.items()
+        if series.steps[0] == series.steps[1]
+    ]
     if ranges:
-        for answer in execute_with_rows(connection, _STEPS, _STEP_KINDS, _BY_STEP[connection.dialect.name], ranges):
-            yield answer.rows
+        by_step = _BY_STEP[connection.dialect.name]
+        for result in execute_with_rows(connection, _STEP_COLUMNS, _STEP_TYPES, by_step, ranges):
+            yield result.rows
     if times:
-        for answer in execute_with_rows(connection, _TIMES, _TIME_KINDS, _BY_TIME, times):
-            yield answer.rows
+        for result in execute_with_rows(connection, _TIME_COLUMNS, _TIME_TYPES, _BY_TIME, times):
+            yield result.rows
 
 
-def _stretches(low: int, high: int, count: int) -> Iterator[tuple[int, int]]:
-    """The first step, at most so many ranges of equal width, and the last step; both ends belong to a range."""
+def _split_steps(low: int, high: int, count: int) -> Iterator[tuple[int, int]]:
+    """Yield the first step, at most `count` ranges of equal width, and the last step; both ends are inclusive."""
     yield low, low
     width = max(-(-(high - low - 1) // count), 1)
     for since in range(low + 1, high, width):
@@ -187,19 +191,20 @@ def _stretches(low: int, high: int, count: int) -> Iterator[tuple[int, int]]:
     yield high, high
 
 
-def _width(one: _Long) -> int:
-    """The width of stretches of time of which no more are touched than may be, wherever the first one begins."""
-    low, high = one.times
-    return min((high - low) // (one.stretches - 1) + 1, _WIDEST)
+def _time_width(series: _LongSeries) -> int:
+    """Return a width in milliseconds such that the points touch at most `stretches` stretches of time."""
+    low, high = series.times
+    # Stretches begin at multiples of the width, not at `low`, so the points can touch one more than they would fill.
+    return min((high - low) // (series.stretches - 1) + 1, _MAX_WIDTH)
 
 
-def _read(found: Mapping[int, Series], blocks: Iterable[Sequence[Any]]) -> None:
-    """Put blocks of points, which come series by series, where they belong."""
+def _append_points(series_by_key: Mapping[int, Series], blocks: Iterable[Sequence[Any]]) -> None:
+    """Append blocks of points, which arrive series by series, to their series."""
     for rows in filter(None, blocks):
-        alone = rows[0][0] == rows[-1][0]
-        for number, points in [(rows[0][0], rows)] if alone else groupby(rows, itemgetter(0)):
+        is_one_series = rows[0][0] == rows[-1][0]
+        for series_key, points in [(rows[0][0], rows)] if is_one_series else groupby(rows, itemgetter(0)):
             _, steps, timestamps, values = zip(*points, strict=True)
-            series = found[number]
+            series = series_by_key[series_key]
             series.steps.extend(steps)
             series.timestamps.extend(timestamps)
             series.values.extend(map(value_from_db, values) if None in values else values)
