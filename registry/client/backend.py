@@ -1,7 +1,6 @@
-"""What a client works on: one database with its stores, and the byte stores beside it.
+"""The stores behind a tracking URI: one database, and the byte stores beside it.
 
-Owns opening: which database a tracking URI means, that its schema is this code's, and that nothing there is MLflow's.
-Invariant: a backend is opened once per process and place, and touches nothing before it is used.
+Guarantees: a backend is opened once per process and place. Opening checks the schema and refuses MLflow's own files.
 """
 
 import functools
@@ -35,7 +34,7 @@ from registry.store.transfer.run_import import RunImportStore
 
 
 class Backend:
-    """The stores behind one place, for one actor."""
+    """The stores of one place, for one actor."""
 
     def __init__(self, place: Place, actor: str, endpoint_url: str | None, *, read_only: bool = False) -> None:
         self.place = place
@@ -66,20 +65,23 @@ class Backend:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
 
     def write_log(self, entry: Entry) -> None:
-        """Write what was logged to a run, all or nothing."""
+        """Write one entry of the log queue, all or nothing."""
         self.runs.log_batch(entry.run_id, metrics=entry.metrics, params=entry.params, tags=entry.tags)
 
     def blobs(self, root: str) -> BlobStore:
-        """The bytes below an absolute local path or an S3 prefix."""
+        """Open the byte store below an absolute local path or an S3 prefix."""
         return open_blob_store(root, endpoint_url=self._endpoint_url)
 
 
 def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = False) -> Backend:
-    """The backend of a tracking URI, relative to the working directory; opened once.
+    """Open the backend of a tracking URI, relative to the working directory, or return the open one.
 
     Raises:
-        UnsupportedStoreError, ForeignStoreError, SchemaOutdatedError, SchemaTooNewError, UnavailableError: the place
-            cannot be used; the message says why and what to do.
+        UnsupportedStoreError: The URI names no supported database.
+        ForeignStoreError: MLflow's own files or tables are there.
+        SchemaOutdatedError: The database must be upgraded first.
+        SchemaTooNewError: A newer release wrote the database.
+        UnavailableError: The database cannot be reached.
     """
     place = place_of(tracking_uri, settings)
     return _open(place, Path.cwd(), actor_of(settings), settings.s3_endpoint_url, read_only)
@@ -92,10 +94,10 @@ def _open(place: Place, _directory: Path, actor: str, endpoint_url: str | None, 
 
 
 def close_all(timeout: float | None = None) -> None:
-    """Write what is queued, then close every connection of this process and forget its backends.
+    """Write what is queued, close every connection of this process, and forget its backends.
 
     Raises:
-        UnavailableError: the queue was not empty after `timeout` seconds; the connections are closed nevertheless.
+        UnavailableError: The queue was not empty after `timeout` seconds; the connections are closed nevertheless.
     """
     try:
         flush_all(timeout)
@@ -106,10 +108,10 @@ def close_all(timeout: float | None = None) -> None:
 
 
 def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:
-    """Runs and models share one database.
+    """Raise if the registry URI differs from the tracking URI: runs and models share one database.
 
     Raises:
-        UnsupportedStoreError: a registry URI other than the tracking URI was set.
+        UnsupportedStoreError: The two URIs differ.
     """
     if registry_uri and registry_uri != tracking_uri:
         one, other = shown_uri(registry_uri), shown_uri(tracking_uri)
@@ -121,10 +123,10 @@ def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:
 
 
 def refuse_mlflow_files(place: Place) -> None:
-    """Leave a directory alone that MLflow keeps its files in.
+    """Raise if a directory holds MLflow's file store.
 
     Raises:
-        ForeignStoreError: the place is such a directory.
+        ForeignStoreError: It does.
     """
     if place.directory is not None and any(place.directory.glob("[0-9]*/meta.yaml")):
         raise ForeignStoreError(

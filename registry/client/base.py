@@ -1,4 +1,4 @@
-"""What every part of the client stands on: its tracking URI and the backend behind it, opened on first use."""
+"""The base of the client's mixins: the tracking URI and a backend that is opened on first use."""
 
 import functools
 from pathlib import Path
@@ -10,14 +10,17 @@ from registry.settings import current_settings, shown_uri
 
 
 class ClientBase:
-    """Holds the place that a client speaks to."""
+    """A tracking URI and the stores behind it."""
 
     def __init__(
         self, tracking_uri: str | Path | None = None, registry_uri: str | None = None, *, read_only: bool = False
     ) -> None:
-        """A client for a tracking URI, or for the one that is set; `read_only` refuses every change.
+        """Remember the tracking URI; open nothing.
 
-        Nothing is opened before the first call.
+        Args:
+            tracking_uri: Where runs and models are kept. Default: the URI that is set now.
+            registry_uri: For MLflow scripts; it must be the tracking URI.
+            read_only: Refuse every change.
         """
         settings = current_settings()
         self._tracking_uri = settings.tracking_uri if tracking_uri is None else str(tracking_uri)
@@ -26,10 +29,10 @@ class ClientBase:
         self._queues_logs = settings.enable_async_logging
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs to open the same place; nothing that is open goes along.
+        """Return the state for a pickle, without open connections.
 
         Raises:
-            InvalidStateError: the tracking URI has a password.
+            InvalidStateError: The tracking URI has a password.
         """
         if any(uri and shown_uri(uri) != uri for uri in (self._tracking_uri, self._registry_uri)):
             raise InvalidStateError(
@@ -40,11 +43,11 @@ class ClientBase:
 
     @property
     def tracking_uri(self) -> str:
-        """The tracking URI that this client speaks to."""
+        """Return the tracking URI of this client."""
         return self._tracking_uri
 
     @functools.cached_property
     def backend(self) -> Backend:
-        """The stores behind this client; opening them may migrate an empty SQLite file."""
+        """Return the stores behind this client; opening them may migrate an empty SQLite file."""
         refuse_other_registry(self._tracking_uri, self._registry_uri)
         return open_backend(self._tracking_uri, current_settings(), read_only=self._read_only)
