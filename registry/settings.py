@@ -1,7 +1,7 @@
 """Configuration: arguments, then ``REGISTRY_*`` variables, then the ``MLFLOW_*`` variables that users already have.
 
-Owns the names of the variables, and which database and which place for bytes a tracking URI means; opens neither. The
-environment is the only state: what `set_tracking_uri` sets is written there, so that child processes inherit it.
+A tracking URI is mapped to a database URL and an artifact root here; neither is opened. The environment is the only
+state: `set_tracking_uri` writes to it, so that child processes inherit the setting.
 """
 
 import difflib
@@ -36,11 +36,12 @@ def _names(name: str, *others: str) -> AliasChoices:
 
 
 class Settings(BaseSettings):
-    """What may be configured; the first variable of each field that is set counts.
+    """All settings. For each field, the first variable that is set applies.
 
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
-    URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: who history says it
-    was; the operating system's user if unset. ``allow_code``: whether loading a model may run code from its files.
+    URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: the name in
+    histories; by default the operating system's user. ``allow_code``: whether loading a model may run code from its
+    files.
     """
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
@@ -80,10 +81,10 @@ _VARIABLES: Final = tuple(
 
 
 def current_settings() -> Settings:
-    """The settings that the environment has now; cheap when nothing changed since the last call.
+    """Return the current settings of the environment; cheap if nothing changed since the last call.
 
     Raises:
-        InvalidParameterError: a variable does not parse; the message names it.
+        InvalidParameterError: A variable cannot be parsed; the message names it.
     """
     # Most are not set, and `environ` takes an exception to say so of each: this runs several times in every run.
     present = set(os.environ)
@@ -100,7 +101,7 @@ def _read(_environment: tuple[str | None, ...]) -> Settings:
 
 
 def _warn_of_slips() -> None:
-    """Say of a variable that is nearly a setting's which one may be meant; others that begin with ours are not ours."""
+    """Warn of a variable that nearly has a setting's name. Other variables with our prefix belong to others."""
     known = {name.removeprefix(_PREFIX): name for name in _VARIABLES if name.startswith(_PREFIX)}
     for name in os.environ:
         if name.startswith(_PREFIX) and name not in _VARIABLES:
@@ -122,7 +123,7 @@ def _explain(error: Exception) -> str:
 
 
 def _variable(alias: str) -> str:
-    """The variable that was read for the field of this alias: pydantic names the first of them, set or not."""
+    """Return the variable that was read for the field of this alias: pydantic names the first alias, set or not."""
     for field_info in Settings.model_fields.values():
         choices = getattr(field_info.validation_alias, "choices", [])
         if alias in choices:
@@ -131,7 +132,7 @@ def _variable(alias: str) -> str:
 
 
 def set_variable(name: str, value: str | None) -> None:
-    """Set ``REGISTRY_<name>`` for this process and its children; None removes it, and MLflow's of that name."""
+    """Set ``REGISTRY_<name>`` for this process and its children; None removes it and MLflow's variable."""
     if value is None:
         os.environ.pop(f"REGISTRY_{name}", None)
         os.environ.pop(f"MLFLOW_{name}", None)
@@ -140,7 +141,7 @@ def set_variable(name: str, value: str | None) -> None:
 
 
 def actor_of(settings: Settings) -> str:
-    """Who changes are made by: the setting, or the operating system's user."""
+    """Return the name that changes are made under: the setting, or the operating system's user."""
     if settings.actor:
         return settings.actor
     try:
@@ -151,15 +152,15 @@ def actor_of(settings: Settings) -> str:
 
 
 def cache_directory(settings: Settings) -> Path:
-    """Where downloaded models are kept."""
+    """Return the directory of downloaded models."""
     return settings.cache_dir or Path(platformdirs.user_cache_dir("registry", appauthor=False)) / "models"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tracking URI keeps things: `database_url` for rows, `artifact_root` (absolute path or S3 URI) for bytes.
+    """The stores of a tracking URI: `database_url` for rows, `artifact_root` (absolute path or S3 URI) for bytes.
 
-    `directory` is the local directory that holds both, if one does.
+    `directory` is the local directory that holds both, if there is one.
     """
 
     database_url: str = field(repr=False)  # it may have a password
@@ -171,10 +172,10 @@ class Place:
 
 
 def place_of(tracking_uri: str, settings: Settings) -> Place:
-    """What a tracking URI means.
+    """Return the place that a tracking URI names.
 
     Raises:
-        UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry.
+        UnsupportedStoreError: The scheme names a server, or a database that cannot hold a registry.
     """
     if not isinstance(tracking_uri, str):
         raise InvalidTypeError(f"A tracking URI must be a string, got {tracking_uri!r}.")
@@ -198,7 +199,7 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
 
 
 def shown_uri(tracking_uri: str) -> str:
-    """A tracking URI as messages may show it: without its password."""
+    """Return a tracking URI without its password, for messages."""
     return _PASSWORD.sub(lambda match: f"{match['user']}:***@" if match["user"] is not None else "***", tracking_uri)
 
 
@@ -243,7 +244,7 @@ def _directory(tracking_uri: str) -> Path:
 
 
 def _absolute(root: str) -> str:
-    """A local root as an absolute path without ``file:``; an S3 root as it is."""
+    """Return a local root as an absolute path without ``file:``, and an S3 root unchanged."""
     return root.rstrip("/") if root.lower().startswith("s3://") else str(_directory(root))
 
 

@@ -115,9 +115,8 @@ def stage_holders(name: str) -> "pd.DataFrame":
         >>> mlflow.stage_holders("churn")[["stage", "version", "reason"]]
                 stage  version      reason
         0  Production        1        None
-        1    Archived        1  better auc
-        2  Production        2  better auc
-        3   @champion        2        None
+        1  Production        2  better auc
+        2   @champion        2        None
     """
     rows = [
         (
@@ -152,8 +151,8 @@ def verify(name: str, *, read_bytes: bool = False, checkpoint: str | Path | None
 
     Example:
         >>> report = mlflow.verify("churn", read_bytes=True)
-        >>> report.events
-        9
+        >>> report.events, report.versions
+        (8, 3)
     """
     return state.client().verify(name, read_bytes=read_bytes, checkpoint=checkpoint)
 
@@ -213,11 +212,14 @@ def compare(
 
     Raises:
         NotFoundError: A run or version does not exist.
-        InvalidParameterError: There are fewer than one to compare, or a version came from no run.
+        InvalidParameterError: The list is empty, or a version came from no run.
 
     Example:
         >>> table = mlflow.compare(["models:/churn/1", "models:/churn/Production"])
-        >>> table.loc["metrics.logloss", ["better", "best"]].tolist()
-        ['lower', 'models:/churn/Production']
+        >>> table
+                         churn/1 churn/2  difference  better     best
+        params.max_depth       2       3         NaN    None     None
+        metrics.auc         0.76    0.78        0.02  higher  churn/2
+        metrics.logloss      0.5    0.45        0.05   lower  churn/2
     """
     return state.client().compare(runs_or_versions, lower_is_better=lower_is_better)
