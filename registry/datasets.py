@@ -30,7 +30,7 @@ MAX_DIGEST: Final = 36
 MAX_SOURCE: Final = 4_096
 _DIGESTED_ROWS: Final = 10_000
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):")
-# What PostgreSQL cannot hold.
+# PostgreSQL cannot store these characters.
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 _logger = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ class PandasDataset:
         """Return `to_dict` as JSON text."""
         return json.dumps(self.to_dict())
 
-    # The name under which scripts and plugins of MLflow know it.
+    # MLflow's name, which its scripts and plugins call.
     _to_mlflow_entity = to_entity
 
 
@@ -209,14 +209,14 @@ def from_pandas(
     context_tags: Mapping[str, str] | None = None,
     infer_schema: SchemaInference | None = None,
 ) -> PandasDataset:
-    """A data set of a DataFrame; without a `source` it is the program that `context_tags` name.
+    """Make a data set from a DataFrame; without a `source`, the source is the program that `context_tags` name.
 
     Raises:
-        InvalidTypeError: `df` is not a DataFrame, or `source` is neither text, path nor source.
-        InvalidParameterError: `targets` or `predictions` is not a column, or the frame cannot be digested.
-        InvalidNameError: the name is blank, longer than 500 characters or unprintable.
+        InvalidTypeError: `df` is not a DataFrame, or `source` is not text, a path or a source.
+        InvalidParameterError: `targets` or `predictions` is not a column, or the frame's index cannot be hashed.
+        InvalidNameError: The name is blank, longer than 500 characters or unprintable.
     """
-    resolved = CodeDatasetSource(dict(context_tags or {})) if source is None else _source(source)
+    resolved = CodeDatasetSource(dict(context_tags or {})) if source is None else _parse_source(source)
     return PandasDataset(df, resolved, targets, name, digest, predictions, infer_schema=infer_schema)
 
 
@@ -264,7 +264,7 @@ def _union(text: "pd.Index[Any]", numbers: "pd.Index[Any]") -> "pd.Index[Any]":
         return text.union(numbers, sort=False)
 
 
-def _source(source: object) -> DatasetSource:
+def _parse_source(source: object) -> DatasetSource:
     if isinstance(source, UriDatasetSource | CodeDatasetSource):
         return source
     if not isinstance(source, str | os.PathLike):

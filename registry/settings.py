@@ -25,13 +25,13 @@ from registry.validation.paths import check_local_path
 DEFAULT_TRACKING_URI: Final = "file:./mlruns"
 _PREFIX: Final = "REGISTRY_"
 DATABASE_FILE: Final = "registry.db"
-# Two letters at least, and no slash: a path may have a colon.
+# At least two letters and no slash: a path may have a colon.
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
-# The rest up to the last @ is the password: one that should have been percent-encoded is hidden too.
+# Everything up to the last @ is the password, so that one with a raw @ is hidden too.
 _PASSWORD: Final = re.compile(r"(?<=://)(?P<user>[^/@:]*):.*@|(?<=password=)[^&]*")
 
 
-def _names(name: str, *others: str) -> AliasChoices:
+def _aliases(name: str, *others: str) -> AliasChoices:
     return AliasChoices(f"REGISTRY_{name}", f"MLFLOW_{name}", *others)
 
 
@@ -46,28 +46,28 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
-    tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_names("TRACKING_URI"), repr=False)
-    registry_uri: str | None = Field(default=None, validation_alias=_names("REGISTRY_URI"), repr=False)
-    backend_store_uri: str | None = Field(default=None, validation_alias=_names("BACKEND_STORE_URI"), repr=False)
+    tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_aliases("TRACKING_URI"), repr=False)
+    registry_uri: str | None = Field(default=None, validation_alias=_aliases("REGISTRY_URI"), repr=False)
+    backend_store_uri: str | None = Field(default=None, validation_alias=_aliases("BACKEND_STORE_URI"), repr=False)
     artifact_location: str | None = Field(
-        default=None, validation_alias=_names("ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
+        default=None, validation_alias=_aliases("ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
     )
-    experiment_name: str | None = Field(default=None, validation_alias=_names("EXPERIMENT_NAME"))
-    experiment_id: str | None = Field(default=None, validation_alias=_names("EXPERIMENT_ID"))
-    run_id: str | None = Field(default=None, validation_alias=_names("RUN_ID"))
-    default_tags: dict[str, str] = Field(default={}, validation_alias=_names("DEFAULT_TAGS"))
+    experiment_name: str | None = Field(default=None, validation_alias=_aliases("EXPERIMENT_NAME"))
+    experiment_id: str | None = Field(default=None, validation_alias=_aliases("EXPERIMENT_ID"))
+    run_id: str | None = Field(default=None, validation_alias=_aliases("RUN_ID"))
+    default_tags: dict[str, str] = Field(default={}, validation_alias=_aliases("DEFAULT_TAGS"))
     actor: str | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_ACTOR"))
     allow_code: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_ALLOW_CODE"))
-    enable_async_logging: bool = Field(default=False, validation_alias=_names("ENABLE_ASYNC_LOGGING"))
-    truncate_long_values: bool = Field(default=True, validation_alias=_names("TRUNCATE_LONG_VALUES"))
+    enable_async_logging: bool = Field(default=False, validation_alias=_aliases("ENABLE_ASYNC_LOGGING"))
+    truncate_long_values: bool = Field(default=True, validation_alias=_aliases("TRUNCATE_LONG_VALUES"))
     cache_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_CACHE_DIR"))
     cache_limit_bytes: int = Field(
         default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
     )
-    s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
+    s3_endpoint_url: str | None = Field(default=None, validation_alias=_aliases("S3_ENDPOINT_URL"))
 
     def __reduce__(self) -> tuple[Callable[[], "Settings"], tuple[()]]:
-        # A pickle would carry the passwords in URLs; the environment of whoever reads it has its own.
+        # A pickle would hold the passwords in URLs. The reader's environment has its own settings.
         return current_settings, ()
 
 
@@ -86,36 +86,37 @@ def current_settings() -> Settings:
     Raises:
         InvalidParameterError: A variable cannot be parsed; the message names it.
     """
-    # Most are not set, and `environ` takes an exception to say so of each: this runs several times in every run.
+    # This runs several times in every run: skip variables that are not set, for each of which `environ` raises and
+    # catches a KeyError.
     present = set(os.environ)
     return _read(tuple([os.environ.get(name) if name in present else None for name in _VARIABLES]))
 
 
 @functools.lru_cache(maxsize=8)
 def _read(_environment: tuple[str | None, ...]) -> Settings:
-    _warn_of_slips()
+    _warn_of_misspellings()
     try:
         return Settings()
     except (ValidationError, ValueError) as error:
-        raise InvalidParameterError(_explain(error)) from None
+        raise InvalidParameterError(_error_message(error)) from None
 
 
-def _warn_of_slips() -> None:
+def _warn_of_misspellings() -> None:
     """Warn of a variable that nearly has a setting's name. Other variables with our prefix belong to others."""
     known = {name.removeprefix(_PREFIX): name for name in _VARIABLES if name.startswith(_PREFIX)}
     for name in os.environ:
         if name.startswith(_PREFIX) and name not in _VARIABLES:
             close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.85)
             if close:
-                _warn_of_slip(name, known[close[0]])
+                _warn_of_misspelling(name, known[close[0]])
 
 
 @functools.cache
-def _warn_of_slip(name: str, meant: str) -> None:
-    warnings.warn(f"The variable {name} is no setting and counts for nothing; is {meant} meant?", stacklevel=2)
+def _warn_of_misspelling(name: str, similar: str) -> None:
+    warnings.warn(f"The variable {name} is not a setting and is ignored. Did you mean {similar}?", stacklevel=2)
 
 
-def _explain(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
         return f"A setting cannot be used: {'; '.join(faults)}."
@@ -181,29 +182,29 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
         raise InvalidTypeError(f"A tracking URI must be a string, got {tracking_uri!r}.")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in tracking_uri):
         raise UnsupportedStoreError(
-            f"The tracking URI {shown_uri(tracking_uri)!r} has a NUL or half of a surrogate pair; give a plain text."
+            f"The tracking URI {redacted_uri(tracking_uri)!r} has a NUL or half of a surrogate pair; give a plain text."
         )
     match = _SCHEME.match(tracking_uri)
     scheme = match["scheme"].lower() if match else ""
     if scheme == "s3":
-        return _on_s3(tracking_uri, settings)
+        return _s3_place(tracking_uri, settings)
     if tracking_uri in ("databricks", "databricks-uc"):
-        raise UnsupportedStoreError(_refusal(tracking_uri))
+        raise UnsupportedStoreError(_unsupported_message(tracking_uri))
     if scheme == "file" or not scheme:
-        directory = _directory(tracking_uri)
+        directory = _parse_directory(tracking_uri)
         root = settings.artifact_location or str(directory)
         return Place(f"sqlite:///{directory / DATABASE_FILE}", _absolute(root), directory)
     if scheme.split("+")[0] in ("sqlite", "postgresql", "postgres"):
         return Place(tracking_uri, _absolute(settings.artifact_location or "mlruns"))
-    raise UnsupportedStoreError(_refusal(scheme))
+    raise UnsupportedStoreError(_unsupported_message(scheme))
 
 
-def shown_uri(tracking_uri: str) -> str:
+def redacted_uri(tracking_uri: str) -> str:
     """Return a tracking URI without its password, for messages."""
     return _PASSWORD.sub(lambda match: f"{match['user']}:***@" if match["user"] is not None else "***", tracking_uri)
 
 
-def _on_s3(tracking_uri: str, settings: Settings) -> Place:
+def _s3_place(tracking_uri: str, settings: Settings) -> Place:
     if settings.backend_store_uri:
         return Place(settings.backend_store_uri, tracking_uri)
     local = place_of(DEFAULT_TRACKING_URI, settings)
@@ -220,7 +221,7 @@ def _warn_local_metadata(tracking_uri: str, database_url: str) -> None:
     )
 
 
-def _directory(tracking_uri: str) -> Path:
+def _parse_directory(tracking_uri: str) -> Path:
     text = tracking_uri
     if text.lower().startswith("file:"):
         text = text[len("file:") :]
@@ -245,10 +246,10 @@ def _directory(tracking_uri: str) -> Path:
 
 def _absolute(root: str) -> str:
     """Return a local root as an absolute path without ``file:``, and an S3 root unchanged."""
-    return root.rstrip("/") if root.lower().startswith("s3://") else str(_directory(root))
+    return root.rstrip("/") if root.lower().startswith("s3://") else str(_parse_directory(root))
 
 
-def _refusal(scheme: str) -> str:
+def _unsupported_message(scheme: str) -> str:
     if scheme in ("http", "https"):
         return (
             "There is no server here: an http(s) tracking URI cannot be used. Give the database itself, "

@@ -8,7 +8,7 @@ import pytest
 import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, RegistryError, UnsupportedStoreError
-from registry.settings import Settings, actor_of, current_settings, place_of, shown_uri
+from registry.settings import Settings, actor_of, current_settings, place_of, redacted_uri
 
 
 def place(uri: str) -> Any:
@@ -155,7 +155,7 @@ def test_a_variable_that_does_not_parse_is_named(name: str, value: str, monkeypa
     ],
 )
 def test_a_uri_is_shown_without_its_password(uri: str, shown: str) -> None:
-    assert shown_uri(uri) == shown
+    assert redacted_uri(uri) == shown
 
 
 def test_no_repr_has_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,9 +184,9 @@ def test_a_variable_that_is_nearly_a_setting_is_warned_of(monkeypatch: pytest.Mo
     monkeypatch.setenv("REGISTRY_TRCKING_URI", "sqlite:///elsewhere.db")
     monkeypatch.setenv("REGISTRY_PORT_5000_TCP", "tcp://10.0.0.1:5000")  # a service of that name in Kubernetes
 
-    with pytest.warns(UserWarning, match="TRCKING_URI is no setting") as caught:
+    with pytest.warns(UserWarning, match="TRCKING_URI is not a setting") as caught:
         assert current_settings().tracking_uri == "file:./mlruns"
 
     assert [str(warning.message) for warning in caught] == [
-        "The variable REGISTRY_TRCKING_URI is no setting and counts for nothing; is REGISTRY_TRACKING_URI meant?"
+        "The variable REGISTRY_TRCKING_URI is not a setting and is ignored. Did you mean REGISTRY_TRACKING_URI?"
     ]

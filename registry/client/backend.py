@@ -9,7 +9,7 @@ from pathlib import Path
 from registry.blobs import BlobStore, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, flush_all
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, place_of, shown_uri
+from registry.settings import Place, Settings, actor_of, place_of, redacted_uri
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
 from registry.store.models.logged_models import LoggedModelStore
@@ -114,9 +114,9 @@ def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:
         UnsupportedStoreError: The two URIs differ.
     """
     if registry_uri and registry_uri != tracking_uri:
-        one, other = shown_uri(registry_uri), shown_uri(tracking_uri)
+        shown_registry, shown_tracking = redacted_uri(registry_uri), redacted_uri(tracking_uri)
         raise UnsupportedStoreError(
-            f"The registry URI {one!r} is not the tracking URI {other!r}; both share one database. "
+            f"The registry URI {shown_registry!r} is not the tracking URI {shown_tracking!r}; both share one database. "
             "Unset it with set_registry_uri(None), and copy a version to another registry with "
             "MlflowClient().copy_model_version(source, name, to=<tracking uri>)."
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from registry.client.backend import Backend, open_backend, refuse_other_registry
 from registry.exceptions import InvalidStateError
-from registry.settings import current_settings, shown_uri
+from registry.settings import current_settings, redacted_uri
 
 
 class ClientBase:
@@ -34,7 +34,7 @@ class ClientBase:
         Raises:
             InvalidStateError: The tracking URI has a password.
         """
-        if any(uri and shown_uri(uri) != uri for uri in (self._tracking_uri, self._registry_uri)):
+        if any(uri and redacted_uri(uri) != uri for uri in (self._tracking_uri, self._registry_uri)):
             raise InvalidStateError(
                 "A client whose tracking URI has a password is not pickled. Make another in the other process, which "
                 "inherits REGISTRY_TRACKING_URI, or leave the password to PGPASSFILE or PGPASSWORD."

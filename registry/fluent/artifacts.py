@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from registry.client import MlflowClient
 from registry.client.artifacts.downloads import download, listing
-from registry.client.artifacts.images import decoded
-from registry.client.artifacts.json_yaml import decode, load_document
+from registry.client.artifacts.images import decode_image
+from registry.client.artifacts.json_yaml import decode_text, load_document
 from registry.client.artifacts.run_artifacts import ByteStream, run_artifact
 from registry.client.models.signing import signed_uri
 from registry.entities import FileInfo
@@ -48,7 +48,7 @@ def log_artifact(local_path: str | Path, artifact_path: str | None = None, run_i
         >>> [file.path for file in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path="docs")]
         ['docs/notes.md']
     """
-    state.client().log_artifact(_run(run_id, artifact_path), local_path, artifact_path)
+    state.client().log_artifact(_choose_run(run_id, artifact_path), local_path, artifact_path)
 
 
 def log_artifacts(local_dir: str | Path, artifact_path: str | None = None, run_id: str | None = None) -> None:
@@ -72,7 +72,7 @@ def log_artifacts(local_dir: str | Path, artifact_path: str | None = None, run_i
         >>> [file.path for file in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path="plots")]
         ['plots/roc.csv']
     """
-    state.client().log_artifacts(_run(run_id, artifact_path), local_dir, artifact_path)
+    state.client().log_artifacts(_choose_run(run_id, artifact_path), local_dir, artifact_path)
 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
@@ -93,7 +93,7 @@ def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
         >>> mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/insights/rest.txt")
         'home teams rest longer'
     """
-    state.client().log_text(_run(run_id, artifact_file), text, artifact_file)
+    state.client().log_text(_choose_run(run_id, artifact_file), text, artifact_file)
 
 
 def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> None:
@@ -116,7 +116,7 @@ def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> 
         >>> mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/data.yaml")
         {'features': ['rest_days', 'rating_gap'], 'rows': 40}
     """
-    state.client().log_dict(_run(run_id, artifact_file), dictionary, artifact_file)
+    state.client().log_dict(_choose_run(run_id, artifact_file), dictionary, artifact_file)
 
 
 def log_stream(stream: ByteStream, artifact_file: str, run_id: str | None = None) -> None:
@@ -138,7 +138,7 @@ def log_stream(stream: ByteStream, artifact_file: str, run_id: str | None = None
         >>> mlflow.artifacts.load_text(f"runs:/{run_id}/scores.csv")
         'id,score'
     """
-    state.client().log_stream(_run(run_id, artifact_file), stream, artifact_file)
+    state.client().log_stream(_choose_run(run_id, artifact_file), stream, artifact_file)
 
 
 def log_figure(figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any] | None = None) -> None:
@@ -164,7 +164,7 @@ def log_figure(figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any
         >>> mlflow.artifacts.load_image(f"runs:/{run.info.run_id}/plots/auc.png").size
         (320, 240)
     """
-    state.client().log_figure(_run(None, artifact_file), figure, artifact_file, save_kwargs=save_kwargs)
+    state.client().log_figure(_choose_run(None, artifact_file), figure, artifact_file, save_kwargs=save_kwargs)
 
 
 def log_image(
@@ -197,7 +197,7 @@ def log_image(
         >>> mlflow.artifacts.load_image(f"runs:/{run.info.run_id}/black.png").size
         (6, 4)
     """
-    state.client().log_image(_run(None, artifact_file), image, artifact_file, key, step, timestamp, synchronous)
+    state.client().log_image(_choose_run(None, artifact_file), image, artifact_file, key, step, timestamp, synchronous)
 
 
 def log_table(data: "Mapping[str, Any] | pd.DataFrame", artifact_file: str, run_id: str | None = None) -> None:
@@ -222,7 +222,7 @@ def log_table(data: "Mapping[str, Any] | pd.DataFrame", artifact_file: str, run_
         0  BOS-NYK       0.64
         1  LAL-DEN       0.41
     """
-    state.client().log_table(_run(run_id, artifact_file), data, artifact_file)
+    state.client().log_table(_choose_run(run_id, artifact_file), data, artifact_file)
 
 
 def load_table(
@@ -279,7 +279,7 @@ def get_artifact_uri(artifact_path: str | None = None) -> str:
         >>> uri.endswith(f"/{run.info.run_id}/artifacts/notes.txt")
         True
     """
-    root = state.client().get_run(_run(None, artifact_path)).info.artifact_uri
+    root = state.client().get_run(_choose_run(None, artifact_path)).info.artifact_uri
     return root if artifact_path is None else f"{root}/{check_artifact_path(artifact_path)}"
 
 
@@ -323,9 +323,9 @@ def download_artifacts(
         >>> Path(path).read_text()
         'all good'
     """
-    uri = _meant(artifact_uri, run_id, artifact_path)
+    uri = _choose_uri(artifact_uri, run_id, artifact_path)
     destination = None if dst_path is None else check_local_path(dst_path)
-    client = _client(tracking_uri, registry_uri)
+    client = _choose_client(tracking_uri, registry_uri)
     if require_signature is not None:
         uri = signed_uri(client.backend, uri, require_signature)
     return download(client, uri, destination)
@@ -356,7 +356,7 @@ def list_artifacts(
         >>> [(file.path, file.file_size) for file in mlflow.artifacts.list_artifacts(run_id=run_id)]
         [('notes.txt', 8)]
     """
-    return listing(_client(tracking_uri, None), _meant(artifact_uri, run_id, artifact_path))
+    return listing(_choose_client(tracking_uri, None), _choose_uri(artifact_uri, run_id, artifact_path))
 
 
 def load_text(artifact_uri: str) -> str:
@@ -376,8 +376,8 @@ def load_text(artifact_uri: str) -> str:
         >>> mlflow.artifacts.load_text(f"runs:/{run_id}/notes.txt")
         'all good'
     """
-    with _file(artifact_uri) as (data, name):
-        return decode(data, name)
+    with _download_file(artifact_uri) as (data, name):
+        return decode_text(data, name)
 
 
 def load_dict(artifact_uri: str) -> Any:
@@ -398,7 +398,7 @@ def load_dict(artifact_uri: str) -> Any:
         >>> mlflow.artifacts.load_dict(f"runs:/{run_id}/settings.json")
         {'eta': 0.1}
     """
-    with _file(artifact_uri) as (data, name):
+    with _download_file(artifact_uri) as (data, name):
         return load_document(data, name)
 
 
@@ -422,12 +422,12 @@ def load_image(artifact_uri: str) -> "Image":
         >>> mlflow.artifacts.load_image(f"runs:/{run.info.run_id}/white.png").getpixel((0, 0))
         255
     """
-    with _file(artifact_uri) as (data, name):
-        return decoded(data, name)
+    with _download_file(artifact_uri) as (data, name):
+        return decode_image(data, name)
 
 
 @contextlib.contextmanager
-def _file(artifact_uri: str) -> Iterator[tuple[bytes, str]]:
+def _download_file(artifact_uri: str) -> Iterator[tuple[bytes, str]]:
     with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
         copy = Path(download_artifacts(artifact_uri, dst_path=Path(temporary) / "copy"))
         if copy.is_dir():
@@ -435,14 +435,14 @@ def _file(artifact_uri: str) -> Iterator[tuple[bytes, str]]:
         yield copy.read_bytes(), copy.name
 
 
-def _run(run_id: str | None, path: str | None) -> str:
+def _choose_run(run_id: str | None, path: str | None) -> str:
     """Return the given or the active run; check the path first, so that a bad path starts no run."""
     if path is not None and path != "":
         check_artifact_path(path)
     return run_id or active_or_new_run_id()
 
 
-def _meant(artifact_uri: str | None, run_id: str | None, artifact_path: str | None) -> Uri:
+def _choose_uri(artifact_uri: str | None, run_id: str | None, artifact_path: str | None) -> Uri:
     if artifact_uri is not None and run_id is None:
         if artifact_path is not None:
             raise InvalidParameterError(
@@ -454,5 +454,5 @@ def _meant(artifact_uri: str | None, run_id: str | None, artifact_path: str | No
     raise InvalidParameterError("Exactly one of 'run_id' or 'artifact_uri' must be specified.")
 
 
-def _client(tracking_uri: str | None, registry_uri: str | None) -> MlflowClient:
+def _choose_client(tracking_uri: str | None, registry_uri: str | None) -> MlflowClient:
     return state.client() if tracking_uri is None and registry_uri is None else MlflowClient(tracking_uri, registry_uri)

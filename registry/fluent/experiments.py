@@ -33,15 +33,15 @@ def set_experiment(experiment_name: str | None = None, experiment_id: str | None
     """
     if (experiment_name is None) == (experiment_id is None):
         raise InvalidParameterError("Must specify exactly one of: `experiment_id` or `experiment_name`.")
-    found = _named(experiment_name) if experiment_name is not None else get_experiment(str(experiment_id))
-    if found.lifecycle_stage != LifecycleStage.ACTIVE:
+    experiment = _get_or_create(experiment_name) if experiment_name is not None else get_experiment(str(experiment_id))
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
-            f"Cannot set a deleted experiment {found.name!r} as the active experiment. Restore it with "
-            f"MlflowClient().restore_experiment({found.experiment_id!r}), or use another name."
+            f"Cannot set a deleted experiment {experiment.name!r} as the active experiment. Restore it with "
+            f"MlflowClient().restore_experiment({experiment.experiment_id!r}), or use another name."
         )
     set_variable("EXPERIMENT_NAME", None)
-    set_variable("EXPERIMENT_ID", found.experiment_id)
-    return found
+    set_variable("EXPERIMENT_ID", experiment.experiment_id)
+    return experiment
 
 
 def active_experiment_id() -> str:
@@ -53,13 +53,13 @@ def active_experiment_id() -> str:
     settings = current_settings()
     if settings.experiment_name is None:
         return settings.experiment_id or DEFAULT_EXPERIMENT_ID
-    found = _named(settings.experiment_name)
-    if settings.experiment_id not in (None, found.experiment_id):
+    experiment = _get_or_create(settings.experiment_name)
+    if settings.experiment_id not in (None, experiment.experiment_id):
         raise InvalidParameterError(
             f"The variables for the experiment disagree: the name {settings.experiment_name!r} has id "
-            f"{found.experiment_id}, but the id is set to {settings.experiment_id}. Unset one of them."
+            f"{experiment.experiment_id}, but the id is set to {settings.experiment_id}. Unset one of them."
         )
-    return found.experiment_id
+    return experiment.experiment_id
 
 
 def create_experiment(name: str, artifact_location: str | None = None, tags: Mapping[str, Any] | None = None) -> str:
@@ -208,15 +208,15 @@ def delete_experiment_tag(key: str) -> None:
     state.client().delete_experiment_tag(active_experiment_id(), key)
 
 
-def _named(name: str) -> Experiment:
+def _get_or_create(name: str) -> Experiment:
     client = state.client()
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return client.get_experiment(client.create_experiment(name))
         except AlreadyExistsError:
-            # Another process created it in between.
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            # Another process created it between the two calls.
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    return found
+    return experiment

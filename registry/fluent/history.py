@@ -161,9 +161,8 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: dict[str, str]) -> "pd.Data
     import pandas as pd
 
     values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-    return pd.DataFrame(
-        {name: pd.Series(list(found), dtype=kind) for (name, kind), found in zip(columns.items(), values, strict=True)}
-    )
+    typed = zip(columns.items(), values, strict=True)
+    return pd.DataFrame({name: pd.Series(list(column), dtype=dtype) for (name, dtype), column in typed})
 
 
 def metric_history(

@@ -92,9 +92,9 @@ def create_external_model(
         >>> external.status.value, external.tags["mlflow.model.isExternal"]
         ('READY', 'true')
     """
-    marked = {**check_mapping(tags, "tags"), EXTERNAL_MODEL: "true"}
-    pending = initialize_logged_model(name, source_run_id, marked, params, model_type, experiment_id)
-    described = Model(
+    all_tags = {**check_mapping(tags, "tags"), EXTERNAL_MODEL: "true"}
+    pending = initialize_logged_model(name, source_run_id, all_tags, params, model_type, experiment_id)
+    mlmodel = Model(
         artifact_path=pending.artifact_location,
         run_id=pending.source_run_id,
         model_uuid=pending.model_id,
@@ -102,7 +102,7 @@ def create_external_model(
         metadata={EXTERNAL_MODEL: True},
     )
     with tempfile.TemporaryDirectory(prefix="registry-") as directory:
-        described.save(Path(directory) / "MLmodel")
+        mlmodel.save(Path(directory) / "MLmodel")
         state.client().log_model_artifacts(pending.model_id, directory)
     return finalize_logged_model(pending.model_id, "READY")
 
@@ -183,10 +183,10 @@ def log_model_params(params: Mapping[str, Any], model_id: str | None = None) -> 
         >>> mlflow.get_logged_model(info.model_id).params
         {'calibration': 'isotonic'}
     """
-    chosen = model_id or _last_model_id.get()
-    if chosen is None:
-        raise InvalidParameterError("No model was logged here yet; say which one is meant: model_id='m-…'.")
-    state.client().log_model_params(chosen, params)
+    target_id = model_id or _last_model_id.get()
+    if target_id is None:
+        raise InvalidParameterError("No model was logged in this thread or task yet. Pass its id: model_id='m-…'.")
+    state.client().log_model_params(target_id, params)
 
 
 def set_logged_model_tags(model_id: str, tags: Mapping[str, Any]) -> None:

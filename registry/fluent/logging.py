@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from registry.client.async_logging import RunOperations
-from registry.client.tracking.runs import check_batch, log_checked
+from registry.client.tracking.runs import check_batch, write_or_queue
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state
-from registry.fluent.runs import target
+from registry.fluent.runs import choose_run
 from registry.validation.arguments import check_list, check_mapping
 from registry.validation.values import flattened, metric_value, now_ms
 
@@ -41,9 +41,9 @@ def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
         {'eta': '0.1'}
     """
     batch = check_batch(params=[Param(key, value)])
-    client, run = target()
-    queued = log_checked(client, run, batch, synchronous)
-    return value if queued is None else queued
+    client, run = choose_run()
+    ticket = write_or_queue(client, run, batch, synchronous)
+    return value if ticket is None else ticket
 
 
 def log_params(
@@ -76,10 +76,10 @@ def log_params(
         {'eta': '0.1', 'features.window': '5'}
     """
     settings = check_mapping(params, "params")
-    given = flattened(settings) if flatten else settings
-    batch = check_batch(params=[Param(key, value) for key, value in given.items()])
-    client, run = target(run_id)
-    return log_checked(client, run, batch, synchronous)
+    flat = flattened(settings) if flatten else settings
+    batch = check_batch(params=[Param(key, value) for key, value in flat.items()])
+    client, run = choose_run(run_id)
+    return write_or_queue(client, run, batch, synchronous)
 
 
 def log_metric(
@@ -118,9 +118,9 @@ def log_metric(
         >>> mlflow.get_run(run.info.run_id).data.metrics
         {'loss': 0.4}
     """
-    batch = check_batch(_points([(key, value)], step, timestamp, model_id, dataset))
-    client, run = target(run_id)
-    return log_checked(client, run, batch, synchronous)
+    batch = check_batch(_to_metrics([(key, value)], step, timestamp, model_id, dataset))
+    client, run = choose_run(run_id)
+    return write_or_queue(client, run, batch, synchronous)
 
 
 def log_metrics(
@@ -156,9 +156,9 @@ def log_metrics(
         >>> mlflow.get_run(run.info.run_id).data.metrics
         {'auc': 0.81, 'brier': 0.19}
     """
-    batch = check_batch(_points(check_mapping(metrics, "metrics").items(), step, timestamp, model_id, dataset))
-    client, run = target(run_id)
-    return log_checked(client, run, batch, synchronous)
+    batch = check_batch(_to_metrics(check_mapping(metrics, "metrics").items(), step, timestamp, model_id, dataset))
+    client, run = choose_run(run_id)
+    return write_or_queue(client, run, batch, synchronous)
 
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
@@ -183,8 +183,8 @@ def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperati
         'analytics'
     """
     batch = check_batch(tags=[RunTag(key, value)])
-    client, run = target()
-    return log_checked(client, run, batch, synchronous)
+    client, run = choose_run()
+    return write_or_queue(client, run, batch, synchronous)
 
 
 def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOperations | None:
@@ -208,8 +208,8 @@ def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None) -> RunOpe
         '2026'
     """
     batch = check_batch(tags=[RunTag(key, value) for key, value in check_mapping(tags, "tags").items()])
-    client, run = target()
-    return log_checked(client, run, batch, synchronous)
+    client, run = choose_run()
+    return write_or_queue(client, run, batch, synchronous)
 
 
 def delete_tag(key: str) -> None:
@@ -227,7 +227,7 @@ def delete_tag(key: str) -> None:
         >>> "draft" in mlflow.get_run(run.info.run_id).data.tags
         False
     """
-    client, run = target()
+    client, run = choose_run()
     client.delete_tag(run, key)
 
 
@@ -284,15 +284,18 @@ def log_inputs(
         >>> sorted(used.dataset.name for used in mlflow.get_run(run.info.run_id).inputs.dataset_inputs)
         ['test', 'train']
     """
-    read = check_list(datasets, "datasets", object)
-    uses = [
-        DatasetInput(_dataset(dataset).to_entity(), _input_tags(context, tags))
+    checked = check_list(datasets, "datasets", object)
+    inputs = [
+        DatasetInput(_check_dataset(dataset).to_entity(), _input_tags(context, tags))
         for dataset, context, tags in zip(
-            read, _each(read, contexts, "contexts"), _each(read, tags_list, "tags_list"), strict=True
+            checked,
+            _one_per_dataset(checked, contexts, "contexts"),
+            _one_per_dataset(checked, tags_list, "tags_list"),
+            strict=True,
         )
     ]
-    client, run = target()
-    client.log_inputs(run, uses, models)
+    client, run = choose_run()
+    client.log_inputs(run, inputs, models)
 
 
 def flush_async_logging() -> None:
@@ -327,24 +330,24 @@ def log_outputs(models: Sequence[LoggedModelOutput]) -> None:
         >>> mlflow.get_run(run.info.run_id).outputs.model_outputs[0].step
         2
     """
-    client, run = target()
+    client, run = choose_run()
     client.log_outputs(run, models)
 
 
-def _points(
+def _to_metrics(
     metrics: Iterable[tuple[str, Any]], step: int | None, timestamp: int | None, model_id: str | None, dataset: Any
 ) -> list[Metric]:
-    moment, at_step = now_ms() if timestamp is None else timestamp, 0 if step is None else step
-    name, digest = (None, None) if dataset is None else (_dataset(dataset).name, dataset.digest)
-    return [Metric(key, metric_value(key, value), moment, at_step, model_id, name, digest) for key, value in metrics]
+    timestamp, step = now_ms() if timestamp is None else timestamp, 0 if step is None else step
+    name, digest = (None, None) if dataset is None else (_check_dataset(dataset).name, dataset.digest)
+    return [Metric(key, metric_value(key, value), timestamp, step, model_id, name, digest) for key, value in metrics]
 
 
 def _input_tags(context: str | None, tags: Mapping[str, str] | None) -> list[InputTag]:
-    own = [] if context is None else [InputTag("mlflow.data.context", context)]
-    return own + [InputTag(key, str(value)) for key, value in check_mapping(tags, "tags").items()]
+    context_tags = [] if context is None else [InputTag("mlflow.data.context", context)]
+    return context_tags + [InputTag(key, str(value)) for key, value in check_mapping(tags, "tags").items()]
 
 
-def _dataset(dataset: Any) -> Any:
+def _check_dataset(dataset: Any) -> Any:
     """Return the value if it has the attributes of a data set; raise InvalidTypeError otherwise."""
     if not all(hasattr(dataset, name) for name in ("name", "digest", "to_entity")):
         raise InvalidTypeError(
@@ -353,8 +356,8 @@ def _dataset(dataset: Any) -> Any:
     return dataset
 
 
-def _each(datasets: Sequence[Any], given: Sequence[Any] | None, what: str) -> list[Any]:
-    values = check_list(given, what, object) or [None] * len(datasets)
+def _one_per_dataset(datasets: Sequence[Any], entries: Sequence[Any] | None, what: str) -> list[Any]:
+    values = check_list(entries, what, object) or [None] * len(datasets)
     if len(values) != len(datasets):
         raise InvalidParameterError(f"{what} has {len(values)} entries for {len(datasets)} data sets.")
     return values

@@ -64,22 +64,22 @@ def takes(options: type[Any], *, others: str | None = None) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        own = inspect.signature(function)
-        head = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        signature = inspect.signature(function)
+        head = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
         shared = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(key), annotation=annotation)
             for key, annotation in inspect.get_annotations(options).items()
         ]
         rest = [inspect.Parameter(others, inspect.Parameter.VAR_KEYWORD)] if others else []
-        shown = own.replace(parameters=[*head, *shared, *rest])
+        documented = signature.replace(parameters=[*head, *shared, *rest])
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not others and (unknown := kwargs.keys() - shown.parameters.keys()):
+            if not others and (unknown := kwargs.keys() - documented.parameters.keys()):
                 raise TypeError(f"{function.__name__}() got an unexpected keyword argument {min(unknown)!r}")
             return function(*args, **kwargs)
 
-        call.__signature__ = shown  # type: ignore[attr-defined]  # what inspect.signature reads
+        call.__signature__ = documented  # type: ignore[attr-defined]  # what inspect.signature reads
         return cast(F, call)
 
     return decorate

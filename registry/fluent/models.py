@@ -168,9 +168,9 @@ def load_native(
     **options: Any,
 ) -> Any:
     """Load the model of a URI as its flavor's own object."""
-    uri = _trusted(model_uri, require_signature)
-    with _opened(uri, dst_path) as directory:
-        return load_model(directory, flavor, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
+    uri = _check_signature(model_uri, require_signature)
+    with _open_directory(uri, dst_path) as directory:
+        return load_model(directory, flavor, allow_code=_allows_code(allow_code), sealed=_is_sealed(uri), **options)
 
 
 def load_function(
@@ -182,33 +182,33 @@ def load_function(
     **options: Any,
 ) -> PyFuncModel:
     """Load the model of a URI as a function from data to predictions."""
-    uri = _trusted(model_uri, require_signature)
-    with _opened(uri, dst_path) as directory:
-        return load_pyfunc(directory, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
+    uri = _check_signature(model_uri, require_signature)
+    with _open_directory(uri, dst_path) as directory:
+        return load_pyfunc(directory, allow_code=_allows_code(allow_code), sealed=_is_sealed(uri), **options)
 
 
 def _register(client: MlflowClient, model_uri: str, name: str, **options: Any) -> ModelVersion:
     version = client.register_model(model_uri, name, **options)
     if version.version == 1:
-        _say(f"Successfully registered model '{name}'.")
+        _print_line(f"Successfully registered model '{name}'.")
     else:
-        _say(f"Registered model '{name}' already exists. Creating a new version of this model...")
-    _say(f"Created version '{version.version}' of model '{name}'.")
+        _print_line(f"Registered model '{name}' already exists. Creating a new version of this model...")
+    _print_line(f"Created version '{version.version}' of model '{name}'.")
     return version
 
 
-def _opened(uri: Uri, dst_path: str | None) -> AbstractContextManager[Path]:
-    # A directory loads where there is no registry, and none comes about by it.
+def _open_directory(uri: Uri, dst_path: str | None) -> AbstractContextManager[Path]:
+    # Loading a plain directory needs no registry and creates none.
     if isinstance(uri, LocalUri | S3Uri):
         return open_external_model(uri, dst_path)
     return open_model(state.client().backend, uri, dst_path)
 
 
-def _consent(allow_code: bool | None) -> bool:
+def _allows_code(allow_code: bool | None) -> bool:
     return current_settings().allow_code if allow_code is None else allow_code
 
 
-def _trusted(model_uri: str, public_key: str | Path | None) -> Uri:
+def _check_signature(model_uri: str, public_key: str | Path | None) -> Uri:
     """Parse a URI; with a key, check the signature and pin the URI to the model that was checked."""
     uri = parse(model_uri)
     return uri if public_key is None else signed_uri(state.client().backend, uri, public_key)
@@ -219,5 +219,5 @@ def _is_sealed(uri: Uri) -> bool:
     return not isinstance(uri, LocalUri | S3Uri | RunUri)
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stderr.write(line + "\n")

@@ -41,7 +41,7 @@ def _git_commit(directory: Path) -> str | None:
     for folder in (directory, *directory.parents):
         git = folder / ".git"
         try:
-            if git.is_file():  # a worktree or submodule: a file that says where
+            if git.is_file():  # in a worktree or submodule a file names the directory
                 git = folder / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
             if git.is_dir():
                 return _head(git)
@@ -57,9 +57,9 @@ def _head(git: Path) -> str | None:
     reference = head.removeprefix("ref: ")
     common = git / "commondir"
     shared = git / common.read_text(encoding="utf-8").strip() if common.is_file() else git
-    for place in (git, shared):
-        if (place / reference).is_file():
-            return (place / reference).read_text(encoding="utf-8").strip()
+    for directory in (git, shared):
+        if (directory / reference).is_file():
+            return (directory / reference).read_text(encoding="utf-8").strip()
     packed = shared / "packed-refs"
     lines = packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else []
     return next((line.split(" ")[0] for line in lines if line.endswith(f" {reference}")), None)

@@ -90,16 +90,17 @@ def start_run(
             f"Run with UUID {stack[-1].info.run_id} is already active. To start a new run, first end the current run "
             "with end_run(). To start a nested run, call start_run with nested=True."
         )
-    given = _tags(tags, description)
+    user_tags = _with_description(tags, description)
     client = state.client()
     existing = run_id or (None if nested or parent_run_id else parent_process_run_id())
     if existing:
-        _check_no_ancestor_of_itself(existing, stack, parent_run_id, given)
-        run = _resume(existing, experiment_id, run_name, given)
+        _check_no_ancestor_of_itself(existing, stack, parent_run_id, user_tags)
+        run = _resume(existing, experiment_id, run_name, user_tags)
     else:
-        parent = _parent(stack, parent_run_id)
-        own = context_tags() | ({PARENT_RUN_ID: parent} if parent else {})
-        run = client.create_run(experiment_id or active_experiment_id(), tags={**own, **given}, run_name=run_name)
+        parent = _choose_parent(stack, parent_run_id)
+        automatic_tags = context_tags() | ({PARENT_RUN_ID: parent} if parent else {})
+        all_tags = {**automatic_tags, **user_tags}
+        run = client.create_run(experiment_id or active_experiment_id(), tags=all_tags, run_name=run_name)
     active = ActiveRun(run.info, run.data, run.inputs, run.outputs)
     state.push(active, client)
     return active
@@ -238,10 +239,10 @@ def restore_run(run_id: str) -> None:
 
 def active_or_new_run_id() -> str:
     """Return the id of the active run; start a run if none is active. It stays active."""
-    return target()[1]
+    return choose_run()[1]
 
 
-def target(run_id: str | None = None) -> tuple[MlflowClient, str]:
+def choose_run(run_id: str | None = None) -> tuple[MlflowClient, str]:
     """Return the client and the id of the run to log to: the given or the active one; start one if none is active."""
     if run_id is not None:
         return state.client(), run_id
@@ -252,13 +253,13 @@ def target(run_id: str | None = None) -> tuple[MlflowClient, str]:
     return active[1], active[0].info.run_id
 
 
-def _tags(tags: Mapping[str, Any] | None, description: str | None) -> dict[str, Any]:
-    given = check_mapping(tags, "tags")
+def _with_description(tags: Mapping[str, Any] | None, description: str | None) -> dict[str, Any]:
+    checked = check_mapping(tags, "tags")
     if description is None:
-        return given
-    if NOTE in given:
+        return checked
+    if NOTE in checked:
         raise InvalidParameterError(f"Both 'description' and the tag '{NOTE}' are given; give one of them.")
-    return {**given, NOTE: description}
+    return {**checked, NOTE: description}
 
 
 def _resume(run_id: str, experiment_id: str | None, run_name: str | None, tags: Mapping[str, Any]) -> Run:
@@ -289,7 +290,7 @@ def _check_no_ancestor_of_itself(
         )
 
 
-def _parent(stack: tuple[Run, ...], parent_run_id: str | None) -> str | None:
+def _choose_parent(stack: tuple[Run, ...], parent_run_id: str | None) -> str | None:
     top = stack[-1].info.run_id if stack else None
     if parent_run_id is None:
         return top
@@ -319,10 +320,10 @@ def _end_at_exit() -> None:
         try:
             end_run("FAILED" if _crashed else "FINISHED")
         except RegistryError as error:
-            # There is no caller left; the runs around this one are ended all the same.
+            # No caller is left to raise to; go on and end the outer runs.
             _logger.error("The run %s could not be ended: %s", run[0].info.run_id, error)  # noqa: TRY400 - no trace helps
 
 
-# A script that ends by an uncaught exception ends its run FAILED; MLflow says FINISHED.
+# After an uncaught exception the run ends FAILED. MLflow ends it FINISHED.
 sys.excepthook = _note_crash
 atexit.register(_end_at_exit)

@@ -49,7 +49,7 @@ def search_experiments(
         ['games']
     """
     client = state.client()
-    return _all(
+    return _collect_pages(
         lambda size, token: client.search_experiments(view_type, size, filter_string, order_by, token),
         max_results,
         _PAGE,
@@ -147,7 +147,7 @@ def search_runs(
     client = state.client()
     ids = _experiment_ids(experiment_ids, experiment_names, everywhere=search_all_experiments)
     if output_format == "list":
-        return _all(
+        return _collect_pages(
             lambda size, token: client.search_runs(ids, filter_string, run_view_type, size, order_by, token),
             max_results,
             _RUN_PAGE,
@@ -184,7 +184,7 @@ def search_registered_models(
         ['churn']
     """
     client = state.client()
-    return _all(
+    return _collect_pages(
         lambda size, token: client.search_registered_models(filter_string, size, order_by, token), max_results, _PAGE
     )
 
@@ -212,7 +212,7 @@ def search_model_versions(
         [2, 3]
     """
     client = state.client()
-    return _all(
+    return _collect_pages(
         lambda size, token: client.search_model_versions(filter_string, size, order_by, token), max_results, _RUN_PAGE
     )
 
@@ -279,16 +279,16 @@ def search_logged_models(
         )
     client = state.client()
     ids = experiment_ids or [active_experiment_id()]
-    found = _all(
+    models = _collect_pages(
         lambda size, token: client.search_logged_models(ids, filter_string, datasets, size, order_by, token),
         max_results,
         _PAGE,
     )
     if output_format == "list":
-        return found
+        return models
     import pandas as pd
 
-    return pd.DataFrame([{**model.to_dictionary(), "status": str(model.status)} for model in found])
+    return pd.DataFrame([{**model.to_dictionary(), "status": str(model.status)} for model in models])
 
 
 def _experiment_ids(
@@ -299,31 +299,31 @@ def _experiment_ids(
     if experiment_ids:
         return experiment_ids
     if names:
-        return _ids_of([names] if isinstance(names, str) else check_list(names, "experiment_names", str))
-    return [found.experiment_id for found in search_experiments()] if everywhere else [active_experiment_id()]
+        return _find_ids([names] if isinstance(names, str) else check_list(names, "experiment_names", str))
+    return [experiment.experiment_id for experiment in search_experiments()] if everywhere else [active_experiment_id()]
 
 
-def _ids_of(names: Sequence[str]) -> list[str]:
+def _find_ids(names: Sequence[str]) -> list[str]:
     ids = []
     for name in names:
-        found = state.client().get_experiment_by_name(name)
-        if found is None:
+        experiment = state.client().get_experiment_by_name(name)
+        if experiment is None:
             _logger.warning("Cannot retrieve experiment by name %s", name)
         else:
-            ids.append(found.experiment_id)
+            ids.append(experiment.experiment_id)
     return ids
 
 
-def _all(page: Callable[[int, str | None], PagedList[T]], max_results: int | None, size: int) -> list[T]:
+def _collect_pages(page: Callable[[int, str | None], PagedList[T]], max_results: int | None, size: int) -> list[T]:
     """Return the results of all pages, or the first `max_results`; ask for pages of `size`."""
     if max_results is not None and not isinstance(max_results, int):
         raise InvalidTypeError(f"max_results must be an integer, got {max_results!r}.")
-    found: list[T] = []
+    collected: list[T] = []
     token: str | None = None
     while True:
-        wanted = size if max_results is None else min(size, max_results - len(found))
-        results = page(wanted, token)
-        found += results
+        page_size = size if max_results is None else min(size, max_results - len(collected))
+        results = page(page_size, token)
+        collected += results
         token = results.token
-        if token is None or (max_results is not None and len(found) >= max_results):
-            return found
+        if token is None or (max_results is not None and len(collected) >= max_results):
+            return collected

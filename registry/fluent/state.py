@@ -83,7 +83,7 @@ def set_tracking_uri(uri: str | Path | None) -> None:
         >>> mlflow.get_tracking_uri()
         'sqlite:///season.db'
     """
-    set_variable("TRACKING_URI", _as_text(uri))
+    set_variable("TRACKING_URI", _uri_text(uri))
 
 
 def get_tracking_uri() -> str:
@@ -112,14 +112,14 @@ def set_registry_uri(uri: str | Path | None) -> None:
         >>> mlflow.get_registry_uri()
         'file:./mlruns'
     """
-    set_variable("REGISTRY_URI", _as_text(uri))
+    set_variable("REGISTRY_URI", _uri_text(uri))
 
 
-def _as_text(uri: str | Path | None) -> str | None:
+def _uri_text(uri: str | Path | None) -> str | None:
     if not isinstance(uri, Path):
         return uri or None
     path = str(uri.absolute())
-    return path if "%" in path else f"file://{path}"  # a URI with a percent sign would be taken for an encoded one
+    return path if "%" in path else f"file://{path}"  # a file: URI with a percent sign is refused as encoded
 
 
 def get_registry_uri() -> str:

@@ -42,8 +42,8 @@ class ErrorCode:
         Raises:
             InvalidParameterError: No code has this number.
         """
-        for name, known in ERROR_CODES.items():
-            if known == number:
+        for name, code in ERROR_CODES.items():
+            if code == number:
                 return name
         raise InvalidParameterError(f"Enum ErrorCode has no name defined for value {number!r}.")
 

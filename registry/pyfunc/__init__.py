@@ -80,7 +80,7 @@ def save_model(
         ...         return (model_input["rating_gap"] > 0).astype(int)
         >>> mlflow.pyfunc.save_model("baseline", python_model=FavouriteWins())
         >>> mlflow.pyfunc.load_model("baseline", allow_code=True).predict(X[:4]).tolist()
-        [0, 0, 0, 1]
+        [1, 1, 0, 1]
     """
     flavors.save_model(
         python_model,
@@ -154,7 +154,7 @@ def log_model(
         >>> with mlflow.start_run():
         ...     info = mlflow.pyfunc.log_model(name="baseline", python_model=favourite_wins, input_example=X[:2])
         >>> mlflow.pyfunc.load_model(info.model_uri, allow_code=True).predict(X[:4]).tolist()
-        [0, 0, 0, 1]
+        [1, 1, 0, 1]
     """
     return models.log_model(
         FLAVOR_NAME,

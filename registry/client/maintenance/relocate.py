@@ -1,7 +1,7 @@
 """Telling the registry that bytes were moved. Moves none itself."""
 
 from registry.client.base import ClientBase
-from registry.client.tracking.experiments import checked_location
+from registry.client.tracking.experiments import normalize_location
 
 
 class RelocationMethods(ClientBase):
@@ -18,5 +18,5 @@ class RelocationMethods(ClientBase):
             InvalidUriError: either is not a place for bytes.
         """
         return self.backend.experiments.relocate(
-            checked_location(old).rstrip("/"), checked_location(new).rstrip("/") or "/"
+            normalize_location(old).rstrip("/"), normalize_location(new).rstrip("/") or "/"
         )

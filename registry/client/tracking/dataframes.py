@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS: Final = ("pandas", "arrow")
-# MLflow's six come by default; the others can be asked for.
+# MLflow's six columns; the others are optional.
 DEFAULT_INFO: Final = ("run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time")
 INFO: Final = (*DEFAULT_INFO, "run_name", "user_id", "lifecycle_stage")
 TIMES: Final = ("start_time", "end_time")
@@ -51,8 +51,8 @@ def table_columns(names: Sequence[str]) -> TableColumns:
     """Return the metric, param and tag keys that these columns read."""
 
     def keys(group: str) -> frozenset[str] | None:
-        found = frozenset(name.partition(".")[2] for name in names if name.startswith(f"{group}."))
-        return None if "*" in found else found
+        requested = frozenset(name.partition(".")[2] for name in names if name.startswith(f"{group}."))
+        return None if "*" in requested else requested
 
     return TableColumns(*map(keys, GROUPS))
 
@@ -130,15 +130,15 @@ def _doubles(values: Any) -> "np.ndarray[Any, np.dtype[np.float64]]":
 def _pandas_times(milliseconds: Sequence[int | None]) -> "pd.DatetimeIndex":
     import numpy as np
 
-    none = np.iinfo(np.int64).min  # NumPy's NaT
-    return utc_times(np.array([none if value is None else value for value in milliseconds], dtype=np.int64))
+    nat = np.iinfo(np.int64).min  # NumPy's NaT
+    return utc_times(np.array([nat if value is None else value for value in milliseconds], dtype=np.int64))
 
 
 def utc_times(milliseconds: "np.ndarray[Any, np.dtype[np.int64]]") -> "pd.DatetimeIndex":
     """Convert milliseconds since the epoch to UTC times, in pandas' default unit if all fit into it."""
     import pandas as pd
 
-    # Pandas 2 keeps times in nanoseconds, as MLflow's frames have them there; pandas 3 in microseconds.
+    # The default unit is nanoseconds in pandas 2, as in MLflow's frames, and microseconds in pandas 3.
     unit = pd.DatetimeIndex(["1970-01-01"]).unit
     times = pd.DatetimeIndex(milliseconds.view("datetime64[ms]"))
     with contextlib.suppress(pd.errors.OutOfBoundsDatetime):

@@ -41,9 +41,9 @@ class ExperimentMethods(ClientBase):
             '2026'
         """
         check_text(name, "name", MAX_EXPERIMENT_NAME)
-        location = None if artifact_location is None else checked_location(artifact_location)
+        location = None if artifact_location is None else normalize_location(artifact_location)
         return self.backend.experiments.create(
-            name, artifact_root=self.backend.place.artifact_root, artifact_location=location, tags=_tags(tags)
+            name, artifact_root=self.backend.place.artifact_root, artifact_location=location, tags=_check_tags(tags)
         )
 
     def get_experiment(self, experiment_id: str) -> Experiment:
@@ -177,7 +177,7 @@ class ExperimentMethods(ClientBase):
             >>> client.get_experiment("1").tags["owner"]
             'ann'
         """
-        self.backend.experiments.set_tags(str(experiment_id), _tags(tags))
+        self.backend.experiments.set_tags(str(experiment_id), _check_tags(tags))
 
     def delete_experiment_tag(self, experiment_id: str, key: str) -> None:
         """Delete a tag of an experiment.
@@ -199,14 +199,14 @@ class ExperimentMethods(ClientBase):
         self.backend.experiments.delete_tag(str(experiment_id), check_key(key))
 
 
-def _tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
+def _check_tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
     return {
         check_key(key, "key"): checked_text(value, f"tag {key!r}", MAX_EXPERIMENT_TAG_VALUE)
         for key, value in check_mapping(tags, "tags").items()
     }
 
 
-def checked_location(artifact_location: str) -> str:
+def normalize_location(artifact_location: str) -> str:
     """Return an artifact location in stored form: an absolute path without ``file:``, or an S3 URI.
 
     Raises:
@@ -218,5 +218,5 @@ def checked_location(artifact_location: str) -> str:
     if isinstance(place, LocalUri):
         return str(Path(place.path).absolute())
     raise InvalidUriError(
-        f"The artifact location {artifact_location!r} is not a place for bytes; use a local path or s3://bucket/prefix."
+        f"The artifact location {artifact_location!r} is neither a local path nor an S3 URI; use a path or s3://bucket/prefix."
     )

@@ -33,7 +33,7 @@ from registry.validation.values import (
     now_ms,
 )
 
-_NOTHING: Final = ()  # what is left out; anything else is checked, an empty list too
+_OMITTED: Final = ()  # the default of arguments that need no check
 RUN_NAME: Final = "mlflow.runName"
 USER: Final = "mlflow.user"
 PARENT_RUN_ID: Final = "mlflow.parentRunId"
@@ -94,14 +94,14 @@ class RunMethods(ClientBase):
             >>> run.info.status, run.info.run_name
             ('RUNNING', 'depth-5')
         """
-        given = _checked_tags({**current_settings().default_tags, **check_mapping(tags, "tags")}.items())
+        checked = _check_tags({**current_settings().default_tags, **check_mapping(tags, "tags")}.items())
         return self.backend.runs.create(
             run_id=uuid.uuid4().hex,
             experiment_id=str(experiment_id),
-            name=_run_name(run_name, given),
-            user_id=given.get(USER, "unknown"),
+            name=_choose_name(run_name, checked),
+            user_id=checked.get(USER, "unknown"),
             start_time=metric_timestamp(start_time),
-            tags=given,
+            tags=checked,
         )
 
     def get_run(self, run_id: str) -> Run:
@@ -267,7 +267,7 @@ class RunMethods(ClientBase):
         moment = now_ms() if timestamp is None else timestamp
         number = metric_value(key, value)
         metric = Metric(key, number, moment, 0 if step is None else step, model_id, dataset_name, dataset_digest)
-        return log_checked(self, run_id, check_batch([metric]), synchronous)
+        return write_or_queue(self, run_id, check_batch([metric]), synchronous)
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
         """Write a param of a run. A param is written once.
@@ -292,8 +292,8 @@ class RunMethods(ClientBase):
             >>> client.get_run(run_id).data.params["eta"]
             '0.1'
         """
-        queued = self.log_batch(run_id, params=[Param(key, value)], synchronous=synchronous)
-        return value if queued is None else queued
+        ticket = self.log_batch(run_id, params=[Param(key, value)], synchronous=synchronous)
+        return value if ticket is None else ticket
 
     def set_tag(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
         """Set a tag of a run, overwriting an older value.
@@ -340,9 +340,9 @@ class RunMethods(ClientBase):
     def log_batch(
         self,
         run_id: str,
-        metrics: Sequence[Metric] = _NOTHING,
-        params: Sequence[Param] = _NOTHING,
-        tags: Sequence[RunTag] = _NOTHING,
+        metrics: Sequence[Metric] = _OMITTED,
+        params: Sequence[Param] = _OMITTED,
+        tags: Sequence[RunTag] = _OMITTED,
         synchronous: bool | None = None,
     ) -> RunOperations | None:
         """Log any number of metrics, params and tags in one transaction: all or none.
@@ -370,7 +370,7 @@ class RunMethods(ClientBase):
             >>> client.get_run(run_id).data.metrics["recall"]
             0.7
         """
-        return log_checked(self, run_id, check_batch(metrics, params, tags), synchronous)
+        return write_or_queue(self, run_id, check_batch(metrics, params, tags), synchronous)
 
     def log_inputs(
         self,
@@ -459,7 +459,7 @@ class RunMethods(ClientBase):
 
 
 def check_batch(
-    metrics: Sequence[Metric] = _NOTHING, params: Sequence[Param] = _NOTHING, tags: Sequence[RunTag] = _NOTHING
+    metrics: Sequence[Metric] = _OMITTED, params: Sequence[Param] = _OMITTED, tags: Sequence[RunTag] = _OMITTED
 ) -> Batch:
     """Validate the content of one log call: each key, value and step can be stored, and no param is given twice.
 
@@ -467,13 +467,13 @@ def check_batch(
         InvalidParameterError: A value cannot be stored; the message names it.
     """
     return Batch(
-        () if metrics is _NOTHING else checked_metrics(check_list(metrics, "metrics", Metric)),
-        {} if params is _NOTHING else _checked_params(check_list(params, "params", Param)),
-        {} if tags is _NOTHING else _checked_tags((tag.key, tag.value) for tag in check_list(tags, "tags", RunTag)),
+        () if metrics is _OMITTED else _check_metrics(check_list(metrics, "metrics", Metric)),
+        {} if params is _OMITTED else _check_params(check_list(params, "params", Param)),
+        {} if tags is _OMITTED else _check_tags((tag.key, tag.value) for tag in check_list(tags, "tags", RunTag)),
     )
 
 
-def log_checked(client: RunMethods, run_id: str, batch: Batch, synchronous: bool | None) -> RunOperations | None:
+def write_or_queue(client: RunMethods, run_id: str, batch: Batch, synchronous: bool | None) -> RunOperations | None:
     """Write a validated batch to a run, or queue it and return a ticket.
 
     Raises:
@@ -481,14 +481,14 @@ def log_checked(client: RunMethods, run_id: str, batch: Batch, synchronous: bool
         ParamConflictError: A param has another value already.
     """
     check_run_id(run_id)
-    queue = client._queues_logs if synchronous is None else not synchronous
-    if queue:
+    in_background = client._queues_logs if synchronous is None else not synchronous
+    if in_background:
         return client.backend.log_queue.put(Entry(run_id, *batch))
     client.backend.runs.log_batch(run_id, metrics=batch.metrics, params=batch.params, tags=batch.tags)
     return None
 
 
-def _checked_params(params: Iterable[Param]) -> dict[str, str]:
+def _check_params(params: Iterable[Param]) -> dict[str, str]:
     checked: dict[str, str] = {}
     for param in params:
         value = _param_value(param.key, param.value)
@@ -500,11 +500,11 @@ def _checked_params(params: Iterable[Param]) -> dict[str, str]:
     return checked
 
 
-def _checked_tags(tags: Iterable[tuple[str, Any]]) -> dict[str, str]:
+def _check_tags(tags: Iterable[tuple[str, Any]]) -> dict[str, str]:
     return {check_key(key): _tag_value(key, value) for key, value in tags}
 
 
-def _run_name(run_name: str | None, tags: Mapping[str, str]) -> str:
+def _choose_name(run_name: str | None, tags: Mapping[str, str]) -> str:
     tagged = tags.get(RUN_NAME)
     if run_name and tagged and run_name != tagged:
         raise InvalidParameterError(
@@ -515,25 +515,25 @@ def _run_name(run_name: str | None, tags: Mapping[str, str]) -> str:
 
 
 def _random_name() -> str:
-    # A generator of its own: naming a run must not move a training script's random state.
+    # A separate generator: naming a run must not change the random state of a training script.
     generator = random.SystemRandom()
     return f"{generator.choice(_ADJECTIVES)}-{generator.choice(_NOUNS)}-{generator.randrange(1000)}"
 
 
-def checked_metrics(metrics: Iterable[Metric]) -> list[Metric]:
+def _check_metrics(metrics: Iterable[Metric]) -> list[Metric]:
     """Return points that can be stored, with their values as numbers; points that need no conversion are passed on.
 
     Raises:
         InvalidParameterError: A value is not one number, or a key, step or timestamp cannot be stored.
     """
-    known: set[str] = set()
+    checked_keys: set[str] = set()
     checked = []
     for metric in metrics:
         key, step, timestamp = metric.key, metric.step, metric.timestamp
-        if type(key) is not str or key not in known:
-            known.add(check_key(key, "name"))
-        exact = type(metric.value) is float and type(step) is int and type(timestamp) is int
-        if not exact or not (-MAX_INTEGER <= step < MAX_INTEGER and 0 <= timestamp < MAX_INTEGER):
+        if type(key) is not str or key not in checked_keys:
+            checked_keys.add(check_key(key, "name"))
+        has_plain_types = type(metric.value) is float and type(step) is int and type(timestamp) is int
+        if not has_plain_types or not (-MAX_INTEGER <= step < MAX_INTEGER and 0 <= timestamp < MAX_INTEGER):
             metric = dataclasses.replace(
                 metric,
                 value=metric_value(key, metric.value),
@@ -546,15 +546,15 @@ def checked_metrics(metrics: Iterable[Metric]) -> list[Metric]:
 
 def _param_value(key: str, value: Any) -> str:
     """Convert a param value to text; cut a value that is too long with a warning, or refuse it if so configured."""
-    return _truncated(f"param {key!r}", value, MAX_PARAM_VALUE)
+    return _truncate(f"param {key!r}", value, MAX_PARAM_VALUE)
 
 
 def _tag_value(key: str, value: Any) -> str:
     """Convert a tag value to text; cut a value that is too long with a warning, or refuse it if so configured."""
-    return _truncated(f"tag {key!r}", value, MAX_RUN_TAG_VALUE)
+    return _truncate(f"tag {key!r}", value, MAX_RUN_TAG_VALUE)
 
 
-def _truncated(what: str, value: Any, limit: int) -> str:
+def _truncate(what: str, value: Any, limit: int) -> str:
     text = checked_text(value, what)
     if len(text) <= limit:
         return text

@@ -66,9 +66,9 @@ class SearchMethods(ClientBase):
             >>> [experiment.name for experiment in client.search_experiments(order_by=["name ASC"])]
             ['Default', 'games']
         """
-        limit = _bounded(max_results, MAX_EXPERIMENTS)
-        wanted = _wanted(Subject.EXPERIMENTS, filter_string, order_by, limit, page_token)
-        return self.backend.search.experiments(ViewType.stages(view_type), wanted)
+        limit = _check_limit(max_results, MAX_EXPERIMENTS)
+        request = _search_request(Subject.EXPERIMENTS, filter_string, order_by, limit, page_token)
+        return self.backend.search.experiments(ViewType.stages(view_type), request)
 
     def search_runs(
         self,
@@ -107,12 +107,12 @@ class SearchMethods(ClientBase):
             >>> [run.info.run_name for run in rest], rest.token
             (['depth-2'], None)
         """
-        limit = _bounded(max_results, MAX_RUNS)
-        wanted = _wanted(Subject.RUNS, filter_string, order_by, limit, page_token)
-        found = self.backend.search.runs(_run_scope(experiment_ids, run_view_type), wanted)
+        limit = _check_limit(max_results, MAX_RUNS)
+        request = _search_request(Subject.RUNS, filter_string, order_by, limit, page_token)
+        page = self.backend.search.runs(_run_scope(experiment_ids, run_view_type), request)
         if page_token is None:
-            warn_of_unknown_keys(self, found, experiment_ids, run_view_type, [key.field for key in wanted.order_by])
-        return found
+            warn_of_unknown_keys(self, page, experiment_ids, run_view_type, [key.field for key in request.order_by])
+        return page
 
     def search_runs_frame(
         self,
@@ -158,11 +158,11 @@ class SearchMethods(ClientBase):
         """
         check_format(output_format)
         names = check_columns(columns)
-        wanted = _wanted(Subject.RUNS, filter_string, order_by, _bounded(max_results, None), None)
+        request = _search_request(Subject.RUNS, filter_string, order_by, _check_limit(max_results, None), None)
         scope = _run_scope(experiment_ids, run_view_type)
-        table = self.backend.search.run_table(scope, wanted, table_columns(names))
+        table = self.backend.search.run_table(scope, request, table_columns(names))
         if table.rows:
-            _warn_of_unknown_keys(self.backend, scope, [key.field for key in wanted.order_by])
+            _warn_of_unknown_keys(self.backend, scope, [key.field for key in request.order_by])
         return to_arrow(table, names) if output_format == "arrow" else to_pandas(table, names)
 
     def search_registered_models(
@@ -191,9 +191,9 @@ class SearchMethods(ClientBase):
             >>> [model.name for model in client.search_registered_models("name LIKE 'ch%'")]
             ['churn']
         """
-        limit = _bounded(max_results, MAX_MODELS, least=0)
-        wanted = _wanted(Subject.REGISTERED_MODELS, filter_string, order_by, limit, page_token)
-        return self.backend.search.models(wanted)
+        limit = _check_limit(max_results, MAX_MODELS, least=0)
+        request = _search_request(Subject.REGISTERED_MODELS, filter_string, order_by, limit, page_token)
+        return self.backend.search.models(request)
 
     def search_model_versions(
         self,
@@ -225,9 +225,9 @@ class SearchMethods(ClientBase):
             >>> sorted((version.version, version.current_stage) for version in versions)
             [(1, 'Archived'), (2, 'Production')]
         """
-        limit = _bounded(max_results, MAX_VERSIONS)
-        wanted = _wanted(Subject.MODEL_VERSIONS, filter_string, order_by, limit, page_token)
-        return self.backend.search.versions(wanted)
+        limit = _check_limit(max_results, MAX_VERSIONS)
+        request = _search_request(Subject.MODEL_VERSIONS, filter_string, order_by, limit, page_token)
+        return self.backend.search.versions(request)
 
     def search_logged_models(
         self,
@@ -263,31 +263,31 @@ class SearchMethods(ClientBase):
             >>> [model.source_run_id for model in models] == run_ids[::-1]
             True
         """
-        clauses = [_order_clause(clause) for clause in check_list(order_by, "order_by", Mapping)]
+        clauses = [_parse_order_clause(clause) for clause in check_list(order_by, "order_by", Mapping)]
         keys = parse_order_by([text for text, _ in clauses], Subject.LOGGED_MODELS)
         scope = LoggedModelScope(
             experiments=_experiment_keys(experiment_ids),
-            datasets=tuple(_dataset(dataset) for dataset in check_list(datasets, "datasets", Mapping)),
+            datasets=tuple(_parse_dataset(dataset) for dataset in check_list(datasets, "datasets", Mapping)),
             ordering=tuple((key.field.key, on) for key, (_, on) in zip(keys, clauses, strict=True) if on is not None),
         )
-        limit = _bounded(100 if max_results is None else max_results, MAX_LOGGED_MODELS)
-        wanted = SearchRequest(parse_filter(filter_string, Subject.LOGGED_MODELS), keys, limit, page_token)
-        return self.backend.search.logged_models(scope, wanted)
+        limit = _check_limit(100 if max_results is None else max_results, MAX_LOGGED_MODELS)
+        request = SearchRequest(parse_filter(filter_string, Subject.LOGGED_MODELS), keys, limit, page_token)
+        return self.backend.search.logged_models(scope, request)
 
 
 def warn_of_unknown_keys(
     client: ClientBase,
-    found: Sequence[Run],
+    runs: Sequence[Run],
     experiment_ids: Sequence[str] | str | int,
     run_view_type: int,
     fields: Iterable[Field],
 ) -> None:
     """Warn of each metric, param or tag that no run of these experiments has, and name the nearest key that exists.
 
-    The database is asked only about fields that none of the `found` runs has.
+    The database is asked only about fields that none of these `runs` has.
     """
-    missing = [field for field in fields if field.kind in _VALUES and not any(_has(run, field) for run in found)]
-    if found and missing:
+    missing = [field for field in fields if field.kind in _VALUES and not any(_has(run, field) for run in runs)]
+    if runs and missing:
         _warn_of_unknown_keys(client.backend, _run_scope(experiment_ids, run_view_type), missing)
 
 
@@ -305,13 +305,13 @@ def _has(run: Run, field: Field) -> bool:
     return field.key in _VALUES[field.kind](run)
 
 
-def _wanted(
+def _search_request(
     subject: Subject, filter_string: str | None, order_by: Sequence[str] | None, limit: int, page_token: object
 ) -> SearchRequest:
     return SearchRequest(parse_filter(filter_string, subject), parse_order_by(order_by, subject), limit, page_token)
 
 
-def _bounded(max_results: object, most: int | None, least: int = 1) -> int:
+def _check_limit(max_results: object, most: int | None, least: int = 1) -> int:
     if not isinstance(max_results, int) or isinstance(max_results, bool) or max_results < least:
         raise InvalidParameterError(
             f"Invalid value {max_results!r} for parameter 'max_results' supplied. It must be a positive integer."
@@ -333,18 +333,18 @@ def _experiment_keys(experiment_ids: Sequence[str] | str | int) -> tuple[int, ..
         experiment_ids = [str(experiment_ids)]
     if not isinstance(experiment_ids, Sequence):
         raise InvalidTypeError(f"experiment_ids must be a list of ids, such as ['0'], got {experiment_ids!r}.")
-    return tuple(sorted({experiment_key(each) for each in experiment_ids}))
+    return tuple(sorted({experiment_key(experiment_id) for experiment_id in experiment_ids}))
 
 
-def _dataset(given: Mapping[str, Any]) -> MetricDataset:
-    name = given.get("dataset_name") if isinstance(given, Mapping) else None
+def _parse_dataset(dataset: Mapping[str, Any]) -> MetricDataset:
+    name = dataset.get("dataset_name") if isinstance(dataset, Mapping) else None
     if not name:
-        raise InvalidParameterError(f"`dataset_name` in the `datasets` clause must be specified, got {given!r}.")
-    digest = given.get("dataset_digest")
+        raise InvalidParameterError(f"`dataset_name` in the `datasets` clause must be specified, got {dataset!r}.")
+    digest = dataset.get("dataset_digest")
     return MetricDataset(str(name), None if digest is None else str(digest))
 
 
-def _order_clause(clause: Mapping[str, Any]) -> tuple[str, MetricDataset | None]:
+def _parse_order_clause(clause: Mapping[str, Any]) -> tuple[str, MetricDataset | None]:
     """Return the clause as text, and the data set of its metric."""
     if not isinstance(clause, Mapping) or not clause.get("field_name") or not set(clause) <= _ORDER_FIELDS:
         raise InvalidParameterError(
@@ -356,5 +356,5 @@ def _order_clause(clause: Mapping[str, Any]) -> tuple[str, MetricDataset | None]
     if clause.get("dataset_name") is None and clause.get("dataset_digest") is None:
         return text, None
     if not str(name).startswith("metrics."):
-        raise InvalidParameterError(f"A data set is given for {name!r}, which is no metric; leave it out.")
-    return text, _dataset(clause)
+        raise InvalidParameterError(f"A data set is given for {name!r}, which is not a metric; leave it out.")
+    return text, _parse_dataset(clause)
