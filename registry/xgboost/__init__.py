@@ -167,7 +167,7 @@ def load_model(
     Example:
         >>> loaded = mlflow.xgboost.load_model("models:/churn/Production")
         >>> type(loaded).__name__, loaded.predict(X[-4:]).tolist()
-        ('XGBClassifier', [0, 0, 0, 0])
+        ('XGBClassifier', [0, 0, 0, 1])
     """
     return models.load_native(
         FLAVOR_NAME, model_uri, dst_path=dst_path, allow_code=allow_code, require_signature=require_signature
