@@ -15,7 +15,6 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["check", "fast"]
 nox.options.stop_on_first_error = True
 
-ROOT = Path(__file__).parent
 # The tools beside this Python are meant, whether or not their environment is active.
 os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 

@@ -1,6 +1,10 @@
 -- What the migrations come to on an empty SQLite file; written and checked by tests/store/test_schema.py.
 CREATE TABLE approvals ( model_id INTEGER NOT NULL, version BIGINT NOT NULL, stage TEXT NOT NULL, actor TEXT NOT NULL, session_user TEXT DEFAULT '' NOT NULL, reason TEXT, time_us BIGINT NOT NULL, CONSTRAINT pk_approvals PRIMARY KEY (model_id, version, stage, actor, session_user), CONSTRAINT fk_approvals_model_id_version FOREIGN KEY(model_id, version) REFERENCES model_versions (model_id, version) ) WITHOUT ROWID;
 
+CREATE TABLE artifact_roots ( root TEXT NOT NULL, "database" TEXT NOT NULL, server TEXT, generation BIGINT NOT NULL, token TEXT NOT NULL, previous_token TEXT, CONSTRAINT pk_artifact_roots PRIMARY KEY (root) ) WITHOUT ROWID;
+
+CREATE TABLE commit_markers ( writer TEXT NOT NULL, token TEXT NOT NULL, time BIGINT NOT NULL, CONSTRAINT pk_commit_markers PRIMARY KEY (writer) ) WITHOUT ROWID;
+
 CREATE TABLE dataset_input_tags ( input_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_dataset_input_tags PRIMARY KEY (input_id, "key"), CONSTRAINT fk_dataset_input_tags_input_id FOREIGN KEY(input_id) REFERENCES dataset_inputs (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
 CREATE TABLE dataset_inputs ( id INTEGER NOT NULL, run_id INTEGER NOT NULL, dataset_id INTEGER NOT NULL, context TEXT NOT NULL, CONSTRAINT pk_dataset_inputs PRIMARY KEY (id), CONSTRAINT fk_dataset_inputs_dataset_id FOREIGN KEY(dataset_id) REFERENCES datasets (id), CONSTRAINT fk_dataset_inputs_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE, CONSTRAINT uq_dataset_inputs_run_id_dataset_id_context UNIQUE (run_id, dataset_id, context) );
@@ -9,7 +13,7 @@ CREATE TABLE datasets ( id INTEGER NOT NULL, experiment_id INTEGER NOT NULL, nam
 
 CREATE TABLE experiment_tags ( experiment_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_experiment_tags PRIMARY KEY (experiment_id, "key"), CONSTRAINT fk_experiment_tags_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
-CREATE TABLE experiments ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, artifact_location TEXT NOT NULL, lifecycle_stage TEXT NOT NULL, creation_time BIGINT NOT NULL, last_update_time BIGINT NOT NULL, deleted_time BIGINT, CONSTRAINT ck_experiments_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')), CONSTRAINT uq_experiments_name UNIQUE (name) );
+CREATE TABLE "experiments" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, artifact_location TEXT NOT NULL, lifecycle_stage TEXT NOT NULL, creation_time BIGINT NOT NULL, last_update_time BIGINT NOT NULL, deleted_time BIGINT, purged_time BIGINT, CONSTRAINT ck_experiments_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')) );
 
 CREATE TABLE foreign_history ( model_id INTEGER NOT NULL, segment INTEGER NOT NULL, seq BIGINT NOT NULL, event TEXT NOT NULL, CONSTRAINT pk_foreign_history PRIMARY KEY (model_id, segment, seq), CONSTRAINT fk_foreign_history_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id) ) WITHOUT ROWID;
 
@@ -91,6 +95,8 @@ CREATE INDEX ix_runs_newest ON runs (experiment_id, lifecycle_stage, start_time,
 
 CREATE INDEX ix_stage_periods_version ON stage_periods (model_id, version, stage);
 
+CREATE UNIQUE INDEX uq_experiments_kept_name ON experiments (name) WHERE purged_time IS NULL;
+
 CREATE UNIQUE INDEX uq_model_versions_living_origin ON model_versions (model_id, origin) WHERE deleted_time IS NULL;
 
 CREATE UNIQUE INDEX uq_model_versions_one_production ON model_versions (model_id) WHERE current_stage = 'Production';
@@ -117,5 +123,5 @@ CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_i
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0006');
+INSERT INTO registry_schema_version (version_num) VALUES ('0009');
 

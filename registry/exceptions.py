@@ -28,11 +28,13 @@ RegistryError (= MlflowException, RestException)
 │  ├─ ActiveRunError                              a run is already active
 │  ├─ ForeignStoreError                           the database or directory is MLflow's
 │  ├─ SchemaOutdatedError, SchemaTooNewError
+│  ├─ ClockAheadError                             the last event of a model lies ahead of the clock
 │  ├─ UploadExpiredError                          gc gave up an upload before it became a model
 │  └─ UnsupportedStoreError (ValueError)          a URI that cannot hold a registry
 ├─ PermissionDeniedError (PermissionError)        PERMISSION_DENIED
 │  ├─ CodeExecutionRefusedError                   loading would run code of the model
 │  ├─ ReadOnlyError                               a change through a read-only client
+│  ├─ NotOwnerError                               removing or overwriting bytes that belong to another database
 │  ├─ UntrustedModelError                         a demanded signature is missing or wrong
 │  ├─ AccessDeniedError (also a StorageError)     the byte store or disk refuses these credentials or rights
 │  └─ PromotionRefusedError                       promotion rules failed
@@ -277,6 +279,10 @@ class UploadExpiredError(InvalidStateError):
     """Storing a model took longer than gc's grace period; its files are gone, and nothing appeared."""
 
 
+class ClockAheadError(InvalidStateError):
+    """The last event of a model lies ahead of the clock, so that the time of a new one would be wrong too."""
+
+
 class UnsupportedStoreError(InvalidStateError, ValueError):
     """A tracking URI that cannot hold a registry."""
 
@@ -295,6 +301,10 @@ class CodeExecutionRefusedError(PermissionDeniedError):
 
 class ReadOnlyError(PermissionDeniedError):
     """A change was asked of a read-only client."""
+
+
+class NotOwnerError(PermissionDeniedError):
+    """The bytes belong to another database, of which this one is perhaps a copy; see `MlflowClient.adopt`."""
 
 
 class UntrustedModelError(PermissionDeniedError):

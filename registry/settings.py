@@ -13,20 +13,32 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import platformdirs
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from registry.exceptions import InvalidParameterError, InvalidPathError, InvalidTypeError, UnsupportedStoreError
+from registry.exceptions import (
+    InvalidParameterError,
+    InvalidPathError,
+    InvalidTypeError,
+    InvalidUriError,
+    UnsupportedStoreError,
+)
+from registry.uris import S3Uri, parse_location
 from registry.validation.paths import check_local_path
 
 DEFAULT_TRACKING_URI: Final = "file:./mlruns"
 _PREFIX: Final = "REGISTRY_"
 DATABASE_FILE: Final = "registry.db"
+_DATABASES: Final = ("sqlite", "postgresql", "postgres")
 # At least two letters and no slash: a path may have a colon.
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
+# Three slashes and no fourth: the path is relative.
+_RELATIVE_SQLITE: Final = re.compile(
+    r"(?P<head>(?i:sqlite(?:\+pysqlite)?):///)(?P<path>(?!/|:memory:|file:|\?)(?s:.+))"
+)
 # Everything up to the last @ is the password, so that one with a raw @ is hidden too.
 _PASSWORD: Final = re.compile(r"(?<=://)(?P<user>[^/@:]*):.*@|(?<=password=)[^&]*")
 
@@ -36,15 +48,16 @@ def _aliases(name: str, *others: str) -> AliasChoices:
 
 
 class Settings(BaseSettings):
-    """All settings. For each field, the first variable that is set applies.
+    """All settings. For each field, the first variable that is set and not empty applies.
 
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
     URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: the name in
-    histories; by default the operating system's user. ``allow_code``: whether loading a model may run code from its
-    files.
+    histories; by default the operating system's user. ``ignore_clock``: whether a model may be changed whose last event
+    is ahead of the clock. ``allow_code``: whether loading a model may run code from its files.
+    ``s3_upload_extra_args``: boto3's upload arguments as JSON, such as ``{"ServerSideEncryption": "aws:kms"}``.
     """
 
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True, env_ignore_empty=True)
 
     tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_aliases("TRACKING_URI"), repr=False)
     registry_uri: str | None = Field(default=None, validation_alias=_aliases("REGISTRY_URI"), repr=False)
@@ -57,6 +70,7 @@ class Settings(BaseSettings):
     run_id: str | None = Field(default=None, validation_alias=_aliases("RUN_ID"))
     default_tags: dict[str, str] = Field(default={}, validation_alias=_aliases("DEFAULT_TAGS"))
     actor: str | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_ACTOR"))
+    ignore_clock: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_IGNORE_CLOCK"))
     allow_code: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_ALLOW_CODE"))
     enable_async_logging: bool = Field(default=False, validation_alias=_aliases("ENABLE_ASYNC_LOGGING"))
     truncate_long_values: bool = Field(default=True, validation_alias=_aliases("TRUNCATE_LONG_VALUES"))
@@ -64,7 +78,25 @@ class Settings(BaseSettings):
     cache_limit_bytes: int = Field(
         default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
     )
+    connect_timeout_seconds: int = Field(
+        default=10, ge=0, validation_alias=AliasChoices("REGISTRY_CONNECT_TIMEOUT_SECONDS")
+    )
+    statement_timeout_seconds: float = Field(
+        default=300, ge=0, validation_alias=AliasChoices("REGISTRY_STATEMENT_TIMEOUT_SECONDS")
+    )
+    follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_aliases("S3_ENDPOINT_URL"))
+    s3_upload_extra_args: dict[str, Any] = Field(
+        default={}, validation_alias=_aliases("S3_UPLOAD_EXTRA_ARGS"), repr=False
+    )
+    s3_ignore_tls: bool = Field(default=False, validation_alias=_aliases("S3_IGNORE_TLS"))
+    boto_client_addressing_style: Literal["auto", "path", "virtual"] | None = Field(
+        default=None, validation_alias=_aliases("BOTO_CLIENT_ADDRESSING_STYLE")
+    )
+    s3_expected_bucket_owner: str | None = Field(default=None, validation_alias=_aliases("S3_EXPECTED_BUCKET_OWNER"))
+
+    def __hash__(self) -> int:
+        return hash(self.tracking_uri)
 
     def __reduce__(self) -> tuple[Callable[[], "Settings"], tuple[()]]:
         # A pickle would hold the passwords in URLs. The reader's environment has its own settings.
@@ -101,14 +133,37 @@ def _read(_environment: tuple[str | None, ...]) -> Settings:
         raise InvalidParameterError(_error_message(error)) from None
 
 
+# Variables of MLflow's documentation for what is not here, or goes its own way here: by family, then one by one. Those
+# that only switch off what does not exist here (telemetry, printed URLs, hints) are heeded by nature.
+_UNHEEDED: Final = re.compile(
+    r"MLFLOW_(?:(?:ASSISTANT|ASYNC_LOGGING|ASYNC_TRACE_LOGGING|AUTH|CONDA|DEPLOYMENT|DEPLOYMENTS|ENABLE|GATEWAY|GCS|GENAI|"
+    r"HTTP|HUGGINGFACE|INPUT_EXAMPLE|JOB|MULTIPART|MYSQL_SSL|ONLINE_SCORING|PROMPT_CACHE|REQUIREMENTS_INFERENCE|SANDBOX|"
+    r"SCORING_SERVER|SERVER|SQLALCHEMYSTORE|SYSTEM_METRICS|TRACE|TRACING|TRACKING|WEBHOOK|WORKSPACE)_\w+|"
+    r"ACTIVE_MODEL_ID|ALLOW_HTTP_REDIRECTS|ALLOW_PICKLE_DESERIALIZATION|ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT|"
+    r"CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX|DEFAULT_PREDICTION_DEVICE|DFS_TMP|DOWNLOAD_CHUNK_TIMEOUT|ENV_ROOT|"
+    r"KERBEROS_TICKET_CACHE|KERBEROS_USER|LOCK_MODEL_DEPENDENCIES|LOGGING_LEVEL|LOG_MODEL_COMPRESSION|LOG_UV_FILES|"
+    r"READ_REPLICA_BACKEND_STORE_URI|RECORD_ENV_VARS_IN_MODEL_LOGGING|REGISTRY_DIR|RUN_CONTEXT|WORKSPACE)"
+)
+
+
 def _warn_of_misspellings() -> None:
     """Warn of a variable that nearly has a setting's name. Other variables with our prefix belong to others."""
     known = {name.removeprefix(_PREFIX): name for name in _VARIABLES if name.startswith(_PREFIX)}
     for name in os.environ:
+        if name not in _VARIABLES and _UNHEEDED.fullmatch(name):
+            _warn_of_unheeded(name)
         if name.startswith(_PREFIX) and name not in _VARIABLES:
             close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.85)
             if close:
                 _warn_of_misspelling(name, known[close[0]])
+
+
+@functools.cache
+def _warn_of_unheeded(name: str) -> None:
+    warnings.warn(
+        f"The variable {name} is MLflow's and has no effect here; unset it, or see the settings of this package.",
+        stacklevel=2,
+    )
 
 
 @functools.cache
@@ -120,7 +175,10 @@ def _error_message(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
         return f"A setting cannot be used: {'; '.join(faults)}."
-    return f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}.'
+    return (
+        f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}, '
+        'REGISTRY_S3_UPLOAD_EXTRA_ARGS one such as {"ServerSideEncryption": "aws:kms"}.'
+    )
 
 
 def _variable(alias: str) -> str:
@@ -128,7 +186,7 @@ def _variable(alias: str) -> str:
     for field_info in Settings.model_fields.values():
         choices = getattr(field_info.validation_alias, "choices", [])
         if alias in choices:
-            return next((str(name) for name in choices if name in os.environ), alias)
+            return next((str(name) for name in choices if os.environ.get(str(name))), alias)
     return alias
 
 
@@ -172,12 +230,58 @@ class Place:
         raise InvalidTypeError("What is open here, or may hold a password, is not pickled; pickle the client instead.")
 
 
-def place_of(tracking_uri: str, settings: Settings) -> Place:
-    """Return the place that a tracking URI names.
+_bases: dict[str, Path] = {}
+
+
+def base_of(text: str, *, anew: bool = False) -> Path | None:
+    """Return the base of a path in a setting: the working directory when the path was first used.
+
+    `anew` forgets the first use. An absolute path has no base: None.
+    """
+    if not _is_relative(text):
+        return None
+    if anew or text not in _bases:
+        _bases[text] = Path.cwd()
+    return _bases[text]
+
+
+def current_base(text: str) -> Path | None:
+    """Return the base of a path in an argument: the working directory, or None for an absolute path."""
+    return Path.cwd() if _is_relative(text) else None
+
+
+def _is_relative(text: str) -> bool:
+    if text.lower().startswith("file:"):
+        text = text[len("file:") :]
+    return bool(_RELATIVE_SQLITE.fullmatch(text)) or not (text.startswith("/") or _SCHEME.match(text))
+
+
+def _base(text: str) -> Path:
+    return base_of(text) or Path.cwd()
+
+
+def forget_bases() -> None:
+    """Forget the directories of `base_of`, so that the next use of a relative path sets its base again."""
+    _bases.clear()
+
+
+def place_of(tracking_uri: str, settings: Settings, base: Path | None = None) -> Place:
+    """Return the place that a tracking URI names; a relative path in it is relative to `base`, by default `base_of`.
 
     Raises:
-        UnsupportedStoreError: The scheme names a server, or a database that cannot hold a registry.
+        UnsupportedStoreError: The scheme names a server, or a database that cannot hold a registry, or the URI is
+            malformed; the message names the variable that it comes from.
+        InvalidUriError: The artifact location in the settings is malformed; the message names the variable.
     """
+    try:
+        return _place_of(tracking_uri, settings, base)
+    except UnsupportedStoreError as error:
+        if "tracking_uri" in settings.model_fields_set and tracking_uri == settings.tracking_uri:
+            raise UnsupportedStoreError(f"{_variable('REGISTRY_TRACKING_URI')} cannot be used: {error}") from None
+        raise
+
+
+def _place_of(tracking_uri: str, settings: Settings, base: Path | None) -> Place:
     if not isinstance(tracking_uri, str):
         raise InvalidTypeError(f"A tracking URI must be a string, got {tracking_uri!r}.")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in tracking_uri):
@@ -191,11 +295,10 @@ def place_of(tracking_uri: str, settings: Settings) -> Place:
     if tracking_uri in ("databricks", "databricks-uc"):
         raise UnsupportedStoreError(_unsupported_message(tracking_uri))
     if scheme == "file" or not scheme:
-        directory = _parse_directory(tracking_uri)
-        root = settings.artifact_location or str(directory)
-        return Place(f"sqlite:///{directory / DATABASE_FILE}", _absolute(root), directory)
-    if scheme.split("+")[0] in ("sqlite", "postgresql", "postgres"):
-        return Place(tracking_uri, _absolute(settings.artifact_location or "mlruns"))
+        directory = _parse_directory(tracking_uri, base)
+        return Place(f"sqlite:///{directory / DATABASE_FILE}", _artifact_root(settings, directory), directory)
+    if scheme.split("+")[0] in _DATABASES:
+        return Place(_absolute_database(tracking_uri, base), _artifact_root(settings, _parse_directory("mlruns", base)))
     raise UnsupportedStoreError(_unsupported_message(scheme))
 
 
@@ -205,11 +308,21 @@ def redacted_uri(tracking_uri: str) -> str:
 
 
 def _s3_place(tracking_uri: str, settings: Settings) -> Place:
+    try:
+        root = str(parse_location(tracking_uri))
+    except InvalidUriError as error:
+        raise UnsupportedStoreError(f"The tracking URI is no place for files. {error}") from None
     if settings.backend_store_uri:
-        return Place(settings.backend_store_uri, tracking_uri)
+        scheme = settings.backend_store_uri.partition(":")[0].lower()
+        if scheme.partition("+")[0] not in _DATABASES:
+            raise UnsupportedStoreError(
+                f"{_variable('REGISTRY_BACKEND_STORE_URI')} cannot be used: a {scheme!r} URI is no database. Use "
+                "sqlite:///path/to/registry.db or postgresql+psycopg://user@host/database."
+            )
+        return Place(_absolute_database(settings.backend_store_uri, None), root)
     local = place_of(DEFAULT_TRACKING_URI, settings)
-    _warn_local_metadata(tracking_uri, local.database_url)
-    return Place(local.database_url, tracking_uri, local.directory)
+    _warn_local_metadata(root, local.database_url)
+    return Place(local.database_url, root, local.directory)
 
 
 @functools.cache
@@ -221,32 +334,43 @@ def _warn_local_metadata(tracking_uri: str, database_url: str) -> None:
     )
 
 
-def _parse_directory(tracking_uri: str) -> Path:
+def _absolute_database(url: str, base: Path | None) -> str:
+    """Return a database URL; a relative path of an SQLite file in it becomes absolute."""
+    match = _RELATIVE_SQLITE.fullmatch(url)
+    return url if match is None else f"{match['head']}{base or _base(url)}/{match['path']}"
+
+
+def _parse_directory(tracking_uri: str, base: Path | None = None) -> Path:
+    """Return the directory that a path or a ``file:`` URI names."""
     text = tracking_uri
     if text.lower().startswith("file:"):
-        text = text[len("file:") :]
-        if text.startswith("//"):
-            host, slash, rest = text[2:].partition("/")
-            if host not in ("", "localhost"):
-                raise UnsupportedStoreError(
-                    f"The tracking URI {tracking_uri!r} names the host {host!r}; use a local path."
-                )
-            text = slash + rest
-        if "%" in text:
-            raise UnsupportedStoreError(
-                f"The tracking URI {tracking_uri!r} is percent-encoded, which is not decoded here; give the plain path."
-            )
+        rest = text[len("file:") :]
+        host = rest[2:].partition("/")[0] if rest.startswith("//") else ""
+        if host not in ("", "localhost"):
+            raise UnsupportedStoreError(f"The tracking URI {tracking_uri!r} names the host {host!r}; use a local path.")
     try:
-        return check_local_path(text).absolute()
-    except InvalidPathError as error:
+        if text.lower().startswith("file:"):
+            text = str(parse_location(text))
+        path = check_local_path(text)
+    except (InvalidPathError, InvalidUriError) as error:
         raise UnsupportedStoreError(
             f"The tracking URI {tracking_uri!r} names no directory; use file:./mlruns or a path. {error}"
         ) from None
+    return path if path.is_absolute() else (base or _base(tracking_uri)) / path
 
 
-def _absolute(root: str) -> str:
-    """Return a local root as an absolute path without ``file:``, and an S3 root unchanged."""
-    return root.rstrip("/") if root.lower().startswith("s3://") else str(_parse_directory(root))
+def _artifact_root(settings: Settings, default: Path) -> str:
+    """Return where bytes are kept: an absolute path without ``file:``, or an S3 URI."""
+    if not settings.artifact_location:
+        return str(default)
+    try:
+        location = parse_location(settings.artifact_location)
+    except InvalidUriError as error:
+        raise InvalidUriError(f"{_variable('REGISTRY_ARTIFACT_LOCATION')} cannot be used: {error}") from None
+    if isinstance(location, S3Uri):
+        return str(location)
+    path = Path(location.path)
+    return str(path if path.is_absolute() else _base(settings.artifact_location) / path)
 
 
 def _unsupported_message(scheme: str) -> str:

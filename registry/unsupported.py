@@ -98,7 +98,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.",
         "*mcp_* ag2 agent agno ai_commands anthropic assistant autogen bedrock claude_code crewai dspy gemini groq "
         "haystack langchain litellm llama_index mistral openai pydantic_ai semantic_kernel smolagents strands "
-        "txtai typesafe pyfunc.Chat* pyfunc.ResponsesAgent pyfunc.set_prediction_context models.set_model "
+        "txtai typesafe pyfunc.Chat* pyfunc.ResponsesAgent pyfunc.set_prediction_context "
         "models.set_retriever_schema models.rag_signatures models.[rR]esource* models.ModelConfig models.auth_policy",
     ),
     (

@@ -1,7 +1,8 @@
 """The URIs that name a model, a run's artifacts or a place for bytes, parsed once by one grammar and matched whole.
 
-Owns the way from text to value and back; what a value stands for is looked up elsewhere. Nothing is percent-decoded,
-stripped or repaired. Invariant: ``parse(str(parse(text))) == parse(text)`` for every text that parses.
+Owns the way from text to value and back; what a value stands for is looked up elsewhere. A ``file:`` URI is
+percent-decoded once, as RFC 8089 has it; nothing else is decoded, stripped or repaired. Secrets in a URI are not shown.
+Guarantee: ``parse(str(parse(text))) == parse(text)`` for every text that parses.
 
 ===================================  ======================  ==============================================
 ``models:/<name>/<version>``         `ModelVersionUri`       version: ASCII digits
@@ -21,6 +22,7 @@ comes last, after a stage or an alias.
 import os
 import re
 import unicodedata
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,7 +152,10 @@ def parse(uri: str | os.PathLike[str], *, subpath: bool = True) -> Uri:
         return _models(text, subpath=subpath)
     parser = _PARSERS.get(name)
     if parser is None:
-        _refuse(text, f"the scheme {name!r} is not known (for a local path with a colon write './{text[:60]}')")
+        _refuse(
+            text,
+            f"the scheme {name!r} is not known (for a local path with a colon write './{_without_secrets(text)[:60]}')",
+        )
     return parser(text)
 
 
@@ -195,7 +200,8 @@ _MODELS: Final = re.compile(
 _ONE_SEGMENT: Final = re.compile(r"(?i:models):/[^/@?]+/?")
 _RUNS: Final = re.compile(r"(?i:runs):/(?P<run_id>[^/?]+)" + _PATH)
 _S3: Final = re.compile(r"(?i:s3)://(?P<bucket>[a-z0-9][a-z0-9.\-_]{1,61}[a-z0-9])" + _PATH)
-_FILE: Final = re.compile(r"(?i:file):(?://(?:localhost)?(?=/))?(?P<path>(?!//)[^?#%]+)")
+_FILE: Final = re.compile(r"(?i:file):(?://(?:localhost)?(?=/))?(?P<path>(?!//)[^?#]+)")
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%2[Ff]")
 
 
 def _text(uri: str | os.PathLike[str]) -> str:
@@ -207,11 +213,15 @@ def _text(uri: str | os.PathLike[str]) -> str:
         _refuse(text, "it is empty")
     if len(text) > MAX_URI:
         _refuse(text, f"it has {len(text)} characters, more than {MAX_URI}")
-    # What is ASCII and can be printed has none; looking at each character takes longer than the rest of parsing.
-    plain = text.isascii() and text.isprintable()
-    if not plain and any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+    if _has_control(text):
         _refuse(text, "it has a control character")
     return text
+
+
+def _has_control(text: str) -> bool:
+    # What is ASCII and can be printed has none; looking at each character takes longer than the rest of parsing.
+    plain = text.isascii() and text.isprintable()
+    return not plain and any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
 
 
 def _models(text: str, *, subpath: bool) -> ModelsUri:
@@ -283,8 +293,24 @@ def _file(text: str) -> LocalUri:
     match = _FILE.fullmatch(text)
     if match is None:
         reason = "a file URI is 'file:/path', 'file:///path' or 'file:relative/path', on this machine"
-        _refuse(text, f"{reason}; '%' is not decoded, so with '%', '?' or '#' give the plain path instead", forms="")
-    return _local(text, match["path"])
+        _refuse(text, f"{reason}; '?' and '#' in a name are written '%3F' and '%23'", forms="")
+    return _local(text, _decode(text, match["path"]))
+
+
+def _decode(text: str, path: str) -> str:
+    """The path of a ``file:`` URI with its escapes decoded, once."""
+    if "%" not in path:
+        return path
+    if _BAD_ESCAPE.search(path):
+        reason = "'%' is followed by two hexadecimal digits in a file URI, and no name has a '/'"
+        _refuse(text, f"{reason}; write '%25' for '%', or give the plain path", forms="")
+    try:
+        decoded = urllib.parse.unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        _refuse(text, "its escapes are not UTF-8; give the plain path", forms="")
+    if _has_control(decoded):
+        _refuse(text, "it has a control character", forms="")
+    return decoded
 
 
 def _local(text: str, path: str) -> LocalUri:
@@ -317,4 +343,14 @@ def _opening(text: str) -> str:
     shown = text if len(text) <= 200 else text[:200] + "…"
     if re.match(r"(?i:models):", text):
         return f"Not a proper models:/ URI: {shown!r}"
-    return f"Not a proper URI: {shown!r}"
+    return f"Not a proper URI: {_without_secrets(text)[:200]!r}"
+
+
+def _without_secrets(text: str) -> str:
+    """A URI without user, password and query; a password that should have been encoded is hidden up to the last @."""
+    head, scheme, rest = text.partition("://")
+    if not scheme:
+        return text
+    place, mark, _query = rest.partition("?")
+    shown = f"***@{place.rpartition('@')[2]}" if "@" in place else place
+    return f"{head}{scheme}{shown}{'?***' if mark else ''}"

@@ -35,6 +35,8 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield work
     if "registry.client.backend" in sys.modules:  # what was never imported has nothing open
         sys.modules["registry"].disconnect(timeout=30)
+    if settings := sys.modules.get("registry.settings"):
+        settings.forget_bases()
     for name in _variables():
         del os.environ[name]
     os.environ.update(outside)

@@ -52,18 +52,19 @@ SIGNATURES = {
     "log_text": "text artifact_file run_id",
     "models.get_model_info": "model_uri",
     "models.infer_signature": "model_input model_output params",
+    "models.set_model": "model",
     "models.validate_schema": "data expected_schema",
     "pyfunc.get_default_conda_env": "",
     "pyfunc.get_default_pip_requirements": "",
     "pyfunc.load_model": "model_uri suppress_warnings dst_path model_config",
     "pyfunc.log_model": (
-        "artifact_path loader_module data_path code_paths conda_env python_model artifacts registered_model_name "
-        "signature input_example await_registration_for pip_requirements extra_pip_requirements metadata model_config "
-        "name params tags model_type step model_id"
+        "artifact_path loader_module data_path code_paths infer_code_paths conda_env python_model artifacts "
+        "registered_model_name signature input_example await_registration_for pip_requirements extra_pip_requirements "
+        "metadata model_config name params tags model_type step model_id"
     ),
     "pyfunc.save_model": (
-        "path loader_module data_path code_paths conda_env python_model artifacts signature input_example "
-        "pip_requirements extra_pip_requirements metadata model_config"
+        "path loader_module data_path code_paths infer_code_paths conda_env python_model artifacts signature "
+        "input_example pip_requirements extra_pip_requirements metadata model_config"
     ),
     "register_model": "model_uri name await_registration_for tags env_pack",
     "restore_experiment": "experiment_id",
@@ -284,7 +285,8 @@ def test_model_info_of_a_version_has_its_number_and_its_logged_model(booster, fr
     info = mlflow.models.get_model_info("models:/nba/1")
 
     assert (info.model_id, info.registered_model_version, info.name) == (logged.model_id, 1, "model")
-    assert info.tags == {"kind": "tree"}
+    assert info.tags is not None
+    assert (info.tags["kind"], info.tags["mlflow.modelVersions"]) == ("tree", '[{"name": "nba", "version": 1}]')
     assert sorted(info.flavors) == ["python_function", "xgboost"]
     assert info.signature == logged.signature
     assert info.model_uri == "models:/nba/1"
@@ -338,7 +340,7 @@ def test_an_initialised_model_gets_its_files_later(booster, frame) -> None:
     model = mlflow.get_logged_model(pending.model_id)
     assert (pending.status, model.status) == ("PENDING", "READY")
     assert (info.model_id, model.name, model.source_run_id) == (pending.model_id, "later", run.info.run_id)
-    assert (model.tags, model.params, model.model_type) == ({"a": "1"}, {"depth": "2"}, "booster")
+    assert (model.tags["a"], model.params, model.model_type) == ("1", {"depth": "2"}, "booster")
     loaded = mlflow.pyfunc.load_model(info.model_uri)
     assert loaded.predict(frame).tolist() == booster.predict(frame).tolist()
     with pytest.raises(InvalidStateError):
@@ -353,7 +355,7 @@ def test_labels_and_params_of_logged_models(booster) -> None:
 
     model = mlflow.get_logged_model(info.model_id)
 
-    assert (model.params, model.tags) == ({"depth": "3"}, {"b": "2"})
+    assert (model.params, model.tags["b"], "a" in model.tags) == ({"depth": "3"}, "2", False)
 
 
 def test_a_model_that_is_given_up_is_failed() -> None:

@@ -1,5 +1,6 @@
 """Settings: arguments, then REGISTRY_*, then MLFLOW_*; and what a tracking URI means."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 
 import registry
 from registry import MlflowClient
-from registry.exceptions import InvalidParameterError, RegistryError, UnsupportedStoreError
-from registry.settings import Settings, actor_of, current_settings, place_of, redacted_uri
+from registry.exceptions import InvalidParameterError, InvalidUriError, RegistryError, UnsupportedStoreError
+from registry.fluent import state
+from registry.settings import Settings, _read, _warn_of_unheeded, actor_of, current_settings, place_of, redacted_uri
 
 
 def place(uri: str) -> Any:
@@ -23,7 +25,7 @@ def test_by_default_everything_is_below_mlruns(own_place: Path) -> None:
     with registry.start_run() as run:
         registry.log_text("x", "a.txt")
 
-    assert sorted(path.name for path in (own_place / "mlruns").iterdir()) == ["0", "registry.db"]
+    assert sorted(path.name for path in (own_place / "mlruns").iterdir()) == [".registry", "0", "registry.db"]
     assert (own_place / "mlruns" / "0" / run.info.run_id / "artifacts" / "a.txt").read_text() == "x"
 
 
@@ -34,9 +36,10 @@ def test_by_default_everything_is_below_mlruns(own_place: Path) -> None:
         ("file:///data/store", "sqlite:////data/store/registry.db", "/data/store"),
         ("file://localhost/data/store", "sqlite:////data/store/registry.db", "/data/store"),
         ("./a b", "sqlite:///{cwd}/a b/registry.db", "{cwd}/a b"),
+        ("file:///data/a%20b", "sqlite:////data/a b/registry.db", "/data/a b"),
         ("/data/100%25", "sqlite:////data/100%25/registry.db", "/data/100%25"),
         ("/data/x:y", "sqlite:////data/x:y/registry.db", "/data/x:y"),
-        ("sqlite:///a.db", "sqlite:///a.db", "{cwd}/mlruns"),
+        ("sqlite:///a.db", "sqlite:///{cwd}/a.db", "{cwd}/mlruns"),
         ("postgresql://me@host/db", "postgresql://me@host/db", "{cwd}/mlruns"),
     ],
 )
@@ -58,7 +61,12 @@ def test_a_tracking_uri_says_where_rows_and_bytes_are(uri: str, database: str, r
         ("mssql+pyodbc://me:secret@host/db", "A 'mssql\\+pyodbc' tracking URI cannot hold a registry"),
         ("gs://bucket", "A 'gs' tracking URI cannot hold a registry"),
         ("file://host/x", "names the host 'host'"),
-        ("file:///a%20b", "percent-encoded, which is not decoded here"),
+        ("file:///a%2", "two hexadecimal digits"),
+        ("file:///a?b", "written '%3F' and '%23'"),
+        ("s3:/bucket", "'s3://<bucket>/<prefix>'"),
+        ("s3://me:secret@bucket", "'s3://<bucket>/<prefix>'"),
+        ("s3://My_Bucket", "'s3://<bucket>/<prefix>'"),
+        ("s3a://bucket", "A 's3a' tracking URI cannot hold a registry"),
         ("file:", "names no directory"),
     ],
 )
@@ -190,3 +198,176 @@ def test_a_variable_that_is_nearly_a_setting_is_warned_of(monkeypatch: pytest.Mo
     assert [str(warning.message) for warning in caught] == [
         "The variable REGISTRY_TRCKING_URI is not a setting and is ignored. Did you mean REGISTRY_TRACKING_URI?"
     ]
+
+
+RELATIVE_PLACES = [
+    *("sqlite:///registry.db", "sqlite+pysqlite:///a b/registry.db", "sqlite:///registry.db?journal_mode=wal"),
+    *("file:./mlruns", "file:mlruns", "mlruns"),
+]
+
+
+@pytest.mark.parametrize("uri", RELATIVE_PLACES)
+@pytest.mark.parametrize("way", ["set_tracking_uri", "REGISTRY_TRACKING_URI", "MLFLOW_TRACKING_URI", "client"])
+def test_a_relative_place_stays_where_it_was_when_the_process_moves(
+    way: str, uri: str, own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_place / "elsewhere").mkdir()
+    client = None
+    if way == "set_tracking_uri":
+        registry.set_tracking_uri(uri)
+        os.chdir("elsewhere")  # before the first use: it counts from where it was set
+    elif way == "client":
+        client = MlflowClient(uri)
+        os.chdir("elsewhere")
+    else:
+        monkeypatch.setenv(way, uri)
+    if client is None:
+        with registry.start_run() as run:
+            registry.log_metric("loss", 1.0)
+            monkeypatch.chdir(own_place / "elsewhere")
+            registry.log_metric("loss", 2.0, step=1)
+            registry.log_text("text", "a.txt")
+            run_id = run.info.run_id
+        assert registry.get_run(run_id).data.metrics == {"loss": 2.0}
+        client = MlflowClient()
+        assert MlflowClient(registry.get_tracking_uri()).get_run(run_id).info == client.get_run(run_id).info
+    else:
+        run_id = client.create_run("0").info.run_id
+        client.log_text(run_id, "text", "a.txt")
+
+    artifacts = Path(client.get_run(run_id).info.artifact_uri)
+    assert artifacts.is_relative_to(own_place / "mlruns")
+    assert (artifacts / "a.txt").read_text() == "text"
+    assert list((own_place / "elsewhere").iterdir()) == []
+    os.chdir(own_place)
+    assert client.get_run(run_id).info.artifact_uri == str(artifacts)
+
+
+def test_a_relative_place_of_artifacts_stays_where_it_was(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", "./files")
+    registry.create_experiment("before")
+    (own_place / "elsewhere").mkdir()
+    os.chdir("elsewhere")
+
+    registry.create_experiment("after")
+
+    locations = [MlflowClient().get_experiment_by_name(name).artifact_location for name in ("before", "after")]
+    assert [Path(location).parent for location in locations] == [own_place / "files"] * 2
+
+
+def test_two_clients_of_one_relative_place_in_two_directories_are_two_places(own_place: Path) -> None:
+    for name in ("one", "two"):
+        (own_place / name).mkdir()
+        os.chdir(own_place / name)
+        MlflowClient("sqlite:///registry.db").create_experiment(name)
+
+    assert [(own_place / name / "registry.db").is_file() for name in ("one", "two")] == [True, True]
+
+
+def test_module_level_functions_see_settings_that_changed(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.MlflowClient().create_registered_model("first")
+    before = state.client()
+    opened = before.backend
+    monkeypatch.setenv("REGISTRY_ACTOR", "somebody else")
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", str(own_place / "files"))
+    registry.create_experiment("new")
+    (own_place / "model").mkdir()
+    (own_place / "model" / "a").write_text("a")
+    registry.register_model(str(own_place / "model"), "first")
+
+    assert MlflowClient().get_experiment_by_name("new").artifact_location.startswith(f"{own_place}/files/")
+    assert set(registry.history("first")["actor"]) == {"tester", "somebody else"}
+    monkeypatch.setenv("REGISTRY_S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert state.client() is not before
+    assert state.client().backend is MlflowClient().backend is not opened
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_an_empty_variable_is_an_unset_one(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alias: Any = Settings.model_fields[field].validation_alias
+    for name in alias.choices:
+        monkeypatch.delenv(name, raising=False)
+    expected = current_settings()
+    for name in alias.choices:
+        monkeypatch.setenv(name, "")
+
+    assert current_settings() == expected
+    assert current_settings().model_fields_set == expected.model_fields_set
+
+
+def test_an_empty_variable_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_TRACKING_URI", "")
+    assert not registry.is_tracking_uri_set()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+
+    assert registry.get_tracking_uri() == "sqlite:///mlflow.db"
+    assert registry.is_tracking_uri_set()
+
+
+def test_an_error_names_the_variable_that_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_ENABLE_ASYNC_LOGGING", "")
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "perhaps")
+
+    with pytest.raises(InvalidParameterError, match="MLFLOW_ENABLE_ASYNC_LOGGING"):
+        current_settings()
+
+
+def test_a_variable_of_mlflow_that_has_no_effect_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    unheeded = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "MLFLOW_TRACKING_TOKEN")
+    for name in (*unheeded, "MLFLOW_ENABLE_ASYNC_LOGGING", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_OF_MY_OWN"):
+        monkeypatch.setenv(name, "1")
+    _read.cache_clear()
+    _warn_of_unheeded.cache_clear()
+    with pytest.warns(UserWarning, match="has no effect here") as caught:
+        current_settings()
+
+    _read.cache_clear()
+    current_settings()  # a second warning would be an error
+    assert sorted(str(warning.message).split()[2] for warning in caught) == sorted(unheeded)
+
+
+@pytest.mark.parametrize("variable", ["REGISTRY_ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("s3a://bucket", "s3:/bucket", "gs://bucket", "http://host/x", "mlflow-artifacts:/", "models:/churn/1"),
+        *("s3://user:secret@bucket", "s3://My_Bucket", "s3://bucket/x?token=secret", "file://host/x", "runs:/a/b"),
+    ],
+)
+@pytest.mark.parametrize("tracking_uri", ["file:./store", "sqlite:///store.db"])
+def test_a_place_from_a_variable_is_read_by_the_grammar_of_arguments(
+    variable: str, location: str, tracking_uri: str, monkeypatch: pytest.MonkeyPatch, own_place: Path
+) -> None:
+    monkeypatch.setenv(variable, location)
+    with pytest.raises(InvalidUriError, match=f"^{variable} cannot be used") as caught:
+        MlflowClient(tracking_uri).create_run("0")
+
+    assert "secret" not in caught.value.message
+    assert list(own_place.iterdir()) == []
+
+
+def test_a_file_uri_as_artifact_location_is_decoded_once(monkeypatch: pytest.MonkeyPatch, own_place: Path) -> None:
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", (own_place / "a b%20").as_uri())
+    assert place("sqlite:///a.db").artifact_root == str(own_place / "a b%20")
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", str(own_place / "a b%20"))
+    assert place("sqlite:///a.db").artifact_root == str(own_place / "a b%20")
+
+
+@pytest.mark.parametrize("variable", ["REGISTRY_TRACKING_URI", "MLFLOW_TRACKING_URI"])
+def test_a_tracking_uri_from_a_variable_is_named_by_it(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "s3://me:secret@bucket")
+    with pytest.raises(UnsupportedStoreError, match=f"^{variable} cannot be used") as caught:
+        MlflowClient().search_experiments()
+    assert "secret" not in caught.value.message
+
+
+def test_a_database_from_a_variable_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "mysql://me:secret@host/db")
+    with pytest.raises(UnsupportedStoreError, match="^MLFLOW_BACKEND_STORE_URI cannot be used: a 'mysql'") as caught:
+        MlflowClient("s3://bucket/prefix").search_experiments()
+    assert "secret" not in caught.value.message
+
+
+def test_a_path_is_set_as_an_encoded_file_uri(own_place: Path) -> None:
+    registry.set_tracking_uri(own_place / "a b")
+    assert registry.get_tracking_uri() == f"file://{own_place}/a%20b"

@@ -280,7 +280,7 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
         ("from registry.data import from_spark", "data.from_spark"),
         ("from registry.deployments import get_deploy_client", "deployments"),
         ("from registry.models.signature import set_signature", "models.set_signature"),
-        ("from registry.models.model import set_model", "models.set_model"),
+        ("from registry.models import set_retriever_schema", "models.set_retriever_schema"),
         ("from registry.pyfunc.model import ChatModel", "pyfunc.ChatModel"),
         ("from registry.tracking.fluent import autolog", "autolog"),
         ("from registry.tracking.fluent import start_run, set_active_model", "set_active_model"),

@@ -6,20 +6,30 @@ Owns which store a root belongs to; leaves the rest to the modules. boto3 is imp
 import sys
 from pathlib import Path
 
+from registry.blobs.append_only import AppendOnlyFiles, WritableFiles
 from registry.blobs.cache import ModelCache
 from registry.blobs.local import LocalBlobStore
+from registry.blobs.options import S3Options
 from registry.blobs.protocol import BlobStore
 from registry.exceptions import InvalidUriError
 from registry.uris import S3Uri, parse_location
 
-__all__ = ["BlobStore", "ModelCache", "close_connections", "open_blob_store"]
+__all__ = [
+    "AppendOnlyFiles",
+    "BlobStore",
+    "ModelCache",
+    "S3Options",
+    "WritableFiles",
+    "close_connections",
+    "open_blob_store",
+]
 
 
-def open_blob_store(root: str, *, endpoint_url: str | None = None) -> BlobStore:
+def open_blob_store(root: str, *, s3: S3Options | None = None) -> BlobStore:
     """The store of the bytes below a root: an absolute local path, a ``file:`` URI, or ``s3://bucket/prefix``.
 
-    `endpoint_url` names an S3-compatible server; without it boto3's settings hold (``AWS_ENDPOINT_URL``, then Amazon).
-    Nothing is contacted yet.
+    `s3` says how S3 is reached; without it boto3's settings hold (``AWS_ENDPOINT_URL``, then Amazon). Nothing is
+    contacted yet.
 
     Raises:
         InvalidUriError: `root` is none of these forms.
@@ -28,7 +38,7 @@ def open_blob_store(root: str, *, endpoint_url: str | None = None) -> BlobStore:
     if isinstance(location, S3Uri):
         from registry.blobs.s3 import S3BlobStore
 
-        return S3BlobStore(location, endpoint_url=endpoint_url)
+        return S3BlobStore(location, s3)
     path = Path(location.path)
     if not path.is_absolute():
         raise InvalidUriError(

@@ -67,6 +67,20 @@ class Directory:
             else:
                 yield entry
 
+    def empty_directories(self, path: str = "") -> Iterator[str]:
+        """Yield every directory at or below `path` that holds nothing, except the root itself."""
+        entries = self.entries(path)
+        if not entries and path and (found := self.find(path)) is not None and found.is_dir:
+            yield path
+        for entry in entries:
+            if entry.is_dir:
+                yield from self.empty_directories(entry.path)
+
+    def make(self, path: str) -> None:
+        """Make a directory and those above it, as far as they are missing."""
+        with self.os_errors(path):
+            os.close(self._open_directory(check_subtree(path), create=True))
+
     def find(self, path: str) -> FileInfo | None:
         """The file or directory at `path`, or None."""
         with self.os_errors(path):
@@ -222,7 +236,10 @@ class Directory:
 
     def _refused(self, path: str, mode: int) -> InvalidPathError:
         if stat.S_ISLNK(mode):
-            kind = "a symbolic link, which is not followed; put a copy of the file in its place"
+            kind = (
+                "a symbolic link, which is not followed; put a copy of the file in its place, or log the directory "
+                "with follow_symlinks=True (REGISTRY_FOLLOW_SYMLINKS=true)"
+            )
         else:
             kind = "neither a file nor a directory; remove it"
         return InvalidPathError(f"{self.root / path} is {kind}.")
@@ -240,6 +257,11 @@ class Directory:
             raise PathExistsError(f"{self.root / path} exists already and is not replaced.") from error
         except IsADirectoryError as error:
             raise InvalidPathError(f"{self.root / path} is a directory; a file cannot take its place.") from error
+        except UnicodeEncodeError as error:
+            raise InvalidPathError(
+                f"{path!a} cannot be a name on this system, whose encoding for file names is {error.encoding}. "
+                "Set PYTHONUTF8=1, or a locale such as C.UTF-8."
+            ) from error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise disk_error(

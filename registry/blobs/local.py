@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 from registry.blobs.digests import check_entry, copy_stream, hash_stream, missing
 from registry.blobs.directory import Directory
-from registry.blobs.paths import check_blob_path, check_subtree
+from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.progress import TransferProgress
 from registry.blobs.protocol import BlobStore
 from registry.blobs.upload_plan import check_free, filled_whole, local_source, planned, sealed_path
@@ -114,18 +114,24 @@ class LocalBlobStore:
         with self._directory.create(path, exclusive=True) as file:
             file.write(data)
 
-    def upload(self, source: Path, path: str = "") -> None:
-        """Store a local file as `path`, or the contents of a local directory below it."""
-        files = local_source(source, path)
+    def upload(self, source: Path, path: str = "", *, follow_symlinks: bool = False) -> None:
+        """Store a local file as `path`, or the contents of a local directory below it, with its empty directories."""
+        files = local_source(source, path, follow_symlinks=follow_symlinks)
         with TransferProgress("Storing", sum(file.size for file in files)) as progress:
             for file in files:
                 with file.open() as stream, self._directory.create(file.path) as target:
                     copy_stream(file.path, stream, target, progress.advance)
+        if source.is_dir() and not follow_symlinks:
+            for empty in Directory(source).empty_directories():
+                self._directory.make(join(path, empty))
 
     def download(self, path: str, destination: Path) -> Path:
         """Copy the file or directory at `path` into `destination`."""
-        files = planned(self.walk(path), path, self.root)
+        empty = list(self._directory.empty_directories(check_subtree(path)))
+        files = planned(self.walk(path), path, self.root, may_be_empty=bool(empty))
         target = Directory(destination)
+        for directory in empty:
+            target.make(directory)
         with TransferProgress("Copying", sum(file.file_size or 0 for file in files)) as progress:
             for file in files:
                 with self.open(file.path) as stream, target.create(file.path, sync=False) as copy:

@@ -61,18 +61,20 @@ class BlobStore(Protocol):
             PathExistsError: something is.
         """
 
-    def upload(self, source: Path, path: str = "") -> None:
+    def upload(self, source: Path, path: str = "", *, follow_symlinks: bool = False) -> None:
         """Store a local file as `path`, or the contents of a local directory below `path`, replacing what is there.
+
+        With `follow_symlinks` the files are stored that symlinks in the directory lead to.
 
         Raises:
             ArtifactNotFoundError: `source` does not exist.
-            InvalidPathError: the directory has a symlink or a name that cannot be stored.
+            InvalidPathError: the directory has a name that cannot be stored, or a symlink that is not followed.
         """
 
     def download(self, path: str, destination: Path) -> Path:
         """Copy the file or directory at `path` into the directory `destination`; the local path of the copy.
 
-        A file ``a/b.txt`` becomes ``destination/a/b.txt``; ``""`` copies everything.
+        A file ``a/b.txt`` becomes ``destination/a/b.txt``, a directory without files an empty one; ``""`` copies all.
 
         Raises:
             ArtifactNotFoundError: nothing is at `path`.

@@ -7,8 +7,9 @@ invariant: a set of files that cannot be stored or found whole is refused while 
 import os
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,8 +17,9 @@ from typing import BinaryIO
 from registry.blobs.directory import Directory
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.protocol import BlobStore
+from registry.blobs.symlinks import LinkedFile, follow_links
 from registry.entities.paging import FileInfo
-from registry.exceptions import ArtifactNotFoundError, InvalidPathError, PathExistsError, disk_error
+from registry.exceptions import AccessDeniedError, ArtifactNotFoundError, InvalidPathError, PathExistsError, disk_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,13 @@ class SourceFile:
     open: Callable[[], AbstractContextManager[BinaryIO]]
 
 
-def local_source(source: Path, path: str) -> list[SourceFile]:
-    """A local file as `path`, or the files of a local directory below `path`.
+def local_source(source: Path, path: str, *, follow_symlinks: bool = False) -> list[SourceFile]:
+    """Return a local file as `path`, or the files of a local directory below `path`.
 
     Raises:
         ArtifactNotFoundError: `source` does not exist.
-        InvalidPathError: the directory has a symlink or a name that cannot be stored.
+        InvalidPathError: the directory has a name that cannot be stored, or a symlink: any, or if links are followed,
+            one that leads to nothing, to a directory above it, or to what is no file.
     """
     try:
         status = source.stat()
@@ -46,19 +49,45 @@ def local_source(source: Path, path: str) -> list[SourceFile]:
         return [SourceFile(check_blob_path(path), status.st_size, lambda: _open(source))]
     if not stat.S_ISDIR(status.st_mode):
         raise InvalidPathError(f"{source} is neither a file nor a directory.")
-    return [_below(Directory(source), info, check_subtree(path)) for info in Directory(source).files()]
+    below = check_subtree(path)
+    if follow_symlinks:
+        return [_followed(found, check_blob_path(join(below, found.path))) for found in follow_links(source)]
+    return [_below(Directory(source), info, below) for info in Directory(source).files()]
 
 
-def planned(files: Iterable[FileInfo], path: str, root: str) -> list[FileInfo]:
-    """The files of a walk, of which there must be one.
+def planned(files: Iterable[FileInfo], path: str, root: str, *, may_be_empty: bool = False) -> list[FileInfo]:
+    """Return the files of a walk, of which there must be one unless `may_be_empty`.
 
     Raises:
         ArtifactNotFoundError: there is none.
+        InvalidPathError: a path is that of a file and of a directory, as S3 allows, or comes twice.
     """
     found = list(files)
-    if not found:
+    if not found and not may_be_empty:
         raise ArtifactNotFoundError(f"There is no file at {join(root, path)}.")
+    _check_tree([file.path for file in found], root)
     return found
+
+
+def _check_tree(paths: list[str], root: str) -> None:
+    """Pass if a local directory can hold these files side by side.
+
+    Raises:
+        InvalidPathError: it cannot.
+    """
+    distinct = set(paths)
+    if len(distinct) < len(paths):
+        twice = next(path for path, count in Counter(paths).items() if count > 1)
+        raise InvalidPathError(f"{join(root, twice)} is listed twice. Ask whoever runs the store.")
+    for path in paths:
+        above = path.rpartition("/")[0]
+        while above:
+            if above in distinct:
+                raise InvalidPathError(
+                    f"{join(root, above)} is a file, and {join(root, path)} is below it as in a directory. A directory "
+                    "on disk cannot hold both; rename or remove one."
+                )
+            above = above.rpartition("/")[0]
 
 
 def sealed_path(base: str, path: str) -> str:
@@ -69,16 +98,17 @@ def sealed_path(base: str, path: str) -> str:
 
 
 def check_free(store: BlobStore) -> None:
-    """Refuse to seal where a file is.
+    """Refuse to seal where a file is; where listing is not allowed, the conditions of the writes must do.
 
     Raises:
         PathExistsError: a file is below the root of `store`.
     """
-    for level in store.list():
-        for taken in store.walk(level.path):
-            raise PathExistsError(
-                f"{store.root} holds {taken.path!r} already. What is sealed is never changed; take a fresh path."
-            )
+    with suppress(AccessDeniedError):
+        for level in store.list():
+            for taken in store.walk(level.path):
+                raise PathExistsError(
+                    f"{store.root} holds {taken.path!r} already. What is sealed is never changed; take a fresh path."
+                )
 
 
 @contextmanager
@@ -111,6 +141,10 @@ def filled_whole(destination: Path) -> Iterator[Directory]:
 
 def _below(directory: Directory, info: FileInfo, path: str) -> SourceFile:
     return SourceFile(check_blob_path(join(path, info.path)), info.file_size or 0, lambda: directory.open(info.path))
+
+
+def _followed(found: LinkedFile, path: str) -> SourceFile:
+    return SourceFile(path, found.size, lambda: _open(found.place))
 
 
 @contextmanager

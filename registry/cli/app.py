@@ -13,7 +13,9 @@ import typer
 
 from registry import __version__
 from registry.cli import (
+    adopt,
     cache,
+    correct_clock,
     db,
     demo,
     events,
@@ -100,6 +102,7 @@ def _build() -> typer.Typer:
     app.command()(history.history)
     app.command()(history.holders)
     app.command()(history.verify)
+    app.command()(correct_clock.correct_clock)
     app.command()(events.watch)
     app.command()(versions.resolve)
     app.command("export")(transfer.export_model)
@@ -107,6 +110,7 @@ def _build() -> typer.Typer:
     app.command()(versions.sign)
     app.command()(maintenance.gc)
     app.command()(maintenance.relocate)
+    app.command()(adopt.adopt)
     app.command()(maintenance.doctor)
     return app
 

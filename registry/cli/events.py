@@ -55,7 +55,7 @@ def _sink(webhook: str | None, secret_env: str | None) -> "EventSink":
         if secret_env is not None:
             raise InvalidParameterError("--secret-env signs what is posted; give --webhook too.")
         return _Printer()
-    secret = None if secret_env is None else os.environ.get(secret_env)
+    secret = None if secret_env is None else os.environ.get(secret_env) or None
     if secret_env is not None and not secret:
         raise InvalidParameterError(f"The environment variable {secret_env} is not set; it holds the webhook's secret.")
     return WebhookSink(webhook, secret=secret)

@@ -50,6 +50,10 @@ def verify(
     for report in reports:
         files = f", {_count(report)} files read" if read_bytes else ""
         output.line(f"{report.name}: well; {report.events} events, {report.versions} versions{files}.")
+        for location in report.unlisted:
+            output.line(f"  {location} could not be listed (access denied): a file that was added there is not seen.")
+        for note in report.notes:
+            output.line(f"  {note}")
     if not reports:
         output.line("There are no models.")
 
@@ -66,6 +70,8 @@ def _plain(report: "VerificationReport") -> dict[str, object]:
         "hash": report.hash,
         "events": report.events,
         "versions": report.versions,
+        "unlisted": list(report.unlisted),
+        "notes": list(report.notes),
     }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from registry.entities import Metric
-from registry.exceptions import RegistryError, UnavailableError
+from registry.exceptions import InvalidStateError, RegistryError, UnavailableError
 
 CAPACITY: Final = 200_000
 BATCH: Final = 20_000
@@ -31,13 +31,19 @@ class RunOperations:
     def __init__(self) -> None:
         self._done = threading.Event()
         self._error: RegistryError | None = None
+        self._process = os.getpid()
 
     def wait(self) -> None:
         """Wait until the values are durable.
 
         Raises:
             RegistryError: They could not be written.
+            InvalidStateError: They were queued before this process was forked; the parent writes them.
         """
+        if self._process != os.getpid():
+            raise InvalidStateError(
+                "These values were queued before the process was forked; the parent writes them. Wait there."
+            )
         self._done.wait()
         if self._error is not None:
             raise self._error
@@ -72,7 +78,6 @@ class LogQueue:
         self._busy = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._process = os.getpid()
         _queues.add(self)
 
     def put(self, entry: Entry) -> RunOperations:
@@ -97,16 +102,16 @@ class LogQueue:
             UnavailableError: The time ran out; the thread keeps trying.
         """
         with self._changed:
-            if self._process != os.getpid():
-                return
             if not self._changed.wait_for(lambda: not self._entries and not self._busy, timeout):
                 raise UnavailableError(f"{self._size} queued values could not be logged in {timeout} seconds.")
 
+    def renew(self) -> None:
+        """Reset the queue in a forked child: the parent writes the queued entries, and its thread may hold the lock."""
+        self._changed = threading.Condition()
+        self._entries = deque()
+        self._thread, self._busy, self._size = None, False, 0
+
     def _start(self) -> None:
-        if self._process != os.getpid():
-            # In a forked child, the queued entries belong to the parent, which writes them.
-            self._process, self._thread, self._busy, self._size = os.getpid(), None, False, 0
-            self._entries.clear()
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="registry-log-queue", daemon=True)
             self._thread.start()
@@ -184,6 +189,15 @@ def _merge(batch: Sequence[Entry]) -> Entry | None:
 
 
 _queues: "weakref.WeakSet[LogQueue]" = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for queue in list(_queues):
+        queue.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
 
 
 def flush_all(timeout: float | None = None) -> None:

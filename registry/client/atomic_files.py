@@ -7,6 +7,7 @@ there and every target path is free, the target is untouched; symlinks below the
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -154,16 +155,17 @@ def write_json(path: Path, value: dict[str, Any], what: str) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)  # less what the umask takes
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        name.replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
+            name.unlink()
         raise
     _sync_directory(path.parent)
 

@@ -4,21 +4,27 @@ Guarantees: a backend is opened once per process and place. Opening checks the s
 """
 
 import functools
+import json
 from pathlib import Path
 
-from registry.blobs import BlobStore, close_connections, open_blob_store
+from registry.blobs import BlobStore, S3Options, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, flush_all
+from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, place_of, redacted_uri
+from registry.settings import Place, Settings, actor_of, current_settings, place_of, redacted_uri
+from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
 from registry.store.models.logged_models import LoggedModelStore
 from registry.store.models.signatures import SignatureStore
+from registry.store.ownership import OwnershipStore
 from registry.store.registry import (
+    ClockRepairStore,
     HistoryStore,
     ModelStore,
     PromotionRuleStore,
     Resolver,
+    SigningStore,
     StageStore,
     VerificationStore,
     VersionStore,
@@ -36,22 +42,31 @@ from registry.store.transfer.run_import import RunImportStore
 class Backend:
     """The stores of one place, for one actor."""
 
-    def __init__(self, place: Place, actor: str, endpoint_url: str | None, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        place: Place,
+        actor: str,
+        *,
+        read_only: bool = False,
+        ignore_clock: bool = False,
+        limits: TimeLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.place = place
         self.actor = actor
-        self._endpoint_url = endpoint_url
         refuse_mlflow_files(place)
-        self.database = connect(place.database_url, read_only=read_only)
+        self.database = connect(place.database_url, read_only=read_only, limits=limits)
         ensure(self.database)
         self.experiments = ExperimentStore(self.database)
         self.runs = RunStore(self.database)
         self.series = SeriesStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
         self.log_queue = LogQueue(self.write_log)
-        self.models = ModelStore(self.database, actor=self.actor)
-        self.versions = VersionStore(self.database, actor=self.actor)
-        self.stages = StageStore(self.database, actor=self.actor)
-        self.promotion_rules = PromotionRuleStore(self.database, actor=self.actor)
+        self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.stages = StageStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.promotion_rules = PromotionRuleStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.signing = SigningStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.clock_repair = ClockRepairStore(self.database, actor=actor)
         self.history = HistoryStore(self.database)
         self.verification = VerificationStore(self.database)
         self.model_export = ModelExportStore(self.database)
@@ -60,6 +75,7 @@ class Backend:
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.gc = GcStore(self.database)
+        self.ownership = ArtifactOwnership(OwnershipStore(self.database), self.experiments.registry_id, self.blobs)
         self.search = SearchStore(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
@@ -70,11 +86,28 @@ class Backend:
 
     def blobs(self, root: str) -> BlobStore:
         """Open the byte store below an absolute local path or an S3 prefix."""
-        return open_blob_store(root, endpoint_url=self._endpoint_url)
+        return open_store(root)
 
 
-def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = False) -> Backend:
-    """Open the backend of a tracking URI, relative to the working directory, or return the open one.
+def open_store(root: str) -> BlobStore:
+    """Open the byte store below an absolute local path or an S3 prefix, with the current settings."""
+    return open_blob_store(root, s3=_s3_options(current_settings()))
+
+
+def _s3_options(settings: Settings) -> S3Options:
+    return S3Options(
+        endpoint_url=settings.s3_endpoint_url,
+        upload_extra_args=json.dumps(settings.s3_upload_extra_args, sort_keys=True),
+        ignore_tls=settings.s3_ignore_tls,
+        addressing_style=settings.boto_client_addressing_style,
+        expected_bucket_owner=settings.s3_expected_bucket_owner,
+    )
+
+
+def open_backend(
+    tracking_uri: str, settings: Settings, *, base: Path | None = None, read_only: bool = False
+) -> Backend:
+    """Open the backend of a tracking URI, or return the open one; a relative path is relative to `base`.
 
     Raises:
         UnsupportedStoreError: The URI names no supported database.
@@ -83,14 +116,14 @@ def open_backend(tracking_uri: str, settings: Settings, *, read_only: bool = Fal
         SchemaTooNewError: A newer release wrote the database.
         UnavailableError: The database cannot be reached.
     """
-    place = place_of(tracking_uri, settings)
-    return _open(place, Path.cwd(), actor_of(settings), settings.s3_endpoint_url, read_only)
+    place = place_of(tracking_uri, settings, base)
+    limits = TimeLimits(settings.connect_timeout_seconds, settings.statement_timeout_seconds)
+    return _open(place, actor_of(settings), read_only, settings.ignore_clock, limits)
 
 
 @functools.lru_cache(maxsize=64)
-def _open(place: Place, _directory: Path, actor: str, endpoint_url: str | None, read_only: bool) -> Backend:
-    # The working directory is part of the key: a relative database path means another file elsewhere.
-    return Backend(place, actor, endpoint_url, read_only=read_only)
+def _open(place: Place, actor: str, read_only: bool, ignore_clock: bool, limits: TimeLimits) -> Backend:
+    return Backend(place, actor, read_only=read_only, ignore_clock=ignore_clock, limits=limits)
 
 
 def close_all(timeout: float | None = None) -> None:

@@ -1,16 +1,17 @@
 """The base of the client's mixins: the tracking URI and a backend that is opened on first use."""
 
-import functools
 from pathlib import Path
 from typing import Any
 
 from registry.client.backend import Backend, open_backend, refuse_other_registry
 from registry.exceptions import InvalidStateError
-from registry.settings import current_settings, redacted_uri
+from registry.settings import base_of, current_base, current_settings, redacted_uri
 
 
 class ClientBase:
     """A tracking URI and the stores behind it."""
+
+    _backend: Backend | None = None
 
     def __init__(
         self, tracking_uri: str | Path | None = None, registry_uri: str | None = None, *, read_only: bool = False
@@ -24,6 +25,8 @@ class ClientBase:
         """
         settings = current_settings()
         self._tracking_uri = settings.tracking_uri if tracking_uri is None else str(tracking_uri)
+        # A relative path counts from here, or from where the setting was used first.
+        self._base = (base_of if self._tracking_uri == settings.tracking_uri else current_base)(self._tracking_uri)
         self._registry_uri = registry_uri if registry_uri is not None else settings.registry_uri
         self._read_only = read_only
         self._queues_logs = settings.enable_async_logging
@@ -39,15 +42,20 @@ class ClientBase:
                 "A client whose tracking URI has a password is not pickled. Make another in the other process, which "
                 "inherits REGISTRY_TRACKING_URI, or leave the password to PGPASSFILE or PGPASSWORD."
             )
-        return {name: value for name, value in self.__dict__.items() if name != "backend"}
+        return {name: value for name, value in self.__dict__.items() if name != "_backend"}
 
     @property
     def tracking_uri(self) -> str:
         """Return the tracking URI of this client."""
         return self._tracking_uri
 
-    @functools.cached_property
+    @property
     def backend(self) -> Backend:
         """Return the stores behind this client; opening them may migrate an empty SQLite file."""
-        refuse_other_registry(self._tracking_uri, self._registry_uri)
-        return open_backend(self._tracking_uri, current_settings(), read_only=self._read_only)
+        # No cached_property: until Python 3.12 it has a lock, which a fork would copy while another thread holds it.
+        if self._backend is None:
+            refuse_other_registry(self._tracking_uri, self._registry_uri)
+            self._backend = open_backend(
+                self._tracking_uri, current_settings(), base=self._base, read_only=self._read_only
+            )
+        return self._backend

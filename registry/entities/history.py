@@ -41,6 +41,8 @@ class EventKind(StrEnum):
     RULES_OVERRIDDEN = "rules_overridden"
     ROLLED_BACK = "rolled_back"
     IMPORTED = "imported"
+    CLOCK_CORRECTED = "clock_corrected"
+    SIGNED = "signed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,39 @@ class PublishedEvent:
     event: HistoryEvent
 
 
+def corrected_times(events: Sequence[HistoryEvent]) -> dict[int, int]:
+    """When each event of a chain happened, by sequence, in microseconds since the epoch.
+
+    That is its own time, moved by every later event that says that a clock was wrong.
+
+    Raises:
+        IntegrityError: such an event does not say which events it corrects, and by how much.
+    """
+    times = {event.seq: event.time_us for event in events}
+    for event in events:
+        if event.kind == EventKind.CLOCK_CORRECTED:
+            first, last, shift = (event.details.get(key) for key in ("from_seq", "to_seq", "shift"))
+            if not (type(first) is type(last) is type(shift) is int and 1 <= first <= last < event.seq):
+                raise IntegrityError(f"Event {event.seq} corrects no events that are there: {dict(event.details)!r}.")
+            for seq in range(first, last + 1):
+                times[seq] = times.get(seq, 0) + shift
+    return times
+
+
+def check_times_grow(events: Sequence[HistoryEvent], what: str) -> None:
+    """Pass if each event of a chain happened after the one before it, once clocks are corrected.
+
+    Raises:
+        IntegrityError: one did not; `what` says in the message whose history it is.
+    """
+    times = corrected_times(events)
+    previous = 0
+    for event in events:
+        if times[event.seq] <= previous:
+            raise IntegrityError(f"Event {event.seq} of {what} is not later than the event before it.")
+        previous = times[event.seq]
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no blanks and non-ASCII characters as they are.
 
@@ -110,6 +145,11 @@ def canonical_json(value: Any) -> str:
         ValueError: a number is NaN or infinite; such figures are written as text.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of the canonical JSON of a value, by which an event covers what is too large to stand in it."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def check_remark(text: object, what: str) -> str:
@@ -216,16 +256,15 @@ def find_import(events: Sequence[HistoryEvent]) -> HistoryEvent | None:
 
 
 def _check_chain(segment: ImportedHistory) -> None:
-    previous_hash, previous_time = None, 0
+    previous_hash = None
     for seq, event in enumerate(segment.events, 1):
         where = f"Event {seq} of the imported history of the model {segment.model_uid}"
         if (event.seq, event.model_uid) != (seq, segment.model_uid):
             raise IntegrityError(f"{where} is missing: event {event.seq} of {event.model_uid} is in its place.")
         if event.prev_hash != previous_hash:
             raise IntegrityError(f"{where} does not continue the event before it: the chain of hashes is broken there.")
-        if event.time_us <= previous_time:
-            raise IntegrityError(f"{where} is not later than the event before it.")
-        previous_hash, previous_time = event.hash, event.time_us
+        previous_hash = event.hash
+    check_times_grow(segment.events, f"the imported history of the model {segment.model_uid}")
     if not segment.events:
         raise IntegrityError(f"The imported history of the model {segment.model_uid} has no events.")
 

@@ -30,6 +30,8 @@ class ParamSpec:
     ) -> None:
         self._name = str(name)
         self._dtype = _param_type(name, dtype)
+        if shape is not None and not isinstance(shape, list | tuple):
+            raise InvalidTypeError(f"The shape of the param {self._name!r} must be None or (-1,), got {shape!r}.")
         self._shape = None if shape is None else tuple(shape)
         self._default = default
         self._default = self.check(default)

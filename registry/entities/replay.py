@@ -3,17 +3,21 @@
 Pure: `store` compares the state with its tables. Invariant: two models whose events are equal have equal states.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
-from registry.entities.history import EventKind, HistoryEvent
+from registry.entities.history import EventKind, HistoryEvent, corrected_times
 from registry.entities.stages import ACTIVE_STAGES
 
 
 @dataclass(slots=True)
 class VersionState:
-    """One version: what it was registered with and by whom, its stage, description and tags, and if it is deleted."""
+    """One version: what it was registered with and by whom, its stage, description and tags, and if it is deleted.
+
+    `recorded` is what else its event says of its rows, by name; empty for events of older releases, which said less.
+    `signatures` are digests by the id of the key; they are all that there are if `knows_signatures`.
+    """
 
     digest: str | None
     model_id: str | None = None
@@ -25,6 +29,10 @@ class VersionState:
     description: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     deleted: bool = False
+    origin: str | None = None
+    recorded: dict[str, Any] = field(default_factory=dict)
+    signatures: dict[str, str] = field(default_factory=dict)
+    knows_signatures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,8 @@ class Period:
 class ModelState:
     """A registered model with everything that its history speaks of.
 
-    `rules` are JSON by stage; an approval is its version, stage, actor and user of the database (empty on SQLite).
+    `rules` are JSON by stage. `approvals` have reason and time by version, stage, actor and user of the database (empty
+    on SQLite).
     `last_version` is the highest number that was ever given, here or where the model was imported from.
     """
 
@@ -56,14 +65,14 @@ class ModelState:
     versions: dict[int, VersionState] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
-    approvals: set[tuple[int, str, str, str]] = field(default_factory=set)
+    approvals: dict[tuple[int, str, str, str], tuple[str | None, int]] = field(default_factory=dict)
     periods: list[Period] = field(default_factory=list)
     last_version: int = 0
 
 
-def replay(events: Iterable[HistoryEvent]) -> ModelState:
-    """The state after these events of one model, in the order of their sequence."""
-    folding = _Folding()
+def replay(events: Sequence[HistoryEvent]) -> ModelState:
+    """The state after these events of one model, in the order of their sequence; periods are of corrected times."""
+    folding = _Folding(corrected_times(events))
     for event in events:
         folding.apply(event)
     folding.state.periods = [folding.periods[stage][since] for stage, since in sorted(folding.starts())]
@@ -71,8 +80,9 @@ def replay(events: Iterable[HistoryEvent]) -> ModelState:
 
 
 class _Folding:
-    def __init__(self) -> None:
+    def __init__(self, times: Mapping[int, int]) -> None:
         self.state = ModelState()
+        self.times = times
         # By stage or ``@alias``, then by beginning, in the order of beginning.
         self.periods: dict[str, dict[int, Period]] = {}
 
@@ -104,7 +114,7 @@ class _Folding:
         for version in self.state.versions.values():
             version.deleted, version.stage = True, "None"
         for stage in self.periods:
-            self._close(stage, event.time_us)
+            self._close(stage, self.times[event.seq])
 
     def imported(self, event: HistoryEvent) -> None:
         self.state.last_version = int(event.details["last_version"])
@@ -120,11 +130,15 @@ class _Folding:
             user_id=details.get("user_id", event.actor),
             session_user=event.session_user,
             description=details.get("description"),
+            origin=details.get("origin"),
+            recorded=dict(details.get("recorded", {})),
+            signatures=dict(details.get("signatures", {})),
+            knows_signatures="signatures" in details,
         )
 
     def version_deleted(self, event: HistoryEvent) -> None:
         version = self._version(event)
-        self._close(version.stage, event.time_us)
+        self._close(version.stage, self.times[event.seq])
         version.deleted, version.stage = True, "None"
 
     def version_restored(self, event: HistoryEvent) -> None:
@@ -136,7 +150,7 @@ class _Folding:
         version.stage = after
         # A holder that gives way holds until its successor's moment, which is the next event's.
         if before in ACTIVE_STAGES and "succeeded_by" not in event.details:
-            self._close(before, event.time_us)
+            self._close(before, self.times[event.seq])
         if after in ACTIVE_STAGES:
             link = self._link_of_rollback if event.kind == EventKind.ROLLED_BACK else self._link_of_promotion
             self._begin(after, event, link(after, event))
@@ -149,7 +163,7 @@ class _Folding:
     def alias_deleted(self, event: HistoryEvent) -> None:
         alias = str(event.details["alias"])
         self.state.aliases.pop(alias, None)
-        self._close(f"@{alias}", event.time_us)
+        self._close(f"@{alias}", self.times[event.seq])
 
     def tag_set(self, event: HistoryEvent) -> None:
         self._tags(event)[str(event.details["key"])] = event.to_value or ""
@@ -164,7 +178,11 @@ class _Folding:
         self.state.rules.pop(str(event.details["stage"]), None)
 
     def approved(self, event: HistoryEvent) -> None:
-        self.state.approvals.add((_number(event), str(event.details["stage"]), event.actor, event.session_user or ""))
+        key = (_number(event), str(event.details["stage"]), event.actor, event.session_user or "")
+        self.state.approvals[key] = (event.reason, event.time_us)
+
+    def signed(self, event: HistoryEvent) -> None:
+        self._version(event).signatures[str(event.details["key_id"])] = str(event.details["signature"])
 
     def _tags(self, event: HistoryEvent) -> dict[str, str]:
         return self.state.tags if event.version is None else self._version(event).tags
@@ -174,9 +192,9 @@ class _Folding:
         return self.state.versions.setdefault(_number(event), VersionState(None))
 
     def _begin(self, stage: str, event: HistoryEvent, before: int | None) -> None:
-        self._close(stage, event.time_us)
-        period = Period(stage, event.time_us, _number(event), None, before)
-        self.periods.setdefault(stage, {})[event.time_us] = period
+        self._close(stage, self.times[event.seq])
+        since = self.times[event.seq]
+        self.periods.setdefault(stage, {})[since] = Period(stage, since, _number(event), None, before)
 
     def _close(self, stage: str, until: int) -> None:
         last = self._last(stage)
@@ -203,7 +221,7 @@ def _number(event: HistoryEvent) -> int:
     return event.version or 0
 
 
-# Events that are not here change nothing that a table holds: refusals and overrides.
+# Events that are not here change nothing that a table holds: refusals, overrides, and corrections of others' times.
 _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.CREATED: _Folding.created,
     EventKind.RENAMED: _Folding.renamed,
@@ -221,5 +239,6 @@ _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.RULES_SET: _Folding.rules_set,
     EventKind.RULES_DELETED: _Folding.rules_deleted,
     EventKind.APPROVED: _Folding.approved,
+    EventKind.SIGNED: _Folding.signed,
     EventKind.IMPORTED: _Folding.imported,
 }

@@ -276,8 +276,13 @@ def _scalar(spec: InputSpec) -> DataType:
     return spec.type
 
 
+def _name(name: Any) -> Any:
+    """A name as it was before JSON: columns of several levels have tuples as names, and JSON makes lists of them."""
+    return tuple(map(_name, name)) if isinstance(name, list) else name
+
+
 def _spec_from_dict(form: Mapping[str, Any]) -> Any:
-    name = form.get("name")
+    name = _name(form.get("name"))
     if form.get("type") == "tensor":
         tensor = form.get("tensor-spec")
         if not isinstance(tensor, Mapping) or not {"dtype", "shape"} <= tensor.keys():

@@ -31,9 +31,9 @@ class ModelSignature:
     def to_dict(self) -> dict[str, str | None]:
         """The schemas as JSON texts, as they stand in an MLmodel file."""
         return {
-            "inputs": self.inputs.to_json() if self.inputs else None,
-            "outputs": self.outputs.to_json() if self.outputs else None,
-            "params": self.params.to_json() if self.params else None,
+            "inputs": None if self.inputs is None else self.inputs.to_json(),
+            "outputs": None if self.outputs is None else self.outputs.to_json(),
+            "params": None if self.params is None else self.params.to_json(),
         }
 
     @classmethod

@@ -4,6 +4,7 @@
 from the caller alone, as ``allow_code=True``.
 """
 
+from registry.flavors.code_model import set_model
 from registry.flavors.discovery import flavor_names, forget_flavors, get_flavor
 from registry.flavors.load import load_model, load_pyfunc
 from registry.flavors.mlmodel import Model, ModelInfo
@@ -33,4 +34,5 @@ __all__ = [
     "load_pyfunc",
     "needs_safety_check",
     "save_model",
+    "set_model",
 ]

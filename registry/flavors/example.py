@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.entities.schema import Schema
+from registry.entities.schema import DataType, Schema
 from registry.exceptions import InvalidModelError, InvalidParameterError, RegistryError
 from registry.flavors.mlmodel import Model, inside
 from registry.flavors.optional_imports import optional_import
-from registry.flavors.signatures.infer import is_sparse
+from registry.flavors.signatures.enforce_values import NULLABLE
+from registry.flavors.signatures.infer import check_column_names, is_sparse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,15 +48,15 @@ class InputExample:
         Raises:
             InvalidParameterError: the data cannot be written as JSON.
         """
-        info, content, serving = _forms(self.data)
-        if self.params:
-            info["params"] = "true"
-            content = {"data": content, "params": self.params}
-            serving = {**serving, "params": self.params}
         try:
+            info, content, serving = _forms(self.data)
+            if self.params:
+                info["params"] = "true"
+                content = {"data": content, "params": self.params}
+                serving = {**serving, "params": self.params}
             (directory / FILE_NAME).write_text(json.dumps(content, default=_plain), encoding="utf-8")
             (directory / SERVING_FILE_NAME).write_text(json.dumps(serving, default=_plain, indent=2), encoding="utf-8")
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise InvalidParameterError(f"The input example cannot be written as JSON: {error}") from None
         return {"artifact_path": FILE_NAME, "serving_input_path": SERVING_FILE_NAME, **info}
 
@@ -97,7 +98,7 @@ class StoredExample:
             return _READERS[str(kind)](data, self.schema)
         except RegistryError:
             raise
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InvalidModelError(f"The input example of type {kind!r} cannot be read: {error!r}") from error
 
     def read_params(self) -> Any:
@@ -117,6 +118,7 @@ def _forms(data: Any) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     import pandas as pd
 
     if isinstance(data, pd.DataFrame):
+        check_column_names(data)
         split = _split(data)
         orient = "split" if "columns" in split else "values"
         return {"type": "dataframe", "pandas_orient": orient}, split, {"dataframe_split": split}
@@ -140,8 +142,15 @@ def _forms(data: Any) -> tuple[dict[str, Any], Any, dict[str, Any]]:
 
 
 def _split(frame: "pd.DataFrame") -> dict[str, Any]:
-    plain = frame.astype(object).where(frame.notnull(), None)
-    split: dict[str, Any] = {"columns": list(frame.columns), "data": plain.to_numpy().tolist()}
+    import pandas as pd
+
+    # Cell by cell, because pandas keeps some of its own types through astype(object), such as Sparse.
+    columns = [
+        [None if missing else value for value, missing in zip(column.tolist(), pd.isna(column), strict=True)]
+        for column in (frame.iloc[:, position] for position in range(frame.shape[1]))
+    ]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    split: dict[str, Any] = {"columns": frame.columns.tolist(), "data": rows}
     if split["columns"] == list(range(len(frame.columns))):
         del split["columns"]
     return split
@@ -173,22 +182,48 @@ def _read_frame(content: Any, schema: Schema | None) -> "pd.DataFrame":
 
     from_split = isinstance(content, Mapping)
     columns = content.get("columns") if from_split else None
+    if columns and all(isinstance(name, list) for name in columns):
+        columns = pd.MultiIndex.from_tuples([tuple(name) for name in columns])
     frame = pd.DataFrame(content["data"] if from_split else content, columns=columns)
     if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
         return frame
-    for name, dtype in schema.input_types_dict().items():
-        if name in frame.columns:
-            frame[name] = _as_column(frame[name], dtype)
-    return frame
+    types = {spec.name: spec.type for spec in schema}
+    typed = {
+        position: _as_column(frame.iloc[:, position], types[name]) if name in types else frame.iloc[:, position]
+        for position, name in enumerate(frame.columns)
+    }
+    return pd.DataFrame(typed, index=frame.index).set_axis(frame.columns, axis=1)
 
 
-def _as_column(column: "pd.Series[Any]", dtype: Any) -> "pd.Series[Any]":
-    name = getattr(dtype, "name", "")
-    if name == "binary":
-        return column.map(lambda text: base64.decodebytes(text.encode("ascii")) if isinstance(text, str) else text)
-    if name in ("integer", "long", "float", "double", "datetime") or (name == "boolean" and not column.hasnans):
-        return column.astype(dtype.to_pandas())
+def _as_column(column: Any, dtype: Any) -> Any:
+    """A column of JSON values in its type; as it is where the type cannot hold a value."""
+    try:
+        if dtype is DataType.binary:
+            return column.map(lambda text: base64.decodebytes(text.encode("ascii")) if isinstance(text, str) else text)
+        if dtype is DataType.datetime:
+            return _as_moments(column)
+        if dtype in NULLABLE and bool(column.isna().any()):
+            return column.astype(NULLABLE[dtype])
+        if isinstance(dtype, DataType) and dtype is not DataType.string:
+            return column.astype(dtype.to_pandas())
+    except (TypeError, ValueError, OverflowError):
+        return column
     return column
+
+
+def _as_moments(column: Any) -> Any:
+    import pandas as pd
+
+    try:
+        moments = pd.to_datetime(column, format="ISO8601")
+    except ValueError:  # several offsets from UTC
+        moments = pd.to_datetime(column, format="ISO8601", utc=True)
+    if moments.dt.tz is not None:
+        return moments
+    try:
+        return moments.astype("datetime64[ns]")
+    except ValueError:  # too early or too late for nanoseconds
+        return moments
 
 
 def _read_array(content: Any, schema: Schema | None) -> Any:

@@ -1,15 +1,24 @@
 """The files of a model directory besides the model itself: where it may be saved, and what is copied into it."""
 
+import errno
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, InvalidTypeError, PathExistsError
+from registry.exceptions import (
+    ArtifactNotFoundError,
+    InvalidParameterError,
+    InvalidTypeError,
+    PathExistsError,
+    StorageError,
+)
 from registry.validation.paths import check_local_path
 
 CODE_DIRECTORY: Final = "code"
 EXTRA_DIRECTORY: Final = "extra_files"
+_FULL: Final = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -59,6 +68,7 @@ def copy_in(source: Path, target: Path) -> None:
     Raises:
         ArtifactNotFoundError: `source` does not exist.
         InvalidParameterError: it cannot be copied.
+        StorageError: the disk is full.
     """
     if not source.exists():
         raise ArtifactNotFoundError(f"There is no file or directory {str(source)!r} to be saved with the model.")
@@ -69,7 +79,14 @@ def copy_in(source: Path, target: Path) -> None:
         else:
             shutil.copy2(source, target)
     except (OSError, shutil.Error) as error:
+        if _is_full_disk(error):
+            raise StorageError(f"{str(source)!r} cannot be copied into the model: the disk is full.") from error
         raise InvalidParameterError(f"{str(source)!r} cannot be copied into the model: {error}") from error
+
+
+def _is_full_disk(error: OSError) -> bool:
+    # copytree gathers the errors of its files as texts.
+    return error.errno in _FULL or any(os.strerror(number) in str(error) for number in _FULL)
 
 
 def size_of(directory: Path) -> int:

@@ -27,6 +27,7 @@ from registry.validation.paths import check_local_path, check_path
 class ModelInfo:
     """A logged model's metadata; ``creation_timestamp`` is in milliseconds since the epoch.
 
+    ``artifact_path`` is where a logged model lies, and the name that was given for a directory that was only saved.
     What belongs to a logged model (``model_id``, ``name``, ``params`` …) is None for a directory that was only saved.
     """
 
@@ -135,6 +136,7 @@ class Model:
             return info
         return replace(
             info,
+            artifact_path=logged_model.artifact_location,
             model_id=logged_model.model_id,
             name=logged_model.name,
             params=logged_model.params,

@@ -25,6 +25,9 @@ class Flavor(Protocol):
 
     ``name`` is the flavor's key in the MLmodel file; ``loader_module`` is what the file's ``python_function`` entry
     names as its loader. That name is compared, never imported.
+
+    It may also have ``wrap(model, config)``, the model that was given to `save` as `predictor` would give it, or None:
+    with it, saving checks on the input example that the saved model predicts the same.
     """
 
     name: str

@@ -1,23 +1,30 @@
-"""Models that are Python code: a pickled `PythonModel` or function, or a module that loads data of its own.
+"""Models that are Python code: a pickled `PythonModel` or function, a Python file, or a module that loads its own data.
 
 Everything here runs the model's code, so loading needs consent throughout. Invariant: nothing is unpickled and no
-module is imported before `require_consent` passed.
+file or module is run before `require_consent` passed.
 """
 
 import importlib
 import inspect
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from registry.exceptions import InvalidModelError, InvalidParameterError, NotSupportedError, RegistryError
+from registry.exceptions import (
+    ArtifactNotFoundError,
+    InvalidModelError,
+    InvalidParameterError,
+    NotSupportedError,
+    RegistryError,
+)
 from registry.flavors import pickles
 from registry.flavors.allow_code import require_consent
+from registry.flavors.code_model import LOADER_MODULE, load_code_model
 from registry.flavors.files import copy_in
 from registry.flavors.mlmodel import inside
 from registry.flavors.optional_imports import installed_version
 from registry.flavors.protocol import Predictor
-from registry.flavors.python_model import FunctionModel, PythonModelContext
+from registry.flavors.python_model import FunctionModel, PythonModel, PythonModelContext
 from registry.validation.arguments import check_mapping
 from registry.validation.paths import check_local_path, check_path
 
@@ -39,12 +46,18 @@ class PythonFunctionFlavor:
         loader_module: str | None = None,
         data_path: str | Path | None = None,
         model_config: Mapping[str, Any] | None = None,
+        artifact_origins: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """Write the pickle of a model and its artifacts (local paths), or copy the data of a loader module.
+        """Write the pickle or the Python file of a model and its artifacts, or copy the data of a loader module.
+
+        Args:
+            artifacts: Local paths by name.
+            artifact_origins: What the MLmodel file says of fetched artifacts, by name: their ``uri`` and more.
 
         Raises:
             InvalidParameterError: there is no usable model, or both a model and a loader module.
-            ArtifactNotFoundError: an artifact or the data path does not exist.
+            InvalidModelError: the Python file fails, or sets no model.
+            ArtifactNotFoundError: an artifact, the Python file or the data path does not exist.
         """
         if (model is None) == (loader_module is None):
             raise InvalidParameterError(
@@ -58,14 +71,16 @@ class PythonFunctionFlavor:
             raise InvalidParameterError(
                 "data_path belongs to loader_module; a python_model takes artifacts={name: path}."
             )
-        pickles.dump(_as_model(model), directory / _PICKLE, "cloudpickle")
-        given = check_mapping(artifacts, "artifacts")
-        copied = {name: _copy_artifact(name, check_local_path(path), directory) for name, path in given.items()}
-        entry: dict[str, Any] = {
-            "loader_module": self.loader_module,
-            "python_model": _PICKLE,
-            "cloudpickle_version": installed_version("cloudpickle"),
-            "streamable": False,
+        if isinstance(model, str | Path):
+            entry: dict[str, Any] = {"loader_module": LOADER_MODULE, "model_code_path": _copy_code(model, directory)}
+        else:
+            pickles.dump(_as_model(model), directory / _PICKLE, "cloudpickle")
+            entry = {"loader_module": self.loader_module, "python_model": _PICKLE}
+        entry |= {"cloudpickle_version": installed_version("cloudpickle"), "streamable": False}
+        given, origins = check_mapping(artifacts, "artifacts"), artifact_origins or {}
+        copied = {
+            name: {**_copy_artifact(name, check_local_path(path), directory), **origins.get(name, {})}
+            for name, path in given.items()
         }
         return {self.name: {**entry, **({"artifacts": copied} if copied else {}), **config}}
 
@@ -73,6 +88,16 @@ class PythonFunctionFlavor:
         """The user's own object, with its context loaded; the errors are those of `predictor`."""
         predictor = self.predictor(directory, config, allow_code=allow_code, **options)
         return getattr(predictor, "python_model", predictor)
+
+    def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor | None:
+        """The model that is being saved, as `predictor` would give it; None if it has to load its context first.
+
+        Loading the context would change the caller's own object.
+        """
+        own = None if model is None or isinstance(model, str | Path) else _as_model(model)
+        if own is None or getattr(type(own), "load_context", None) is not PythonModel.load_context:
+            return None
+        return PythonModelPredictor(own, PythonModelContext({}, config.get("config")))
 
     def predictor(
         self,
@@ -91,11 +116,17 @@ class PythonFunctionFlavor:
         """
         del options
         loader = str(config.get("loader_module"))
-        if loader != self.loader_module:
+        if loader == LOADER_MODULE:
+            require_consent(allow_code, directory, "it is a Python file")
+            # MLflow writes where the file was when it was saved; the copy lies at the top.
+            name = PurePosixPath(str(config.get("model_code_path")).replace("\\", "/")).name
+            model = load_code_model(inside(directory, name, "flavors.python_function.model_code_path"))
+        elif loader == self.loader_module:
+            require_consent(allow_code, directory, "it is a pickled Python object")
+            file = inside(directory, config.get("python_model"), "flavors.python_function.python_model")
+            model = pickles.load(file, needs_cloudpickle=True)
+        else:
             return _by_module(loader, directory, config, model_config, allow_code=allow_code)
-        require_consent(allow_code, directory, "it is a pickled Python object")
-        file = inside(directory, config.get("python_model"), "flavors.python_function.python_model")
-        model = pickles.load(file, needs_cloudpickle=True)
         context = PythonModelContext(_artifact_paths(directory, config.get("artifacts")), model_config)
         _call(directory, getattr(model, "load_context", None), context)
         return PythonModelPredictor(model, context)
@@ -143,13 +174,24 @@ def _as_model(model: Any) -> Any:
         return model
     if inspect.isfunction(model):
         return FunctionModel(model)
-    if isinstance(model, str | Path):
-        raise NotSupportedError(
-            f"Models from code (python_model={str(model)!r}) are not supported; pass an instance of PythonModel."
-        )
     raise InvalidParameterError(
         f"python_model must be an instance of PythonModel or a function, got {type(model).__name__}: {model!r}"
     )
+
+
+def _copy_code(path: str | Path, directory: Path) -> str:
+    """Copy the Python file of a model from code, and run it once to see that it sets one; the name of the copy."""
+    source = check_local_path(path)
+    if source.suffix != ".py":
+        raise InvalidParameterError(
+            f"python_model={str(path)!r} must be a PythonModel, a function or the path of a Python file that ends in "
+            ".py and calls models.set_model()."
+        )
+    if not source.is_file():
+        raise ArtifactNotFoundError(f"The provided model path {str(source)!r} does not exist.")
+    load_code_model(source)
+    copy_in(source, directory / source.name)
+    return source.name
 
 
 def _copy_data(data_path: str | Path | None, directory: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ that `save_model` returned from is whole; one that it failed on is removed as fa
 """
 
 import logging
+import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,17 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from registry.entities.schema import Schema
 from registry.entities.signature import ModelSignature
-from registry.exceptions import InvalidTypeError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, RegistryError, disk_error
+from registry.flavors.code_paths import copy_inferred_code
 from registry.flavors.discovery import get_flavor
 from registry.flavors.example import InputExample
+from registry.flavors.example_check import check_example
 from registry.flavors.files import copy_code, copy_extra_files, prepare_directory, size_of
 from registry.flavors.mlmodel import FILE_NAME, PYTHON_FUNCTION, Model
 from registry.flavors.protocol import Flavor
 from registry.flavors.requirements import CONDA_FILE, PYTHON_ENV_FILE, Environment
-from registry.flavors.signatures.enforce import enforce_params, enforce_schema
-from registry.flavors.signatures.infer import infer_output_schema, infer_params, infer_schema
 from registry.validation.paths import check_local_path
 
 _logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ def save_model(
     extra_pip_requirements: Any = None,
     conda_env: Any = None,
     code_paths: Sequence[str | Path] | None = None,
+    infer_code_paths: bool = False,
     metadata: Mapping[str, Any] | None = None,
     extra_files: Sequence[str | Path] | None = None,
     model_id: str | None = None,
@@ -49,7 +50,8 @@ def save_model(
     """Write a model into an absent or empty directory; the content of its MLmodel file.
 
     Without a signature, one is inferred from `input_example` and the saved model's prediction for it; ``False`` asks
-    for none. Further options belong to the flavor.
+    for none. With `infer_code_paths`, the modules below the working directory that the model uses are saved with it.
+    Further options belong to the flavor.
 
     Raises:
         PathExistsError: the directory is not empty.
@@ -71,11 +73,14 @@ def save_model(
     try:
         Environment.of([], **environment_options)
         example = None if input_example is None else InputExample.of(input_example)
-        info = example.save(target) if example else None
-        code = copy_code(code_paths, target)
+        info = _save_example(example, target) if example else None
+        if infer_code_paths and code_paths is not None:
+            raise InvalidParameterError("Give either code_paths or infer_code_paths=True, and not both.")
+        code = copy_inferred_code(model, target) if infer_code_paths else copy_code(code_paths, target)
         entries = _entries(chosen, chosen.save(model, target, **options), code, copy_extra_files(extra_files, target))
-        if signature is None and example is not None:
-            signature = _infer_from_example(chosen, target, entries, example)
+        if example is not None and info is not None:
+            known = signature or None
+            signature = check_example(chosen, model, target, entries, example, known, infer=signature is None)
         described = Model(
             artifact_path=artifact_path,
             run_id=run_id,
@@ -89,10 +94,25 @@ def save_model(
         described = replace(described, model_uuid=model_id) if model_id else described
         described.save(target / FILE_NAME)
         Environment.of(chosen.requirements(entries[flavor]), **environment_options).save(target)
-    except BaseException:
+    except BaseException as error:
         _discard(target, keep_itself=existed)
+        if isinstance(error, OSError) and not isinstance(error, RegistryError):
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            message = (
+                f"The model cannot be written to {str(target)!r}: {reason}. Make room there, or save it elsewhere."
+            )
+            raise disk_error(message, error) from error
         raise
     return described
+
+
+def _save_example(example: InputExample, directory: Path) -> dict[str, Any] | None:
+    """Write an example; None, with a warning, if it cannot be written: a model is not lost for it."""
+    try:
+        return example.save(directory)
+    except InvalidParameterError as error:
+        _logger.warning("The model is saved without its input example and without a signature from it: %s", error)
+        return None
 
 
 def _entries(
@@ -111,37 +131,6 @@ def _entries(
         }
         entries[PYTHON_FUNCTION].update(shared | ({"code": code} if code else {}))
     return entries
-
-
-def _infer_from_example(
-    flavor: Flavor, directory: Path, entries: Mapping[str, Mapping[str, Any]], example: InputExample
-) -> ModelSignature | None:
-    """The signature of an example and of what the model, as it was saved, predicts for it; None if it cannot."""
-    inputs, params = infer_schema(example.data), infer_params(example.params)
-    if PYTHON_FUNCTION not in entries:
-        return ModelSignature(inputs, None, params)
-    config = {**entries.get(flavor.name, {}), **entries[PYTHON_FUNCTION]}
-    # The caller's own object was written a moment ago: loading it back runs no code but the caller's.
-    predictor = flavor.predictor(directory, config, allow_code=True)
-    given = enforce_schema(example.data, inputs), enforce_params(example.params, params)
-    try:
-        prediction = predictor.predict(*given)
-    except Exception as error:  # noqa: BLE001 - the model's own code; as in MLflow it is saved all the same
-        _logger.warning(
-            "The model has no signature: it cannot predict its input example (%s: %s).", type(error).__name__, error
-        )
-        return None
-    return ModelSignature(inputs, _output_schema(prediction, inputs), params)
-
-
-def _output_schema(prediction: Any, inputs: Schema) -> Schema | None:
-    """Predictions for columns are a column themselves where they are a plain array (MLflow's rule)."""
-    import numpy as np
-    import pandas as pd
-
-    if not inputs.is_tensor_spec() and isinstance(prediction, np.ndarray) and prediction.ndim == 1:
-        prediction = pd.Series(prediction)
-    return infer_output_schema(prediction)
 
 
 def _discard(directory: Path, *, keep_itself: bool) -> None:

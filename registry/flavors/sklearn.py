@@ -1,6 +1,6 @@
 """scikit-learn models: saved by skops, which holds data only; by pickle or cloudpickle only when asked for.
 
-Invariant: a skops file brings back types of the fixed list in ``flavors.trusted``, or types that the caller named at
+Guarantee: a skops file brings back what the fixed lists of ``flavors.trusted`` name, or types that the caller named at
 loading; a pickle is read only with consent. What a file says of itself decides neither.
 """
 
@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from registry.exceptions import InvalidModelError, InvalidParameterError
+from registry.exceptions import InvalidModelError, InvalidParameterError, RegistryError
 from registry.flavors import pickles
 from registry.flavors.allow_code import require_consent
 from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
 from registry.flavors.optional_imports import optional_import
 from registry.flavors.protocol import Predictor
-from registry.flavors.untrusted.sklearn_trees import check_trees
-from registry.flavors.untrusted.skops import SKOPS_ERRORS
-from registry.flavors.untrusted.skops_types import TRUSTED_TYPES
+from registry.flavors.skops_dump import dump
+from registry.flavors.untrusted.sklearn_trees import check_structures
+from registry.flavors.untrusted.skops import SKOPS_ERRORS, types_in_file
 from registry.validation.arguments import check_list
 
 _PREDICT_FUNCTIONS: Final = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
@@ -108,6 +108,10 @@ class SklearnFlavor:
         )
         return pickles.load(file, needs_cloudpickle=config.get("serialization_format") == "cloudpickle")
 
+    def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor:
+        """The estimator that is being saved, as `predictor` would give it."""
+        return SklearnPredictor(model, config.get("predict_fn") or "predict")
+
     def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
         """The model behind `pyfunc`.
 
@@ -155,40 +159,47 @@ class SklearnPredictor:
 
 def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[str] | None:
     """Write the file; the types in it that skops itself does not trust, all of them on our list or the caller's."""
-    skops = optional_import("skops.io", "sklearn")
+    trusted_by_caller = check_list(trusted, "skops_trusted_types", str)
     try:
-        skops.dump(model, path)
-        untrusted = skops.get_untrusted_types(file=path)
+        dump(model, path)
+        found = types_in_file(path, trusted_by_caller)
     except SKOPS_ERRORS as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's fault, not the model's
         raise InvalidParameterError(
-            f"skops cannot hold this {type(model).__name__}: {error}. Use serialization_format='cloudpickle', which "
-            "can only be loaded with allow_code=True."
+            f"skops cannot hold this {type(model).__name__}: {_reason(error)}. Use serialization_format='cloudpickle', "
+            "which can only be loaded with allow_code=True."
         ) from error
-    unknown = sorted(set(untrusted) - TRUSTED_TYPES - set(check_list(trusted, "skops_trusted_types", str)))
-    if unknown:
+    if found.untrusted:
         raise InvalidParameterError(
-            f"The {type(model).__name__} holds types that nobody vouches for: {unknown}. If loading them is safe, name "
-            "them in skops_trusted_types when saving and again when loading."
+            f"The {type(model).__name__} holds types that are not known to be safe: {found.untrusted}. If loading them "
+            "is safe, name them in skops_trusted_types when saving and again when loading."
         )
-    return sorted(untrusted) or None
+    return found.trusted or None
 
 
 def _load_skops(file: Path, directory: Path, *, allow_code: bool, trusted: Iterable[str] | None) -> Any:
     skops = optional_import("skops.io", "sklearn")
-    exceptions = optional_import("skops.io.exceptions", "sklearn")
-    known = sorted({*TRUSTED_TYPES, *check_list(trusted, "skops_trusted_types", str)})
     try:
-        model = skops.load(file, trusted=skops.get_untrusted_types(file=file) if allow_code is True else known)
-        check_trees(model)
-        return model
-    except exceptions.UntrustedTypesFoundException:
-        unknown = sorted(set(skops.get_untrusted_types(file=file)) - set(known))
+        found = types_in_file(file, check_list(trusted, "skops_trusted_types", str))
+        if found.untrusted:
+            require_consent(
+                allow_code,
+                directory,
+                f"{file.name} holds the types {found.untrusted}",
+                f"Or trust just these: skops_trusted_types={found.untrusted}.",
+            )
+        model = skops.load(file, trusted=[*found.trusted, *found.untrusted])
+        check_structures(model)
+    except RegistryError:
+        raise
     except SKOPS_ERRORS as error:
-        raise InvalidModelError(f"skops cannot load {str(file)!r}: {type(error).__name__}: {error}") from error
-    require_consent(
-        allow_code,
-        directory,
-        f"{file.name} holds the types {unknown}",
-        f"Or trust just these: skops_trusted_types={unknown}.",
-    )
-    raise AssertionError("with consent every type is trusted")
+        raise InvalidModelError(f"skops cannot load {str(file)!r}: {type(error).__name__}: {_reason(error)}") from error
+    return model
+
+
+def _reason(error: BaseException) -> str:
+    """What an error of skops says; a recursion error says nothing of its cause."""
+    if isinstance(error, RecursionError):
+        return "it refers to itself, or is nested too deeply"
+    return " ".join(str(error).split())

@@ -28,13 +28,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def log_artifact(local_path: str | Path, artifact_path: str | None = None, run_id: str | None = None) -> None:
+def log_artifact(
+    local_path: str | Path,
+    artifact_path: str | None = None,
+    run_id: str | None = None,
+    *,
+    follow_symlinks: bool | None = None,
+) -> None:
     """Store a local file or directory under its own name among the run's artifacts.
 
     Args:
         local_path: The file or directory to store.
         artifact_path: The directory of the run to store it in. Default: the run's root.
         run_id: The run. Default: the active run, which is started if there is none.
+        follow_symlinks: Store the files that symlinks lead to, instead of refusing them. Default:
+            ``REGISTRY_FOLLOW_SYMLINKS``, else False.
 
     Raises:
         ArtifactNotFoundError: `local_path` does not exist.
@@ -48,16 +56,26 @@ def log_artifact(local_path: str | Path, artifact_path: str | None = None, run_i
         >>> [file.path for file in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path="docs")]
         ['docs/notes.md']
     """
-    state.client().log_artifact(_choose_run(run_id, artifact_path), local_path, artifact_path)
+    state.client().log_artifact(
+        _choose_run(run_id, artifact_path), local_path, artifact_path, follow_symlinks=follow_symlinks
+    )
 
 
-def log_artifacts(local_dir: str | Path, artifact_path: str | None = None, run_id: str | None = None) -> None:
+def log_artifacts(
+    local_dir: str | Path,
+    artifact_path: str | None = None,
+    run_id: str | None = None,
+    *,
+    follow_symlinks: bool | None = None,
+) -> None:
     """Store the contents of a local directory among the run's artifacts.
 
     Args:
         local_dir: The directory whose contents are stored.
         artifact_path: The directory of the run to store them in. Default: the run's root.
         run_id: The run. Default: the active run, which is started if there is none.
+        follow_symlinks: Store the files that symlinks lead to, instead of refusing them. Default:
+            ``REGISTRY_FOLLOW_SYMLINKS``, else False.
 
     Raises:
         ArtifactNotFoundError: `local_dir` does not exist.
@@ -72,7 +90,9 @@ def log_artifacts(local_dir: str | Path, artifact_path: str | None = None, run_i
         >>> [file.path for file in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path="plots")]
         ['plots/roc.csv']
     """
-    state.client().log_artifacts(_choose_run(run_id, artifact_path), local_dir, artifact_path)
+    state.client().log_artifacts(
+        _choose_run(run_id, artifact_path), local_dir, artifact_path, follow_symlinks=follow_symlinks
+    )
 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
@@ -346,7 +366,8 @@ def list_artifacts(
         tracking_uri: Where to look. Default: the tracking URI that is set.
 
     Returns:
-        Files with their size in bytes, and directories, sorted by path. Empty for a file or a path that does not exist.
+        Files with their size in bytes, and directories, sorted by path. Paths are relative to `artifact_uri`, or to the
+        run's root. Empty for a file or a path that does not exist.
 
     Raises:
         InvalidParameterError: Both or neither of `artifact_uri` and `run_id` are given.
@@ -356,7 +377,8 @@ def list_artifacts(
         >>> [(file.path, file.file_size) for file in mlflow.artifacts.list_artifacts(run_id=run_id)]
         [('notes.txt', 8)]
     """
-    return listing(_choose_client(tracking_uri, None), _choose_uri(artifact_uri, run_id, artifact_path))
+    uri = _choose_uri(artifact_uri, run_id, artifact_path)
+    return listing(_choose_client(tracking_uri, None), uri, relative=artifact_uri is not None)
 
 
 def load_text(artifact_uri: str) -> str:

@@ -11,6 +11,7 @@ from registry.flavors import Model
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
 from registry.fluent.notebook import CellVariable
+from registry.fluent.run_context_tags import context_tags
 from registry.validation.arguments import check_mapping
 
 EXTERNAL_MODEL: Final = "mlflow.model.isExternal"
@@ -56,7 +57,9 @@ def initialize_logged_model(
     run, client = (active[0].info, active[1]) if active else (None, state.client())
     run_id = source_run_id or (run.run_id if run else None)
     experiment = experiment_id or (run.experiment_id if run else active_experiment_id())
-    model = client.create_logged_model(experiment, name, run_id, tags, params, model_type)
+    model = client.create_logged_model(
+        experiment, name, run_id, context_tags() | check_mapping(tags, "tags"), params, model_type
+    )
     remember_logged_model(model.model_id)
     return model
 
@@ -202,8 +205,8 @@ def set_logged_model_tags(model_id: str, tags: Mapping[str, Any]) -> None:
     Example:
         >>> info = mlflow.xgboost.log_model(model, name="wins")
         >>> mlflow.set_logged_model_tags(info.model_id, {"reviewed": True})
-        >>> mlflow.get_logged_model(info.model_id).tags
-        {'reviewed': 'True'}
+        >>> mlflow.get_logged_model(info.model_id).tags["reviewed"]
+        'True'
     """
     state.client().set_logged_model_tags(model_id, tags)
 
@@ -222,8 +225,8 @@ def delete_logged_model_tag(model_id: str, key: str) -> None:
     Example:
         >>> info = mlflow.xgboost.log_model(model, name="wins", tags={"draft": "yes"})
         >>> mlflow.delete_logged_model_tag(info.model_id, "draft")
-        >>> mlflow.get_logged_model(info.model_id).tags
-        {}
+        >>> "draft" in mlflow.get_logged_model(info.model_id).tags
+        False
     """
     state.client().delete_logged_model_tag(model_id, key)
 

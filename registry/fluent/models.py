@@ -1,24 +1,29 @@
 """Module-level functions that log, register, resolve and load models; the flavors' modules call them."""
 
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from registry.client import MlflowClient
+from registry.client.artifacts.downloads import download
 from registry.client.artifacts.model_info import model_info
 from registry.client.models.loading import open_external_model, open_model
 from registry.client.models.signing import signed_uri
 from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.exceptions import InvalidParameterError
-from registry.flavors import ModelInfo, PyFuncModel, load_model, load_pyfunc
+from registry.flavors import ModelInfo, PyFuncModel, load_model, load_pyfunc, save_model
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
 from registry.fluent.logged_models import remember_logged_model
+from registry.fluent.run_context_tags import context_tags
 from registry.settings import current_settings
-from registry.uris import LocalUri, RunUri, S3Uri, Uri, parse
+from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri, parse
+from registry.validation.arguments import check_mapping
 from registry.validation.names import check_model_name
 
 
@@ -40,19 +45,28 @@ def log_model(
         check_model_name(registered_model_name)  # before a model is logged
     active = state.active_with_client()
     run, client = (active[0].info, active[1]) if active else (None, state.client())
-    info = client.log_model(
-        flavor,
-        model,
-        name or artifact_path or "model",
-        experiment_id=run.experiment_id if run else active_experiment_id(),
-        run_id=run.run_id if run else None,
-        **options,
-    )
+    if options.get("model_id") is None:
+        options["tags"] = context_tags() | check_mapping(options.get("tags"), "tags")
+    with _fetched_artifacts(options) as fetched:
+        info = client.log_model(
+            flavor,
+            model,
+            name or artifact_path or "model",
+            experiment_id=run.experiment_id if run else active_experiment_id(),
+            run_id=run.run_id if run else None,
+            **fetched,
+        )
     remember_logged_model(info.model_id)
     if registered_model_name is None:
         return info
     version = _register(client, info.model_uri, registered_model_name)
     return replace(info, registered_model_version=version.version)
+
+
+def save_python_model(model: Any, path: str | Path, **options: Any) -> None:
+    """Save a model that is Python code to a directory, with the artifacts that its options name by URI."""
+    with _fetched_artifacts(options) as fetched:
+        save_model(model, path, "python_function", **fetched)
 
 
 def register_model(
@@ -181,10 +195,43 @@ def load_function(
     require_signature: str | Path | None = None,
     **options: Any,
 ) -> PyFuncModel:
-    """Load the model of a URI as a function from data to predictions."""
+    """Load the model of a URI as a function from data to predictions.
+
+    Its files stay as long as the model lives, because a Python function may open its artifacts in every `predict`.
+    """
     uri = _check_signature(model_uri, require_signature)
-    with _open_directory(uri, dst_path) as directory:
-        return load_pyfunc(directory, allow_code=_allows_code(allow_code), sealed=_is_sealed(uri), **options)
+    with ExitStack() as held:
+        directory = held.enter_context(_open_directory(uri, dst_path))
+        model = load_pyfunc(directory, allow_code=_allows_code(allow_code), sealed=_is_sealed(uri), **options)
+        weakref.finalize(model, held.pop_all().close)
+        return model
+
+
+@contextmanager
+def _fetched_artifacts(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Fetch the artifacts that a model's options name by URI; yield the options with local paths and the origins."""
+    artifacts = options.get("artifacts")
+    if not isinstance(artifacts, Mapping) or not any(map(_is_uri, artifacts.values())):
+        yield dict(options)
+        return
+    paths, origins = dict(artifacts), {}
+    with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
+        for position, (name, value) in enumerate(artifacts.items()):
+            if not _is_uri(value):
+                continue
+            client, uri = state.client(), parse(value)
+            origins[name] = {"uri": value}
+            if not isinstance(uri, LocalUri | S3Uri | RunUri):
+                # A stage or alias may stand for another model tomorrow.
+                resolved = client.resolve(value)
+                uri = LoggedModelUri(resolved.model_id, path=uri.path)
+                origins[name] |= {"model_id": resolved.model_id, "digest": resolved.digest}
+            paths[name] = download(client, uri, Path(temporary) / str(position) / "model")
+        yield {**options, "artifacts": paths, "artifact_origins": origins}
+
+
+def _is_uri(value: object) -> bool:
+    return isinstance(value, str) and value.lower().startswith(("models:", "runs:", "s3:", "file:"))
 
 
 def _register(client: MlflowClient, model_uri: str, name: str, **options: Any) -> ModelVersion:

@@ -12,7 +12,7 @@ from registry.client import MlflowClient
 from registry.client.backend import close_all
 from registry.entities import Run
 from registry.fluent.notebook import CellVariable
-from registry.settings import current_settings, set_variable
+from registry.settings import Settings, base_of, current_settings, set_variable
 
 _stack: CellVariable[tuple[tuple[Run, MlflowClient], ...]] = CellVariable("registry_active_runs", ())
 _last_run_id: CellVariable[str | None] = CellVariable("registry_last_run", None)
@@ -21,12 +21,12 @@ _last_run_id: CellVariable[str | None] = CellVariable("registry_last_run", None)
 def client() -> MlflowClient:
     """Return a client for the tracking URI that is set now; the same one as long as nothing changes."""
     settings = current_settings()
-    return _client(settings.tracking_uri, settings.registry_uri, Path.cwd())
+    return _client(settings, base_of(settings.tracking_uri))
 
 
 @functools.lru_cache(maxsize=16)
-def _client(tracking_uri: str, registry_uri: str | None, _directory: Path) -> MlflowClient:
-    return MlflowClient(tracking_uri, registry_uri)
+def _client(settings: Settings, _base: Path | None) -> MlflowClient:
+    return MlflowClient(settings.tracking_uri, settings.registry_uri)
 
 
 def active() -> tuple[Run, ...]:
@@ -83,7 +83,10 @@ def set_tracking_uri(uri: str | Path | None) -> None:
         >>> mlflow.get_tracking_uri()
         'sqlite:///season.db'
     """
-    set_variable("TRACKING_URI", _uri_text(uri))
+    text = _uri_text(uri)
+    set_variable("TRACKING_URI", text)
+    if text is not None:
+        base_of(text, anew=True)
 
 
 def get_tracking_uri() -> str:
@@ -118,8 +121,7 @@ def set_registry_uri(uri: str | Path | None) -> None:
 def _uri_text(uri: str | Path | None) -> str | None:
     if not isinstance(uri, Path):
         return uri or None
-    path = str(uri.absolute())
-    return path if "%" in path else f"file://{path}"  # a file: URI with a percent sign is refused as encoded
+    return uri.absolute().as_uri()
 
 
 def get_registry_uri() -> str:

@@ -3,12 +3,21 @@
 from typing import Any
 
 from registry.entities.schema import Schema
+from registry.flavors import set_model
 from registry.flavors.signatures.enforce import enforce_schema
 from registry.models.model import Model, ModelInfo, get_model_info
 from registry.models.signature import ModelSignature, infer_signature
 from registry.unsupported import explain_missing
 
-__all__ = ["Model", "ModelInfo", "ModelSignature", "get_model_info", "infer_signature", "validate_schema"]
+__all__ = [
+    "Model",
+    "ModelInfo",
+    "ModelSignature",
+    "get_model_info",
+    "infer_signature",
+    "set_model",
+    "validate_schema",
+]
 
 
 def validate_schema(data: Any, expected_schema: Schema) -> None:

@@ -1,6 +1,6 @@
 """Models as functions from data to predictions (``mlflow.pyfunc``), and models that are Python code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Unpack
 
@@ -42,6 +42,7 @@ def save_model(
     loader_module: str | None = None,
     data_path: str | Path | None = None,
     code_paths: Sequence[str | Path] | None = None,
+    infer_code_paths: bool = False,
     *,
     conda_env: Any = None,
     python_model: Any = None,
@@ -57,9 +58,12 @@ def save_model(
             `python_model`.
         data_path: The file or directory that `loader_module` loads.
         code_paths: Local Python files and directories that the model imports; they are stored with it.
+        infer_code_paths: Also store the modules below the working directory that the model uses. Default: False.
         conda_env: A conda environment that replaces the default one: a dict, or the path of a YAML file.
-        python_model: A `PythonModel` or a function. It is pickled with cloudpickle.
-        artifacts: Local files for a `PythonModel`, as a mapping from name to path.
+        python_model: A `PythonModel` or a function, which is pickled with cloudpickle; or the path of a Python file
+            that calls `models.set_model`.
+        artifacts: Files for a `PythonModel`, as a mapping from name to a local path or a ``models:``, ``runs:``,
+            ``s3:`` or ``file:`` URI, which is fetched and checked.
         model_config: Settings that the model can read, as a mapping.
         pip_requirements: Requirements that replace the default ones: a list, or the path of a requirements file.
         extra_pip_requirements: Requirements to add to the default ones.
@@ -82,16 +86,16 @@ def save_model(
         >>> mlflow.pyfunc.load_model("baseline", allow_code=True).predict(X[:4]).tolist()
         [1, 1, 0, 1]
     """
-    flavors.save_model(
+    models.save_python_model(
         python_model,
         path,
-        FLAVOR_NAME,
         loader_module=loader_module,
         data_path=data_path,
         code_paths=code_paths,
         conda_env=conda_env,
         artifacts=artifacts,
         model_config=model_config,
+        infer_code_paths=infer_code_paths,
         **options,
     )
 
@@ -102,6 +106,7 @@ def log_model(
     loader_module: str | None = None,
     data_path: str | Path | None = None,
     code_paths: Sequence[str | Path] | None = None,
+    infer_code_paths: bool = False,
     *,
     conda_env: Any = None,
     python_model: Any = None,
@@ -120,9 +125,12 @@ def log_model(
             `python_model`.
         data_path: The file or directory that `loader_module` loads.
         code_paths: Local Python files and directories that the model imports; they are stored with it.
+        infer_code_paths: Also store the modules below the working directory that the model uses. Default: False.
         conda_env: A conda environment that replaces the default one: a dict, or the path of a YAML file.
-        python_model: A `PythonModel` or a function. It is pickled with cloudpickle.
-        artifacts: Local files for a `PythonModel`, as a mapping from name to path.
+        python_model: A `PythonModel` or a function, which is pickled with cloudpickle; or the path of a Python file
+            that calls `models.set_model`.
+        artifacts: Files for a `PythonModel`, as a mapping from name to a local path or a ``models:``, ``runs:``,
+            ``s3:`` or ``file:`` URI, which is fetched and checked.
         registered_model_name: Register the model as the next version of this registered model. Default: only log it.
         signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
             if given. False stores none.
@@ -169,6 +177,7 @@ def log_model(
         conda_env=conda_env,
         artifacts=artifacts,
         model_config=model_config,
+        infer_code_paths=infer_code_paths,
         **options,
     )
 
@@ -181,6 +190,7 @@ def load_model(
     *,
     allow_code: bool | None = None,
     require_signature: str | Path | None = None,
+    skops_trusted_types: Iterable[str] | None = None,
 ) -> PyFuncModel:
     """Load a model of any flavor as a function from data to predictions.
 
@@ -192,6 +202,7 @@ def load_model(
         allow_code: Consent to run code from the model's files (pickles, Python functions). Default:
             ``REGISTRY_ALLOW_CODE``, else False.
         require_signature: A public key (a PEM file). Load only a model that this key signed.
+        skops_trusted_types: Names of types that a scikit-learn model may hold, besides those known to be safe.
 
     Returns:
         A model whose ``predict(data)`` checks the data against the signature.
@@ -214,6 +225,7 @@ def load_model(
         allow_code=allow_code,
         require_signature=require_signature,
         model_config=model_config,
+        skops_trusted_types=skops_trusted_types,
     )
 
 

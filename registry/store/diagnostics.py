@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, exists, func, select, text
 
-from registry.store.clock import now_ms
+from registry.store.clock import read_clock_us
 from registry.store.engine import Database
 from registry.store.grants import grants
 from registry.store.roles import Role
@@ -127,4 +127,4 @@ def _waiting(connection: Connection) -> Waiting:
     removals = connection.execute(select(func.count()).select_from(RemovalRow)).scalar_one()
     uploads = connection.execute(select(func.count()).select_from(UploadRow)).scalar_one()
     latest = connection.execute(select(RegistryIdRow.latest_ms)).scalar_one()
-    return Waiting(removals, uploads, latest - now_ms())
+    return Waiting(removals, uploads, latest - read_clock_us(connection) // 1_000)

@@ -7,7 +7,14 @@ import sqlite3
 from typing import Final
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError as PoolTimeoutError,
+)
 
 from registry.exceptions import (
     InvalidParameterError,
@@ -16,6 +23,7 @@ from registry.exceptions import (
     RegistryError,
     StorageError,
     UnavailableError,
+    UnsupportedStoreError,
 )
 from registry.store.roles import advice
 from registry.store.urls import redacted_url
@@ -29,6 +37,14 @@ _DENIED_STATES: Final = frozenset({"42501"})
 _READ_ONLY_STATES: Final = frozenset({"25006"})
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
 _NO_DATABASE_STATES: Final = frozenset({"3D000"})
+# What pgbouncer says of BEGIN where each statement may go to another session.
+_STATEMENT_POOLING: Final = "statement pooling mode"
+# psycopg says so of a statement that it cannot send, on a connection that is well.
+_NOT_SENT: Final = ("sending query", "sending prepared query")
+_SHARING: Final = (
+    " To share it, give a group the right to write: chgrp and chmod g+w for the file, the files beside it and the "
+    "directory, chmod g+s for the directory, and umask 002 for whoever writes."
+)
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -56,6 +72,8 @@ def is_stale(error: SQLAlchemyError) -> bool:
 def is_retryable(error: SQLAlchemyError) -> bool:
     """Whether the whole transaction may be tried again: nothing of it has happened."""
     state = _sqlstate(error)
+    if _is_statement_pooling(error):
+        return False
     return is_lost_connection(error) or is_stale(error) or state in _RETRYABLE_STATES or _sqlite_code(error) in _BUSY
 
 
@@ -63,15 +81,23 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
     """The error of ours that says what happened and what to do."""
     place = redacted_url(url)
     state, code = _sqlstate(error), _sqlite_code(error)
+    if _is_statement_pooling(error):
+        return UnsupportedStoreError(
+            f"The pooler before {place} works in statement mode, but a registry needs transactions. Set "
+            "pool_mode = transaction (or session) for this database in pgbouncer, or connect to PostgreSQL itself."
+        )
     if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         reason = _first_line(error)
-        return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advice(reason)}")
+        advised = _SHARING if url.get_backend_name() == "sqlite" else advice(reason)
+        return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advised}")
     if state in _READ_ONLY_STATES:
         return ReadOnlyError(f"The database {place} takes no changes ({_first_line(error)}); is it a standby?")
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageError(f"The database {place} could not write ({_first_line(error)}); free space and try again.")
     if code == sqlite3.SQLITE_CANTOPEN:
-        return UnavailableError(f"The database {place} cannot be opened; check that its directory can be written.")
+        return UnavailableError(
+            f"The database {place} cannot be opened; check that its directory can be written.{_SHARING}"
+        )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return StorageError(f"The file of {place} is damaged or not an SQLite database ({_first_line(error)}).")
     if str(getattr(error, "orig", "")).startswith("Could not decode to UTF-8"):  # and the driver goes on to quote it
@@ -83,7 +109,7 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
     if (
         state in _LOGIN_STATES
         or state in _NO_DATABASE_STATES
-        or (state is None and code is None and isinstance(error, DBAPIError))
+        or (state is None and code is None and _is_unreachable(error))
     ):
         return UnavailableError(
             f"The database {place} cannot be used: {_first_line(error)}. Check the tracking URI and that it is running."
@@ -93,6 +119,17 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
     if state and (state.startswith(("08", "53", "57")) or state in _RETRYABLE_STATES or state == "55P03"):
         return UnavailableError(f"The database {place} is not available: {_first_line(error)}; try again.")
     return RegistryError(f"The database {place} reported an error: {_first_line(error)}.")
+
+
+def _is_statement_pooling(error: SQLAlchemyError) -> bool:
+    return _STATEMENT_POOLING in str(getattr(error, "orig", ""))
+
+
+def _is_unreachable(error: SQLAlchemyError) -> bool:
+    """Whether no server answered, if there is no code that says so: a statement that was refused here is none."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError | InterfaceError) and not str(error.orig).startswith(_NOT_SENT)
 
 
 def _first_line(error: SQLAlchemyError) -> str:

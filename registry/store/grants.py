@@ -23,7 +23,9 @@ def _columns_for_writers(table: str) -> str:
 
 
 _WRITER: Final[Mapping[str, str]] = {
+    "commit_markers": _ALL_ROWS,
     "registry_id": "UPDATE (last_event, latest_ms)",
+    "artifact_roots": "INSERT",
     "experiments": "INSERT, UPDATE (name, lifecycle_stage, last_update_time, deleted_time)",
     "experiment_tags": _ALL_ROWS,
     "runs": "INSERT, UPDATE",
@@ -60,7 +62,7 @@ _PROMOTER: Final[Mapping[str, str]] = {
     "model_versions": "UPDATE (current_stage, deleted_time)",
     "model_aliases": _ALL_ROWS,
     "promotion_rules": _ALL_ROWS,
-    "stage_periods": "INSERT, UPDATE (until)",
+    "stage_periods": "INSERT, UPDATE (since, until)",
 }
 _PRIVILEGES: Final[Mapping[Role, tuple[Mapping[str, str], ...]]] = {
     Role.READER: (),

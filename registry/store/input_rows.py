@@ -10,9 +10,8 @@ from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import Connection
-from sqlalchemy.engine.interfaces import DBAPICursor
 
-from registry.store.compiled import run
+from registry.store.cursors import Answer, run
 
 # SQLite binds at most 32,766 values.
 _ROWS: Final = 2_000
@@ -22,8 +21,8 @@ Rows = Sequence[tuple[Any, ...]]
 
 def execute_with_rows(
     connection: Connection, columns: str, kinds: str, statement: str, rows: Rows, *rest: Any
-) -> Iterator[tuple[DBAPICursor, Sequence[Any]]]:
-    """Run a statement that reads ``given``; cursor and answer of each piece that the rows had to be sent in.
+) -> Iterator[Answer]:
+    """Run a statement that reads ``given``; the answer of each piece that the rows had to be sent in.
 
     `columns` and `kinds` (PostgreSQL's types) are separated by blanks; ``{given}`` in the statement is where the table
     is defined, and `rest` are the values of its other places, all of which come after, written ``%s``.

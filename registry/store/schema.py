@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 
 from registry.distribution import install_command
 from registry.exceptions import ForeignStoreError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
-from registry.store.compiled import run
+from registry.store.cursors import run
 from registry.store.engine import Database
 from registry.store.urls import redacted_url
 

@@ -15,7 +15,10 @@ from registry.validation.arguments import shown_value
 
 MAX_PATH_BYTES: Final = 1_024
 MAX_SEGMENT_BYTES: Final = 255
-_DRIVE: Final = re.compile(r"[A-Za-z]:")
+
+
+# A colon is a character of names like any other, except where it makes a drive.
+_DRIVE: Final = re.compile(r"[A-Za-z]:" if os.name == "nt" else r"[A-Za-z]:(?=/|\\|$)")
 
 
 def is_plain_path(text: str) -> bool:
@@ -85,8 +88,12 @@ def _local_path_fault(text: str) -> str | None:
         return "it is empty" if not text else "it has a NUL"
     try:
         data = os.fsencode(text)
-    except UnicodeEncodeError:
-        return "it has half of a surrogate pair"
+    except UnicodeEncodeError as error:
+        if "\ud800" <= error.object[error.start] <= "\udfff":
+            return "it has half of a surrogate pair"
+        return (
+            f"the encoding for file names here, {error.encoding}, cannot hold it (set PYTHONUTF8=1 or a UTF-8 locale)"
+        )
     if len(data) > MAX_LOCAL_PATH_BYTES:
         return f"it is longer than {MAX_LOCAL_PATH_BYTES} bytes"
     if any(len(segment) > MAX_LOCAL_SEGMENT_BYTES for segment in data.split(os.sep.encode())):
@@ -99,12 +106,15 @@ _ENCODED: Final = re.compile(r"%(?:2[ef5]|5c|[01][0-9a-f]|7f)", re.IGNORECASE)
 
 
 def check_artifact_path(path: object) -> str:
-    """A relative path below a run's artifact directory, that no reader can take for one that leaves it.
+    """Return a relative path below a run's artifact directory, that no reader can take for one that leaves it.
+
+    A leading ``./`` and one ``/`` at the end are how people write paths and directories; they are taken off.
 
     Raises:
         InvalidPathError: the path is absolute, climbs, has a backslash, or has an encoded form of these.
     """
-    text = check_path(path.as_posix() if isinstance(path, PurePath) else path)
+    given = path.as_posix() if isinstance(path, PurePath) else path
+    text = check_path(given.removeprefix("./").removesuffix("/") if isinstance(given, str) else given)
     if found := _ENCODED.search(text):
         raise InvalidPathError(
             f"Invalid artifact path: {text!r} has {found[0]!r}, which some readers would decode. Use a relative path "

@@ -11,7 +11,7 @@ import pytest
 from s3_faults import Wire, behead_answer, flip_answer, flip_request, refuse, shorten_request, tapped
 from s3_servers import S3Server
 
-from registry.blobs import BlobStore, open_blob_store
+from registry.blobs import BlobStore, S3Options, open_blob_store
 from registry.blobs.s3 import bucket as bucket_module, clients
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
@@ -260,7 +260,7 @@ def test_a_source_that_changes_while_it_is_copied_is_never_sealed_as_another(
 def test_clients_are_shared_and_follow_the_settings(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     first = bucket_module.Bucket("one", None).client
     assert bucket_module.Bucket("two", None).client is first
-    assert bucket_module.Bucket("one", moto.endpoint_url).client is not first
+    assert bucket_module.Bucket("one", S3Options(endpoint_url=moto.endpoint_url)).client is not first
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
     assert bucket_module.Bucket("one", None).client is not first
 
@@ -268,8 +268,8 @@ def test_clients_are_shared_and_follow_the_settings(moto: S3Server, monkeypatch:
 def test_an_endpoint_that_is_given_goes_before_the_environment(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     root = moto.fresh_root()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    open_blob_store(root, endpoint_url=moto.endpoint_url).write("a", b"x")
-    assert open_blob_store(root, endpoint_url=moto.endpoint_url).read("a") == b"x"
+    open_blob_store(root, s3=S3Options(endpoint_url=moto.endpoint_url)).write("a", b"x")
+    assert open_blob_store(root, s3=S3Options(endpoint_url=moto.endpoint_url)).read("a") == b"x"
 
 
 def test_a_forked_process_makes_a_client_of_its_own(moto: S3Server) -> None:
@@ -415,7 +415,7 @@ def test_an_unknown_profile_is_told(moto: S3Server, monkeypatch: pytest.MonkeyPa
 
 def test_an_endpoint_that_does_not_answer_is_told(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "ATTEMPTS", 1)
-    store = open_blob_store(moto.fresh_root(), endpoint_url="http://127.0.0.1:9")
+    store = open_blob_store(moto.fresh_root(), s3=S3Options(endpoint_url="http://127.0.0.1:9"))
     with pytest.raises(UnavailableError, match=r"at http://127\.0\.0\.1:9 cannot be reached.*AWS_ENDPOINT_URL"):
         store.write("a", b"x")
 
@@ -425,14 +425,14 @@ def test_a_password_in_the_endpoint_is_refused_and_not_shown(moto: S3Server, mon
     for given in (with_password, None):
         monkeypatch.setenv("AWS_ENDPOINT_URL", with_password)
         with pytest.raises(StorageError, match=r"http://127\.0\.0\.1:9 has a user or password") as caught:
-            open_blob_store(moto.fresh_root(), endpoint_url=given).write("a", b"x")
+            open_blob_store(moto.fresh_root(), s3=S3Options(endpoint_url=given)).write("a", b"x")
         assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("endpoint", ["not a url", "localhost:9000", ""])
 def test_an_endpoint_that_is_no_url_is_told(moto: S3Server, endpoint: str) -> None:
     with pytest.raises(StorageError, match=r"is not a URL.*AWS_ENDPOINT_URL"):
-        open_blob_store(moto.fresh_root(), endpoint_url=endpoint or "http://").write("a", b"x")
+        open_blob_store(moto.fresh_root(), s3=S3Options(endpoint_url=endpoint or "http://")).write("a", b"x")
 
 
 def test_another_region_is_told(store: BlobStore, wire: Wire) -> None:

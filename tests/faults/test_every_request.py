@@ -37,7 +37,7 @@ def place(
     """A registry with a version on S3, whose client asks once; what fails is not covered up by asking again."""
     monkeypatch.setattr(clients, "ATTEMPTS", 1)
     monkeypatch.setattr(errors.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(clients, "_accesses", {})
+    monkeypatch.setattr(clients, "_clients", {})
     root = s3_environment(moto_s3).fresh_root()
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     client = MlflowClient(sqlite_url)

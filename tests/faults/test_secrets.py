@@ -211,7 +211,7 @@ def test_a_client_without_a_password_travels_and_opens_its_place_anew(sqlite_url
     client.create_registered_model("churn")
 
     for other in (pickle.loads(pickle.dumps(client)), copy.copy(client)):
-        assert "backend" not in vars(other)
+        assert "_backend" not in vars(other)
         assert [model.name for model in other.search_registered_models()] == ["churn"]
 
 

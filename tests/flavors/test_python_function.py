@@ -157,7 +157,7 @@ def test_code_that_fails_while_loading_is_an_error_of_the_model(tmp_path: Path) 
         (Plain(), {"data_path": "x"}, InvalidParameterError),
         (Plain, {}, InvalidParameterError),
         (3, {}, InvalidParameterError),
-        ("model.py", {}, NotSupportedError),
+        ("model.py", {}, ArtifactNotFoundError),
         (Plain(), {"artifacts": {"a": "/no/such/file"}}, ArtifactNotFoundError),
         (Plain(), {"artifacts": {"../a": __file__}}, InvalidParameterError),
     ],

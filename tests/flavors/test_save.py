@@ -79,7 +79,6 @@ def test_ids_metadata_code_and_extra_files_are_written(tmp_path: Path, classifie
         ({"code_paths": ["/no/such/path"]}, ArtifactNotFoundError),
         ({"extra_files": ["/no/such/path"]}, ArtifactNotFoundError),
         ({"metadata": {"a": object()}}, InvalidParameterError),
-        ({"input_example": object()}, InvalidParameterError),
         ({"pip_requirements": ["a"], "conda_env": {}}, InvalidParameterError),
     ],
 )

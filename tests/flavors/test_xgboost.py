@@ -57,6 +57,7 @@ def test_the_mlmodel_file_names_what_mlflow_names(saved: Path) -> None:
         "data": "model.ubj",
         "model_class": "xgboost.sklearn.XGBClassifier",
         "model_format": "ubj",
+        "wrapper_parameters": "wrapper_parameters.json",
         "xgb_version": xgboost.__version__,
     }
     assert entries["python_function"]["loader_module"] == "mlflow.xgboost"
@@ -167,3 +168,50 @@ def test_the_raw_model_and_an_array_are_at_hand(
     with pytest.raises(InvalidParameterError, match="get_raw_model"):
         loaded.unwrap_python_model()
     assert np.array_equal(loaded.predict(frame), classifier.predict(frame))
+
+
+@pytest.mark.parametrize("missing", [float("nan"), -1.0])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("native", ["wrapper", "booster"])
+def test_a_frame_of_floats_predicts_what_xgboost_predicts(
+    tmp_path: Path, frame: pd.DataFrame, native: str, dtype: str, missing: float
+) -> None:
+    data = frame.mask(frame < -1.0, missing).mask(frame > 1.5, np.nan).astype(dtype)
+    model = xgboost.XGBRegressor(n_estimators=5, missing=missing).fit(data, frame["a"])
+    saved = model if native == "wrapper" else model.get_booster()
+    expected = saved.predict(data if native == "wrapper" else xgboost.DMatrix(data))
+    flavors.save_model(saved, tmp_path / "model", "xgboost", input_example=data.head(2))
+    loaded = flavors.load_pyfunc(tmp_path / "model")
+    assert loaded.predict(data).tolist() == expected.tolist()
+    assert loaded.predict(data[["d", "c", "b", "a"]]).tolist() == expected.tolist()
+    assert loaded.predict(data.head(1)).tolist() == expected[:1].tolist()
+
+
+@pytest.mark.parametrize("native", ["wrapper", "booster"])
+def test_without_a_signature_the_names_are_still_those_of_the_model(
+    tmp_path: Path, frame: pd.DataFrame, classifier: xgboost.XGBClassifier, native: str
+) -> None:
+    saved = classifier if native == "wrapper" else classifier.get_booster()
+    flavors.save_model(saved, tmp_path / "model", "xgboost")
+    loaded = flavors.load_pyfunc(tmp_path / "model")
+    for wrong in (frame[["b", "a", "c", "d"]], frame.rename(columns={"a": "z"}), frame[["a", "b"]]):
+        with pytest.raises(ValueError, match="feature_names mismatch"):
+            loaded.predict(wrong)
+
+
+@pytest.mark.parametrize("native", ["wrapper", "booster"])
+def test_infinity_is_taken_or_refused_as_xgboost_does(
+    tmp_path: Path, frame: pd.DataFrame, classifier: xgboost.XGBClassifier, native: str
+) -> None:
+    saved = classifier if native == "wrapper" else classifier.get_booster()
+    flavors.save_model(saved, tmp_path / "model", "xgboost")
+    data = frame.head(2).replace(frame.iloc[0, 0], np.inf)
+
+    def outcome(predict: Any) -> Any:
+        try:
+            return predict().tolist()
+        except (ValueError, xgboost.core.XGBoostError) as error:
+            return type(error).__name__
+
+    expected = outcome(lambda: saved.predict(data if native == "wrapper" else xgboost.DMatrix(data)))
+    assert outcome(lambda: flavors.load_pyfunc(tmp_path / "model").predict(data)) == expected

@@ -14,6 +14,7 @@ import pytest
 from governed_models import raw_connection, register, sealed_model
 from racing import without_lock
 from sqlalchemy import event
+from statements_heard import hear_statements
 
 from registry import MlflowClient
 from registry.exceptions import RegistryError
@@ -58,7 +59,7 @@ class Bench:
         self._numbers = itertools.count(1)
         self._stop: _Stop | None = None
         engine = self.client.backend.database.engine
-        event.listen(engine, "before_cursor_execute", lambda *_: self._before_statement())
+        hear_statements(engine, lambda *_: self._before_statement())
         event.listen(engine, "commit", lambda _: self._before_statement())
 
     def allowed(self, first: str, second: str) -> list[Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from governed_models import RawSql, register
-from sqlalchemy import event
+from statements_heard import heard_statements
 
 import registry
 from registry import MlflowClient
@@ -39,17 +39,8 @@ def large(client: MlflowClient, sql: RawSql) -> MlflowClient:
 
 
 def _statements(client: MlflowClient, call: Any) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        found.append((statement, parameters))
-
-    engine = client.backend.database.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with heard_statements(client.backend.database.engine) as found:
         call()
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
     return [one for one in found if one[0].lstrip().upper().startswith(("SELECT", "WITH", "UPDATE"))]
 
 

@@ -1,17 +1,19 @@
-"""Statements that the driver itself runs: nobody sees a difference to SQLAlchemy's own."""
+"""Statements on the driver's own cursor: nobody sees a difference to SQLAlchemy's own."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from governed_models import raw_connection, raw_sql
-from sqlalchemy import Connection, bindparam, event, insert, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, bindparam, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from registry import MlflowClient
 from registry.exceptions import UnavailableError
-from registry.store import engine
-from registry.store.compiled import Compiled, driving, run
+from registry.store import connections, engine
+from registry.store.compiled import Compiled
+from registry.store.cursors import copy, run, run_many
 from registry.store.dialects import table
 from registry.store.engine import Database
 from registry.store.tables import ExperimentRow
@@ -66,19 +68,34 @@ def test_errors_are_those_of_sqlalchemy(database: Database) -> None:
             NEW.write(connection, ROW)
 
 
-def test_who_listens_to_statements_hears_these_too_and_may_change_them(database: Database) -> None:
-    heard: list[str] = []
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("SELECT nothing FROM nowhere", {"sqlite": OperationalError, "postgresql": ProgrammingError}),
+        ("INSERT INTO registry_id SELECT * FROM registry_id", {"sqlite": IntegrityError, "postgresql": IntegrityError}),
+        ("SELEKT", {"sqlite": OperationalError, "postgresql": ProgrammingError}),
+    ],
+)
+def test_an_error_has_the_class_and_the_cause_that_sqlalchemy_gives_it(
+    statement: str, kind: dict[str, type[DBAPIError]], database: Database
+) -> None:
+    errors: list[DBAPIError] = []
+    for execute in (run, Connection.exec_driver_sql):
+        with database.engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+            execute(connection, statement)
+        errors.append(caught.value)
 
-    def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> tuple[str, Any]:
-        heard.append(statement)
-        return statement.replace("1", "2"), parameters
+    ours, theirs = errors
+    assert type(ours) is type(theirs) is kind[database.engine.dialect.name]
+    assert type(ours.orig) is type(theirs.orig)
+    assert str(ours.orig) == str(theirs.orig)
+    assert not ours.connection_invalidated
 
-    event.listen(database.engine, "before_cursor_execute", listen, retval=True)
-    with database.engine.connect() as connection:
-        _, rows = run(connection, "SELECT 1")
 
-    assert heard == ["SELECT 1"]
-    assert [tuple(row) for row in rows] == [(2,)]
+def test_what_is_no_error_of_the_driver_passes_as_it_is(postgres_url: str) -> None:
+    with MlflowClient(postgres_url).backend.database.engine.connect() as connection:
+        with pytest.raises(ZeroDivisionError):
+            run_many(connection, "SELECT %s", ((1 / 0,) for _ in range(1)))  # type: ignore[arg-type]
 
 
 def test_one_lost_connection_takes_its_idle_neighbours_with_it(postgres_url: str) -> None:
@@ -100,7 +117,7 @@ def test_one_lost_connection_takes_its_idle_neighbours_with_it(postgres_url: str
 
     def work(connection: Connection) -> int:
         met.append("tried")
-        return int(run(connection, "SELECT 1")[1][0][0])
+        return int(run(connection, "SELECT 1").rows[0][0])
 
     with database.engine.connect():  # the one that is still alive
         assert database.look_up(work) == 1
@@ -112,12 +129,14 @@ def test_an_interrupted_statement_takes_its_connection_with_it(postgres_url: str
     run_id = client.create_run("0").info.run_id
 
     def work(connection: Connection) -> None:
-        with driving(connection):
-            server: Any = connection.connection.driver_connection
-            server.pgconn.send_query(b"SELECT 1")
-            raise KeyboardInterrupt  # while its answer is on the way
+        def blocks() -> Iterator[str]:
+            yield "1\n"
+            raise KeyboardInterrupt  # while the server waits for more
 
-    for scope in (client.backend.database.look_up, client.backend.database.read, client.backend.database.write):
+        run(connection, "CREATE TEMPORARY TABLE numbers (number int)")
+        copy(connection, "COPY numbers FROM STDIN", blocks())
+
+    for scope in (client.backend.database.look_up, client.backend.database.write):
         with pytest.raises(KeyboardInterrupt):
             scope(work)
         assert client.get_run(run_id).info.run_id == run_id
@@ -131,11 +150,11 @@ def test_an_interruption_between_statements_leaves_no_transaction_open(database:
     for scope in (database.read, database.write):
         with pytest.raises(KeyboardInterrupt):
             scope(work)
-        assert database.write(lambda connection: len(run(connection, "SELECT 1")[1])) == 1
+        assert database.write(lambda connection: len(run(connection, "SELECT 1").rows)) == 1
 
 
 def test_a_commit_that_fails_leaves_no_transaction_open(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "BUSY_TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr(engine, "ATTEMPTS", 1)
     client = MlflowClient(sqlite_url)
     run_id = client.create_run("0").info.run_id
@@ -156,7 +175,7 @@ def test_a_connection_that_was_closed_behind_the_pool_is_replaced(database: Data
         closed: Any = connection.connection.driver_connection
     closed.close()
 
-    assert database.look_up(lambda connection: len(run(connection, "SELECT 1")[1])) == 1
+    assert database.look_up(lambda connection: len(run(connection, "SELECT 1").rows)) == 1
 
 
 def test_threads_take_turns_with_a_database_in_memory() -> None:

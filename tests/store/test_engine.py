@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ from registry.exceptions import (
     RegistryError,
     StorageError,
     UnavailableError,
+    UnsupportedStoreError,
 )
-from registry.store import engine
+from registry.store import connections, engine
 from registry.store.engine import Database, connect
+from registry.store.schema import downgrade, upgrade
 from registry.store.urls import parse_database_url
 
 COUNT = text("SELECT count(*) FROM experiments")
@@ -140,7 +143,7 @@ def test_writers_that_block_each_other_both_get_through(postgres_url: str) -> No
 
 
 def test_an_sqlite_file_that_stays_locked_is_unavailable(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "BUSY_TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr(engine, "GIVE_UP_SECONDS", 0.2)
     database = Database(parse_database_url(sqlite_url))
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
@@ -191,14 +194,36 @@ def test_a_database_without_the_right_to_write_says_so(sqlite_url: str) -> None:
         connect(sqlite_url).write(add("a"))
 
 
-def test_a_server_that_takes_no_changes_is_named_so(postgres_url: str) -> None:
-    name = postgres_url.rpartition("/")[2]
-    database = connect(postgres_url)
-    database.write(lambda c: c.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on")) and None)
-    disconnect()
+@pytest.mark.parametrize(
+    "default",
+    [
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_isolation = 'repeatable read'",
+        "default_transaction_read_only = on",
+        "default_transaction_deferrable = on",
+    ],
+)
+def test_a_write_does_not_depend_on_the_defaults_of_the_database(
+    default: str, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    postgres_server.execute(f"ALTER DATABASE {postgres_url.rpartition('/')[2]} SET {default}")
+    client = MlflowClient(postgres_url)
+    run_id = client.create_run("0").info.run_id
+    found: list[object] = []
 
-    with pytest.raises(ReadOnlyError, match="is it a standby"):
-        MlflowClient(postgres_url).create_experiment("a")
+    def work(connection: Connection) -> None:
+        found.append(connection.execute(text("SHOW transaction_isolation")).scalar_one())
+        with ThreadPoolExecutor(1) as other:  # in a transaction that reads once, this point would be missed
+            other.submit(client.log_metric, run_id, "loss", 0.5).result()
+        found.append(connection.execute(text("SELECT count(*) FROM metrics")).scalar_one())
+
+    client.backend.database.write(work)
+
+    assert found == ["read committed", 1]
+    connect(postgres_url).dispose()
+    downgrade(connect(postgres_url), "0006")
+    upgrade(connect(postgres_url))
+    assert client.get_run(run_id).data.metrics == {"loss": 0.5}
 
 
 def test_a_role_without_rights_is_refused_by_name(postgres_url: str, postgres_server: PostgresServer) -> None:
@@ -210,7 +235,7 @@ def test_a_role_without_rights_is_refused_by_name(postgres_url: str, postgres_se
     reader = MlflowClient(postgres_url.replace("postgres@", f"{role}@"))
 
     assert reader.get_experiment("0").name == "Default"
-    with pytest.raises(PermissionDeniedError, match="permission denied for sequence experiments_id_seq"):
+    with pytest.raises(PermissionDeniedError, match="permission denied for table commit_markers.*role 'writer'"):
         reader.create_experiment("a")
     disconnect()
     postgres_server.execute(f"DROP OWNED BY {role}", database=name)
@@ -345,3 +370,20 @@ def test_many_threads_share_one_database(database_url: str) -> None:
             thread.join()
 
     assert count(database) == 30
+
+
+def test_a_pooler_in_statement_mode_is_refused_by_name(postgres_url: str) -> None:
+    refusal = (
+        "DO $$ BEGIN RAISE EXCEPTION 'transaction blocks not allowed in statement pooling mode' "
+        "USING ERRCODE = '08P01'; END $$"  # what pgbouncer answers to BEGIN
+    )
+    tries: list[int] = []
+
+    def work(connection: Connection) -> None:
+        tries.append(1)
+        connection.exec_driver_sql(refusal)
+
+    with pytest.raises(UnsupportedStoreError, match=r"works in statement mode.*pool_mode = transaction"):
+        connect(postgres_url).read(work)
+
+    assert tries == [1]

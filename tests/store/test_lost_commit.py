@@ -6,7 +6,7 @@ from postgres_server import PostgresServer
 
 from registry import MlflowClient
 from registry.exceptions import UnavailableError
-from registry.store import engine
+from registry.store import commit_markers
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def test_a_model_is_created_once_and_returned(loss: Loss, shaky: MlflowClient, p
 def test_a_commit_that_cannot_be_looked_up_is_not_repeated(
     shaky: MlflowClient, proxy: LossyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LOOKUP_PAUSES_SECONDS", (0.0, 0.01))
+    monkeypatch.setattr(commit_markers, "LOOKUP_PAUSES_SECONDS", (0.0, 0.01))
     run_id = shaky.create_run("0").info.run_id
     proxy.losses, proxy.goes_dark = [Loss.ANSWER], True
 
-    with pytest.raises(UnavailableError, match="look before repeating it"):
+    with pytest.raises(UnavailableError, match="Look before you repeat it"):
         shaky.log_metric(run_id, "loss", 0.5)
 
     proxy.refuses = False

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import statements_heard
 from postgres_server import PostgresServer
 from schema_snapshot import snapshot
 from volumes import volume
@@ -22,28 +23,29 @@ from registry.store.schema import current, downgrade, revisions
 pytestmark = pytest.mark.slow
 
 HEAD = revisions()[-1]
+_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(statements_heard.__file__).parent)}
 
 # Forks a process per entry of the list that it gets, all at once; one dies at its statement of some number. Prints how
 # each ended, then how one more did.
 PROGRAM = """
 import json, os, signal, sys, traceback
 import psycopg
-from sqlalchemy import Engine, event
 from registry import MlflowClient
 from registry.client.backend import Backend
 from registry.store.engine import connect
 from registry.store.schema import upgrade
+from statements_heard import hear_statements
 
 url, fatal, first_use = json.loads(sys.argv[1])
 
 def migrate(dies_at):
     count = 0
-    @event.listens_for(Engine, "before_cursor_execute")
     def step(*_):
         nonlocal count
         count += 1
         if count == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
+    hear_statements(connect(url).engine, step)
     if first_use:
         client = MlflowClient(url)
         client.log_metric(client.create_run("0").info.run_id, "m", 1.0)
@@ -71,7 +73,7 @@ print(json.dumps([ended(pid) for pid in [start(fatal), *(start(0) for _ in range
 def migrate_at_once(url: str, *, fatal: int, first_use: bool = False) -> list[int]:
     """How eight processes ended, the first of which is killed at its statement `fatal`; and one that came later."""
     command = [sys.executable, "-c", PROGRAM, json.dumps([url, fatal, first_use])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=dict(os.environ))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=_ENVIRONMENT)
     assert done.stderr == ""
     return list(json.loads(done.stdout))
 

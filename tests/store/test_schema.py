@@ -188,7 +188,7 @@ def test_what_is_filled_reaches_every_table_of_the_first_revisions(database_url:
     empty = {name for name, count in counts(connect(database_url)).items() if count == 0}
     assert empty <= {
         *("approvals", "promotion_rules", "uploads", "dataset_input_tags", "logged_model_metrics"),
-        *("removals", "foreign_history", "model_signatures"),
+        *("removals", "foreign_history", "model_signatures", "commit_markers"),
     }
 
 
@@ -330,10 +330,16 @@ MLFLOW = (
 )
 
 
+def execute(database: Database, statement: str) -> None:
+    """Run a statement where our tables are not there, and so no marker can be written."""
+    with database.exclusive() as connection:
+        connection.exec_driver_sql(statement)
+
+
 def test_a_database_of_mlflow_is_refused_and_stays(empty_database_url: str) -> None:
     database = connect(empty_database_url)
     for statement in MLFLOW:
-        database.write(lambda c, statement=statement: c.exec_driver_sql(statement))
+        execute(database, statement)
     catalogue = snapshot(database)
 
     for use in (lambda: MlflowClient(empty_database_url).search_experiments(), lambda: upgrade(database)):
@@ -346,7 +352,7 @@ def test_a_database_of_mlflow_is_refused_and_stays(empty_database_url: str) -> N
 
 def test_a_table_of_somebody_else_with_one_of_our_names_is_not_taken(empty_database_url: str) -> None:
     database = connect(empty_database_url)
-    database.write(lambda c: c.exec_driver_sql("CREATE TABLE history (line TEXT)"))
+    execute(database, "CREATE TABLE history (line TEXT)")
 
     with pytest.raises(ForeignStoreError, match="a table 'history' that the registry did not make"):
         upgrade(database)

@@ -85,16 +85,18 @@ class Place:
 
 
 def stored_below(root: str) -> Iterator[str]:
-    """All files below a local directory or S3 prefix, as they are."""
+    """All files below a local directory or S3 prefix, as they are; markers of whose they are left out."""
     if not root.startswith("s3://"):
         for path in Path(root).rglob("*"):
-            if not path.is_dir() and not path.name.startswith("registry.db"):
+            is_ours = path.name.startswith("registry.db") or ".registry" in path.relative_to(root).parts
+            if not path.is_dir() and not is_ours:
                 yield path.relative_to(root).as_posix()
         return
     name, _, prefix = root.removeprefix("s3://").partition("/")
     client = Bucket(name, None).client
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=f"{prefix}/"):
-        yield from (found["Key"].removeprefix(f"{prefix}/") for found in page.get("Contents", ()))
+        keys = (found["Key"].removeprefix(f"{prefix}/") for found in page.get("Contents", ()))
+        yield from (key for key in keys if not key.startswith(".registry/"))
     for upload in client.list_multipart_uploads(Bucket=name, Prefix=f"{prefix}/").get("Uploads", ()):
         yield f"{upload['Key'].removeprefix(f'{prefix}/')} (in parts)"
 

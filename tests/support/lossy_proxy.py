@@ -17,13 +17,14 @@ class Loss(Enum):
     NOTHING = "passes"
     REQUEST = "never reaches the server"
     ANSWER = "takes place, and its answer is lost"
+    SILENCE = "takes place, and nobody says anything any more"
 
 
 class LossyProxy:
     """Forwards connections to a server on loopback; `port` is where it listens."""
 
     def __init__(self, server_port: int) -> None:
-        self._server_port = server_port
+        self.server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.losses: list[Loss] = []
@@ -31,6 +32,7 @@ class LossyProxy:
         self.refuses = False
         self.goes_dark = False
         self.poses_as_pooler = False
+        self.stalls = False  # what the server answers is not passed on
         self._sockets: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -48,7 +50,7 @@ class LossyProxy:
                     near.close()
                     continue
                 try:
-                    far = socket.create_connection(("127.0.0.1", self._server_port))
+                    far = socket.create_connection(("127.0.0.1", self.server_port))
                 except ConnectionError:  # the server is being restarted
                     near.close()
                     continue
@@ -64,7 +66,7 @@ class LossyProxy:
                 loss = self._loss(data)
                 if loss is Loss.REQUEST:
                     break
-                if loss is Loss.ANSWER:
+                if loss in (Loss.ANSWER, Loss.SILENCE):
                     muted.set()
                 far.sendall(data)
                 if loss is Loss.ANSWER:
@@ -87,6 +89,8 @@ class LossyProxy:
             while data := far.recv(65_536):
                 if muted.is_set():
                     return
+                if self.stalls:
+                    continue
                 head, key, rest = data.partition(_BACKEND_KEY)
                 if key and self.poses_as_pooler:
                     data = head + key + b"\x7f\xff\xff\xff" + rest[4:]

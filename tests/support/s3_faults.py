@@ -1,22 +1,18 @@
 """Faults between the library and an S3 server: requests lost, answers lost, bodies torn or damaged, refusals made up.
 
-A fault is put before sending; it sees every attempt, also those that botocore repeats by itself and those that the
-library makes without it.
+A fault is put before sending; it sees every attempt, also those that botocore repeats by itself.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
-from urllib3 import BaseHTTPResponse, HTTPResponse
-from urllib3.exceptions import ProtocolError
 
 from registry.blobs.s3.bucket import Bucket
-from registry.blobs.s3.repeats import Repeater
 
 Fault = Callable[[AWSPreparedRequest], AWSResponse | None]
 
@@ -64,26 +60,12 @@ class Wire:
 @contextmanager
 def tapped(bucket: str) -> Iterator[Wire]:
     """The wire of the client that stores use now, until the block ends."""
-    events = Bucket(bucket, None).client.meta.events
-    wire, plain = Wire(), Repeater.send
-
-    def sending(self: Repeater, path: str, body: bytearray, headers: Mapping[str, str]) -> BaseHTTPResponse:
-        request = AWSPreparedRequest("PUT", self.origin + path, HeadersDict(headers), body, False)
-        try:
-            answer = wire(request)
-        except ConnectionClosedError as error:
-            raise ProtocolError("the connection is made to break") from error
-        if answer is None:
-            return plain(self, path, request.body, request.headers)
-        return HTTPResponse(answer.content, answer.headers, answer.status_code)
-
+    events, wire = Bucket(bucket, None).client.meta.events, Wire()
     events.register_first("before-send.s3", wire)
-    Repeater.send = sending  # type: ignore[method-assign]  # as it is with botocore's events, all that is sent is seen
     try:
         yield wire
     finally:
         events.unregister("before-send.s3", wire)
-        Repeater.send = plain  # type: ignore[method-assign]  # as above
 
 
 def send(request: AWSPreparedRequest) -> AWSResponse:

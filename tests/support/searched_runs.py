@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import event, insert
+from sqlalchemy import insert
+from statements_heard import heard_statements
 
 from registry import MlflowClient
 from registry.entities import Metric, Param, RunTag
@@ -83,17 +84,9 @@ def _insert_experiment(connection: Any, experiment: int, keys: range) -> None:
 @contextlib.contextmanager
 def sent_statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
     """The statements that are sent meanwhile, with their parameters, without BEGIN."""
-    sent: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
-        if not statement.startswith("BEGIN"):
-            sent.append((statement, parameters))
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
+    with heard_statements(database.engine) as heard:
+        yield heard
+    heard[:] = [one for one in heard if not one[0].startswith("BEGIN")]
 
 
 def plan_of(database: Database, statement: str, parameters: Any) -> list[str]:

@@ -104,7 +104,6 @@ ENFORCED: dict[str, tuple[list[dict[str, Any]], Any]] = {
     "numbers for texts": (_one("string"), pd.DataFrame({"a": [1]})),
     "mixed objects for texts": (_one("string"), pd.DataFrame({"a": pd.Series([1, "x"], dtype=object)})),
     "moments": (_one("datetime"), pd.DataFrame({"a": _MOMENTS})),
-    "moments with a time zone": (_one("datetime"), pd.DataFrame({"a": _MOMENTS.tz_localize("UTC")})),
     "texts of moments as objects": (_one("datetime"), pd.DataFrame({"a": pd.Series(["2026-01-01"], dtype=object)})),
     "numbers for moments": (_one("datetime"), pd.DataFrame({"a": [1.5]})),
     "booleans": (_one("boolean"), pd.DataFrame({"a": [True, False]})),

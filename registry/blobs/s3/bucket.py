@@ -1,7 +1,6 @@
 """One bucket at one endpoint, and what that endpoint can do.
 
-Owns which client its requests go by; leaves requests to the modules beside it. The invariant: what botocore raises
-leaves as an error of this package that names bucket and key.
+Guarantee: what botocore raises leaves as an error of this package that names bucket and key.
 """
 
 import os
@@ -11,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry.blobs.s3.clients import Access, shared_access
-from registry.blobs.s3.errors import translate
+from registry.blobs.options import S3Options
+from registry.blobs.s3.clients import shared_client
+from registry.blobs.s3.errors import malformed, translate
+from registry.exceptions import RegistryError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,24 +23,24 @@ _unconditional: set[str] = set()
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket at `endpoint_url`, or where boto3's own settings lead."""
+    """A bucket, where the options or else boto3's own settings lead."""
 
     name: str
-    endpoint_url: str | None
+    options: S3Options | None = None
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The endpoint that was given, for messages."""
+        return self.options.endpoint_url if self.options else None
 
     @property
     def client(self) -> "S3Client":
         """The shared client; it is safe to use from many threads."""
-        return self.access.client
-
-    @property
-    def access(self) -> Access:
-        """The shared client, and what it is made of."""
         opened = self.__dict__.get("_opened")
         if opened is None or opened[0] != os.getpid():
-            opened = self.__dict__["_opened"] = os.getpid(), shared_access(self.endpoint_url)
-        access: Access = opened[1]
-        return access
+            opened = self.__dict__["_opened"] = os.getpid(), shared_client(self.options or S3Options())
+        client: S3Client = opened[1]
+        return client
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_opened"}
@@ -70,9 +71,19 @@ class Bucket:
     @contextmanager
     def errors(self, key: str = "") -> Iterator[None]:
         """Raise what botocore raises as an error of this package that names bucket and key."""
-        import botocore.exceptions
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             yield
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        except RegistryError:
+            raise
+        except (BotoCoreError, ClientError) as error:
             raise translate(error, self.name, key, self.endpoint_url) from error
+        except (ResponseParserError, ValueError, TypeError, LookupError, RecursionError) as error:
+            # botocore's parsers let these out when a response is not what S3 would say.
+            raise malformed(self.uri(key), f"a response that cannot be read ({type(error).__name__})") from error
+
+    def uri(self, key: str) -> str:
+        """Return ``s3://bucket/key`` for messages."""
+        return f"s3://{self.name}/{key}" if key else f"s3://{self.name}"

@@ -1,101 +1,97 @@
-"""The boto3 clients that all stores of a process share, and what they are made of.
+"""The boto3 clients that all stores of a process share.
 
-Owns how clients are made; leaves requests to the modules beside it. The invariant: a client is used only in the process
-that made it, so forking is safe, and with the ``AWS_*`` settings that were in force when it was first asked for.
+Guarantee: a client is used only in the process that made it, so forking is safe, and with the ``AWS_*`` settings and
+the AWS files as they are when it is asked for.
 """
 
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
+from registry.blobs.options import S3Options
+from registry.blobs.s3.bodies import BoundedSession
 from registry.blobs.s3.errors import ATTEMPTS, check_endpoint, invalid_endpoint
+from registry.blobs.s3.parameters import added_parameters
 
 if TYPE_CHECKING:
-    from botocore.awsrequest import AWSPreparedRequest
-    from botocore.credentials import Credentials
     from mypy_boto3_s3 import S3Client
-    from urllib3 import PoolManager
 
 CONNECT_SECONDS: Final = 30
 """Without TLS a whole part must have left within this time too on a new connection, as urllib3 and sockets count."""
 READ_SECONDS: Final = 60
 CONNECTIONS: Final = 32
+"""Connections that stay open between requests: more than the threads of one transfer, so that none is closed."""
 
+_READ_BY_BOTOCORE: Final = frozenset({"REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A client, what it signs with, and connections to send requests by without it: None if it goes by a proxy."""
-
-    client: "S3Client"
-    credentials: "Callable[[], Credentials | None]"
-    connections: "PoolManager | None"
-
+_CREDENTIAL_FILES: Final = {
+    "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
+    "AWS_CONFIG_FILE": "~/.aws/config",
+}
 
 _lock = threading.Lock()
-_accesses: dict[tuple[str | None, str], Access] = {}
-_noted: "ContextVar[list[AWSPreparedRequest] | None]" = ContextVar("_noted", default=None)
+_clients: "dict[S3Options, tuple[str, S3Client]]" = {}
 
 
 def _forget() -> None:
     global _lock
     _lock = threading.Lock()
-    _accesses.clear()
+    _clients.clear()
 
 
 os.register_at_fork(after_in_child=_forget)
 
 
-def shared_access(endpoint_url: str | None) -> Access:
-    """The access to `endpoint_url`, or to where boto3's own settings lead."""
-    key = (endpoint_url, _settings())
+def shared_client(options: S3Options) -> "S3Client":
+    """Return the client for these options, made anew when what boto3 reads has changed.
+
+    Raises:
+        InvalidParameterError: an upload argument is none that S3 knows.
+        StorageError: the endpoint is no URL, or has a password in it.
+    """
+    settings = _settings()
     with _lock:
-        if key not in _accesses:
-            _accesses[key] = _make_access(endpoint_url)
-        return _accesses[key]
+        known, client = _clients.get(options, ("", None))
+        if client is None or known != settings:
+            client = _make_client(options)
+            _clients[options] = settings, client
+        return client
 
 
 def close_connections() -> None:
     """Close the connections of every client; a client opens new ones when it is used again."""
     with _lock:
-        accesses = list(_accesses.values())
-    for access in accesses:
-        access.client.close()
-        if access.connections is not None:
-            access.connections.clear()
-
-
-@contextmanager
-def noted() -> "Iterator[list[AWSPreparedRequest]]":
-    """The PUTs of whole objects that boto3 sends in this thread while the block runs."""
-    requests: list[AWSPreparedRequest] = []
-    token = _noted.set(requests)
-    try:
-        yield requests
-    finally:
-        _noted.reset(token)
-
-
-def _note(request: "AWSPreparedRequest", **_: object) -> None:
-    if (requests := _noted.get()) is not None:
-        requests.append(request)
+        clients = [client for _, client in _clients.values()]
+    for client in clients:
+        client.close()
 
 
 def _settings() -> str:
-    """A digest of the variables that boto3 reads: it tells settings apart without keeping secrets."""
-    found = sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
-    return hashlib.sha256(repr(found).encode()).hexdigest()
+    """Return a digest of what boto3 reads: it tells settings apart without keeping secrets."""
+    variables = sorted(
+        (name, value)
+        for name, value in os.environ.items()
+        if name.startswith("AWS_") or name.upper() in _READ_BY_BOTOCORE
+    )
+    files = [_stamp(os.environ.get(name, default)) for name, default in _CREDENTIAL_FILES.items()]
+    return hashlib.sha256(repr((variables, files)).encode()).hexdigest()
 
 
-def _make_access(endpoint_url: str | None) -> Access:
+def _stamp(path: str) -> tuple[int, int, int]:
+    """Return what changes when a file is written or replaced; zeros for none."""
+    try:
+        status = os.stat(os.path.expanduser(path))  # noqa: PTH111, PTH116 - once per call, and pathlib is slower
+    except OSError:
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _make_client(options: S3Options) -> "S3Client":
     import boto3
-    import botocore.session
     from botocore.config import Config
+
+    from registry.blobs.s3.credentials import session_with_renewal
 
     config = Config(
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
@@ -106,38 +102,38 @@ def _make_access(endpoint_url: str | None) -> Access:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    settings = botocore.session.get_session()
-    session = boto3.session.Session(botocore_session=settings)
-    verify = settings.get_config_variable("ca_bundle")
-    if verify is None:
-        verify = os.environ.get("REQUESTS_CA_BUNDLE", True)
+    if options.addressing_style is not None:
+        style: Any = {"addressing_style": options.addressing_style}
+        config = config.merge(Config(s3=style))
+    session = boto3.session.Session(botocore_session=session_with_renewal())
+    verify = False if options.ignore_tls else None
     try:
-        client = session.client("s3", endpoint_url=endpoint_url, config=config, verify=verify)
+        client = session.client("s3", endpoint_url=options.endpoint_url, config=config, verify=verify)
     except ValueError:
         # botocore refuses an endpoint that is no URL this way, and shows all of it.
         raise invalid_endpoint() from None
     check_endpoint(client.meta.endpoint_url)
     _sign_known_hashes(client)
-    client.meta.events.register("before-send.s3.PutObject", _note)
-    return Access(client, session.get_credentials, _make_connections(client, verify))
+    _follow_no_region_twice(client)
+    _bound_responses(client)
+    client.meta.events.register("provide-client-params.s3", added_parameters(options))
+    return client
 
 
-def _make_connections(client: "S3Client", verify: Any) -> "PoolManager | None":
-    """Connections like those of the client; None if they lead through a proxy."""
-    from botocore.httpsession import create_urllib3_context, get_cert_path
-    from botocore.utils import get_environ_proxies
-    from urllib3 import PoolManager, Timeout
+def _follow_no_region_twice(client: "S3Client") -> None:
+    """Let botocore's question for a bucket's region go unrepeated: redirected itself, it would ask without end."""
 
-    url = client.meta.endpoint_url
-    if urlsplit(url).scheme in get_environ_proxies(url):
-        return None
-    return PoolManager(
-        maxsize=CONNECTIONS,
-        timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        ssl_context=create_urllib3_context(),
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=get_cert_path(verify),
-    )
+    def mark(model: Any, context: dict[str, Any], **_: object) -> None:
+        if model.name == "HeadBucket":
+            context.setdefault("s3_redirect", {})["redirected"] = True
+
+    client.meta.events.register_last("before-parameter-build.s3", mark)
+
+
+def _bound_responses(client: "S3Client") -> None:
+    """Refuse responses, other than objects, that are longer than S3 ever sends: botocore reads all of them at once."""
+    endpoint: Any = client._endpoint  # type: ignore[attr-defined] # botocore has no public place for its HTTP session
+    endpoint.http_session = BoundedSession(endpoint.http_session)
 
 
 def _sign_known_hashes(client: "S3Client") -> None:
@@ -150,7 +146,8 @@ def _sign_known_hashes(client: "S3Client") -> None:
     config: Any = client.meta.config
     if "payload_signing_enabled" in (config.s3 or {}):
         return
-    unsigned = config.merge(Config(s3={"payload_signing_enabled": False}))
+    own: Any = {**(config.s3 or {}), "payload_signing_enabled": False}
+    unsigned = config.merge(Config(s3=own))
 
     def choose(request: Any, **_: object) -> None:
         if "X-Amz-Checksum-SHA256" in request.headers:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.blobs.digests import Advance
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import error_code, is_missing, status_code
-from registry.blobs.s3.repeats import Repeats
 from registry.blobs.s3.truncated_responses import head_object
 from registry.exceptions import PathExistsError
 
@@ -34,7 +33,6 @@ class Write:
     once: bool
     advance: Advance
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
-    repeats: Repeats = field(default_factory=Repeats)
 
     @property
     def condition(self) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from itertools import islice
 from typing import Any, Final
 
 from registry.blobs.s3.bucket import Bucket
-from registry.blobs.s3.errors import error_code, status_code
+from registry.blobs.s3.errors import error_code, printable, status_code
+from registry.blobs.s3.pages import Listed, all_objects, checked_key, pages
+from registry.blobs.s3.truncated_responses import require_field
 from registry.exceptions import StorageError
 
 _BATCH: Final = 1000
@@ -35,38 +37,28 @@ def remove_keys(bucket: Bucket, key: str) -> None:
     """Remove the object at `key` and all below it, and abort the uploads that are to appear there."""
     for upload in list(_unfinished(bucket, key)):
         _abort(bucket, upload)
-    delete_keys(bucket, [found for found, _ in _objects(bucket, key)])
+    delete_keys(bucket, [found.key for found in _objects(bucket, key)])
 
 
 def total_key_size(bucket: Bucket, key: str) -> int:
     """The bytes of the object at `key` and of all below it, with the parts of uploads that are to appear there."""
-    whole = sum(size for _, size in _objects(bucket, key))
+    whole = sum(found.size for found in _objects(bucket, key))
     return whole + sum(_total_part_size(bucket, upload) for upload in _unfinished(bucket, key))
 
 
-def _objects(bucket: Bucket, key: str) -> Iterator[tuple[str, int]]:
-    with bucket.errors(key):
-        pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name, Prefix=key)
-        for page in pages:
-            for found in page.get("Contents", ()):
-                if _is_at(found["Key"], key):
-                    yield found["Key"], found["Size"]
+def _objects(bucket: Bucket, key: str) -> Iterator[Listed]:
+    return (found for found in all_objects(bucket, key) if _is_at(found.key, key))
 
 
 def _unfinished(bucket: Bucket, key: str) -> Iterator[_Unfinished]:
-    from botocore.exceptions import ClientError
-
-    with bucket.errors(key):
-        try:
-            pages = bucket.client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket.name, Prefix=key)
-            for page in pages:
-                for found in page.get("Uploads", ()):
-                    if _is_at(found["Key"], key):
-                        yield _Unfinished(found["Key"], found["UploadId"])
-        except ClientError as error:
-            # A server that cannot list them keeps them to itself; a rule of the bucket has to end them there.
-            if status_code(error) not in (405, 501):
-                raise
+    # A server that cannot list them keeps them to itself; a rule of the bucket has to end them there.
+    for page in pages(
+        bucket, "list_multipart_uploads", is_end=lambda error: status_code(error) in (405, 501), Prefix=key
+    ):
+        for found in page.get("Uploads", ()):
+            at = checked_key(bucket, key, found.get("Key"))
+            if _is_at(at, key):
+                yield _Unfinished(at, require_field(found, "UploadId", bucket, at))
 
 
 def _is_at(found: str, key: str) -> bool:
@@ -75,16 +67,9 @@ def _is_at(found: str, key: str) -> bool:
 
 
 def _total_part_size(bucket: Bucket, upload: _Unfinished) -> int:
-    from botocore.exceptions import ClientError
-
-    with bucket.errors(upload.key):
-        try:
-            pages = bucket.client.get_paginator("list_parts").paginate(**_named(bucket, upload))
-            return sum(part["Size"] for page in pages for part in page.get("Parts", ()))
-        except ClientError as error:
-            if error_code(error) == "NoSuchUpload":
-                return 0
-            raise
+    named = {"Key": upload.key, "UploadId": upload.upload_id}
+    found = pages(bucket, "list_parts", is_end=lambda error: error_code(error) == "NoSuchUpload", **named)
+    return sum(require_field(part, "Size", bucket, upload.key) for page in found for part in page.get("Parts", ()))
 
 
 def _abort(bucket: Bucket, upload: _Unfinished) -> None:
@@ -109,6 +94,6 @@ def _delete_batch(bucket: Bucket, keys: list[str]) -> None:
         )
     for refused in answer.get("Errors", ()):
         raise StorageError(
-            f"s3://{bucket.name}/{refused.get('Key')} could not be deleted: "
-            f"{refused.get('Code')}: {refused.get('Message')}"
+            f"s3://{bucket.name}/{printable(refused.get('Key'))} could not be deleted: "
+            f"{printable(refused.get('Code'))}: {printable(refused.get('Message'))}"
         )

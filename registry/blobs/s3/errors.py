@@ -1,7 +1,7 @@
-"""What S3 and botocore refuse with, in the words of this package.
+"""Map what botocore raises to the errors of this package.
 
-Owns the translation of every botocore exception; leaves retrying to botocore and to the callers. The invariant: a
-message names the bucket, the key and the setting to look at, and never has a secret in it.
+Guarantee: a message names the bucket, the key and the setting to look at, and has neither a secret nor a control
+character in it.
 """
 
 import random
@@ -39,6 +39,7 @@ _ENDPOINT: Final = "Check AWS_ENDPOINT_URL or MLFLOW_S3_ENDPOINT_URL (unset both
 
 _LOCATION: Final = "REGISTRY_ARTIFACT_LOCATION for new experiments, 'registry relocate OLD NEW' for those that are"
 
+_SHOWN: Final = 500
 _MISSING_KEY: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 _WRONG_CHECKSUM: Final = frozenset({"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
 _WRONG_KEYS: Final = frozenset(
@@ -49,12 +50,13 @@ _WRONG_REGION: Final = frozenset(
     {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"}
 )
 _SKEWED: Final = "RequestTimeTooSkewed"
+_REDIRECTS: Final = frozenset({300, 302, 303, 307, 308})
 _BUSY: Final = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling"})
 
 
 def error_code(error: "ClientError") -> str:
     """S3's name for what went wrong, or the HTTP status as text where an answer has no body."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+    return printable(error.response.get("Error", {}).get("Code", ""))
 
 
 def status_code(error: "ClientError") -> int:
@@ -76,6 +78,11 @@ def translate(error: "BotoCoreError | ClientError", bucket: str, key: str, endpo
     if isinstance(error, ClientError):
         return _refusal(error, bucket, where, at)
     return _failure(error, where, at)
+
+
+def malformed(where: str, what: str) -> StorageError:
+    """Return the error for a response that S3 would not give; `what` says what is wrong with it."""
+    return StorageError(f"The server gave {what} for {where}, which S3 never does. {_ENDPOINT}.")
 
 
 def check_endpoint(endpoint_url: str) -> None:
@@ -121,8 +128,18 @@ def _refusal(error: "ClientError", bucket: str, where: str, at: str) -> Registry
         return AccessDeniedError(f"The clock of this machine is not that of S3{at} ({code}). Let it keep time by NTP.")
     if code in _BUSY or status >= 500:
         return UnavailableError(f"S3{at} could not serve {where} ({code or status}), also when asked again. Try later.")
+    if status in _REDIRECTS:
+        return StorageError(
+            f"S3{at} answered with a redirect ({code}) for {where}. It is not followed, since the credentials are for "
+            f"this server only. {_ENDPOINT}, and AWS_DEFAULT_REGION."
+        )
     reason = error.response.get("Error", {}).get("Message") or f"HTTP status {status}"
-    return StorageError(f"S3{at} refused {where}: {code}: {reason}")
+    return StorageError(f"S3{at} refused {where}: {code}: {printable(reason)}")
+
+
+def printable(text: object) -> str:
+    """Return what a server said as messages may show it."""
+    return "".join(one if one.isprintable() else "?" for one in str(text)[:_SHOWN])
 
 
 def _failure(error: "BotoCoreError", where: str, at: str) -> RegistryError:

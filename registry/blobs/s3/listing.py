@@ -5,18 +5,17 @@ key that is no path is an error, never skipped. Only a console's mark for an emp
 ends in ``/``, stands for the directory that it names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from registry.blobs.paths import check_blob_path, join
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import is_missing
+from registry.blobs.s3.pages import checked_key, objects, pages
 from registry.blobs.s3.truncated_responses import head_object
 from registry.entities.paging import FileInfo
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
+from registry.exceptions import AccessDeniedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +30,25 @@ class Listing:
         found: dict[tuple[str, bool], FileInfo] = {}
         for page in self._pages(path, "/"):
             for below in page.get("CommonPrefixes", ()):
-                info = FileInfo(self._path(path, below["Prefix"].removesuffix("/")), is_dir=True, file_size=None)
+                key = checked_key(self.bucket, self._base(path), below.get("Prefix")).removesuffix("/")
+                info = FileInfo(self._path(path, key), is_dir=True, file_size=None)
                 found[info.path, True] = info
             for info in self._files(path, page):
                 found[info.path, False] = info
         return [found[key] for key in sorted(found)]
 
     def files(self, path: str) -> list[FileInfo]:
-        """Every file at or below `path`, sorted by path."""
+        """Return every file at or below `path`, sorted by path.
+
+        A file at `path` is enough where listing is not allowed: the right to get objects has no other way to find it.
+        """
         at = self.file(path) if path else None
-        below = [info for page in self._pages(path, "") for info in self._files(path, page)]
+        try:
+            below = [info for page in self._pages(path, "") for info in self._files(path, page)]
+        except AccessDeniedError:
+            if at is None:
+                raise
+            below = []
         return sorted([at, *below] if at else below, key=lambda info: info.path)
 
     def file(self, path: str) -> FileInfo | None:
@@ -63,16 +71,14 @@ class Listing:
             page = self.bucket.client.list_objects_v2(Bucket=self.bucket.name, Prefix=self._base(path), MaxKeys=1)
         return bool(page.get("Contents"))
 
-    def _pages(self, path: str, delimiter: str) -> "Iterator[ListObjectsV2OutputTypeDef]":
-        with self.bucket.errors(join(self.prefix, path)):
-            pages = self.bucket.client.get_paginator("list_objects_v2")
-            yield from pages.paginate(Bucket=self.bucket.name, Prefix=self._base(path), Delimiter=delimiter)
+    def _pages(self, path: str, delimiter: str) -> Iterator[Mapping[str, Any]]:
+        return pages(self.bucket, "list_objects_v2", Prefix=self._base(path), Delimiter=delimiter)
 
-    def _files(self, path: str, page: "ListObjectsV2OutputTypeDef") -> Iterator[FileInfo]:
-        for found in page.get("Contents", ()):
-            if found["Key"].endswith("/") and found["Size"] == 0:
+    def _files(self, path: str, page: Mapping[str, Any]) -> Iterator[FileInfo]:
+        for found in objects(self.bucket, self._base(path), page):
+            if found.key.endswith("/") and found.size == 0:
                 continue
-            yield FileInfo(self._path(path, found["Key"]), is_dir=False, file_size=found["Size"])
+            yield FileInfo(self._path(path, found.key), is_dir=False, file_size=found.size)
 
     def _path(self, path: str, key: str) -> str:
         below = key.removeprefix(self._base(path))

@@ -10,7 +10,7 @@ import mimetypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from registry.blobs.s3.conditional_writes import Write, conditionally
 from registry.blobs.s3.errors import error_code
@@ -19,6 +19,7 @@ from registry.blobs.s3.truncated_responses import require_field
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
+_COMPRESSED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 _logger = logging.getLogger(__name__)
 
 
@@ -47,7 +48,9 @@ def composite(parts: list[Part]) -> str:
 
 def described(key: str) -> dict[str, Any]:
     """The request parameters that say what kind of bytes an object has."""
-    return {"ContentType": mimetypes.guess_type(key)[0] or "application/octet-stream"}
+    kind, encoding = mimetypes.guess_type(key)
+    # With Content-Encoding readers would unpack the bytes on their way, and their digest would not be that of the file.
+    return {"ContentType": (_COMPRESSED.get(encoding) if encoding else kind) or "application/octet-stream"}
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.blobs.digests import CHUNK, Advance
 from registry.blobs.parallel import in_order
 from registry.blobs.s3.bucket import Bucket
-from registry.blobs.s3.errors import ATTEMPTS, pause
+from registry.blobs.s3.errors import ATTEMPTS, malformed, pause
 from registry.blobs.s3.truncated_responses import head_object, is_whole
-from registry.exceptions import StorageError, UnavailableError
+from registry.exceptions import IntegrityError, StorageError, UnavailableError
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -96,8 +96,13 @@ class ObjectStream(io.RawIOBase):
         from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
         while True:
+            left = self._stop - self._position
             try:
-                if (data := self._body.read(size)) or size == 0 or self._position == self._stop:
+                # At the end one byte more is asked for: botocore compares checksums when the body ends.
+                data = self._body.read(min(size, left) or 1) if size else b""
+                if data and not left:
+                    raise malformed(self._bucket.uri(self._key), "more bytes than it had announced")
+                if data or not left or not size:
                     return data
                 raise ConnectionError("the body of an answer without a length ended early")
             except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ConnectionError) as error:
@@ -116,25 +121,39 @@ class ObjectStream(io.RawIOBase):
         pause(self._attempt)
 
     def _request(self) -> "StreamingBody":
-        while not is_whole(answer := self._ask()):
+        conditions = self._conditions()
+        while not (is_whole(answer := self._ask(conditions)) and self._is_asked_for(answer)):
             answer["Body"].close()
-            self._retry(ConnectionError("the head of an answer was cut off"))
+            self._retry(ConnectionError("the head of an answer was cut off, or for another range"))
+        if self._etag and self._etag != answer["ETag"]:
+            answer["Body"].close()
+            raise self._changed()
         self._etag = answer["ETag"]
         if self._stop < 0:
             self._stop = answer["ContentLength"]
         return answer["Body"]
 
-    def _ask(self) -> "GetObjectOutputTypeDef":
+    def _is_asked_for(self, answer: "GetObjectOutputTypeDef") -> bool:
+        """Whether a response has the range that was asked for: a server may not know ranges, and send all."""
+        if self._stop < 0:
+            return True
+        expected = f"bytes {self._position}-{self._stop - 1}/"
+        return self._position == self._stop or answer.get("ContentRange", "").startswith(expected)
+
+    def _ask(self, conditions: dict[str, Any]) -> "GetObjectOutputTypeDef":
         from botocore.exceptions import ClientError
 
         bucket = self._bucket
         with bucket.errors(self._key):
             try:
-                return bucket.client.get_object(Bucket=bucket.name, Key=self._key, **self._conditions())
+                return bucket.client.get_object(Bucket=bucket.name, Key=self._key, **conditions)
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
-                    raise StorageError(f"s3://{bucket.name}/{self._key} was changed while it was read.") from error
+                    raise self._changed() from error
                 raise
+
+    def _changed(self) -> StorageError:
+        return StorageError(f"{self._bucket.uri(self._key)} was changed while it was read. Read it again.")
 
     def _conditions(self) -> dict[str, Any]:
         asked: dict[str, Any] = {}
@@ -153,11 +172,18 @@ def read_object(bucket: Bucket, key: str) -> bytes:
         return stream.read()
 
 
-def copy_ranges(bucket: Bucket, key: str, descriptor: int, advance: Advance, *, hashed: bool) -> tuple[int, str]:
-    """Write a large object into an empty open file by many ranges at once; its size and, if wanted, SHA-256."""
+def copy_ranges(
+    bucket: Bucket, key: str, descriptor: int, advance: Advance, *, hashed: bool, size: int | None = None
+) -> tuple[int, str]:
+    """Write a large object into an empty open file by many ranges at once; return its size and, if wanted, SHA-256.
+
+    Raises:
+        IntegrityError: it is larger than the given `size`.
+    """
     with bucket.errors(key):
         head = head_object(bucket, key)
-    size, etag = head["ContentLength"], head["ETag"]
+    etag = head["ETag"]
+    size = check_size(bucket, key, head["ContentLength"], size)
     tasks = (
         partial(_copy_range, bucket, key, descriptor, Range(start, min(start + PART, size)), etag, advance)
         for start in range(0, size, PART)
@@ -169,6 +195,19 @@ def copy_ranges(bucket: Bucket, key: str, descriptor: int, advance: Advance, *, 
             digest.update(block[:read])
             position += read
     return size, digest.hexdigest() if hashed else ""
+
+
+def check_size(bucket: Bucket, key: str, found: int, expected: int | None) -> int:
+    """Return the size of an object, if it is worth reading to say how it differs: a wrong one may be endless.
+
+    Raises:
+        IntegrityError: it is much larger than the expected one.
+    """
+    if expected is not None and found > max(expected, PART):
+        raise IntegrityError(
+            f"{bucket.uri(key)} is not what was recorded: expected {expected} bytes, found {found} bytes."
+        )
+    return found
 
 
 def _copy_range(bucket: Bucket, key: str, descriptor: int, part: Range, etag: str, advance: Advance) -> Range:

@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar, cast
 from registry.blobs.digests import Advance, check_entry, copy_stream, hash_stream, missing
 from registry.blobs.directory import Directory
 from registry.blobs.local import LocalBlobStore
+from registry.blobs.options import S3Options
 from registry.blobs.parallel import in_order
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.progress import TransferProgress, unwatched
@@ -23,7 +24,7 @@ from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.conditional_writes import Write
 from registry.blobs.s3.delete import delete_keys, remove_keys, total_key_size
 from registry.blobs.s3.listing import Listing
-from registry.blobs.s3.read import PART, WIDTH, ObjectStream, copy_ranges, read_object
+from registry.blobs.s3.read import PART, WIDTH, ObjectStream, check_size, copy_ranges, read_object
 from registry.blobs.s3.server_side_copy import COPY_FROM, copy_object
 from registry.blobs.s3.upload import Sent, check_all_stored, check_stored, put_stream
 from registry.blobs.upload_plan import SourceFile, check_free, filled_whole, local_source, planned, sealed_path
@@ -41,9 +42,9 @@ R = TypeVar("R")
 class S3BlobStore:
     """Bytes below one prefix of a bucket. Nothing is kept open; clients are shared by all stores of a process."""
 
-    def __init__(self, location: S3Uri, *, endpoint_url: str | None = None) -> None:
+    def __init__(self, location: S3Uri, options: S3Options | None = None) -> None:
         self._location = location
-        self._bucket = Bucket(location.bucket, endpoint_url)
+        self._bucket = Bucket(location.bucket, options)
         self._listing = Listing(self._bucket, location.key)
 
     @property
@@ -90,9 +91,9 @@ class S3BlobStore:
         """Store one file whole, unless something is there."""
         self._put(path, data, once=True)
 
-    def upload(self, source: Path, path: str = "") -> None:
+    def upload(self, source: Path, path: str = "", *, follow_symlinks: bool = False) -> None:
         """Store a local file as `path`, or the contents of a local directory below it."""
-        files = local_source(source, path)
+        files = local_source(source, path, follow_symlinks=follow_symlinks)
         keys = {file.path: self._key(file.path) for file in files}
         with TransferProgress("Uploading", sum(file.size for file in files)) as progress:
             write = Write(self._bucket, once=False, advance=progress.advance)
@@ -100,8 +101,12 @@ class S3BlobStore:
 
     def download(self, path: str, destination: Path) -> Path:
         """Copy the file or directory at `path` into `destination`."""
-        files = planned(self.walk(path), path, self.root)
+        found = list(self.walk(path))
+        is_empty = not found and path != "" and self.find(path) is not None
+        files = planned(found, path, self.root, may_be_empty=is_empty)
         target = Directory(destination)
+        if is_empty:
+            target.make(path)
         with TransferProgress("Downloading", sum(_size(file) for file in files)) as progress:
             _spread(files, _size, lambda file: self._download_file(file, target, progress.advance))
         return destination / path if path else destination
@@ -163,27 +168,30 @@ class S3BlobStore:
 
     def _download_file(self, file: FileInfo, target: Directory, advance: Advance) -> None:
         with target.create(file.path, sync=False) as copy:
-            self._copy_out(file.path, _size(file), copy, advance, verified=True)
+            self._copy_out(file.path, _size(file), copy, advance)
 
     def _fetch_file(self, entry: ManifestEntry, target: Directory, advance: Advance) -> None:
         with target.create(entry.path, exclusive=True, sync=False) as copy:
             try:
-                actual = self._copy_out(entry.path, entry.size, copy, advance)
+                actual = self._copy_out(entry.path, entry.size, copy, advance, sealed=True)
             except ArtifactNotFoundError as error:
                 raise missing(entry, self.root) from error
             check_entry(entry, actual, self.root)
 
     def _copy_out(
-        self, path: str, size: int, copy: BinaryIO, advance: Advance, *, verified: bool = False
+        self, path: str, size: int, copy: BinaryIO, advance: Advance, *, sealed: bool = False
     ) -> ManifestEntry:
-        """Write an object to a local file, by many ranges if it should be large; what was written.
+        """Write an object to a local file, by many ranges if it should be large; return what was written.
 
-        `verified` is for bytes whose digest nobody asks for: S3's own checksum is compared where there is one.
+        A `sealed` file must have that very size, and the caller compares its digest. Of others nobody asks for the
+        digest: S3's own checksum is compared where there is one.
         """
-        key = self._key(path)
+        bucket, key, expected = self._bucket, self._key(path), size if sealed else None
         if size > PART:
-            return ManifestEntry(path, *copy_ranges(self._bucket, key, copy.fileno(), advance, hashed=not verified))
-        with ObjectStream(self._bucket, key, verified=verified) as stream:
+            found = copy_ranges(bucket, key, copy.fileno(), advance, hashed=sealed, size=expected)
+            return ManifestEntry(path, *found)
+        with ObjectStream(bucket, key, verified=not sealed) as stream:
+            check_size(bucket, key, stream.size, expected)
             return copy_stream(path, stream, copy, advance)
 
     def _copy_in(self, write: Write, key: str, source: BlobStore, file: FileInfo) -> Sent:

@@ -1,7 +1,7 @@
-"""Answers that were cut off between two lines of their head, which HTTP cannot tell from whole ones.
+"""Responses whose headers were truncated between two lines: HTTP alone cannot tell them from whole ones.
 
-Owns what an answer must have to be believed; leaves broken bodies to `reading`. The invariant: nothing is concluded
-from what an answer lacks before S3 was asked again.
+Python takes a connection that ends inside the headers for their end, so a reset there looks like an object without a
+length. Guarantee: nothing is concluded from what a response lacks before S3 was asked again.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 def head_object(
     bucket: Bucket, key: str, *, hoped: Mapping[str, str] | None = None, **options: Any
 ) -> "HeadObjectOutputTypeDef":
-    """What S3 says of an object: its size, ETag and so on.
+    """Return the size, ETag and so on of an object.
 
-    That its metadata are not those that are `hoped` for is believed at the third answer: a value may be cut off too.
+    Metadata other than those `hoped` for are believed from the third response on: a value may be truncated too.
     botocore's errors pass; a missing object is one of them.
 
     Raises:
-        UnavailableError: no answer was whole.
+        UnavailableError: every response was truncated.
     """
     for attempt in range(ATTEMPTS):
         head = bucket.client.head_object(Bucket=bucket.name, Key=key, **options)
@@ -35,15 +35,15 @@ def head_object(
 
 
 def is_whole(answer: Mapping[str, Any]) -> bool:
-    """Whether an answer about an object says how long it is, and which version."""
-    return {"ContentLength", "ETag"} <= answer.keys()
+    """Whether a response about an object has its length and its version."""
+    return "ETag" in answer and answer.get("ContentLength", -1) >= 0
 
 
 def require_field(answer: Mapping[str, Any], name: str, bucket: Bucket, key: str) -> Any:
-    """A member of an answer.
+    """Return a member of a response.
 
     Raises:
-        UnavailableError: it is missing.
+        UnavailableError: the response was truncated before it.
     """
     if name not in answer:
         raise _incomplete(bucket, key)
@@ -52,5 +52,5 @@ def require_field(answer: Mapping[str, Any], name: str, bucket: Bucket, key: str
 
 def _incomplete(bucket: Bucket, key: str) -> UnavailableError:
     return UnavailableError(
-        f"S3's answers about s3://{bucket.name}/{key} were cut off; the network or the server is unstable. Try later."
+        f"S3's responses about s3://{bucket.name}/{key} were cut off. The network or the server is unstable; try later."
     )

@@ -6,20 +6,19 @@ only if it matches its digest.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from registry.blobs import BlobStore, open_blob_store
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import Backend
+from registry.client.backend import Backend, open_store
 from registry.client.base import ClientBase
 from registry.client.models.loading import model_directory, resolve
 from registry.entities import FileInfo, Manifest
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError
-from registry.settings import current_settings
 from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri
 from registry.validation.names import check_run_id
 
@@ -48,8 +47,8 @@ class StoredFiles:
         return self.store.list(path)
 
     def copy_to(self, directory: Path) -> Path | None:
-        """Copy the files into an empty directory."""
-        if next(iter(self.store.walk(self.path)), None) is None:
+        """Copy the files into an empty directory. An empty directory that is listed has a copy too."""
+        if not (self.store.find(self.path) if self.path else self.store.list()):
             return None
         return self.store.download(self.path, directory)
 
@@ -99,18 +98,18 @@ class SealedFiles:
         return directory / inner
 
 
-def listing(client: ClientBase, uri: Uri) -> list[FileInfo]:
+def listing(client: ClientBase, uri: Uri, *, relative: bool = False) -> list[FileInfo]:
     """List the files and directories directly below a URI, sorted by path; empty for a file or a missing path.
 
-    Paths are relative to the run's artifact directory or the model; for a local path or an S3 URI, to its parent
-    directory.
+    Paths are relative to the run's artifact directory or the model; with `relative`, to the URI itself.
 
     Raises:
         NotFoundError: The run or model does not exist.
     """
     path, sources = _find_files(client, uri)
     by_path = {info.path: info for files in sources for info in files.level(path)}
-    return [by_path[name] for name in sorted(by_path)]
+    above = f"{path}/" if relative and path else ""
+    return [replace(by_path[name], path=name.removeprefix(above)) for name in sorted(by_path)]
 
 
 def download(client: ClientBase, uri: Uri, dst_path: Path | None) -> str:
@@ -169,7 +168,7 @@ def _find_local_files(place: Path) -> tuple[str, list[Files]]:
 
 def _open_plain_files(root: str, path: str) -> StoredFiles:
     # No database is opened for a path outside the registry.
-    return StoredFiles(open_blob_store(root, endpoint_url=current_settings().s3_endpoint_url), path)
+    return StoredFiles(open_store(root), path)
 
 
 def _not_found_message(uri: Uri, path: str, sources: Sequence[Files]) -> str:

@@ -8,12 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from registry.blobs import BlobStore
+from registry.blobs import WritableFiles
 from registry.client.artifacts.downloads import download, listing
 from registry.client.artifacts.json_yaml import dump_document
 from registry.client.base import ClientBase
 from registry.entities import FileInfo, LifecycleStage
 from registry.exceptions import InvalidParameterError, InvalidTypeError, ReadOnlyError
+from registry.settings import current_settings
 from registry.uris import LoggedModelUri, RunUri
 from registry.validation.names import check_run_id
 from registry.validation.paths import check_artifact_path, check_local_path
@@ -31,17 +32,26 @@ class ByteStream(Protocol):
 class ArtifactMethods(ClientBase):
     """Client methods for the files of runs."""
 
-    def log_artifact(self, run_id: str, local_path: str | Path, artifact_path: str | None = None) -> None:
+    def log_artifact(
+        self,
+        run_id: str,
+        local_path: str | Path,
+        artifact_path: str | None = None,
+        *,
+        follow_symlinks: bool | None = None,
+    ) -> None:
         """Store a local file or directory under its own name among a run's artifacts.
 
         Args:
             run_id: The run's id. It may be finished, but not deleted.
             local_path: The file or directory to store.
             artifact_path: The directory of the run to store it in. Default: the run's root.
+            follow_symlinks: Store the files that symlinks lead to, instead of refusing them. Default:
+                ``REGISTRY_FOLLOW_SYMLINKS``, else False.
 
         Raises:
             ArtifactNotFoundError: `local_path` does not exist.
-            InvalidPathError: `artifact_path` leads out of the run's directory, or the local directory has a symlink.
+            InvalidPathError: `artifact_path` leads out of the run's directory, or a symlink is refused.
             InvalidParameterError: The run is deleted.
             RunNotFoundError: No run has this id.
 
@@ -54,19 +64,29 @@ class ArtifactMethods(ClientBase):
         """
         source = check_local_path(local_path)
         name = Path(os.path.abspath(source)).name  # noqa: PTH100  # `resolve` would rename a link to its target
-        self._writable(run_id).upload(source, check_artifact_path(f"{_directory(artifact_path)}{name}"))
+        path = check_artifact_path(f"{_directory(artifact_path)}{name}")
+        self._writable(run_id).upload(source, path, follow_symlinks=_follows(follow_symlinks))
 
-    def log_artifacts(self, run_id: str, local_dir: str | Path, artifact_path: str | None = None) -> None:
+    def log_artifacts(
+        self,
+        run_id: str,
+        local_dir: str | Path,
+        artifact_path: str | None = None,
+        *,
+        follow_symlinks: bool | None = None,
+    ) -> None:
         """Store the contents of a local directory among a run's artifacts.
 
         Args:
             run_id: The run's id. It may be finished, but not deleted.
             local_dir: The directory whose contents are stored.
             artifact_path: The directory of the run to store them in. Default: the run's root.
+            follow_symlinks: Store the files that symlinks lead to, instead of refusing them. Default:
+                ``REGISTRY_FOLLOW_SYMLINKS``, else False.
 
         Raises:
             ArtifactNotFoundError: `local_dir` does not exist.
-            InvalidPathError: `artifact_path` leads out of the run's directory, or the local directory has a symlink.
+            InvalidPathError: `artifact_path` leads out of the run's directory, or a symlink is refused.
             InvalidParameterError: The run is deleted, or `local_dir` is a file.
             RunNotFoundError: No run has this id.
 
@@ -81,7 +101,8 @@ class ArtifactMethods(ClientBase):
         source = check_local_path(local_dir)
         if source.is_file():
             raise InvalidParameterError(f"{str(source)!r} is a file, not a directory; store it with log_artifact.")
-        self._writable(run_id).upload(source, check_artifact_path(artifact_path) if artifact_path else "")
+        path = check_artifact_path(artifact_path) if artifact_path else ""
+        self._writable(run_id).upload(source, path, follow_symlinks=_follows(follow_symlinks))
 
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Store text as a UTF-8 file of a run.
@@ -236,7 +257,7 @@ class ArtifactMethods(ClientBase):
         path = check_artifact_path(artifact_file)
         self._writable(run_id).write(path, data)
 
-    def _writable(self, run_id: str) -> BlobStore:
+    def _writable(self, run_id: str) -> WritableFiles:
         """Open the byte store of a run that can be logged to; a finished run can."""
         if self._read_only:
             raise ReadOnlyError("This client is read-only (read_only=True); open another one to make changes.")
@@ -246,7 +267,7 @@ class ArtifactMethods(ClientBase):
                 f"The run {run_id} must be in the 'active' state. Current state is {info.lifecycle_stage}; "
                 "restore it with restore_run."
             )
-        return self.backend.blobs(info.artifact_uri)
+        return self.backend.ownership.writable(info.artifact_uri, info.experiment_id)
 
 
 def run_artifact(run_id: str, path: str | None) -> RunUri:
@@ -259,8 +280,11 @@ def run_artifact(run_id: str, path: str | None) -> RunUri:
 
 
 def _readable(path: str | None) -> str | None:
-    # One slash at the end is how people write directories; URIs take it too.
-    return check_artifact_path(path.removesuffix("/") if isinstance(path, str) else path) if path else None
+    return check_artifact_path(path) if path and path != "./" else None
+
+
+def _follows(follow_symlinks: bool | None) -> bool:
+    return current_settings().follow_symlinks if follow_symlinks is None else follow_symlinks
 
 
 def _directory(artifact_path: str | None) -> str:

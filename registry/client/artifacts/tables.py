@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.blobs import BlobStore
+from registry.blobs import WritableFiles
 from registry.blobs.locks import FileLock
 from registry.client.artifacts.images import as_pillow, encode_image, is_image, thumbnail
 from registry.client.artifacts.run_artifacts import ArtifactMethods
@@ -206,7 +206,7 @@ def _mapping_to_frame(data: Mapping[str, Any]) -> "pd.DataFrame":
         raise InvalidParameterError(f"The dictionary does not make a table: {error}") from error
 
 
-def _store_images(store: BlobStore, frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
+def _store_images(store: WritableFiles, frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
     """Return a copy of the frame with stored paths in place of images."""
     replaced = frame.copy(deep=False)
     for name in frame.columns:
@@ -220,7 +220,7 @@ def _store_images(store: BlobStore, frame: "pd.DataFrame", path: str) -> "pd.Dat
     return replaced
 
 
-def _store_image(store: BlobStore, image: Any, path: str) -> dict[str, str]:
+def _store_image(store: WritableFiles, image: Any, path: str) -> dict[str, str]:
     name = f"table_images/{path.rpartition('.')[0]}/{uuid.uuid4()}"
     full, small = f"{name}.png", f"{name}.webp"
     pillow_image = as_pillow(image)

@@ -9,13 +9,16 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from pydantic import AliasChoices
 
-from registry.blobs import ModelCache, open_blob_store
+from registry.blobs import ModelCache
 from registry.blobs.protocol import BlobStore
+from registry.client.backend import open_store
+from registry.client.ownership import ArtifactOwnership
 from registry.distribution import install_command
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError
@@ -29,7 +32,10 @@ from registry.store.diagnostics import (
     find_waiting,
 )
 from registry.store.engine import Database, connect
+from registry.store.ownership import OwnershipStore
+from registry.store.registry import ClockRepairStore
 from registry.store.roles import Role
+from registry.store.tracking.experiments import ExperimentStore
 
 _DATA = b"written by registry doctor"
 
@@ -59,6 +65,7 @@ OK, WARN, FAIL = CheckStatus.OK, CheckStatus.WARN, CheckStatus.FAIL
 
 _PLACES: Final = 20
 _MINUTE_MS: Final = 60_000
+_SECOND: Final = timedelta(seconds=1)
 # Distribution, what it is for, and what brings it; None where the package itself does.
 _PACKAGES: Final = (
     ("sqlalchemy", "the database", None),
@@ -84,7 +91,8 @@ def examine(tracking_uri: str | None = None) -> list[Finding]:
         return [*found, Finding("settings", FAIL, error.message)]
     found += _settings(settings, tracking_uri)
     found += _database(place)
-    found += _bytes(place, settings)
+    found += _bytes(place)
+    found += _ownership(place)
     return found + list(_cache(settings))
 
 
@@ -112,7 +120,7 @@ def _settings(settings: Settings, tracking_uri: str | None) -> Iterator[Finding]
     for field in Settings.model_fields.values():
         choices = field.validation_alias
         names = [str(name) for name in choices.choices] if isinstance(choices, AliasChoices) else []
-        given = [name for name in names if name in os.environ]
+        given = [name for name in names if os.environ.get(name)]
         if given:
             yield Finding("settings", OK, f"{given[0]} is set")
         for name in given[1:]:
@@ -146,6 +154,7 @@ def _database(place: Place) -> Iterator[Finding]:
         yield from _sqlite(database) if database.is_sqlite else _postgres(database)
         yield from _points(database)
         yield from _waiting(database)
+        yield from _clock(database)
     except RegistryError as error:
         yield Finding("database", FAIL, error.message)
 
@@ -214,11 +223,21 @@ def _waiting(database: Database) -> Iterator[Finding]:
         )
 
 
-def _bytes(place: Place, settings: Settings) -> Iterator[Finding]:
-    endpoint = settings.s3_endpoint_url
+def _clock(database: Database) -> Iterator[Finding]:
+    for model in ClockRepairStore(database, actor="doctor").ahead():
+        yield Finding(
+            "database",
+            WARN,
+            f"the last event of {model.name!r} lies {timedelta(microseconds=model.ahead_us) // _SECOND} s ahead of the "
+            "clock, so the model cannot be changed and '?at=' is wrong",
+            f"if the clock is right now: registry correct-clock {model.name}",
+        )
+
+
+def _bytes(place: Place) -> Iterator[Finding]:
     root = place.artifact_root
     try:
-        exclusive = try_out(open_blob_store(root, endpoint_url=endpoint))
+        exclusive = try_out(open_store(root))
     except RegistryError as error:
         yield Finding("bytes", FAIL, error.message)
         return
@@ -232,10 +251,10 @@ def _bytes(place: Place, settings: Settings) -> Iterator[Finding]:
             f"the server at {root} replaces files although it is asked not to (If-None-Match)",
             "models are safe as long as nobody else writes below their fresh paths; a newer server closes the gap",
         )
-    yield from _other_places(place, endpoint)
+    yield from _other_places(place)
 
 
-def _other_places(place: Place, endpoint: str | None) -> Iterator[Finding]:
+def _other_places(place: Place) -> Iterator[Finding]:
     """Whether the places of existing experiments can be listed."""
     try:
         locations = artifact_locations(connect(place.database_url, read_only=True))
@@ -244,12 +263,29 @@ def _other_places(place: Place, endpoint: str | None) -> Iterator[Finding]:
     elsewhere = [location for location in locations if not f"{location}/".startswith(f"{place.artifact_root}/")]
     for location in elsewhere[:_PLACES]:
         try:
-            open_blob_store(location, endpoint_url=endpoint).list()
+            open_store(location).list()
         except RegistryError as error:
             remedy = "if it was moved: registry relocate OLD NEW"
             yield Finding("bytes", FAIL, f"experiments keep files at {location}: {error.message}", remedy)
         else:
             yield Finding("bytes", OK, f"experiments keep files at {location}, which can be listed")
+
+
+def _ownership(place: Place) -> Iterator[Finding]:
+    """Whether gc may remove anything at the places of experiments."""
+    try:
+        database = connect(place.database_url, read_only=True)
+        if database.is_sqlite and not Path(str(database.url.database)).exists():
+            return
+        schema.ensure(database)
+        registry_id = ExperimentStore(database).registry_id
+        ownership = ArtifactOwnership(OwnershipStore(database), registry_id, open_store)
+        for root in ownership.roots()[:_PLACES]:
+            fault = ownership.find_fault(root)
+            if fault is not None:
+                yield Finding("bytes", WARN, fault, "see 'registry adopt --help'")
+    except RegistryError:
+        return  # the database and the bytes have their own findings
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:

@@ -1,11 +1,11 @@
 """Garbage collection: removing for good what nothing reaches, rows and bytes.
 
 Owns the order: out of the tables first, then the bytes, then the rows that waited for them. Leaves to the store what
-may go. Invariants: without `apply` nothing changes; only what this database has a row for is touched; a crash leaves at
-worst bytes that the next gc finds again.
+may go. Invariants: without `apply` nothing changes; only what this database has a row for, and whose root it owns, is
+touched; a crash leaves at worst bytes that the next gc finds again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -14,7 +14,6 @@ from registry.client.base import ClientBase
 from registry.entities.reports import GarbageItem, GarbageReport
 from registry.entities.times import parse_duration
 from registry.exceptions import InvalidParameterError, InvalidTypeError, StorageError, UnavailableError
-from registry.store.clock import now_ms
 from registry.store.gc import Candidate, Windows
 
 RETENTION: Final = timedelta(days=30)
@@ -37,9 +36,10 @@ class GcMethods(ClientBase):
         Raises:
             InvalidParameterError: a length of time is negative or does not parse.
             ReadOnlyError: `apply` with a read-only client.
+            NotOwnerError: `apply` in a copy of a database, whose bytes belong to the original; nothing was changed.
             StorageError, UnavailableError: the bytes cannot be measured.
         """
-        now = now_ms()
+        now = self.backend.gc.now_ms()
         windows = Windows(expired=now - _milliseconds(older_than), abandoned=now - _milliseconds(grace))
         found = self.backend.gc.find(windows)
         if not apply:
@@ -47,9 +47,12 @@ class GcMethods(ClientBase):
         return collect(self.backend, found, windows)
 
 
-def collect(backend: Backend, found: Iterable[Candidate], windows: Windows) -> GarbageReport:
+def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> GarbageReport:
     """Remove these candidates, as far as they may still go, and the bytes of all that earlier gcs condemned."""
     store, items, with_run = backend.gc, [], set[int]()
+    owned = {candidate.claimed_root for candidate in found if candidate.claimed_root is not None}
+    for root in sorted(owned):
+        backend.ownership.begin_collection(root)
     for candidate in found:
         item = _item(backend, candidate)
         if candidate.kind == "run":
@@ -64,7 +67,7 @@ def collect(backend: Backend, found: Iterable[Candidate], windows: Windows) -> G
             gone = candidate.kind == "leftover"
         if gone:
             items.append(item)
-    failures = _remove_bytes(backend)
+    failures = _remove_bytes(backend, owned)
     for key in store.purged_runs():
         store.settle_run(key)
     items += [
@@ -75,10 +78,15 @@ def collect(backend: Backend, found: Iterable[Candidate], windows: Windows) -> G
     return GarbageReport(True, tuple(items), tuple(failures))
 
 
-def _remove_bytes(backend: Backend) -> list[str]:
-    """Remove the bytes that await it. One place that cannot be reached does not keep the others."""
+def _remove_bytes(backend: Backend, owned: set[str]) -> list[str]:
+    """Remove the bytes that await it below these roots. One place that cannot be reached does not keep the others.
+
+    What another gc noted below other roots in the meantime is left to it.
+    """
     failures = []
     for removal in backend.gc.removals():
+        if removal.claimed_root not in owned:
+            continue
         try:
             backend.blobs(removal.root).purge(removal.path)
         except (StorageError, UnavailableError) as error:

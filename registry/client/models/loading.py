@@ -6,18 +6,25 @@ digest differs from its manifest.
 
 import contextlib
 import functools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from registry.blobs import BlobStore, ModelCache, open_blob_store
+from registry.blobs import BlobStore, ModelCache
 from registry.blobs.digests import check_entry, hash_stream, missing
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import Backend
+from registry.client.backend import Backend, open_store
 from registry.entities import Manifest, ManifestEntry
 from registry.entities.model_registry import ResolvedModel
-from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidPathError, InvalidUriError
+from registry.exceptions import (
+    AccessDeniedError,
+    ArtifactNotFoundError,
+    IntegrityError,
+    InvalidPathError,
+    InvalidUriError,
+)
 from registry.settings import cache_directory, current_settings
 from registry.uris import LocalUri, LoggedModelUri, ModelsUri, RunUri, S3Uri, Uri
 from registry.validation.paths import check_local_path
@@ -66,9 +73,10 @@ def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]
 
 
 def _fetch(store: BlobStore, manifest: Manifest, directory: Path) -> None:
-    """Download a sealed model. A file too many is looked for here, where one listing beside many reads costs little."""
+    """Download a sealed model. A surplus file is looked for, unless listing is not allowed."""
     sealed = {entry.path for entry in manifest.entries}
-    with _odd_names(store.root):
+    extra = None
+    with _odd_names(store.root), contextlib.suppress(AccessDeniedError):
         extra = next((info.path for info in store.walk() if info.path not in sealed), None)
     if extra is not None:
         with store.open(extra) as stream:
@@ -126,7 +134,7 @@ def _locate_external(uri: LocalUri | S3Uri) -> Iterator[Path]:
     if isinstance(uri, LocalUri):
         yield Path(uri.path)
     else:
-        with _downloaded(open_blob_store(str(uri), endpoint_url=current_settings().s3_endpoint_url), "") as directory:
+        with _downloaded(open_store(str(uri)), "") as directory:
             yield directory
 
 
@@ -154,20 +162,44 @@ def _is_run_artifact(backend: Backend, uri: RunUri) -> bool:
 
 @contextlib.contextmanager
 def _downloaded(store: BlobStore, path: str) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
-        store.download(path, Path(temporary))
-        yield Path(temporary)
+    temporary, owner = Path(tempfile.mkdtemp(prefix="registry-")), os.getpid()
+    try:
+        store.download(path, temporary)
+        yield temporary
+    finally:
+        if os.getpid() == owner:  # a forked child that ends must not take it from its parent
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_files(backend: Backend, location: str, expected: Manifest) -> None:
+def check_files(backend: Backend, location: str, expected: Manifest) -> bool:
     """Read every file at a location and compare it with a manifest.
+
+    Returns:
+        Whether the location was listed: where that is not allowed, a file that was added is not seen.
 
     Raises:
         IntegrityError: a file is missing, changed or was added; the message names it with both digests.
     """
-    with _odd_names(location):
-        found = backend.blobs(location).manifest()
+    store = backend.blobs(location)
+    try:
+        with _odd_names(location):
+            found = store.manifest()
+    except AccessDeniedError:
+        if store.local_directory is not None:
+            raise
+        for entry in expected.entries:
+            _check_file(store, entry)
+        return False
     compare_manifests(found, expected, location)
+    return True
+
+
+def _check_file(store: BlobStore, entry: ManifestEntry) -> None:
+    try:
+        with store.open(entry.path) as stream:
+            check_entry(entry, hash_stream(entry.path, stream), store.root)
+    except ArtifactNotFoundError as error:
+        raise missing(entry, store.root) from error
 
 
 def compare_manifests(found: Manifest, expected: Manifest, location: str) -> None:

@@ -4,10 +4,11 @@ Owns the order of saving, sealing and registering. Invariant: a step that fails 
 in what can be resolved: no model of half its files, no name without its version.
 """
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from registry.client.base import ClientBase
 from registry.client.models.loading import resolve
@@ -17,14 +18,17 @@ from registry.entities import LoggedModelStatus
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import ModelVersion, ResolvedModel
-from registry.exceptions import InvalidStateError
+from registry.exceptions import ArtifactNotFoundError, InvalidStateError, RunNotFoundError
 from registry.flavors import ModelInfo, save_model
 from registry.store.models.logged_models import NewModel, SealedCopy
 from registry.store.registry import NewVersion
-from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri, parse
+from registry.uris import LocalUri, LoggedModelUri, RegisteredUri, RunUri, S3Uri, Uri, parse
 from registry.validation.arguments import check_mapping
 from registry.validation.names import MAX_MODEL_TAG_VALUE, check_key, check_model_name, check_run_id
 from registry.validation.values import checked_text, metric_step
+
+# A place below the artifacts of a run, in the layout that runs have.
+_RUN_PATH: Final = re.compile(r"/(?P<run_id>[0-9a-f]{32})/artifacts/")
 
 
 class LogAndRegisterMethods(ClientBase):
@@ -105,7 +109,7 @@ class LogAndRegisterMethods(ClientBase):
                 artifact_path=pending.name,
                 **options,
             )
-            self.backend.blobs(pending.artifact_location).upload(directory)
+            self.backend.ownership.writable(pending.artifact_location, pending.experiment_id).upload(directory)
         seal = seal_stored(self.backend, pending.artifact_location)
         return described.get_model_info(models.finalize(model_id, seal, step=step))
 
@@ -185,10 +189,17 @@ class LogAndRegisterMethods(ClientBase):
         by_id = isinstance(uri, LoggedModelUri)
         if not by_id and not create_model:
             self.backend.models.require(name)  # before anything is copied for it
-        sealed = self._sealed(uri, run_id)
+        given = str(source)
+        sealed: str | SealedCopy
+        if isinstance(uri, RegisteredUri):
+            # A stage, an alias or "latest" stands for another version later.
+            resolved = resolve(self.backend, uri)
+            given, sealed = f"models:/{resolved.name}/{resolved.version}", resolved.model_id
+        else:
+            sealed = self._sealed(uri, run_id)
         copy = sealed if isinstance(sealed, SealedCopy) else None
         new = NewVersion(
-            source=str(source),
+            source=given,
             model_id=sealed.model_id if isinstance(sealed, SealedCopy) else sealed,
             by_id=by_id,
             run_id=run_id,
@@ -205,9 +216,10 @@ class LogAndRegisterMethods(ClientBase):
         if isinstance(uri, LoggedModelUri):
             return uri.model_id
         if isinstance(uri, LocalUri):
-            return self._seal_outside(str(Path(uri.path).absolute()), Path(uri.path).name, run_id)
+            root = str(Path(uri.path).absolute())
+            return self._seal_files(root, Path(uri.path).name, run_id)
         if isinstance(uri, S3Uri):
-            return self._seal_outside(str(uri), uri.key.rpartition("/")[2] or uri.bucket, run_id)
+            return self._seal_files(str(uri), uri.key.rpartition("/")[2] or uri.bucket, run_id)
         if isinstance(uri, RunUri):
             return self._seal_of_run(uri)
         return resolve(self.backend, uri).model_id
@@ -220,6 +232,35 @@ class LogAndRegisterMethods(ClientBase):
         run = self.backend.runs.get(check_run_id(uri.run_id))
         new = _copy_of(path.rpartition("/")[2] or "artifacts", run.info.experiment_id, uri.run_id)
         return store_copy(self.backend, run.info.artifact_uri, path, new)
+
+    def _seal_files(self, root: str, name: str, run_id: str | None) -> str | SealedCopy:
+        """Files at a place; ``run.info.artifact_uri + "/model"`` without files means the run's logged model."""
+        try:
+            return self._seal_outside(root, name, run_id)
+        except ArtifactNotFoundError as error:
+            uri = self._as_run_uri(root, run_id)
+            if uri is None or uri.path is None:
+                raise
+            found = self.backend.logged_models.find_in_run(uri.run_id, uri.path)
+            if found is None:
+                raise ArtifactNotFoundError(
+                    f"{error} A logged model of the run is named by its name: '{uri}'."
+                ) from None
+            return found
+
+    def _as_run_uri(self, root: str, run_id: str | None) -> RunUri | None:
+        """The ``runs:`` URI of a place below a run's artifacts."""
+        in_path = _RUN_PATH.search(root)
+        for candidate in (run_id, in_path["run_id"] if in_path else None):
+            if candidate is None:
+                continue
+            try:
+                artifacts = self.backend.runs.get(check_run_id(candidate)).info.artifact_uri
+            except RunNotFoundError:
+                continue
+            if root.startswith(f"{artifacts}/"):
+                return RunUri(candidate, root.removeprefix(f"{artifacts}/"))
+        return None
 
     def _seal_outside(self, root: str, name: str, run_id: str | None) -> SealedCopy:
         experiment_id = DEFAULT_EXPERIMENT_ID

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from registry.blobs import WritableFiles
 from registry.client.base import ClientBase
 from registry.client.models.model_upload import seal_stored
 from registry.entities import LoggedModel, LoggedModelStatus
 from registry.entities.logged_model import new_model_id
 from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidStateError
+from registry.settings import current_settings
 from registry.store.models.logged_models import NewModel
 from registry.validation.arguments import check_mapping
 from registry.validation.names import check_key, check_text
@@ -100,7 +102,7 @@ class LoggedModelMethods(ClientBase):
             InvalidStateError: the model is sealed.
         """
         source = check_local_path(local_dir)
-        self._pending_store(model_id).upload(source, check_artifact_path(artifact_path) if artifact_path else "")
+        self._upload(model_id, source, check_artifact_path(artifact_path) if artifact_path else "")
 
     def log_model_artifact(self, model_id: str, local_path: str | Path, artifact_path: str | None = None) -> None:
         """Store one file with a PENDING model, under its own name, in the directory `artifact_path` of it.
@@ -112,15 +114,18 @@ class LoggedModelMethods(ClientBase):
         """
         source = check_local_path(local_path)
         path = source.name if artifact_path is None else f"{check_artifact_path(artifact_path)}/{source.name}"
-        self._pending_store(model_id).upload(source, path)
+        self._upload(model_id, source, path)
 
-    def _pending_store(self, model_id: str) -> Any:
+    def _upload(self, model_id: str, source: Path, path: str) -> None:
+        self._pending_store(model_id).upload(source, path, follow_symlinks=current_settings().follow_symlinks)
+
+    def _pending_store(self, model_id: str) -> WritableFiles:
         model = self.get_logged_model(model_id)
         if model.status != LoggedModelStatus.PENDING:
             raise InvalidStateError(
                 f"The logged model {model_id} is {model.status}; files can be added before it is finalized only."
             )
-        return self.backend.blobs(model.artifact_location)
+        return self.backend.ownership.writable(model.artifact_location, model.experiment_id)
 
 
 def check_logged_model_name(name: object) -> str:

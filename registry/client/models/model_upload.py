@@ -22,7 +22,7 @@ MLMODEL = "MLmodel"
 
 def seal_directory(backend: Backend, directory: Path, new: NewModel, described: Model) -> LoggedModel:
     """Store a local directory, whose MLmodel file has the content `described`, as the logged model `new`."""
-    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    location = _begin_upload(backend, new)
     manifest = backend.blobs(location).seal(directory)
     with discard_if_expired(backend, location):
         return backend.logged_models.create(new, _seal(manifest, described))
@@ -40,9 +40,16 @@ def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedC
     place = f"{root}/{path}" if path else root
     if next(iter(source.walk(path)), None) is None:
         raise ArtifactNotFoundError(f"There are no files at {place!r}, so there is nothing to register.")
-    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    location = _begin_upload(backend, new)
     manifest = backend.blobs(location).seal_from(source, path)
     return SealedCopy(new, _seal(manifest, described_at(backend, location, manifest, place)), location)
+
+
+def _begin_upload(backend: Backend, new: NewModel) -> str:
+    """The place for the bytes of a new logged model, whose root is claimed for this database."""
+    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    backend.ownership.claim(location, new.experiment_id)
+    return location
 
 
 def check_outside(directory: Path) -> None:
@@ -59,7 +66,7 @@ def check_outside(directory: Path) -> None:
 def store_directory(backend: Backend, directory: Path, new: NewModel) -> SealedCopy:
     """Store a local directory that was checked, for the logged model `new`, which appears with what names it."""
     described = _described(directory)
-    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    location = _begin_upload(backend, new)
     manifest = backend.blobs(location).seal(directory)
     return SealedCopy(new, _seal(manifest, described), location)
 

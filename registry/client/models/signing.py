@@ -44,7 +44,7 @@ class SigningMethods(ClientBase):
         resolved = resolve(self.backend, parse(model_uri, subpath=False))
         manifest = self.backend.logged_models.manifest(resolved.model_id)
         key_id, bundle = sign_manifest(manifest, resolved.model_id, _key(private_key), password)
-        self.backend.signatures.set(resolved.model_id, key_id, bundle)
+        self.backend.signing.sign(resolved.model_id, key_id, bundle)
         return key_id
 
     def get_model_signatures(self, model_uri: str) -> dict[str, str]:

@@ -53,7 +53,6 @@ class ComparisonMethods(ClientBase):
             NotFoundError: no such run or version.
             InvalidParameterError: there is nothing to compare, or a version came from no run.
         """
-
         if isinstance(runs_or_versions, str) or not isinstance(runs_or_versions, Iterable):
             raise InvalidTypeError(
                 f"compare takes a list of runs, run ids, versions or URIs, got {runs_or_versions!r}."

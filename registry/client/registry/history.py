@@ -4,13 +4,13 @@ MLflow has none of these methods. Times are aware datetimes, or ISO texts with a
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from registry.client.base import ClientBase
 from registry.entities.history import EventKind, HistoryEvent, microseconds_of
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import active_stage
-from registry.entities.times import parse_time
+from registry.entities.times import parse_duration, parse_time
 from registry.exceptions import InvalidParameterError, InvalidTypeError, VersionNotFoundError
 from registry.store.registry.history_queries import StageTenure
 from registry.uris import ModelAliasUri, ModelStageUri
@@ -80,6 +80,48 @@ class HistoryMethods(ClientBase):
         """The version that an alias names, or named at a moment; None if it names or named none."""
         uri = ModelAliasUri(check_model_name(name), check_alias(alias), None if at is None else moment(at))
         return self._version_of(uri)
+
+    def correct_clock(
+        self,
+        name: str,
+        *,
+        ahead: timedelta | str | None = None,
+        from_seq: int | None = None,
+        to_seq: int | None = None,
+        reason: str | None = None,
+    ) -> HistoryEvent:
+        """Correct the times of events that a machine made whose clock was ahead.
+
+        Events stay as they are; one is appended that says by how much the times of others are off, and periods of
+        stages and aliases move with it, so that ``?at=`` is right again.
+
+        Args:
+            ahead: How far the clock was ahead, such as ``"365d"``. Without it the last of these events is taken to have
+                happened now.
+            from_seq: The first event to correct; by default the first that lies ahead of the clock.
+            to_seq: The last event to correct; by default the last of all.
+
+        Returns:
+            The event that was appended.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            InvalidStateError: no event lies ahead of the clock.
+            InvalidParameterError: the corrected times would not grow, or would lie ahead of the clock.
+
+        Example:
+            >>> client.correct_clock("churn", ahead="365d", reason="clock of worker 7")
+        """
+        length = parse_duration(ahead) if isinstance(ahead, str) else ahead
+        if length is not None and not isinstance(length, timedelta):
+            raise InvalidTypeError(f"ahead must be a timedelta or a text such as '365d', got {ahead!r}.")
+        return self.backend.clock_repair.correct(
+            check_model_name(name),
+            from_seq=from_seq,
+            to_seq=to_seq,
+            ahead_us=None if length is None else length // timedelta(microseconds=1),
+            reason=reason,
+        )
 
     def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
         found = self.backend.resolver.find(uri)

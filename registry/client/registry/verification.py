@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,17 +56,26 @@ class VerificationMethods(ClientBase):
             compare(before, self.backend.history)
         reports = look()
         if read_bytes:
-            self._check_bytes(reports)
+            reports = self._check_bytes(reports)
         if checkpoint is not None and before is not None:
             heads = [ChainHead(report.model_uid, report.name, report.seq, report.hash) for report in reports]
             write_checkpoint(Path(checkpoint), before.with_heads(heads))
         return reports
 
-    def _check_bytes(self, reports: Sequence[VerificationReport]) -> None:
-        """Read every file of every version once; versions may share one logged model."""
+    def _check_bytes(self, reports: Sequence[VerificationReport]) -> list[VerificationReport]:
+        """Read every file of every version once; versions may share one logged model.
+
+        Returns:
+            The reports, with the places that could not be listed.
+        """
         sealed = {files.location: files.manifest for report in reports for files in report.sealed}
-        for location, manifest in sealed.items():
-            check_files(self.backend, location, manifest)
+        unlisted = {
+            location for location, manifest in sealed.items() if not check_files(self.backend, location, manifest)
+        }
+        return [
+            replace(report, unlisted=tuple(sorted(unlisted & {files.location for files in report.sealed})))
+            for report in reports
+        ]
 
 
 _WHAT: Final = "checkpoint file"

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -80,8 +81,9 @@ def create_archive(path: Path, manifest: bytes) -> Iterator[ArchiveWriter]:
     if os.path.lexists(path):
         raise PathExistsError(f"{str(path)!r} is there already; give another file name, or remove it.")
     with _disk_errors(path, "written"):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        # The umask decides who may read it, as for every file that is asked for by name.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:

@@ -12,7 +12,7 @@ from registry.client.transfer.importing import experiment_named, map_imported_mo
 from registry.entities import Metric
 from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.exceptions import IntegrityError, InvalidUriError, RunNotFoundError
-from registry.settings import current_settings
+from registry.settings import current_base, current_settings
 from registry.store.registry import NewVersion
 from registry.store.transfer.run_import import ImportedRun
 from registry.uris import parse_models
@@ -46,10 +46,11 @@ class CopyingMethods(ClientBase):
                 f"{src_model_uri!r} names a logged model, not a version; register it with register_model."
             )
         version = self.backend.versions.get(source.name, source.version)
-        target = self.backend if to is None else open_backend(to, current_settings())
+        target = self.backend if to is None else open_backend(to, current_settings(), base=current_base(to))
         if target.database.url == self.backend.database.url:
             new = NewVersion(
-                source=src_model_uri,
+                # Never the URI as given: a stage, an alias or "latest" stands for another version later.
+                source=f"models:/{source.name}/{source.version}",
                 model_id=source.model_id,
                 run_id=version.run_id,
                 run_link=version.run_link,

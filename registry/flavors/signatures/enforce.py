@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.entities.param_schema import ParamSchema
-from registry.entities.schema import Array, DataType, Object, Schema
+from registry.entities.schema import AnyType, Array, DataType, Object, Schema
 from registry.exceptions import InvalidParameterError, InvalidTypeError, SchemaEnforcementError
 from registry.flavors.signatures.enforce_tensors import enforce_tensors
-from registry.flavors.signatures.enforce_values import enforce_column, enforce_items
+from registry.flavors.signatures.enforce_values import convert_numbers, enforce_column, enforce_items
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +75,10 @@ def _fits_already(frame: "pd.DataFrame", schema: Schema) -> bool:
         return False
     if schema.has_input_names() and frame.columns.tolist() != [spec.name for spec in specs]:
         return False
+    return _types_fit(frame, specs)
+
+
+def _types_fit(frame: "pd.DataFrame", specs: list[Any]) -> bool:
     return all(
         isinstance(spec.type, DataType) and dtype in _NATIVE[spec.type]
         for dtype, spec in zip(frame.dtypes.tolist(), specs, strict=True)
@@ -136,38 +140,58 @@ def _enforce_columns(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
     import pandas as pd
 
     specs = schema.inputs
+    if _is_anything(specs):
+        return frame
     if schema.has_input_names():
-        _check_names(frame, schema)
-        ordered = frame[[spec.name for spec in specs if spec.name in frame.columns]]
-        if _fits_already(ordered, schema):
-            return ordered
-        columns = [(spec.name, spec) for spec in specs if spec.name in frame.columns]
+        positions, specs = _positions(frame, schema)
     else:
         if len(frame.columns) < len(specs):
             raise SchemaEnforcementError(
                 f"Model inference is missing inputs. The model signature declares {len(specs)} inputs but the provided "
                 f"value only has {len(frame.columns)} inputs. The inputs have no names, so only their count is checked."
             )
-        columns = list(zip(frame.columns, specs, strict=False))
+        positions = list(range(len(specs)))
+    # A take is several times as quick as selecting by name.
+    ordered = frame if positions == list(range(len(frame.columns))) else frame.take(positions, axis=1)
+    if _types_fit(ordered, specs):
+        return ordered
+    block = convert_numbers(ordered, [spec.type for spec in specs])
+    if block is not None:
+        return block
     fitting = {}
-    for name, spec in columns:
-        column = frame[name]
-        if isinstance(column, pd.DataFrame):
-            raise SchemaEnforcementError(f"The input has several columns of the name {name!r}.")
+    for position, spec in enumerate(specs):
+        column = ordered.iloc[:, position]
         if isinstance(spec.type, DataType):
-            fitting[name] = enforce_column(name, column, spec.type)
+            fitting[position] = enforce_column(column.name, column, spec.type, required=spec.required)
         else:
-            fitting[name] = enforce_items(column, spec.type, required=spec.required)
-    return pd.DataFrame(fitting, index=frame.index, copy=False)
+            fitting[position] = enforce_items(column, spec.type, required=spec.required)
+    enforced = pd.DataFrame(fitting, index=frame.index, copy=False)
+    enforced.columns = ordered.columns
+    return enforced
 
 
-def _check_names(frame: "pd.DataFrame", schema: Schema) -> None:
-    actual = set(frame.columns)
-    missing = [name for name in schema.required_input_names() if name not in actual]
+def _is_anything(specs: list[Any]) -> bool:
+    """Whether a schema is the one that is recorded for data whose types cannot be told."""
+    return len(specs) == 1 and specs[0].name is None and isinstance(specs[0].type, AnyType)
+
+
+def _positions(frame: "pd.DataFrame", schema: Schema) -> tuple[list[int], list[Any]]:
+    """Where the columns of the signature stand in a frame, and those of its specs that the frame has."""
+    names: list[Any] = frame.columns.tolist()
+    places = {name: position for position, name in enumerate(names)}
+    missing = [name for name in schema.required_input_names() if name not in places]
     known = set(schema.input_names())
-    extra = [name for name in frame.columns if name not in known]
+    extra = [name for name in names if name not in known] if len(names) > len(known) or missing else []
     if missing:
         note = f" Note that there were extra inputs: {extra[:20]}." if extra else ""
         raise SchemaEnforcementError(f"Model is missing inputs {missing[:20]}.{note}")
     if extra:
         _logger.debug("Inputs that the signature does not name are dropped: %s", extra)
+    if len(places) < len(names):
+        for name in known:
+            if names.count(name) > 1:
+                raise SchemaEnforcementError(
+                    f"The input has several columns of the name {name!r}; rename or drop all but one."
+                )
+    specs = [spec for spec in schema if spec.name in places]
+    return [places[spec.name] for spec in specs], specs

@@ -10,42 +10,107 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.entities.schema import AnyType, Array, DataType, Map, Object
 from registry.entities.schema_types import ColumnType, SparkMLVector
 from registry.exceptions import SchemaEnforcementError
-from registry.flavors.signatures.infer import is_missing
+from registry.flavors.signatures.infer import is_column_of, is_missing
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 # The largest whole number below which every one has an exact float.
 _EXACT: Final = {DataType.float: 2**24, DataType.double: 2**53}
+# The pandas types of columns that have a missing value besides integers or booleans.
+NULLABLE: Final = {DataType.integer: "Int32", DataType.long: "Int64", DataType.boolean: "boolean"}
 _MISSING_HINT: Final = (
     " Hint: the type mismatch is likely caused by missing values: integer columns cannot hold them, so the column "
     "became float. Infer the signature from data with missing values, or declare the column as double (float64)."
 )
 
 
-def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
+def convert_numbers(frame: "pd.DataFrame", types: list[ColumnType]) -> "pd.DataFrame | None":
+    """Convert a frame of plain numbers to the one type of all its columns in one step.
+
+    None if it is no such frame or a value would have to change: then column by column, which names the column.
+    """
+    import numpy as np
+    import pandas as pd
+
+    dtype = types[0]
+    if not isinstance(dtype, DataType) or any(other is not dtype for other in types) or frame.empty:
+        return None
+    target = dtype.to_numpy()
+    if target.kind not in "if":
+        return None
+    dtypes = frame.dtypes.tolist()
+    for source in set(dtypes):
+        if not isinstance(source, np.dtype) or source.kind not in "iuf":
+            return None
+        if not _widens(source, target):
+            if source.kind == "f" or target.kind != "f":
+                return None
+            own = [position for position, other in enumerate(dtypes) if other == source]
+            values = frame.to_numpy() if len(own) == len(dtypes) else frame.take(own, axis=1).to_numpy()
+            if int(values.min()) < -_EXACT[dtype] or int(values.max()) > _EXACT[dtype]:
+                return None
+    return pd.DataFrame(frame.to_numpy(dtype=target, copy=True), index=frame.index, columns=frame.columns, copy=False)
+
+
+def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType, *, required: bool = True) -> "pd.Series[Any]":
     """The column in the type of the signature; the very column if it is of that type already.
+
+    A column that this type cannot hold in numpy (missing integers, time zones, Arrow, sparse, early dates) stays as it
+    is where `infer_signature` would give it the type of the signature.
 
     Raises:
         SchemaEnforcementError: a value would have to change.
     """
     import pandas as pd
 
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        # The categories carry the type; the column stays categorical for models that want it so.
-        enforce_column(name, pd.Series(column.cat.categories), dtype)
-        return column
+    try:
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            # The categories carry the type; the column stays categorical for models that want it so.
+            enforce_column(name, pd.Series(column.cat.categories), dtype)
+            return column
+        return _plain_column(name, column, dtype)
+    except SchemaEnforcementError:
+        if is_column_of(column, dtype):
+            return column
+        if not required and bool(column.isna().all()):
+            nullable: Any = NULLABLE.get(dtype, column.dtype)
+            return column.astype(nullable)
+        raise
+
+
+def _plain_column(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
     if dtype in (DataType.string, DataType.binary):
         return _text(name, column, dtype)
     if column.dtype == object:
         if dtype is DataType.boolean:
             return column
-        column = column.infer_objects()
+        column = _as_floats(column, dtype) if dtype in _EXACT else column.infer_objects()
     if column.dtype == dtype.to_pandas():
         return column
     if dtype is DataType.datetime:
         return _moments(name, column)
     return _numbers(name, column, dtype)
+
+
+def _as_floats(column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
+    """Objects that are numbers or missing as floats: one row with a null has no other type to be told by."""
+    import numpy as np
+    import pandas as pd
+
+    found = column.infer_objects()
+    missing = found.isna()
+    if found.dtype != object or not bool(missing.any()):
+        return found
+    if bool(missing.all()):
+        return pd.Series(np.nan, index=column.index, name=column.name, dtype=dtype.to_numpy())
+    numbers = found[~missing].infer_objects()
+    if len(numbers) and numbers.dtype.kind not in "iuf":
+        return found
+    if numbers.dtype.kind in "iu" and not _is_exact(numbers, DataType.double):
+        return found
+    return found.where(~missing, np.nan).astype("float64")
 
 
 def enforce_items(column: "pd.Series[Any]", dtype: ColumnType, *, required: bool) -> "pd.Series[Any]":
@@ -112,11 +177,9 @@ def _moments(name: Any, column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def _numbers(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
     target = dtype.to_numpy()
-    kind, size = column.dtype.kind, getattr(column.dtype, "itemsize", 0)
-    widens = (kind == target.kind and size <= target.itemsize) or (
-        kind == "u" and target.kind == "i" and size < target.itemsize
-    )
-    if (widens and kind in "iufb") or (kind in "iu" and target.kind == "f" and _is_exact(column, dtype)):
+    kind = column.dtype.kind
+    widens = kind in "iufb" and _widens(column.dtype, target)
+    if widens or (kind in "iu" and target.kind == "f" and _is_exact(column, dtype)):
         try:
             return column.astype(target)
         except (ValueError, TypeError) as error:
@@ -126,6 +189,14 @@ def _numbers(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.Series
     raise _incompatible(name, column, dtype)
 
 
+def _widens(source: Any, target: "np.dtype[Any]") -> bool:
+    size = getattr(source, "itemsize", 0)
+    return bool(
+        (source.kind == target.kind and size <= target.itemsize)
+        or (source.kind == "u" and target.kind == "i" and size < target.itemsize)
+    )
+
+
 def _is_exact(column: "pd.Series[Any]", dtype: DataType) -> bool:
     values = column.dropna()
     limit = _EXACT[dtype]
@@ -133,7 +204,7 @@ def _is_exact(column: "pd.Series[Any]", dtype: DataType) -> bool:
 
 
 def _incompatible(name: Any, column: "pd.Series[Any]", dtype: DataType) -> SchemaEnforcementError:
-    lost = column.dtype.kind == "f" and dtype in (DataType.integer, DataType.long) and bool(column.isna().any())
+    lost = column.dtype.kind in "fO" and dtype in (DataType.integer, DataType.long) and bool(column.isna().any())
     return SchemaEnforcementError(
         f"Incompatible input types for column {name}. Can not safely convert {column.dtype} to {dtype}."
         + (_MISSING_HINT if lost else "")

@@ -41,7 +41,7 @@ def infer_signature(
         The signature, with schemas of the input, the output and the params.
 
     Raises:
-        InvalidParameterError: No example is given, or `params` cannot be described.
+        InvalidParameterError: No example is given, two columns have one name, or `params` cannot be described.
 
     Example:
         >>> signature = mlflow.models.infer_signature(X, model.predict(X), params={"threshold": 0.5})
@@ -54,9 +54,12 @@ def infer_signature(
           ['threshold': double (default: 0.5)]
         <BLANKLINE>
     """
-    inputs = _schema_or_any(model_input, "inputs")
+    for data in (model_input, model_output):
+        if type(data).__name__ == "DataFrame":
+            check_unique_columns(data)
+    inputs = schema_or_any(model_input, "inputs")
     _warn_of_integers(inputs)
-    return ModelSignature(inputs, _schema_or_any(model_output, "outputs"), infer_params(params))
+    return ModelSignature(inputs, schema_or_any(model_output, "outputs"), infer_params(params))
 
 
 def infer_schema(data: Any) -> Schema:
@@ -69,7 +72,7 @@ def infer_schema(data: Any) -> Schema:
     import pandas as pd
 
     if isinstance(data, pd.DataFrame):
-        return Schema([_column(data[name], name) for name in data.columns])
+        return _schema_of_frame(data)
     if isinstance(data, pd.Series):
         return Schema([_column(data, data.name)])
     if isinstance(data, np.ndarray):
@@ -83,9 +86,17 @@ def infer_schema(data: Any) -> Schema:
     return Schema([ColSpec(_known(infer_type(data), data))])
 
 
-def infer_output_schema(data: Any) -> Schema | None:
-    """The schema of a prediction; ``any``, with a logged warning, where its type cannot be told."""
-    return _schema_or_any(data, "outputs")
+def schema_or_any(data: Any, what: str) -> Schema | None:
+    """The schema of `data`; ``any``, with a logged warning that says `what` it is, where its type cannot be told."""
+    if data is None:
+        return None
+    try:
+        return infer_schema(data)
+    except (InvalidParameterError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        _logger.warning(
+            "Failed to infer the schema of %s (%s); it is recorded as `any`, which is not checked.", what, error
+        )
+        return Schema([ColSpec(AnyType())])
 
 
 def infer_params(params: Mapping[str, Any] | None) -> ParamSchema | None:
@@ -105,6 +116,48 @@ def is_sparse(data: Any) -> bool:
     """Whether `data` is scipy's sparse matrix by rows or columns; scipy is not imported for it."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(data)) and data.format in ("csr", "csc")
+
+
+def is_column_of(column: "pd.Series[Any]", dtype: ColumnType) -> bool:
+    """Whether `infer_schema` gives a column this type."""
+    try:
+        return _column_type(column) == dtype
+    except InvalidParameterError:
+        return False
+
+
+def check_unique_columns(frame: "pd.DataFrame") -> None:
+    """Pass if every column of a frame has a name of its own.
+
+    Raises:
+        InvalidParameterError: two columns have the same name.
+    """
+    if not frame.columns.is_unique:
+        doubles = frame.columns[frame.columns.duplicated()].unique().tolist()
+        raise InvalidParameterError(
+            f"The DataFrame has several columns of the names {doubles[:20]}; rename or drop all but one of each."
+        )
+
+
+def check_column_names(frame: "pd.DataFrame") -> None:
+    """Pass if every column of a frame has a name of its own that JSON can hold.
+
+    Raises:
+        InvalidParameterError: two columns have the same name, or a name is neither text, number nor tuple of these.
+    """
+    check_unique_columns(frame)
+    odd = [name for name in frame.columns.tolist() if not _is_name(name)]
+    if odd:
+        raise InvalidParameterError(
+            f"The column names {odd[:20]} are neither text nor numbers, so no signature can hold them; rename them, "
+            "such as by frame.columns = frame.columns.map(str)."
+        )
+
+
+def _is_name(name: Any) -> bool:
+    if isinstance(name, tuple):
+        return all(map(_is_name, name))
+    return isinstance(name, str | int) or (isinstance(name, float) and math.isfinite(name))
 
 
 def is_missing(value: Any) -> bool:
@@ -162,18 +215,6 @@ def numpy_column_type(dtype: Any) -> DataType:
     raise InvalidParameterError(f"Unsupported numpy data type '{dtype}', kind '{kind}'")
 
 
-def _schema_or_any(data: Any, what: str) -> Schema | None:
-    if data is None:
-        return None
-    try:
-        return infer_schema(data)
-    except (InvalidParameterError, TypeError, ValueError) as error:
-        _logger.warning(
-            "Failed to infer the schema of %s (%s); it is recorded as `any`, which is not checked.", what, error
-        )
-        return Schema([ColSpec(AnyType())])
-
-
 def _warn_of_integers(inputs: Schema | None) -> None:
     if inputs is None or inputs.is_tensor_spec():
         return
@@ -198,21 +239,32 @@ def _tensor(dtype: "np.dtype[Any]", shape: tuple[int, ...], name: str | None = N
     return TensorSpec(tensor_type_name(dtype), (-1, *shape[1:]), name)
 
 
+def _schema_of_frame(frame: "pd.DataFrame") -> Schema:
+    check_column_names(frame)
+    return Schema([_column(frame.iloc[:, position], name) for position, name in enumerate(frame.columns)])
+
+
 def _column(column: "pd.Series[Any]", name: Any) -> ColSpec:
-    if len(column.shape) > 1:
-        raise InvalidParameterError(f"The column name {name!r} stands for several columns.")
     required = not bool(column.isna().any())
     return ColSpec(_column_type(column), name, required)
 
 
 def _column_type(column: "pd.Series[Any]") -> ColumnType:
-    if column.dtype.kind == "O":
+    dtype = getattr(column.dtype, "subtype", column.dtype) if _is_sparse_column(column) else column.dtype
+    if dtype.kind == "O":
         column = column.infer_objects()
-    if column.dtype.kind != "O":
-        return numpy_column_type(column.dtype)
+        dtype = column.dtype
+    if dtype.kind != "O":
+        return numpy_column_type(dtype)
     values = infer_type(column.to_list())
     # Without rows nothing can be told but the data type of the column.
     return values.dtype if isinstance(values, Array) else DataType.string
+
+
+def _is_sparse_column(column: "pd.Series[Any]") -> bool:
+    import pandas as pd
+
+    return isinstance(column.dtype, pd.SparseDtype)
 
 
 def _schema_of_dict(data: dict[Any, Any]) -> Schema:

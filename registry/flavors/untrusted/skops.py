@@ -1,34 +1,83 @@
-"""skops files from elsewhere: whether the trees in one are whole, as far as it can be loaded without consent.
+"""What a skops file would bring back, read before skops makes anything of it.
 
-Owns what is made of a file that cannot be: it passes, for whoever loads it is told, and trees are checked at loading
-too. Invariant: only types of the fixed list in ``flavors.trusted`` are brought back.
+skops asks for each name in a file whether it is trusted, not what the file does with it. Here a trusted function may
+only be referred to, never called while loading; `getattr` may only give a method of ``str``. Guarantee: what passes
+without consent runs nothing that the file brings along, and no index in it leads out of its array.
 """
 
+import json
 import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from registry.exceptions import InvalidModelError, MissingDependencyError
 from registry.flavors.optional_imports import optional_import
-from registry.flavors.untrusted.sklearn_trees import check_trees
-from registry.flavors.untrusted.skops_types import TRUSTED_TYPES
+from registry.flavors.untrusted.sklearn_trees import check_structures
+from registry.flavors.untrusted.skops_types import trusted_kind, trusted_str_methods
 
+_Node: TypeAlias = Mapping[str, Any]
 # What skops raises on damaged or foreign files; it has no error class of its own for them.
 SKOPS_ERRORS: Final = (
     zipfile.BadZipFile,
+    NotImplementedError,
     ImportError,
     AttributeError,
     LookupError,
     OSError,
     EOFError,
+    MemoryError,
     TypeError,
     ValueError,
     RecursionError,
+    RuntimeError,
 )
+# How a file may use a trusted name of each kind; a type may be used in any way.
+_REFERENCES: Final = frozenset({"FunctionNode", "TypeNode"})
+_CLASS_REFERENCES: Final = frozenset({"TypeNode"})
+_SPECIAL: Final = {
+    "functools.partial": frozenset({"PartialNode"}),
+    "operator.itemgetter": frozenset({"OperatorFuncNode"}),
+}
+_GETATTR: Final = "builtins.getattr"
+# A file may be this many times as large when unpacked, beyond a size that any machine has room for.
+_MAX_EXPANSION: Final = 100
+_ROOM: Final = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TypesInFile:
+    """The names in a skops file that skops itself does not trust: those trusted here or by the caller, and the rest."""
+
+    trusted: list[str]
+    untrusted: list[str]
+
+
+def types_in_file(file: Path, trusted: Iterable[str] = ()) -> TypesInFile:
+    """Judge every name in a skops file; `trusted` are those that the caller trusts, whatever the file does with them.
+
+    Raises:
+        ValueError: the file is much larger when unpacked.
+    """
+    skops = optional_import("skops.io", "sklearn")
+    _check_expansion(file)
+    names = set(skops.get_untrusted_types(file=file))
+    with zipfile.ZipFile(file) as archive:
+        nodes = list(_nodes(json.loads(archive.read("schema.json"))))
+    by_name = defaultdict[str, list[_Node]](list)
+    for node in nodes:
+        by_name[f"{node.get('__module__')}.{node.get('__class__')}"].append(node)
+    accepted = names & set(trusted)
+    accepted |= {name for name in names - accepted if _is_trusted(name, by_name[name], nodes)}
+    return TypesInFile(sorted(accepted), sorted(names - accepted))
 
 
 def check_skops_file(file: Path) -> None:
-    """Pass if no tree in a skops file leads out of itself; any other file passes too.
+    """Pass if no structure in a skops file leads out of itself; any other file passes too.
+
+    A file that cannot be loaded without consent passes: whoever loads it is asked, and it is checked again then.
 
     Raises:
         InvalidModelError: one does, and scikit-learn would follow it.
@@ -37,17 +86,86 @@ def check_skops_file(file: Path) -> None:
         return
     try:
         skops = optional_import("skops.io", "sklearn")
-        exceptions = optional_import("skops.io.exceptions", "sklearn")
     except MissingDependencyError:
         return
     try:
-        model = skops.load(file, trusted=sorted(TRUSTED_TYPES))
-    except (exceptions.UntrustedTypesFoundException, *SKOPS_ERRORS):
+        found = types_in_file(file)
+        if found.untrusted:
+            return
+        model = skops.load(file, trusted=found.trusted)
+    except SKOPS_ERRORS:
         return
     try:
-        check_trees(model)
+        check_structures(model)
     except SKOPS_ERRORS as error:
         raise InvalidModelError(
             f"{str(file)!r} is no whole scikit-learn model: {error}. scikit-learn itself could crash on it. Save the "
             "model again."
         ) from None
+
+
+def _is_trusted(name: str, uses: list[_Node], nodes: list[_Node]) -> bool:
+    # skops names some types that no node bears, as the owner of a method: there is nothing to judge them by.
+    loaders = {str(node["__loader__"]) for node in uses}
+    if name == _GETATTR:
+        return bool(uses) and _unambiguous(uses, nodes) and all(map(_is_str_method, uses))
+    if name in _SPECIAL:
+        return bool(uses) and loaders <= _SPECIAL[name]
+    match trusted_kind(name):
+        case "type":
+            return True
+        case "function":
+            return bool(uses) and loaders <= _REFERENCES
+        case "class":
+            return bool(uses) and loaders <= _CLASS_REFERENCES
+    return False
+
+
+def _is_str_method(node: _Node) -> bool:
+    """Whether a node is the call ``getattr(str, "<method>")`` with a method of the list."""
+    if node.get("__loader__") != "ConstructorFromReduceNode":
+        return False
+    match node.get("content"):
+        case {
+            "__loader__": "TupleNode",
+            "__module__": "builtins",
+            "__class__": "tuple",
+            "content": [
+                {"__loader__": "TypeNode", "__module__": "builtins", "__class__": "str"},
+                {"__loader__": "JsonNode", "content": str(text)},
+            ],
+        }:
+            return text in {json.dumps(method) for method in trusted_str_methods()}
+    return False
+
+
+def _unambiguous(uses: list[_Node], nodes: list[_Node]) -> bool:
+    """Whether what these nodes hold is what skops makes of them: it takes another node of the same id for a node."""
+    held = {id_: node for use in uses for node in _nodes(use) if (id_ := _id(node)) is not None}
+    return all(node == held[id_] for node in nodes if (id_ := _id(node)) in held)
+
+
+def _id(node: _Node) -> object:
+    id_ = node.get("__id__")
+    return id_ if isinstance(id_, int | float | str | bool) else None
+
+
+def _nodes(schema: Any) -> Iterator[_Node]:
+    """Every node of a skops file, wherever it lies."""
+    stack = [schema]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, dict):
+            if "__loader__" in found:
+                yield found
+            stack += found.values()
+        elif isinstance(found, list):
+            stack += found
+
+
+def _check_expansion(file: Path) -> None:
+    packed = file.stat().st_size
+    with zipfile.ZipFile(file) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > _MAX_EXPANSION * packed + _ROOM:
+        raise ValueError(f"it has {packed} bytes and would have {unpacked} when unpacked")

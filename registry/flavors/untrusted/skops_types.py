@@ -1,26 +1,31 @@
-"""Which types a skops file may hold without further consent.
+"""Which types and functions a skops file may name without further consent.
 
-skops trusts scikit-learn's public estimators itself; these are the private parts that they are built of, found by
-fitting every estimator, and XGBoost's models. The list is code and never read from a model. Invariant: constructing one
-of them, or calling one of the functions, from a file's data runs nothing that the file brings along.
+skops trusts scikit-learn's public estimators itself; the types here are the private parts that they are built of, found
+by fitting every estimator, and XGBoost's models. Public functions, splitters and kernels are listed by
+``scripts/list_trusted_names.py`` in ``trusted_names.txt``. Both lists are code and never read from a model.
+Guarantee: making one of these types, or calling one of these functions, with a file's data runs nothing that the file
+brings along.
 """
 
-from typing import Final
+import functools
+import importlib
+from pathlib import Path
+from typing import Any, Final
 
 _SKLEARN: Final = (
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.cluster._bisect_k_means._BisectingTree",
-    "sklearn.cluster._kmeans._kmeans_single_elkan",
-    "sklearn.cluster._kmeans._kmeans_single_lloyd",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+    "sklearn.impute._iterative._ImputerTriplet",
     "sklearn.metrics._scorer._CurveScorer",
     "sklearn.metrics._scorer._PassthroughScorer",
     "sklearn.metrics._scorer._PredictScorer",
     "sklearn.metrics._scorer._ProbaScorer",
     "sklearn.metrics._scorer._Scorer",
     "sklearn.metrics._scorer._ThresholdScorer",
+    "sklearn.model_selection._split._CVIterableWrapper",
     "sklearn.model_selection._search_successive_halving.HalvingGridSearchCV",
     "sklearn.model_selection._search_successive_halving.HalvingRandomSearchCV",
     "sklearn.multiclass._ConstantPredictor",
@@ -29,7 +34,6 @@ _SKLEARN: Final = (
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
-    "sklearn.utils._bunch.Bunch",
     "sklearn.utils._metadata_requests.MetadataRequest",
     "sklearn.utils._metadata_requests.MethodMetadataRequest",
 )
@@ -47,48 +51,10 @@ _FAMILIES: Final[dict[str, tuple[str, ...]]] = {
         "HuberLoss",
         "PinballLoss",
     ),
-    "sklearn.feature_selection._univariate_selection": (
-        "chi2",
-        "f_classif",
-        "f_oneway",
-        "f_regression",
-        "r_regression",
-    ),
-    "sklearn.feature_selection._mutual_info": ("mutual_info_classif", "mutual_info_regression"),
-    "sklearn.gaussian_process.kernels": (
-        "CompoundKernel",
-        "ConstantKernel",
-        "DotProduct",
-        "ExpSineSquared",
-        "Exponentiation",
-        "Matern",
-        "PairwiseKernel",
-        "Product",
-        "RBF",
-        "RationalQuadratic",
-        "Sum",
-        "WhiteKernel",
-    ),
-    "sklearn.metrics._classification": ("accuracy_score", "balanced_accuracy_score", "f1_score", "log_loss"),
-    "sklearn.metrics._regression": ("mean_absolute_error", "mean_squared_error", "r2_score"),
-    "sklearn.metrics._ranking": ("average_precision_score", "roc_auc_score"),
     "sklearn.metrics._dist_metrics": tuple(
         f"{name}Distance{bits}"
         for name in ("Chebyshev", "Euclidean", "Hamming", "Haversine", "Manhattan", "Minkowski", "SEuclidean")
         for bits in ("", "32", "64")
-    ),
-    "sklearn.model_selection._split": (
-        "GroupKFold",
-        "GroupShuffleSplit",
-        "KFold",
-        "LeaveOneOut",
-        "RepeatedKFold",
-        "RepeatedStratifiedKFold",
-        "ShuffleSplit",
-        "StratifiedGroupKFold",
-        "StratifiedKFold",
-        "StratifiedShuffleSplit",
-        "TimeSeriesSplit",
     ),
     "xgboost.sklearn": (
         "XGBClassifier",
@@ -101,15 +67,76 @@ _FAMILIES: Final[dict[str, tuple[str, ...]]] = {
 }
 _OTHERS: Final = (
     "numpy.dtype",
-    "numpy.mean",
-    "numpy.median",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "scipy.interpolate._bsplines.BSpline",
+    "scipy.sparse._coo.coo_array",
+    "scipy.sparse._coo.coo_matrix",
+    "scipy.sparse._csc.csc_array",
     "scipy.sparse._csc.csc_matrix",
+    "scipy.sparse._csr.csr_array",
     "scipy.sparse._csr.csr_matrix",
+    "scipy.stats._distn_infrastructure.rv_continuous_frozen",
+    "scipy.stats._distn_infrastructure.rv_discrete_frozen",
     "xgboost.core.Booster",
 )
 
 TRUSTED_TYPES: Final[frozenset[str]] = frozenset(
     (*_SKLEARN, *_OTHERS, *(f"{module}.{name}" for module, names in _FAMILIES.items() for name in names))
 )
+# Private functions that public estimators keep.
+TRUSTED_FUNCTIONS: Final[frozenset[str]] = frozenset(
+    {
+        "scipy._lib.array_api_compat.numpy._aliases.asarray",
+        "sklearn.cluster._kmeans._kmeans_single_elkan",
+        "sklearn.cluster._kmeans._kmeans_single_lloyd",
+        "sklearn.utils.validation.check_array",
+    }
+)
+
+
+def trusted_kind(name: str) -> str | None:
+    """What a name in a skops file stands for if it is trusted: ``type``, ``function`` or ``class``.
+
+    A ``type`` may be made, a ``function`` or ``class`` only be referred to. skops writes the module where a thing was
+    defined, which differs between releases: such a name is trusted if a public name on the list leads to it.
+    """
+    if name in TRUSTED_TYPES:
+        return "type"
+    if name in TRUSTED_FUNCTIONS:
+        return "function"
+    for kind, public in _listed().get(name.rpartition(".")[2], ()):
+        if kind != "method" and (name == public or name == _defining_name(public)):
+            return kind
+    return None
+
+
+@functools.cache
+def trusted_str_methods() -> frozenset[str]:
+    """The methods of ``str`` that a skops file may refer to."""
+    return frozenset(name for name, entries in _listed().items() for kind, _ in entries if kind == "method")
+
+
+def public_value(name: str) -> Any:
+    """What a public name stands for, or None if this release lacks it."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        return None
+
+
+@functools.cache
+def _defining_name(public: str) -> str | None:
+    value = public_value(public)
+    module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
+    return f"{module}.{name}" if module and name else None
+
+
+@functools.cache
+def _listed() -> dict[str, list[tuple[str, str]]]:
+    """Kind and public name of each entry, by the last part of the name."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for line in Path(__file__).with_name("trusted_names.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            kind, _, name = line.partition(" ")
+            found.setdefault(name.rpartition(".")[2], []).append((kind, name))
+    return found

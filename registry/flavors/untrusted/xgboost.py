@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.flavors.optional_imports import installed_version
 from registry.flavors.untrusted.ubjson import decode
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _NO_PARENT: Final = 2**31 - 1
 _MAX_CATEGORY: Final = 2**24
 # XGBoost allocates a row of this width per row of input.
 _MAX_GROUPS: Final = 20_000
+_LEAF_WEIGHTS_SINCE: Final = (3, 2)
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
 _FLOAT: Final = r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?"
 _BASE_SCORE: Final = re.compile(rf"{_FLOAT}|\[{_FLOAT}(?:,{_FLOAT})*\]")
@@ -50,6 +52,8 @@ def check_model_bytes(data: bytes) -> None:
     trees = _check_forest(model, features, groups)
     if kind == "dart":
         _numbers(booster, "weight_drop", trees)
+        if any(_outputs(tree) > 1 for tree in model["trees"]):
+            raise ValueError("XGBoost has no dart of leaves with several outputs")
 
 
 def _parse(data: bytes) -> Mapping[str, Any]:
@@ -96,7 +100,8 @@ def _check_forest(model: Mapping[str, Any], features: int, groups: int) -> int:
     count = _count(_map(model, "gbtree_model_param"), "num_trees")
     if not isinstance(trees, list) or len(trees) != count:
         raise ValueError(f"num_trees is {count}, which is not the number of trees")
-    _within(_integers(model, "tree_info", count), 0, groups, "tree_info")
+    is_vector = bool(trees) and isinstance(trees[0], Mapping) and _outputs(trees[0]) > 1
+    _within(_integers(model, "tree_info", count), 0, 1 if is_vector else groups, "tree_info")
     if "iteration_indptr" in model:
         steps = _integers(model, "iteration_indptr")
         if len(steps) == 0 or steps[0] != 0 or steps[-1] != count or bool((np.diff(steps) < 0).any()):
@@ -108,33 +113,71 @@ def _check_forest(model: Mapping[str, Any], features: int, groups: int) -> int:
         if not isinstance(tree, Mapping) or type(tree.get("id")) is not int or tree["id"] != position:
             raise ValueError(f"tree {position} has not its position as id")
         try:
-            _check_tree(tree, features)
+            outputs = _check_tree(tree, features)
+            # XGBoost predicts all trees like the first.
+            if outputs != (groups if is_vector else 1):
+                raise ValueError(f"its leaves have {outputs} outputs, which is not what the model has")
         except ValueError as error:
             raise ValueError(f"tree {position}: {error}") from None
     return count
 
 
-def _check_tree(tree: Mapping[str, Any], features: int) -> None:
+def _check_tree(tree: Mapping[str, Any], features: int) -> int:
+    """Check one tree; return the number of outputs that a leaf has."""
     params = _map(tree, "tree_param")
     nodes = _count(params, "num_nodes")
     if nodes == 0:
         raise ValueError("it has no node")
-    if _count(params, "size_leaf_vector", "0") > 1:
-        raise ValueError("leaves with several outputs are not checked, and so not accepted from elsewhere")
+    outputs = _outputs(tree)
     if _count(params, "num_feature") > features:
         raise ValueError("it has more features than the model")
     left, right = _integers(tree, "left_children", nodes), _integers(tree, "right_children", nodes)
     splits = left != -1
-    if bool(((right != -1) != splits).any()):
+    if outputs > 1:
+        _check_vector_leaves(tree, right[~splits], nodes, outputs)
+    elif bool(((right != -1) != splits).any()):
         raise ValueError("a node has one child")
     _check_links(left[splits], right[splits], splits.nonzero()[0], _integers(tree, "parents", nodes))
     _within(_integers(tree, "split_indices", nodes)[splits], 0, features, "split_indices")
     _within(_integers(tree, "default_left", nodes), 0, 2, "default_left")
     _numbers(tree, "split_conditions", nodes)
-    for key in ("base_weights", "loss_changes", "sum_hessian"):
-        _numbers(tree, key, nodes)
+    if outputs == 1:
+        for key in ("base_weights", "loss_changes", "sum_hessian"):
+            _numbers(tree, key, nodes)
     if "split_type" in tree:
         _check_category_splits(tree, nodes, splits)
+    return outputs
+
+
+def _outputs(tree: Mapping[str, Any]) -> int:
+    """The number of outputs of a tree's leaves; XGBoost writes 0 or 1 for one."""
+    return max(1, _count(_map(tree, "tree_param"), "size_leaf_vector", "0"))
+
+
+def _check_vector_leaves(tree: Mapping[str, Any], leaves: Any, nodes: int, outputs: int) -> None:
+    """Check leaves with several outputs; `leaves` is what ``right_children`` says of the nodes without children.
+
+    XGBoost 3.2 keeps the outputs in ``leaf_weights``, where ``right_children`` points. Before it they are in
+    ``base_weights``, and 3.2 crashes on such a file.
+    """
+    import numpy as np
+
+    _numbers(tree, "base_weights", nodes * outputs)
+    if "leaf_weights" in tree:
+        _numbers(tree, "leaf_weights", len(leaves) * outputs)
+        if not np.array_equal(np.sort(leaves), np.arange(len(leaves))):
+            raise ValueError("right_children does not number the leaves")
+        for key in ("loss_changes", "sum_hessian"):
+            _numbers(tree, key, nodes)
+        return
+    if bool((leaves != -1).any()):
+        raise ValueError("a node has one child")
+    version = installed_version("xgboost")
+    if version is not None and tuple(map(int, version.split(".")[:2])) >= _LEAF_WEIGHTS_SINCE:
+        raise ValueError(
+            f"an XGBoost before 3.2 wrote its leaves of {outputs} outputs, and XGBoost {version} crashes on them; "
+            "load the model with the XGBoost that wrote it"
+        )
 
 
 def _check_links(left: Any, right: Any, owners: Any, parents: Any) -> None:

@@ -19,6 +19,7 @@ from registry.store.gc.reachability import (
     is_expired,
     is_unreached,
 )
+from registry.store.ownership import root_of_experiment
 from registry.store.tables import (
     ExperimentRow,
     LoggedModelRow,
@@ -38,7 +39,8 @@ class Candidate:
     """Something that may go. `key` is the row's; `root` and `path` say where its bytes are, None if it has none.
 
     `since` is when it was deleted or begun (milliseconds). `size` is known for sealed models only. `versions` are the
-    deleted versions that are left without files, as ``churn version 3``.
+    deleted versions that are left without files, as ``churn version 3``. `claimed_root` is the root of artifacts whose
+    owner alone may remove the bytes.
     """
 
     kind: Kind
@@ -50,16 +52,18 @@ class Candidate:
     path: str | None = None
     size: int | None = None
     versions: tuple[str, ...] = ()
+    claimed_root: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Bytes that nothing names any more: everything below `path` of `root`."""
+    """Bytes that nothing names any more: everything below `path` of `root`, which is below `claimed_root`."""
 
     key: int
     root: str
     path: str
     since: int
+    claimed_root: str
 
 
 def find_candidates(connection: Connection, windows: Windows) -> list[Candidate]:
@@ -79,7 +83,7 @@ def read_removals(connection: Connection) -> list[Removal]:
         ExperimentRow, ExperimentRow.id == RemovalRow.experiment_id
     )
     return [
-        Removal(row.id, row.artifact_location, row.location, row.since)
+        Removal(row.id, row.artifact_location, row.location, row.since, _claimed_root(row))
         for row in connection.execute(query.order_by(RemovalRow.id))
     ]
 
@@ -87,7 +91,8 @@ def read_removals(connection: Connection) -> list[Removal]:
 def _leftovers(connection: Connection) -> Iterator[Candidate]:
     for removal in read_removals(connection):
         name = removal.path.removesuffix("/artifacts").rpartition("/")[2]
-        yield Candidate("leftover", removal.key, name, name, removal.since, removal.root, removal.path)
+        root, path, claimed = removal.root, removal.path, removal.claimed_root
+        yield Candidate("leftover", removal.key, name, name, removal.since, root, path, claimed_root=claimed)
 
 
 def _runs(connection: Connection, windows: Windows) -> Iterator[Candidate]:
@@ -97,7 +102,16 @@ def _runs(connection: Connection, windows: Windows) -> Iterator[Candidate]:
     )
     for row in connection.execute(query.where(is_collectable_run(windows)).order_by(RunRow.id)):
         path = None if row.is_foreign else relative_run_location(row.run_id)
-        yield Candidate("run", row.id, row.run_id, row.name, row.deleted_time, row.artifact_location, path)
+        yield Candidate(
+            "run",
+            row.id,
+            row.run_id,
+            row.name,
+            row.deleted_time,
+            row.artifact_location,
+            path,
+            claimed_root=_claimed_root(row),
+        )
 
 
 def _logged_models(connection: Connection, windows: Windows) -> Iterator[Candidate]:
@@ -117,6 +131,7 @@ def _logged_models(connection: Connection, windows: Windows) -> Iterator[Candida
             row.location,
             row.size_bytes,
             tuple(versions[row.id]),
+            _claimed_root(row),
         )
 
 
@@ -138,14 +153,30 @@ def _uploads(connection: Connection, windows: Windows) -> Iterator[Candidate]:
         ExperimentRow, ExperimentRow.id == UploadRow.experiment_id
     )
     for row in connection.execute(query.where(is_abandoned(windows)).order_by(UploadRow.id)):
-        yield Candidate("upload", row.id, row.model_id, row.model_id, row.started, row.artifact_location, row.location)
+        yield Candidate(
+            "upload",
+            row.id,
+            row.model_id,
+            row.model_id,
+            row.started,
+            row.artifact_location,
+            row.location,
+            claimed_root=_claimed_root(row),
+        )
 
 
 def _experiments(connection: Connection, windows: Windows) -> Iterator[Candidate]:
     """Experiments that are expired; whether one is empty by then shows when the rest has been collected."""
-    query = select(ExperimentRow.__table__).where(is_expired(ExperimentRow, windows)).order_by(ExperimentRow.id)
+    is_kept = ExperimentRow.purged_time.is_(None)
+    query = (
+        select(ExperimentRow.__table__).where(is_expired(ExperimentRow, windows), is_kept).order_by(ExperimentRow.id)
+    )
     for row in connection.execute(query):
         yield Candidate("experiment", row.id, str(row.id), row.name, row.deleted_time)
+
+
+def _claimed_root(row: AnyRow) -> str:
+    return root_of_experiment(row.artifact_location, row.experiment_id)
 
 
 def relative_run_location(run_id: str) -> str:

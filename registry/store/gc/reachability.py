@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, literal, not_, or_, select
 
 from registry.entities import LifecycleStage, LoggedModelStatus
+from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.store.tables import (
     Base,
     ExperimentRow,
@@ -86,6 +87,25 @@ def is_empty_experiment(windows: Windows) -> ColumnElement[bool]:
     return and_(
         is_expired(ExperimentRow, windows),
         *(not_(_exists(ExperimentRow, row.experiment_id == ExperimentRow.id)) for row in within),
+    )
+
+
+def is_emptied_experiment(windows: Windows) -> ColumnElement[bool]:
+    """An experiment was deleted, may not be wanted back any more, and has only records of what deleted versions name.
+
+    The default experiment stays: its name is never anybody else's.
+    """
+    kept_run = and_(RunRow.experiment_id == ExperimentRow.id, RunRow.purged_time.is_(None))
+    named_run = and_(
+        RunRow.experiment_id == ExperimentRow.id, ModelVersionRow.run_id == RunRow.run_id, _is_wanted(windows)
+    )
+    kept_model = and_(LoggedModelRow.experiment_id == ExperimentRow.id, LoggedModelRow.purged_time.is_(None))
+    return and_(
+        is_expired(ExperimentRow, windows),
+        ExperimentRow.purged_time.is_(None),
+        ExperimentRow.id != int(DEFAULT_EXPERIMENT_ID),
+        *(not_(_exists(ExperimentRow, condition)) for condition in (kept_run, named_run, kept_model)),
+        *(not_(_exists(ExperimentRow, row.experiment_id == ExperimentRow.id)) for row in (UploadRow, RemovalRow)),
     )
 
 

@@ -7,7 +7,7 @@ The statement that judges runs after the one that locks: on PostgreSQL it sees w
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select, update
 
 from registry.entities import LifecycleStage
-from registry.store.clock import monotonic_now_ms
+from registry.store.clock import monotonic_now_ms, read_clock_us
 from registry.store.dialects import table
 from registry.store.gc.plan import Candidate, Removal, find_candidates, read_removals, relative_run_location
 from registry.store.gc.reachability import (
@@ -15,6 +15,7 @@ from registry.store.gc.reachability import (
     came_from_elsewhere,
     is_abandoned,
     is_collectable_run,
+    is_emptied_experiment,
     is_empty_experiment,
     is_nameless_run,
     is_unreached,
@@ -36,6 +37,11 @@ from registry.store.transactions import Store, read_transaction, write_transacti
 
 class GcStore(Store):
     """Finds and collects what nothing reaches. Every method may be repeated, and run in several processes at once."""
+
+    @read_transaction
+    def now_ms(self, connection: Connection) -> int:
+        """Milliseconds since the epoch, by the clock that counts for this database."""
+        return read_clock_us(connection) // 1_000
 
     @read_transaction
     def find(self, connection: Connection, windows: Windows) -> list[Candidate]:
@@ -109,10 +115,16 @@ class GcStore(Store):
 
     @write_transaction
     def remove_experiment(self, connection: Connection, key: int, windows: Windows) -> bool:
-        """Remove an expired experiment; False if something is in it still, or it was restored."""
-        connection.execute(select(ExperimentRow.id).where(ExperimentRow.id == key).with_for_update()).one_or_none()
-        gone = delete(ExperimentRow).where(ExperimentRow.id == key, is_empty_experiment(windows))
-        return connection.execute(gone).rowcount == 1
+        """Remove an expired experiment; False if something is in it still, or it was restored.
+
+        If all that is in it are records of what deleted versions name, its row stays as a record too, without its name.
+        """
+        this = ExperimentRow.id == key
+        connection.execute(select(ExperimentRow.id).where(this).with_for_update()).one_or_none()
+        if connection.execute(delete(ExperimentRow).where(this, is_empty_experiment(windows))).rowcount == 1:
+            return True
+        emptied = update(ExperimentRow).where(this, is_emptied_experiment(windows))
+        return connection.execute(emptied.values(purged_time=monotonic_now_ms(connection))).rowcount == 1
 
     @read_transaction
     def _series_with_points(self, connection: Connection, key: int) -> list[int]:

@@ -24,7 +24,9 @@ from registry.store.tables import (
     LoggedModelRow,
     LoggedModelTagRow,
     ModelFileRow,
+    ModelVersionRow,
     ParamRow,
+    RegisteredModelRow,
     RunRow,
     UploadRow,
 )
@@ -33,6 +35,9 @@ from registry.store.tracking.metrics.read import link_run_points, value_from_db
 from registry.store.tracking.run_inputs import insert_run_models
 from registry.store.tracking.runs import writable_run
 from registry.store.transactions import Store, read_transaction, single_query, write_transaction
+
+# MLflow's name of the tag that lists the versions of a logged model.
+VERSIONS_TAG: Final = "mlflow.modelVersions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +233,9 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
     key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
     _insert_files(connection, key, seal)
     _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
-    _insert_pairs(connection, LoggedModelTagRow, key, new.tags)
+    # The tag of versions is made anew here; one that came along speaks of another registry.
+    own_tags = {name: value for name, value in new.tags.items() if name != VERSIONS_TAG}
+    _insert_pairs(connection, LoggedModelTagRow, key, own_tags)
     insert_signatures(connection, key, new.signatures)
     if run_key is not None:
         insert_run_models(connection, run_key, "output", [(new.model_id, new.step)])
@@ -266,6 +273,7 @@ def read_logged_models(connection: Connection, rows: Iterable[AnyRow]) -> list[L
     params = _read_pairs(connection, LoggedModelParamRow, keys)
     tags = _read_pairs(connection, LoggedModelTagRow, keys)
     metrics = _read_metrics(connection, {row.id: row.model_id for row in found})
+    versions = _read_versions_tags(connection, keys)
     return [
         LoggedModel(
             experiment_id=str(row.experiment_id),
@@ -278,7 +286,7 @@ def read_logged_models(connection: Connection, rows: Iterable[AnyRow]) -> list[L
             source_run_id=row.source_run_id,
             status=LoggedModelStatus(row.status),
             status_message=row.status_message,
-            tags=tags[row.id],
+            tags={**tags[row.id], **versions.get(row.id, {})},
             params=params[row.id],
             metrics=metrics[row.id],
             digest=row.digest,
@@ -379,6 +387,24 @@ def _read_pairs(
     for model_key, key, value in connection.execute(query):
         found[model_key][key] = value
     return found
+
+
+def _read_versions_tags(connection: Connection, keys: Sequence[int]) -> dict[int, dict[str, str]]:
+    """MLflow's tag that names the versions of a model, made of the versions that there are: it is never out of date."""
+    query = (
+        select(ModelVersionRow.logged_model_id, RegisteredModelRow.name, ModelVersionRow.version)
+        .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
+        .where(
+            ModelVersionRow.logged_model_id.in_(keys),
+            ModelVersionRow.deleted_time.is_(None),
+            RegisteredModelRow.deleted_time.is_(None),
+        )
+        .order_by(ModelVersionRow.id)
+    )
+    found: dict[int, list[dict[str, Any]]] = {}
+    for key, name, version in connection.execute(query):
+        found.setdefault(key, []).append({"name": name, "version": version})
+    return {key: {VERSIONS_TAG: json.dumps(versions)} for key, versions in found.items()}
 
 
 def _read_metrics(connection: Connection, models: Mapping[int, str]) -> dict[int, list[Metric]]:

@@ -1,4 +1,7 @@
-"""Signatures of logged models, as they were given; whether they are true is judged elsewhere."""
+"""Signatures of logged models, as they were given; whether they are true is judged elsewhere.
+
+Leaves giving one to `catalog.signing`, which notes it in the history.
+"""
 
 from collections.abc import Mapping
 
@@ -8,20 +11,11 @@ from registry.exceptions import LoggedModelNotFoundError
 from registry.store.clock import now_ms
 from registry.store.dialects import upsert
 from registry.store.tables import LoggedModelRow, ModelSignatureRow
-from registry.store.transactions import Store, read_transaction, write_transaction
+from registry.store.transactions import Store, read_transaction
 
 
 class SignatureStore(Store):
-    """Keeps one signature per logged model and key."""
-
-    @write_transaction
-    def set(self, connection: Connection, model_id: str, key_id: str, bundle: str) -> None:
-        """Keep a signature, in the place of the one that this key gave before.
-
-        Raises:
-            LoggedModelNotFoundError: no such logged model.
-        """
-        insert_signatures(connection, _key(connection, model_id), {key_id: bundle})
+    """Finds the signatures of logged models; there is one per model and key."""
 
     @read_transaction
     def find(self, connection: Connection, model_id: str, key_id: str) -> str | None:

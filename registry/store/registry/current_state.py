@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from registry.entities import Manifest, ManifestEntry
 from registry.entities.replay import ModelState, Period, VersionState
 from registry.store.dialects import AnyRow
+from registry.store.registry.version_facts import recorded_of, signatures_of_versions
 from registry.store.tables import (
     ApprovalRow,
     ExperimentRow,
@@ -28,9 +29,10 @@ from registry.store.tables import (
 
 @dataclass(frozen=True, slots=True)
 class SealedFiles:
-    """The bytes behind a version: where they are and what they must be."""
+    """The bytes behind a version: where they are and what they must be; `size_bytes` is what its row says of them."""
 
     version: int
+    size_bytes: int | None
     location: str
     manifest: Manifest
 
@@ -50,7 +52,10 @@ def read_state(connection: Connection, model: AnyRow) -> ModelState:
         versions=_versions(connection, key),
         aliases=_pairs(connection, aliases),
         rules=_pairs(connection, rules),
-        approvals={(row.version, row.stage, row.actor, row.session_user) for row in connection.execute(approvals)},
+        approvals={
+            (row.version, row.stage, row.actor, row.session_user): (row.reason, row.time_us)
+            for row in connection.execute(approvals)
+        },
         periods=_periods(connection, key),
     )
 
@@ -62,6 +67,7 @@ def read_sealed(connection: Connection, model_key: int) -> list[SealedFiles]:
             ModelVersionRow.version,
             ModelVersionRow.logged_model_id,
             LoggedModelRow.location,
+            LoggedModelRow.size_bytes,
             ExperimentRow.artifact_location,
         )
         .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
@@ -71,7 +77,12 @@ def read_sealed(connection: Connection, model_key: int) -> list[SealedFiles]:
     )
     manifests = _manifests(connection, model_key)
     return [
-        SealedFiles(row.version, f"{row.artifact_location.rstrip('/')}/{row.location}", manifests[row.logged_model_id])
+        SealedFiles(
+            row.version,
+            row.size_bytes,
+            f"{row.artifact_location.rstrip('/')}/{row.location}",
+            manifests[row.logged_model_id],
+        )
         for row in connection.execute(places)
     ]
 
@@ -87,11 +98,17 @@ def _manifests(connection: Connection, model_key: int) -> defaultdict[int, Manif
 
 def _versions(connection: Connection, model_key: int) -> dict[int, VersionState]:
     query = (
-        select(ModelVersionRow.__table__, LoggedModelRow.digest, LoggedModelRow.model_id.label("public_model_id"))
+        select(
+            ModelVersionRow.__table__,
+            LoggedModelRow.digest,
+            LoggedModelRow.flavors,
+            LoggedModelRow.signature,
+            LoggedModelRow.model_id.label("public_model_id"),
+        )
         .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
         .where(ModelVersionRow.model_id == model_key)
     )
-    tags = _version_tags(connection, model_key)
+    tags, signatures = _version_tags(connection, model_key), signatures_of_versions(connection, model_key)
     return {
         row.version: VersionState(
             digest=row.digest,
@@ -104,6 +121,9 @@ def _versions(connection: Connection, model_key: int) -> dict[int, VersionState]
             description=row.description,
             tags=tags[row.id],
             deleted=row.deleted_time is not None,
+            origin=row.origin,
+            recorded=recorded_of(row.creation_time, row.run_link, row.flavors, row.signature),
+            signatures=signatures[row.logged_model_id],
         )
         for row in connection.execute(query)
     }

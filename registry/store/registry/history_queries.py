@@ -4,12 +4,12 @@ Changes nothing. Invariant: whoever polls with the position of the last event th
 committed at the same time; `ledger` hands positions out under a lock that is held until the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, literal_column, select, union
 
-from registry.entities.history import EventKind, HistoryEvent, PublishedEvent
+from registry.entities.history import EventKind, HistoryEvent, PublishedEvent, corrected_times
 from registry.exceptions import ModelNotFoundError
 from registry.store.registry.history_writer import event_of
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow, StagePeriodRow
@@ -84,14 +84,18 @@ class HistoryStore(Store):
         began = (HistoryRow.model_id == StagePeriodRow.model_id) & (HistoryRow.time_us == StagePeriodRow.since)
         query = (
             select(StagePeriodRow.__table__, HistoryRow.actor, HistoryRow.reason)
-            .join(HistoryRow, began)
+            .outerjoin(HistoryRow, began)
             .where(StagePeriodRow.model_id.in_(list(models)))
             .order_by(StagePeriodRow.model_id, StagePeriodRow.since)
         )
-        return [
-            StageTenure(models[row.model_id], row.stage, row.version, row.since, row.until, row.actor, row.reason)
-            for row in connection.execute(query)
-        ]
+        corrected = _corrected_beginnings(connection, models)
+        holdings = []
+        for row in connection.execute(query):
+            event = corrected.get((row.model_id, row.since))
+            actor, reason = (row.actor, row.reason) if event is None else (event.actor, event.reason)
+            uid = models[row.model_id]
+            holdings.append(StageTenure(uid, row.stage, row.version, row.since, row.until, actor, reason))
+        return holdings
 
     @read_transaction
     def poll(self, connection: Connection, *, after: int, limit: int) -> list[PublishedEvent]:
@@ -127,6 +131,20 @@ class HistoryStore(Store):
             .where(RegisteredModelRow.uid == model_uid, HistoryRow.seq == seq)
         )
         return connection.execute(query).scalar_one_or_none()
+
+
+def _corrected_beginnings(connection: Connection, models: Mapping[int, str]) -> dict[tuple[int, int], HistoryEvent]:
+    """Events of models whose history was corrected, by model and corrected time: periods begin with those."""
+    query = select(HistoryRow.model_id).where(
+        HistoryRow.model_id.in_(list(models)), HistoryRow.kind == EventKind.CLOCK_CORRECTED
+    )
+    found: dict[tuple[int, int], HistoryEvent] = {}
+    for key in set(connection.execute(query).scalars()):
+        rows = connection.execute(select(HistoryRow.__table__).where(HistoryRow.model_id == key))
+        events = [event_of(row, models[key]) for row in rows.all()]
+        times = corrected_times(events)
+        found |= {(key, times[event.seq]): event for event in events}
+    return found
 
 
 def _models_named(connection: Connection, name: str) -> dict[int, str]:

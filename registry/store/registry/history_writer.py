@@ -7,7 +7,6 @@ that say so are committed together; event times grow with the sequence, whatever
 import contextlib
 import functools
 import json
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -15,20 +14,25 @@ from sqlalchemy import Connection, bindparam, insert, literal_column, null, sele
 
 from registry.entities.history import EventKind, HistoryEvent, canonical_json, check_remark, moment_of
 from registry.entities.times import format_time
-from registry.exceptions import IntegrityError, ModelNotFoundError
+from registry.exceptions import ClockAheadError, IntegrityError, ModelNotFoundError
+from registry.store import clock
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, table
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 from registry.store.transactions import Store
 from registry.validation.names import casefold_name
 
+TOLERANCE_US: Final = 5 * 60 * 1_000_000
+"""How far the last event of a model may lie ahead of the clock before changes are refused."""
+
 
 class RegistryStore(Store):
     """A store that changes registered models in somebody's name."""
 
-    def __init__(self, database: Any, *, actor: str) -> None:
+    def __init__(self, database: Any, *, actor: str, ignore_clock: bool = False) -> None:
         super().__init__(database)
         self.actor = check_remark(actor, "actor (REGISTRY_ACTOR)")
+        self.ignore_clock = ignore_clock
 
     def locked(self, connection: Connection, name: str) -> "contextlib.AbstractContextManager[LockedModel]":
         """The model of that name, locked until the transaction ends; its events are written when the block ends.
@@ -36,13 +40,15 @@ class RegistryStore(Store):
         Raises:
             ModelNotFoundError: no such model.
         """
-        return write_on_exit(LockedModel(connection, lock_model(connection, name), self.actor))
+        return write_on_exit(
+            LockedModel(connection, lock_model(connection, name), self.actor, ignore_clock=self.ignore_clock)
+        )
 
 
 class LockedModel:
     """One locked model: `key` and `name` say which, `record` notes what changed."""
 
-    def __init__(self, connection: Connection, row: AnyRow, actor: str) -> None:
+    def __init__(self, connection: Connection, row: AnyRow, actor: str, *, ignore_clock: bool = False) -> None:
         self.connection = connection
         self.key: int = row.id
         self.name: str = row.name
@@ -50,6 +56,8 @@ class LockedModel:
         self.row = row
         self.actor = actor
         self.session_user: str | None = row.session_user
+        self.now_us = clock.clock_us(row.server_us)
+        self._ignore_clock = ignore_clock
         self._events: list[HistoryEvent] = []
         self._changes: dict[str, Any] = {}
 
@@ -63,14 +71,37 @@ class LockedModel:
         reason: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> HistoryEvent:
-        """Append an event; `before` and `after` are what the change replaced and put there."""
+        """Append an event; `before` and `after` are what the change replaced and put there.
+
+        Raises:
+            ClockAheadError: the model's last event lies more than five minutes ahead of the clock.
+        """
+        last_us = self._events[-1].time_us if self._events else self.row.last_event_us
+        if last_us > self.now_us + TOLERANCE_US and not self._ignore_clock:
+            raise _clock_ahead(self.name, last_us, self.now_us)
+        return self._append(kind, last_us, version, before, after, reason, details)
+
+    def record_correction(self, details: Mapping[str, Any], *, last_us: int, reason: str | None) -> HistoryEvent:
+        """Append the event that corrects the times of others; `last_us` is the corrected time of the last one."""
+        return self._append(EventKind.CLOCK_CORRECTED, last_us, None, None, None, reason, details)
+
+    def _append(
+        self,
+        kind: EventKind,
+        last_us: int,
+        version: int | None,
+        before: str | None,
+        after: str | None,
+        reason: str | None,
+        details: Mapping[str, Any] | None,
+    ) -> HistoryEvent:
         last = self._events[-1] if self._events else None
         event = HistoryEvent(
             model_uid=self.uid,
             seq=(last.seq if last else self.row.last_seq) + 1,
             kind=kind,
             actor=self.actor,
-            time_us=max(time.time_ns() // 1_000, (last.time_us if last else self.row.last_event_us) + 1),
+            time_us=max(self.now_us, last_us + 1),
             version=version,
             from_value=before,
             to_value=after,
@@ -148,9 +179,8 @@ def lock_model(connection: Connection, name: str) -> AnyRow:
 @functools.cache
 def _lock_statement(dialect: str) -> Compiled:
     user = null() if dialect == "sqlite" else literal_column("session_user::text")
-    return Compiled(
-        select(RegisteredModelRow.__table__, user.label("session_user")).where(NOT_DELETED).with_for_update()
-    )
+    columns = (RegisteredModelRow.__table__, user.label("session_user"), clock.server_us(dialect))
+    return Compiled(select(*columns).where(NOT_DELETED).with_for_update())
 
 
 def _not_deleted(name_key: Any, name: Any) -> Any:
@@ -173,6 +203,15 @@ def name_params(name: str) -> dict[str, str]:
 def not_deleted(name: str) -> Any:
     """`NOT_DELETED` with its values, for statements that are built when they are run."""
     return _not_deleted(casefold_name(name), name)
+
+
+def _clock_ahead(name: str, last_us: int, now_us: int) -> ClockAheadError:
+    last, now = format_time(moment_of(last_us)), format_time(moment_of(now_us))
+    return ClockAheadError(
+        f"The last event of {name!r} is of {last}, but it is {now} now: some machine's clock was ahead, or this one's "
+        f"is behind. If this clock is right, correct the history with 'registry correct-clock {name}'; "
+        "REGISTRY_IGNORE_CLOCK=1 makes changes all the same."
+    )
 
 
 def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:

@@ -43,7 +43,10 @@ def read_imported_history(
     query = select(ImportedEventRow.__table__).where(ImportedEventRow.model_id == model_key)
     stored: defaultdict[int, list[HistoryEvent]] = defaultdict(list)
     for row in connection.execute(query.order_by(ImportedEventRow.segment, ImportedEventRow.seq)):
-        stored[row.segment].append(event_from(_values(row)))
+        event = event_from(_values(row))
+        if event.seq != row.seq:
+            raise IntegrityError(f"Event {event.seq} of an imported history is kept as event {row.seq}: it was edited.")
+        stored[row.segment].append(event)
     segments: list[ImportedHistory] = []
     after: Sequence[HistoryEvent] = events
     for _, found in sorted(stored.items(), reverse=True):

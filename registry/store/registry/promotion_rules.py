@@ -7,7 +7,8 @@ say at that moment.
 import functools
 import json
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, null, select
 
@@ -17,15 +18,14 @@ from registry.rules import Facts, PromotionRule, Verdict, evaluate, rules_from_j
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.registry.history_writer import LockedModel, RegistryStore
+from registry.store.registry.judged_points import judged_metrics, noted, read_points
 from registry.store.registry.queries import require_model, require_version, select_one_version
 from registry.store.registry.stage_periods import select_holder
 from registry.store.tables import (
     ApprovalRow,
-    LatestMetricRow,
     LoggedModelRow,
     ModelVersionTagRow,
     PromotionRulesRow,
-    RunRow,
 )
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.transactions import read_transaction, write_transaction
@@ -94,7 +94,8 @@ class PromotionRuleStore(RegistryStore):
     def check(self, connection: Connection, name: str, version: int, stage: str) -> list[Verdict]:
         """What the rules of a stage say of a version now; changes nothing."""
         key = require_model(connection, name).id
-        return evaluate_rules(connection, name, candidate_version(connection, key, name, version, stage), stage)
+        entrant = candidate_version(connection, key, name, version, stage)
+        return list(evaluate_rules(connection, name, entrant, stage).verdicts)
 
 
 def candidate_version(connection: Connection, model_key: int, name: str, version: int, stage: str) -> AnyRow:
@@ -115,18 +116,44 @@ def _candidate(dialect: str, stage: str) -> Compiled:
     return Compiled(select_one_version(dialect).add_columns(holder.label("holder"), rules.label("rules")))
 
 
-def evaluate_rules(connection: Connection, name: str, row: AnyRow, stage: str) -> list[Verdict]:
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules of a stage say of a version, and the points that they looked at."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    points: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no rule failed."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What an event says of it; nothing where there are no rules."""
+        if not self.verdicts:
+            return {}
+        judged = {"judged": list(self.points)} if self.points else {}
+        return {"rules": [verdict.to_dict() for verdict in self.verdicts], **judged}
+
+
+def evaluate_rules(connection: Connection, name: str, row: AnyRow, stage: str) -> Judgement:
     """The verdicts of a stage's rules on a version (a row of `candidate_version`), beside the stage's holder."""
     if row.rules is None:
-        return []
+        return Judgement()
+    rules = rules_from_json(row.rules)
+    metrics = judged_metrics(rules)
+    candidate, points = _facts(connection, row, stage, metrics)
     holder = None
     if row.holder is not None and row.holder != row.version:
-        holder = _facts(connection, require_version(connection, row.model_id, name, row.holder), stage)
-    return evaluate(rules_from_json(row.rules), _facts(connection, row, stage), holder)
+        holding = require_version(connection, row.model_id, name, row.holder)
+        holder, points_of_holder = _facts(connection, holding, stage, metrics)
+        points += points_of_holder
+    return Judgement(tuple(evaluate(rules, candidate, holder)), tuple(points))
 
 
-def record_verdicts(
-    ledger: LockedModel, kind: EventKind, row: AnyRow, stage: str, verdicts: Sequence[Verdict], reason: str | None
+def record_judgement(
+    ledger: LockedModel, kind: EventKind, row: AnyRow, stage: str, judgement: Judgement, reason: str | None
 ) -> None:
     """Note that a promotion was refused, or that its refusal was overridden, with every figure."""
     ledger.record(
@@ -135,7 +162,7 @@ def record_verdicts(
         before=row.current_stage,
         after=stage,
         reason=reason,
-        details={"rules": [verdict.to_dict() for verdict in verdicts]},
+        details=judgement.details,
     )
 
 
@@ -149,23 +176,21 @@ _RULES: Final = select(PromotionRulesRow.rules).where(
 )
 
 
-def _facts(connection: Connection, row: AnyRow, stage: str) -> Facts:
+def _facts(connection: Connection, row: AnyRow, stage: str, judged: set[str]) -> tuple[Facts, list[dict[str, Any]]]:
+    """What rules judge of a version, and its points of the metrics that they look at."""
     logged = select(LoggedModelRow.flavors, LoggedModelRow.signature).where(LoggedModelRow.id == row.logged_model_id)
     flavors, signature = connection.execute(logged).one()
-    return Facts(
+    points = read_points(connection, row.run_id)
+    facts = Facts(
         version=row.version,
-        metrics=_metrics(connection, row.run_id),
+        metrics={key: value_from_db(point.value) for key, point in points.items()},
         signature=signature,
         tags=_tags(connection, row.id),
         flavors=frozenset(json.loads(flavors or "[]")),
         approvers=_approvers(connection, row, stage),
         registered_by=row.session_user or row.user_id,
     )
-
-
-def _metrics(connection: Connection, run_id: str | None) -> dict[str, float]:
-    query = select(LatestMetricRow.key, LatestMetricRow.value).join(RunRow, RunRow.id == LatestMetricRow.run_id)
-    return {key: value_from_db(value) for key, value in connection.execute(query.where(RunRow.run_id == run_id))}
+    return facts, noted(row.version, row.run_id, points, judged)
 
 
 def _tags(connection: Connection, version_key: int) -> dict[str, str]:

@@ -27,7 +27,7 @@ from registry.store.clock import now_ms
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.registry.history_writer import LockedModel, RegistryStore
-from registry.store.registry.promotion_rules import candidate_version, evaluate_rules, record_verdicts
+from registry.store.registry.promotion_rules import Judgement, candidate_version, evaluate_rules, record_judgement
 from registry.store.registry.queries import (
     describe_occupied_stages,
     read_version,
@@ -85,7 +85,7 @@ class StageStore(RegistryStore):
         )
         if isinstance(outcome, ModelVersion):
             return outcome
-        raise PromotionRefusedError(_refusal(name, version, stage, outcome))
+        raise PromotionRefusedError(_refusal(name, version, stage, outcome.verdicts))
 
     @write_transaction
     def _transition(
@@ -99,8 +99,8 @@ class StageStore(RegistryStore):
         expected_current: Expected,
         override: bool,
         reason: str | None,
-    ) -> ModelVersion | list[Verdict]:
-        """The moved version, or the verdicts that refused it: then the refusal's event is all that is committed."""
+    ) -> ModelVersion | Judgement:
+        """The moved version, or the judgement that refused it: then the refusal's event is all that is committed."""
         with self.locked(connection, name) as ledger:
             row = candidate_version(connection, ledger.key, name, version, stage)
             holder = row.holder
@@ -111,14 +111,14 @@ class StageStore(RegistryStore):
                         f"Version {holder} of {name!r} is in stage {stage}, which has room for one. Archive it first, "
                         "or leave archive_existing_versions at True."
                     )
-                verdicts = evaluate_rules(connection, name, row, stage)
-                if not all(verdict.passed for verdict in verdicts):
+                judgement = evaluate_rules(connection, name, row, stage)
+                if not judgement.passed:
                     kind = EventKind.RULES_OVERRIDDEN if override else EventKind.PROMOTION_REFUSED
-                    record_verdicts(ledger, kind, row, stage, verdicts, reason)
+                    record_judgement(ledger, kind, row, stage, judgement, reason)
                     if not override:
-                        return verdicts
-                    verdicts = []
-                since = _promote(ledger, row, stage, holder, verdicts, reason)
+                        return judgement
+                    judgement = Judgement()
+                since = _promote(ledger, row, stage, holder, judgement, reason)
                 return replace(version_of(row), current_stage=stage, last_updated_timestamp=since)
         return version_of(row)
 
@@ -237,13 +237,12 @@ class StageStore(RegistryStore):
 
 
 def _promote(
-    ledger: LockedModel, row: AnyRow, stage: str, holder: int | None, verdicts: Sequence[Verdict], reason: str | None
+    ledger: LockedModel, row: AnyRow, stage: str, holder: int | None, judgement: Judgement, reason: str | None
 ) -> int:
     """Let a version enter a stage; the time of it, in milliseconds."""
     now = _set_stages(ledger, holder, row.version, stage)
     _record_archival(ledger, holder, stage, row.version, reason)
-    details = {"rules": [verdict.to_dict() for verdict in verdicts]} if verdicts else {}
-    event = _move(ledger, row, stage, EventKind.STAGE_CHANGED, reason, details)
+    event = _move(ledger, row, stage, EventKind.STAGE_CHANGED, reason, judgement.details)
     if stage in ACTIVE_STAGES:
         open_period(ledger.connection, ledger.key, stage, row.version, event.time_us)
     return now

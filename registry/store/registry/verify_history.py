@@ -10,16 +10,26 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, exists, func, select
 
-from registry.entities.history import HistoryEvent
+from registry.entities import LoggedModelStatus
+from registry.entities.history import HistoryEvent, check_times_grow
 from registry.entities.replay import ModelState, Period, VersionState, replay
 from registry.exceptions import IntegrityError
 from registry.store.dialects import AnyRow
 from registry.store.registry.current_state import SealedFiles, read_sealed, read_state
 from registry.store.registry.history_writer import event_of
 from registry.store.registry.imported_history import check_imported_history
+from registry.store.registry.judged_points import check_judged_points
 from registry.store.registry.queries import require_model
-from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
+from registry.store.tables import (
+    ExperimentRow,
+    HistoryRow,
+    LoggedModelRow,
+    ModelVersionRow,
+    RegisteredModelRow,
+    RegistryIdRow,
+)
 from registry.store.transactions import Store, read_transaction
+from registry.validation.names import casefold_name
 
 _VERSION_FIELDS: Final = (
     "digest",
@@ -31,12 +41,17 @@ _VERSION_FIELDS: Final = (
     "stage",
     "deleted",
     "description",
+    "origin",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """What was verified: the chain's end, how many events and versions, and the files whose bytes may be read next."""
+    """What was verified: the chain's end, how many events and versions, and the files whose bytes may be read next.
+
+    `unlisted` are places whose files were read, but that could not be listed: a file that was added there is not seen.
+    `notes` say what changed since a promotion was judged without being an edit, and what gc made impossible to check.
+    """
 
     name: str
     model_uid: str
@@ -45,6 +60,8 @@ class VerificationReport:
     events: int
     versions: int
     sealed: tuple[SealedFiles, ...]
+    unlisted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class VerificationStore(Store):
@@ -84,7 +101,9 @@ class VerificationStore(Store):
         orphan = connection.execute(select(HistoryRow.id).where(~owned).limit(1)).scalar_one_or_none()
         if orphan is not None:
             raise IntegrityError(f"Event {orphan} of all belongs to a registered model that is gone from the database.")
-        counted = connection.execute(select(RegistryIdRow.last_event)).scalar_one()
+        counted = connection.execute(select(RegistryIdRow.last_event)).scalar_one_or_none()
+        if counted is None:
+            raise IntegrityError("The row of registry_id is gone, which says which database this is.")
         there, last = connection.execute(select(func.count(), func.max(HistoryRow.id)).select_from(HistoryRow)).one()
         if (there, last or 0) != (counted, counted):
             raise IntegrityError(
@@ -118,9 +137,12 @@ def _verify(connection: Connection, model: AnyRow) -> VerificationReport:
             f"The model {model.name!r} counts {model.last_version} versions, but its history has "
             f"{expected.last_version}."
         )
+    if (model.name_key, model.last_event_us) != (casefold_name(model.name), events[-1].time_us if events else 0):
+        raise IntegrityError(f"The row of the model {model.name!r} has a folded name or a last event of another.")
     check_imported_history(connection, model, events)
     sealed = read_sealed(connection, model.id)
     _check_manifests(model.name, sealed, expected)
+    _check_files_are_kept(connection, model)
     return VerificationReport(
         name=model.name,
         model_uid=model.uid,
@@ -129,6 +151,7 @@ def _verify(connection: Connection, model: AnyRow) -> VerificationReport:
         events=len(events),
         versions=len(expected.versions),
         sealed=tuple(sealed),
+        notes=tuple(check_judged_points(connection, model.name, events, expected)),
     )
 
 
@@ -140,7 +163,7 @@ def checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
     """
     query = select(HistoryRow.__table__).where(HistoryRow.model_id == model.id).order_by(HistoryRow.seq)
     events: list[HistoryEvent] = []
-    previous_hash, previous_time = None, 0
+    previous_hash = None
     for row in connection.execute(query):
         event = event_of(row, model.uid)
         where = f"Event {event.seq} of {model.name!r}"
@@ -150,10 +173,9 @@ def checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
             raise IntegrityError(f"{where} does not continue the event before it: the chain of hashes is broken there.")
         if event.hash != row.hash:
             raise IntegrityError(f"{where} was edited: its hash is {event.hash}, recorded was {row.hash}.")
-        if event.time_us <= previous_time:
-            raise IntegrityError(f"{where} is not later than the event before it.")
-        previous_hash, previous_time = row.hash, event.time_us
+        previous_hash = row.hash
         events.append(event)
+    check_times_grow(events, repr(model.name))
     if (len(events), previous_hash) != (model.last_seq, model.head_hash):
         raise IntegrityError(
             f"The history of {model.name!r} ends at event {len(events)}, but the model counted {model.last_seq}: "
@@ -173,10 +195,11 @@ def _differences(actual: ModelState, expected: ModelState) -> Iterator[tuple[str
             yield f"Version {number}", _presence(found), _presence(wanted)
         else:
             yield from _differing_versions(number, found, wanted)
+            if not expected.deleted:  # nothing follows the deletion of a model, so that later signatures have no event
+                yield from _differing_signatures(number, found, wanted)
     yield from _differing_items("The alias", actual.aliases, expected.aliases)
     yield from _differing_items("The rules for stage", actual.rules, expected.rules)
-    given, told = (dict.fromkeys(state.approvals, "there") for state in (actual, expected))
-    yield from _differing_items("The approval", given, told)
+    yield from _differing_items("The approval", actual.approvals, expected.approvals)
     yield from _differing_items("Who held", _by_beginning(actual), _by_beginning(expected))
 
 
@@ -188,7 +211,18 @@ def _differing_versions(number: int, found: VersionState, wanted: VersionState) 
     for what in _VERSION_FIELDS:
         words = what.replace("_", " ")
         yield from _differing(f"The {words} of version {number}", getattr(found, what), getattr(wanted, what))
+    for what, told in wanted.recorded.items():
+        words = what.replace("_", " ")
+        yield from _differing(f"The {words} of version {number}", found.recorded.get(what), told)
     yield from _differing_items(f"The tag of version {number}", found.tags, wanted.tags)
+
+
+def _differing_signatures(number: int, found: VersionState, wanted: VersionState) -> Iterator[tuple[str, Any, Any]]:
+    """Signatures that differ; of a version of an older release only those that have an event."""
+    known = found.signatures
+    if not wanted.knows_signatures:
+        known = {key: known[key] for key in known if key in wanted.signatures}
+    yield from _differing_items(f"The signature of version {number} by the key", known, wanted.signatures)
 
 
 def _presence(version: VersionState | None) -> str:
@@ -213,3 +247,24 @@ def _check_manifests(name: str, sealed: list[SealedFiles], expected: ModelState)
                 f"The manifest of version {files.version} of {name!r} hashes to {files.manifest.digest}, but its "
                 f"history says {wanted}: a line of its list of files was edited."
             )
+        if files.size_bytes != files.manifest.size:
+            raise IntegrityError(
+                f"The size of version {files.version} of {name!r} is {files.size_bytes}, but its files have "
+                f"{files.manifest.size} bytes."
+            )
+
+
+def _check_files_are_kept(connection: Connection, model: AnyRow) -> None:
+    """Pass if every living version names a logged model that is sealed, has a place, and was not purged by gc."""
+    has_place = exists().where(ExperimentRow.id == LoggedModelRow.experiment_id)
+    is_gone = LoggedModelRow.purged_time.is_not(None) | (LoggedModelRow.status != LoggedModelStatus.READY) | ~has_place
+    query = (
+        select(ModelVersionRow.version)
+        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+        .where(ModelVersionRow.model_id == model.id, ModelVersionRow.deleted_time.is_(None), is_gone)
+    )
+    version = connection.execute(query.order_by(ModelVersionRow.version).limit(1)).scalar()
+    if version is not None:
+        raise IntegrityError(
+            f"Version {version} of {model.name!r} is living, but its logged model is unsealed, purged or nowhere."
+        )

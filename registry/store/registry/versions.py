@@ -36,6 +36,7 @@ from registry.store.registry.queries import (
     select_latest,
 )
 from registry.store.registry.stage_periods import close_period
+from registry.store.registry.version_facts import recorded_of, signatures_of
 from registry.store.tables import (
     LoggedModelRow,
     ModelAliasRow,
@@ -101,7 +102,7 @@ class VersionStore(RegistryStore):
             if create_model and not insert_model(connection, name, self.actor, reason=reason):
                 check_name_collision(connection, name)
             try:
-                return LockedModel(connection, lock_model(connection, name), self.actor)
+                return LockedModel(connection, lock_model(connection, name), self.actor, ignore_clock=self.ignore_clock)
             except ModelNotFoundError:
                 # With `create_model` it was there, and was renamed or deleted before it could be locked.
                 if not create_model:
@@ -264,7 +265,12 @@ def insert_version(
         "last_update_time": now,
     }
     key = _INSERT.value(connection, values)
-    created = {**_created(new, run_id, logged.digest), **(details or {})}
+    created = {
+        **_created(new, run_id, logged.digest),
+        "recorded": recorded_of(now, new.run_link, logged.flavors, logged.signature),
+        "signatures": signatures_of(connection, logged.id),
+        **(details or {}),
+    }
     ledger.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
     for tag, value in sorted(new.tags.items()):
         ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
@@ -314,6 +320,8 @@ _READY: Final = select(
     LoggedModelRow.id,
     LoggedModelRow.status,
     LoggedModelRow.digest,
+    LoggedModelRow.flavors,
+    LoggedModelRow.signature,
     LoggedModelRow.purged_time,
     LoggedModelRow.lifecycle_stage,
     select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),

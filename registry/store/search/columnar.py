@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, func, select
 
-from registry.store.compiled import driving
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.search.query import chunks
 from registry.store.tables import LatestMetricRow, ParamRow, TagRow
@@ -160,14 +159,12 @@ def _grouped(
 
 def _fetched(
     connection: Connection, query: AnySelect, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
-) -> Iterator[tuple[Any, Any, Any]]:
+) -> Iterator[Any]:
     dialect = connection.dialect.name
     query = query.where(in_keys(dialect, table(kind).c.run_id))
     if keys is not None:
         query = query.where(kind.key.in_(sorted(keys)))
-    # The driver's own tuples: half of the time would go into making rows of them.
-    with driving(connection, connection.execute(query, keys_parameter(dialect, runs)).cursor) as cursor:
-        yield from cursor
+    yield from connection.execute(query, keys_parameter(dialect, runs))
 
 
 __all__ = ["RunTable", "TableColumns", "read_table"]

@@ -5,91 +5,20 @@ the field. Values in other tables are asked for by EXISTS, row by row of the sub
 it shows, and planning it next to nothing.
 """
 
-import string
-from typing import Any, Final
-
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    Double,
-    SQLColumnExpression,
     and_,
-    collate,
     exists,
-    func,
-    literal,
     literal_column,
     not_,
     or_,
     select,
 )
 
-from registry.exceptions import InvalidFilterError
-from registry.filters import And, Comparison, Node, Not, Op, Or, Scalar
+from registry.filters import And, Comparison, Node, Not, Op, Or
 from registry.store.dialects import AnySelect
 from registry.store.search.field_mapping import Column, FieldMap, RelatedRows
-from registry.store.tables import KEY
-
-# SQLite refuses patterns of more than 50,000 bytes; a character takes at most four, escaped or not.
-MAX_PATTERN: Final = 10_000
-
-_FOLDED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_GLOB: Final = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
-
-
-def bound(value: Scalar) -> SQLColumnExpression[Any]:
-    """A value as a parameter of its own type."""
-    if isinstance(value, str):
-        return literal(value, KEY)
-    return literal(value, Double() if isinstance(value, float) else BigInteger())
-
-
-def by_code_point(column: SQLColumnExpression[Any], dialect: str) -> SQLColumnExpression[Any]:
-    """A text that compares and folds by code point, whatever its collation; SQLite's does so already."""
-    return column if dialect == "sqlite" else collate(column, "C")
-
-
-def compare(
-    column: SQLColumnExpression[Any],
-    op: Op,
-    value: Scalar | tuple[Scalar, ...] | None,
-    *,
-    dialect: str,
-    has_nan: bool = False,
-) -> ColumnElement[bool]:
-    """Whether a value that is there compares so; NULL is NaN where `has_nan`, and unequal to every number."""
-    if isinstance(value, tuple):
-        listed = column.in_([bound(item) for item in value])
-        return ~listed if op is Op.NOT_IN else listed
-    assert value is not None, "IS NULL is about a field, not a value"  # noqa: S101 - for the type checker
-    if op in (Op.LIKE, Op.ILIKE):
-        return _like(column, str(value), folded=op is Op.ILIKE, dialect=dialect)
-    other = bound(value)
-    match op:
-        case Op.EQ:
-            return column == other
-        case Op.NE:
-            return or_(column != other, column.is_(None)) if has_nan else column != other
-        case Op.LT:
-            return column < other
-        case Op.LE:
-            return column <= other
-        case Op.GT:
-            return column > other
-        case _:
-            return column >= other
-
-
-def _like(column: SQLColumnExpression[Any], pattern: str, *, folded: bool, dialect: str) -> ColumnElement[bool]:
-    if len(pattern) > MAX_PATTERN:
-        raise InvalidFilterError(f"A pattern may have {MAX_PATTERN} characters; this one has {len(pattern)}.")
-    if folded:
-        # Both databases fold ASCII only: SQLite always, PostgreSQL under the collation C.
-        column, pattern = func.lower(by_code_point(column, dialect)), pattern.translate(_FOLDED)
-    if dialect == "sqlite":
-        # Its LIKE ignores case; GLOB does not, and quotes its wildcards in brackets.
-        return column.op("GLOB", is_comparison=True)(literal(pattern.translate(_GLOB), KEY))
-    return column.like(literal(pattern.replace("\\", "\\\\"), KEY), escape="\\")
+from registry.store.search.values import compare
 
 
 def condition(node: Node, places: FieldMap, dialect: str) -> ColumnElement[bool]:

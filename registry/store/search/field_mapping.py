@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, SQLColumnExpression, and_, tru
 
 from registry.filters import Field, Kind
 from registry.store.dialects import table
+from registry.store.search.values import FEW, among
 from registry.store.tables import Base
 
 
@@ -78,12 +79,14 @@ class KeyValueTable:
         *,
         has_nan: bool = False,
         scope: Mapping[str, Sequence[int]] | None = None,
+        dialect: str = "sqlite",
     ) -> None:
         self.table = table(row)
         self.owner = owner
         self.of = of
         self.has_nan = has_nan
         self.scope = scope or {}
+        self.dialect = dialect
 
     def seen_from(self, joined: Joined) -> "KeyValueTable":
         """The same, seen from a joined row that refers to the same owner."""
@@ -103,13 +106,15 @@ class KeyValueTable:
     def joined(self, key: str) -> Joined:
         """The row of a key, under a name of its own."""
         alias = self.table.alias()
-        scope = [one_of(alias.c[name], values) for name, values in self.scope.items()]
+        scope = [one_of(alias.c[name], values, self.dialect) for name, values in self.scope.items()]
         owner = alias.c[self.owner]
         return Joined(alias, and_(owner == self.of, alias.c.key == key, *scope), bool(scope), owner, self.of)
 
 
-def one_of(column: SQLColumnExpression[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+def one_of(column: SQLColumnExpression[Any], values: Sequence[Any], dialect: str) -> ColumnElement[bool]:
     """Whether a column has one of some values; a single one is compared by ``=``, which keeps an index in order."""
+    if len(values) > FEW:
+        return among(column, values, dialect)
     return column == values[0] if len(values) == 1 else column.in_(values)
 
 

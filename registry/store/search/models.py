@@ -13,9 +13,10 @@ from registry.filters import Kind
 from registry.store.dialects import table
 from registry.store.models.logged_models import read_logged_models, select_logged_models
 from registry.store.registry.queries import read_models, read_versions, select_versions
-from registry.store.search.conditions import by_code_point, exists_row
+from registry.store.search.conditions import exists_row
 from registry.store.search.field_mapping import Column, FieldMap, Joined, KeyValueTable, RelatedRows, one_of
 from registry.store.search.query import SearchRequest, SearchSource, search
+from registry.store.search.values import by_code_point
 from registry.store.tables import (
     KEY,
     LatestMetricRow,
@@ -164,7 +165,7 @@ class LoggedModelSearch(Store):
 @functools.lru_cache(maxsize=256)
 def _logged_model_source(scope: LoggedModelScope, dialect: str) -> SearchSource:
     statement = select_logged_models().where(
-        one_of(LoggedModelRow.experiment_id, scope.experiments),
+        one_of(LoggedModelRow.experiment_id, scope.experiments, dialect),
         LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
     )
     if scope.datasets:

@@ -14,9 +14,9 @@ from registry.entities import Experiment, PagedList, Run
 from registry.filters import Field, Kind
 from registry.store.dialects import table
 from registry.store.search.columnar import RunTable, TableColumns, read_table
-from registry.store.search.conditions import by_code_point
 from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, one_of
 from registry.store.search.query import SearchRequest, SearchSource, search
+from registry.store.search.values import by_code_point
 from registry.store.tables import (
     DatasetInputRow,
     DatasetRow,
@@ -51,7 +51,9 @@ class ExperimentSearch(Store):
 
 @functools.cache
 def _experiment_source(stages: tuple[str, ...], dialect: str) -> SearchSource:
-    statement = select(ExperimentRow.__table__).where(one_of(ExperimentRow.lifecycle_stage, stages))
+    statement = select(ExperimentRow.__table__).where(
+        one_of(ExperimentRow.lifecycle_stage, stages, dialect), ExperimentRow.purged_time.is_(None)
+    )
     return SearchSource(statement, _experiment_fields(dialect), _EXPERIMENT_TIES, ("experiments", stages), dialect)
 
 
@@ -117,8 +119,10 @@ class RunSearch(Store):
         """Return the keys that the runs have of a field's kind, at most 10,000; None if a run has the field itself."""
         keyed = table(_KEYED[field.kind]).c
         query = select(keyed.key).join(RunRow, RunRow.id == keyed.run_id)
+        dialect = connection.dialect.name
         query = query.where(
-            one_of(RunRow.experiment_id, scope.experiments), one_of(RunRow.lifecycle_stage, scope.stages)
+            one_of(RunRow.experiment_id, scope.experiments, dialect),
+            one_of(RunRow.lifecycle_stage, scope.stages, dialect),
         )
         if connection.execute(query.where(keyed.key == field.key).limit(1)).first() is not None:
             return None
@@ -128,7 +132,7 @@ class RunSearch(Store):
 @functools.lru_cache(maxsize=256)
 def _run_source(scope: RunScope, dialect: str) -> SearchSource:
     statement = select(RunRow.__table__, _LOCATION.label("artifact_location"))
-    statement = statement.where(one_of(RunRow.lifecycle_stage, scope.stages))
+    statement = statement.where(one_of(RunRow.lifecycle_stage, scope.stages, dialect))
     return SearchSource(statement, _run_fields(scope, dialect), _RUN_TIES, ("runs", scope), dialect)
 
 
@@ -149,13 +153,18 @@ def _run_fields(scope: RunScope, dialect: str) -> FieldMap:
         },
         keyed={
             Kind.METRIC: KeyValueTable(
-                LatestMetricRow, "run_id", run.id, has_nan=True, scope={"experiment_id": scope.experiments}
+                LatestMetricRow,
+                "run_id",
+                run.id,
+                has_nan=True,
+                scope={"experiment_id": scope.experiments},
+                dialect=dialect,
             ),
             Kind.PARAM: KeyValueTable(ParamRow, "run_id", run.id),
             Kind.TAG: KeyValueTable(TagRow, "run_id", run.id),
         },
         datasets=_datasets(run.id),
-        scope=one_of(run.experiment_id, scope.experiments),
+        scope=one_of(run.experiment_id, scope.experiments, dialect),
     )
 
 

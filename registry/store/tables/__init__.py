@@ -11,6 +11,8 @@ this room: other rooms see entities. Column kinds:
 from registry.store.tables.base import KEY, Base
 from registry.store.tables.governance import (
     ApprovalRow,
+    ArtifactRootRow,
+    CommitMarkerRow,
     HistoryRow,
     ImportedEventRow,
     PromotionRulesRow,
@@ -51,7 +53,9 @@ from registry.store.tables.runs import (
 __all__ = [
     "KEY",
     "ApprovalRow",
+    "ArtifactRootRow",
     "Base",
+    "CommitMarkerRow",
     "DatasetInputRow",
     "DatasetInputTagRow",
     "DatasetRow",

@@ -42,6 +42,36 @@ class RegistryIdRow(Base):
     latest_ms: Mapped[Millis] = mapped_column(BigInteger, server_default=text("0"))
 
 
+class CommitMarkerRow(Base):
+    """The last transaction of a connection that writes to PostgreSQL (see `commit_markers`)."""
+
+    __tablename__ = "commit_markers"
+    __table_args__ = (CLUSTERED,)
+
+    writer: Mapped[KeyPart]
+    token: Mapped[Key]
+    time: Mapped[Millis]
+
+
+class ArtifactRootRow(Base):
+    """A root of artifacts that this database, or the one that it is a copy of, has claimed.
+
+    `database` and `server` say which database that was (see `store.ownership`). `generation` counts the gcs
+    there, `token` is the random name of the last of them; the marker at the root has the same two. `previous_token` is
+    the marker's while a gc is between the row and the marker.
+    """
+
+    __tablename__ = "artifact_roots"
+    __table_args__ = CLUSTERED
+
+    root: Mapped[KeyPart]
+    database: Mapped[Key]
+    server: Mapped[Key | None]
+    generation: Mapped[int] = mapped_column(BigInteger)
+    token: Mapped[Key]
+    previous_token: Mapped[Key | None]
+
+
 class HistoryRow(Base):
     """One change of a registered model, append-only. `id` counts all events in the order of their commits.
 

@@ -3,16 +3,19 @@
 from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Id, Key, KeyPart, Millis, owner
+from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Id, Key, KeyPart, Millis, owner, partial
 
 
 class ExperimentRow(Base):
-    """`artifact_location` is absolute; everything below it is stored relative to it."""
+    """`artifact_location` is absolute; everything below it is stored relative to it.
+
+    After `purged_time` the row is a record, for what deleted versions name, and its name is free.
+    """
 
     __tablename__ = "experiments"
     __table_args__ = (
         CheckConstraint("lifecycle_stage IN ('active', 'deleted')", name="lifecycle_stage"),
-        UniqueConstraint("name"),
+        partial("uq_experiments_kept_name", "purged_time IS NULL", "name", unique=True),
         NEVER_REUSED,
     )
 
@@ -23,6 +26,7 @@ class ExperimentRow(Base):
     creation_time: Mapped[Millis]
     last_update_time: Mapped[Millis]
     deleted_time: Mapped[Millis | None]
+    purged_time: Mapped[Millis | None]
 
 
 class ExperimentTagRow(Base):

@@ -1,6 +1,7 @@
 """Experiments in SQL: the groups of runs and the place where their bytes lie.
 
-Leaves runs to `runs`. Invariant: a name belongs to one experiment, deleted ones included, as in MLflow.
+Leaves runs to `runs`. Invariant: a name belongs to one experiment, deleted ones included, as in MLflow, until gc has
+removed what was in it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,10 +20,13 @@ from registry.exceptions import (
 )
 from registry.store.clock import monotonic_now_ms, now_ms
 from registry.store.dialects import AnyRow, insert_into, upsert
+from registry.store.ownership import relocate_ownership
 from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
 from registry.store.transactions import Store, read_transaction, write_transaction
 
 _SHOWN = 5
+# What gc has emptied is a record of what deleted versions name, and no experiment to anybody else.
+_IS_KEPT: Final = ExperimentRow.purged_time.is_(None)
 
 
 def experiment_key(experiment_id: object) -> int:
@@ -53,7 +57,8 @@ class ExperimentStore(Store):
     @read_transaction
     def find_by_name(self, connection: Connection, name: str) -> Experiment | None:
         """An experiment by name, deleted ones included, or None."""
-        row = connection.execute(select(ExperimentRow.__table__).where(ExperimentRow.name == name)).one_or_none()
+        query = select(ExperimentRow.__table__).where(ExperimentRow.name == name, _IS_KEPT)
+        row = connection.execute(query).one_or_none()
         return read_experiments(connection, [row])[0] if row else None
 
     @write_transaction
@@ -72,7 +77,7 @@ class ExperimentStore(Store):
             AlreadyExistsError: the name is taken, perhaps by a deleted experiment.
         """
         taken = connection.execute(
-            select(ExperimentRow.id, ExperimentRow.lifecycle_stage).where(ExperimentRow.name == name)
+            select(ExperimentRow.id, ExperimentRow.lifecycle_stage).where(ExperimentRow.name == name, _IS_KEPT)
         ).one_or_none()
         key = None if taken else _insert(connection, None, name, artifact_root, artifact_location)
         if key is None:
@@ -110,7 +115,7 @@ class ExperimentStore(Store):
             InvalidStateError: the experiment is deleted.
         """
         row = _require_active(connection, experiment_id)
-        taken = select(ExperimentRow.id).where(ExperimentRow.name == new_name, ExperimentRow.id != row.id)
+        taken = select(ExperimentRow.id).where(ExperimentRow.name == new_name, ExperimentRow.id != row.id, _IS_KEPT)
         if connection.execute(taken).first():
             raise AlreadyExistsError(f"Experiment(name={new_name}) already exists.")
         _change(connection, row.id, name=new_name)
@@ -178,6 +183,7 @@ class ExperimentStore(Store):
             )
         for key, location in moved.items():
             _change(connection, key, artifact_location=location)
+        relocate_ownership(connection, self.database, old, new)
         return len(moved)
 
     @write_transaction
@@ -261,7 +267,7 @@ def _insert(connection: Connection, key: int | None, name: str, root: str, locat
     return created
 
 
-_BY_KEY: Final = select(ExperimentRow.__table__).where(ExperimentRow.id == bindparam("given_key"))
+_BY_KEY: Final = select(ExperimentRow.__table__).where(ExperimentRow.id == bindparam("given_key"), _IS_KEPT)
 
 
 def _require(connection: Connection, key: int) -> AnyRow:

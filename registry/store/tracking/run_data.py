@@ -28,7 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from registry.entities import RunData
-from registry.store.compiled import Compiled, run
+from registry.store.compiled import Compiled
+from registry.store.cursors import run
 from registry.store.dialects import table
 from registry.store.input_rows import execute_with_rows
 from registry.store.tables import DatasetInputRow, LatestMetricRow, ParamRow, RunModelRow, TagRow
@@ -146,22 +147,22 @@ def insert_run(
     """A new run with its tags; the artifact location of its experiment, or None if there is no active one."""
     values = (run_id, name, user_id, start_time, experiment)
     if connection.dialect.name == "sqlite":
-        _, found = run(connection, _SQLITE_RUN, values)
+        found = run(connection, _SQLITE_RUN, values).rows
         if found:
             set_tags(connection, run_id, tags)
     else:
         pairs = (list(tags), list(tags.values()))
-        _, found = run(connection, _POSTGRES_RUN, (*values, *pairs))
+        found = run(connection, _POSTGRES_RUN, (*values, *pairs)).rows
     return found[0][0] if found else None
 
 
 def insert_params(connection: Connection, run_id: str, params: Mapping[str, str]) -> set[str]:
     """Write params of an active run that it does not have yet; the keys that were written."""
     results = execute_with_rows(connection, _COLUMNS, _KINDS, _PARAMS, list(params.items()), run_id)
-    return {key for _, rows in results for (key,) in rows}
+    return {key for answer in results for (key,) in answer.rows}
 
 
 def set_tags(connection: Connection, run_id: str, tags: Mapping[str, str]) -> bool:
     """Set tags of an active run; False, and nothing is written, if there is no active run of that id."""
     results = execute_with_rows(connection, _COLUMNS, _KINDS, _TAGS, list(tags.items()), run_id)
-    return sum(len(rows) for _, rows in results) == len(tags)  # SQLite's driver counts no rows after WITH
+    return sum(len(answer.rows) for answer in results) == len(tags)  # SQLite's driver counts no rows after WITH

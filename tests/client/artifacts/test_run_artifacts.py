@@ -293,9 +293,9 @@ def test_every_form_of_uri_lists(client: MlflowClient, run_id: str) -> None:
     client.log_text(run_id, "x", "a/b/x.txt")
     root = client.get_run(run_id).info.artifact_uri
     assert paths(artifacts.list_artifacts(f"runs:/{run_id}")) == ["a"]
-    assert paths(artifacts.list_artifacts(f"runs:/{run_id}/a/b")) == ["a/b/x.txt"]
+    assert paths(artifacts.list_artifacts(f"runs:/{run_id}/a/b")) == ["x.txt"]
     assert paths(artifacts.list_artifacts(run_id=run_id, artifact_path="a/b")) == ["a/b/x.txt"]
-    assert paths(artifacts.list_artifacts(f"{root}/a/b")) == ["b/x.txt"]
+    assert paths(artifacts.list_artifacts(f"{root}/a/b")) == ["x.txt"]
     assert artifacts.list_artifacts(f"{root}/zz") == []
 
 
@@ -453,7 +453,7 @@ def test_a_model_is_downloaded_by_each_of_its_names(
         assert found(to) == SEALED
         assert artifacts.load_text(f"{uri}/data/model.ubj") == "sealed"
         assert paths(artifacts.list_artifacts(uri)) == ["MLmodel", "data"]
-        assert artifacts.list_artifacts(f"{uri}/data") == [FileInfo("data/model.ubj", False, 6)]
+        assert artifacts.list_artifacts(f"{uri}/data") == [FileInfo("model.ubj", False, 6)]
         assert artifacts.list_artifacts(f"{uri}/MLmodel") == []
     assert paths(client.list_logged_model_artifacts(model_id)) == ["MLmodel", "data"]
 

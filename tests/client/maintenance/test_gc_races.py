@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 from gc_places import stored_below
-from interleaving import Actor, interleave, orders, pause, paused_before
+from interleaving import Actor, interleave, orders, pause, paused_before, within_a_step
 from sqlalchemy import event
+from statements_heard import hear_statements
 from volumes import volume
 
 from registry import MlflowClient
 from registry.blobs import open_blob_store
 from registry.blobs.local import LocalBlobStore
-from registry.client.maintenance import gc
+from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ArtifactNotFoundError, InvalidStateError, NotFoundError, UploadExpiredError
 from registry.store.compiled import Compiled
 from registry.store.engine import Database
+from registry.store.gc import GcStore
 from registry.store.models import logged_models
 from registry.store.registry import versions
 
@@ -89,11 +91,13 @@ def stepwise(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no crash of the machine is tried here
     for owner, names in (
         (Database, ("write",)),
-        (gc, ("now_ms",)),
+        (GcStore, ("now_ms",)),
         (LocalBlobStore, ("_seal_file", "purge", "read")),
     ):
         for name in names:
             monkeypatch.setattr(owner, name, paused_before(getattr(owner, name)))
+    for name in ("begin_collection", "is_copy"):  # whose the bytes are has tests of its own
+        monkeypatch.setattr(ArtifactOwnership, name, within_a_step(getattr(ArtifactOwnership, name)))
     return iter(())
 
 
@@ -236,11 +240,11 @@ def postgres_stage(postgres_url: str, own_place: Path, monkeypatch: pytest.Monke
     stage = Stage(own_place / "bytes", postgres_url, patience=0.1)
     engine = stage.client.backend.database.engine
 
-    def before(connection: object, cursor: object, statement: str, *_: object) -> None:
+    def before(statement: str, _parameters: object) -> None:
         if _LOCKS_OR_WRITES.search(statement):
             pause()
 
-    event.listen(engine, "before_cursor_execute", before)
+    hear_statements(engine, before)
     event.listen(engine, "commit", lambda connection: pause())
     return stage
 

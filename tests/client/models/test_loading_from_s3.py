@@ -1,9 +1,11 @@
 """Loading sealed models from S3: through the cache, whole or not at all."""
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gc_places import Place
@@ -11,7 +13,9 @@ from governed_models import raw_sql
 from s3_faults import flip_answer, tapped, tear_answer
 from s3_servers import S3Server
 
+import registry
 from registry import MlflowClient
+from registry.blobs import ModelCache
 from registry.client.models.loading import model_directory, open_model
 from registry.exceptions import IntegrityError, StorageError
 from registry.uris import parse
@@ -177,3 +181,64 @@ def test_a_download_into_what_cannot_be_written_leaves_nothing(on_s3: Place, own
     with pytest.raises(Exception, match="is a file"):
         on_s3.client.download_artifacts(on_s3.run(), "", str(target))
     assert target.read_text() == "a file"
+
+
+class _Reader(registry.pyfunc.PythonModel):
+    """A model that opens its artifact in every predict."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return [Path(context.artifacts["note"]).read_text()] * len(model_input)
+
+
+@pytest.fixture
+def reader(on_s3: Place, tmp_path: Path) -> str:
+    """The URI of a model that opens an artifact in predict."""
+    (tmp_path / "note.txt").write_text("hello")
+    registry.set_tracking_uri(on_s3.url)
+    info = registry.pyfunc.log_model(
+        name="reader", python_model=_Reader(), artifacts={"note": str(tmp_path / "note.txt")}
+    )
+    return info.model_uri
+
+
+def _cache() -> ModelCache:
+    return ModelCache(Path(os.environ["REGISTRY_CACHE_DIR"]), 0)
+
+
+def test_a_loaded_model_keeps_its_files_for_as_long_as_it_lives(reader: str) -> None:
+    model = registry.pyfunc.load_model(reader, allow_code=True)
+    assert _cache().clear() == 0
+    assert model.predict([1]) == ["hello"]
+    del model
+    gc.collect()
+    assert _cache().clear() == 1
+
+
+def test_a_model_loaded_from_plain_files_keeps_them_too(reader: str) -> None:
+    location = MlflowClient().get_logged_model(reader.removeprefix("models:/")).artifact_location
+    model = registry.pyfunc.load_model(location, allow_code=True)
+    assert model.predict([1]) == ["hello"]
+    del model
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_child_holds_the_files_for_itself(reader: str) -> None:
+    model = registry.pyfunc.load_model(reader, allow_code=True)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(reading, 1)  # until the parent has let go and cleared the cache
+        try:
+            good = model.predict([1]) == ["hello"]
+        finally:
+            os._exit(0 if good else 1)
+    holder = [model]
+    del model
+    holder.clear()
+    gc.collect()
+    cleared = _cache().clear()
+    os.write(writing, b"x")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert cleared == 0
+    assert _cache().clear() == 1

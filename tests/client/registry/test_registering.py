@@ -98,10 +98,11 @@ def test_another_version_names_the_same_bytes(uri: str, client: MlflowClient) ->
 
     version = client.register_model(given, "b")
 
-    assert (version.source, version.model_id, version.run_id, version.current_stage) == (given, model, run, "None")
+    stored = given if model in given else "models:/a/1"  # what moves is stored as the version that it meant
+    assert (version.source, version.model_id, version.run_id, version.current_stage) == (stored, model, run, "None")
     assert client.resolve("models:/b/1").digest == client.resolve("models:/a/1").digest
     client.rename_registered_model("a", "c")
-    assert client.get_model_version("b", 1).source == given
+    assert client.get_model_version("b", 1).source == stored
 
 
 def test_deleting_its_run_does_not_break_production(client: MlflowClient, source: Path) -> None:
@@ -247,3 +248,53 @@ def test_a_part_of_a_model_cannot_be_registered(client: MlflowClient, source: Pa
     with pytest.raises(RegistryError, match="a whole model is expected here"):
         client.register_model("models:/churn/1/inner", "part")
     assert client.search_registered_models("name = 'part'") == []
+
+
+@pytest.mark.parametrize("moving", ["models:/churn@champion", "models:/churn/Production", "models:/churn/latest"])
+@pytest.mark.parametrize("how", ["register", "create", "copy"])
+def test_a_moving_uri_is_stored_as_the_version_that_it_meant(client: MlflowClient, moving: str, how: str) -> None:
+    register(client, "churn")
+    client.set_registered_model_alias("churn", "champion", 1)
+    client.transition_model_version_stage("churn", 1, "Production")
+    client.create_registered_model("other")
+    if how == "register":
+        version = client.register_model(moving, "other")
+    elif how == "create":
+        version = client.create_model_version("other", moving)
+    else:
+        version = client.copy_model_version(moving, "other")
+    register(client, "churn")
+
+    assert (version.source, version.model_id) == ("models:/churn/1", client.get_model_version("churn", 1).model_id)
+    assert client.get_model_version("other", 1).source == "models:/churn/1"
+    event = next(event for event in client.get_history("other") if event.kind == "version_created")
+    assert event.details["digest"] == client.resolve("models:/churn/1").digest
+    assert b"champion" not in event.canonical()
+
+
+@pytest.mark.parametrize("given_run", [True, False])
+def test_a_place_below_a_runs_artifacts_means_its_logged_model(
+    client: MlflowClient, own_place: Path, given_run: bool
+) -> None:
+    run = client.create_run("0")
+    model = client.create_logged_model("0", name="model", source_run_id=run.info.run_id)
+    (own_place / "files").mkdir()
+    (own_place / "files" / "MLmodel").write_text("flavors: {}\n")
+    client.log_model_artifacts(model.model_id, str(own_place / "files"))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.create_registered_model("churn")
+    source = f"{run.info.artifact_uri}/model"
+
+    version = client.create_model_version("churn", source, run_id=run.info.run_id if given_run else None)
+
+    assert (version.model_id, version.source) == (model.model_id, source)
+    with pytest.raises(RegistryError, match=f"named by its name: 'runs:/{run.info.run_id}/other'"):
+        client.create_model_version("churn", f"{run.info.artifact_uri}/other", run_id=run.info.run_id)
+
+
+def test_files_below_a_runs_artifacts_are_taken_before_its_logged_model(client: MlflowClient, own_place: Path) -> None:
+    run = client.create_run("0")
+    client.log_text(run.info.run_id, "flavors: {}\n", "model/MLmodel")
+    client.create_registered_model("churn")
+    version = client.create_model_version("churn", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
+    assert files_of(client, f"models:/churn/{version.version}") == {"MLmodel": b"flavors: {}\n"}

@@ -91,6 +91,30 @@ def _name_like(name: str, number: int) -> bytes:
     return f"files/{number:0{length}x}".encode()
 
 
+@pytest.mark.parametrize("claimed", [2**40, 2**63 - 1])
+def test_a_size_that_only_zip64_can_claim_is_refused(
+    target: Client, exported: Path, own_place: Path, claimed: int
+) -> None:
+    contents = taken_apart(exported)
+    with zipfile.ZipFile(exported, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+        # The table of contents is written when the archive is closed.
+        archive.infolist()[-1].file_size = archive.infolist()[-1].compress_size = claimed
+
+    assert_refused(target, exported, own_place, "longer than the archive itself")
+
+
+def test_an_archive_of_zip64_entries_is_taken(target: Client, exported: Path) -> None:
+    contents = taken_apart(exported)
+    with zipfile.ZipFile(exported, "w") as archive:
+        for name, data in contents.items():
+            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
+                file.write(data)
+
+    assert target.import_model(exported).name == "churn"
+
+
 @pytest.mark.parametrize("where", ["first", "middle", "last"])
 def test_a_changed_byte_is_found(target: Client, exported: Path, own_place: Path, where: str) -> None:
     contents = taken_apart(exported)

@@ -144,7 +144,8 @@ def test_runs_arrive_with_every_point_and_under_their_ids(dev: Client, prod: Cli
         assert repr(prod.get_metric_history(run_id, key)) == repr(dev.get_metric_history(run_id, key))
     (made,) = run.outputs.model_outputs
     logged = prod.get_logged_model(made.model_id)
-    assert (logged.name, logged.source_run_id, logged.tags) == ("model", run_id, {"kind": "tree"})
+    named = {"mlflow.modelVersions": '[{"name": "churn", "version": 3}]'}
+    assert (logged.name, logged.source_run_id, logged.tags) == ("model", run_id, {"kind": "tree", **named})
     assert [(point.key, point.value, point.run_id) for point in logged.metrics] == [("val", 0.25, run_id)]
 
 

@@ -120,3 +120,45 @@ def test_data_of_an_unknown_type_are_recorded_as_any(caplog: pytest.LogCaptureFi
 def test_params_of_an_unknown_type_are_refused(params: object) -> None:
     with pytest.raises(InvalidParameterError):
         infer_signature([1.0], params=params)  # type: ignore[arg-type]  # what is no dictionary is a case
+
+
+_NAMES = [f"c{position}" for position in range(5)]
+_DOUBLES = Schema([ColSpec(DataType.double, name) for name in _NAMES])
+
+
+def test_a_frame_of_numbers_is_converted_whatever_their_order_and_mix() -> None:
+    mixed = pd.DataFrame({"c4": [1], "more": ["x"], "c0": [2.5], "c2": np.array([3], "int8"), "c1": [4], "c3": [5.0]})
+    enforced = enforce_schema(mixed, _DOUBLES)
+    assert enforced.to_dict("list") == {"c0": [2.5], "c1": [4.0], "c2": [3.0], "c3": [5.0], "c4": [1.0]}
+    assert {str(dtype) for dtype in enforced.dtypes} == {"float64"}
+    assert mixed.columns.tolist() == ["c4", "more", "c0", "c2", "c1", "c3"]
+
+
+def test_a_frame_keeps_its_index_and_the_caller_keeps_the_frame() -> None:
+    frame = pd.DataFrame(np.arange(10).reshape(2, 5), columns=_NAMES, index=["x", "y"])
+    enforced = enforce_schema(frame, _DOUBLES)
+    enforced.iloc[0, 0] = 9.0
+    assert (enforced.index.tolist(), frame.iloc[0, 0]) == (["x", "y"], 0)
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1])
+def test_an_integer_that_no_double_holds_is_refused_by_the_name_of_its_column(value: int) -> None:
+    frame = pd.DataFrame([[1, 2, value, 4, 5]], columns=_NAMES)
+    with pytest.raises(SchemaEnforcementError, match="column c2. Can not safely convert int64 to double"):
+        enforce_schema(frame, _DOUBLES)
+    with pytest.raises(SchemaEnforcementError, match="column c2. Can not safely convert int64 to double"):
+        enforce_schema(frame.assign(c0=0.5), _DOUBLES)
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53)])
+def test_the_largest_integers_that_a_double_holds_are_taken(value: int) -> None:
+    frame = pd.DataFrame([[1, 2, value, 4, 5]], columns=_NAMES)
+    assert enforce_schema(frame, _DOUBLES)["c2"].tolist() == [float(value)]
+
+
+def test_columns_of_several_types_are_each_converted() -> None:
+    schema = Schema([ColSpec(DataType.double, "a"), ColSpec(DataType.long, "b"), ColSpec(DataType.string, "c")])
+    frame = pd.DataFrame({"c": ["x"], "b": np.array([2], "int32"), "a": [1]})
+    enforced = enforce_schema(frame, schema)
+    assert enforced.to_dict("list") == {"a": [1.0], "b": [2], "c": ["x"]}
+    assert [str(enforced[name].dtype) for name in "ab"] == ["float64", "int64"]

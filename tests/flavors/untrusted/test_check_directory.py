@@ -26,12 +26,20 @@ _KINDS: dict[str, Callable[[], xgboost.XGBModel]] = {
     "dart": lambda: xgboost.XGBClassifier(n_estimators=3, booster="dart"),
     "linear": lambda: xgboost.XGBClassifier(n_estimators=3, booster="gblinear"),
     "categories": lambda: xgboost.XGBClassifier(n_estimators=3, enable_categorical=True, max_cat_to_onehot=1),
+    "vector leaves": lambda: xgboost.XGBRegressor(n_estimators=3, max_depth=3, multi_strategy="multi_output_tree"),
+    "vector leaves of a forest": lambda: xgboost.XGBRegressor(
+        n_estimators=2, gamma=0.5, num_parallel_tree=2, multi_strategy="multi_output_tree"
+    ),
+    "vector leaves of stumps": lambda: xgboost.XGBRegressor(
+        n_estimators=2, gamma=1e6, multi_strategy="multi_output_tree"
+    ),
 }
 
 
 def _raw(kind: str, frame: pd.DataFrame, labels: pd.Series, raw_format: str) -> bytes:
     data = frame.assign(e=pd.Categorical(list("xyz") * 20)) if kind == "categories" else frame
-    return bytes(_KINDS[kind]().fit(data, labels).get_booster().save_raw(raw_format))
+    target = np.stack([labels, 1 - labels, frame["c"]], axis=1) if kind.startswith("vector") else labels
+    return bytes(_KINDS[kind]().fit(data, target).get_booster().save_raw(raw_format))
 
 
 @pytest.mark.parametrize("raw_format", ["ubj", "json"])
@@ -68,7 +76,7 @@ _DAMAGE: dict[str, tuple[Callable[[Any], None], str]] = {
     "a short array": (lambda form: _tree(form)["split_conditions"].pop(), "split_conditions"),
     "a tree in another's place": (lambda form: _set("id", to=1)(_tree(form)), "id"),
     "more nodes than there are": (lambda form: _set("tree_param", "num_nodes", to="9999")(_tree(form)), "entries"),
-    "a vector leaf": (lambda form: _set("tree_param", "size_leaf_vector", to="3")(_tree(form)), "several outputs"),
+    "a vector leaf": (lambda form: _set("tree_param", "size_leaf_vector", to="3")(_tree(form)), "base_weights"),
     "a group outside": (_set("learner", "gradient_booster", "model", "tree_info", 0, to=7), "tree_info"),
     "fewer trees": (lambda form: form["learner"]["gradient_booster"]["model"]["trees"].pop(), "num_trees"),
     "too many classes": (_set("learner", "learner_model_param", "num_class", to="99999999"), "classes"),
@@ -86,6 +94,46 @@ def test_a_number_that_leads_outside_is_refused(frame: pd.DataFrame, labels: pd.
     form = json.loads(_raw("trees", frame, labels, "json"))
     change(form)
     with pytest.raises(ValueError, match=message):
+        check_model_bytes(json.dumps(form, separators=(",", ":")).encode())
+
+
+_VECTOR_DAMAGE: dict[str, tuple[Callable[[Any], None], str]] = {
+    "short weights": (lambda form: _tree(form)["leaf_weights"].pop(), "leaf_weights"),
+    "short base weights": (lambda form: _tree(form)["base_weights"].pop(), "base_weights"),
+    "a leaf outside": (lambda form: _set("right_children", -1, to=10**8)(_tree(form)), "right_children"),
+    "a leaf without a number": (lambda form: _set("right_children", -1, to=-1)(_tree(form)), "right_children"),
+    "no weights": (lambda form: _tree(form).pop("leaf_weights"), "a node has one child"),
+    "no loss changes": (lambda form: _tree(form).pop("loss_changes"), "loss_changes"),
+    "no hessian": (lambda form: _tree(form).pop("sum_hessian"), "sum_hessian"),
+    "a tree of one output": (lambda form: _set("tree_param", "size_leaf_vector", to="1")(_tree(form)), "one child"),
+    "more outputs than targets": (_set("learner", "learner_model_param", "num_target", to="2"), "3 outputs"),
+    "fewer outputs than targets": (_set("learner", "learner_model_param", "num_target", to="4"), "3 outputs"),
+    "a group of its own": (_set("learner", "gradient_booster", "model", "tree_info", 0, to=1), "tree_info"),
+}
+
+
+@pytest.mark.parametrize("name", _VECTOR_DAMAGE)
+def test_a_vector_leaf_that_leads_outside_is_refused(frame: pd.DataFrame, labels: pd.Series, name: str) -> None:
+    change, message = _VECTOR_DAMAGE[name]
+    form = json.loads(_raw("vector leaves", frame, labels, "json"))
+    change(form)
+    with pytest.raises(ValueError, match=message):
+        check_model_bytes(json.dumps(form, separators=(",", ":")).encode())
+
+
+def test_vector_leaves_of_an_older_xgboost_are_refused_where_xgboost_would_crash(
+    frame: pd.DataFrame, labels: pd.Series
+) -> None:
+    # XGBoost before 3.2 kept the outputs in base_weights.
+    form = json.loads(_raw("vector leaves", frame, labels, "json"))
+    for tree in form["learner"]["gradient_booster"]["model"]["trees"]:
+        for key in ("leaf_weights", "loss_changes", "sum_hessian"):
+            del tree[key]
+        tree["right_children"] = [
+            right if left != -1 else -1
+            for left, right in zip(tree["left_children"], tree["right_children"], strict=True)
+        ]
+    with pytest.raises(ValueError, match="an XGBoost before 3.2 wrote its leaves of 3 outputs"):
         check_model_bytes(json.dumps(form, separators=(",", ":")).encode())
 
 
@@ -156,7 +204,7 @@ print("alive")
 @pytest.mark.slow
 def test_no_damaged_file_that_passes_crashes_xgboost(tmp_path: Path, frame: pd.DataFrame, labels: pd.Series) -> None:
     chance = random.Random(11)
-    wholes = [_raw(kind, frame, labels, "ubj") for kind in ("trees", "dart", "linear", "pruned")]
+    wholes = [_raw(kind, frame, labels, "ubj") for kind in ("trees", "dart", "linear", "pruned", "vector leaves")]
     refused, passed = 0, tmp_path / "passed"
     passed.mkdir()
     for number in range(1_500):

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from registry.entities import Metric
-from registry.store.compiled import driving, run
+from registry.store.cursors import copy, run_many
 from registry.store.tracking.metrics.write import SQLITE_POINTS, advance, value_to_db
 
 _BLOCK: Final = 20_000
@@ -33,9 +33,9 @@ def append_series(
         return False
     if connection.dialect.name == "sqlite":
         rows = zip([series] * len(steps), steps, timestamps, map(value_to_db, values), strict=True)
-        run(connection, SQLITE_POINTS, list(rows), many=True)
+        run_many(connection, SQLITE_POINTS, list(rows))
     else:
-        _copy(connection, _blocks(series, steps, timestamps, values))
+        copy(connection, _COPY, _blocks(series, steps, timestamps, values))
     return True
 
 
@@ -56,10 +56,3 @@ def _blocks(series: int, steps: Sequence[int], timestamps: Sequence[int], values
         piece = slice(start, start + _BLOCK)
         rows = zip(steps[piece], timestamps[piece], values[piece], strict=True)
         yield "".join(f"{series}\t{s}\t{t}\t{_NULL if math.isnan(v) else v}\n" for s, t, v in rows)
-
-
-def _copy(connection: Connection, blocks: Iterator[str]) -> None:
-    # SQLAlchemy has no COPY.
-    with driving(connection) as cursor, cursor.copy(_COPY) as copy:
-        for block in blocks:
-            copy.write(block)

@@ -15,7 +15,6 @@ from typing import Any, Final
 from sqlalchemy import Connection, Text, func, select
 
 from registry.exceptions import RunNotFoundError
-from registry.store.compiled import driving
 from registry.store.dialects import table
 from registry.store.input_rows import execute_with_rows
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
@@ -100,9 +99,7 @@ class SeriesStore(Store):
         found = _find(connection, run_ids, keys)
         long = {} if max_points is None else _long(connection, list(found), max_points)
         if whole := [series for series in found if series not in long]:
-            # The driver's own tuples, by column: making rows of them would take longer than fetching them.
-            with driving(connection, _whole(connection, whole).cursor) as cursor:
-                _read(found, iter(lambda: cursor.fetchmany(_BLOCK), []))
+            _read(found, _whole(connection, whole).partitions(_BLOCK))
         _read(found, _sampled(connection, long))
         return list(found.values())
 
@@ -174,11 +171,11 @@ def _sampled(connection: Connection, long: Mapping[int, _Long]) -> Iterator[Sequ
     ]
     times = [(number, *one.times, _width(one)) for number, one in long.items() if one.steps[0] == one.steps[1]]
     if ranges:
-        for _, rows in execute_with_rows(connection, _STEPS, _STEP_KINDS, _BY_STEP[connection.dialect.name], ranges):
-            yield rows
+        for answer in execute_with_rows(connection, _STEPS, _STEP_KINDS, _BY_STEP[connection.dialect.name], ranges):
+            yield answer.rows
     if times:
-        for _, rows in execute_with_rows(connection, _TIMES, _TIME_KINDS, _BY_TIME, times):
-            yield rows
+        for answer in execute_with_rows(connection, _TIMES, _TIME_KINDS, _BY_TIME, times):
+            yield answer.rows
 
 
 def _stretches(low: int, high: int, count: int) -> Iterator[tuple[int, int]]:

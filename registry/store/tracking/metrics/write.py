@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from registry.entities import Metric
-from registry.store.compiled import run
+from registry.store.cursors import run, run_many
 from registry.store.input_rows import execute_with_rows
 
 _COLUMNS: Final = "place key step timestamp value"
@@ -71,12 +71,12 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         if not series:
             return False
         rows = [(series[m.key], m.step, m.timestamp, m.value if m.value == m.value else None) for m in points]
-        run(connection, SQLITE_POINTS, rows, many=True)
+        run_many(connection, SQLITE_POINTS, rows)
         return True
     if len(points) == 1:
         (m,) = points
         values = (m.key, m.step, m.timestamp, value_to_db(m.value), run_id)
-        if run(connection, _POSTGRES_POINT, values)[0].rowcount:
+        if run(connection, _POSTGRES_POINT, values).written:
             return True
     place = {key: number for number, key in enumerate(latest)}
     columns = (
@@ -85,16 +85,14 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         _array(m.timestamp for m in points),
         _array(m.value if m.value == m.value else "NULL" for m in points),
     )
-    ((cursor, _),) = execute_with_rows(
-        connection, _COLUMNS, _KINDS, _POSTGRES, _rows(latest.values()), run_id, *columns
-    )
-    return bool(cursor.rowcount)
+    (answer,) = execute_with_rows(connection, _COLUMNS, _KINDS, _POSTGRES, _rows(latest.values()), run_id, *columns)
+    return bool(answer.written)
 
 
 def advance(connection: Connection, run_id: str, latest: Iterable[Metric]) -> dict[str, int]:
     """Make the series of an active run, or advance them to these points; their keys by name, none without a run."""
     found = execute_with_rows(connection, _COLUMNS, _KINDS, _SERIES, _rows(latest), run_id)
-    return {key: series for _, rows in found for series, key in rows}
+    return {key: series for answer in found for series, key in answer.rows}
 
 
 def _latest(points: Sequence[Metric]) -> dict[str, Metric]:

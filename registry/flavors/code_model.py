@@ -1,0 +1,65 @@
+"""Models from code: a Python file that makes a model and hands it to `set_model` (MLflow's models from code).
+
+Guarantee: `load_code_model` is the only thing here that runs a file; whoever calls it has asked `require_consent`.
+"""
+
+import importlib.util
+import sys
+import uuid
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Final
+
+from registry.exceptions import InvalidModelError, InvalidTypeError
+from registry.flavors.python_model import FunctionModel
+
+LOADER_MODULE: Final = "mlflow.pyfunc.loaders.code_model"
+_found: ContextVar[list[Any] | None] = ContextVar("registry_code_model", default=None)
+
+
+def set_model(model: Any) -> None:
+    """Say which object of this file is the model; a file that is not being loaded as one may call it too.
+
+    Args:
+        model: An object with a `predict` method, such as a `PythonModel`, or a function of the input.
+
+    Raises:
+        InvalidTypeError: it is neither.
+
+    Example:
+        >>> import registry as mlflow
+        >>> mlflow.models.set_model(lambda model_input: [1.0] * len(model_input))
+    """
+    if isinstance(model, type) or not (callable(model) or hasattr(model, "predict")):
+        raise InvalidTypeError(f"set_model takes a PythonModel or a function, got {type(model).__name__}.")
+    found = _found.get()
+    if found is not None:
+        found.append(model)
+
+
+def load_code_model(file: Path) -> Any:
+    """Run a file and return the model that it set.
+
+    Raises:
+        InvalidModelError: the file fails, or sets no model.
+    """
+    found: list[Any] = []
+    token = _found.set(found)
+    name = f"registry_code_model_{uuid.uuid4().hex}"
+    try:
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise InvalidModelError(f"{str(file)!r} is no Python file; the name of a model from code ends in .py.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # classes look up their module by name
+        spec.loader.exec_module(module)
+    except InvalidModelError:
+        raise
+    except Exception as error:
+        raise InvalidModelError(f"The code of the model in {str(file)!r} failed: {error!r}") from error
+    finally:
+        _found.reset(token)
+    if not found:
+        raise InvalidModelError(f"The file {str(file)!r} sets no model; end it with registry.models.set_model(model).")
+    model = found[-1]
+    return model if hasattr(model, "predict") else FunctionModel(model)

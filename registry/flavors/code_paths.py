@@ -1,0 +1,77 @@
+"""Which of a project's own modules a model needs (MLflow's `infer_code_paths`).
+
+A module counts as the project's own if its file is below the working directory and not installed there.
+"""
+
+import inspect
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from registry.flavors.files import CODE_DIRECTORY
+
+_INSTALLED: Final = ("site-packages", "dist-packages")
+
+
+def copy_inferred_code(model: Any, directory: Path) -> str | None:
+    """Copy the project's modules that a model uses into ``code/``; that name, or None if there are none."""
+    files = _needed(model)
+    for name, file in files.items():
+        parts = name.split(".")
+        is_package = file.name == "__init__.py"
+        target = directory / CODE_DIRECTORY / Path(*(parts if is_package else parts[:-1])) / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return CODE_DIRECTORY if files else None
+
+
+def _needed(model: Any) -> dict[str, Path]:
+    """The files of the project's modules that a model's module reaches, with the packages that they are in."""
+    found: dict[str, Path] = {}
+    left = [_module_of(model), *_module_names(dict(getattr(model, "__dict__", {})))]
+    seen: set[str] = set()
+    while left:
+        module = left.pop()
+        if module is None or module.__name__ in seen:
+            continue
+        seen.add(module.__name__)
+        file = _own_file(module)
+        if file is not None and module.__name__ != "__main__":
+            found[module.__name__] = file
+            parents = module.__name__.split(".")[:-1]
+            left += [sys.modules.get(".".join(parents[: length + 1])) for length in range(len(parents))]
+        if file is not None:
+            left += _module_names(vars(module))
+    return found
+
+
+def _module_names(names: dict[str, Any]) -> Iterator[ModuleType | None]:
+    for value in list(names.values()):
+        if isinstance(value, ModuleType):
+            yield value
+        elif inspect.isfunction(value) or inspect.isclass(value) or _own_type(value):
+            yield _module_of(value)
+
+
+def _own_type(value: Any) -> bool:
+    return type(value).__module__ not in ("builtins", "__main__")
+
+
+def _module_of(value: Any) -> ModuleType | None:
+    name = getattr(value, "__module__", None) or type(value).__module__
+    return sys.modules.get(name) if isinstance(name, str) else None
+
+
+def _own_file(module: ModuleType) -> Path | None:
+    name = getattr(module, "__file__", None)
+    if not isinstance(name, str) or not name.endswith(".py"):
+        return None
+    file = Path(name).resolve()
+    installed = Path(sysconfig.get_path("stdlib")).resolve()
+    if not file.is_relative_to(Path.cwd().resolve()) or file.is_relative_to(installed):
+        return None
+    return None if any(part in _INSTALLED for part in file.parts) else file

@@ -1,0 +1,175 @@
+"""How connections are opened and kept: SQLAlchemy engines for SQLite and PostgreSQL.
+
+Both drivers commit by themselves; `engine` issues BEGIN. Guarantees: no connection goes back to its pool inside a
+transaction, and no connection is shared with a forked child.
+"""
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import sqlite3
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+
+from registry.distribution import install_command
+from registry.exceptions import MissingDependencyError, disk_error
+from registry.store.commit_markers import SESSION, Session
+from registry.store.forking import leave_to_parent
+from registry.store.urls import MEMORY, refuse_network_filesystem
+
+if TYPE_CHECKING:
+    import psycopg
+
+BUSY_TIMEOUT_SECONDS = 30.0
+# From this release on SQLite has the fix of the WAL-reset bug, which corrupts databases with two or more connections.
+_SAFE_WAL: Final = (3, 51, 3)
+_IDLE_LIMIT: Final = "SET LOCAL idle_in_transaction_session_timeout = '120s'; "
+_LOCK_LIMIT: Final = "SET {local}lock_timeout = '30s'; "
+# How often a statement runs on a connection before the server is asked to keep it, parsed and planned.
+_PREPARE_AFTER: Final = 2
+
+
+def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
+    """Return the engine of an SQLite file, or of a database in memory."""
+    arguments: dict[str, Any] = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+    if sys.version_info >= (3, 12):
+        arguments["autocommit"] = sqlite3.LEGACY_TRANSACTION_CONTROL
+    mode = url.query.get("journal_mode") or ("wal" if sqlite3.sqlite_version_info >= _SAFE_WAL else None)
+    plain = url.set(query={})
+    if url.database == MEMORY:
+        engine = create_engine(plain, connect_args=arguments, poolclass=StaticPool)
+    else:
+        path = Path(str(url.database))
+        refuse_network_filesystem(path)
+        if read_only:
+            # The path is percent-encoded once, by as_uri, and decoded once, by SQLite.
+            plain = url.set(database=path.as_uri(), query={"mode": "ro", "uri": "true"})
+        else:
+            _make_directory(path.parent)
+        engine = create_engine(plain, connect_args=arguments, pool_size=8, max_overflow=32)
+
+    if url.database != MEMORY and not read_only:
+
+        @event.listens_for(engine, "do_connect")
+        def _create(*_: object) -> None:
+            _create_file(path)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        pragmas = ["foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF", "cache_size=-4000"]
+        if mode and not read_only and url.database != MEMORY:
+            pragmas.insert(0, f"journal_mode={mode}")
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "checkin")
+    def _refuse_open(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+        # A COMMIT that failed, or was interrupted: whoever got the connection next would be inside that transaction.
+        if connection is not None and connection.in_transaction:
+            record.invalidate()
+
+    leave_to_parent(engine)
+    return engine
+
+
+def _create_file(path: Path) -> None:
+    """Create an empty database file as the umask has it, if there is none; SQLite would let nobody else write to it.
+
+    The journal and the WAL get the mode of the file. It appears by a link, with no descriptor of ours open: to close
+    one would drop the locks that this process has on the file.
+    """
+    if path.exists():
+        return
+    fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    with contextlib.suppress(OSError):  # then SQLite makes it, or says why it cannot
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        try:
+            path.hardlink_to(fresh)
+        finally:
+            fresh.unlink()
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(
+            f"The directory {str(directory)!r} for the SQLite file cannot be made: {error.strerror}. "
+            "Choose another place with set_tracking_uri or REGISTRY_TRACKING_URI.",
+            error,
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How many seconds PostgreSQL may take to accept a connection, and to answer a statement; 0 is for ever."""
+
+    connect: int = 10
+    statement: float = 300.0
+
+
+DEFAULT_LIMITS: Final = TimeLimits()
+
+
+def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
+    """Return the engine of a PostgreSQL database.
+
+    Raises:
+        MissingDependencyError: psycopg is not installed.
+    """
+    if importlib.util.find_spec("psycopg") is None:
+        raise MissingDependencyError(
+            f"PostgreSQL needs the package psycopg (version 3): {install_command('postgres')}."
+        )
+    from psycopg.pq import TransactionStatus
+
+    from registry.store.time_limits import LimitedConnection
+
+    arguments: dict[str, Any] = {"prepare_threshold": None}
+    if "connect_timeout" not in url.query and limits.connect:
+        arguments["connect_timeout"] = limits.connect
+    engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=32, pool_reset_on_return=None)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, _record: object, given: list[Any], named: dict[str, Any]) -> LimitedConnection:
+        made = LimitedConnection.connect(*given, **named)
+        made.limit_seconds = limits.statement or None
+        return made
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: "psycopg.Connection[Any]", record: ConnectionPoolEntry) -> None:
+        connection.autocommit = True
+        direct = _is_direct(connection)
+        if direct:
+            connection.prepare_threshold = _PREPARE_AFTER
+            connection.execute(_LOCK_LIMIT.format(local=""))
+        begin = _IDLE_LIMIT if direct else _LOCK_LIMIT.format(local="LOCAL ") + _IDLE_LIMIT
+        record.info[SESSION] = Session(direct, begin)
+
+    @event.listens_for(engine, "checkin")
+    def _refuse_open(connection: "psycopg.Connection[Any] | None", record: ConnectionPoolEntry) -> None:
+        if connection is not None and connection.info.transaction_status != TransactionStatus.IDLE:
+            record.invalidate()
+
+    leave_to_parent(engine)
+    return engine
+
+
+def _is_direct(connection: "psycopg.Connection[Any]") -> bool:
+    """Whether the server itself is at the other end, which keeps what a session prepares and sets; and not a pooler.
+
+    A pooler in transaction mode, such as pgbouncer, hands each transaction to whichever session of the server is free.
+    It tells its clients numbers of processes that it made up.
+    """
+    answer = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return answer is not None and answer[0] == connection.info.backend_pid

@@ -1,0 +1,62 @@
+"""Signing logged models: the signature, and an event of every version that names the model.
+
+Invariant: a version that appears while its model is signed either has the signature in its own event or in this one,
+since both lock the logged model.
+"""
+
+from sqlalchemy import Connection, select
+
+from registry.entities.history import EventKind
+from registry.exceptions import LoggedModelNotFoundError
+from registry.store.clock import now_ms
+from registry.store.dialects import AnyRow, upsert
+from registry.store.registry.history_writer import LockedModel, RegistryStore, lock_model
+from registry.store.registry.version_facts import signature_digest
+from registry.store.tables import LoggedModelRow, ModelSignatureRow, ModelVersionRow, RegisteredModelRow
+from registry.store.transactions import write_transaction
+
+
+class SigningStore(RegistryStore):
+    """Keeps one signature per logged model and key."""
+
+    @write_transaction
+    def sign(self, connection: Connection, model_id: str, key_id: str, bundle: str) -> None:
+        """Keep a signature, in the place of the one that this key gave before.
+
+        Raises:
+            LoggedModelNotFoundError: no such logged model.
+        """
+        ledgers: dict[str, LockedModel] = {}
+        self._lock_models(connection, _versions(connection, model_id), ledgers)
+        this = LoggedModelRow.model_id == model_id
+        key = connection.execute(select(LoggedModelRow.id).where(this).with_for_update()).scalar()
+        if key is None:
+            raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
+        versions = _versions(connection, model_id)  # again: one may have appeared before the lock
+        self._lock_models(connection, versions, ledgers)
+        now = now_ms()
+        row = {"logged_model_id": key, "key_id": key_id, "bundle": bundle, "creation_time": now}
+        upsert(connection, ModelSignatureRow, [row])
+        details = {"key_id": key_id, "model_id": model_id, "signature": signature_digest(bundle, now)}
+        for version in versions:
+            ledgers[version.name].record(EventKind.SIGNED, version=version.version, details=details)
+        for ledger in ledgers.values():
+            ledger.save()
+
+    def _lock_models(self, connection: Connection, versions: list[AnyRow], ledgers: dict[str, LockedModel]) -> None:
+        for name in sorted({version.name for version in versions} - set(ledgers)):
+            ledgers[name] = LockedModel(
+                connection, lock_model(connection, name), self.actor, ignore_clock=self.ignore_clock
+            )
+
+
+def _versions(connection: Connection, model_id: str) -> list[AnyRow]:
+    """The versions that name a logged model, deleted ones included, of living models."""
+    query = (
+        select(RegisteredModelRow.name, ModelVersionRow.version)
+        .join(ModelVersionRow, ModelVersionRow.model_id == RegisteredModelRow.id)
+        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+        .where(LoggedModelRow.model_id == model_id, RegisteredModelRow.deleted_time.is_(None))
+        .order_by(RegisteredModelRow.name, ModelVersionRow.version)
+    )
+    return list(connection.execute(query))
