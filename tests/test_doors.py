@@ -24,6 +24,7 @@ from registry.exceptions import (
     RegistryError,
     RestException,
 )
+from registry.fluent.run_context_tags import context_tags
 
 # The parameters of mlflow 3.17.2 that are here, in order; ours come after them.
 SIGNATURES = {
@@ -514,7 +515,7 @@ def test_an_external_model_is_ready_and_registers_but_does_not_load() -> None:
         model = mlflow.create_external_model("agent", tags={"a": 1}, params={"depth": 3}, model_type="agent")
 
     assert (model.status, model.name, model.source_run_id) == ("READY", "agent", run.info.run_id)
-    assert model.tags == {"a": "1", "mlflow.model.isExternal": "true"}
+    assert model.tags == {"a": "1", "mlflow.model.isExternal": "true", **context_tags()}
     assert (model.params, model.model_type) == ({"depth": "3"}, "agent")
     last = mlflow.last_logged_model()
     assert last is not None

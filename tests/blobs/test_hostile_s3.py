@@ -140,7 +140,7 @@ def calls(store: BlobStore, tmp_path: Path) -> dict[str, Call]:
         "fetch": lambda target: store.fetch(sealed, target),
         "fetch large": lambda target: store.fetch(sealed_large, target),
         "delete": lambda _: store.delete(["a"]),
-        "weigh": lambda _: store.total_size("a"),
+        "total_size": lambda _: store.total_size("a"),
         "purge": lambda _: store.purge("a"),
     }
 
@@ -232,7 +232,7 @@ def test_a_response_without_end_is_an_error_in_little_memory(
     server.script = lambda _: Answer(400, endless())
     tracemalloc.start()
     try:
-        for name in ("list", "walk", "read", "write", "seal", "delete", "weigh", "purge"):
+        for name in ("list", "walk", "read", "write", "seal", "delete", "total_size", "purge"):
             with pytest.raises(StorageError, match=r"a response of more than 1,000,000 bytes"):
                 calls[name](tmp_path / "target")
         peak = tracemalloc.get_traced_memory()[1]

@@ -56,7 +56,7 @@ def _first_file(value: str) -> Callable[[Document], None]:
     "path",
     [
         *("../evil", "../../../../etc/evil", "/evil", "a/../../evil", ".", "..", "", "a//b", "a/", "a\\b", "..\\evil"),
-        *("C:/evil", "c:evil", "a\nb", "a\x7fb", "x" * 256, "/".join(["x" * 250] * 5)),
+        *("C:/evil", "a\nb", "a\x7fb", "x" * 256, "/".join(["x" * 250] * 5)),
     ],
 )
 def test_a_path_that_could_leave_its_directory_is_refused(
