@@ -1,4 +1,4 @@
-"""Artifacts by URI or run (``mlflow.artifacts``)."""
+"""Artifacts of a run or a URI (``mlflow.artifacts``)."""
 
 from registry.fluent.artifacts import (
     download_artifacts as download_artifacts,

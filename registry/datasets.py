@@ -1,9 +1,8 @@
-"""Data sets as values: what identifies the DataFrame that a run read, and where it came from.
+"""Data sets as values: the identity of a DataFrame that a run used, and its source.
 
-Owns the digest, the profile and the sources; a schema is inferred by the function that is given as `infer_schema`, and
-the tags of the calling program come from the caller, so nothing here reads files or looks at the process. Nothing is
-ever loaded from a source: it is a record. Invariant: digest, source and profile are those of mlflow 3.17 for the same
-DataFrame.
+A data set is a record: nothing is ever loaded from a source. Callers pass the function that infers a schema and the
+tags of the calling program, so that nothing here reads files or looks at the process. Guarantees: digest, source and
+profile are those of mlflow 3.17 for the same DataFrame.
 """
 
 import hashlib
@@ -31,7 +30,7 @@ MAX_DIGEST: Final = 36
 MAX_SOURCE: Final = 4_096
 _DIGESTED_ROWS: Final = 10_000
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):")
-# What PostgreSQL cannot hold.
+# PostgreSQL cannot store these characters.
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 _logger = logging.getLogger(__name__)
@@ -39,43 +38,43 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class UriDatasetSource:
-    """A place that data came from: a local path or a URI of any scheme, as it was given."""
+    """A local path or a URI of any scheme that data came from, as it was given."""
 
     uri: str
 
     @property
     def source_type(self) -> str:
-        """``local``, ``http`` or the URI's scheme in lower case."""
+        """Return ``local``, ``http`` or the URI's scheme in lower case."""
         scheme = _SCHEME.match(self.uri)
         name = scheme[1].lower() if scheme else "file"
         return {"file": "local", "https": "http"}.get(name, name)
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form as a dict."""
         return {"url" if self.source_type == "http" else "uri": self.uri}
 
     def to_json(self) -> str:
-        """MLflow's JSON form as text."""
+        """Return MLflow's JSON form as text."""
         return json.dumps(self.to_dict())
 
 
 @dataclass(frozen=True, slots=True)
 class CodeDatasetSource:
-    """Data made by a program, which its tags name (``mlflow.user``, ``mlflow.source.name``, …)."""
+    """The program that made the data, named by its tags (``mlflow.user``, ``mlflow.source.name``, …)."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def source_type(self) -> str:
-        """``code``."""
+        """Return ``code``."""
         return "code"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form as a dict."""
         return {"tags": dict(self.tags)}
 
     def to_json(self) -> str:
-        """MLflow's JSON form as text."""
+        """Return MLflow's JSON form as text."""
         return json.dumps(self.to_dict())
 
 
@@ -83,10 +82,10 @@ DatasetSource: TypeAlias = UriDatasetSource | CodeDatasetSource
 
 
 def source_of(dataset: Dataset) -> DatasetSource:
-    """The source of a data set that was read back from the store.
+    """Return the source of a data set that was read from the store.
 
     Raises:
-        InvalidParameterError: the source is not of a form that `DatasetSource` has.
+        InvalidParameterError: The stored source has a form that `DatasetSource` lacks.
     """
     if not isinstance(dataset, Dataset):
         raise InvalidTypeError(f"A data set of a run is expected, got a value of type {type(dataset).__name__}.")
@@ -105,7 +104,7 @@ def source_of(dataset: Dataset) -> DatasetSource:
 
 
 class PandasDataset:
-    """A DataFrame with what identifies it; the frame is kept, not copied."""
+    """A DataFrame with its identity. The frame is kept, not copied."""
 
     def __init__(
         self,
@@ -131,42 +130,42 @@ class PandasDataset:
 
     @property
     def df(self) -> "pd.DataFrame":
-        """The DataFrame."""
+        """Return the DataFrame."""
         return self._df
 
     @property
     def source(self) -> DatasetSource:
-        """Where the data came from."""
+        """Return the source of the data."""
         return self._source
 
     @property
     def targets(self) -> str | None:
-        """The name of the target column, if one was given."""
+        """Return the name of the target column, or None."""
         return self._targets
 
     @property
     def predictions(self) -> str | None:
-        """The name of the column of predictions, if one was given."""
+        """Return the name of the column of predictions, or None."""
         return self._predictions
 
     @property
     def name(self) -> str:
-        """The name; ``dataset`` if none was given."""
+        """Return the name; ``dataset`` if none was given."""
         return self._name
 
     @property
     def digest(self) -> str:
-        """What tells this data from others: 8 hexadecimal digits, unless another was given."""
+        """Return the digest: 8 hexadecimal digits, unless another was given."""
         return self._digest
 
     @property
     def profile(self) -> dict[str, int]:
-        """The numbers of rows and of cells."""
+        """Return the numbers of rows and of cells."""
         return {"num_rows": len(self._df), "num_elements": int(self._df.size)}
 
     @cached_property
     def schema(self) -> Schema | None:
-        """The columns and their types; None where they cannot be told."""
+        """Return the columns and their types, or None if they cannot be inferred."""
         if self._infer_schema is None:
             return None
         try:
@@ -176,7 +175,7 @@ class PandasDataset:
             return None
 
     def to_entity(self) -> Dataset:
-        """What is stored of a data set: everything but the data."""
+        """Return the stored form of the data set: everything but the data."""
         return Dataset(
             name=self.name,
             digest=self.digest,
@@ -188,14 +187,14 @@ class PandasDataset:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields of the stored data set by name; schema, source and profile are JSON texts."""
+        """Return the fields of the stored data set by name; schema, source and profile are JSON texts."""
         return self.to_entity().to_dictionary()
 
     def to_json(self) -> str:
-        """`to_dict` as text."""
+        """Return `to_dict` as JSON text."""
         return json.dumps(self.to_dict())
 
-    # The name under which scripts and plugins of MLflow know it.
+    # MLflow's name, which its scripts and plugins call.
     _to_mlflow_entity = to_entity
 
 
@@ -210,25 +209,25 @@ def from_pandas(
     context_tags: Mapping[str, str] | None = None,
     infer_schema: SchemaInference | None = None,
 ) -> PandasDataset:
-    """A data set of a DataFrame; without a `source` it is the program that `context_tags` name.
+    """Make a data set from a DataFrame; without a `source`, the source is the program that `context_tags` name.
 
     Raises:
-        InvalidTypeError: `df` is not a DataFrame, or `source` is neither text, path nor source.
-        InvalidParameterError: `targets` or `predictions` is not a column, or the frame cannot be digested.
-        InvalidNameError: the name is blank, longer than 500 characters or unprintable.
+        InvalidTypeError: `df` is not a DataFrame, or `source` is not text, a path or a source.
+        InvalidParameterError: `targets` or `predictions` is not a column, or the frame's index cannot be hashed.
+        InvalidNameError: The name is blank, longer than 500 characters or unprintable.
     """
-    resolved = CodeDatasetSource(dict(context_tags or {})) if source is None else _source(source)
+    resolved = CodeDatasetSource(dict(context_tags or {})) if source is None else _parse_source(source)
     return PandasDataset(df, resolved, targets, name, digest, predictions, infer_schema=infer_schema)
 
 
 def frame_digest(df: "pd.DataFrame") -> str:
-    """MLflow's digest of a DataFrame: 8 hexadecimal digits.
+    """Return MLflow's digest of a DataFrame: 8 hexadecimal digits.
 
-    It covers the names of all columns, the number of rows, and of the first 10,000 rows the index, the columns of
-    numbers and those of text without gaps. What else differs, such as times or booleans, does not show.
+    It covers the names of all columns, the number of rows, and from the first 10,000 rows the index, numeric columns,
+    and text columns without gaps. Other values, such as times or booleans, do not change it.
 
     Raises:
-        InvalidParameterError: the index holds values that cannot be hashed.
+        InvalidParameterError: The index has values that cannot be hashed.
     """
     import numpy as np
     import pandas as pd
@@ -249,14 +248,14 @@ def frame_digest(df: "pd.DataFrame") -> str:
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:
-    """Whether every value is exactly a str; so is every value of a column without rows."""
+    """Tell whether every value is exactly a str, or the column has no rows."""
     if column.dtype.kind in "biufcmM":
         return len(column) == 0
     return all(type(value) is str for value in column)
 
 
 def _union(text: "pd.Index[Any]", numbers: "pd.Index[Any]") -> "pd.Index[Any]":
-    """Both, sorted where they can be; pandas does not sort a union with nothing, and the digest depends on order."""
+    """Return the union, sorted if possible: pandas does not sort a union with an empty index, and order is digested."""
     if text.empty or numbers.empty:
         return text.append(numbers)
     try:
@@ -265,7 +264,7 @@ def _union(text: "pd.Index[Any]", numbers: "pd.Index[Any]") -> "pd.Index[Any]":
         return text.union(numbers, sort=False)
 
 
-def _source(source: object) -> DatasetSource:
+def _parse_source(source: object) -> DatasetSource:
     if isinstance(source, UriDatasetSource | CodeDatasetSource):
         return source
     if not isinstance(source, str | os.PathLike):

@@ -1,7 +1,7 @@
 """Configuration: arguments, then ``REGISTRY_*`` variables, then the ``MLFLOW_*`` variables that users already have.
 
-Owns the names of the variables, and which database and which place for bytes a tracking URI means; opens neither. The
-environment is the only state: what `set_tracking_uri` sets is written there, so that child processes inherit it.
+A tracking URI is mapped to a database URL and an artifact root here; neither is opened. The environment is the only
+state: `set_tracking_uri` writes to it, so that child processes inherit the setting.
 """
 
 import difflib
@@ -33,47 +33,47 @@ DEFAULT_TRACKING_URI: Final = "file:./mlruns"
 _PREFIX: Final = "REGISTRY_"
 DATABASE_FILE: Final = "registry.db"
 _DATABASES: Final = ("sqlite", "postgresql", "postgres")
-# Two letters at least, and no slash: a path may have a colon.
+# At least two letters and no slash: a path may have a colon.
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):")
 # Three slashes and no fourth: the path is relative.
 _RELATIVE_SQLITE: Final = re.compile(
     r"(?P<head>(?i:sqlite(?:\+pysqlite)?):///)(?P<path>(?!/|:memory:|file:|\?)(?s:.+))"
 )
-# The rest up to the last @ is the password: one that should have been percent-encoded is hidden too.
+# Everything up to the last @ is the password, so that one with a raw @ is hidden too.
 _PASSWORD: Final = re.compile(r"(?<=://)(?P<user>[^/@:]*):.*@|(?<=password=)[^&]*")
 
 
-def _names(name: str, *others: str) -> AliasChoices:
+def _aliases(name: str, *others: str) -> AliasChoices:
     return AliasChoices(f"REGISTRY_{name}", f"MLFLOW_{name}", *others)
 
 
 class Settings(BaseSettings):
-    """What may be configured; the first variable of each field that is set, and not empty, counts.
+    """All settings. For each field, the first variable that is set and not empty applies.
 
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
-    URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: who history says it
-    was; the operating system's user if unset. ``ignore_clock``: whether a model whose last event lies ahead of the
-    clock may be changed. ``allow_code``: whether loading a model may run code from its files.
+    URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: the name in
+    histories; by default the operating system's user. ``ignore_clock``: whether a model may be changed whose last event
+    is ahead of the clock. ``allow_code``: whether loading a model may run code from its files.
     ``s3_upload_extra_args``: boto3's upload arguments as JSON, such as ``{"ServerSideEncryption": "aws:kms"}``.
     """
 
     model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True, env_ignore_empty=True)
 
-    tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_names("TRACKING_URI"), repr=False)
-    registry_uri: str | None = Field(default=None, validation_alias=_names("REGISTRY_URI"), repr=False)
-    backend_store_uri: str | None = Field(default=None, validation_alias=_names("BACKEND_STORE_URI"), repr=False)
+    tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_aliases("TRACKING_URI"), repr=False)
+    registry_uri: str | None = Field(default=None, validation_alias=_aliases("REGISTRY_URI"), repr=False)
+    backend_store_uri: str | None = Field(default=None, validation_alias=_aliases("BACKEND_STORE_URI"), repr=False)
     artifact_location: str | None = Field(
-        default=None, validation_alias=_names("ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
+        default=None, validation_alias=_aliases("ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
     )
-    experiment_name: str | None = Field(default=None, validation_alias=_names("EXPERIMENT_NAME"))
-    experiment_id: str | None = Field(default=None, validation_alias=_names("EXPERIMENT_ID"))
-    run_id: str | None = Field(default=None, validation_alias=_names("RUN_ID"))
-    default_tags: dict[str, str] = Field(default={}, validation_alias=_names("DEFAULT_TAGS"))
+    experiment_name: str | None = Field(default=None, validation_alias=_aliases("EXPERIMENT_NAME"))
+    experiment_id: str | None = Field(default=None, validation_alias=_aliases("EXPERIMENT_ID"))
+    run_id: str | None = Field(default=None, validation_alias=_aliases("RUN_ID"))
+    default_tags: dict[str, str] = Field(default={}, validation_alias=_aliases("DEFAULT_TAGS"))
     actor: str | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_ACTOR"))
     ignore_clock: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_IGNORE_CLOCK"))
     allow_code: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_ALLOW_CODE"))
-    enable_async_logging: bool = Field(default=False, validation_alias=_names("ENABLE_ASYNC_LOGGING"))
-    truncate_long_values: bool = Field(default=True, validation_alias=_names("TRUNCATE_LONG_VALUES"))
+    enable_async_logging: bool = Field(default=False, validation_alias=_aliases("ENABLE_ASYNC_LOGGING"))
+    truncate_long_values: bool = Field(default=True, validation_alias=_aliases("TRUNCATE_LONG_VALUES"))
     cache_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_CACHE_DIR"))
     cache_limit_bytes: int = Field(
         default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
@@ -85,21 +85,21 @@ class Settings(BaseSettings):
         default=300, ge=0, validation_alias=AliasChoices("REGISTRY_STATEMENT_TIMEOUT_SECONDS")
     )
     follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
-    s3_endpoint_url: str | None = Field(default=None, validation_alias=_names("S3_ENDPOINT_URL"))
+    s3_endpoint_url: str | None = Field(default=None, validation_alias=_aliases("S3_ENDPOINT_URL"))
     s3_upload_extra_args: dict[str, Any] = Field(
-        default={}, validation_alias=_names("S3_UPLOAD_EXTRA_ARGS"), repr=False
+        default={}, validation_alias=_aliases("S3_UPLOAD_EXTRA_ARGS"), repr=False
     )
-    s3_ignore_tls: bool = Field(default=False, validation_alias=_names("S3_IGNORE_TLS"))
+    s3_ignore_tls: bool = Field(default=False, validation_alias=_aliases("S3_IGNORE_TLS"))
     boto_client_addressing_style: Literal["auto", "path", "virtual"] | None = Field(
-        default=None, validation_alias=_names("BOTO_CLIENT_ADDRESSING_STYLE")
+        default=None, validation_alias=_aliases("BOTO_CLIENT_ADDRESSING_STYLE")
     )
-    s3_expected_bucket_owner: str | None = Field(default=None, validation_alias=_names("S3_EXPECTED_BUCKET_OWNER"))
+    s3_expected_bucket_owner: str | None = Field(default=None, validation_alias=_aliases("S3_EXPECTED_BUCKET_OWNER"))
 
     def __hash__(self) -> int:
         return hash(self.tracking_uri)
 
     def __reduce__(self) -> tuple[Callable[[], "Settings"], tuple[()]]:
-        # A pickle would carry the passwords in URLs; the environment of whoever reads it has its own.
+        # A pickle would hold the passwords in URLs. The reader's environment has its own settings.
         return current_settings, ()
 
 
@@ -113,23 +113,24 @@ _VARIABLES: Final = tuple(
 
 
 def current_settings() -> Settings:
-    """The settings that the environment has now; cheap when nothing changed since the last call.
+    """Return the current settings of the environment; cheap if nothing changed since the last call.
 
     Raises:
-        InvalidParameterError: a variable does not parse; the message names it.
+        InvalidParameterError: A variable cannot be parsed; the message names it.
     """
-    # Most are not set, and `environ` takes an exception to say so of each: this runs several times in every run.
+    # This runs several times in every run: skip variables that are not set, for each of which `environ` raises and
+    # catches a KeyError.
     present = set(os.environ)
     return _read(tuple([os.environ.get(name) if name in present else None for name in _VARIABLES]))
 
 
 @functools.lru_cache(maxsize=8)
 def _read(_environment: tuple[str | None, ...]) -> Settings:
-    _warn_of_slips()
+    _warn_of_misspellings()
     try:
         return Settings()
     except (ValidationError, ValueError) as error:
-        raise InvalidParameterError(_explain(error)) from None
+        raise InvalidParameterError(_error_message(error)) from None
 
 
 # Variables of MLflow's documentation for what is not here, or goes its own way here: by family, then one by one. Those
@@ -145,8 +146,8 @@ _UNHEEDED: Final = re.compile(
 )
 
 
-def _warn_of_slips() -> None:
-    """Say of a variable that is nearly a setting's which one may be meant; others that begin with ours are not ours."""
+def _warn_of_misspellings() -> None:
+    """Warn of a variable that nearly has a setting's name. Other variables with our prefix belong to others."""
     known = {name.removeprefix(_PREFIX): name for name in _VARIABLES if name.startswith(_PREFIX)}
     for name in os.environ:
         if name not in _VARIABLES and _UNHEEDED.fullmatch(name):
@@ -154,7 +155,7 @@ def _warn_of_slips() -> None:
         if name.startswith(_PREFIX) and name not in _VARIABLES:
             close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.85)
             if close:
-                _warn_of_slip(name, known[close[0]])
+                _warn_of_misspelling(name, known[close[0]])
 
 
 @functools.cache
@@ -166,11 +167,11 @@ def _warn_of_unheeded(name: str) -> None:
 
 
 @functools.cache
-def _warn_of_slip(name: str, meant: str) -> None:
-    warnings.warn(f"The variable {name} is no setting and counts for nothing; is {meant} meant?", stacklevel=2)
+def _warn_of_misspelling(name: str, similar: str) -> None:
+    warnings.warn(f"The variable {name} is not a setting and is ignored. Did you mean {similar}?", stacklevel=2)
 
 
-def _explain(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
         return f"A setting cannot be used: {'; '.join(faults)}."
@@ -181,7 +182,7 @@ def _explain(error: Exception) -> str:
 
 
 def _variable(alias: str) -> str:
-    """The variable that was read for the field of this alias: pydantic names the first of them, set or not."""
+    """Return the variable that was read for the field of this alias: pydantic names the first alias, set or not."""
     for field_info in Settings.model_fields.values():
         choices = getattr(field_info.validation_alias, "choices", [])
         if alias in choices:
@@ -190,7 +191,7 @@ def _variable(alias: str) -> str:
 
 
 def set_variable(name: str, value: str | None) -> None:
-    """Set ``REGISTRY_<name>`` for this process and its children; None removes it, and MLflow's of that name."""
+    """Set ``REGISTRY_<name>`` for this process and its children; None removes it and MLflow's variable."""
     if value is None:
         os.environ.pop(f"REGISTRY_{name}", None)
         os.environ.pop(f"MLFLOW_{name}", None)
@@ -199,7 +200,7 @@ def set_variable(name: str, value: str | None) -> None:
 
 
 def actor_of(settings: Settings) -> str:
-    """Who changes are made by: the setting, or the operating system's user."""
+    """Return the name that changes are made under: the setting, or the operating system's user."""
     if settings.actor:
         return settings.actor
     try:
@@ -210,15 +211,15 @@ def actor_of(settings: Settings) -> str:
 
 
 def cache_directory(settings: Settings) -> Path:
-    """Where downloaded models are kept."""
+    """Return the directory of downloaded models."""
     return settings.cache_dir or Path(platformdirs.user_cache_dir("registry", appauthor=False)) / "models"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tracking URI keeps things: `database_url` for rows, `artifact_root` (absolute path or S3 URI) for bytes.
+    """The stores of a tracking URI: `database_url` for rows, `artifact_root` (absolute path or S3 URI) for bytes.
 
-    `directory` is the local directory that holds both, if one does.
+    `directory` is the local directory that holds both, if there is one.
     """
 
     database_url: str = field(repr=False)  # it may have a password
@@ -233,9 +234,9 @@ _bases: dict[str, Path] = {}
 
 
 def base_of(text: str, *, anew: bool = False) -> Path | None:
-    """The directory that a path or URI in a setting counts from: where the process was when it was first used.
+    """Return the base of a path in a setting: the working directory when the path was first used.
 
-    With `anew` it is where the process is now. None if it is absolute.
+    `anew` forgets the first use. An absolute path has no base: None.
     """
     if not _is_relative(text):
         return None
@@ -245,7 +246,7 @@ def base_of(text: str, *, anew: bool = False) -> Path | None:
 
 
 def current_base(text: str) -> Path | None:
-    """The directory that a path or URI in an argument counts from: where the process is now. None if it is absolute."""
+    """Return the base of a path in an argument: the working directory, or None for an absolute path."""
     return Path.cwd() if _is_relative(text) else None
 
 
@@ -260,17 +261,17 @@ def _base(text: str) -> Path:
 
 
 def forget_bases() -> None:
-    """Let relative paths in settings count from where the process is when they are used next."""
+    """Forget the directories of `base_of`, so that the next use of a relative path sets its base again."""
     _bases.clear()
 
 
 def place_of(tracking_uri: str, settings: Settings, base: Path | None = None) -> Place:
-    """What a tracking URI means; a relative path in it counts from `base`, by default from `base_of`.
+    """Return the place that a tracking URI names; a relative path in it is relative to `base`, by default `base_of`.
 
     Raises:
-        UnsupportedStoreError: the scheme is a server's or a database's that cannot hold a registry, or the place is
+        UnsupportedStoreError: The scheme names a server, or a database that cannot hold a registry, or the URI is
             malformed; the message names the variable that it comes from.
-        InvalidUriError: the setting for artifacts is no place for files; the message names the variable.
+        InvalidUriError: The artifact location in the settings is malformed; the message names the variable.
     """
     try:
         return _place_of(tracking_uri, settings, base)
@@ -285,28 +286,28 @@ def _place_of(tracking_uri: str, settings: Settings, base: Path | None) -> Place
         raise InvalidTypeError(f"A tracking URI must be a string, got {tracking_uri!r}.")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in tracking_uri):
         raise UnsupportedStoreError(
-            f"The tracking URI {shown_uri(tracking_uri)!r} has a NUL or half of a surrogate pair; give a plain text."
+            f"The tracking URI {redacted_uri(tracking_uri)!r} has a NUL or half of a surrogate pair; give a plain text."
         )
     match = _SCHEME.match(tracking_uri)
     scheme = match["scheme"].lower() if match else ""
     if scheme == "s3":
-        return _on_s3(tracking_uri, settings)
+        return _s3_place(tracking_uri, settings)
     if tracking_uri in ("databricks", "databricks-uc"):
-        raise UnsupportedStoreError(_refusal(tracking_uri))
+        raise UnsupportedStoreError(_unsupported_message(tracking_uri))
     if scheme == "file" or not scheme:
-        directory = _directory(tracking_uri, base)
+        directory = _parse_directory(tracking_uri, base)
         return Place(f"sqlite:///{directory / DATABASE_FILE}", _artifact_root(settings, directory), directory)
     if scheme.split("+")[0] in _DATABASES:
-        return Place(_absolute_database(tracking_uri, base), _artifact_root(settings, _directory("mlruns", base)))
-    raise UnsupportedStoreError(_refusal(scheme))
+        return Place(_absolute_database(tracking_uri, base), _artifact_root(settings, _parse_directory("mlruns", base)))
+    raise UnsupportedStoreError(_unsupported_message(scheme))
 
 
-def shown_uri(tracking_uri: str) -> str:
-    """A tracking URI as messages may show it: without its password."""
+def redacted_uri(tracking_uri: str) -> str:
+    """Return a tracking URI without its password, for messages."""
     return _PASSWORD.sub(lambda match: f"{match['user']}:***@" if match["user"] is not None else "***", tracking_uri)
 
 
-def _on_s3(tracking_uri: str, settings: Settings) -> Place:
+def _s3_place(tracking_uri: str, settings: Settings) -> Place:
     try:
         root = str(parse_location(tracking_uri))
     except InvalidUriError as error:
@@ -339,7 +340,7 @@ def _absolute_database(url: str, base: Path | None) -> str:
     return url if match is None else f"{match['head']}{base or _base(url)}/{match['path']}"
 
 
-def _directory(tracking_uri: str, base: Path | None = None) -> Path:
+def _parse_directory(tracking_uri: str, base: Path | None = None) -> Path:
     """Return the directory that a path or a ``file:`` URI names."""
     text = tracking_uri
     if text.lower().startswith("file:"):
@@ -372,7 +373,7 @@ def _artifact_root(settings: Settings, default: Path) -> str:
     return str(path if path.is_absolute() else _base(settings.artifact_location) / path)
 
 
-def _refusal(scheme: str) -> str:
+def _unsupported_message(scheme: str) -> str:
     if scheme in ("http", "https"):
         return (
             "There is no server here: an http(s) tracking URI cannot be used. Give the database itself, "

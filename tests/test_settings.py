@@ -10,7 +10,7 @@ import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, InvalidUriError, RegistryError, UnsupportedStoreError
 from registry.fluent import state
-from registry.settings import Settings, _read, _warn_of_unheeded, actor_of, current_settings, place_of, shown_uri
+from registry.settings import Settings, _read, _warn_of_unheeded, actor_of, current_settings, place_of, redacted_uri
 
 
 def place(uri: str) -> Any:
@@ -163,7 +163,7 @@ def test_a_variable_that_does_not_parse_is_named(name: str, value: str, monkeypa
     ],
 )
 def test_a_uri_is_shown_without_its_password(uri: str, shown: str) -> None:
-    assert shown_uri(uri) == shown
+    assert redacted_uri(uri) == shown
 
 
 def test_no_repr_has_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,11 +192,11 @@ def test_a_variable_that_is_nearly_a_setting_is_warned_of(monkeypatch: pytest.Mo
     monkeypatch.setenv("REGISTRY_TRCKING_URI", "sqlite:///elsewhere.db")
     monkeypatch.setenv("REGISTRY_PORT_5000_TCP", "tcp://10.0.0.1:5000")  # a service of that name in Kubernetes
 
-    with pytest.warns(UserWarning, match="TRCKING_URI is no setting") as caught:
+    with pytest.warns(UserWarning, match="TRCKING_URI is not a setting") as caught:
         assert current_settings().tracking_uri == "file:./mlruns"
 
     assert [str(warning.message) for warning in caught] == [
-        "The variable REGISTRY_TRCKING_URI is no setting and counts for nothing; is REGISTRY_TRACKING_URI meant?"
+        "The variable REGISTRY_TRCKING_URI is not a setting and is ignored. Did you mean REGISTRY_TRACKING_URI?"
     ]
 
 

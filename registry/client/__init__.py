@@ -52,8 +52,19 @@ class MlflowClient(
 ):
     """MLflow's client over a database and a byte store, without a server.
 
-    Safe to share between threads and cheap to make; connections are pooled per process. Everything it returns is a
-    frozen value; every error is a `RegistryError`.
+    It is safe to share between threads and cheap to make; connections are pooled per process. It returns frozen values,
+    and every error is a `RegistryError`.
+
+    Args:
+        tracking_uri: Where runs and models are kept: a directory, a database URL, or ``s3://bucket/prefix``. Default:
+            the tracking URI that is set.
+        registry_uri: For MLflow's scripts; it must be the tracking URI.
+        read_only: Refuse every change. Default: False.
+
+    Example:
+        >>> client = mlflow.MlflowClient()
+        >>> client.get_model_version_by_stage("churn", "Production").version
+        2
     """
 
     if not TYPE_CHECKING:

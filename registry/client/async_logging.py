@@ -1,7 +1,6 @@
-"""Logging in the background: `synchronous=False` queues in order, and one thread writes in batches.
+"""Logging in the background: ``synchronous=False`` queues values in order, and one thread writes them in batches.
 
-Owns the queue, the batching and what happens while the database is away; `RunStore.log_batch` does the writing.
-Invariant: nothing that was queued is lost in silence: it is written, or its ticket and the log say why not.
+Guarantees: no queued value is lost silently: it is written, or its ticket and the log say why not.
 """
 
 import atexit
@@ -27,7 +26,7 @@ _logger = logging.getLogger("registry")
 
 
 class RunOperations:
-    """A ticket for what was queued (MLflow's RunOperations)."""
+    """A ticket for queued values (MLflow's RunOperations)."""
 
     def __init__(self) -> None:
         self._done = threading.Event()
@@ -35,11 +34,11 @@ class RunOperations:
         self._process = os.getpid()
 
     def wait(self) -> None:
-        """Return when it is durable.
+        """Wait until the values are durable.
 
         Raises:
-            RegistryError: it could not be written.
-            InvalidStateError: it was queued by the process that forked this one, whose thread writes it.
+            RegistryError: They could not be written.
+            InvalidStateError: They were queued before this process was forked; the parent writes them.
         """
         if self._process != os.getpid():
             raise InvalidStateError(
@@ -56,7 +55,7 @@ class RunOperations:
 
 @dataclass(slots=True)
 class Entry:
-    """What one call logs, to one run."""
+    """The values that one call logs to one run."""
 
     run_id: str
     metrics: Sequence[Metric] = ()
@@ -69,7 +68,7 @@ class Entry:
 
 
 class LogQueue:
-    """A bounded queue and the thread that empties it; made on first use, in the process that uses it."""
+    """A bounded queue and the thread that empties it, which each process starts on first use."""
 
     def __init__(self, write: Callable[[Entry], None], capacity: int = CAPACITY) -> None:
         self._write = write
@@ -82,11 +81,14 @@ class LogQueue:
         _queues.add(self)
 
     def put(self, entry: Entry) -> RunOperations:
-        """Queue what a call logs; blocks, with a warning, while the queue is full."""
+        """Queue the values of a call; block, with a warning, while the queue is full."""
         with self._changed:
             self._start()
             if self._size >= self._capacity:
-                _logger.warning("%d values wait to be logged, as many as may wait; logging waits too.", self._size)
+                _logger.warning(
+                    "The queue of values to log is full (%d values); this call waits until some are written.",
+                    self._size,
+                )
                 self._changed.wait_for(lambda: self._size < self._capacity)
             self._entries.append(entry)
             self._size += len(entry)
@@ -94,17 +96,17 @@ class LogQueue:
         return entry.ticket
 
     def flush(self, timeout: float | None = None) -> None:
-        """Return when everything that was queued is written or has failed, or after `timeout` seconds.
+        """Wait until all queued values are written or have failed, at most `timeout` seconds.
 
         Raises:
-            UnavailableError: the time ran out; what was queued is still being tried.
+            UnavailableError: The time ran out; the thread keeps trying.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: not self._entries and not self._busy, timeout):
                 raise UnavailableError(f"{self._size} queued values could not be logged in {timeout} seconds.")
 
     def renew(self) -> None:
-        """Begin anew in a forked child: what was queued is the parent's to write, and its thread may hold the lock."""
+        """Reset the queue in a forked child: the parent writes the queued entries, and its thread may hold the lock."""
         self._changed = threading.Condition()
         self._entries = deque()
         self._thread, self._busy, self._size = None, False, 0
@@ -118,18 +120,18 @@ class LogQueue:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._entries))
-                batch = self._take()
+                batch = self._take_batch()
                 self._busy = True
             try:
-                self._write_all(batch)
+                self._write_batch(batch)
             finally:
                 with self._changed:
                     self._busy = False
                     self._size -= sum(len(entry) for entry in batch)
                     self._changed.notify_all()
 
-    def _take(self) -> list[Entry]:
-        """The next entries of one run, in their order."""
+    def _take_batch(self) -> list[Entry]:
+        """Remove and return the next entries of one run, in order."""
         batch = [self._entries.popleft()]
         size = len(batch[0])
         while self._entries and self._entries[0].run_id == batch[0].run_id and size < BATCH:
@@ -138,14 +140,14 @@ class LogQueue:
             size += len(entry)
         return batch
 
-    def _write_all(self, batch: list[Entry]) -> None:
-        merged = _merged(batch)
+    def _write_batch(self, batch: list[Entry]) -> None:
+        merged = _merge(batch)
         error = RegistryError("not merged") if merged is None else self._attempt(merged)
         if error is None:
             for entry in batch:
                 entry.ticket._finish()
             return
-        # One bad value must not take its neighbours with it.
+        # Write one by one, so that one bad value does not discard the others.
         for entry in batch:
             failure = self._attempt(entry)
             if failure is not None:
@@ -153,7 +155,7 @@ class LogQueue:
             entry.ticket._finish(failure)
 
     def _attempt(self, entry: Entry) -> RegistryError | None:
-        """Write an entry, waiting as long as the database is away; the error that waiting does not mend."""
+        """Write an entry, waiting while the database is away; return an error that waiting does not fix, or None."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -166,15 +168,15 @@ class LogQueue:
             except RegistryError as error:
                 return error
             except Exception as error:
-                # This thread has no caller to raise to: the ticket carries it, and the log has its trace.
+                # This thread has no caller to raise to: keep the error in the ticket and its traceback in the log.
                 _logger.exception("A queued value of run %s could not be logged", entry.run_id)
                 return RegistryError(f"Logging in the background failed: {error!r}")
             else:
                 return None
 
 
-def _merged(batch: Sequence[Entry]) -> Entry | None:
-    """One entry for many; None if they contradict each other."""
+def _merge(batch: Sequence[Entry]) -> Entry | None:
+    """Merge entries of one run into one; None if their params contradict each other."""
     merged = Entry(batch[0].run_id, metrics=[metric for entry in batch for metric in entry.metrics])
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
@@ -199,7 +201,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def flush_all(timeout: float | None = None) -> None:
-    """Return when everything that this process queued is written or has failed, or after `timeout` seconds."""
+    """Wait until all queued values of this process are written or failed, at most `timeout` seconds per queue."""
     for queue in list(_queues):
         queue.flush(timeout)
 

@@ -1,8 +1,7 @@
-"""How a download lands in a local directory: whole or not at all.
+"""Downloads and JSON files that appear in local directories atomically.
 
-Owns the staging directory beside the target, on the same disk, and moving out of it; leaves fetching to the caller.
-Invariant: until every byte is there and every place for it was judged free, the target is untouched; no symlink below
-the destination is followed.
+A download is staged in a directory beside its target, on the same disk, and then moved. Guarantees: until every byte is
+there and every target path is free, the target is untouched; symlinks below the destination are not followed.
 """
 
 import contextlib
@@ -18,41 +17,41 @@ from typing import Any
 
 from registry.exceptions import InvalidParameterError, InvalidPathError, RegistryError, disk_error
 
-Bring = Callable[[Path], list[Path]]
-"""Fills an empty directory; returns which files or directories in it are to land, later ones over earlier ones."""
+Fetch = Callable[[Path], list[Path]]
+"""Fills an empty directory and returns the files or directories to move; later ones overwrite earlier ones."""
 
 
-def move_into_place(destination: Path | None, name: str, bring: Bring) -> Path:
-    """Let what `bring` brings appear as `name` in a directory, or as that directory if `name` is ``""``; its path.
+def move_into_place(destination: Path | None, name: str, fetch: Fetch) -> Path:
+    """Move the files that `fetch` downloads to `name` in a directory, or to the directory itself if `name` is ``""``.
 
-    The directory is made if need be; without one a fresh temporary one is made. Files that are there are replaced,
-    others stay.
+    The directory is created if it is missing; None means a new temporary one. Existing files are replaced, others stay.
+    Return the path of the file or directory.
 
     Raises:
-        InvalidParameterError: the destination is a file.
-        InvalidPathError: a directory or a symlink is where a file is to go.
-        StorageError: the disk refuses.
+        InvalidParameterError: The destination is a file.
+        InvalidPathError: A directory or a symlink is in the place of a file.
+        StorageError: The disk reports an error.
     """
-    with _disk_errors(destination):
+    with _map_disk_errors(destination):
         if destination is not None:
-            return _move(destination.absolute(), name, bring)
+            return _move(destination.absolute(), name, fetch)
         fresh = Path(tempfile.mkdtemp(prefix="registry-"))
         try:
-            return _move(fresh, name, bring)
+            return _move(fresh, name, fetch)
         except BaseException:
             shutil.rmtree(fresh)
             raise
 
 
-def _move(destination: Path, name: str, bring: Bring) -> Path:
+def _move(destination: Path, name: str, fetch: Fetch) -> Path:
     anchor = destination
     while not anchor.exists():
         anchor = anchor.parent
     if not anchor.is_dir():
         raise InvalidParameterError(f"{str(anchor)!r} is a file; the destination of a download is a directory.")
-    # In the target itself, or else where the target will be made: nowhere else need be writable, or on the same disk.
+    # Stage inside the target or its nearest existing parent: no other directory has to be writable or on the same disk.
     with tempfile.TemporaryDirectory(prefix=".registry-", dir=anchor) as staging:
-        copies = bring(Path(staging))
+        copies = fetch(Path(staging))
         target = destination / name
         moves = _moves(copies, target)
         for place in moves:
@@ -70,13 +69,13 @@ def _move(destination: Path, name: str, bring: Bring) -> Path:
 
 
 def _moves(copies: list[Path], target: Path) -> dict[Path, Path]:
-    """Which file goes where; of two that want one place, or one as a file and one as a directory, the later copy's."""
+    """Map each target to its source. If two copies need one path, as a file or as a directory, the later one wins."""
     moves: dict[Path, Path] = {}
     directories: set[Path] = set()
     for copy in reversed(copies):
         for file in _files(copy):
             place = target / file.relative_to(copy)
-            if place not in directories and not any(taken in moves for taken in (place, *place.parents)):
+            if place not in directories and not any(path in moves for path in (place, *place.parents)):
                 moves[place] = file
                 directories.update(place.parents)
     return moves
@@ -87,7 +86,7 @@ def _files(copy: Path) -> list[Path]:
 
 
 def _check_free(destination: Path, place: Path) -> None:
-    """Refuse a place that a file cannot take, while nothing has changed yet."""
+    """Raise if a file cannot be placed there, before anything is changed."""
     for above in reversed(place.relative_to(destination).parents[:-1]):
         mode = _mode(destination / above)
         if mode is None:
@@ -107,7 +106,7 @@ def _mode(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def _disk_errors(destination: Path | None) -> Iterator[None]:
+def _map_disk_errors(destination: Path | None) -> Iterator[None]:
     try:
         yield
     except RegistryError:
@@ -123,30 +122,30 @@ def _disk_errors(destination: Path | None) -> Iterator[None]:
 
 
 def read_json(path: Path, what: str) -> dict[str, Any] | None:
-    """The object in a file, None if there is no file; `what` says in messages what it is.
+    """Return the JSON object in a file, or None if there is no file; `what` names the file in messages.
 
     Raises:
-        InvalidParameterError: the file holds something else.
-        StorageError: it cannot be read.
+        InvalidParameterError: The file holds something else.
+        StorageError: The file cannot be read.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise disk_error(f"The {what} {str(path)!r} cannot be read: {error.strerror}.", error) from error
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise InvalidParameterError(f"The file {str(path)!r} is not a {what}; give the one that was written here.")
-    return found
+    return value
 
 
 def write_json(path: Path, value: dict[str, Any], what: str) -> None:
-    """Put an object in the place of a file's content, all at once.
+    """Replace a file's content with a JSON object atomically.
 
     Raises:
-        StorageError: it cannot be written; the old content is still there.
+        StorageError: The file cannot be written; the old content is still there.
     """
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     try:

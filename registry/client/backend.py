@@ -1,7 +1,6 @@
-"""What a client works on: one database with its stores, and the byte stores beside it.
+"""The stores behind a tracking URI: one database, and the byte stores beside it.
 
-Owns opening: which database a tracking URI means, that its schema is this code's, and that nothing there is MLflow's.
-Invariant: a backend is opened once per process and place, and touches nothing before it is used.
+Guarantees: a backend is opened once per process and place. Opening checks the schema and refuses MLflow's own files.
 """
 
 import functools
@@ -12,7 +11,7 @@ from registry.blobs import BlobStore, S3Options, close_connections, open_blob_st
 from registry.client.async_logging import Entry, LogQueue, flush_all
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, current_settings, place_of, shown_uri
+from registry.settings import Place, Settings, actor_of, current_settings, place_of, redacted_uri
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
@@ -41,7 +40,7 @@ from registry.store.transfer.run_import import RunImportStore
 
 
 class Backend:
-    """The stores behind one place, for one actor."""
+    """The stores of one place, for one actor."""
 
     def __init__(
         self,
@@ -82,16 +81,16 @@ class Backend:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
 
     def write_log(self, entry: Entry) -> None:
-        """Write what was logged to a run, all or nothing."""
+        """Write one entry of the log queue, all or nothing."""
         self.runs.log_batch(entry.run_id, metrics=entry.metrics, params=entry.params, tags=entry.tags)
 
     def blobs(self, root: str) -> BlobStore:
-        """The bytes below an absolute local path or an S3 prefix."""
+        """Open the byte store below an absolute local path or an S3 prefix."""
         return open_store(root)
 
 
 def open_store(root: str) -> BlobStore:
-    """Return the bytes below an absolute local path or an S3 prefix, reached as the settings have it now."""
+    """Open the byte store below an absolute local path or an S3 prefix, with the current settings."""
     return open_blob_store(root, s3=_s3_options(current_settings()))
 
 
@@ -108,11 +107,14 @@ def _s3_options(settings: Settings) -> S3Options:
 def open_backend(
     tracking_uri: str, settings: Settings, *, base: Path | None = None, read_only: bool = False
 ) -> Backend:
-    """The backend of a tracking URI, relative to `base` (see `settings.place_of`); opened once.
+    """Open the backend of a tracking URI, or return the open one; a relative path is relative to `base`.
 
     Raises:
-        UnsupportedStoreError, ForeignStoreError, SchemaOutdatedError, SchemaTooNewError, UnavailableError: the place
-            cannot be used; the message says why and what to do.
+        UnsupportedStoreError: The URI names no supported database.
+        ForeignStoreError: MLflow's own files or tables are there.
+        SchemaOutdatedError: The database must be upgraded first.
+        SchemaTooNewError: A newer release wrote the database.
+        UnavailableError: The database cannot be reached.
     """
     place = place_of(tracking_uri, settings, base)
     limits = TimeLimits(settings.connect_timeout_seconds, settings.statement_timeout_seconds)
@@ -125,10 +127,10 @@ def _open(place: Place, actor: str, read_only: bool, ignore_clock: bool, limits:
 
 
 def close_all(timeout: float | None = None) -> None:
-    """Write what is queued, then close every connection of this process and forget its backends.
+    """Write what is queued, close every connection of this process, and forget its backends.
 
     Raises:
-        UnavailableError: the queue was not empty after `timeout` seconds; the connections are closed nevertheless.
+        UnavailableError: The queue was not empty after `timeout` seconds; the connections are closed nevertheless.
     """
     try:
         flush_all(timeout)
@@ -139,25 +141,25 @@ def close_all(timeout: float | None = None) -> None:
 
 
 def refuse_other_registry(tracking_uri: str, registry_uri: str | None) -> None:
-    """Runs and models share one database.
+    """Raise if the registry URI differs from the tracking URI: runs and models share one database.
 
     Raises:
-        UnsupportedStoreError: a registry URI other than the tracking URI was set.
+        UnsupportedStoreError: The two URIs differ.
     """
     if registry_uri and registry_uri != tracking_uri:
-        one, other = shown_uri(registry_uri), shown_uri(tracking_uri)
+        shown_registry, shown_tracking = redacted_uri(registry_uri), redacted_uri(tracking_uri)
         raise UnsupportedStoreError(
-            f"The registry URI {one!r} is not the tracking URI {other!r}; both share one database. "
+            f"The registry URI {shown_registry!r} is not the tracking URI {shown_tracking!r}; both share one database. "
             "Unset it with set_registry_uri(None), and copy a version to another registry with "
             "MlflowClient().copy_model_version(source, name, to=<tracking uri>)."
         )
 
 
 def refuse_mlflow_files(place: Place) -> None:
-    """Leave a directory alone that MLflow keeps its files in.
+    """Raise if a directory holds MLflow's file store.
 
     Raises:
-        ForeignStoreError: the place is such a directory.
+        ForeignStoreError: It does.
     """
     if place.directory is not None and any(place.directory.glob("[0-9]*/meta.yaml")):
         raise ForeignStoreError(

@@ -1,24 +1,27 @@
-"""What every part of the client stands on: its tracking URI and the backend behind it, opened on first use."""
+"""The base of the client's mixins: the tracking URI and a backend that is opened on first use."""
 
 from pathlib import Path
 from typing import Any
 
 from registry.client.backend import Backend, open_backend, refuse_other_registry
 from registry.exceptions import InvalidStateError
-from registry.settings import base_of, current_base, current_settings, shown_uri
+from registry.settings import base_of, current_base, current_settings, redacted_uri
 
 
 class ClientBase:
-    """Holds the place that a client speaks to."""
+    """A tracking URI and the stores behind it."""
 
     _backend: Backend | None = None
 
     def __init__(
         self, tracking_uri: str | Path | None = None, registry_uri: str | None = None, *, read_only: bool = False
     ) -> None:
-        """A client for a tracking URI, or for the one that is set; `read_only` refuses every change.
+        """Remember the tracking URI; open nothing.
 
-        Nothing is opened before the first call.
+        Args:
+            tracking_uri: Where runs and models are kept. Default: the URI that is set now.
+            registry_uri: For MLflow scripts; it must be the tracking URI.
+            read_only: Refuse every change.
         """
         settings = current_settings()
         self._tracking_uri = settings.tracking_uri if tracking_uri is None else str(tracking_uri)
@@ -29,12 +32,12 @@ class ClientBase:
         self._queues_logs = settings.enable_async_logging
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs to open the same place; nothing that is open goes along.
+        """Return the state for a pickle, without open connections.
 
         Raises:
-            InvalidStateError: the tracking URI has a password.
+            InvalidStateError: The tracking URI has a password.
         """
-        if any(uri and shown_uri(uri) != uri for uri in (self._tracking_uri, self._registry_uri)):
+        if any(uri and redacted_uri(uri) != uri for uri in (self._tracking_uri, self._registry_uri)):
             raise InvalidStateError(
                 "A client whose tracking URI has a password is not pickled. Make another in the other process, which "
                 "inherits REGISTRY_TRACKING_URI, or leave the password to PGPASSFILE or PGPASSWORD."
@@ -43,12 +46,12 @@ class ClientBase:
 
     @property
     def tracking_uri(self) -> str:
-        """The tracking URI that this client speaks to."""
+        """Return the tracking URI of this client."""
         return self._tracking_uri
 
     @property
     def backend(self) -> Backend:
-        """The stores behind this client; opening them may migrate an empty SQLite file."""
+        """Return the stores behind this client; opening them may migrate an empty SQLite file."""
         # No cached_property: until Python 3.12 it has a lock, which a fork would copy while another thread holds it.
         if self._backend is None:
             refuse_other_registry(self._tracking_uri, self._registry_uri)

@@ -1,4 +1,4 @@
-"""The data sets that runs read (``mlflow.data``): a record of what data it was, never a way to load it."""
+"""Data sets that runs use (``mlflow.data``): a record of the data's identity, not a way to load it."""
 
 from registry.data.dataset import Dataset as Dataset
 from registry.data.dataset_source import DatasetSource as DatasetSource, get_source as get_source

@@ -1,4 +1,4 @@
-"""What `log_input` takes (``mlflow.data.dataset``)."""
+"""The type of the data sets that `log_input` takes (``mlflow.data.dataset``)."""
 
 from registry.datasets import PandasDataset
 from registry.unsupported import explain_missing

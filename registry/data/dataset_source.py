@@ -1,4 +1,4 @@
-"""Where data came from (``mlflow.data.dataset_source``)."""
+"""Sources of data sets (``mlflow.data.dataset_source``)."""
 
 from registry.datasets import CodeDatasetSource, DatasetSource, PandasDataset, UriDatasetSource, source_of
 from registry.entities import Dataset, DatasetInput
@@ -8,10 +8,25 @@ __all__ = ["CodeDatasetSource", "DatasetSource", "UriDatasetSource", "get_source
 
 
 def get_source(dataset: PandasDataset | Dataset | DatasetInput) -> DatasetSource:
-    """The source of a data set, or of one that was read back from a run (``run.inputs.dataset_inputs``).
+    """Return the source of a data set.
+
+    Args:
+        dataset: A data set from `from_pandas`, or one that was read from a run (``run.inputs.dataset_inputs``).
+
+    Returns:
+        A `UriDatasetSource` with the path or URI, or a `CodeDatasetSource` with the tags of the program.
 
     Raises:
-        InvalidParameterError: the source is not of a known form.
+        InvalidParameterError: The stored source has an unknown form.
+        InvalidTypeError: The value is not a data set.
+
+    Example:
+        >>> dataset = mlflow.data.from_pandas(X, source="s3://nba/games.parquet")
+        >>> with mlflow.start_run() as run:
+        ...     mlflow.log_input(dataset)
+        >>> used = mlflow.get_run(run.info.run_id).inputs.dataset_inputs[0]
+        >>> mlflow.data.get_source(used).uri
+        's3://nba/games.parquet'
     """
     if isinstance(dataset, PandasDataset):
         return dataset.source

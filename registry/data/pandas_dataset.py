@@ -1,4 +1,4 @@
-"""Data sets of DataFrames (``mlflow.data.pandas_dataset``)."""
+"""Data sets made from DataFrames (``mlflow.data.pandas_dataset``)."""
 
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -23,13 +23,29 @@ def from_pandas(
     digest: str | None = None,
     predictions: str | None = None,
 ) -> PandasDataset:
-    """A data set of a DataFrame, for `log_input`; its digest, schema and profile are MLflow's.
+    """Make a data set from a DataFrame, for `log_input`. Digest, schema and profile are MLflow's.
 
-    `source` is a path or URI; without one it is the running program. `targets` and `predictions` name columns.
+    Args:
+        df: The DataFrame. It is kept, not copied.
+        source: The path or URI that the data came from. Default: the running program.
+        targets: The name of the target column.
+        name: The data set's name, up to 500 characters. Default: ``dataset``.
+        digest: A digest of up to 36 characters. Default: 8 hexadecimal digits computed from the data.
+        predictions: The name of the column of predictions.
+
+    Returns:
+        The data set.
 
     Raises:
         InvalidTypeError: `df` is not a DataFrame.
-        InvalidParameterError: a column is missing, or the frame cannot be digested.
+        InvalidParameterError: A column does not exist, or the frame's index cannot be hashed.
+
+    Example:
+        >>> dataset = mlflow.data.from_pandas(X.assign(won=y), "s3://nba/games.parquet", targets="won", name="games")
+        >>> dataset.profile
+        {'num_rows': 40, 'num_elements': 120}
+        >>> dataset.schema.input_names()
+        ['rest_days', 'rating_gap', 'won']
     """
     return datasets.from_pandas(
         df, source, targets, name, digest, predictions, context_tags=context_tags(), infer_schema=infer_schema

@@ -1,6 +1,6 @@
-"""Files of the active run, and artifacts by URI: MLflow's module-level functions for them.
+"""Module-level functions for the files of the active run, and for artifacts by URI.
 
-Where no run is active one is started and stays active, as in MLflow.
+If no run is active, the functions that log start one, and it stays active, as in MLflow.
 """
 
 import contextlib
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from registry.client import MlflowClient
 from registry.client.artifacts.downloads import download, listing
-from registry.client.artifacts.images import decoded
-from registry.client.artifacts.json_yaml import decode, load_document
+from registry.client.artifacts.images import decode_image
+from registry.client.artifacts.json_yaml import decode_text, load_document
 from registry.client.artifacts.run_artifacts import ByteStream, run_artifact
 from registry.client.models.signing import signed_uri
 from registry.entities import FileInfo
@@ -35,13 +35,30 @@ def log_artifact(
     *,
     follow_symlinks: bool | None = None,
 ) -> None:
-    """Store a local file or directory, under its own name, in the directory `artifact_path` of the run.
+    """Store a local file or directory under its own name among the run's artifacts.
+
+    Args:
+        local_path: The file or directory to store.
+        artifact_path: The directory of the run to store it in. Default: the run's root.
+        run_id: The run. Default: the active run, which is started if there is none.
+        follow_symlinks: Store the files that symlinks lead to, instead of refusing them. Default:
+            ``REGISTRY_FOLLOW_SYMLINKS``, else False.
 
     Raises:
-        ArtifactNotFoundError: nothing is at `local_path`.
-        InvalidPathError: `artifact_path` leaves the run's directory.
+        ArtifactNotFoundError: `local_path` does not exist.
+        InvalidPathError: `artifact_path` leads out of the run's directory.
+        RunNotFoundError: No run has this id.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("notes.md").write_text("# Notes")
+        >>> mlflow.log_artifact("notes.md", "docs", run_id=run_id)
+        >>> [file.path for file in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path="docs")]
+        ['docs/notes.md']
     """
-    state.client().log_artifact(_run(run_id, artifact_path), local_path, artifact_path, follow_symlinks=follow_symlinks)
+    state.client().log_artifact(
+        _choose_run(run_id, artifact_path), local_path, artifact_path, follow_symlinks=follow_symlinks
+    )
 
 
 def log_artifacts(
@@ -51,38 +68,123 @@ def log_artifacts(
     *,
     follow_symlinks: bool | None = None,
 ) -> None:
-    """Store the contents of a local directory in the directory `artifact_path` of the run.
+    """Store the contents of a local directory among the run's artifacts.
+
+    Args:
+        local_dir: The directory whose contents are stored.
+        artifact_path: The directory of the run to store them in. Default: the run's root.
+        run_id: The run. Default: the active run, which is started if there is none.
+        follow_symlinks: Store the files that symlinks lead to, instead of refusing them. Default:
+            ``REGISTRY_FOLLOW_SYMLINKS``, else False.
 
     Raises:
-        ArtifactNotFoundError: there is no such directory.
-        InvalidPathError: `artifact_path` leaves the run's directory.
+        ArtifactNotFoundError: `local_dir` does not exist.
+        InvalidPathError: `artifact_path` leads out of the run's directory.
+        RunNotFoundError: No run has this id.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Path("plots").mkdir()
+        >>> _ = Path("plots/roc.csv").write_text("fpr,tpr")
+        >>> mlflow.log_artifacts("plots", "plots", run_id=run_id)
+        >>> [file.path for file in mlflow.artifacts.list_artifacts(run_id=run_id, artifact_path="plots")]
+        ['plots/roc.csv']
     """
-    state.client().log_artifacts(_run(run_id, artifact_path), local_dir, artifact_path, follow_symlinks=follow_symlinks)
+    state.client().log_artifacts(
+        _choose_run(run_id, artifact_path), local_dir, artifact_path, follow_symlinks=follow_symlinks
+    )
 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
-    """Store a text in UTF-8."""
-    state.client().log_text(_run(run_id, artifact_file), text, artifact_file)
+    """Store text as a UTF-8 file of the run.
+
+    Args:
+        text: The text.
+        artifact_file: The file's path in the run.
+        run_id: The run. Default: the active run, which is started if there is none.
+
+    Raises:
+        InvalidPathError: `artifact_file` leads out of the run's directory.
+        RunNotFoundError: No run has this id.
+
+    Example:
+        >>> with mlflow.start_run() as run:
+        ...     mlflow.log_text("home teams rest longer", "insights/rest.txt")
+        >>> mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/insights/rest.txt")
+        'home teams rest longer'
+    """
+    state.client().log_text(_choose_run(run_id, artifact_file), text, artifact_file)
 
 
 def log_dict(dictionary: Any, artifact_file: str, run_id: str | None = None) -> None:
-    """Store nested values as YAML (``.yml``, ``.yaml``) or else JSON."""
-    state.client().log_dict(_run(run_id, artifact_file), dictionary, artifact_file)
+    """Store nested values as a YAML or JSON file of the run.
+
+    Args:
+        dictionary: The value: mappings, lists, text and numbers. NumPy's numbers and arrays become numbers and lists;
+            other values become their `str`.
+        artifact_file: The file's path in the run. ``.yml`` and ``.yaml`` mean YAML, any other ending JSON.
+        run_id: The run. Default: the active run, which is started if there is none.
+
+    Raises:
+        InvalidParameterError: The value contains itself.
+        InvalidPathError: `artifact_file` leads out of the run's directory.
+        RunNotFoundError: No run has this id.
+
+    Example:
+        >>> with mlflow.start_run() as run:
+        ...     mlflow.log_dict({"features": list(X.columns), "rows": np.int64(40)}, "data.yaml")
+        >>> mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/data.yaml")
+        {'features': ['rest_days', 'rating_gap'], 'rows': 40}
+    """
+    state.client().log_dict(_choose_run(run_id, artifact_file), dictionary, artifact_file)
 
 
 def log_stream(stream: ByteStream, artifact_file: str, run_id: str | None = None) -> None:
-    """Store what a binary stream has from where it stands to its end, in little memory."""
-    state.client().log_stream(_run(run_id, artifact_file), stream, artifact_file)
+    """Store the rest of a binary stream as a file of the run, without holding it in memory.
+
+    Args:
+        stream: An open binary file, or any object whose ``read(size)`` returns bytes.
+        artifact_file: The file's path in the run.
+        run_id: The run. Default: the active run, which is started if there is none.
+
+    Raises:
+        InvalidTypeError: The stream returns text.
+        InvalidPathError: `artifact_file` leads out of the run's directory.
+        RunNotFoundError: No run has this id.
+
+    Example:
+        >>> import io
+        >>> mlflow.log_stream(io.BytesIO(b"id,score"), "scores.csv", run_id=run_id)
+        >>> mlflow.artifacts.load_text(f"runs:/{run_id}/scores.csv")
+        'id,score'
+    """
+    state.client().log_stream(_choose_run(run_id, artifact_file), stream, artifact_file)
 
 
 def log_figure(figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any] | None = None) -> None:
-    """Store a figure of matplotlib or plotly in the format of the file's ending.
+    """Store a matplotlib or plotly figure as a file of the active run.
+
+    Args:
+        figure: A ``matplotlib.figure.Figure`` or a plotly figure.
+        artifact_file: The file's path in the run. Its ending is the format: any of matplotlib's, or for plotly
+            ``.html`` and ``.json``, with kaleido also ``.png``, ``.jpeg``, ``.webp``, ``.svg`` and ``.pdf``.
+        save_kwargs: Arguments for matplotlib's ``savefig``, or plotly's ``write_html``, ``to_json`` or ``to_image``.
 
     Raises:
-        InvalidTypeError: no such figure, or plotly has no format of that ending.
-        MissingDependencyError: plotly needs kaleido for pictures.
+        InvalidTypeError: The object is not a figure, or plotly does not write this format.
+        InvalidParameterError: The figure cannot be drawn.
+        MissingDependencyError: plotly needs kaleido for this format.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> figure = Figure()
+        >>> _ = figure.subplots().plot([0, 1], [0.6, 0.8])
+        >>> with mlflow.start_run() as run:
+        ...     mlflow.log_figure(figure, "plots/auc.png", save_kwargs={"dpi": 50})
+        >>> mlflow.artifacts.load_image(f"runs:/{run.info.run_id}/plots/auc.png").size
+        (320, 240)
     """
-    state.client().log_figure(_run(None, artifact_file), figure, artifact_file, save_kwargs=save_kwargs)
+    state.client().log_figure(_choose_run(None, artifact_file), figure, artifact_file, save_kwargs=save_kwargs)
 
 
 def log_image(
@@ -93,42 +195,111 @@ def log_image(
     timestamp: int | None = None,
     synchronous: bool | None = False,
 ) -> None:
-    """Store a picture: as the file `artifact_file`, or under `key` as one of a series, with a thumbnail.
+    """Store an image of the active run: as one file, or as a step of a series with a thumbnail.
+
+    Args:
+        image: A NumPy array (height, width) or (height, width, 1, 3 or 4), a Pillow image, or a `registry.Image`.
+            Integers are 0 to 255, floats 0 to 1.
+        artifact_file: The file's path in the run. Its ending is the format.
+        key: The name of a series, which is stored below ``images/``. Give either `artifact_file` or `key`.
+        step: The step in the series. Default: 0.
+        timestamp: Milliseconds since the epoch. Default: now.
+        synchronous: Accepted for MLflow's scripts. The image is stored when the call returns.
 
     Raises:
-        InvalidTypeError: both or neither of `artifact_file` and `key`, or no picture.
+        InvalidTypeError: Both or neither of `artifact_file` and `key` are given, or the value is not an image.
+        InvalidNameError: The key has characters besides letters, digits, spaces and ``_ - . /``.
+        MissingDependencyError: Pillow is not installed.
+
+    Example:
+        >>> with mlflow.start_run() as run:
+        ...     mlflow.log_image(np.zeros((4, 6, 3), dtype="uint8"), "black.png")
+        >>> mlflow.artifacts.load_image(f"runs:/{run.info.run_id}/black.png").size
+        (6, 4)
     """
-    state.client().log_image(_run(None, artifact_file), image, artifact_file, key, step, timestamp, synchronous)
+    state.client().log_image(_choose_run(None, artifact_file), image, artifact_file, key, step, timestamp, synchronous)
 
 
 def log_table(data: "Mapping[str, Any] | pd.DataFrame", artifact_file: str, run_id: str | None = None) -> None:
-    """Append rows to a table of the run, which is made if there is none; ``.json`` or ``.parquet``.
+    """Append rows to a table of the run; create the table if there is none.
+
+    Args:
+        data: A DataFrame, or a mapping from column to values. A mapping without lists is one row. Columns of images are
+            stored as files below ``table_images/``.
+        artifact_file: The table's path in the run, ending in ``.json`` or ``.parquet``.
+        run_id: The run. Default: the active run, which is started if there is none.
 
     Raises:
-        InvalidParameterError: the file is no such table, or the rows do not fit it.
-        MissingDependencyError: ``.parquet`` needs pyarrow.
+        InvalidParameterError: The file is not a table, or the rows do not fit it.
+        InvalidPathError: The path has one of ``" ' , : [ ] { }``.
+        MissingDependencyError: ``.parquet`` needs the package pyarrow.
+
+    Example:
+        >>> mlflow.log_table({"game": ["BOS-NYK"], "home_wins": [0.64]}, "predictions.json", run_id=run_id)
+        >>> mlflow.log_table({"game": ["LAL-DEN"], "home_wins": [0.41]}, "predictions.json", run_id=run_id)
+        >>> mlflow.load_table("predictions.json", [run_id])
+              game  home_wins
+        0  BOS-NYK       0.64
+        1  LAL-DEN       0.41
     """
-    state.client().log_table(_run(run_id, artifact_file), data, artifact_file)
+    state.client().log_table(_choose_run(run_id, artifact_file), data, artifact_file)
 
 
 def load_table(
     artifact_file: str, run_ids: Sequence[str] | None = None, extra_columns: Sequence[str] | None = None
 ) -> "pd.DataFrame":
-    """A table of all runs of the active experiment that have it, or of some of them, as one data frame.
+    """Return a table of the active experiment's runs as one DataFrame.
+
+    Args:
+        artifact_file: The table's path in each run.
+        run_ids: The runs to read. Default: all runs of the experiment that have the table.
+        extra_columns: Columns to add from each row's run: ``run_id``, ``experiment_id``, ``status``, ``artifact_uri``,
+            ``start_time``, ``end_time``, ``params.<key>``, ``metrics.<key>`` or ``tags.<key>``.
+
+    Returns:
+        The rows of all these tables, newest run first.
 
     Raises:
-        ArtifactNotFoundError: no such run has the table.
+        ArtifactNotFoundError: No such run has the table.
+        InvalidParameterError: A file is not a table, or runs have no such extra column.
+
+    Example:
+        >>> mlflow.log_table({"game": ["BOS-NYK"], "home_wins": [0.64]}, "predictions.json", run_id=run_id)
+        >>> mlflow.load_table("predictions.json", extra_columns=["params.max_depth"])
+              game  home_wins params.max_depth
+        0  BOS-NYK       0.64                4
     """
     return state.client().load_table(active_experiment_id(), artifact_file, run_ids, extra_columns)
 
 
 def flush_artifact_async_logging() -> None:
-    """Do nothing: a file is stored when the call that logs it returns. For scripts that call it."""
+    """Do nothing: a file is stored when the call that logs it returns.
+
+    Example:
+        >>> mlflow.log_text("done", "status.txt", run_id=run_id)
+        >>> mlflow.flush_artifact_async_logging()
+    """
 
 
 def get_artifact_uri(artifact_path: str | None = None) -> str:
-    """Where the active run's files are, or one of them: an absolute path or an S3 URI."""
-    root = state.client().get_run(_run(None, artifact_path)).info.artifact_uri
+    """Return the location of the active run's artifacts, or of one of them.
+
+    Args:
+        artifact_path: A path in the run. It need not exist. Default: the run's root.
+
+    Returns:
+        An absolute local path or an S3 URI.
+
+    Raises:
+        InvalidPathError: `artifact_path` leads out of the run's directory.
+
+    Example:
+        >>> with mlflow.start_run() as run:
+        ...     uri = mlflow.get_artifact_uri("notes.txt")
+        >>> uri.endswith(f"/{run.info.run_id}/artifacts/notes.txt")
+        True
+    """
+    root = state.client().get_run(_choose_run(None, artifact_path)).info.artifact_uri
     return root if artifact_path is None else f"{root}/{check_artifact_path(artifact_path)}"
 
 
@@ -142,20 +313,39 @@ def download_artifacts(
     *,
     require_signature: str | Path | None = None,
 ) -> str:
-    """Copy a file or directory, of a URI of any form or of a run, into `dst_path`; the local path of the copy.
+    """Copy a file or directory of a run or a URI into a local directory and return the path of the copy.
 
-    The directory is made if need be, a fresh temporary one by default. The copy is the caller's own, and lands whole or
-    not at all. With `require_signature`, a public key (a PEM file), only files of a model that this key signed are.
+    The copy appears complete or not at all. It is yours to change.
+
+    Args:
+        artifact_uri: A ``runs:``, ``models:``, ``s3:`` or ``file:`` URI, or a local path.
+        run_id: A run. Give either `artifact_uri` or `run_id`.
+        artifact_path: A path in the run. Default: all its artifacts.
+        dst_path: The directory to copy into; it is created if it is missing. Default: a new temporary directory.
+        tracking_uri: Where to look. Default: the tracking URI that is set.
+        registry_uri: For MLflow's scripts; it must be the tracking URI.
+        require_signature: A public key (a PEM file). Copy only files of a model that this key signed.
+
+    Returns:
+        The local path of the copied file or directory.
 
     Raises:
-        UntrustedModelError: the model lacks the signature that is required.
-        InvalidParameterError: not exactly one of `artifact_uri` and `run_id`.
-        NotFoundError: nothing is there; the message says what there is.
-        IntegrityError: a file of a model is not what was sealed.
+        InvalidParameterError: Both or neither of `artifact_uri` and `run_id` are given.
+        NotFoundError: There is nothing to copy; the message lists what exists.
+        IntegrityError: A model's file differs from its manifest.
+        UntrustedModelError: The model is not signed with the required key.
+
+    Example:
+        >>> from pathlib import Path
+        >>> path = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/notes.txt", dst_path="copy")
+        >>> Path(path).relative_to(Path.cwd()).as_posix()
+        'copy/notes.txt'
+        >>> Path(path).read_text()
+        'all good'
     """
-    uri = _meant(artifact_uri, run_id, artifact_path)
+    uri = _choose_uri(artifact_uri, run_id, artifact_path)
     destination = None if dst_path is None else check_local_path(dst_path)
-    client = _client(tracking_uri, registry_uri)
+    client = _choose_client(tracking_uri, registry_uri)
     if require_signature is not None:
         uri = signed_uri(client.backend, uri, require_signature)
     return download(client, uri, destination)
@@ -167,54 +357,99 @@ def list_artifacts(
     artifact_path: str | None = None,
     tracking_uri: str | None = None,
 ) -> list[FileInfo]:
-    """Return the files and directories right below a URI of any form or a path of a run; none for a file or nothing.
+    """List the files and directories directly below a URI or a path of a run.
 
-    Paths are relative to `artifact_uri`, or to the run's artifact directory.
+    Args:
+        artifact_uri: A ``runs:``, ``models:``, ``s3:`` or ``file:`` URI, or a local path.
+        run_id: A run. Give either `artifact_uri` or `run_id`.
+        artifact_path: A path in the run. Default: its root.
+        tracking_uri: Where to look. Default: the tracking URI that is set.
+
+    Returns:
+        Files with their size in bytes, and directories, sorted by path. Paths are relative to `artifact_uri`, or to the
+        run's root. Empty for a file or a path that does not exist.
 
     Raises:
-        InvalidParameterError: not exactly one of `artifact_uri` and `run_id`.
-        NotFoundError: no such run or model.
+        InvalidParameterError: Both or neither of `artifact_uri` and `run_id` are given.
+        NotFoundError: The run or model does not exist.
+
+    Example:
+        >>> [(file.path, file.file_size) for file in mlflow.artifacts.list_artifacts(run_id=run_id)]
+        [('notes.txt', 8)]
     """
-    uri = _meant(artifact_uri, run_id, artifact_path)
-    return listing(_client(tracking_uri, None), uri, relative=artifact_uri is not None)
+    uri = _choose_uri(artifact_uri, run_id, artifact_path)
+    return listing(_choose_client(tracking_uri, None), uri, relative=artifact_uri is not None)
 
 
 def load_text(artifact_uri: str) -> str:
-    """The text of a file.
+    """Return the text of a UTF-8 file.
+
+    Args:
+        artifact_uri: The file's URI or local path, as in `download_artifacts`.
+
+    Returns:
+        The text.
 
     Raises:
-        InvalidParameterError: it is not UTF-8, or a directory.
-        NotFoundError: nothing is there.
+        InvalidParameterError: It is a directory, or not UTF-8.
+        NotFoundError: It does not exist.
+
+    Example:
+        >>> mlflow.artifacts.load_text(f"runs:/{run_id}/notes.txt")
+        'all good'
     """
-    with _file(artifact_uri) as (data, name):
-        return decode(data, name)
+    with _download_file(artifact_uri) as (data, name):
+        return decode_text(data, name)
 
 
 def load_dict(artifact_uri: str) -> Any:
-    """The value of a JSON file, or of YAML where the name ends in ``.yml`` or ``.yaml``.
+    """Return the value of a JSON or YAML file.
+
+    Args:
+        artifact_uri: The file's URI or local path, as in `download_artifacts`. ``.yml`` and ``.yaml`` mean YAML.
+
+    Returns:
+        The value: for a mapping a dict, for a sequence a list.
 
     Raises:
-        InvalidParameterError: it is not such a file, or a directory.
-        NotFoundError: nothing is there.
+        InvalidParameterError: It is a directory, or not a file of this format.
+        NotFoundError: It does not exist.
+
+    Example:
+        >>> mlflow.log_dict({"eta": 0.1}, "settings.json", run_id=run_id)
+        >>> mlflow.artifacts.load_dict(f"runs:/{run_id}/settings.json")
+        {'eta': 0.1}
     """
-    with _file(artifact_uri) as (data, name):
+    with _download_file(artifact_uri) as (data, name):
         return load_document(data, name)
 
 
 def load_image(artifact_uri: str) -> "Image":
-    """The picture of a file as Pillow's image.
+    """Return an image file as a Pillow image.
+
+    Args:
+        artifact_uri: The file's URI or local path, as in `download_artifacts`.
+
+    Returns:
+        A ``PIL.Image.Image``.
 
     Raises:
-        InvalidParameterError: it is not a picture, or a directory.
-        NotFoundError: nothing is there.
+        InvalidParameterError: It is a directory, or not an image.
+        NotFoundError: It does not exist.
         MissingDependencyError: Pillow is not installed.
+
+    Example:
+        >>> with mlflow.start_run() as run:
+        ...     mlflow.log_image(np.ones((2, 3)), "white.png")
+        >>> mlflow.artifacts.load_image(f"runs:/{run.info.run_id}/white.png").getpixel((0, 0))
+        255
     """
-    with _file(artifact_uri) as (data, name):
-        return decoded(data, name)
+    with _download_file(artifact_uri) as (data, name):
+        return decode_image(data, name)
 
 
 @contextlib.contextmanager
-def _file(artifact_uri: str) -> Iterator[tuple[bytes, str]]:
+def _download_file(artifact_uri: str) -> Iterator[tuple[bytes, str]]:
     with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
         copy = Path(download_artifacts(artifact_uri, dst_path=Path(temporary) / "copy"))
         if copy.is_dir():
@@ -222,14 +457,14 @@ def _file(artifact_uri: str) -> Iterator[tuple[bytes, str]]:
         yield copy.read_bytes(), copy.name
 
 
-def _run(run_id: str | None, path: str | None) -> str:
-    """The run that is given, or the active one; none is started for a path that cannot be used."""
+def _choose_run(run_id: str | None, path: str | None) -> str:
+    """Return the given or the active run; check the path first, so that a bad path starts no run."""
     if path is not None and path != "":
         check_artifact_path(path)
     return run_id or active_or_new_run_id()
 
 
-def _meant(artifact_uri: str | None, run_id: str | None, artifact_path: str | None) -> Uri:
+def _choose_uri(artifact_uri: str | None, run_id: str | None, artifact_path: str | None) -> Uri:
     if artifact_uri is not None and run_id is None:
         if artifact_path is not None:
             raise InvalidParameterError(
@@ -241,5 +476,5 @@ def _meant(artifact_uri: str | None, run_id: str | None, artifact_path: str | No
     raise InvalidParameterError("Exactly one of 'run_id' or 'artifact_uri' must be specified.")
 
 
-def _client(tracking_uri: str | None, registry_uri: str | None) -> MlflowClient:
+def _choose_client(tracking_uri: str | None, registry_uri: str | None) -> MlflowClient:
     return state.client() if tracking_uri is None and registry_uri is None else MlflowClient(tracking_uri, registry_uri)

@@ -1,6 +1,6 @@
-"""The record of a model as tables: what happened, and who held which stage or alias when.
+"""Module-level functions that return histories and comparisons as DataFrames.
 
-Invariant: columns and their types do not depend on what is found; times are UTC datetimes of microseconds.
+Guarantees: columns and their types are the same with and without rows; times are in UTC with microseconds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,13 +54,28 @@ def history(
     since: datetime | str | None = None,
     until: datetime | str | None = None,
 ) -> "pd.DataFrame":
-    """Everything that happened to the models that bear or ever bore a name, one row per event, oldest first.
+    """Return the events of a registered model as a DataFrame, oldest first.
 
-    Columns: model_uid, seq, time, kind, version, from, to, actor, session_user, reason, details (a dict), hash. `since`
-    is included, `until` is not.
+    Args:
+        name: The model's name, now or at any time before.
+        version: Only events of this version.
+        kind: Only events of this kind or these kinds, such as ``stage_changed``.
+        since: Only events at or after this time, a datetime or ISO text.
+        until: Only events before this time.
+
+    Returns:
+        A row per event with the columns ``model_uid``, ``seq``, ``time``, ``kind``, ``version``, ``from``, ``to``,
+        ``actor``, ``session_user``, ``reason``, ``details`` (a dict) and ``hash``.
 
     Raises:
-        ModelNotFoundError: no model ever bore the name.
+        ModelNotFoundError: No model has or had this name.
+        InvalidParameterError: A time or a kind cannot be parsed.
+
+    Example:
+        >>> events = mlflow.history("churn", version=2, kind="stage_changed")
+        >>> events[["from", "to", "actor", "reason"]]
+           from          to actor      reason
+        0  None  Production   ann  better auc
     """
     events = state.client().get_history(name, version=version, kind=kind, since=since, until=until)
     rows = [
@@ -84,12 +99,24 @@ def history(
 
 
 def stage_holders(name: str) -> "pd.DataFrame":
-    """Which version held which stage, or alias (``@alias``), from when until when, in order of their beginning.
+    """Return which version held each stage and alias, and when, as a DataFrame.
 
-    Columns: model_uid, stage, version, since, until (NaT while it lasts), actor and reason (of the beginning).
+    Args:
+        name: The model's name, now or at any time before.
+
+    Returns:
+        A row per period, by its start, with the columns ``model_uid``, ``stage`` (an alias is ``@alias``), ``version``,
+        ``since``, ``until`` (NaT while it lasts), and the ``actor`` and ``reason`` of its start.
 
     Raises:
-        ModelNotFoundError: no model ever bore the name.
+        ModelNotFoundError: No model has or had this name.
+
+    Example:
+        >>> mlflow.stage_holders("churn")[["stage", "version", "reason"]]
+                stage  version      reason
+        0  Production        1        None
+        1  Production        2  better auc
+        2   @champion        2        None
     """
     rows = [
         (
@@ -107,12 +134,25 @@ def stage_holders(name: str) -> "pd.DataFrame":
 
 
 def verify(name: str, *, read_bytes: bool = False, checkpoint: str | Path | None = None) -> VerificationReport:
-    """Check that a model's history is whole and its tables are what it says; with `read_bytes` every file too.
+    """Check that a model's history is intact and agrees with its tables.
 
-    A `checkpoint` file is compared with the histories that it names, then brought up to date.
+    Args:
+        name: The registered model's name.
+        read_bytes: Also read every file of every version and compare its digest.
+        checkpoint: A JSON file that remembers the end of each history. It is compared first, then updated, so that a
+            history that was cut off is found.
+
+    Returns:
+        A report of what was checked.
 
     Raises:
-        IntegrityError: the first thing that is wrong.
+        ModelNotFoundError: No model has this name.
+        IntegrityError: The first thing that is wrong.
+
+    Example:
+        >>> report = mlflow.verify("churn", read_bytes=True)
+        >>> report.events, report.versions
+        (8, 3)
     """
     return state.client().verify(name, read_bytes=read_bytes, checkpoint=checkpoint)
 
@@ -121,23 +161,34 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: dict[str, str]) -> "pd.Data
     import pandas as pd
 
     values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-    return pd.DataFrame(
-        {name: pd.Series(list(found), dtype=kind) for (name, kind), found in zip(columns.items(), values, strict=True)}
-    )
+    typed = zip(columns.items(), values, strict=True)
+    return pd.DataFrame({name: pd.Series(list(column), dtype=dtype) for (name, dtype), column in typed})
 
 
 def metric_history(
     run_ids: str | Iterable[str], keys: str | Iterable[str] | None = None, *, max_points: int | None = None
 ) -> "pd.DataFrame":
-    """The points of some metrics, or of all, of one or many runs, as one DataFrame.
+    """Return the points of metrics of one or many runs as one DataFrame, for plots.
 
-    Columns: run_id, key, step (int64), timestamp (UTC), value (float64); a row per point, ordered by run, key, step.
-    With `max_points` the database answers a longer series with a sample of at most so many points that has its extremes
-    (see `MlflowClient.get_metric_history_frame`): enough for a plot.
+    Args:
+        run_ids: One run id, or several.
+        keys: One metric key, or several. Default: all metrics of these runs.
+        max_points: The most points per series, at least 15; a longer series is sampled with its extremes. Default: all.
+
+    Returns:
+        A row per point with the columns ``run_id``, ``key``, ``step`` (int64), ``timestamp`` (UTC) and ``value``
+        (float64), ordered by run, key and step.
 
     Raises:
-        RunNotFoundError: no such run. A metric that a run does not have is no error.
-        InvalidParameterError: `max_points` is no whole number of at least 15.
+        RunNotFoundError: A run does not exist.
+        InvalidParameterError: `max_points` is not an integer of at least 15.
+
+    Example:
+        >>> mlflow.metric_history(run_id, "auc")[["key", "step", "value"]].round(2)
+           key  step  value
+        0  auc     0   0.78
+        1  auc     1   0.79
+        2  auc     2   0.80
     """
     return state.client().get_metric_history_frame(run_ids, keys, max_points=max_points)
 
@@ -145,16 +196,29 @@ def metric_history(
 def compare(
     runs_or_versions: Iterable[str | Run | ModelVersion], *, lower_is_better: Iterable[str] | None = None
 ) -> "Comparison":
-    """Runs or model versions side by side: the params that differ, and all metrics with the best one marked.
+    """Compare runs or model versions side by side: the params that differ, and all metrics with the best one marked.
 
-    Each is a run or its id, a version, or a URI such as ``models:/churn/Production``; a version stands for its run.
-    There is a row for each param, ``params.<key>``, and metric, ``metrics.<key>``, and a column for each of what is
-    compared, then ``difference`` (of the greatest and the least), ``better`` (``higher`` or ``lower``) and ``best``
-    (the column that has the best value). `lower_is_better` names the metrics that are better when lower; without it
-    those are whose name speaks of a loss, an error or a duration. ``.plot()`` draws the metrics as bars.
+    Args:
+        runs_or_versions: Runs, run ids, model versions, or URIs such as ``models:/churn/Production``. A version stands
+            for its run.
+        lower_is_better: The metrics that are better when lower. Default: those whose name speaks of a loss, an error or
+            a duration.
+
+    Returns:
+        A DataFrame with a row per ``params.<key>`` and ``metrics.<key>``, a column per run or version, then
+        ``difference`` (of the greatest and the least value), ``better`` (``higher`` or ``lower``) and ``best`` (the
+        column with the best value). Its ``plot()`` draws the metrics as bars.
 
     Raises:
-        NotFoundError: no such run or version.
-        InvalidParameterError: there is nothing to compare, or a version came from no run.
+        NotFoundError: A run or version does not exist.
+        InvalidParameterError: The list is empty, or a version came from no run.
+
+    Example:
+        >>> table = mlflow.compare(["models:/churn/1", "models:/churn/Production"])
+        >>> table
+                         churn/1 churn/2  difference  better     best
+        params.max_depth       2       3         NaN    None     None
+        metrics.auc         0.76    0.78        0.02  higher  churn/2
+        metrics.logloss      0.5    0.45        0.05   lower  churn/2
     """
     return state.client().compare(runs_or_versions, lower_is_better=lower_is_better)

@@ -1,4 +1,4 @@
-"""Keyword arguments that every flavor's `save_model` and `log_model` share, named once."""
+"""The keyword arguments that `save_model` and `log_model` of every flavor share."""
 
 import functools
 import inspect
@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class EnvironmentOptions(TypedDict, total=False):
-    """What is stored beside the files of any model."""
+    """Options that are stored beside the files of any model."""
 
     pip_requirements: Any
     extra_pip_requirements: Any
@@ -20,14 +20,14 @@ class EnvironmentOptions(TypedDict, total=False):
 
 
 class SaveOptions(EnvironmentOptions, total=False):
-    """What `save_model` takes for every flavor."""
+    """Options of every flavor's `save_model`."""
 
     signature: ModelSignature | Literal[False] | None
     input_example: Any
 
 
 class LogOptions(EnvironmentOptions, total=False):
-    """What `log_model` takes for every flavor."""
+    """Options of every flavor's `log_model`."""
 
     await_registration_for: int | None
     name: str | None
@@ -39,7 +39,7 @@ class LogOptions(EnvironmentOptions, total=False):
 
 
 class FileOptions(TypedDict, total=False):
-    """What flavors take whose models may have further files."""
+    """Options of flavors whose models may have more files."""
 
     extra_files: Sequence[str | Path] | None
 
@@ -56,30 +56,30 @@ _DEFAULTS: Final = {"await_registration_for": 300, "step": 0}
 
 
 def takes(options: type[Any], *, others: str | None = None) -> Callable[[F], F]:
-    """Show a function's ``**options`` as the keyword arguments of a TypedDict, and refuse any other.
+    """Show a function's ``**options`` as the keyword arguments of a TypedDict, and refuse all others.
 
     Args:
         options: The TypedDict whose keys the function takes.
-        others: The name under which a function shows that it takes any other keyword, too.
+        others: The name of the ``**kwargs`` that the function shows, if it takes other keywords too.
     """
 
     def decorate(function: F) -> F:
-        own = inspect.signature(function)
-        head = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        signature = inspect.signature(function)
+        head = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
         shared = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(key), annotation=annotation)
             for key, annotation in inspect.get_annotations(options).items()
         ]
         rest = [inspect.Parameter(others, inspect.Parameter.VAR_KEYWORD)] if others else []
-        shown = own.replace(parameters=[*head, *shared, *rest])
+        documented = signature.replace(parameters=[*head, *shared, *rest])
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not others and (unknown := kwargs.keys() - shown.parameters.keys()):
+            if not others and (unknown := kwargs.keys() - documented.parameters.keys()):
                 raise TypeError(f"{function.__name__}() got an unexpected keyword argument {min(unknown)!r}")
             return function(*args, **kwargs)
 
-        call.__signature__ = shown  # type: ignore[attr-defined]  # what inspect.signature reads
+        call.__signature__ = documented  # type: ignore[attr-defined]  # what inspect.signature reads
         return cast(F, call)
 
     return decorate

@@ -1,4 +1,4 @@
-"""Logging, registering and loading models: the module-level functions behind the flavors' doors."""
+"""Module-level functions that log, register, resolve and load models; the flavors' modules call them."""
 
 import sys
 import tempfile
@@ -37,7 +37,7 @@ def log_model(
     await_registration_for: int | None = None,
     **options: Any,
 ) -> ModelInfo:
-    """Save a model and seal it as a logged model of the active run, if there is one; register it if asked to."""
+    """Save a model and seal it as a logged model of the active run, if there is one; register it if a name is given."""
     del await_registration_for  # a version is READY from the moment it exists
     if artifact_path is not None and name is not None:
         raise InvalidParameterError("Both 'artifact_path' and 'name' are given; they mean the same, give 'name'.")
@@ -64,7 +64,7 @@ def log_model(
 
 
 def save_python_model(model: Any, path: str | Path, **options: Any) -> None:
-    """Write a model that is Python code into a directory, with the artifacts that its options name by URI."""
+    """Save a model that is Python code to a directory, with the artifacts that its options name by URI."""
     with _fetched_artifacts(options) as fetched:
         save_model(model, path, "python_function", **fetched)
 
@@ -78,25 +78,51 @@ def register_model(
     env_pack: Any = None,
     reason: str | None = None,
 ) -> ModelVersion:
-    """Make a model the next version of a registered model, which is created if there is none of that name.
+    """Make a model the next version of a registered model; create the registered model if it is missing.
 
-    `model_uri` is a ``models:`` or ``runs:`` URI, a local path, or a ``file:`` or ``s3:`` URI.
+    Args:
+        model_uri: A ``models:`` or ``runs:`` URI, a ``file:`` or ``s3:`` URI, or a local path.
+        name: The registered model's name.
+        await_registration_for: Accepted for MLflow's scripts. A version is READY when the call returns.
+        tags: Tags of the version as a mapping from key to value.
+        env_pack: Accepted for MLflow's scripts, without effect.
+        reason: A text for the history.
+
+    Returns:
+        The new version.
 
     Raises:
-        NotFoundError: nothing is there; then no registered model was created either.
+        NotFoundError: The URI leads to nothing. No registered model is created then.
+        InvalidNameError: The name has characters that are not allowed.
+
+    Example:
+        >>> version = mlflow.register_model(f"runs:/{run_id}/model", "churn", reason="weekly retraining")
+        >>> version.version, version.run_id == run_id
+        (4, True)
     """
     del await_registration_for, env_pack  # a version is READY from the moment it exists
     return _register(state.client(), model_uri, name, tags=tags, reason=reason)
 
 
 def get_model_info(model_uri: str) -> ModelInfo:
-    """What the MLmodel file of a URI of any form says, with the figures of the logged model if it is one.
+    """Return the metadata of a model without loading it. Only its MLmodel file is read.
 
-    Only that file is read.
+    Args:
+        model_uri: A ``models:``, ``runs:``, ``file:`` or ``s3:`` URI, or a local path.
+
+    Returns:
+        The content of the MLmodel file. For a logged model also its id, params, tags and metrics.
 
     Raises:
-        NotFoundError: nothing is at the URI, or it is not an MLmodel directory.
-        InvalidModelError: the MLmodel file cannot be used.
+        NotFoundError: The URI leads to no MLmodel directory.
+        InvalidModelError: The MLmodel file cannot be used.
+
+    Example:
+        >>> info = mlflow.models.get_model_info("models:/churn/Production")
+        >>> info.params, sorted(info.flavors)
+        ({'algorithm': 'XGBoost', 'max_depth': '3'}, ['python_function', 'xgboost'])
+        >>> info.signature.inputs.input_names()
+        ['rest_days', 'rating_gap']
     """
     return model_info(state.client(), parse(model_uri))
 
@@ -104,16 +130,45 @@ def get_model_info(model_uri: str) -> ModelInfo:
 def set_model_version_tag(
     name: str, version: int | str | None = None, key: str | None = None, value: Any = None, *, reason: str | None = None
 ) -> None:
-    """Set a label of a model version.
+    """Set a tag of a model version, overwriting an older value.
+
+    Args:
+        name: The registered model's name.
+        version: The version's number.
+        key: The tag's key.
+        value: The tag's value. Stored as text.
+        reason: A text for the history.
 
     Raises:
-        ModelNotFoundError, VersionNotFoundError: no such model or version.
+        ModelNotFoundError: No registered model has this name.
+        VersionNotFoundError: The model has no such version.
+
+    Example:
+        >>> mlflow.set_model_version_tag("churn", 2, "approved_by", "ann")
+        >>> client.get_model_version("churn", 2).tags
+        {'approved_by': 'ann'}
     """
     state.client().set_model_version_tag(name, version, key, value, reason=reason)
 
 
 def resolve(uri: str) -> ResolvedModel:
-    """What a ``models:`` or ``runs:`` URI stands for: name, version, model id, location and digest."""
+    """Return the exact model that a ``models:`` or ``runs:`` URI stands for now.
+
+    Args:
+        uri: A URI such as ``models:/churn/Production``, ``models:/churn@champion`` or ``runs:/<run id>/model``.
+
+    Returns:
+        Name, version, model id, location and digest.
+
+    Raises:
+        NotFoundError: The model, version, stage, alias or run does not exist.
+        InvalidUriError: The URI cannot be parsed.
+
+    Example:
+        >>> champion = mlflow.resolve("models:/churn@champion")
+        >>> champion.name, champion.version
+        ('churn', 2)
+    """
     return state.client().resolve(uri)
 
 
@@ -126,10 +181,10 @@ def load_native(
     require_signature: str | Path | None = None,
     **options: Any,
 ) -> Any:
-    """The model of a URI as its flavor's own object."""
-    uri = _trusted(model_uri, require_signature)
-    with _opened(uri, dst_path) as directory:
-        return load_model(directory, flavor, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
+    """Load the model of a URI as its flavor's own object."""
+    uri = _check_signature(model_uri, require_signature)
+    with _open_directory(uri, dst_path) as directory:
+        return load_model(directory, flavor, allow_code=_allows_code(allow_code), sealed=_is_sealed(uri), **options)
 
 
 def load_function(
@@ -140,21 +195,21 @@ def load_function(
     require_signature: str | Path | None = None,
     **options: Any,
 ) -> PyFuncModel:
-    """The model of a URI as a function from data to predictions.
+    """Load the model of a URI as a function from data to predictions.
 
-    Its files stay for as long as it lives, because a Python function may open its artifacts in every `predict`.
+    Its files stay as long as the model lives, because a Python function may open its artifacts in every `predict`.
     """
-    uri = _trusted(model_uri, require_signature)
+    uri = _check_signature(model_uri, require_signature)
     with ExitStack() as held:
-        directory = held.enter_context(_opened(uri, dst_path))
-        model = load_pyfunc(directory, allow_code=_consent(allow_code), sealed=_is_sealed(uri), **options)
+        directory = held.enter_context(_open_directory(uri, dst_path))
+        model = load_pyfunc(directory, allow_code=_allows_code(allow_code), sealed=_is_sealed(uri), **options)
         weakref.finalize(model, held.pop_all().close)
         return model
 
 
 @contextmanager
 def _fetched_artifacts(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The options of a model with its artifacts as local paths, and with the origin of those that were fetched."""
+    """Fetch the artifacts that a model's options name by URI; yield the options with local paths and the origins."""
     artifacts = options.get("artifacts")
     if not isinstance(artifacts, Mapping) or not any(map(_is_uri, artifacts.values())):
         yield dict(options)
@@ -182,34 +237,34 @@ def _is_uri(value: object) -> bool:
 def _register(client: MlflowClient, model_uri: str, name: str, **options: Any) -> ModelVersion:
     version = client.register_model(model_uri, name, **options)
     if version.version == 1:
-        _say(f"Successfully registered model '{name}'.")
+        _print_line(f"Successfully registered model '{name}'.")
     else:
-        _say(f"Registered model '{name}' already exists. Creating a new version of this model...")
-    _say(f"Created version '{version.version}' of model '{name}'.")
+        _print_line(f"Registered model '{name}' already exists. Creating a new version of this model...")
+    _print_line(f"Created version '{version.version}' of model '{name}'.")
     return version
 
 
-def _opened(uri: Uri, dst_path: str | None) -> AbstractContextManager[Path]:
-    # A directory loads where there is no registry, and none comes about by it.
+def _open_directory(uri: Uri, dst_path: str | None) -> AbstractContextManager[Path]:
+    # Loading a plain directory needs no registry and creates none.
     if isinstance(uri, LocalUri | S3Uri):
         return open_external_model(uri, dst_path)
     return open_model(state.client().backend, uri, dst_path)
 
 
-def _consent(allow_code: bool | None) -> bool:
+def _allows_code(allow_code: bool | None) -> bool:
     return current_settings().allow_code if allow_code is None else allow_code
 
 
-def _trusted(model_uri: str, public_key: str | Path | None) -> Uri:
-    """What a URI means; with a key the very model that it means now, after its signature was checked."""
+def _check_signature(model_uri: str, public_key: str | Path | None) -> Uri:
+    """Parse a URI; with a key, check the signature and pin the URI to the model that was checked."""
     uri = parse(model_uri)
     return uri if public_key is None else signed_uri(state.client().backend, uri, public_key)
 
 
 def _is_sealed(uri: Uri) -> bool:
-    """Whether the bytes of a URI are verified against a manifest, so that a flavor need not suspect them."""
+    """Tell whether a manifest verifies the bytes of a URI, so that a flavor need not distrust them."""
     return not isinstance(uri, LocalUri | S3Uri | RunUri)
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stderr.write(line + "\n")

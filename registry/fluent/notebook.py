@@ -1,8 +1,8 @@
-"""Variables that are kept per thread and task, and across the cells of a notebook.
+"""Variables per thread and task that last across the cells of a notebook.
 
-IPython runs a cell with a top-level ``await`` in a task of its own, whose context is thrown away with it. What such a
-cell sets is therefore kept here, and set again in the context of the next cell. Threads and the tasks that a cell
-starts stay apart, as with any context variable.
+IPython runs a cell with a top-level ``await`` in a task of its own and discards the task's context. Values set in such
+a cell are therefore kept here, and set again in the context of the next cell. Threads, and tasks that a cell starts,
+stay separate, as with any context variable.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class CellVariable(Generic[T]):
-    """A context variable whose value outlives the cell of a notebook that sets it."""
+    """A context variable whose value outlives the notebook cell that set it."""
 
     _all: ClassVar[list["CellVariable[Any]"]] = []
 
@@ -36,13 +36,13 @@ class CellVariable(Generic[T]):
 
     @classmethod
     def restore(cls) -> None:
-        """Set all variables, in the current context, to what the cells before left."""
+        """Set all variables in the current context to the values that earlier cells left."""
         for variable in cls._all:
             variable._variable.set(variable._kept)
 
 
 class _Cell:
-    """The cell that runs now: the main thread, in the task that the cell began in (None outside of any task)."""
+    """The running cell: the main thread, in the task in which the cell began (None outside of any task)."""
 
     def __init__(self) -> None:
         self._task = _current_task()
@@ -52,7 +52,7 @@ class _Cell:
 
 
 def restore_cell_variables() -> None:
-    """Set what the cells left in the current context; nothing happens outside of a notebook."""
+    """Set the values that cells left in the current context. Do nothing outside of a notebook."""
     if _cell is not None:
         CellVariable.restore()
 
@@ -71,7 +71,7 @@ def _begin_cell() -> None:
 
 
 def _watch_cells() -> _Cell | None:
-    """Be told of each cell that begins, if this is a notebook or an IPython terminal; the cell that runs now."""
+    """Register a callback for each new cell of a notebook or IPython terminal; return the running cell."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if shell is None:

@@ -1,6 +1,6 @@
-"""What a run says of the program that made it: MLflow's automatic tags.
+"""MLflow's automatic tags: the user, the program and the commit that made a run.
 
-Everything is read from the process and from files; no other program is run.
+Guarantees: they are read from the process and from files; no other program is run.
 """
 
 import functools
@@ -13,7 +13,7 @@ from registry.settings import actor_of, current_settings
 
 
 def context_tags() -> dict[str, str]:
-    """The tags ``mlflow.user``, ``mlflow.source.name``, ``mlflow.source.type`` and ``mlflow.source.git.commit``."""
+    """Return the tags ``mlflow.user``, ``mlflow.source.name``, ``mlflow.source.type``, ``mlflow.source.git.commit``."""
     tags = {"mlflow.user": _user(), "mlflow.source.name": _source_name(), "mlflow.source.type": _source_type()}
     commit = _git_commit(Path.cwd())
     return tags if commit is None else {**tags, "mlflow.source.git.commit": commit}
@@ -37,11 +37,11 @@ def _source_type() -> str:
 
 @functools.lru_cache(maxsize=4)
 def _git_commit(directory: Path) -> str | None:
-    """The commit that is checked out in the repository around a directory, or None."""
+    """Return the checked-out commit of the repository that contains a directory, or None."""
     for folder in (directory, *directory.parents):
         git = folder / ".git"
         try:
-            if git.is_file():  # a worktree or submodule: a file that says where
+            if git.is_file():  # in a worktree or submodule a file names the directory
                 git = folder / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
             if git.is_dir():
                 return _head(git)
@@ -57,16 +57,16 @@ def _head(git: Path) -> str | None:
     reference = head.removeprefix("ref: ")
     common = git / "commondir"
     shared = git / common.read_text(encoding="utf-8").strip() if common.is_file() else git
-    for place in (git, shared):
-        if (place / reference).is_file():
-            return (place / reference).read_text(encoding="utf-8").strip()
+    for directory in (git, shared):
+        if (directory / reference).is_file():
+            return (directory / reference).read_text(encoding="utf-8").strip()
     packed = shared / "packed-refs"
     lines = packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else []
     return next((line.split(" ")[0] for line in lines if line.endswith(f" {reference}")), None)
 
 
 def parent_process_run_id() -> str | None:
-    """The run that a parent process asked to be resumed (``REGISTRY_RUN_ID``, ``MLFLOW_RUN_ID``); asked once."""
+    """Return the run that a parent process asks to resume (``REGISTRY_RUN_ID``, ``MLFLOW_RUN_ID``), and unset both."""
     run_id = current_settings().run_id
     for name in ("REGISTRY_RUN_ID", "MLFLOW_RUN_ID"):
         os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""Starting, ending and finding runs: MLflow's module-level functions for them."""
+"""Module-level functions that start, end, read and delete runs."""
 
 import atexit
 import logging
@@ -22,7 +22,14 @@ _logger = logging.getLogger("registry")
 
 
 class ActiveRun(Run):
-    """The active run; as a context manager it ends the run, FAILED if the block raised."""
+    """The active run, as a context manager that ends the run: FINISHED, or FAILED if the block raised.
+
+    Example:
+        >>> with mlflow.start_run() as run:
+        ...     mlflow.log_metric("auc", 0.8)
+        >>> isinstance(run, mlflow.ActiveRun), mlflow.get_run(run.info.run_id).info.status
+        (True, 'FINISHED')
+    """
 
     def __enter__(self) -> Self:
         return self
@@ -45,15 +52,36 @@ def start_run(
     description: str | None = None,
     log_system_metrics: bool | None = None,
 ) -> ActiveRun:
-    """Start a run, or resume the one of `run_id`, and make it the active run of this thread or task.
+    """Start or resume a run and make it the active run of this thread or task.
 
-    An explicit `run_id`, `nested` or `parent_run_id` decides; only a call without them resumes the run that
-    ``REGISTRY_RUN_ID`` or ``MLFLOW_RUN_ID`` names.
+    Without `run_id`, `nested` and `parent_run_id`, the run named by ``REGISTRY_RUN_ID`` or ``MLFLOW_RUN_ID`` is
+    resumed, if one of them is set.
+
+    Args:
+        run_id: A run to resume. Default: start a new run.
+        experiment_id: The experiment of a new run. Default: the active experiment.
+        run_name: The run's name. Default: a random name.
+        nested: Allow this run inside the active one, as its child. Default: False.
+        parent_run_id: The parent of a new run. Default: the active run, if `nested`.
+        tags: Tags of the run as a mapping from key to value.
+        description: A text, stored as the tag ``mlflow.note.content``.
+        log_system_metrics: Accepted for MLflow's scripts. System metrics are not recorded.
+
+    Returns:
+        The active run; use it in a ``with`` statement to end it.
 
     Raises:
-        ActiveRunError: a run is active and `nested` is False, or the run to resume is active already.
-        RunNotFoundError: there is no run to resume, or no parent, of that id.
-        InvalidParameterError: arguments contradict each other, or a run would be its own parent.
+        ActiveRunError: A run is active and `nested` is False, or the run to resume is active already.
+        RunNotFoundError: The run to resume, or the parent, does not exist.
+        InvalidStateError: The run to resume, or the parent, is deleted.
+        InvalidParameterError: Arguments contradict each other, or a run would be its own parent.
+
+    Example:
+        >>> with mlflow.start_run(run_name="search") as parent:
+        ...     with mlflow.start_run(run_name="depth-2", nested=True) as child:
+        ...         mlflow.log_metric("auc", 0.76)
+        >>> mlflow.get_parent_run(child.info.run_id).info.run_name
+        'search'
     """
     del log_system_metrics  # system metrics are not recorded
     stack = state.active()
@@ -62,26 +90,36 @@ def start_run(
             f"Run with UUID {stack[-1].info.run_id} is already active. To start a new run, first end the current run "
             "with end_run(). To start a nested run, call start_run with nested=True."
         )
-    given = _tags(tags, description)
+    user_tags = _with_description(tags, description)
     client = state.client()
     existing = run_id or (None if nested or parent_run_id else parent_process_run_id())
     if existing:
-        _check_no_ancestor_of_itself(existing, stack, parent_run_id, given)
-        run = _resume(existing, experiment_id, run_name, given)
+        _check_no_ancestor_of_itself(existing, stack, parent_run_id, user_tags)
+        run = _resume(existing, experiment_id, run_name, user_tags)
     else:
-        parent = _parent(stack, parent_run_id)
-        own = context_tags() | ({PARENT_RUN_ID: parent} if parent else {})
-        run = client.create_run(experiment_id or active_experiment_id(), tags={**own, **given}, run_name=run_name)
+        parent = _choose_parent(stack, parent_run_id)
+        automatic_tags = context_tags() | ({PARENT_RUN_ID: parent} if parent else {})
+        all_tags = {**automatic_tags, **user_tags}
+        run = client.create_run(experiment_id or active_experiment_id(), tags=all_tags, run_name=run_name)
     active = ActiveRun(run.info, run.data, run.inputs, run.outputs)
     state.push(active, client)
     return active
 
 
 def end_run(status: str = "FINISHED") -> None:
-    """End the active run; nothing happens if there is none.
+    """End the active run. Do nothing if there is none.
+
+    Args:
+        status: ``FINISHED`` (the default), ``FAILED``, ``KILLED``, ``SCHEDULED`` or ``RUNNING``.
 
     Raises:
-        InvalidParameterError: no such status; the run stays active.
+        InvalidParameterError: The status is unknown. The run stays active.
+
+    Example:
+        >>> run = mlflow.start_run()
+        >>> mlflow.end_run("KILLED")
+        >>> mlflow.get_run(run.info.run_id).info.status
+        'KILLED'
     """
     checked = RunStatus.to_string(status)
     active = state.active_with_client()
@@ -92,49 +130,120 @@ def end_run(status: str = "FINISHED") -> None:
 
 
 def active_run() -> ActiveRun | None:
-    """The active run as it was when it started, or None. `get_run` has its present data."""
+    """Return the active run of this thread or task, or None.
+
+    Returns:
+        The run as it was when it started; call `get_run` for its current data. None if no run is active.
+
+    Example:
+        >>> with mlflow.start_run(run_name="depth-5"):
+        ...     mlflow.active_run().info.run_name
+        'depth-5'
+        >>> mlflow.active_run() is None
+        True
+    """
     stack = state.active()
     run = stack[-1] if stack else None
     return run if isinstance(run, ActiveRun) else None
 
 
 def last_active_run() -> Run | None:
-    """The active run, or else the one that was active last in this thread or task, read anew; or None."""
+    """Return the active run, else the one that was active last in this thread or task, or None.
+
+    Returns:
+        The active run as it was when it started, or the last one as it is now.
+
+    Example:
+        >>> with mlflow.start_run(run_name="depth-5"):
+        ...     pass
+        >>> mlflow.last_active_run().info.run_name
+        'depth-5'
+    """
     run_id = state.last_run_id()
     return active_run() or (None if run_id is None else state.client().get_run(run_id))
 
 
 def get_run(run_id: str) -> Run:
-    """A run by id, deleted ones included.
+    """Return a run by id, including a deleted one.
+
+    Args:
+        run_id: The run's id.
+
+    Returns:
+        The run with its params, tags, latest metrics, inputs and outputs.
 
     Raises:
-        RunNotFoundError: no such run.
+        RunNotFoundError: No run has this id.
+
+    Example:
+        >>> mlflow.get_run(run_id).data.params
+        {'algorithm': 'XGBoost', 'max_depth': '4'}
     """
     return state.client().get_run(run_id)
 
 
 def get_parent_run(run_id: str) -> Run | None:
-    """The run that a nested run belongs to, or None."""
+    """Return the parent of a nested run, or None.
+
+    Args:
+        run_id: The id of the nested run.
+
+    Returns:
+        The parent run, or None if the run has none.
+
+    Raises:
+        RunNotFoundError: No run has this id.
+
+    Example:
+        >>> mlflow.get_parent_run(run_id) is None
+        True
+    """
     return state.client().get_parent_run(run_id)
 
 
 def delete_run(run_id: str) -> None:
-    """Mark a run as deleted; models that came from it go on loading."""
+    """Mark a run as deleted. Models that came from it still load.
+
+    Args:
+        run_id: The run's id.
+
+    Raises:
+        RunNotFoundError: No run has this id.
+
+    Example:
+        >>> mlflow.delete_run(run_id)
+        >>> mlflow.get_run(run_id).info.lifecycle_stage
+        'deleted'
+    """
     state.client().delete_run(run_id)
 
 
 def restore_run(run_id: str) -> None:
-    """Undo `delete_run`."""
+    """Restore a deleted run.
+
+    Args:
+        run_id: The run's id.
+
+    Raises:
+        RunNotFoundError: No run has this id.
+        InvalidStateError: `registry gc` has removed the run's data.
+
+    Example:
+        >>> mlflow.delete_run(run_id)
+        >>> mlflow.restore_run(run_id)
+        >>> mlflow.get_run(run_id).info.lifecycle_stage
+        'active'
+    """
     state.client().restore_run(run_id)
 
 
 def active_or_new_run_id() -> str:
-    """The id of the active run; one is started if there is none, and stays active."""
-    return target()[1]
+    """Return the id of the active run; start a run if none is active. It stays active."""
+    return choose_run()[1]
 
 
-def target(run_id: str | None = None) -> tuple[MlflowClient, str]:
-    """Where to log: the run that is given, or the active one, which is started if there is none; with its client."""
+def choose_run(run_id: str | None = None) -> tuple[MlflowClient, str]:
+    """Return the client and the id of the run to log to: the given or the active one; start one if none is active."""
     if run_id is not None:
         return state.client(), run_id
     if state.active_with_client() is None:
@@ -144,13 +253,13 @@ def target(run_id: str | None = None) -> tuple[MlflowClient, str]:
     return active[1], active[0].info.run_id
 
 
-def _tags(tags: Mapping[str, Any] | None, description: str | None) -> dict[str, Any]:
-    given = check_mapping(tags, "tags")
+def _with_description(tags: Mapping[str, Any] | None, description: str | None) -> dict[str, Any]:
+    checked = check_mapping(tags, "tags")
     if description is None:
-        return given
-    if NOTE in given:
+        return checked
+    if NOTE in checked:
         raise InvalidParameterError(f"Both 'description' and the tag '{NOTE}' are given; give one of them.")
-    return {**given, NOTE: description}
+    return {**checked, NOTE: description}
 
 
 def _resume(run_id: str, experiment_id: str | None, run_name: str | None, tags: Mapping[str, Any]) -> Run:
@@ -181,7 +290,7 @@ def _check_no_ancestor_of_itself(
         )
 
 
-def _parent(stack: tuple[Run, ...], parent_run_id: str | None) -> str | None:
+def _choose_parent(stack: tuple[Run, ...], parent_run_id: str | None) -> str | None:
     top = stack[-1].info.run_id if stack else None
     if parent_run_id is None:
         return top
@@ -211,10 +320,10 @@ def _end_at_exit() -> None:
         try:
             end_run("FAILED" if _crashed else "FINISHED")
         except RegistryError as error:
-            # There is no caller left; the runs around this one are ended all the same.
+            # No caller is left to raise to; go on and end the outer runs.
             _logger.error("The run %s could not be ended: %s", run[0].info.run_id, error)  # noqa: TRY400 - no trace helps
 
 
-# A script that ends by an uncaught exception ends its run FAILED; MLflow says FINISHED.
+# After an uncaught exception the run ends FAILED. MLflow ends it FINISHED.
 sys.excepthook = _note_crash
 atexit.register(_end_at_exit)

@@ -1,4 +1,4 @@
-"""Searching: MLflow's module-level functions for it. They return all results; the client has pages."""
+"""Module-level search functions. They return all results; the client returns pages."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -30,13 +30,26 @@ def search_experiments(
     filter_string: str | None = None,
     order_by: Sequence[str] | None = None,
 ) -> list[Experiment]:
-    """All experiments that a filter finds, or the first `max_results`; without an order the newest come first.
+    """Return the experiments that match a filter.
+
+    Args:
+        view_type: ``ViewType.ACTIVE_ONLY`` (the default), ``DELETED_ONLY`` or ``ALL``.
+        max_results: The most experiments to return. Default: all.
+        filter_string: A filter such as ``"name LIKE 'games%'"``. Default: no filter.
+        order_by: Sort keys such as ``["name ASC"]``. Default: creation time, newest first.
+
+    Returns:
+        A list of experiments.
 
     Raises:
-        InvalidFilterError: the filter or the order is not of the language.
+        InvalidFilterError: The filter or a sort key cannot be parsed.
+
+    Example:
+        >>> [experiment.name for experiment in mlflow.search_experiments(filter_string="name LIKE 'g%'")]
+        ['games']
     """
     client = state.client()
-    return _all(
+    return _collect_pages(
         lambda size, token: client.search_experiments(view_type, size, filter_string, order_by, token),
         max_results,
         _PAGE,
@@ -97,24 +110,44 @@ def search_runs(
     experiment_names: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> Any:
-    """The runs of some experiments, by default of the active one, as a DataFrame, a list or an Arrow table.
+    """Return the runs that match a filter as a DataFrame, a list or an Arrow table.
 
-    Experiments are given by id or by name; a name that does not exist is skipped with a warning.
-    `search_all_experiments` means all active ones and counts only without ids and names. `columns` says which columns a
-    DataFrame has, such as ``["run_id", "metrics.f1", "params.*"]``; only these are read (see
-    `MlflowClient.search_runs_frame` for all that there are).
+    Args:
+        experiment_ids: The ids of the experiments to search in. Default: the active experiment.
+        filter_string: A filter such as ``"metrics.auc > 0.75 AND params.max_depth = '4'"``. Default: no filter.
+        run_view_type: ``ViewType.ACTIVE_ONLY`` (the default), ``DELETED_ONLY`` or ``ALL``.
+        max_results: The most runs to return. Default: 100,000.
+        order_by: Sort keys such as ``["metrics.auc DESC"]``. Default: start time, newest first.
+        output_format: ``pandas`` (the default), ``list`` or ``arrow``.
+        search_all_experiments: Search in all active experiments, if neither ids nor names are given. Default: False.
+        experiment_names: Names instead of ids. A name that does not exist is skipped, with a warning.
+        columns: The columns of the table, such as ``["run_id", "metrics.f1", "params.*"]``; see
+            `MlflowClient.search_runs_frame`. Only these are read. Default: MLflow's columns.
+
+    Returns:
+        A DataFrame or Arrow table with a row per run, or a list of runs.
 
     Raises:
-        InvalidParameterError: ids and names are both given, or there is no such format, column or view.
-        InvalidFilterError: the filter or the order is not of the language.
-        MissingDependencyError: Arrow is asked for and pyarrow is not installed.
+        InvalidFilterError: The filter or a sort key cannot be parsed.
+        InvalidParameterError: Ids and names are both given, or the format, a column or the view is unknown.
+        MissingDependencyError: ``arrow`` needs the package pyarrow.
+
+    Example:
+        >>> columns = ["run_name", "metrics.auc", "params.max_depth"]
+        >>> mlflow.search_runs(filter_string="metrics.auc > 0.77", columns=columns).round(2)
+          run_name  metrics.auc params.max_depth
+        0  depth-4         0.80                4
+        1  depth-3         0.78                3
+        >>> best = mlflow.search_runs(order_by=["metrics.auc DESC"], max_results=1, output_format="list")
+        >>> best[0].info.run_name
+        'depth-4'
     """
     if check_format(output_format, "list") == "list" and columns is not None:
         raise InvalidParameterError("columns= is for DataFrames and Arrow tables; a list has whole runs. Leave it out.")
     client = state.client()
     ids = _experiment_ids(experiment_ids, experiment_names, everywhere=search_all_experiments)
     if output_format == "list":
-        return _all(
+        return _collect_pages(
             lambda size, token: client.search_runs(ids, filter_string, run_view_type, size, order_by, token),
             max_results,
             _RUN_PAGE,
@@ -133,13 +166,25 @@ def search_runs(
 def search_registered_models(
     max_results: int | None = None, filter_string: str | None = None, order_by: Sequence[str] | None = None
 ) -> list[RegisteredModel]:
-    """All registered models that a filter finds, or the first `max_results`; without an order by name.
+    """Return the registered models that match a filter.
+
+    Args:
+        max_results: The most models to return. Default: all.
+        filter_string: A filter such as ``"tags.team = 'analytics'"``. Default: no filter.
+        order_by: Sort keys such as ``["last_updated_timestamp DESC"]``. Default: by name.
+
+    Returns:
+        A list of models with their tags, aliases and latest versions.
 
     Raises:
-        InvalidFilterError: the filter or the order is not of the language.
+        InvalidFilterError: The filter or a sort key cannot be parsed.
+
+    Example:
+        >>> [model.name for model in mlflow.search_registered_models(filter_string="name LIKE 'ch%'")]
+        ['churn']
     """
     client = state.client()
-    return _all(
+    return _collect_pages(
         lambda size, token: client.search_registered_models(filter_string, size, order_by, token), max_results, _PAGE
     )
 
@@ -147,13 +192,27 @@ def search_registered_models(
 def search_model_versions(
     max_results: int | None = None, filter_string: str | None = None, order_by: Sequence[str] | None = None
 ) -> list[ModelVersion]:
-    """All model versions that a filter finds, or the first `max_results`; without an order the last updated come first.
+    """Return the model versions that match a filter.
+
+    Args:
+        max_results: The most versions to return. Default: all.
+        filter_string: A filter such as ``"name = 'churn' AND stage = 'Production'"``; see
+            `MlflowClient.search_model_versions`. Default: no filter.
+        order_by: Sort keys such as ``["version_number DESC"]``. Default: last update, newest first.
+
+    Returns:
+        A list of versions with their tags and aliases.
 
     Raises:
-        InvalidFilterError: the filter or the order is not of the language.
+        InvalidFilterError: The filter or a sort key cannot be parsed.
+
+    Example:
+        >>> versions = mlflow.search_model_versions(filter_string="name = 'churn' AND metrics.auc > 0.77")
+        >>> sorted(version.version for version in versions)
+        [2, 3]
     """
     client = state.client()
-    return _all(
+    return _collect_pages(
         lambda size, token: client.search_model_versions(filter_string, size, order_by, token), max_results, _RUN_PAGE
     )
 
@@ -189,13 +248,30 @@ def search_logged_models(
     order_by: Sequence[Mapping[str, Any]] | None = None,
     output_format: Literal["pandas", "list"] = "pandas",
 ) -> Any:
-    """The logged models of some experiments, by default of the active one, as a DataFrame or a list.
+    """Return the logged models that match a filter as a DataFrame or a list.
 
-    See `MlflowClient.search_logged_models` for `datasets` and `order_by`.
+    Args:
+        experiment_ids: The ids of the experiments to search in. Default: the active experiment.
+        filter_string: A filter such as ``"name = 'model' AND metrics.auc > 0.75"``. Default: no filter.
+        datasets: Data sets on which the filter's metrics must have been measured; see
+            `MlflowClient.search_logged_models`.
+        max_results: The most models to return. Default: all.
+        order_by: Sort keys such as ``[{"field_name": "metrics.auc", "ascending": False}]``. Default: creation time,
+            newest first.
+        output_format: ``pandas`` (the default) or ``list``.
+
+    Returns:
+        A DataFrame with a row per logged model, or a list of logged models.
 
     Raises:
-        InvalidParameterError: there is no such format, or a data set has no name.
-        InvalidFilterError: the filter or the order is not of the language.
+        InvalidFilterError: The filter or a sort key cannot be parsed.
+        InvalidParameterError: The format is unknown, or a data set has no name.
+
+    Example:
+        >>> order_by = [{"field_name": "metrics.auc", "ascending": False}]
+        >>> models = mlflow.search_logged_models(order_by=order_by, output_format="list")
+        >>> [model.params["max_depth"] for model in models]
+        ['4', '3', '2']
     """
     if output_format not in ("pandas", "list"):
         raise InvalidParameterError(
@@ -203,16 +279,16 @@ def search_logged_models(
         )
     client = state.client()
     ids = experiment_ids or [active_experiment_id()]
-    found = _all(
+    models = _collect_pages(
         lambda size, token: client.search_logged_models(ids, filter_string, datasets, size, order_by, token),
         max_results,
         _PAGE,
     )
     if output_format == "list":
-        return found
+        return models
     import pandas as pd
 
-    return pd.DataFrame([{**model.to_dictionary(), "status": str(model.status)} for model in found])
+    return pd.DataFrame([{**model.to_dictionary(), "status": str(model.status)} for model in models])
 
 
 def _experiment_ids(
@@ -223,31 +299,31 @@ def _experiment_ids(
     if experiment_ids:
         return experiment_ids
     if names:
-        return _ids_of([names] if isinstance(names, str) else check_list(names, "experiment_names", str))
-    return [found.experiment_id for found in search_experiments()] if everywhere else [active_experiment_id()]
+        return _find_ids([names] if isinstance(names, str) else check_list(names, "experiment_names", str))
+    return [experiment.experiment_id for experiment in search_experiments()] if everywhere else [active_experiment_id()]
 
 
-def _ids_of(names: Sequence[str]) -> list[str]:
+def _find_ids(names: Sequence[str]) -> list[str]:
     ids = []
     for name in names:
-        found = state.client().get_experiment_by_name(name)
-        if found is None:
+        experiment = state.client().get_experiment_by_name(name)
+        if experiment is None:
             _logger.warning("Cannot retrieve experiment by name %s", name)
         else:
-            ids.append(found.experiment_id)
+            ids.append(experiment.experiment_id)
     return ids
 
 
-def _all(page: Callable[[int, str | None], PagedList[T]], max_results: int | None, size: int) -> list[T]:
-    """The results of all pages, or of as many as are needed."""
+def _collect_pages(page: Callable[[int, str | None], PagedList[T]], max_results: int | None, size: int) -> list[T]:
+    """Return the results of all pages, or the first `max_results`; ask for pages of `size`."""
     if max_results is not None and not isinstance(max_results, int):
         raise InvalidTypeError(f"max_results must be an integer, got {max_results!r}.")
-    found: list[T] = []
+    collected: list[T] = []
     token: str | None = None
     while True:
-        wanted = size if max_results is None else min(size, max_results - len(found))
-        results = page(wanted, token)
-        found += results
+        page_size = size if max_results is None else min(size, max_results - len(collected))
+        results = page(page_size, token)
+        collected += results
         token = results.token
-        if token is None or (max_results is not None and len(found) >= max_results):
-            return found
+        if token is None or (max_results is not None and len(collected) >= max_results):
+            return collected

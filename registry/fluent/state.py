@@ -1,8 +1,7 @@
-"""Which run is active, and which experiment and place are set.
+"""The active run, experiment and tracking URI of the module-level functions.
 
-The stack of active runs and the last run are per context (threads and asyncio tasks each have their own) and live
-across the cells of a notebook. Experiment and URIs are process-wide and live in ``REGISTRY_*`` variables, which child
-processes inherit.
+The stack of active runs and the last run are per context (threads and asyncio tasks have their own) and last across the
+cells of a notebook. Experiment and URIs are process-wide, in ``REGISTRY_*`` variables, which child processes inherit.
 """
 
 import functools
@@ -20,7 +19,7 @@ _last_run_id: CellVariable[str | None] = CellVariable("registry_last_run", None)
 
 
 def client() -> MlflowClient:
-    """A client for the tracking URI that is set now; the same one as long as nothing changes."""
+    """Return a client for the tracking URI that is set now; the same one as long as nothing changes."""
     settings = current_settings()
     return _client(settings, base_of(settings.tracking_uri))
 
@@ -31,14 +30,14 @@ def _client(settings: Settings, _base: Path | None) -> MlflowClient:
 
 
 def active() -> tuple[Run, ...]:
-    """The active runs of this context, outermost first."""
+    """Return the active runs of this context, outermost first."""
     return tuple(run for run, _ in _stack.get())
 
 
 def active_with_client() -> tuple[Run, MlflowClient] | None:
-    """The active run with the client that it was started with, or None.
+    """Return the active run with the client that started it, or None.
 
-    What is logged to a run goes where the run is, whatever was set since; and no setting is read for it.
+    Values are logged where the run is, even if the tracking URI was changed since, and no setting is read for it.
     """
     stack = _stack.get()
     return stack[-1] if stack else None
@@ -51,14 +50,14 @@ def push(run: Run, run_client: MlflowClient) -> None:
 
 
 def pop() -> None:
-    """Take the active run off the stack."""
+    """Remove the active run from the stack."""
     stack = _stack.get()
     _stack.set(stack[:-1])
     _last_run_id.set(stack[-1][0].info.run_id)
 
 
 def last_run_id() -> str | None:
-    """The id of the run that was active last in this context."""
+    """Return the id of the run that was active last in this context."""
     return _last_run_id.get()
 
 
@@ -73,62 +72,107 @@ if hasattr(os, "register_at_fork"):
 
 
 def set_tracking_uri(uri: str | Path | None) -> None:
-    """Say where runs and models are kept, for this process and its children; None goes back to the default.
+    """Set where runs and models are kept, for this process and its children. Nothing is opened yet.
 
-    A directory (``file:./mlruns``), a database URL, or ``s3://bucket/prefix``. Nothing is opened yet.
+    Args:
+        uri: A directory (``file:./mlruns``), a database URL (``sqlite:///…``, ``postgresql+psycopg://…``), or
+            ``s3://bucket/prefix``. None returns to the default.
+
+    Example:
+        >>> mlflow.set_tracking_uri("sqlite:///season.db")
+        >>> mlflow.get_tracking_uri()
+        'sqlite:///season.db'
     """
-    text = _as_text(uri)
+    text = _uri_text(uri)
     set_variable("TRACKING_URI", text)
     if text is not None:
         base_of(text, anew=True)
 
 
 def get_tracking_uri() -> str:
-    """Where runs and models are kept."""
+    """Return where runs and models are kept.
+
+    Returns:
+        The URI that was set, else ``REGISTRY_TRACKING_URI`` or ``MLFLOW_TRACKING_URI``, else ``file:./mlruns``.
+
+    Example:
+        >>> mlflow.get_tracking_uri()
+        'file:./mlruns'
+    """
     return current_settings().tracking_uri
 
 
 def set_registry_uri(uri: str | Path | None) -> None:
-    """For scripts that set it: it must be the tracking URI, as both share one database; None unsets it."""
-    set_variable("REGISTRY_URI", _as_text(uri))
+    """Set the registry URI, for MLflow scripts that do so.
+
+    Runs and models share one database: a URI other than the tracking URI is refused when a client first connects.
+
+    Args:
+        uri: The tracking URI. None unsets it.
+
+    Example:
+        >>> mlflow.set_registry_uri(mlflow.get_tracking_uri())
+        >>> mlflow.get_registry_uri()
+        'file:./mlruns'
+    """
+    set_variable("REGISTRY_URI", _uri_text(uri))
 
 
-def _as_text(uri: str | Path | None) -> str | None:
+def _uri_text(uri: str | Path | None) -> str | None:
     if not isinstance(uri, Path):
         return uri or None
     return uri.absolute().as_uri()
 
 
 def get_registry_uri() -> str:
-    """The registry URI, which is the tracking URI unless another was set."""
+    """Return the registry URI.
+
+    Returns:
+        The registry URI that was set, else the tracking URI.
+
+    Example:
+        >>> mlflow.get_registry_uri()
+        'file:./mlruns'
+    """
     settings = current_settings()
     return settings.registry_uri or settings.tracking_uri
 
 
 def is_tracking_uri_set() -> bool:
-    """Whether a tracking URI was set by a call or a variable."""
+    """Tell whether a call or an environment variable set the tracking URI.
+
+    Returns:
+        True if it is set, False if the default applies.
+
+    Example:
+        >>> mlflow.is_tracking_uri_set()
+        False
+        >>> mlflow.set_tracking_uri("sqlite:///season.db")
+        >>> mlflow.is_tracking_uri_set()
+        True
+    """
     return "tracking_uri" in current_settings().model_fields_set
 
 
 def disconnect(timeout: float | None = None) -> None:
     """Close every connection of this process to databases and object stores.
 
-    Write what was logged with ``synchronous=False`` first. Nothing has to be opened again by hand: the next call that
-    needs a connection opens one. Active runs stay active. Call it before a database file is moved or removed, before
-    a server is shut down, or in a notebook that stays open for days. A database in memory is lost.
+    Values that were queued with ``synchronous=False`` are written first. The next call that needs a connection opens a
+    new one. Active runs stay active. Call it before a database file is moved or removed, before a server is shut down,
+    or in a notebook that stays open for days. A database in memory is lost.
 
     Args:
-        timeout: How many seconds to wait for what is still queued. None waits until it is written.
+        timeout: Seconds to wait for queued values. Default: until they are written.
 
     Raises:
-        UnavailableError: what was queued could not be written in time; the connections are closed nevertheless.
+        UnavailableError: Queued values could not be written in time. The connections are closed nevertheless.
 
     Example:
-        >>> import registry
-        >>> registry.set_tracking_uri("sqlite:///season.db")
-        >>> with registry.start_run():
-        ...     registry.log_metric("auc", 0.91)
-        >>> registry.disconnect()  # season.db can be copied now
+        >>> mlflow.set_tracking_uri("sqlite:///season.db")
+        >>> experiment = mlflow.set_experiment("season")
+        >>> with mlflow.start_run():
+        ...     mlflow.log_metric("auc", 0.91)
+        >>> mlflow.disconnect()  # season.db can be copied now
     """
     _client.cache_clear()
     close_all(timeout)

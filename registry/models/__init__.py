@@ -1,4 +1,4 @@
-"""What a model is: its MLmodel file, signature and information (``mlflow.models``)."""
+"""Model metadata: MLmodel files, signatures and information (``mlflow.models``)."""
 
 from typing import Any
 
@@ -21,10 +21,21 @@ __all__ = [
 
 
 def validate_schema(data: Any, expected_schema: Schema) -> None:
-    """Hold data against a schema as ``predict`` does.
+    """Check that data fit a schema, as ``predict`` does.
+
+    Args:
+        data: A DataFrame, Series, array, list or dict.
+        expected_schema: The schema, such as ``signature.inputs``.
 
     Raises:
-        SchemaEnforcementError: the data do not fit; the message names the columns or types that differ.
+        SchemaEnforcementError: The data do not fit; the message names the columns or types that differ.
+
+    Example:
+        >>> signature = mlflow.models.infer_signature(X)
+        >>> mlflow.models.validate_schema(X, signature.inputs)
+        >>> mlflow.models.validate_schema(X[["rest_days"]], signature.inputs)
+        Traceback (most recent call last):
+        registry.exceptions.SchemaEnforcementError: ... Error: Model is missing inputs ['rating_gap'].
     """
     enforce_schema(data, expected_schema)
 

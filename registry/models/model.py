@@ -1,4 +1,4 @@
-"""The MLmodel file and what is known of a model (``mlflow.models.model``)."""
+"""The MLmodel file and a model's information (``mlflow.models.model``)."""
 
 from registry.flavors import Model as Model, ModelInfo as ModelInfo, set_model as set_model
 from registry.fluent.models import get_model_info as get_model_info

@@ -1,4 +1,4 @@
-"""Signatures (``mlflow.models.signature``)."""
+"""Model signatures (``mlflow.models.signature``)."""
 
 from registry.entities.signature import ModelSignature as ModelSignature
 from registry.flavors import infer_signature as infer_signature

@@ -1,4 +1,4 @@
-"""MLflow's path of the error codes (``mlflow.protos.databricks_pb2``). There are no protocol buffers."""
+"""The error codes under MLflow's path (``mlflow.protos.databricks_pb2``), without protocol buffers."""
 
 from registry.unsupported import explain_missing
 

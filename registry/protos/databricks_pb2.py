@@ -1,4 +1,4 @@
-"""MLflow's error codes as numbers, for scripts that compare by them: `ErrorCode.Name`, `RESOURCE_DOES_NOT_EXIST`."""
+"""MLflow's error codes as numbers, for scripts that compare them."""
 
 from collections.abc import ItemsView
 from typing import Final
@@ -37,22 +37,22 @@ class ErrorCode:
 
     @staticmethod
     def Name(number: int) -> str:  # noqa: N802  # a protocol buffer's name
-        """The name of a number.
+        """Return the name of a number.
 
         Raises:
-            InvalidParameterError: no code has it.
+            InvalidParameterError: No code has this number.
         """
-        for name, known in ERROR_CODES.items():
-            if known == number:
+        for name, code in ERROR_CODES.items():
+            if code == number:
                 return name
         raise InvalidParameterError(f"Enum ErrorCode has no name defined for value {number!r}.")
 
     @staticmethod
     def Value(name: str) -> int:  # noqa: N802  # a protocol buffer's name
-        """The number of a name.
+        """Return the number of a name.
 
         Raises:
-            InvalidParameterError: no code has it.
+            InvalidParameterError: No code has this name.
         """
         try:
             return ERROR_CODES[name]
@@ -61,15 +61,15 @@ class ErrorCode:
 
     @staticmethod
     def keys() -> list[str]:
-        """All names."""
+        """Return all names."""
         return list(ERROR_CODES)
 
     @staticmethod
     def values() -> list[int]:
-        """All numbers."""
+        """Return all numbers."""
         return list(ERROR_CODES.values())
 
     @staticmethod
     def items() -> ItemsView[str, int]:
-        """All names with their numbers."""
+        """Return all names with their numbers."""
         return ERROR_CODES.items()

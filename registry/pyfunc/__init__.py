@@ -50,17 +50,41 @@ def save_model(
     model_config: Mapping[str, Any] | None = None,
     **options: Unpack[SaveOptions],
 ) -> None:
-    """Write a model that is Python code into an absent or empty directory.
+    """Save a model that is Python code to an absent or empty directory. Loading it needs consent.
 
-    It is either `python_model`, a `PythonModel`, a function or the path of a Python file that calls `models.set_model`,
-    with `artifacts` (names to local paths or ``models:``, ``runs:``, ``s3:`` and ``file:`` URIs, which are fetched and
-    checked), or the data at `data_path` and the importable `loader_module` whose ``_load_pyfunc`` reads it. Loading it
-    needs consent. With `infer_code_paths` the modules below the working directory that the model uses go along.
+    Args:
+        path: The directory.
+        loader_module: An importable module whose ``_load_pyfunc(path)`` loads the data. Give either this or
+            `python_model`.
+        data_path: The file or directory that `loader_module` loads.
+        code_paths: Local Python files and directories that the model imports; they are stored with it.
+        infer_code_paths: Also store the modules below the working directory that the model uses. Default: False.
+        conda_env: A conda environment that replaces the default one: a dict, or the path of a YAML file.
+        python_model: A `PythonModel` or a function, which is pickled with cloudpickle; or the path of a Python file
+            that calls `models.set_model`.
+        artifacts: Files for a `PythonModel`, as a mapping from name to a local path or a ``models:``, ``runs:``,
+            ``s3:`` or ``file:`` URI, which is fetched and checked.
+        model_config: Settings that the model can read, as a mapping.
+        pip_requirements: Requirements that replace the default ones: a list, or the path of a requirements file.
+        extra_pip_requirements: Requirements to add to the default ones.
+        metadata: A mapping that is stored in the MLmodel file.
+        signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
+            if given. False stores none.
+        input_example: An example of the input, stored with the model.
 
     Raises:
-        PathExistsError: the directory is not empty.
-        InvalidParameterError: neither or both of model and loader are given, or an argument is malformed.
+        PathExistsError: The directory is not empty.
+        InvalidParameterError: Both or neither of `python_model` and `loader_module` are given, or an argument is
+            malformed.
         MissingDependencyError: cloudpickle is not installed.
+
+    Example:
+        >>> class FavouriteWins(mlflow.pyfunc.PythonModel):
+        ...     def predict(self, context, model_input, params=None):
+        ...         return (model_input["rating_gap"] > 0).astype(int)
+        >>> mlflow.pyfunc.save_model("baseline", python_model=FavouriteWins())
+        >>> mlflow.pyfunc.load_model("baseline", allow_code=True).predict(X[:4]).tolist()
+        [1, 1, 0, 1]
     """
     models.save_python_model(
         python_model,
@@ -93,15 +117,52 @@ def log_model(
     model_config: Mapping[str, Any] | None = None,
     **options: Unpack[LogOptions],
 ) -> ModelInfo:
-    """Seal a model that is Python code as a logged model of the active run, if there is one; register it if asked to.
+    """Log Python code as a sealed model of the active run, if there is one; register it if a name is given.
 
-    `name` (or `artifact_path`, its older word) is the model's name in the run; the other arguments are `save_model`'s.
-    `model_id` is a logged model of `initialize_logged_model` that this one becomes.
+    Args:
+        artifact_path: The older word for `name`.
+        loader_module: An importable module whose ``_load_pyfunc(path)`` loads the data. Give either this or
+            `python_model`.
+        data_path: The file or directory that `loader_module` loads.
+        code_paths: Local Python files and directories that the model imports; they are stored with it.
+        infer_code_paths: Also store the modules below the working directory that the model uses. Default: False.
+        conda_env: A conda environment that replaces the default one: a dict, or the path of a YAML file.
+        python_model: A `PythonModel` or a function, which is pickled with cloudpickle; or the path of a Python file
+            that calls `models.set_model`.
+        artifacts: Files for a `PythonModel`, as a mapping from name to a local path or a ``models:``, ``runs:``,
+            ``s3:`` or ``file:`` URI, which is fetched and checked.
+        registered_model_name: Register the model as the next version of this registered model. Default: only log it.
+        signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
+            if given. False stores none.
+        input_example: An example of the input, stored with the model.
+        model_config: Settings that the model can read, as a mapping.
+        pip_requirements: Requirements that replace the default ones: a list, or the path of a requirements file.
+        extra_pip_requirements: Requirements to add to the default ones.
+        metadata: A mapping that is stored in the MLmodel file.
+        await_registration_for: Accepted for MLflow's scripts. A version is READY when the call returns.
+        name: The model's name in the run. Default: ``model``.
+        params: Params of the logged model as a mapping from key to value.
+        tags: Tags of the logged model as a mapping from key to value.
+        model_type: A free text such as ``classifier``.
+        step: The step of the run's metrics that describe this model. Default: 0.
+        model_id: A PENDING logged model of `initialize_logged_model` that gets these files.
+
+    Returns:
+        The model's information, with its URI.
 
     Raises:
-        InvalidNameError: the name cannot be used.
-        InvalidParameterError: neither or both of model and loader are given, or an argument is malformed.
+        InvalidNameError: A name has characters that are not allowed.
+        InvalidParameterError: Both or neither of `python_model` and `loader_module` are given, or an argument is
+            malformed.
         MissingDependencyError: cloudpickle is not installed.
+
+    Example:
+        >>> def favourite_wins(model_input):
+        ...     return (model_input["rating_gap"] > 0).astype(int)
+        >>> with mlflow.start_run():
+        ...     info = mlflow.pyfunc.log_model(name="baseline", python_model=favourite_wins, input_example=X[:2])
+        >>> mlflow.pyfunc.load_model(info.model_uri, allow_code=True).predict(X[:4]).tolist()
+        [1, 1, 0, 1]
     """
     return models.log_model(
         FLAVOR_NAME,
@@ -131,18 +192,31 @@ def load_model(
     require_signature: str | Path | None = None,
     skops_trusted_types: Iterable[str] | None = None,
 ) -> PyFuncModel:
-    """The model of a URI as a function; native formats run no code of the model.
+    """Load a model of any flavor as a function from data to predictions.
 
-    `allow_code` is the caller's consent to run code from the model's files (pickle, Python functions); by default
-    ``REGISTRY_ALLOW_CODE`` says. `model_config` is laid over the configuration that the model was saved with.
-    With `require_signature`, a public key (a PEM file), only a model that this key signed is loaded.
-    `skops_trusted_types` lets a scikit-learn model hold just these types more.
+    Args:
+        model_uri: A ``models:``, ``runs:``, ``file:`` or ``s3:`` URI, or a local path.
+        suppress_warnings: Accepted for MLflow's scripts, without effect.
+        dst_path: A local directory to keep the files in. Default: the cache.
+        model_config: Settings that overwrite those that the model was saved with.
+        allow_code: Consent to run code from the model's files (pickles, Python functions). Default:
+            ``REGISTRY_ALLOW_CODE``, else False.
+        require_signature: A public key (a PEM file). Load only a model that this key signed.
+        skops_trusted_types: Names of types that a scikit-learn model may hold, besides those known to be safe.
+
+    Returns:
+        A model whose ``predict(data)`` checks the data against the signature.
 
     Raises:
-        NotFoundError: nothing is at the URI, or it has no Python function.
-        UntrustedModelError: it lacks the signature that is required.
-        CodeExecutionRefusedError: loading would run code of the model, without consent.
-        IntegrityError: a stored file is not what was sealed.
+        NotFoundError: The URI leads to nothing, or the model has no Python function.
+        UntrustedModelError: The model is not signed with the required key.
+        CodeExecutionRefusedError: Loading would run code of the model, without consent.
+        IntegrityError: A stored file differs from the manifest.
+
+    Example:
+        >>> champion = mlflow.pyfunc.load_model("models:/churn@champion")
+        >>> champion.predict(X[:4]).tolist()
+        [0, 0, 0, 0]
     """
     del suppress_warnings
     return models.load_function(
@@ -156,12 +230,29 @@ def load_model(
 
 
 def get_default_pip_requirements() -> list[str]:
-    """Return the requirements that `save_model` writes unless told otherwise, such as ``xgboost==3.0.0``."""
+    """Return the requirements that `save_model` writes by default.
+
+    Returns:
+        Requirements such as ``cloudpickle==3.1.0``, of the installed versions.
+
+    Example:
+        >>> [line.split("==")[0] for line in mlflow.pyfunc.get_default_pip_requirements()]
+        ['cloudpickle']
+    """
     return list(flavors.Environment.of(["cloudpickle"]).requirements)
 
 
 def get_default_conda_env() -> dict[str, Any]:
-    """Return the conda environment that `save_model` writes unless told otherwise."""
+    """Return the conda environment that `save_model` writes by default.
+
+    Returns:
+        A mapping with the keys ``name``, ``channels`` and ``dependencies``.
+
+    Example:
+        >>> environment = mlflow.pyfunc.get_default_conda_env()
+        >>> environment["name"], environment["channels"]
+        ('mlflow-env', ['conda-forge'])
+    """
     return dict(flavors.Environment.of(["cloudpickle"]).conda)
 
 

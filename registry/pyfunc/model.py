@@ -1,4 +1,4 @@
-"""What users' own models derive from (``mlflow.pyfunc.model``)."""
+"""Base classes of users' own models (``mlflow.pyfunc.model``)."""
 
 from registry.flavors import PythonModel as PythonModel, PythonModelContext as PythonModelContext
 from registry.unsupported import explain_missing

@@ -1,4 +1,4 @@
-"""scikit-learn models (``mlflow.sklearn``), stored with skops; pickles only if asked for, and loaded with consent."""
+"""scikit-learn models (``mlflow.sklearn``), stored with skops, or as pickles on request."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -47,15 +47,34 @@ def save_model(
     skops_trusted_types: Iterable[str] | None = None,
     **options: Unpack[SaveFilesOptions],
 ) -> None:
-    """Write an estimator into an absent or empty directory.
+    """Save an estimator to an absent or empty directory.
 
-    `serialization_format` is ``skops`` unless ``cloudpickle`` or ``pickle`` is asked for. `skops_trusted_types` names
-    types beyond those known to be safe. Without a signature, one is inferred from `input_example`.
+    Args:
+        sk_model: A scikit-learn estimator or pipeline.
+        path: The directory.
+        conda_env: A conda environment that replaces the default one: a dict, or the path of a YAML file.
+        code_paths: Local Python files and directories that the model imports; they are stored with it.
+        serialization_format: ``skops`` (the default), ``cloudpickle`` or ``pickle``. Loading a pickle needs consent.
+        pyfunc_predict_fn: The method that `pyfunc` models call. Default: ``predict``.
+        skops_trusted_types: Names of types that a skops file may hold, besides those known to be safe.
+        pip_requirements: Requirements that replace the default ones: a list, or the path of a requirements file.
+        extra_pip_requirements: Requirements to add to the default ones.
+        metadata: A mapping that is stored in the MLmodel file.
+        signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
+            if given. False stores none.
+        input_example: An example of the input, stored with the model.
+        extra_files: Local files to store beside the model.
 
     Raises:
-        PathExistsError: the directory is not empty.
+        PathExistsError: The directory is not empty.
         InvalidParameterError: skops cannot hold the model, or an argument is malformed.
         MissingDependencyError: scikit-learn, skops or cloudpickle is not installed.
+
+    Example:
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> mlflow.sklearn.save_model(LogisticRegression().fit(X, y), "wins", pyfunc_predict_fn="predict_proba")
+        >>> mlflow.pyfunc.load_model("wins").predict(X[:2]).shape
+        (2, 2)
     """
     flavors.save_model(
         sk_model,
@@ -85,15 +104,46 @@ def log_model(
     skops_trusted_types: Iterable[str] | None = None,
     **options: Unpack[LogFilesOptions],
 ) -> ModelInfo:
-    """Seal an estimator as a logged model of the active run, if there is one, and register it if asked to.
+    """Log an estimator as a sealed model of the active run, if there is one; register it if a name is given.
 
-    `name` (or `artifact_path`, its older word) is the model's name in the run; the other arguments are `save_model`'s.
-    `model_id` is a logged model of `initialize_logged_model` that this one becomes.
+    Args:
+        sk_model: A scikit-learn estimator or pipeline.
+        artifact_path: The older word for `name`.
+        conda_env: A conda environment that replaces the default one: a dict, or the path of a YAML file.
+        code_paths: Local Python files and directories that the model imports; they are stored with it.
+        serialization_format: ``skops`` (the default), ``cloudpickle`` or ``pickle``. Loading a pickle needs consent.
+        registered_model_name: Register the model as the next version of this registered model. Default: only log it.
+        signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
+            if given. False stores none.
+        input_example: An example of the input, stored with the model.
+        pyfunc_predict_fn: The method that `pyfunc` models call. Default: ``predict``.
+        skops_trusted_types: Names of types that a skops file may hold, besides those known to be safe.
+        pip_requirements: Requirements that replace the default ones: a list, or the path of a requirements file.
+        extra_pip_requirements: Requirements to add to the default ones.
+        metadata: A mapping that is stored in the MLmodel file.
+        await_registration_for: Accepted for MLflow's scripts. A version is READY when the call returns.
+        name: The model's name in the run. Default: ``model``.
+        params: Params of the logged model as a mapping from key to value.
+        tags: Tags of the logged model as a mapping from key to value.
+        model_type: A free text such as ``classifier``.
+        step: The step of the run's metrics that describe this model. Default: 0.
+        model_id: A PENDING logged model of `initialize_logged_model` that gets these files.
+        extra_files: Local files to store beside the model.
+
+    Returns:
+        The model's information, with its URI.
 
     Raises:
-        InvalidNameError: the name cannot be used.
+        InvalidNameError: A name has characters that are not allowed.
         InvalidParameterError: skops cannot hold the model, or an argument is malformed.
         MissingDependencyError: scikit-learn, skops or cloudpickle is not installed.
+
+    Example:
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> with mlflow.start_run():
+        ...     info = mlflow.sklearn.log_model(LogisticRegression().fit(X, y), name="linear", input_example=X[:2])
+        >>> info.name, info.signature.inputs.input_names()
+        ('linear', ['rest_days', 'rating_gap'])
     """
     return models.log_model(
         FLAVOR_NAME,
@@ -119,18 +169,31 @@ def load_model(
     require_signature: str | Path | None = None,
     skops_trusted_types: Iterable[str] | None = None,
 ) -> Any:
-    """The estimator of a URI.
+    """Load an estimator.
 
-    `allow_code` is the caller's consent to run code from the model's files, which a pickle needs; by default
-    ``REGISTRY_ALLOW_CODE`` says. `skops_trusted_types` lets a skops file hold just these types more.
-    With `require_signature`, a public key (a PEM file), only a model that this key signed is loaded.
+    Args:
+        model_uri: A ``models:``, ``runs:``, ``file:`` or ``s3:`` URI, or a local path.
+        dst_path: A local directory to keep the files in. Default: the cache.
+        allow_code: Consent to run code from the model's files, which a pickle needs. Default: ``REGISTRY_ALLOW_CODE``,
+            else False.
+        require_signature: A public key (a PEM file). Load only a model that this key signed.
+        skops_trusted_types: Names of types that a skops file may hold, besides those known to be safe.
+
+    Returns:
+        The estimator.
 
     Raises:
-        NotFoundError: nothing is at the URI, or it has no sklearn flavor.
-        UntrustedModelError: it lacks the signature that is required.
-        CodeExecutionRefusedError: it is a pickle, or has types that nobody trusts, and there is no consent.
-        IntegrityError: a stored file is not what was sealed.
+        NotFoundError: The URI leads to nothing, or the model has no sklearn flavor.
+        UntrustedModelError: The model is not signed with the required key.
+        CodeExecutionRefusedError: The file is a pickle or has untrusted types, and there is no consent.
+        IntegrityError: A stored file differs from the manifest.
         MissingDependencyError: scikit-learn or skops is not installed.
+
+    Example:
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> info = mlflow.sklearn.log_model(LogisticRegression(C=0.5).fit(X, y), name="linear")
+        >>> mlflow.sklearn.load_model(info.model_uri)
+        LogisticRegression(C=0.5)
     """
     return models.load_native(
         FLAVOR_NAME,
@@ -143,12 +206,38 @@ def load_model(
 
 
 def get_default_pip_requirements(include_cloudpickle: bool = False, include_skops: bool = False) -> list[str]:
-    """Return the requirements of an estimator, such as ``scikit-learn==1.7.0``, with those of the formats asked for."""
+    """Return the default requirements of an estimator.
+
+    Args:
+        include_cloudpickle: Add cloudpickle. Default: False.
+        include_skops: Add skops. Default: False.
+
+    Returns:
+        Requirements such as ``scikit-learn==1.7.0``, of the installed versions.
+
+    Example:
+        >>> import sklearn
+        >>> mlflow.sklearn.get_default_pip_requirements() == [f"scikit-learn=={sklearn.__version__}"]
+        True
+    """
     return list(_environment(include_cloudpickle, include_skops).requirements)
 
 
 def get_default_conda_env(include_cloudpickle: bool = False, include_skops: bool = False) -> dict[str, Any]:
-    """Return the conda environment of an estimator, with the packages of the formats asked for."""
+    """Return the default conda environment of an estimator.
+
+    Args:
+        include_cloudpickle: Add cloudpickle. Default: False.
+        include_skops: Add skops. Default: False.
+
+    Returns:
+        A mapping with the keys ``name``, ``channels`` and ``dependencies``.
+
+    Example:
+        >>> environment = mlflow.sklearn.get_default_conda_env(include_skops=True)
+        >>> [line.split("==")[0] for line in environment["dependencies"][-1]["pip"]]
+        ['scikit-learn', 'skops']
+    """
     return dict(_environment(include_cloudpickle, include_skops).conda)
 
 

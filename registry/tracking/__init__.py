@@ -1,4 +1,4 @@
-"""MLflow's ``mlflow.tracking``: the client, and the functions that say where it works."""
+"""The client, and the functions that set where it works (``mlflow.tracking``)."""
 
 from registry.client import MlflowClient as MlflowClient
 from registry.fluent.state import (

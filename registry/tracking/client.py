@@ -1,4 +1,4 @@
-"""MLflow's path of the client (``mlflow.tracking.client``)."""
+"""The client under MLflow's path (``mlflow.tracking.client``)."""
 
 from registry.client import MlflowClient as MlflowClient
 from registry.unsupported import explain_missing

@@ -1,4 +1,4 @@
-"""MLflow's path of the module-level functions (``mlflow.tracking.fluent``); they stand in `registry` itself."""
+"""The module-level functions under MLflow's path (``mlflow.tracking.fluent``); they are defined in `registry`."""
 
 from registry import *  # noqa: F403
 from registry.unsupported import explain_missing

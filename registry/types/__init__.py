@@ -1,4 +1,4 @@
-"""The types of signatures (``mlflow.types``)."""
+"""Types of signatures (``mlflow.types``)."""
 
 from registry.types.schema import (
     ColSpec as ColSpec,

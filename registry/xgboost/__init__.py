@@ -33,14 +33,32 @@ def save_model(
     model_format: str = "ubj",
     **options: Unpack[SaveFilesOptions],
 ) -> None:
-    """Write a Booster or wrapper into an absent or empty directory; other `options` go to its own ``save_model``.
+    """Save a Booster or wrapper to an absent or empty directory.
 
-    Without a signature, one is inferred from `input_example`. `model_format` is ``ubj`` or ``json``.
+    Args:
+        xgb_model: A trained ``xgboost.Booster`` or scikit-learn wrapper such as ``XGBClassifier``.
+        path: The directory.
+        conda_env: A conda environment that replaces the default one: a dict, or the path of a YAML file.
+        code_paths: Local Python files and directories that the model imports; they are stored with it.
+        model_format: ``ubj`` (the default) or ``json``.
+        pip_requirements: Requirements that replace the default ones: a list, or the path of a requirements file.
+        extra_pip_requirements: Requirements to add to the default ones.
+        metadata: A mapping that is stored in the MLmodel file.
+        signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
+            if given. False stores none.
+        input_example: An example of the input, stored with the model.
+        extra_files: Local files to store beside the model.
+        **kwargs: Passed on to the model's own ``save_model``.
 
     Raises:
-        PathExistsError: the directory is not empty.
-        InvalidParameterError: it is no trained XGBoost model, or an argument is malformed.
+        PathExistsError: The directory is not empty.
+        InvalidParameterError: The model is not a trained XGBoost model, or an argument is malformed.
         MissingDependencyError: xgboost is not installed.
+
+    Example:
+        >>> mlflow.xgboost.save_model(model, "wins", input_example=X[:2])
+        >>> mlflow.pyfunc.load_model("wins").metadata.get_input_schema().input_names()
+        ['rest_days', 'rating_gap']
     """
     flavors.save_model(
         xgb_model,
@@ -66,15 +84,47 @@ def log_model(
     model_format: str = "ubj",
     **options: Unpack[LogFilesOptions],
 ) -> ModelInfo:
-    """Seal a Booster or wrapper as a logged model of the active run, if there is one, and register it if asked to.
+    """Log a Booster or wrapper as a sealed model of the active run, if there is one; register it if a name is given.
 
-    `name` (or `artifact_path`, its older word) is the model's name in the run; the other arguments are `save_model`'s.
-    `model_id` is a logged model of `initialize_logged_model` that this one becomes.
+    Args:
+        xgb_model: A trained ``xgboost.Booster`` or scikit-learn wrapper such as ``XGBClassifier``.
+        artifact_path: The older word for `name`.
+        conda_env: A conda environment that replaces the default one: a dict, or the path of a YAML file.
+        code_paths: Local Python files and directories that the model imports; they are stored with it.
+        registered_model_name: Register the model as the next version of this registered model. Default: only log it.
+        signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
+            if given. False stores none.
+        input_example: An example of the input, stored with the model.
+        model_format: ``ubj`` (the default) or ``json``.
+        pip_requirements: Requirements that replace the default ones: a list, or the path of a requirements file.
+        extra_pip_requirements: Requirements to add to the default ones.
+        metadata: A mapping that is stored in the MLmodel file.
+        await_registration_for: Accepted for MLflow's scripts. A version is READY when the call returns.
+        name: The model's name in the run. Default: ``model``.
+        params: Params of the logged model as a mapping from key to value.
+        tags: Tags of the logged model as a mapping from key to value.
+        model_type: A free text such as ``classifier``.
+        step: The step of the run's metrics that describe this model. Default: 0.
+        model_id: A PENDING logged model of `initialize_logged_model` that gets these files.
+        extra_files: Local files to store beside the model.
+        **kwargs: Passed on to the model's own ``save_model``.
+
+    Returns:
+        The model's information, with its URI.
 
     Raises:
-        InvalidNameError: the name cannot be used.
-        InvalidParameterError: it is no trained XGBoost model, or an argument is malformed.
+        InvalidNameError: A name has characters that are not allowed.
+        InvalidParameterError: The model is not a trained XGBoost model, or an argument is malformed.
         MissingDependencyError: xgboost is not installed.
+
+    Example:
+        >>> signature = mlflow.models.infer_signature(X, model.predict(X))
+        >>> with mlflow.start_run():
+        ...     info = mlflow.xgboost.log_model(
+        ...         model, name="wins", signature=signature, registered_model_name="churn"
+        ...     )
+        >>> info.registered_model_version
+        4
     """
     return models.log_model(
         FLAVOR_NAME,
@@ -97,15 +147,27 @@ def load_model(
     allow_code: bool | None = None,
     require_signature: str | Path | None = None,
 ) -> Any:
-    """The Booster or wrapper of a URI. XGBoost's formats run no code of the model, whatever `allow_code` says.
+    """Load a Booster or wrapper.
 
-    With `require_signature`, a public key (a PEM file), only a model that this key signed is loaded.
+    Args:
+        model_uri: A ``models:``, ``runs:``, ``file:`` or ``s3:`` URI, or a local path.
+        dst_path: A local directory to keep the files in. Default: the cache.
+        allow_code: Accepted as by the other flavors. XGBoost's formats run no code of the model.
+        require_signature: A public key (a PEM file). Load only a model that this key signed.
+
+    Returns:
+        An object of the class that was logged.
 
     Raises:
-        NotFoundError: nothing is at the URI, or it has no xgboost flavor.
-        UntrustedModelError: it lacks the signature that is required.
-        IntegrityError: a stored file is not what was sealed.
+        NotFoundError: The URI leads to nothing, or the model has no xgboost flavor.
+        UntrustedModelError: The model is not signed with the required key.
+        IntegrityError: A stored file differs from the manifest.
         MissingDependencyError: xgboost is not installed.
+
+    Example:
+        >>> loaded = mlflow.xgboost.load_model("models:/churn/Production")
+        >>> type(loaded).__name__, loaded.predict(X[-4:]).tolist()
+        ('XGBClassifier', [0, 0, 0, 1])
     """
     return models.load_native(
         FLAVOR_NAME, model_uri, dst_path=dst_path, allow_code=allow_code, require_signature=require_signature
@@ -113,12 +175,30 @@ def load_model(
 
 
 def get_default_pip_requirements() -> list[str]:
-    """Return the requirements that `save_model` writes unless told otherwise, such as ``xgboost==3.0.0``."""
+    """Return the requirements that `save_model` writes by default.
+
+    Returns:
+        Requirements such as ``xgboost==3.0.0``, of the installed versions.
+
+    Example:
+        >>> import xgboost
+        >>> mlflow.xgboost.get_default_pip_requirements() == [f"xgboost=={xgboost.__version__}"]
+        True
+    """
     return list(flavors.Environment.of([FLAVOR_NAME]).requirements)
 
 
 def get_default_conda_env() -> dict[str, Any]:
-    """Return the conda environment that `save_model` writes unless told otherwise."""
+    """Return the conda environment that `save_model` writes by default.
+
+    Returns:
+        A mapping with the keys ``name``, ``channels`` and ``dependencies``.
+
+    Example:
+        >>> environment = mlflow.xgboost.get_default_conda_env()
+        >>> environment["name"], environment["channels"]
+        ('mlflow-env', ['conda-forge'])
+    """
     return dict(flavors.Environment.of([FLAVOR_NAME]).conda)
 
 

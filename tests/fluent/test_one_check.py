@@ -40,7 +40,7 @@ def calls_of(act: Callable[[], object]) -> Counter[str]:
 )
 def test_a_key_is_checked_once(act: Callable[[], object]) -> None:
     with registry.start_run():
-        assert calls_of(act)["naming.check_key"] == 1
+        assert calls_of(act)["names.check_key"] == 1
 
 
 def test_the_mlmodel_file_that_was_just_written_is_not_read_again() -> None:

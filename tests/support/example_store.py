@@ -74,5 +74,6 @@ def example_names(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def copy_store(source: Path, target: Path) -> None:
-    """Copy a store whose files are named relative to its directory."""
+    """Copy a store, and say so in the copy: an example must not write to the files of another one."""
     shutil.copytree(source / "mlruns", target / "mlruns")
+    registry.MlflowClient(str(target / "mlruns")).adopt(new_root=str(target / "mlruns"))

@@ -1,1 +1,1 @@
-"""Client methods for the files of a run: log, list, download."""
+"""Client methods that store, list and download the files of runs."""

@@ -1,7 +1,7 @@
-"""From a URI of any form to a copy of its files, or to a listing of them.
+"""Downloads and listings of the files behind a URI.
 
-Owns which files a URI stands for, and how a copy lands. Invariant: a download is the caller's own copy, which lands
-whole or not at all; a file of a sealed model lands only if it is what was sealed.
+Guarantees: a download is the caller's own copy and appears complete or not at all; a file of a sealed model is copied
+only if it matches its digest.
 """
 
 import os
@@ -26,28 +26,28 @@ _SHOWN = 10
 
 
 class Files(Protocol):
-    """Files that a URI stands for: a file, or a directory with all that is in it."""
+    """The files behind a URI: one file, or a directory with its contents."""
 
     def level(self, path: str) -> list[FileInfo]:
-        """The files and directories right below `path`, from the same root as the URI's own path."""
+        """List the files and directories directly below `path`, relative to the root of the URI's own path."""
 
-    def bring(self, directory: Path) -> Path | None:
-        """Copy them into an empty directory; the path of the copy, or None if there are none."""
+    def copy_to(self, directory: Path) -> Path | None:
+        """Copy the files into an empty directory; return the path of the copy, or None if there are none."""
 
 
 @dataclass(frozen=True)
 class StoredFiles:
-    """Plain files at `path` below a byte store; they are what they are at the moment."""
+    """Plain files at `path` in a byte store, in their current state."""
 
     store: BlobStore
     path: str
 
     def level(self, path: str) -> list[FileInfo]:
-        """The files and directories right below `path`."""
+        """List the files and directories directly below `path`."""
         return self.store.list(path)
 
-    def bring(self, directory: Path) -> Path | None:
-        """Copy them into an empty directory. A directory that is listed has a copy, though it is empty."""
+    def copy_to(self, directory: Path) -> Path | None:
+        """Copy the files into an empty directory. An empty directory that is listed has a copy too."""
         if not (self.store.find(self.path) if self.path else self.store.list()):
             return None
         return self.store.download(self.path, directory)
@@ -55,7 +55,7 @@ class StoredFiles:
 
 @dataclass(frozen=True)
 class SealedFiles:
-    """Files of a sealed model at `path`, which begins with `prefix`, the model's name in a run, if it has one."""
+    """Files of a sealed model at `path`; `prefix` is the model's name in a run with a slash, or empty."""
 
     backend: Backend
     resolved: ResolvedModel
@@ -64,11 +64,11 @@ class SealedFiles:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """All files of the model."""
+        """Return the manifest of the whole model."""
         return self.backend.logged_models.manifest(self.resolved.model_id)
 
     def level(self, path: str) -> list[FileInfo]:
-        """The files and directories right below `path`."""
+        """List the files and directories directly below `path`."""
         base = f"{path}/" if path else ""
         below: dict[str, FileInfo] = {}
         for entry in self.manifest.entries:
@@ -78,76 +78,77 @@ class SealedFiles:
                 below[name] = FileInfo(base + name, is_dir=bool(slash), file_size=None if slash else entry.size)
         return sorted(below.values(), key=lambda info: info.path)
 
-    def bring(self, directory: Path) -> Path | None:
-        """Copy them into an empty directory, each checked by its digest."""
+    def copy_to(self, directory: Path) -> Path | None:
+        """Copy the files into an empty directory and check each digest."""
         inner = f"{self.path}/".removeprefix(self.prefix).removesuffix("/")
-        wanted = [
+        entries = [
             entry
             for entry in self.manifest.entries
             if not inner or entry.path == inner or entry.path.startswith(f"{inner}/")
         ]
-        if not wanted:
+        if not entries:
             return None
         store = self.backend.blobs(self.resolved.location)
         if inner or store.local_directory is not None:
-            store.fetch(Manifest.of(wanted), directory)
+            store.fetch(Manifest.of(entries), directory)
         else:
-            # A whole model from elsewhere is likely to be wanted again: it comes through the cache.
+            # A whole remote model is likely to be needed again: fetch it through the cache.
             with model_directory(self.backend, self.resolved) as cached:
                 open_blob_store(str(cached)).fetch(self.manifest, directory)
         return directory / inner
 
 
 def listing(client: ClientBase, uri: Uri, *, relative: bool = False) -> list[FileInfo]:
-    """Return the files and directories right below what a URI stands for, sorted; none for a file or a missing path.
+    """List the files and directories directly below a URI, sorted by path; empty for a file or a missing path.
 
-    Paths are relative to the run's artifact directory or the model; if `relative`, to the URI itself.
+    Paths are relative to the run's artifact directory or the model; with `relative`, to the URI itself.
 
     Raises:
-        NotFoundError: no such run or model.
+        NotFoundError: The run or model does not exist.
     """
-    path, sources = _sources(client, uri)
-    found = {info.path: info for files in sources for info in files.level(path)}
+    path, sources = _find_files(client, uri)
+    by_path = {info.path: info for files in sources for info in files.level(path)}
     above = f"{path}/" if relative and path else ""
-    return [replace(found[name], path=name.removeprefix(above)) for name in sorted(found)]
+    return [replace(by_path[name], path=name.removeprefix(above)) for name in sorted(by_path)]
 
 
 def download(client: ClientBase, uri: Uri, dst_path: Path | None) -> str:
-    """Copy what a URI stands for into the directory `dst_path`, or a fresh temporary one; the local path of the copy.
+    """Copy the files of a URI into `dst_path`, or a new temporary directory, and return the local path of the copy.
 
     A file ``a/b.txt`` becomes ``<dst_path>/b.txt``; a whole run or model becomes `dst_path` itself.
 
     Raises:
-        NotFoundError: nothing is there; the message says what there is.
-        IntegrityError: a file of a sealed model is not what was sealed.
-        StorageError: the local directory cannot be written to.
+        NotFoundError: There is nothing to copy; the message lists what exists.
+        IntegrityError: A file of a sealed model differs from its manifest.
+        StorageError: The local directory cannot be written to.
     """
-    path, sources = _sources(client, uri)
+    path, sources = _find_files(client, uri)
 
-    def bring(directory: Path) -> list[Path]:
-        found = [files.bring(directory / str(number)) for number, files in enumerate(sources)]
-        copies = [copy for copy in found if copy is not None]
+    def fetch(directory: Path) -> list[Path]:
+        results = [files.copy_to(directory / str(number)) for number, files in enumerate(sources)]
+        copies = [copy for copy in results if copy is not None]
         if not copies and not (isinstance(uri, RunUri) and not path):  # a run without artifacts is an empty directory
-            raise ArtifactNotFoundError(_missing(uri, path, sources))
+            raise ArtifactNotFoundError(_not_found_message(uri, path, sources))
         return copies
 
-    return str(move_into_place(dst_path, path.rpartition("/")[2], bring))
+    return str(move_into_place(dst_path, path.rpartition("/")[2], fetch))
 
 
-def _sources(client: ClientBase, uri: Uri) -> tuple[str, Sequence[Files]]:
-    """The path that is meant, and where to look for it; what comes later wins."""
+def _find_files(client: ClientBase, uri: Uri) -> tuple[str, Sequence[Files]]:
+    """Return the path that the URI names and the places to look for it; later places overwrite earlier ones."""
     if isinstance(uri, LocalUri):
-        return _local(Path(os.path.abspath(uri.path)))  # noqa: PTH100  # `resolve` would rename a link to its target
+        # Not `resolve`, which would rename a link to its target.
+        return _find_local_files(Path(os.path.abspath(uri.path)))  # noqa: PTH100
     if isinstance(uri, S3Uri):
         above, _, name = uri.key.rpartition("/")
-        return name, [_place(str(S3Uri(uri.bucket, above)), name)]
+        return name, [_open_plain_files(str(S3Uri(uri.bucket, above)), name)]
     if isinstance(uri, RunUri):
-        return uri.path or "", _of_run(client, uri)
+        return uri.path or "", _find_run_files(client, uri)
     path = uri.path or ""
     return path, [SealedFiles(client.backend, resolve(client.backend, uri), "", path)]
 
 
-def _of_run(client: ClientBase, uri: RunUri) -> list[Files]:
+def _find_run_files(client: ClientBase, uri: RunUri) -> list[Files]:
     backend = client.backend
     path = uri.path or ""
     run = backend.runs.get(check_run_id(uri.run_id))
@@ -159,22 +160,22 @@ def _of_run(client: ClientBase, uri: RunUri) -> list[Files]:
     return [plain, SealedFiles(backend, resolve(backend, LoggedModelUri(model_id)), f"{name}/", path)]
 
 
-def _local(place: Path) -> tuple[str, list[Files]]:
-    # A store follows no link below its root; one that the caller names is the caller's choice.
+def _find_local_files(place: Path) -> tuple[str, list[Files]]:
+    # A store follows no link below its root, but a link that the caller names is followed.
     real = place.resolve() if place.is_symlink() else place
-    return real.name, [_place(str(real.parent), real.name)]
+    return real.name, [_open_plain_files(str(real.parent), real.name)]
 
 
-def _place(root: str, path: str) -> StoredFiles:
-    # A place needs no database: nothing is opened for it.
+def _open_plain_files(root: str, path: str) -> StoredFiles:
+    # No database is opened for a path outside the registry.
     return StoredFiles(open_store(root), path)
 
 
-def _missing(uri: Uri, path: str, sources: Sequence[Files]) -> str:
+def _not_found_message(uri: Uri, path: str, sources: Sequence[Files]) -> str:
     if isinstance(uri, LocalUri | S3Uri):
-        return f"No such artifact: {str(uri)!r}. Nothing is there."
+        return f"No such artifact: {str(uri)!r}. Nothing exists there."
     for above in (path.rpartition("/")[0], ""):
-        if there := sorted({info.path for files in sources for info in files.level(above)}):
-            more = "" if len(there) <= _SHOWN else f" and {len(there) - _SHOWN} more"
-            return f"No such artifact: {str(uri)!r}. There is: {', '.join(there[:_SHOWN])}{more}."
+        if existing := sorted({info.path for files in sources for info in files.level(above)}):
+            more = "" if len(existing) <= _SHOWN else f" and {len(existing) - _SHOWN} more"
+            return f"No such artifact: {str(uri)!r}. There is: {', '.join(existing[:_SHOWN])}{more}."
     return f"No such artifact: {str(uri)!r}. There are none."

@@ -1,7 +1,6 @@
-"""Figures and pictures of a run: MLflow's `log_figure` and `log_image`.
+"""Client methods that store figures and images.
 
-Owns turning figures of matplotlib and plotly into bytes, and the names of pictures by step. Neither library is imported
-here: a figure of theirs comes from where it is loaded already.
+matplotlib and plotly are never imported here: a figure of theirs shows that its library is loaded already.
 """
 
 import importlib.util
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from registry.client.artifacts.images import as_pillow, encoded, thumbnail
+from registry.client.artifacts.images import as_pillow, encode_image, thumbnail
 from registry.client.artifacts.run_artifacts import ArtifactMethods
 from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidTypeError, MissingDependencyError
 from registry.validation.arguments import check_mapping
@@ -26,24 +25,37 @@ _PLOTLY_PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".svg", ".pdf")
 
 
 class FigureMethods(ArtifactMethods):
-    """What a client does with figures and pictures."""
+    """Client methods for figures and images."""
 
     def log_figure(
         self, run_id: str, figure: Any, artifact_file: str, *, save_kwargs: Mapping[str, Any] | None = None
     ) -> None:
-        """Store a figure of matplotlib or plotly in the format of the file's ending.
+        """Store a matplotlib or plotly figure as a file of a run.
 
-        plotly takes ``.html`` and ``.json``, and with kaleido installed ``.png``, ``.jpeg``, ``.webp``, ``.svg``,
-        ``.pdf``.
-        `save_kwargs` go to ``savefig``, ``write_html``, ``to_json`` or ``to_image``.
+        Args:
+            run_id: The run's id.
+            figure: A ``matplotlib.figure.Figure`` or a plotly figure.
+            artifact_file: The file's path in the run. Its ending is the format: any of matplotlib's, or for plotly
+                ``.html`` and ``.json``, with kaleido also ``.png``, ``.jpeg``, ``.webp``, ``.svg`` and ``.pdf``.
+            save_kwargs: Arguments for matplotlib's ``savefig``, or plotly's ``write_html``, ``to_json`` or
+                ``to_image``.
 
         Raises:
-            InvalidTypeError: no such figure, or plotly has no format of that ending.
-            InvalidParameterError: the figure cannot be drawn.
+            InvalidTypeError: The object is not a figure, or plotly does not write this format.
+            InvalidParameterError: The figure cannot be drawn.
             MissingDependencyError: plotly needs kaleido for this format.
+            RunNotFoundError: No run has this id.
+
+        Example:
+            >>> from matplotlib.figure import Figure
+            >>> figure = Figure()
+            >>> _ = figure.subplots().plot([0, 1], [0.6, 0.8])
+            >>> client.log_figure(run_id, figure, "plots/auc.svg")
+            >>> [file.path for file in client.list_artifacts(run_id, "plots")]
+            ['plots/auc.svg']
         """
         path = check_artifact_path(artifact_file)
-        self._store(run_id, path, figure_bytes(figure, path, check_mapping(save_kwargs, "save_kwargs")))
+        self._store(run_id, path, draw_figure(figure, path, check_mapping(save_kwargs, "save_kwargs")))
 
     def log_image(
         self,
@@ -55,37 +67,54 @@ class FigureMethods(ArtifactMethods):
         timestamp: int | None = None,
         synchronous: bool | None = None,
     ) -> None:
-        """Store a picture: as the file `artifact_file`, or under `key` as one of a series, with a thumbnail.
+        """Store an image of a run: as one file, or as a step of a series with a thumbnail.
 
-        A series is stored below ``images/``; `timestamp` is in milliseconds since the epoch, now by default.
+        Args:
+            run_id: The run's id.
+            image: A NumPy array (height, width) or (height, width, 1, 3 or 4), a Pillow image, or a `registry.Image`.
+                Integers are 0 to 255, floats 0 to 1.
+            artifact_file: The file's path in the run. Its ending is the format.
+            key: The name of a series, which is stored below ``images/``. Give either `artifact_file` or `key`.
+            step: The step in the series. Default: 0.
+            timestamp: Milliseconds since the epoch. Default: now.
+            synchronous: Accepted for MLflow's scripts. The image is stored when the call returns.
 
         Raises:
-            InvalidTypeError: both or neither of `artifact_file` and `key`, or no picture.
-            InvalidNameError: the key has other characters than letters, digits, ``_ - . /`` and blanks.
+            InvalidTypeError: Both or neither of `artifact_file` and `key` are given, or the value is not an image.
+            InvalidNameError: The key has characters besides letters, digits, spaces and ``_ - . /``.
+            MissingDependencyError: Pillow is not installed.
+            RunNotFoundError: No run has this id.
+
+        Example:
+            >>> client.log_image(run_id, np.zeros((4, 6, 3), dtype="uint8"), key="heatmap", step=1)
+            >>> len(client.list_artifacts(run_id, "images"))  # the image and its thumbnail
+            2
         """
-        del synchronous  # what is logged is durable when the call returns
+        del synchronous  # an image is durable when the call returns
         if artifact_file is not None:
             if not (key is None and step is None and timestamp is None):
                 raise InvalidTypeError(
                     "artifact_file goes without 'key', 'step' and 'timestamp'; give one or the other."
                 )
             path = check_artifact_path(artifact_file)
-            self._store(run_id, path, encoded(as_pillow(image), path))
+            self._store(run_id, path, encode_image(as_pillow(image), path))
             return
         if key is None:
             raise InvalidTypeError("Give exactly one of 'artifact_file', for one file, and 'key', for a series.")
-        path = _series_path(key, metric_step(step), metric_timestamp(timestamp))
+        path = _new_series_path(key, metric_step(step), metric_timestamp(timestamp))
         picture = as_pillow(image)
         for file, size in ((f"{path}.png", picture), (f"{path}+compressed.webp", thumbnail(picture))):
-            self._store(run_id, file, encoded(size, file))
+            self._store(run_id, file, encode_image(size, file))
         self.backend.runs.log_batch(run_id, tags={LOGGED_IMAGES: "True"})
 
 
-def figure_bytes(figure: Any, path: str, options: dict[str, Any]) -> bytes:
-    """A figure in the format of the ending of `path`.
+def draw_figure(figure: Any, path: str, options: dict[str, Any]) -> bytes:
+    """Draw a figure in the format that the ending of `path` names.
 
     Raises:
-        InvalidTypeError, InvalidParameterError, MissingDependencyError: it cannot be drawn so.
+        InvalidTypeError: The object is not a figure, or plotly does not write this format.
+        InvalidParameterError: Drawing failed.
+        MissingDependencyError: plotly needs kaleido for this format.
     """
     suffix = PurePosixPath(path).suffix.lower()
     if _is_a(figure, "matplotlib.figure", "Figure"):
@@ -99,7 +128,7 @@ def figure_bytes(figure: Any, path: str, options: dict[str, Any]) -> bytes:
     try:
         return draw(figure, suffix, options)
     except Exception as error:
-        # Drawing runs code of the figure's own: nearly anything can go wrong.
+        # A figure draws itself with its own code, which may raise anything.
         raise InvalidParameterError(f"The figure could not be drawn as {path!r}: {error}") from error
 
 
@@ -136,7 +165,7 @@ def _draw_html(figure: Any, suffix: str, options: dict[str, Any]) -> bytes:
     return buffer.getvalue().encode()
 
 
-def _series_path(key: str, step: int, timestamp: int) -> str:
+def _new_series_path(key: str, step: int, timestamp: int) -> str:
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise InvalidNameError(
             f"Invalid image key: {key!r}. It may only contain alphanumerics, underscores (_), dashes (-), periods (.), "

@@ -1,7 +1,7 @@
-"""Pictures: NumPy arrays and Pillow's images as one thing, and their bytes.
+"""Images from NumPy arrays, Pillow images and files, and their bytes.
 
-Owns what arrays may mean; leaves formats to Pillow, which is imported on first use. Invariant: pixels are stored as
-they are given, or the call fails; only floats outside 0 to 1 are scaled, with a warning.
+Pillow knows the formats and is imported on first use. Guarantees: pixels are stored unchanged or the call fails; only
+floats outside 0 to 1 are scaled, with a warning.
 """
 
 import io
@@ -23,66 +23,81 @@ _MAX_PIXEL: Final = 255
 
 
 class Image:
-    """A picture for `log_image` and `log_table`: from an array, nested lists, a Pillow image, or an image file."""
+    """An image for `log_image` and `log_table`: from an array, nested lists, a Pillow image, or an image file.
+
+    Args:
+        image: An array (height, width) or (height, width, 1, 3 or 4), nested lists of that shape, a Pillow image, or
+            the path of an image file. Integers are 0 to 255, floats 0 to 1.
+
+    Raises:
+        InvalidTypeError: The value is not an image, or an array of another type.
+        InvalidParameterError: The array has another shape, or values out of range.
+        ArtifactNotFoundError: The file cannot be read.
+
+    Example:
+        >>> image = mlflow.Image(np.zeros((4, 6, 3), dtype="uint8"))
+        >>> image.size, image.resize((3, 2)).to_array().shape
+        ((6, 4), (2, 3, 3))
+    """
 
     def __init__(self, image: "np.ndarray[Any, Any] | PillowImage | str | Path | list[Any]") -> None:
         import numpy
 
         if isinstance(image, str | Path):
-            self.image = _opened(Path(image))
+            self.image = _read_image(Path(image))
         else:
             self.image = as_pillow(numpy.array(image) if isinstance(image, list) else image)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
+        """Return width and height in pixels."""
         return self.image.size
 
     def to_list(self) -> list[Any]:
-        """The pixels row by row: numbers, or tuples of the channels."""
+        """Return the pixels row by row: numbers, or tuples of channels."""
         pixels = self.to_array()
         if pixels.ndim == 2:
             return list(pixels.ravel().tolist())
         return [tuple(pixel) for pixel in pixels.reshape(-1, pixels.shape[-1]).tolist()]
 
     def to_array(self) -> "np.ndarray[Any, Any]":
-        """The pixels as an array: height × width, or height × width × channels."""
+        """Return the pixels as an array (height, width) or (height, width, channels)."""
         import numpy
 
         return numpy.array(self.image)
 
     def to_pil(self) -> "PillowImage":
-        """The picture as Pillow's image."""
+        """Return the Pillow image."""
         return self.image
 
     def save(self, path: str | Path) -> None:
-        """Write the picture to a file, in the format of its ending."""
-        Path(path).write_bytes(encoded(self.image, os.fspath(path)))
+        """Write the image to a file, in the format of the file's ending."""
+        Path(path).write_bytes(encode_image(self.image, os.fspath(path)))
 
     def resize(self, size: tuple[int, int]) -> "Image":
-        """A copy of another size, (width, height) in pixels."""
+        """Return a copy of another size, (width, height) in pixels."""
         return Image(self.image.resize(size))
 
 
 def is_image(value: Any) -> bool:
-    """Whether a value is a picture, arrays aside."""
+    """Tell whether a value is an image. Arrays do not count."""
     if isinstance(value, Image):
         return True
-    # A Pillow image has these; asking so imports nothing.
+    # Recognise a Pillow image by its attributes, without importing Pillow.
     return (
         callable(getattr(value, "save", None)) and callable(getattr(value, "resize", None)) and hasattr(value, "size")
     )
 
 
 def as_pillow(image: Any) -> "PillowImage":
-    """A picture as Pillow's image.
+    """Convert an array or image to a Pillow image.
 
-    Arrays are height × width, or height × width × 1, 3 (RGB) or 4 (RGBA); whole numbers from 0 to 255, floats from 0 to
-    1, or truth values.
+    Arrays are (height, width) or (height, width, 1, 3 (RGB) or 4 (RGBA)): integers from 0 to 255, floats from 0 to 1,
+    or booleans.
 
     Raises:
-        InvalidTypeError: it is no picture, or an array of another type.
-        InvalidParameterError: an array of another shape, with whole numbers outside 0 to 255, or with NaN.
+        InvalidTypeError: The value is not an image, or an array of another type.
+        InvalidParameterError: The array has another shape, integers outside 0 to 255, or NaN.
         MissingDependencyError: Pillow is not installed.
     """
     import numpy
@@ -93,24 +108,24 @@ def as_pillow(image: Any) -> "PillowImage":
     if isinstance(image, pillow.Image):
         return image  # type: ignore[no-any-return]  # the module was imported by name
     if isinstance(image, numpy.ndarray):
-        return pillow.fromarray(_pixels(image))  # type: ignore[no-any-return]  # as above
+        return pillow.fromarray(_to_pixels(image))  # type: ignore[no-any-return]  # as above
     raise InvalidTypeError(
         f"Unsupported image object type: {type(image)}. It must be a NumPy array, a Pillow image or registry.Image."
     )
 
 
 def thumbnail(image: "PillowImage") -> "PillowImage":
-    """A copy whose longer side is 256 pixels."""
+    """Return a copy whose longer side has 256 pixels."""
     width, height = image.size
     scale = THUMBNAIL / max(width, height, 1)
     return image.resize((max(1, int(width * scale)), max(1, int(height * scale))))
 
 
-def encoded(image: "PillowImage", path: str) -> bytes:
-    """The bytes of a picture in the format that the ending of `path` names.
+def encode_image(image: "PillowImage", path: str) -> bytes:
+    """Return the bytes of an image in the format that the ending of `path` names.
 
     Raises:
-        InvalidParameterError: the ending is unknown, or the format cannot hold such pixels.
+        InvalidParameterError: The ending is unknown, or the format cannot hold such pixels.
     """
     pillow = optional_import("PIL.Image", "plots")
     suffix = PurePosixPath(path).suffix.lower()
@@ -125,32 +140,32 @@ def encoded(image: "PillowImage", path: str) -> bytes:
     return buffer.getvalue()
 
 
-def decoded(data: bytes, path: str) -> "PillowImage":
-    """The picture that a file holds.
+def decode_image(data: bytes, path: str) -> "PillowImage":
+    """Return the image in a file's bytes.
 
     Raises:
-        InvalidParameterError: it is not an image.
+        InvalidParameterError: They are not an image.
     """
     pillow = optional_import("PIL.Image", "plots")
     try:
         image: PillowImage = pillow.open(io.BytesIO(data))
         image.load()
     except Exception as error:
-        # Pillow's decoders raise whatever their format makes them stumble over.
+        # Pillow's decoders raise many kinds of exceptions.
         raise InvalidParameterError(f"The file {path!r} is not an image: {error}", error_code="BAD_REQUEST") from error
     return image
 
 
-def _opened(path: Path) -> "PillowImage":
+def _read_image(path: Path) -> "PillowImage":
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise ArtifactNotFoundError(f"The image file {str(path)!r} cannot be read: {error}") from error
-    return decoded(data, str(path))
+    return decode_image(data, str(path))
 
 
-def _pixels(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """The pixels of an array as bytes."""
+def _to_pixels(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Convert an array to pixels of one byte per channel."""
     if array.dtype.kind not in _KINDS:
         raise InvalidTypeError(f"Invalid array data type: {array.dtype}. Pixels are integers, floats or booleans.")
     if array.ndim not in (2, 3) or array.size == 0:

@@ -1,7 +1,6 @@
-"""Settings and other nested values as JSON or YAML text, and back.
+"""Nested values as JSON or YAML text, and back.
 
-Owns what becomes of values that neither format knows. Invariant: NumPy's numbers and arrays are written as numbers and
-lists, never as their text; what is written can be read again without running code.
+Guarantees: NumPy's numbers and arrays are written as numbers and lists, not as their `str`; reading runs no code.
 """
 
 import datetime
@@ -14,34 +13,34 @@ from typing import Any, Final
 from registry.exceptions import InvalidParameterError
 
 Leaf = Callable[[Any], Any]
-"""What becomes of a value that is no container, text, whole number or truth value."""
+"""Converts a value that is not a container, str, int or bool."""
 
 _YAML_SUFFIXES: Final = (".yml", ".yaml")
 
 
 def dump_document(value: Any, path: str) -> bytes:
-    """A nested value as YAML if `path` ends in ``.yml`` or ``.yaml``, else as JSON with an indent of 2; UTF-8.
+    """Return a nested value as YAML if `path` ends in ``.yml`` or ``.yaml``, else as JSON with an indent of 2; UTF-8.
 
-    Values that the format has no form for become their `str`.
+    Values that the format cannot express become their `str`.
 
     Raises:
-        InvalidParameterError: the value contains itself, or nests too deeply.
+        InvalidParameterError: The value contains itself, or nests too deeply.
     """
     if _is_yaml(path):
         import yaml
 
-        return yaml.safe_dump(plain(value, _yaml_leaf), indent=2, allow_unicode=True, encoding="utf-8")
-    return json.dumps(plain(value, _json_leaf), indent=2).encode()
+        return yaml.safe_dump(to_plain(value, _yaml_leaf), indent=2, allow_unicode=True, encoding="utf-8")
+    return json.dumps(to_plain(value, _json_leaf), indent=2).encode()
 
 
 def load_document(data: bytes, path: str) -> Any:
-    """The value of YAML or JSON text, by the ending of `path`.
+    """Return the value of YAML or JSON text, by the ending of `path`.
 
     Raises:
-        InvalidParameterError: it is not text of that format in UTF-8.
+        InvalidParameterError: The text is not of this format, or not UTF-8.
     """
     kind = "YAML" if _is_yaml(path) else "JSON"
-    text = decode(data, path)
+    text = decode_text(data, path)
     try:
         return _load_yaml(text) if kind == "YAML" else json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -50,11 +49,11 @@ def load_document(data: bytes, path: str) -> Any:
         ) from error
 
 
-def decode(data: bytes, path: str) -> str:
-    """The text of a file.
+def decode_text(data: bytes, path: str) -> str:
+    """Decode the UTF-8 text of a file.
 
     Raises:
-        InvalidParameterError: it is not UTF-8.
+        InvalidParameterError: It is not UTF-8.
     """
     try:
         return data.decode("utf-8")
@@ -66,19 +65,19 @@ def decode(data: bytes, path: str) -> str:
         ) from error
 
 
-def plain(value: Any, leaf: Leaf) -> Any:
-    """A nested value made of dict, list, str, int, bool, None, and what `leaf` returns.
+def to_plain(value: Any, leaf: Leaf) -> Any:
+    """Convert a nested value to dict, list, str, int, bool, None, and the results of `leaf`.
 
     Raises:
-        InvalidParameterError: the value contains itself, or nests too deeply.
+        InvalidParameterError: The value contains itself, or nests too deeply.
     """
     try:
-        return _plain(value, leaf)
+        return _to_plain(value, leaf)
     except RecursionError:
         raise InvalidParameterError("The value contains itself, or nests too deeply to be written.") from None
 
 
-def _plain(value: Any, leaf: Leaf) -> Any:
+def _to_plain(value: Any, leaf: Leaf) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -86,22 +85,22 @@ def _plain(value: Any, leaf: Leaf) -> Any:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, Mapping):
-        return {_key(key, leaf): _plain(item, leaf) for key, item in value.items()}
+        return {_to_key(key, leaf): _to_plain(item, leaf) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, leaf) for item in value]
-    return _plain(value.tolist(), leaf) if _is_numeric_numpy(value) else leaf(value)
+        return [_to_plain(item, leaf) for item in value]
+    return _to_plain(value.tolist(), leaf) if _is_numeric_numpy(value) else leaf(value)
 
 
-def _key(key: Any, leaf: Leaf) -> Any:
-    written = _plain(key, leaf)
+def _to_key(key: Any, leaf: Leaf) -> Any:
+    written = _to_plain(key, leaf)
     return written if written is None or isinstance(written, str | int | float) else str(key)
 
 
 def _is_numeric_numpy(value: Any) -> bool:
-    numpy = sys.modules.get("numpy")  # without NumPy loaded there is no value of its types
+    numpy = sys.modules.get("numpy")  # if NumPy is not loaded, the value is not NumPy's
     if numpy is None or isinstance(value, float) or not isinstance(value, numpy.generic | numpy.ndarray):
         return False
-    return value.dtype.kind not in "mMV"  # times and records have no number to be written as
+    return value.dtype.kind not in "mMV"  # times and records are not numbers
 
 
 def _json_leaf(value: Any) -> Any:
@@ -109,7 +108,7 @@ def _json_leaf(value: Any) -> Any:
 
 
 def _yaml_leaf(value: Any) -> Any:
-    # Subclasses, such as pandas.Timestamp, are unknown to YAML.
+    # YAML cannot represent subclasses such as pandas.Timestamp.
     return value if type(value) in (datetime.date, datetime.datetime, bytes) else _json_leaf(value)
 
 

@@ -1,4 +1,4 @@
-"""What is known of a model without loading it: its MLmodel file, and its row if it is a logged model."""
+"""A model's metadata without loading it: its MLmodel file, and its row if it is a logged model."""
 
 import tempfile
 from dataclasses import replace
@@ -16,20 +16,20 @@ MLMODEL = "MLmodel"
 
 
 def model_info(client: ClientBase, uri: Uri) -> ModelInfo:
-    """The content of the MLmodel file of a URI; of a sealed model the file is checked, and its row is added.
+    """Return the content of a URI's MLmodel file; for a sealed model, check the file and add the logged model's row.
 
     Raises:
-        NotFoundError: nothing is at the URI, or it is not an MLmodel directory.
-        InvalidModelError: the MLmodel file cannot be used.
+        NotFoundError: The URI leads to no MLmodel directory.
+        InvalidModelError: The MLmodel file cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
         download(client, _file_in(uri), Path(temporary))
-        described = Model.load(Path(temporary))
+        mlmodel = Model.load(Path(temporary))
     resolved = _find_sealed(client, uri)
     if resolved is None:
-        # Not a row of this database, whatever the file says of itself.
-        return replace(described.get_model_info(), model_uri=str(uri))
-    info = described.get_model_info(client.backend.logged_models.get(resolved.model_id))
+        # This database has no row for it, even if the file names a logged model.
+        return replace(mlmodel.get_model_info(), model_uri=str(uri))
+    info = mlmodel.get_model_info(client.backend.logged_models.get(resolved.model_id))
     return replace(info, model_uri=str(uri), registered_model_version=resolved.version)
 
 

@@ -1,7 +1,6 @@
-"""Files of a run: MLflow's client methods for logging, listing and downloading them.
+"""Client methods that store, list and download the files of runs.
 
-Owns which run may be written to and which paths may be given; leaves moving bytes to `blobs`. Invariant: a file is
-stored whole or not at all, below the artifact directory of a run that is not deleted.
+Guarantees: a file is stored completely or not at all, below the artifact directory of a run that is not deleted.
 """
 
 import os
@@ -24,14 +23,14 @@ _CHUNK: Final = 1024 * 1024
 
 
 class ByteStream(Protocol):
-    """What `log_stream` reads: a file opened in binary mode, the body of an answer."""
+    """A binary stream for `log_stream`: an open file, or the body of a response."""
 
     def read(self, size: int = -1, /) -> bytes | None:
-        """At most `size` bytes; ``b""`` at the end."""
+        """Return at most `size` bytes; ``b""`` at the end."""
 
 
 class ArtifactMethods(ClientBase):
-    """What a client does with the files of runs."""
+    """Client methods for the files of runs."""
 
     def log_artifact(
         self,
@@ -41,15 +40,27 @@ class ArtifactMethods(ClientBase):
         *,
         follow_symlinks: bool | None = None,
     ) -> None:
-        """Store a local file or directory, under its own name, in the directory `artifact_path` of a run.
+        """Store a local file or directory under its own name among a run's artifacts.
 
-        Symlinks in a directory are refused, unless `follow_symlinks` (by default REGISTRY_FOLLOW_SYMLINKS) says to
-        store the files that they lead to.
+        Args:
+            run_id: The run's id. It may be finished, but not deleted.
+            local_path: The file or directory to store.
+            artifact_path: The directory of the run to store it in. Default: the run's root.
+            follow_symlinks: Store the files that symlinks lead to, instead of refusing them. Default:
+                ``REGISTRY_FOLLOW_SYMLINKS``, else False.
 
         Raises:
-            ArtifactNotFoundError: nothing is at `local_path`.
-            InvalidPathError: `artifact_path` leaves the run's directory, or the directory has a symlink.
-            InvalidParameterError: the run is deleted.
+            ArtifactNotFoundError: `local_path` does not exist.
+            InvalidPathError: `artifact_path` leads out of the run's directory, or a symlink is refused.
+            InvalidParameterError: The run is deleted.
+            RunNotFoundError: No run has this id.
+
+        Example:
+            >>> from pathlib import Path
+            >>> _ = Path("notes.md").write_text("# Notes")
+            >>> client.log_artifact(run_id, "notes.md", "docs")
+            >>> [file.path for file in client.list_artifacts(run_id, "docs")]
+            ['docs/notes.md']
         """
         source = check_local_path(local_path)
         name = Path(os.path.abspath(source)).name  # noqa: PTH100  # `resolve` would rename a link to its target
@@ -64,15 +75,28 @@ class ArtifactMethods(ClientBase):
         *,
         follow_symlinks: bool | None = None,
     ) -> None:
-        """Store the contents of a local directory in the directory `artifact_path` of a run.
+        """Store the contents of a local directory among a run's artifacts.
 
-        Symlinks are refused, unless `follow_symlinks` (by default REGISTRY_FOLLOW_SYMLINKS) says to store the files
-        that they lead to.
+        Args:
+            run_id: The run's id. It may be finished, but not deleted.
+            local_dir: The directory whose contents are stored.
+            artifact_path: The directory of the run to store them in. Default: the run's root.
+            follow_symlinks: Store the files that symlinks lead to, instead of refusing them. Default:
+                ``REGISTRY_FOLLOW_SYMLINKS``, else False.
 
         Raises:
-            ArtifactNotFoundError: there is no such directory.
-            InvalidPathError: `artifact_path` leaves the run's directory, or the directory has a symlink.
-            InvalidParameterError: the run is deleted, or `local_dir` is a file.
+            ArtifactNotFoundError: `local_dir` does not exist.
+            InvalidPathError: `artifact_path` leads out of the run's directory, or a symlink is refused.
+            InvalidParameterError: The run is deleted, or `local_dir` is a file.
+            RunNotFoundError: No run has this id.
+
+        Example:
+            >>> from pathlib import Path
+            >>> Path("plots").mkdir()
+            >>> _ = Path("plots/roc.csv").write_text("fpr,tpr")
+            >>> client.log_artifacts(run_id, "plots", "plots")
+            >>> [file.path for file in client.list_artifacts(run_id, "plots")]
+            ['plots/roc.csv']
         """
         source = check_local_path(local_dir)
         if source.is_file():
@@ -81,7 +105,23 @@ class ArtifactMethods(ClientBase):
         self._writable(run_id).upload(source, path, follow_symlinks=_follows(follow_symlinks))
 
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
-        """Store a text in UTF-8."""
+        """Store text as a UTF-8 file of a run.
+
+        Args:
+            run_id: The run's id. It may be finished, but not deleted.
+            text: The text.
+            artifact_file: The file's path in the run.
+
+        Raises:
+            InvalidTypeError: `text` is not a string.
+            InvalidPathError: `artifact_file` leads out of the run's directory.
+            RunNotFoundError: No run has this id.
+
+        Example:
+            >>> client.log_text(run_id, "home teams rest longer", "insights/rest.txt")
+            >>> mlflow.artifacts.load_text(f"runs:/{run_id}/insights/rest.txt")
+            'home teams rest longer'
+        """
         if not isinstance(text, str):
             raise InvalidTypeError(f"log_text takes a string, not {type(text).__name__}; use log_dict or log_artifact.")
         try:
@@ -91,21 +131,45 @@ class ArtifactMethods(ClientBase):
         self._store(run_id, artifact_file, data)
 
     def log_dict(self, run_id: str, dictionary: Any, artifact_file: str) -> None:
-        """Store nested values as YAML (``.yml``, ``.yaml``) or else JSON.
+        """Store nested values as a YAML or JSON file of a run.
 
-        NumPy's numbers and arrays are written as numbers and lists, other values that the format lacks as their `str`.
+        Args:
+            run_id: The run's id. It may be finished, but not deleted.
+            dictionary: The value: mappings, lists, text and numbers. NumPy's numbers and arrays become numbers and
+                lists; other values become their `str`.
+            artifact_file: The file's path in the run. ``.yml`` and ``.yaml`` mean YAML, any other ending JSON.
 
         Raises:
-            InvalidParameterError: the value contains itself.
+            InvalidParameterError: The value contains itself.
+            InvalidPathError: `artifact_file` leads out of the run's directory.
+            RunNotFoundError: No run has this id.
+
+        Example:
+            >>> client.log_dict(run_id, {"window": 5, "weights": np.array([0.5, 0.5])}, "features.yaml")
+            >>> mlflow.artifacts.load_dict(f"runs:/{run_id}/features.yaml")
+            {'weights': [0.5, 0.5], 'window': 5}
         """
         path = check_artifact_path(artifact_file)
         self._store(run_id, path, dump_document(dictionary, path))
 
     def log_stream(self, run_id: str, stream: ByteStream, artifact_file: str) -> None:
-        """Store what a binary stream has from where it stands to its end, in little memory.
+        """Store the rest of a binary stream as a file of a run, without holding it in memory.
+
+        Args:
+            run_id: The run's id. It may be finished, but not deleted.
+            stream: An open binary file, or any object whose ``read(size)`` returns bytes.
+            artifact_file: The file's path in the run.
 
         Raises:
-            InvalidTypeError: the stream gives text.
+            InvalidTypeError: The stream returns text.
+            InvalidPathError: `artifact_file` leads out of the run's directory.
+            RunNotFoundError: No run has this id.
+
+        Example:
+            >>> import io
+            >>> client.log_stream(run_id, io.BytesIO(b"id,score"), "scores.csv")
+            >>> client.list_artifacts(run_id)[-1].file_size
+            8
         """
         path = check_artifact_path(artifact_file)
         if not callable(getattr(stream, "read", None)):
@@ -121,33 +185,71 @@ class ArtifactMethods(ClientBase):
             store.upload(copy, path)
 
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
-        """The files and directories right below `path`, sorted by path; empty for a file or a missing path.
+        """List the files and directories directly below a path of a run.
 
-        Paths are relative to the run's artifact directory. A path that begins with the name of a logged model of the
-        run shows that model's files too.
+        Args:
+            run_id: The run's id.
+            path: A directory of the run. The name of a logged model of the run shows that model's files. Default: the
+                root.
+
+        Returns:
+            Files with their size in bytes, and directories, sorted by path. Empty for a file or a path that does not
+            exist.
 
         Raises:
-            RunNotFoundError: no such run.
+            RunNotFoundError: No run has this id.
+            InvalidPathError: `path` leads out of the run's directory.
+
+        Example:
+            >>> [(file.path, file.is_dir, file.file_size) for file in client.list_artifacts(run_id)]
+            [('notes.txt', False, 8)]
+            >>> [file.path for file in client.list_artifacts(run_id, "model")][:2]
+            ['model/MLmodel', 'model/conda.yaml']
         """
         return listing(self, run_artifact(run_id, path))
 
     def list_logged_model_artifacts(self, model_id: str, path: str | None = None) -> list[FileInfo]:
-        """The files and directories of a sealed logged model right below `path`, sorted by path.
+        """List the files and directories directly below a path of a sealed logged model.
+
+        Args:
+            model_id: The logged model's id.
+            path: A directory of the model. Default: the root.
+
+        Returns:
+            Files with their size in bytes, and directories, sorted by path.
 
         Raises:
-            LoggedModelNotFoundError: no such model.
+            LoggedModelNotFoundError: No logged model has this id.
+
+        Example:
+            >>> model_id = client.resolve("models:/churn@champion").model_id
+            >>> [file.path for file in client.list_logged_model_artifacts(model_id)][:3]
+            ['MLmodel', 'conda.yaml', 'model.ubj']
         """
         return listing(self, LoggedModelUri(model_id, _readable(path)))
 
     def download_artifacts(self, run_id: str, path: str, dst_path: str | Path | None = None) -> str:
-        """Copy a file or directory of a run into the local directory `dst_path`; the local path of the copy.
+        """Copy a file or directory of a run into a local directory and return the path of the copy.
 
-        The directory is made if need be, a fresh temporary one by default; ``""`` copies everything. The copy is the
-        caller's own and lands whole or not at all.
+        The copy appears complete or not at all. It is yours to change.
+
+        Args:
+            run_id: The run's id.
+            path: The file or directory of the run; ``""`` copies all artifacts.
+            dst_path: The directory to copy into; it is created if it is missing. Default: a new temporary directory.
+
+        Returns:
+            The local path of the copied file or directory.
 
         Raises:
-            ArtifactNotFoundError: nothing is at `path`; the message says what there is.
-            RunNotFoundError: no such run.
+            ArtifactNotFoundError: `path` does not exist; the message lists what exists.
+            RunNotFoundError: No run has this id.
+            IntegrityError: A file of a logged model differs from its manifest.
+
+        Example:
+            >>> from pathlib import Path
+            >>> Path(client.download_artifacts(run_id, "notes.txt", dst_path="copy")).read_text()
+            'all good'
         """
         return download(self, run_artifact(run_id, path), None if dst_path is None else check_local_path(dst_path))
 
@@ -156,7 +258,7 @@ class ArtifactMethods(ClientBase):
         self._writable(run_id).write(path, data)
 
     def _writable(self, run_id: str) -> WritableFiles:
-        """The files of a run that may be logged to; finished runs may."""
+        """Open the byte store of a run that can be logged to; a finished run can."""
         if self._read_only:
             raise ReadOnlyError("This client is read-only (read_only=True); open another one to make changes.")
         info = self.backend.runs.get(check_run_id(run_id)).info
@@ -169,10 +271,10 @@ class ArtifactMethods(ClientBase):
 
 
 def run_artifact(run_id: str, path: str | None) -> RunUri:
-    """The URI of a path of a run; None and ``""`` are the run's root.
+    """Return the URI of a path of a run; None and ``""`` mean the run's root.
 
     Raises:
-        InvalidPathError: the path leaves the run's directory.
+        InvalidPathError: The path leads out of the run's directory.
     """
     return RunUri(check_run_id(run_id), _readable(path))
 

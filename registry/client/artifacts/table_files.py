@@ -1,7 +1,7 @@
-"""The two forms of a table file: JSON in pandas' split orientation, and Parquet.
+"""Table files in two formats: JSON in pandas' split orientation, and Parquet.
 
-Owns what a cell becomes, and how rows are appended. Invariant: appending leaves the rows that are there as they are: no
-text is taken for a number or a date, and no digit of a number is lost.
+Guarantees: appending leaves existing rows as they are: text is never parsed as a number or a date, and numbers keep all
+digits.
 """
 
 import io
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from registry.client.artifacts.json_yaml import decode, plain
+from registry.client.artifacts.json_yaml import decode_text, to_plain
 from registry.exceptions import InvalidParameterError
 from registry.flavors.optional_imports import optional_import
 
@@ -21,57 +21,57 @@ if TYPE_CHECKING:
 
 
 class TableFile(Protocol):
-    """A table as it is in a file."""
+    """A table in the form of one file format."""
 
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> Self:
-        """The table of a data frame, without its index."""
+        """Convert a DataFrame, without its index."""
 
     @classmethod
     def parse(cls, data: bytes, path: str) -> Self:
-        """The table that a file holds.
+        """Parse the bytes of a file.
 
         Raises:
-            InvalidParameterError: the file is no table of this form.
+            InvalidParameterError: They are not a table of this format.
         """
 
     @property
     def columns(self) -> list[Any]:
-        """The names of the columns."""
+        """Return the names of the columns."""
 
     def append(self, others: Sequence[Self]) -> Self:
-        """The rows of this table and then of the others; columns that one lacks are empty there."""
+        """Return the rows of this table, then those of the others; a column that a table lacks is empty in its rows."""
 
     def with_column(self, name: str, value: Any) -> Self:
-        """The table with one more column, of one value."""
+        """Return the table with one more column that holds one value."""
 
     def dump(self) -> bytes:
-        """The bytes of the file."""
+        """Return the bytes of the file."""
 
     def frame(self) -> "pd.DataFrame":
-        """The table as a data frame."""
+        """Return the table as a DataFrame."""
 
 
 @dataclass(frozen=True)
 class SplitTable:
-    """``{"columns": […], "data": [[…], …]}``, as pandas writes with ``orient="split", index=False``."""
+    """A table as ``{"columns": […], "data": [[…], …]}``, pandas' ``orient="split", index=False``."""
 
     names: tuple[Any, ...]
     rows: list[list[Any]]
 
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> Self:
-        """The table of a data frame; times become ISO text, missing values and infinities null, as pandas has it."""
-        cells = [[plain(cell, _cell) for cell in frame.iloc[:, place].tolist()] for place in range(frame.shape[1])]
+        """Convert a DataFrame; times become ISO text, missing values and infinities null, as in pandas."""
+        cells = [[to_plain(cell, _cell) for cell in frame.iloc[:, place].tolist()] for place in range(frame.shape[1])]
         rows = [list(row) for row in zip(*cells, strict=True)]
-        return cls(tuple(plain(name, _cell) for name in frame.columns), rows)
+        return cls(tuple(to_plain(name, _cell) for name in frame.columns), rows)
 
     @classmethod
     def parse(cls, data: bytes, path: str) -> Self:
-        """The table that a JSON file holds."""
+        """Parse a JSON file."""
         try:
-            found = json.loads(decode(data, path))
-            names, rows = found["columns"], found["data"]
+            document = json.loads(decode_text(data, path))
+            names, rows = document["columns"], document["data"]
             if isinstance(names, list) and all(len(row) == len(names) for row in rows):
                 return cls(tuple(names), [list(row) for row in rows])
         except (ValueError, TypeError, LookupError, RecursionError) as error:
@@ -80,25 +80,25 @@ class SplitTable:
 
     @property
     def columns(self) -> list[Any]:
-        """The names of the columns."""
+        """Return the names of the columns."""
         return list(self.names)
 
     def append(self, others: Sequence[Self]) -> Self:
-        """The rows of this table and then of the others."""
+        """Return the rows of this table, then those of the others."""
         names = tuple(dict.fromkeys(name for table in (self, *others) for name in table.names))
         rows = [row for table in (self, *others) for row in table._rows_of(names)]
         return type(self)(names, rows)
 
     def with_column(self, name: str, value: Any) -> Self:
-        """The table with one more column, of one value."""
+        """Return the table with one more column that holds one value."""
         return type(self)((*self.names, name), [[*row, value] for row in self.rows])
 
     def dump(self) -> bytes:
-        """The JSON text."""
+        """Return the JSON text."""
         return json.dumps({"columns": list(self.names), "data": self.rows}, separators=(",", ":")).encode()
 
     def frame(self) -> "pd.DataFrame":
-        """The table as a data frame; text stays text, whatever it looks like."""
+        """Return the table as a DataFrame; text stays text, whatever it looks like."""
         import pandas
 
         return pandas.DataFrame(self.rows, columns=list(self.names))
@@ -119,10 +119,10 @@ class ParquetTable:
 
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> Self:
-        """The table of a data frame.
+        """Convert a DataFrame.
 
         Raises:
-            InvalidParameterError: a column mixes types.
+            InvalidParameterError: A column mixes types.
             MissingDependencyError: pyarrow is not installed.
         """
         arrow = optional_import("pyarrow", "arrow")
@@ -133,7 +133,7 @@ class ParquetTable:
 
     @classmethod
     def parse(cls, data: bytes, path: str) -> Self:
-        """The table that a Parquet file holds."""
+        """Parse a Parquet file."""
         arrow, parquet = optional_import("pyarrow", "arrow"), optional_import("pyarrow.parquet", "arrow")
         try:
             return cls(parquet.read_table(io.BytesIO(data)))
@@ -142,46 +142,46 @@ class ParquetTable:
 
     @property
     def columns(self) -> list[Any]:
-        """The names of the columns."""
+        """Return the names of the columns."""
         return list(self.table.column_names)
 
     def append(self, others: Sequence[Self]) -> Self:
-        """The rows of this table and then of the others; numbers are widened where they must be.
+        """Return the rows of this table, then those of the others; numeric types are widened if needed.
 
         Raises:
-            InvalidParameterError: a column has types that do not go together.
+            InvalidParameterError: A column has incompatible types.
         """
         arrow = optional_import("pyarrow", "arrow")
-        # What pandas noted about one of the tables need not be true of all of them.
+        # pandas' metadata of one table may be wrong for the joined table.
         tables = [table.table.replace_schema_metadata(None) for table in (self, *others)]
         try:
             return type(self)(arrow.concat_tables(tables, promote_options="permissive"))
         except arrow.ArrowException as error:
-            raise InvalidParameterError(f"The rows do not fit the table that is there: {error}") from error
+            raise InvalidParameterError(f"The rows do not fit the existing table: {error}") from error
 
     def with_column(self, name: str, value: Any) -> Self:
-        """The table with one more column, of one value."""
+        """Return the table with one more column that holds one value."""
         arrow = optional_import("pyarrow", "arrow")
         return type(self)(self.table.append_column(name, arrow.array([value] * self.table.num_rows)))
 
     def dump(self) -> bytes:
-        """The bytes of the Parquet file."""
+        """Return the bytes of the Parquet file."""
         parquet = optional_import("pyarrow.parquet", "arrow")
         buffer = io.BytesIO()
         parquet.write_table(self.table, buffer)
         return buffer.getvalue()
 
     def frame(self) -> "pd.DataFrame":
-        """The table as a data frame."""
+        """Return the table as a DataFrame."""
         frame: pd.DataFrame = self.table.to_pandas()
         return frame
 
 
-def table_form(path: str) -> type[SplitTable] | type[ParquetTable]:
-    """The form that the ending of a path names.
+def table_format(path: str) -> type[SplitTable] | type[ParquetTable]:
+    """Return the format that the ending of a path names.
 
     Raises:
-        InvalidParameterError: it is neither ``.json`` nor ``.parquet``.
+        InvalidParameterError: It is neither ``.json`` nor ``.parquet``.
     """
     suffix = PurePosixPath(path).suffix
     if suffix == ".json":

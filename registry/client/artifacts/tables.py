@@ -1,7 +1,7 @@
-"""Tables of a run: MLflow's `log_table` and `load_table`.
+"""Client methods that append to tables of runs and read them.
 
-Owns appending and the tag that says which tables a run has; leaves the form of the files to `table_files`. Invariant:
-of the processes of one machine, none loses the rows that another appends at the same time; a table is replaced whole.
+Guarantees: processes of one machine that append to a table at the same time lose no rows; a table file is replaced
+atomically.
 """
 
 import hashlib
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.blobs import WritableFiles
 from registry.blobs.locks import FileLock
-from registry.client.artifacts.images import as_pillow, encoded, is_image, thumbnail
+from registry.client.artifacts.images import as_pillow, encode_image, is_image, thumbnail
 from registry.client.artifacts.run_artifacts import ArtifactMethods
-from registry.client.artifacts.table_files import ParquetTable, SplitTable, table_form
+from registry.client.artifacts.table_files import ParquetTable, SplitTable, table_format
 from registry.client.tracking.search import SearchMethods
 from registry.entities import Run
 from registry.exceptions import (
@@ -41,32 +41,44 @@ _logger = logging.getLogger("registry")
 
 
 class TableMethods(ArtifactMethods, SearchMethods):
-    """What a client does with tables."""
+    """Client methods for tables."""
 
     def log_table(self, run_id: str, data: "Mapping[str, Any] | pd.DataFrame", artifact_file: str) -> None:
-        """Append rows to a table of a run, which is made if there is none; ``.json`` or ``.parquet``.
+        """Append rows to a table of a run; create the table if there is none.
 
-        A mapping is columns, or one row if no value is a list. Columns of pictures (Pillow's, `registry.Image`) are
-        stored as files below ``table_images/``.
+        The file is read and replaced. Processes of one machine take turns; if two machines append to one table at the
+        same moment, one may overwrite the other's rows.
 
-        The file is read, and replaced whole. Processes of one machine wait for each other; of two machines that append
-        to the same table at the same moment, one may overwrite the other's rows.
+        Args:
+            run_id: The run's id. It may be finished, but not deleted.
+            data: A DataFrame, or a mapping from column to values. A mapping without lists is one row. Columns of images
+                (Pillow's, `registry.Image`) are stored as files below ``table_images/``.
+            artifact_file: The table's path in the run, ending in ``.json`` or ``.parquet``.
 
         Raises:
-            InvalidParameterError: the file is no such table, or the rows do not fit it.
-            InvalidPathError: the name has one of ``" ' , : [ ] { }``.
-            MissingDependencyError: ``.parquet`` needs pyarrow.
+            InvalidParameterError: The file is not a table, or the rows do not fit it.
+            InvalidPathError: The path has one of ``" ' , : [ ] { }``.
+            MissingDependencyError: ``.parquet`` needs the package pyarrow.
+            RunNotFoundError: No run has this id.
+
+        Example:
+            >>> client.log_table(run_id, {"game": ["BOS-NYK"], "home_wins": [0.64]}, "predictions.json")
+            >>> client.log_table(run_id, {"game": ["LAL-DEN"], "home_wins": [0.41]}, "predictions.json")
+            >>> client.load_table("1", "predictions.json", [run_id])
+                  game  home_wins
+            0  BOS-NYK       0.64
+            1  LAL-DEN       0.41
         """
         path = _table_path(artifact_file)
-        form = table_form(path)
-        frame = _frame(data)
+        table_type = table_format(path)
+        frame = _to_frame(data)
         store = self._writable(run_id)
-        rows = form.of(_with_stored_images(store, frame, path))
+        rows = table_type.of(_store_images(store, frame, path))
         with _one_at_a_time(f"{store.root}/{path}"):
             if store.find(path) is not None:
-                rows = form.parse(store.read(path), path).append([rows])  # type: ignore[list-item]  # both of one form
+                rows = table_type.parse(store.read(path), path).append([rows])  # type: ignore[list-item]  # one format
             store.write(path, rows.dump())
-            self._note_table(run_id, path)
+            self._add_to_tag(run_id, path)
 
     def load_table(
         self,
@@ -75,21 +87,37 @@ class TableMethods(ArtifactMethods, SearchMethods):
         run_ids: Sequence[str] | None = None,
         extra_columns: Sequence[str] | None = None,
     ) -> "pd.DataFrame":
-        """A table of all runs of an experiment that have it, or of some of them, newest run first, as one data frame.
+        """Return a table of an experiment's runs as one DataFrame.
 
-        `extra_columns` are added to each row from its run: ``run_id``, ``status``, ``start_time``, ``params.…``,
-        ``metrics.…``, ``tags.…``; one that the table has already gets an underscore at its end.
+        Args:
+            experiment_id: The experiment's id.
+            artifact_file: The table's path in each run.
+            run_ids: The runs to read. Default: all runs of the experiment that have the table.
+            extra_columns: Columns to add from each row's run: ``run_id``, ``experiment_id``, ``status``,
+                ``artifact_uri``, ``start_time``, ``end_time``, ``params.<key>``, ``metrics.<key>`` or ``tags.<key>``. A
+                column that the table has already gets an underscore at its end.
+
+        Returns:
+            The rows of all these tables, newest run first.
 
         Raises:
-            ArtifactNotFoundError: no such run has the table.
-            InvalidParameterError: a file is no table, or an extra column is none that runs have.
+            ArtifactNotFoundError: No such run has the table.
+            InvalidParameterError: A file is not a table, or runs have no such extra column.
+
+        Example:
+            >>> for run in run_ids[:2]:
+            ...     client.log_table(run, {"game": ["BOS-NYK"], "home_wins": [0.64]}, "predictions.json")
+            >>> client.load_table("1", "predictions.json", extra_columns=["params.max_depth"])
+                  game  home_wins params.max_depth
+            0  BOS-NYK       0.64                3
+            1  BOS-NYK       0.64                2
         """
         path = _table_path(artifact_file)
-        form = table_form(path)
+        table_type = table_format(path)
         tables: list[Any] = []
-        for run in self._runs_with_tables(str(experiment_id), run_ids):
-            if (data := self._table_of(run, path)) is not None:
-                tables.append(_extended(form.parse(data, path), run, extra_columns or ()))
+        for run in self._find_runs_with_tables(str(experiment_id), run_ids):
+            if (data := self._read_table(run, path)) is not None:
+                tables.append(_add_run_columns(table_type.parse(data, path), run, extra_columns or ()))
         if run_ids and len(tables) != len(set(run_ids)):
             _logger.warning("Not all runs have the table %r; those without it are skipped.", path)
         if not tables:
@@ -101,7 +129,7 @@ class TableMethods(ArtifactMethods, SearchMethods):
         frame: pd.DataFrame = joined.frame()
         return frame
 
-    def _runs_with_tables(self, experiment_id: str, run_ids: Sequence[str] | None) -> Iterator[Run]:
+    def _find_runs_with_tables(self, experiment_id: str, run_ids: Sequence[str] | None) -> Iterator[Run]:
         condition = f"tags.`{LOGGED_ARTIFACTS}` IS NOT NULL"
         if run_ids:
             condition += f" AND attributes.run_id IN ({', '.join(repr(check_run_id(run_id)) for run_id in run_ids)})"
@@ -111,51 +139,51 @@ class TableMethods(ArtifactMethods, SearchMethods):
             page = self.search_runs([experiment_id], condition, page_token=page.token)
             yield from page
 
-    def _table_of(self, run: Run, path: str) -> bytes | None:
-        listed = _listed(run)
-        entry = _entry(path)
+    def _read_table(self, run: Run, path: str) -> bytes | None:
+        listed = _tables_in_tag(run)
+        entry = _tag_entry(path)
         if entry not in listed and len(json.dumps([*listed, entry])) <= MAX_RUN_TAG_VALUE:
             return None
-        store = self.backend.blobs(run.info.artifact_uri)  # a full tag may leave out a table that is there
+        store = self.backend.blobs(run.info.artifact_uri)  # a full tag may omit an existing table
         return store.read(path) if store.find(path) is not None else None
 
-    def _note_table(self, run_id: str, path: str) -> None:
+    def _add_to_tag(self, run_id: str, path: str) -> None:
         """Add a table to the run's tag, unless the tag is full: then `load_table` looks for the file itself."""
-        listed = _listed(self.backend.runs.get(run_id))
-        if (entry := _entry(path)) in listed:
+        listed = _tables_in_tag(self.backend.runs.get(run_id))
+        if (entry := _tag_entry(path)) in listed:
             return
         text = json.dumps([*listed, entry])
         if len(text) <= MAX_RUN_TAG_VALUE:
             self.backend.runs.log_batch(run_id, tags={LOGGED_ARTIFACTS: text})
 
 
-def _entry(path: str) -> dict[str, str]:
+def _tag_entry(path: str) -> dict[str, str]:
     return {"path": path, "type": "table"}
 
 
-def _listed(run: Run) -> list[Any]:
-    """What the tag lists; nothing, if someone wrote another text there."""
+def _tables_in_tag(run: Run) -> list[Any]:
+    """Return the entries of the tag; none, if the tag holds other text."""
     try:
-        found = json.loads(run.data.tags.get(LOGGED_ARTIFACTS, "[]"))
+        entries = json.loads(run.data.tags.get(LOGGED_ARTIFACTS, "[]"))
     except (ValueError, RecursionError):
         return []
-    return found if isinstance(found, list) else []
+    return entries if isinstance(entries, list) else []
 
 
 def _table_path(artifact_file: str) -> str:
     path = check_artifact_path(artifact_file)
-    if found := sorted(_FORBIDDEN & set(path)):
-        raise InvalidPathError(f"Invalid table file: {path!r} contains forbidden characters: {' '.join(found)}")
+    if forbidden := sorted(_FORBIDDEN & set(path)):
+        raise InvalidPathError(f"Invalid table file: {path!r} contains forbidden characters: {' '.join(forbidden)}")
     return path
 
 
-def _frame(data: Any) -> "pd.DataFrame":
+def _to_frame(data: Any) -> "pd.DataFrame":
     import pandas
 
     if isinstance(data, pandas.DataFrame):
         frame = data
     elif isinstance(data, Mapping):
-        frame = _columns(data)
+        frame = _mapping_to_frame(data)
     else:
         raise InvalidTypeError(f"data must be a pandas.DataFrame or a dictionary, not {type(data).__name__}.")
     names = list(frame.columns)
@@ -166,7 +194,7 @@ def _frame(data: Any) -> "pd.DataFrame":
     return frame
 
 
-def _columns(data: Mapping[str, Any]) -> "pd.DataFrame":
+def _mapping_to_frame(data: Mapping[str, Any]) -> "pd.DataFrame":
     import pandas
     from pandas.api.types import is_list_like
 
@@ -178,32 +206,32 @@ def _columns(data: Mapping[str, Any]) -> "pd.DataFrame":
         raise InvalidParameterError(f"The dictionary does not make a table: {error}") from error
 
 
-def _with_stored_images(store: WritableFiles, frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
-    """The frame with what names its pictures in their place; the caller's own is left as it is."""
-    own = frame.copy(deep=False)
+def _store_images(store: WritableFiles, frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
+    """Return a copy of the frame with stored paths in place of images."""
+    replaced = frame.copy(deep=False)
     for name in frame.columns:
         cells = frame[name].tolist() if frame[name].dtype == object else []
-        pictures = [is_image(cell) for cell in cells]
-        if any(pictures) and not all(pictures):
+        are_images = [is_image(cell) for cell in cells]
+        if any(are_images) and not all(are_images):
             raise InvalidParameterError(f"Column {name!r} contains a mix of images and non-images.")
-        if any(pictures):
+        if any(are_images):
             stored: list[Any] = [_store_image(store, cell, path) for cell in cells]
-            own[name] = stored
-    return own
+            replaced[name] = stored
+    return replaced
 
 
 def _store_image(store: WritableFiles, image: Any, path: str) -> dict[str, str]:
     name = f"table_images/{path.rpartition('.')[0]}/{uuid.uuid4()}"
-    whole, small = f"{name}.png", f"{name}.webp"
-    picture = as_pillow(image)
-    store.write(whole, encoded(picture, whole))
-    store.write(small, encoded(thumbnail(picture), small))
-    return {"type": "image", "filepath": whole, "compressed_filepath": small}
+    full, small = f"{name}.png", f"{name}.webp"
+    pillow_image = as_pillow(image)
+    store.write(full, encode_image(pillow_image, full))
+    store.write(small, encode_image(thumbnail(pillow_image), small))
+    return {"type": "image", "filepath": full, "compressed_filepath": small}
 
 
-def _extended(table: SplitTable | ParquetTable, run: Run, extra: Sequence[str]) -> SplitTable | ParquetTable:
+def _add_run_columns(table: SplitTable | ParquetTable, run: Run, extra: Sequence[str]) -> SplitTable | ParquetTable:
     for column in extra:
-        value = _value_of(run, column)
+        value = _run_value(run, column)
         taken = column in table.columns
         if taken:
             _logger.warning("The table has a column %r already; the run's is named %r.", column, f"{column}_")
@@ -211,7 +239,7 @@ def _extended(table: SplitTable | ParquetTable, run: Run, extra: Sequence[str]) 
     return table
 
 
-def _value_of(run: Run, column: str) -> Any:
+def _run_value(run: Run, column: str) -> Any:
     if column in _TIMES:
         import pandas
 
@@ -228,7 +256,7 @@ def _value_of(run: Run, column: str) -> Any:
 
 @contextmanager
 def _one_at_a_time(place: str) -> Iterator[None]:
-    """Keep other threads and processes of this machine from appending to the same table."""
+    """Hold a lock that keeps other threads and processes of this machine from appending to the same table."""
     directory = cache_directory(current_settings()) / "table-locks"
     try:
         directory.mkdir(parents=True, exist_ok=True)

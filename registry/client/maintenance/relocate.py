@@ -1,7 +1,7 @@
 """Telling the registry that bytes were moved, and whose they are. Moves none itself."""
 
 from registry.client.base import ClientBase
-from registry.client.tracking.experiments import checked_location
+from registry.client.tracking.experiments import normalize_location
 from registry.exceptions import ArtifactNotFoundError, InvalidParameterError
 
 
@@ -75,4 +75,4 @@ def _old_root(old_root: str | None, roots: list[str]) -> str:
 
 
 def _place(location: str) -> str:
-    return checked_location(location).rstrip("/")
+    return normalize_location(location).rstrip("/")

@@ -1,7 +1,7 @@
-"""Runs as a DataFrame or an Arrow table: which columns, in which order, of which types.
+"""Tables of runs as DataFrames and Arrow tables.
 
-Invariant: the same runs give the same columns in the same order: what runs are, then metrics, params and tags, each
-sorted by key; or the columns that were asked for, as asked.
+Guarantees: the same runs give the same columns in the same order: attributes of runs, then metrics, params and tags,
+each sorted by key; or the requested columns in the requested order.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS: Final = ("pandas", "arrow")
-# MLflow's six come by default; the others can be asked for.
+# MLflow's six columns; the others are optional.
 DEFAULT_INFO: Final = ("run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time")
 INFO: Final = (*DEFAULT_INFO, "run_name", "user_id", "lifecycle_stage")
 TIMES: Final = ("start_time", "end_time")
@@ -28,11 +28,11 @@ DEFAULT: Final = (*DEFAULT_INFO, "metrics.*", "params.*", "tags.*")
 
 
 def check_columns(columns: Sequence[str] | None) -> tuple[str, ...]:
-    """The names of columns that are asked for; None is MLflow's columns.
+    """Return the requested column names without repeats; None stands for MLflow's columns.
 
     Raises:
-        InvalidParameterError: a name is none of `INFO` and has no key after ``metrics.``, ``params.`` or ``tags.``.
-        InvalidTypeError: `columns` is not a list of texts.
+        InvalidParameterError: A name is not in `INFO` and has no key after ``metrics.``, ``params.`` or ``tags.``.
+        InvalidTypeError: `columns` is not a list of strings.
     """
     if columns is None:
         return DEFAULT
@@ -48,21 +48,21 @@ def check_columns(columns: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def table_columns(names: Sequence[str]) -> TableColumns:
-    """The keys that these columns need."""
+    """Return the metric, param and tag keys that these columns read."""
 
     def keys(group: str) -> frozenset[str] | None:
-        found = frozenset(name.partition(".")[2] for name in names if name.startswith(f"{group}."))
-        return None if "*" in found else found
+        requested = frozenset(name.partition(".")[2] for name in names if name.startswith(f"{group}."))
+        return None if "*" in requested else requested
 
     return TableColumns(*map(keys, GROUPS))
 
 
 def check_format(output_format: object, *more: str) -> str:
-    """A format that runs can be had in; `more` are formats besides those of this module.
+    """Return the name of a supported output format; `more` are formats besides `FORMATS`.
 
     Raises:
-        InvalidParameterError: there is no such format.
-        MissingDependencyError: the package that it needs is not installed.
+        InvalidParameterError: The format is unknown.
+        MissingDependencyError: The format needs a package that is not installed.
     """
     allowed = (*more, *FORMATS)
     if output_format not in allowed:
@@ -76,7 +76,7 @@ def check_format(output_format: object, *more: str) -> str:
 
 
 def to_pandas(table: RunTable, names: Sequence[str]) -> "pd.DataFrame":
-    """A DataFrame: metrics are float64 with NaN where a run has none; params and tags text or None; times UTC."""
+    """Return a DataFrame: metrics are float64, NaN if missing; params and tags are text or None; times are in UTC."""
     import pandas as pd
 
     text = pd.Series([""]).dtype
@@ -92,7 +92,7 @@ def to_pandas(table: RunTable, names: Sequence[str]) -> "pd.DataFrame":
 
 
 def to_arrow(table: RunTable, names: Sequence[str]) -> "pa.Table":
-    """An Arrow table: metrics are doubles, null where a run has none; params and tags strings; times in UTC."""
+    """Return an Arrow table: metrics are doubles, null if missing; params and tags are strings; times are in UTC."""
     import numpy as np
 
     pa = _pyarrow()
@@ -130,15 +130,15 @@ def _doubles(values: Any) -> "np.ndarray[Any, np.dtype[np.float64]]":
 def _pandas_times(milliseconds: Sequence[int | None]) -> "pd.DatetimeIndex":
     import numpy as np
 
-    none = np.iinfo(np.int64).min  # NumPy's NaT
-    return utc_times(np.array([none if value is None else value for value in milliseconds], dtype=np.int64))
+    nat = np.iinfo(np.int64).min  # NumPy's NaT
+    return utc_times(np.array([nat if value is None else value for value in milliseconds], dtype=np.int64))
 
 
 def utc_times(milliseconds: "np.ndarray[Any, np.dtype[np.int64]]") -> "pd.DatetimeIndex":
-    """Milliseconds since the epoch as times in UTC, of the unit that this pandas has by itself if all fit into it."""
+    """Convert milliseconds since the epoch to UTC times, in pandas' default unit if all fit into it."""
     import pandas as pd
 
-    # Pandas 2 keeps times in nanoseconds, as MLflow's frames have them there; pandas 3 in microseconds.
+    # The default unit is nanoseconds in pandas 2, as in MLflow's frames, and microseconds in pandas 3.
     unit = pd.DatetimeIndex(["1970-01-01"]).unit
     times = pd.DatetimeIndex(milliseconds.view("datetime64[ms]"))
     with contextlib.suppress(pd.errors.OutOfBoundsDatetime):

@@ -28,13 +28,31 @@ _logger = logging.getLogger(__name__)
 def infer_signature(
     model_input: Any = None, model_output: Any = None, params: Mapping[str, Any] | None = None
 ) -> ModelSignature:
-    """The signature of a model that takes data like `model_input` and gives data like `model_output`.
+    """Infer a model's signature from examples of its input and output.
 
-    Data whose type cannot be told get the type ``any``, with a logged warning.
+    Data whose type cannot be inferred get the type ``any``, with a logged warning.
+
+    Args:
+        model_input: An example of the input: a DataFrame, Series, array, sparse matrix, list, dict or scalar.
+        model_output: An example of the output, such as the model's predictions.
+        params: Parameters of ``predict`` with their default values: scalars, lists and dicts.
+
+    Returns:
+        The signature, with schemas of the input, the output and the params.
 
     Raises:
-        InvalidParameterError: nothing was given, two columns have the same name, or `params` is not a map of scalars,
-            lists and dictionaries.
+        InvalidParameterError: No example is given, two columns have one name, or `params` cannot be described.
+
+    Example:
+        >>> signature = mlflow.models.infer_signature(X, model.predict(X), params={"threshold": 0.5})
+        >>> print(signature)
+        inputs:
+          ['rest_days': double (required), 'rating_gap': double (required)]
+        outputs:
+          [Tensor('int64', (-1,))]
+        params:
+          ['threshold': double (default: 0.5)]
+        <BLANKLINE>
     """
     for data in (model_input, model_output):
         if type(data).__name__ == "DataFrame":

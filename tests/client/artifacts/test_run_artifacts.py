@@ -360,7 +360,7 @@ def test_a_missing_artifact_says_what_there_is_and_leaves_nothing(
     with pytest.raises(ArtifactNotFoundError, match=r"a/zz'\. There is: a/b\.txt\."):
         artifacts.load_text(f"runs:/{run_id}/a/zz")
     root = client.get_run(run_id).info.artifact_uri
-    with pytest.raises(ArtifactNotFoundError, match="Nothing is there"):
+    with pytest.raises(ArtifactNotFoundError, match="Nothing exists there"):
         artifacts.download_artifacts(f"{root}/zz")
     assert not (tmp_path / "new").exists()
 

@@ -233,7 +233,7 @@ class TestLoggedModels:
         for wrong in ({"dataset_digest": "d1"}, {"nothing": 1}, {"field_name": "alias"}, {"field_name": ""}):
             with pytest.raises(InvalidParameterError):
                 ordered(**wrong)
-        with pytest.raises(InvalidParameterError, match="no metric"):
+        with pytest.raises(InvalidParameterError, match="not a metric"):
             ordered(field_name="name", dataset_name="train")
 
     def test_the_newest_come_first_in_pages(self, client, logged):
