@@ -138,7 +138,7 @@ class HistoryMethods(ClientBase):
             True
         """
         uri = ModelStageUri(check_model_name(name), active_stage(stage), None if at is None else moment(at))
-        return self._find_version(uri)
+        return self._version_of(uri)
 
     def find_model_version_by_alias(
         self, name: str, alias: str, at: datetime | str | None = None
@@ -165,13 +165,13 @@ class HistoryMethods(ClientBase):
             True
         """
         uri = ModelAliasUri(check_model_name(name), check_alias(alias), None if at is None else moment(at))
-        return self._find_version(uri)
+        return self._version_of(uri)
 
-    def _find_version(self, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
-        resolved = self.backend.resolver.find(uri)
-        if resolved is None or resolved.name is None or resolved.version is None:
+    def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
+        found = self.backend.resolver.find(uri)
+        if found is None or found.name is None or found.version is None:
             return None
-        return self.backend.versions.get(resolved.name, resolved.version)
+        return self.backend.versions.get(found.name, found.version)
 
 
 def moment(at: datetime | str) -> datetime:
