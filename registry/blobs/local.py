@@ -136,7 +136,7 @@ class LocalBlobStore:
         return self.seal_from(LocalBlobStore(source))
 
     def seal_from(self, source: BlobStore, path: str = "") -> Manifest:
-        """Store a copy of the files at or below `path` of another store, once."""
+        """Copy the files at or below `path` of another store, once."""
         files = planned(source.walk(path), path, source.root)
         check_free(self)
         with TransferProgress("Storing", sum(file.file_size or 0 for file in files)) as progress:
@@ -155,16 +155,16 @@ class LocalBlobStore:
                 self._fetch_file(entry, target, progress)
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files and the directories that this leaves empty."""
+        """Remove files, and the directories that this leaves empty."""
         for path in [check_blob_path(path) for path in paths]:
             self._directory.remove(path)
 
     def total_size(self, path: str) -> int:
-        """The bytes of all that is at or below `path`."""
+        """Return the bytes of all files at or below `path`, partial ones included."""
         return tree_size(self._directory, check_blob_path(path))
 
     def purge(self, path: str) -> None:
-        """Remove all that is at or below `path`, and the directories that this leaves empty."""
+        """Remove everything at or below `path`, and the directories that this leaves empty."""
         remove_tree(self._directory, check_blob_path(path))
 
     def _seal_file(self, source: BlobStore, base: str, path: str, progress: TransferProgress) -> ManifestEntry:

@@ -110,7 +110,7 @@ class S3BlobStore:
         return self.seal_from(LocalBlobStore(source))
 
     def seal_from(self, source: BlobStore, path: str = "") -> Manifest:
-        """Store a copy of the files at or below `path` of another store, once."""
+        """Copy the files at or below `path` of another store, once."""
         files = planned(source.walk(path), path, source.root)
         keys = {file.path: self._key(sealed_path(path, file.path)) for file in files}
         check_free(self)
