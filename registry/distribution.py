@@ -1,9 +1,9 @@
-"""The name of this package on the package index: `import registry`, but ``pip install registry-ml``."""
+"""The name of this distribution on the package index, and the commands that install it."""
 
 from typing import Final
 
+# The import name is ``registry``, but on the package index that name belongs to another project.
 DISTRIBUTION: Final = "registry-ml"
-"""Not ``registry``: on the package index that name belongs to another project."""
 
 
 def install_command(extra: str | None = None) -> str:

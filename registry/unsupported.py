@@ -176,7 +176,7 @@ _PATTERNS: Final = tuple((pattern, advice) for advice, patterns in _TABLE for pa
 
 
 def find_message(dotted: str) -> str | None:
-    """Return what to say of a missing name, dotted below ``mlflow``, or None where MLflow never had it."""
+    """Return what to say about a missing name, dotted below ``mlflow``, or None if MLflow never had it."""
     for name in _spellings(dotted):
         if name in REMOVED:
             last, call = REMOVED[name]
@@ -221,12 +221,12 @@ def refuse_method(owner: type, name: str) -> NoReturn:
 
 
 def check_module(name: str) -> None:
-    """Raise for a module of this package, ``registry.…``, that MLflow has and registry does not.
+    """Raise if a module ``registry.…`` exists in MLflow and not here.
 
     The error has no ``name``: the import statement ignores a ModuleNotFoundError that names what it looked for.
 
     Raises:
-        ModuleNotSupportedError: the message says what to do instead.
+        ModuleNotSupportedError: The message says what to use instead.
     """
     message = find_message(name.removeprefix("registry."))
     if message:

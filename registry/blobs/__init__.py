@@ -1,6 +1,6 @@
-"""Bytes in a local directory or on S3: storing, sealing, fetching, caching. Knows no SQL and no model format.
+"""Stores, seals, fetches and caches bytes in a local directory or on S3. Knows no SQL and no model format.
 
-Owns which store a root belongs to; leaves the rest to the modules. boto3 is imported when the first S3 root is opened.
+boto3 is imported when the first S3 root is opened.
 """
 
 import sys

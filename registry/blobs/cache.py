@@ -1,9 +1,9 @@
-"""Models on the local disk, keyed by their digest: a second load touches no store.
+"""Caches models on the local disk by digest, so a second load contacts no store.
 
-Owns filling, leasing and evicting; leaves fetching to the caller, and the layout of an entry to `cache_entry`.
-Processes share the cache through file locks, which end with their holder: one on ``locks/<digest>`` while an entry is
-made or taken away, and a shared one on the entry itself while it is used. The invariant: a directory that is leased
-held exactly the files of its manifest, and is not evicted before the lease ends.
+`cache_entry` knows the layout of an entry, and the caller fetches the files. Processes share the cache through file
+locks: one on ``locks/<digest>`` while an entry is created or removed, and a shared one on the entry while it is used.
+
+Guarantees: a leased directory held exactly the files of its manifest, and is not evicted before the lease ends.
 """
 
 import os
@@ -41,7 +41,7 @@ _LOCKS: Final = "locks"
 
 
 class Lease:
-    """The use of a cached model: its files stay until the lease is released, or the process ends."""
+    """The use of a cached model: its files stay until the lease is released or the process ends."""
 
     def __init__(self, path: Path, lock: FileLock) -> None:
         self.path = path
@@ -62,14 +62,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class CacheCheck:
-    """What `ModelCache.verify` found: how many entries it read, and the digests of those it dropped."""
+    """The result of `ModelCache.verify`: the number of entries read, and the digests of those dropped."""
 
     checked: int
     dropped: tuple[str, ...]
 
 
 class ModelCache:
-    """A directory of models that many processes share. It grows to `limit_bytes`, plus what is in use."""
+    """A directory of models that processes share. It grows to `limit_bytes`, plus the models in use."""
 
     def __init__(self, directory: Path, limit_bytes: int) -> None:
         self._directory = directory
@@ -78,24 +78,24 @@ class ModelCache:
         self._trusted: dict[str, dict[str, Stamp]] = {}
 
     def directory(self, manifest: Manifest, fetch: Fetch) -> Path:
-        """A read-only directory with exactly the files of a manifest, there until this process ends.
+        """Return a read-only directory with exactly the files of a manifest, kept until this process ends.
 
-        `fetch` is called to fill an empty directory if the cache does not have them; of many processes that want the
-        same model at once, one calls it.
+        If they are not cached, `fetch` is called to fill an empty directory. Of several processes that need the same
+        model, only one calls it.
 
         Raises:
-            IntegrityError: what was fetched is not what the manifest says.
-            StorageError: the cache directory cannot be used.
+            IntegrityError: The fetched files differ from the manifest.
+            StorageError: The cache directory cannot be used.
         """
         return self._keep(self.lease(manifest, fetch))
 
     def find(self, digest: str) -> Path | None:
-        """The directory of the model with that digest, there until this process ends; None if it is not cached."""
+        """Return the directory of a cached model, kept until this process ends, or None."""
         lease = self.find_lease(digest)
         return self._keep(lease) if lease else None
 
     def lease(self, manifest: Manifest, fetch: Fetch) -> Lease:
-        """As `directory`, there until the lease is released."""
+        """Do as `directory`, but keep the files only until the lease is released."""
         with self._disk_errors():
             while True:
                 if lease := self.find_lease(manifest.digest):
@@ -103,7 +103,7 @@ class ModelCache:
                 self._fill(manifest, fetch)
 
     def find_lease(self, digest: str) -> Lease | None:
-        """As `find`, there until the lease is released. An entry that was damaged counts as absent."""
+        """Do as `find`, but keep the files only until the lease is released. A damaged entry counts as missing."""
         with self._disk_errors():
             entry = self._entry(digest)
             lock = self._use(entry)
@@ -120,19 +120,19 @@ class ModelCache:
             return None
 
     def entries(self) -> list[CacheEntry]:
-        """What the cache has, the least recently used first."""
+        """Return the entries, the least recently used first."""
         with self._disk_errors():
             found = [CacheEntry(place, place.name) for place in self._room(_ENTRIES).iterdir()]
             return sorted(found, key=lambda entry: entry.last_used_ns)
 
     def clear(self) -> int:
-        """Remove all that is not in use; the number of models removed."""
+        """Remove all models that are not in use; return how many were removed."""
         with self._disk_errors():
             self._sweep()
             return sum(self._evict(entry) for entry in self.entries())
 
     def verify(self) -> CacheCheck:
-        """Read and hash every entry, and drop those that are damaged; they are fetched again when wanted."""
+        """Read and hash every entry, and drop damaged ones; they are fetched again when needed."""
         with self._disk_errors():
             entries = self.entries()
             dropped = [entry.digest for entry in entries if not is_sound(entry) and self._drop_damaged(entry)]
@@ -147,7 +147,7 @@ class ModelCache:
         return lease.path
 
     def _use(self, entry: CacheEntry) -> FileLock | None:
-        """A shared lock on an entry, unless it is gone by the time that the lock is granted."""
+        """Take a shared lock on an entry; return None if the entry is gone once the lock is granted."""
         while True:
             try:
                 lock = FileLock.acquire(entry.lock_file, shared=True)
@@ -158,7 +158,7 @@ class ModelCache:
             lock.release()
 
     def _is_intact(self, entry: CacheEntry) -> bool:
-        """Whether the files are what the manifest says: by their bytes, or if large and read before by their stamps."""
+        """Tell whether the files match the manifest: by their bytes, or by their stamps if large and read before."""
         try:
             if entry.manifest.size > ALWAYS_HASHED and entry.stamps() == self._trusted.get(entry.digest):
                 entry.check_names()
@@ -187,7 +187,7 @@ class ModelCache:
                 remove(made)
 
     def _shrink(self, target: int) -> None:
-        """Evict the least recently used until at most `target` bytes are left, or nothing that is not in use."""
+        """Evict the least recently used models until at most `target` bytes are left, or only models in use."""
         entries = [(entry, entry.size()) for entry in self.entries()]
         total = sum(size for _, size in entries)
         for entry, size in entries:
@@ -217,7 +217,7 @@ class ModelCache:
             return True
 
     def _take_away(self, entry: CacheEntry) -> None:
-        """Remove an entry in one step for others; who has its files open can still read them."""
+        """Remove an entry atomically for others; processes that have its files open can still read them."""
         gone = self._room(_INCOMING) / f"{entry.digest}.{uuid.uuid4().hex}"
         try:
             entry.place.rename(gone)
@@ -226,7 +226,7 @@ class ModelCache:
         remove(gone)
 
     def _sweep(self, held: str = "") -> None:
-        """Remove what processes that were killed left half made; `held` is the digest that this call is making."""
+        """Remove partial entries of killed processes; `held` is the digest that this call is creating."""
         for left in self._room(_INCOMING).iterdir():
             digest = left.name.partition(".")[0]
             if digest == held:
@@ -249,7 +249,7 @@ class ModelCache:
         return self._room(_LOCKS) / digest
 
     def _room(self, name: str) -> Path:
-        """A directory of the cache, made if need be, that nobody else can write to."""
+        """Return a directory of the cache, created if missing, that no other user can write to."""
         room = self._directory / name
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = self._directory.stat()

@@ -1,8 +1,7 @@
-"""One model in the cache: its files, its manifest, and whether they still agree.
+"""One model in the cache: its files and manifest on disk, and the checks that they agree.
 
-Owns the layout of an entry on disk and how it is checked; leaves locks and eviction to `cache`. The invariant: an entry
-is believed only if its manifest hashes to the digest that names it, and its files are exactly those of the manifest;
-no link in it is followed.
+Guarantees: an entry is used only if its manifest hashes to the digest that names it, and its files are exactly those of
+the manifest. No link in it is followed.
 """
 
 import json
@@ -32,29 +31,29 @@ Stamp = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """What the directory `place` holds of the model with that digest."""
+    """The directory `place` with the model of one digest."""
 
     place: Path
     digest: str
 
     @property
     def model(self) -> Path:
-        """The read-only directory with the files of the model."""
+        """Return the read-only directory with the files of the model."""
         return self.place / MODEL
 
     @property
     def lock_file(self) -> Path:
-        """The file that those who use the entry lock."""
+        """Return the file that users of the entry lock."""
         return self.place / MANIFEST
 
     @property
     def last_used(self) -> int:
-        """When it was last handed out, in milliseconds since the epoch; 0 if the entry is broken."""
+        """Return the time of the last use, in milliseconds since the epoch; 0 if the entry is broken."""
         return self.last_used_ns // 1_000_000
 
     @property
     def last_used_ns(self) -> int:
-        """As `last_used`, in nanoseconds: the order of eviction."""
+        """Return `last_used` in nanoseconds: the order of eviction."""
         try:
             return self.lock_file.stat().st_mtime_ns
         except OSError:
@@ -62,10 +61,10 @@ class CacheEntry:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What the files should be.
+        """Return the recorded manifest.
 
         Raises:
-            IntegrityError: the recorded manifest cannot be read or is not that of the digest.
+            IntegrityError: It cannot be read, or does not hash to the digest.
         """
         try:
             with Directory(self.place).open(MANIFEST) as file:
@@ -82,7 +81,7 @@ class CacheEntry:
         return manifest
 
     def size(self) -> int:
-        """The bytes of its files as they are on the disk; what another process takes away meanwhile counts nothing."""
+        """Return the bytes of the files on disk; files that another process removes meanwhile count as 0."""
         total = 0
         for directory, _, names in os.walk(self.place):
             for name in names:
@@ -91,7 +90,7 @@ class CacheEntry:
         return total
 
     def touch(self) -> None:
-        """Note that it is used now."""
+        """Record that the entry is used now."""
         now = time.time_ns()  # finer than the kernel's own clock for files
         os.utime(self.lock_file, ns=(now, now))
 
@@ -99,7 +98,7 @@ class CacheEntry:
         """Compare names and sizes with the manifest.
 
         Raises:
-            IntegrityError: a file is missing, one too many, or of another size.
+            IntegrityError: A file is missing, extra, or of another size.
         """
         if self.place.is_symlink():  # below it `Directory` follows none
             raise IntegrityError(f"The cached model {self.place} is a symbolic link.")
@@ -116,7 +115,7 @@ class CacheEntry:
         """Compare names, sizes and SHA-256 of all files with the manifest.
 
         Raises:
-            IntegrityError: anything differs.
+            IntegrityError: Anything differs.
         """
         self.check_names()
         directory = Directory(self.model)
@@ -125,26 +124,26 @@ class CacheEntry:
                 check_entry(entry, hash_stream(entry.path, stream), str(self.model))
 
     def stamps(self) -> dict[str, Stamp]:
-        """The stamp of every file."""
+        """Return the stamp of every file."""
         return {entry.path: _stamp(self.model / entry.path) for entry in self.manifest.entries}
 
 
 def write_manifest(place: Path, manifest: Manifest) -> None:
-    """Record the manifest of an entry that is being made."""
+    """Write the manifest of a new entry."""
     with (place / MANIFEST).open("xb") as file:
         file.write(_recorded(manifest))
     (place / MANIFEST).chmod(0o600)
 
 
 def make_read_only(directory: Path) -> None:
-    """Take the right to write from a directory and all in it."""
+    """Remove the write permission from a directory and everything in it."""
     for path in sorted(directory.rglob("*"), reverse=True):
         path.chmod(0o500 if path.is_dir() else 0o400)
     directory.chmod(0o500)
 
 
 def remove(place: Path) -> None:
-    """Remove a directory that may be read-only, or what else is in its place; nothing there is passed over."""
+    """Remove a directory, even a read-only one, or a file in its place. A missing path is ignored."""
     if place.is_symlink() or not place.is_dir():
         place.unlink(missing_ok=True)
         return
@@ -154,7 +153,7 @@ def remove(place: Path) -> None:
 
 
 def is_sound(entry: CacheEntry) -> bool:
-    """Whether all files of an entry are what the manifest says."""
+    """Tell whether all files of an entry match the manifest."""
     try:
         entry.check_digests()
     except (RegistryError, OSError):

@@ -1,6 +1,6 @@
-"""Hashing bytes on their way, and comparing what came with what was promised.
+"""Hashes streams, and compares files with their manifest entries.
 
-The invariant: a digest is taken from the very bytes that were read or written, in the same pass.
+Guarantees: a digest is computed from the bytes that were read or written, in the same pass.
 """
 
 import hashlib
@@ -17,27 +17,27 @@ Advance = Callable[[int], None]
 
 
 class Readable(Protocol):
-    """What bytes are taken from: a file, or the body of an answer."""
+    """A source of bytes: a file, or the body of a response."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes; ``b""`` at the end."""
+        """Return at most `size` bytes; ``b""`` at the end."""
 
 
 class Writable(Protocol):
-    """What bytes are given to."""
+    """A sink of bytes."""
 
     def write(self, data: bytes, /) -> object:
-        """Take all of `data`."""
+        """Write all of `data`."""
 
 
 def chunks(stream: Readable) -> Iterator[bytes]:
-    """The rest of a stream in pieces of at most 1 MiB."""
+    """Yield the rest of a stream in chunks of at most 1 MiB."""
     while chunk := stream.read(CHUNK):
         yield chunk
 
 
 def hash_stream(path: str, stream: Readable) -> ManifestEntry:
-    """The manifest entry of the rest of a stream."""
+    """Return the manifest entry of the rest of a stream."""
     digest, size = hashlib.sha256(), 0
     for chunk in chunks(stream):
         digest.update(chunk)
@@ -46,7 +46,7 @@ def hash_stream(path: str, stream: Readable) -> ManifestEntry:
 
 
 def copy_stream(path: str, source: Readable, target: Writable, advance: Advance) -> ManifestEntry:
-    """Write the rest of `source` to `target`; the manifest entry of what was written."""
+    """Copy the rest of `source` to `target`; return the manifest entry of the copied bytes."""
     digest, size = hashlib.sha256(), 0
     for chunk in chunks(source):
         target.write(chunk)
@@ -60,7 +60,7 @@ def check_entry(expected: ManifestEntry, actual: ManifestEntry, root: str) -> No
     """Compare a file with its manifest entry.
 
     Raises:
-        IntegrityError: the size or the digest differs.
+        IntegrityError: Size or digest differ.
     """
     if actual != expected:
         raise IntegrityError(
@@ -70,7 +70,7 @@ def check_entry(expected: ManifestEntry, actual: ManifestEntry, root: str) -> No
 
 
 def missing(expected: ManifestEntry, root: str) -> IntegrityError:
-    """The error for a file of a manifest that is not there."""
+    """Return the error for a missing file of a manifest."""
     return IntegrityError(
         f"{root}/{expected.path} is missing: expected {expected.size} bytes with SHA-256 {expected.sha256}."
     )

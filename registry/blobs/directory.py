@@ -1,8 +1,7 @@
-"""A local directory whose files are addressed by relative paths: where bytes are read from and written to.
+"""Opens, lists and atomically writes files of a local directory by relative path.
 
-Owns opening, listing and atomic writing on a local disk, for stores, for what is uploaded and for where downloads go;
-leaves digests and the meaning of the files to its callers. The invariant: no symlink below the root is ever followed,
-because every directory on the way is opened by descriptor with ``O_NOFOLLOW``.
+Stores, uploads and downloads use it; digests are up to them. Guarantees: no symlink below the root is followed, because
+every directory on the way is opened by descriptor with ``O_NOFOLLOW``.
 """
 
 import errno
@@ -36,10 +35,10 @@ class Directory:
         self.root = root
 
     def entries(self, path: str = "") -> list[FileInfo]:
-        """One level below `path`, sorted by path; empty if there is no such directory.
+        """List one level below `path`, sorted by path; empty if there is no such directory.
 
         Raises:
-            InvalidPathError: an entry is a symlink, neither file nor directory, or has a name that cannot be stored.
+            InvalidPathError: An entry is a symlink, neither file nor directory, or has a name that cannot be stored.
         """
         with self.os_errors(path):
             try:
@@ -54,7 +53,7 @@ class Directory:
         return sorted(infos, key=lambda info: info.path)
 
     def files(self, path: str = "") -> Iterator[FileInfo]:
-        """Every file at or below `path`, sorted by path."""
+        """Yield every file at or below `path`, sorted by path."""
         found = self.find(path) if path else FileInfo("", is_dir=True, file_size=None)
         if found is None:
             return
@@ -82,7 +81,7 @@ class Directory:
             os.close(self._open_directory(check_subtree(path), create=True))
 
     def find(self, path: str) -> FileInfo | None:
-        """The file or directory at `path`, or None."""
+        """Return the file or directory at `path`, or None."""
         with self.os_errors(path):
             try:
                 with self.parent(path) as (parent, name):
@@ -97,23 +96,23 @@ class Directory:
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
-        """A file for reading.
+        """Open a file for reading.
 
         Raises:
-            ArtifactNotFoundError: there is no file at `path`.
+            ArtifactNotFoundError: There is no file at `path`.
         """
         with self.os_errors(path), os.fdopen(self._open_file(path), "rb") as file:
             yield file
 
     @contextmanager
     def create(self, path: str, *, exclusive: bool = False, sync: bool = True) -> Iterator[BinaryIO]:
-        """A file for writing that appears at `path` whole when the block ends, or not at all when it raises.
+        """Open a file for writing that appears at `path` when the block ends, or not at all if the block raises.
 
         `sync` forces its bytes to disk first. `exclusive` refuses to replace a file.
 
         Raises:
-            PathExistsError: `exclusive`, and a file is at `path`.
-            InvalidPathError: a directory is at `path`, or a file or symlink is where a directory must be.
+            PathExistsError: `exclusive`, and `path` exists.
+            InvalidPathError: `path` is a directory, or a file or symlink is in the place of a parent directory.
         """
         with self.os_errors(path), self._begin(path) as (parent, name, temporary, file):
             yield file
@@ -123,7 +122,7 @@ class Directory:
             _publish(parent, temporary, name, exclusive=exclusive)
 
     def sync(self, paths: set[str]) -> None:
-        """Force the directories that hold these files to disk, so that the files survive a power cut."""
+        """Force the directories of these files to disk, so that the files survive a power cut."""
         for directory in sorted({_split(path)[0] for path in paths}):
             with self.os_errors(directory):
                 descriptor = self._open_directory(directory)
@@ -133,7 +132,7 @@ class Directory:
                     os.close(descriptor)
 
     def remove(self, path: str) -> None:
-        """Remove a file and the directories that it leaves empty; a missing file is passed over."""
+        """Remove a file and the directories that this leaves empty. A missing file is ignored."""
         with self.os_errors(path):
             try:
                 with self.parent(path) as (parent, name):
@@ -143,7 +142,7 @@ class Directory:
             self.remove_empty(_split(path)[0])
 
     def remove_empty(self, path: str) -> None:
-        """Remove a directory below the root and those above it, as far as they are empty."""
+        """Remove a directory below the root and its parents, as far as they are empty."""
         with suppress(OSError, ArtifactNotFoundError):  # not empty, or gone: the walk upwards ends
             while path:
                 with self.parent(path) as (parent, name):
@@ -184,7 +183,7 @@ class Directory:
 
     @contextmanager
     def parent(self, path: str) -> Iterator[tuple[int, str]]:
-        """The directory that holds `path`, open, and the name of `path` in it."""
+        """Open the directory that holds `path`; yield its descriptor and the name of `path` in it."""
         above, name = _split(check_blob_path(path))
         descriptor = self._open_directory(above)
         try:
@@ -246,7 +245,7 @@ class Directory:
 
     @contextmanager
     def os_errors(self, path: str) -> Iterator[None]:
-        """Raise what the system refuses as an error of this package that names `path`."""
+        """Map errors of the operating system to ours, naming `path`."""
         try:
             yield
         except RegistryError:

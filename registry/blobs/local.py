@@ -1,7 +1,6 @@
-"""The byte store on a local directory.
+"""The byte store in a local directory. `Directory` opens, lists and writes files atomically.
 
-Owns which files are copied where, and in which order they become durable; leaves opening, listing and atomic writing to
-`Directory`. The invariant is the role's: whole or not at all, and never outside the root.
+Guarantees: those of `BlobStore`.
 """
 
 import os
@@ -26,7 +25,7 @@ _ATTEMPTS: Final = 10
 
 
 def tree_size(directory: Directory, path: str) -> int:
-    """The bytes of all files at or below `path`; 0 if nothing is there."""
+    """Return the bytes of all files at or below `path`; 0 if it is missing."""
     with directory.os_errors(path), suppress(ArtifactNotFoundError, FileNotFoundError):
         with directory.parent(path) as (parent, name):
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -41,7 +40,7 @@ def tree_size(directory: Directory, path: str) -> int:
 
 
 def remove_tree(directory: Directory, path: str) -> None:
-    """Remove all at or below `path`, and the directories above it that this leaves empty, up to the root."""
+    """Remove everything at or below `path`, and the parent directories that this leaves empty, up to the root."""
     with directory.os_errors(path):
         for _ in range(_ATTEMPTS):
             if _remove(directory, path):
@@ -51,7 +50,7 @@ def remove_tree(directory: Directory, path: str) -> None:
 
 
 def _remove(directory: Directory, path: str) -> bool:
-    """Remove what is at `path`; False if another process disturbed it, and something may be left."""
+    """Remove the file or directory at `path`; return False if another process interfered and something may be left."""
     try:
         with directory.parent(path) as (parent, name):
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
@@ -68,49 +67,49 @@ def _remove(directory: Directory, path: str) -> bool:
 
 
 class LocalBlobStore:
-    """Bytes below one local directory, which is made when the first file is written."""
+    """Bytes below one local directory, which is created with the first file."""
 
     def __init__(self, root: Path) -> None:
         self._directory = Directory(root)
 
     @property
     def root(self) -> str:
-        """The absolute path of the directory."""
+        """Return the absolute path of the directory."""
         return str(self._directory.root)
 
     @property
     def local_directory(self) -> Path | None:
-        """The directory itself."""
+        """Return the directory itself."""
         return self._directory.root
 
     def list(self, path: str = "") -> list[FileInfo]:
-        """One level below `path`."""
+        """List one level below `path`."""
         return self._directory.entries(check_subtree(path))
 
     def walk(self, path: str = "") -> Iterator[FileInfo]:
-        """Every file at or below `path`."""
+        """Yield every file at or below `path`."""
         return self._directory.files(check_subtree(path))
 
     def find(self, path: str) -> FileInfo | None:
-        """The file or directory at `path`, or None."""
+        """Return the file or directory at `path`, or None."""
         return self._directory.find(check_blob_path(path))
 
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """One file for reading."""
+        """Open one file for reading."""
         return self._directory.open(check_blob_path(path))
 
     def read(self, path: str) -> bytes:
-        """The bytes of one file."""
+        """Return the bytes of one file."""
         with self.open(path) as file:
             return file.read()
 
     def write(self, path: str, data: bytes) -> None:
-        """Store one file whole."""
+        """Write one file atomically."""
         with self._directory.create(path) as file:
             file.write(data)
 
     def write_once(self, path: str, data: bytes) -> None:
-        """Store one file whole, unless something is there."""
+        """Write one file atomically, unless the path exists."""
         with self._directory.create(path, exclusive=True) as file:
             file.write(data)
 
@@ -143,7 +142,7 @@ class LocalBlobStore:
         return self.seal_from(LocalBlobStore(source))
 
     def seal_from(self, source: BlobStore, path: str = "") -> Manifest:
-        """Store a copy of the files at or below `path` of another store, once."""
+        """Copy the files at or below `path` of another store, once."""
         files = planned(source.walk(path), path, source.root)
         check_free(self)
         with TransferProgress("Storing", sum(file.file_size or 0 for file in files)) as progress:
@@ -162,16 +161,16 @@ class LocalBlobStore:
                 self._fetch_file(entry, target, progress)
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files and the directories that this leaves empty."""
+        """Remove files, and the directories that this leaves empty."""
         for path in [check_blob_path(path) for path in paths]:
             self._directory.remove(path)
 
     def total_size(self, path: str) -> int:
-        """The bytes of all that is at or below `path`."""
+        """Return the bytes of all files at or below `path`, partial ones included."""
         return tree_size(self._directory, check_blob_path(path))
 
     def purge(self, path: str) -> None:
-        """Remove all that is at or below `path`, and the directories that this leaves empty."""
+        """Remove everything at or below `path`, and the directories that this leaves empty."""
         remove_tree(self._directory, check_blob_path(path))
 
     def _seal_file(self, source: BlobStore, base: str, path: str, progress: TransferProgress) -> ManifestEntry:

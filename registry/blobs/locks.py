@@ -28,7 +28,7 @@ os.register_at_fork(after_in_child=_renew_in_child)
 
 
 class FileLock:
-    """A lock that is held on a file. Threads of one process exclude each other like processes do."""
+    """A lock on a file. Threads of one process exclude each other as processes do."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
@@ -42,7 +42,7 @@ class FileLock:
         """Wait for the lock on a file.
 
         Raises:
-            FileNotFoundError: the file is not there, and not `create`; or something is there that is no file.
+            FileNotFoundError: The file is missing and `create` is False, or the path is not a file.
         """
         lock = cls._open(path, create=create)
         try:
@@ -55,10 +55,10 @@ class FileLock:
 
     @classmethod
     def attempt(cls, path: Path, *, create: bool = False) -> Self | None:
-        """The exclusive lock on a file, or None if anyone holds a lock on it.
+        """Return the exclusive lock on a file, or None if any lock is held on it.
 
         Raises:
-            FileNotFoundError: as from `acquire`.
+            FileNotFoundError: As from `acquire`.
         """
         lock = cls._open(path, create=create)
         try:
@@ -82,7 +82,7 @@ class FileLock:
         return lock
 
     def guards(self, path: Path) -> bool:
-        """Whether the locked file is the one that is at `path` now."""
+        """Tell whether the locked file is still the one at `path`."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), path.stat())
         except FileNotFoundError:

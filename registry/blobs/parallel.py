@@ -1,6 +1,6 @@
-"""Running blocking transfers side by side, in bounded memory.
+"""Runs blocking transfers in parallel, in bounded memory.
 
-The invariant: when the caller's loop ends, for whatever reason, no task of it is running any more.
+Guarantees: when the caller's loop ends, for any reason, no task is running any more.
 """
 
 from collections import deque
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 def in_order(tasks: Iterable[Callable[[], T]], *, width: int, ahead: int | None = None) -> Iterator[T]:
-    """Run tasks in `width` threads and yield their results in the order of the tasks.
+    """Run tasks in `width` threads and yield their results in order.
 
-    At most `ahead` (by default `width`) tasks are taken from the iterable before the first of them is yielded, so that
-    tasks which carry their bytes with them fill no more memory than that. The first failure, or an exception at the
-    caller, lets no further task begin, waits for those that run, and is raised.
+    At most `ahead` (default: `width`) tasks are taken from the iterable before the first result is yielded, which
+    bounds the memory of tasks that carry their bytes. After a failure, or an exception in the caller, no further task
+    starts; the error is raised once the running ones end.
     """
     limit = ahead or width
     pending: deque[Future[T]] = deque()

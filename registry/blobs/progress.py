@@ -1,6 +1,6 @@
-"""A progress bar for a person who waits at a terminal; nothing at all for a log file.
+"""Shows a progress bar on a terminal, and nothing in a log file.
 
-The invariant: without a terminal on stderr, or when a transfer is short, nothing is printed and rich is not imported.
+Guarantees: without a terminal on stderr, or for a short transfer, nothing is printed and rich is not imported.
 """
 
 import sys
@@ -17,11 +17,11 @@ PATIENCE_SECONDS: Final = 2.0
 
 
 def unwatched(size: int) -> None:
-    """The listener of transfers that are too short to watch."""
+    """Ignore progress; for transfers that are too short to show."""
 
 
 class TransferProgress:
-    """Counts the bytes of one transfer from any thread, and shows a bar once it has taken long."""
+    """Counts the bytes of one transfer from any thread, and shows a bar after PATIENCE_SECONDS."""
 
     def __init__(self, description: str, total: int) -> None:
         self._description = description
@@ -33,7 +33,7 @@ class TransferProgress:
         self._bar: tuple[Progress, TaskID] | None = None
 
     def advance(self, size: int) -> None:
-        """`size` more bytes have moved; negative when they must move again."""
+        """Add bytes that were transferred; negative if they must be transferred again."""
         if not self._watched:
             return
         with self._lock:

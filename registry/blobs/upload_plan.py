@@ -1,7 +1,6 @@
-"""Which files go where: judged whole before the first byte moves.
+"""Checks a whole set of files before the first byte is transferred. All stores share these checks.
 
-Owns the checks that every store makes alike before and after a transfer; leaves moving bytes to the stores. The
-invariant: a set of files that cannot be stored or found whole is refused while nothing has changed yet.
+Guarantees: a set of files that cannot be stored, or is incomplete, is refused before anything changes.
 """
 
 import os
@@ -24,7 +23,7 @@ from registry.exceptions import AccessDeniedError, ArtifactNotFoundError, Invali
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A local file that is to be stored as `path`; `size` is in bytes, as listed."""
+    """A local file to store as `path`; `size` is in bytes, as listed."""
 
     path: str
     size: int
@@ -91,7 +90,7 @@ def _check_tree(paths: list[str], root: str) -> None:
 
 
 def sealed_path(base: str, path: str) -> str:
-    """The path in a seal of the file `path` that was found at or below `base`: a lone file keeps its name."""
+    """Return the path to seal the file `path` under, relative to `base`; a single file keeps its name."""
     if path == base:
         return path.rpartition("/")[2]
     return path.removeprefix(base + "/") if base else path
@@ -113,7 +112,7 @@ def check_free(store: BlobStore) -> None:
 
 @contextmanager
 def filled_whole(destination: Path) -> Iterator[Directory]:
-    """An empty directory to fill, made if need be; emptied again when the block raises.
+    """Open an empty directory to fill, creating it if missing; empty it again if the block raises.
 
     Raises:
         PathExistsError: `destination` is not empty.

@@ -1,4 +1,4 @@
-"""The client: the only place where metadata, bytes and formats meet. One file per noun, joined here."""
+"""Joins the client's methods into `MlflowClient`, the only place where metadata, bytes and formats meet."""
 
 from typing import TYPE_CHECKING
 
@@ -52,19 +52,23 @@ class MlflowClient(
 ):
     """MLflow's client over a database and a byte store, without a server.
 
-    It is safe to share between threads and cheap to make; connections are pooled per process. It returns frozen values,
-    and every error is a `RegistryError`.
+    Making one opens nothing; the first call connects, and creates the tables of an empty SQLite file. Connections are
+    pooled per process, and threads may share a client. Methods return frozen values. Every error is a `RegistryError`.
 
     Args:
-        tracking_uri: Where runs and models are kept: a directory, a database URL, or ``s3://bucket/prefix``. Default:
-            the tracking URI that is set.
-        registry_uri: For MLflow's scripts; it must be the tracking URI.
-        read_only: Refuse every change. Default: False.
+        tracking_uri: Where runs and models live: a directory, ``sqlite:///file.db`` or ``postgresql://…``. Default:
+            the URI that is set (`set_tracking_uri`, ``REGISTRY_TRACKING_URI``), else ``./mlruns``.
+        registry_uri: The same URI or None: runs and models share one database.
+        read_only: Refuse every change with a `ReadOnlyError`.
 
     Example:
-        >>> client = mlflow.MlflowClient()
-        >>> client.get_model_version_by_stage("churn", "Production").version
+        >>> client = registry.MlflowClient()
+        >>> client.get_model_version_by_alias("churn", "champion").version
         2
+        >>> auditor = registry.MlflowClient(read_only=True)
+        >>> auditor.delete_registered_model("churn", force=True)
+        Traceback (most recent call last):
+        registry.exceptions.ReadOnlyError: ...
     """
 
     if not TYPE_CHECKING:

@@ -1,10 +1,8 @@
-"""Promotion rules: what must hold before a version may enter a stage, as data and as pure judgement.
+"""Promotion rules: what a version must fulfil to enter a stage, as data and as pure functions.
 
-Owns the rules, their JSON form and the judging; gathering the facts, refusing and recording are for `store` and
-`client`. Invariant: judging the same rules over the same facts gives the same verdicts, with the figures that they
-rest on.
+A missing or NaN metric fails its rule. A rule that compares with the holder of the stage passes if the stage is empty.
 
-A missing or NaN metric fails its rule. A rule that compares with the stage's holder passes when there is no holder.
+Guarantees: evaluating the same rules over the same facts gives the same verdicts, with the figures they rest on.
 """
 
 from registry.rules.evaluation import Facts, Verdict

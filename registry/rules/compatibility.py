@@ -1,7 +1,6 @@
-"""Whether who can call one model can call another: signatures compared.
+"""Checks whether one signature is backward compatible with another.
 
-Invariant: what is reported as compatible accepts every input that the other's signature accepts, and gives at least the
-same outputs.
+Guarantees: a compatible signature accepts every input that the old one accepts, and has at least the same outputs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ _WIDENING: Final[Mapping[object, frozenset[DataType]]] = {
 
 
 def incompatibilities(old: ModelSignature, new: ModelSignature) -> list[str]:
-    """What keeps callers of `old` from calling `new`; empty if nothing does."""
+    """Return the reasons why callers of `old` cannot call `new`; an empty list if they can."""
     return [
         *_of_inputs(old.inputs, new.inputs),
         *_of_params(old.params, new.params),

@@ -1,4 +1,4 @@
-"""What a rule is judged on, and what it says."""
+"""The facts that rules are evaluated on, and the verdict of a rule."""
 
 import json
 import math
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A version as it is at the moment of judging.
+    """A version at the moment of evaluation.
 
-    ``metrics`` are the latest values of its run; ``signature`` is the JSON text of `ModelSignature.to_json`, None for a
-    model without one; ``approvers`` are those who approved it for the stage in question, ``registered_by`` is who
-    registered it, both in one spelling (actors, or the database's session users).
+    ``metrics`` are the latest values of its run. ``signature`` is the JSON text of `ModelSignature.to_json`, None for a
+    model without one. ``approvers`` have approved it for the stage in question, and ``registered_by`` has registered
+    it; both are actors, or both are session users of the database.
     """
 
     version: int
@@ -31,22 +31,22 @@ class Facts:
     registered_by: str | None = None
 
     def metric(self, key: str) -> float | None:
-        """The latest value of a metric; None if it is missing or NaN."""
+        """Return the latest value of a metric, or None if it is missing or NaN."""
         value = self.metrics.get(key)
         return None if value is None or math.isnan(value) else value
 
     def shown_metric(self, key: str) -> str:
-        """The latest value of a metric as text: all its digits, ``NaN``, ``inf``, or ``missing``."""
+        """Format the latest value of a metric with all its digits, or as ``NaN``, ``inf`` or ``missing``."""
         value = self.metrics.get(key)
         if value is None:
             return "missing"
         return "NaN" if math.isnan(value) else repr(float(value))
 
     def parsed_signature(self) -> ModelSignature | None:
-        """The signature.
+        """Parse the signature.
 
         Raises:
-            InvalidParameterError: the text is not that of a signature.
+            InvalidParameterError: The text is not a signature.
         """
         if self.signature is None:
             return None
@@ -59,7 +59,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one rule says of one version; ``expected`` and ``actual`` are the figures, as text."""
+    """The result of one rule for one version; ``expected`` and ``actual`` are the figures as text."""
 
     rule: "PromotionRule"
     passed: bool
@@ -68,9 +68,9 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """One line for people: the rule, what it expects and what it found."""
+        """Return one line with the rule, what it expects and what it found."""
         return f"{self.rule!r} {'passed' if self.passed else 'failed'}: expected {self.expected}, actual {self.actual}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as it stands in an event; all figures are text, so that canonical JSON can hold NaN."""
+        """Return the form stored in an event. All figures are text, so canonical JSON can hold NaN."""
         return {"rule": repr(self.rule), "passed": self.passed, "expected": self.expected, "actual": self.actual}

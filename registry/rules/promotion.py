@@ -1,6 +1,6 @@
-"""The rules: each a validated value that can judge the facts of a candidate against those of the stage's holder.
+"""The promotion rules: validated values that evaluate a candidate against the holder of the stage.
 
-Invariant: a rule that exists is well formed, whether it came from its constructor or from JSON, and never changes.
+Guarantees: every rule is valid, whether made by its constructor or from JSON, and immutable.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ Key: TypeAlias = Annotated[str, AfterValidator(check_key)]
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 def _rule(cls: type[_R]) -> type[_R]:
-    """A frozen pydantic dataclass whose constructor raises this package's error, naming the rule and the field."""
+    """Make a frozen pydantic dataclass whose constructor raises our error, which names the rule and the field."""
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
     made: Any = pydantic_dataclass(frozen=True, config=config)(cls)
     construct = made.__init__
@@ -54,14 +54,29 @@ def _name(names: list[str], location: tuple[int | str, ...]) -> str:
 
 @_rule
 class MetricAtLeast:
-    """The run's latest value of a metric is at least `value`."""
+    """A rule: the run's latest value of a metric is at least `value`.
+
+    A missing or NaN metric fails.
+
+    Args:
+        metric: Metric name.
+        value: Lowest value that passes.
+
+    Raises:
+        InvalidParameterError: The name is invalid, or `value` is not a finite number.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.9)])
+        >>> client.check_promotion("churn", 2, "Production")[0].text
+        "MetricAtLeast(metric='auc', value=0.9) failed: expected auc >= 0.9, actual 0.78"
+    """
 
     metric: Key
     value: float
     kind: Literal["metric_at_least"] = dataclasses.field(default="metric_at_least", kw_only=True, repr=False)
 
     def judge(self, candidate: Facts, _holder: Facts | None) -> Verdict:
-        """Whether the candidate's metric is high enough."""
+        """Evaluate the rule; the holder does not matter."""
         found = candidate.metric(self.metric)
         passed = found is not None and found >= self.value
         return Verdict(self, passed, f"{self.metric} >= {self.value!r}", candidate.shown_metric(self.metric))
@@ -69,14 +84,29 @@ class MetricAtLeast:
 
 @_rule
 class MetricAtMost:
-    """The run's latest value of a metric is at most `value`."""
+    """A rule: the run's latest value of a metric is at most `value`.
+
+    A missing or NaN metric fails.
+
+    Args:
+        metric: Metric name.
+        value: Highest value that passes.
+
+    Raises:
+        InvalidParameterError: The name is invalid, or `value` is not a finite number.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.MetricAtMost("logloss", 0.45)])
+        >>> client.check_promotion("churn", 1, "Production")[0].text
+        "MetricAtMost(metric='logloss', value=0.45) failed: expected logloss <= 0.45, actual 0.5"
+    """
 
     metric: Key
     value: float
     kind: Literal["metric_at_most"] = dataclasses.field(default="metric_at_most", kw_only=True, repr=False)
 
     def judge(self, candidate: Facts, _holder: Facts | None) -> Verdict:
-        """Whether the candidate's metric is low enough."""
+        """Evaluate the rule; the holder does not matter."""
         found = candidate.metric(self.metric)
         passed = found is not None and found <= self.value
         return Verdict(self, passed, f"{self.metric} <= {self.value!r}", candidate.shown_metric(self.metric))
@@ -84,9 +114,23 @@ class MetricAtMost:
 
 @_rule
 class MetricNotWorse:
-    """The run's latest value of a metric is not worse than the holder's by more than `tolerance`.
+    """A rule: the run's latest value of a metric is not worse than the holder's by more than `tolerance`.
 
-    A holder without the metric cannot be compared with: the rule fails.
+    It passes if the stage is empty, and fails if the holder lacks the metric.
+
+    Args:
+        metric: Metric name.
+        higher_is_better: False for metrics such as a loss.
+        tolerance: Accepted loss, in the metric's unit, 0 or more.
+
+    Raises:
+        InvalidParameterError: The name is invalid, or `tolerance` is negative.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.MetricNotWorse("auc", tolerance=0.01)])
+        >>> verdict = client.check_promotion("churn", 1, "Production")[0]
+        >>> verdict.passed, verdict.expected, verdict.actual
+        (False, 'auc >= 0.78 - 0.01 (version 2)', '0.76')
     """
 
     metric: Key
@@ -95,7 +139,7 @@ class MetricNotWorse:
     kind: Literal["metric_not_worse"] = dataclasses.field(default="metric_not_worse", kw_only=True, repr=False)
 
     def judge(self, candidate: Facts, holder: Facts | None) -> Verdict:
-        """Whether the candidate's metric is good enough."""
+        """Evaluate the rule against the holder's metric."""
         found, shown = candidate.metric(self.metric), candidate.shown_metric(self.metric)
         if holder is None:
             return Verdict(self, passed=True, expected=f"{self.metric} of no holder", actual=shown)
@@ -119,12 +163,18 @@ class MetricNotWorse:
 
 @_rule
 class SignatureUnchanged:
-    """The signature equals the holder's."""
+    """A rule: the signature equals the holder's, column by column. It passes if the stage is empty.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.SignatureUnchanged()])
+        >>> client.check_promotion("churn", 3, "Production")[0].text
+        'SignatureUnchanged() passed: expected the signature of version 2, actual equal'
+    """
 
     kind: Literal["signature_unchanged"] = dataclasses.field(default="signature_unchanged", kw_only=True, repr=False)
 
     def judge(self, candidate: Facts, holder: Facts | None) -> Verdict:
-        """Whether both signatures are equal, column by column."""
+        """Evaluate the rule against the holder's signature."""
         if holder is None:
             return Verdict(self, passed=True, expected="the signature of no holder", actual="any")
         expected = f"the signature of version {holder.version}"
@@ -137,12 +187,20 @@ class SignatureUnchanged:
 
 @_rule
 class SignatureCompatible:
-    """Who can call the holder can call the candidate and gets at least the same outputs."""
+    """A rule: callers of the holder can call the version, and get at least the same outputs.
+
+    It passes if the stage is empty, or if the holder has no signature.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.SignatureCompatible()])
+        >>> client.check_promotion("churn", 3, "Production")[0].text
+        'SignatureCompatible() passed: expected compatible with version 2, actual compatible'
+    """
 
     kind: Literal["signature_compatible"] = dataclasses.field(default="signature_compatible", kw_only=True, repr=False)
 
     def judge(self, candidate: Facts, holder: Facts | None) -> Verdict:
-        """Whether the candidate accepts what the holder accepts; a holder without a signature promises nothing."""
+        """Evaluate the rule against the holder's signature."""
         if holder is None:
             return Verdict(self, passed=True, expected="compatible with no holder", actual="any")
         expected = f"compatible with version {holder.version}"
@@ -158,14 +216,30 @@ class SignatureCompatible:
 
 @_rule
 class TagEquals:
-    """The version has a tag of this value."""
+    """A rule: the version has a tag with this value.
+
+    Args:
+        key: Tag name.
+        value: Value as text, at most 100,000 characters.
+
+    Raises:
+        InvalidParameterError: The key is invalid, or `value` is not a text of that length.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.TagEquals("validated", "yes")])
+        >>> client.check_promotion("churn", 3, "Production")[0].actual
+        'missing'
+        >>> client.set_model_version_tag("churn", 3, "validated", "yes")
+        >>> client.check_promotion("churn", 3, "Production")[0].passed
+        True
+    """
 
     key: Key
     value: Annotated[str, Field(max_length=MAX_MODEL_TAG_VALUE)]
     kind: Literal["tag_equals"] = dataclasses.field(default="tag_equals", kw_only=True, repr=False)
 
     def judge(self, candidate: Facts, _holder: Facts | None) -> Verdict:
-        """Whether the candidate's tag has the value."""
+        """Evaluate the rule; the holder does not matter."""
         found = candidate.tags.get(self.key)
         actual = "missing" if found is None else f"{found!r:.200}"
         return Verdict(self, found == self.value, f"tag {self.key} = {self.value!r:.200}", actual)
@@ -173,13 +247,25 @@ class TagEquals:
 
 @_rule
 class FlavorIn:
-    """The model has at least one of these flavors."""
+    """A rule: the model has at least one of these flavors.
+
+    Args:
+        flavors: 1 to 50 flavor names.
+
+    Raises:
+        InvalidParameterError: `flavors` is not a list of 1 to 50 texts.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.FlavorIn(["sklearn"])])
+        >>> client.check_promotion("churn", 3, "Production")[0].text
+        "FlavorIn(flavors=('sklearn',)) failed: expected a flavor of sklearn, actual python_function, xgboost"
+    """
 
     flavors: Annotated[Sequence[StrictStr], Field(min_length=1, max_length=50), AfterValidator(tuple)]
     kind: Literal["flavor_in"] = dataclasses.field(default="flavor_in", kw_only=True, repr=False)
 
     def judge(self, candidate: Facts, _holder: Facts | None) -> Verdict:
-        """Whether one of the candidate's flavors is listed."""
+        """Evaluate the rule; the holder does not matter."""
         passed = not set(self.flavors).isdisjoint(candidate.flavors)
         actual = ", ".join(sorted(candidate.flavors)) or "none"
         return Verdict(self, passed, f"a flavor of {', '.join(self.flavors)}", actual)
@@ -187,13 +273,26 @@ class FlavorIn:
 
 @_rule
 class Approvals:
-    """At least `n` have approved the version for this stage, not counting who registered it."""
+    """A rule: at least `n` persons other than the one who registered the version have approved it for the stage.
+
+    Args:
+        n: Number of approvals, 1 to 100.
+
+    Raises:
+        InvalidParameterError: `n` is not a whole number from 1 to 100.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.Approvals(2)])
+        >>> client.approve("churn", 3, "Production")
+        >>> client.check_promotion("churn", 3, "Production")[0].passed
+        False
+    """
 
     n: Annotated[int, Field(ge=1, le=100)]
     kind: Literal["approvals"] = dataclasses.field(default="approvals", kw_only=True, repr=False)
 
     def judge(self, candidate: Facts, _holder: Facts | None) -> Verdict:
-        """Whether enough others have approved the candidate."""
+        """Evaluate the rule; the holder does not matter."""
         approvers = sorted(set(candidate.approvers) - {candidate.registered_by})
         listed = f" ({', '.join(approvers)})" if approvers else ""
         noun = "approval" if self.n == 1 else "approvals"

@@ -1,4 +1,4 @@
-"""Lists of rules: their JSON form, and judging all of them."""
+"""Lists of rules: their JSON form and their evaluation."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -15,16 +15,16 @@ _CLASSES: Final = get_args(PromotionRule)
 
 
 def evaluate(rules: Iterable[PromotionRule], candidate: Facts, holder: Facts | None = None) -> list[Verdict]:
-    """What each rule says of a candidate, in the order of the rules; `holder` is who has the stage now, if anyone."""
+    """Evaluate each rule for a candidate, in order; `holder` has the stage now, None if it is empty."""
     return [rule.judge(candidate, holder) for rule in rules]
 
 
 def rules_to_json(rules: Sequence[PromotionRule]) -> str:
-    """The JSON list of rules; each is an object with its ``kind`` and its fields.
+    """Return the JSON list of rules. Each is an object with its ``kind`` and its fields.
 
     Raises:
-        InvalidTypeError: one of them is not a rule.
-        InvalidParameterError: there are more than 50.
+        InvalidTypeError: An item is not a rule.
+        InvalidParameterError: There are more than 50.
     """
     if not isinstance(rules, list | tuple):
         raise InvalidTypeError(f"Promotion rules are a list such as [MetricAtLeast('f1', 0.8)], got {rules!r:.100}.")
@@ -37,10 +37,10 @@ def rules_to_json(rules: Sequence[PromotionRule]) -> str:
 
 
 def rules_from_json(text: str) -> tuple[PromotionRule, ...]:
-    """The rules of a JSON list.
+    """Parse a JSON list of rules.
 
     Raises:
-        InvalidParameterError: the text is not the JSON of rules; the message names the rule and the field.
+        InvalidParameterError: The text is not such a list; the message names the rule and the field.
     """
     try:
         return _adapter().validate_json(text)

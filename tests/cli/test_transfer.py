@@ -43,7 +43,7 @@ def test_some_versions_may_be_exported_and_an_import_printed_as_json(cli: Callab
         (["export", "churn", "x.zip", "--versions", "9"], "version=9"),
         (["export", "churn", "taken.zip"], "taken.zip"),
         (["import", "missing.zip"], "missing.zip"),
-        (["import", "taken.zip"], "is not a whole export"),
+        (["import", "taken.zip"], "is not a complete export"),
         (["import", "good.zip"], "--as"),
         (["sign", "models:/churn/1", "--key", "missing.pem"], "missing.pem"),
         (["sign", "models:/churn/1"], "--key"),

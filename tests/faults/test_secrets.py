@@ -88,7 +88,7 @@ def test_the_doctor_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert PASSWORD not in told
     assert KEY not in told
-    assert told.count("Verdict.FAIL") == 2
+    assert told.count("CheckStatus.FAIL") == 2
 
 
 @pytest.mark.usefixtures("unreachable_s3")

@@ -54,6 +54,7 @@ def _operate(request: dict[str, Any]) -> None:
     from registry import MlflowClient
     from registry.client.models.model_upload import seal_directory
     from registry.entities.logged_model import new_model_id
+    from registry.flavors import Model
     from registry.store.models.logged_models import NewModel
 
     client = MlflowClient(request["url"])
@@ -61,7 +62,8 @@ def _operate(request: dict[str, Any]) -> None:
     match request["operation"]:
         case "log_model":
             new = NewModel(new_model_id(), "0", "model", run_id=given["run_id"])
-            seal_directory(client.backend, Path(given["source"]), new)
+            source = Path(given["source"])
+            seal_directory(client.backend, source, new, Model.load(source))
         case "register":
             client.register_model(given["source"], "churn")
         case "promote":

@@ -47,16 +47,16 @@ class Bucket:
 
     @property
     def endpoint(self) -> str:
-        """Where requests go."""
+        """Return the URL that requests go to."""
         return self.client.meta.endpoint_url
 
     @property
     def is_conditional(self) -> bool:
-        """Whether the endpoint is believed to know ``If-None-Match`` on writes."""
+        """Tell whether the endpoint is assumed to support ``If-None-Match`` on writes."""
         return self.endpoint not in _unconditional
 
     def give_up_conditions(self) -> None:
-        """Note that the endpoint refuses ``If-None-Match``; warns once per endpoint."""
+        """Record that the endpoint refuses ``If-None-Match``; warn once per endpoint."""
         endpoint = self.endpoint
         if endpoint in _unconditional:
             return

@@ -1,7 +1,7 @@
-"""Writing an object once: the condition that refuses to replace one, and what a refusal means.
+"""Writes an object once: sends ``If-None-Match`` and interprets a refusal.
 
-Owns `If-None-Match` and its answers; leaves sending bytes to `uploads` and `copies`. The invariant: an object that was
-there before is never replaced by a write that is `once`, and our own object is known again when its answer was lost.
+Guarantees: a write that is `once` never replaces an object. If the response was lost, we recognise our own object by
+its marker.
 """
 
 import uuid
@@ -22,12 +22,12 @@ _MARK: Final = "registry-write"
 
 
 class ConflictingWriteError(Exception):
-    """S3 answered ConditionalRequestConflict: all of the object must be sent again. Never leaves `blobs.s3`."""
+    """S3 answered ConditionalRequestConflict: the whole object must be sent again. Never leaves `blobs.s3`."""
 
 
 @dataclass(frozen=True)
 class Write:
-    """How objects are written: `once` refuses to replace one, and leaves a mark by which our own is known again."""
+    """The way to write objects: `once` refuses to replace one, and marks ours so that we recognise it."""
 
     bucket: Bucket
     once: bool
@@ -36,26 +36,26 @@ class Write:
 
     @property
     def condition(self) -> dict[str, Any]:
-        """The request parameters that refuse to replace an object."""
+        """Return the request parameters that refuse to replace an object."""
         return {"IfNoneMatch": "*"} if self.once and self.bucket.is_conditional else {}
 
     @property
     def is_guarded(self) -> bool:
-        """Whether a request by itself replaces nothing that may not be replaced."""
+        """Tell whether a request alone replaces nothing that it must not replace."""
         return not self.once or bool(self.condition)
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The request parameters that leave the mark."""
+        """Return the request parameters that set the marker."""
         return {"Metadata": {_MARK: self.mark}} if self.once else {}
 
 
 def conditionally(write: Write, key: str, request: Callable[[], object]) -> None:
-    """Make the request that lets an object appear, and judge a refusal.
+    """Send the request that makes an object appear, and interpret a refusal.
 
     Raises:
-        PathExistsError: another object is there. One that this very write stored before its answer was lost is not.
-        ConflictingWriteError: S3 asks for the upload to be repeated.
+        PathExistsError: Another object is there, not one that this write stored before its response was lost.
+        ConflictingWriteError: S3 asks to repeat the upload.
     """
     from botocore.exceptions import ClientError
 
@@ -74,7 +74,7 @@ def conditionally(write: Write, key: str, request: Callable[[], object]) -> None
 
 
 def _done_before(write: Write, key: str, error: "ClientError") -> bool:
-    """Whether the refused request had been carried out in an attempt whose answer was lost."""
+    """Tell whether the refused request had succeeded in an attempt whose response was lost."""
     occupied = status_code(error) == 412
     if not write.once or not (occupied or error_code(error) == "NoSuchUpload"):
         return False
@@ -86,7 +86,7 @@ def _done_before(write: Write, key: str, error: "ClientError") -> bool:
 
 
 def _mark_at(write: Write, key: str) -> str | None:
-    """The mark of the object that is there, ``""`` if it has none; None if there is no object."""
+    """Return the marker of the object, ``""`` if it has none, or None if there is no object."""
     from botocore.exceptions import ClientError
 
     try:

@@ -1,7 +1,7 @@
-"""Removing objects, and the parts of uploads that nobody will finish.
+"""Deletes objects and aborts unfinished uploads.
 
-Unlike listing, this takes every key as it is: what lies below a prefix is removed whatever its name. The invariant: no
-key but the one that is named, and those below it, is touched.
+Unlike listing, this accepts every key: objects below a prefix are removed whatever their name. Guarantees: only the
+given key and keys below it are touched.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,14 +27,14 @@ class _Unfinished:
 
 
 def delete_keys(bucket: Bucket, keys: Iterable[str]) -> None:
-    """Remove objects; those that are not there are passed over."""
+    """Delete objects. Missing ones are ignored."""
     left = iter(keys)
     while batch := list(islice(left, _BATCH)):
         _delete_batch(bucket, batch)
 
 
 def remove_keys(bucket: Bucket, key: str) -> None:
-    """Remove the object at `key` and all below it, and abort the uploads that are to appear there."""
+    """Delete the object at `key` and all below it, and abort unfinished uploads there."""
     for upload in list(_unfinished(bucket, key)):
         _abort(bucket, upload)
     delete_keys(bucket, [found.key for found in _objects(bucket, key)])
@@ -62,7 +62,7 @@ def _unfinished(bucket: Bucket, key: str) -> Iterator[_Unfinished]:
 
 
 def _is_at(found: str, key: str) -> bool:
-    """Whether a key is the one that is meant, or below it: ``a/b`` is not above ``a/bc``."""
+    """Tell whether a key is the given one or below it: ``a/b`` is not above ``a/bc``."""
     return found == key or found.startswith(f"{key}/")
 
 

@@ -27,7 +27,7 @@ MAX_SECONDS: Final = 5.0
 
 
 def pause(attempt: int) -> None:
-    """Sleep before the next attempt: longer each time, and not in step with others."""
+    """Sleep before the next attempt: exponential backoff with jitter."""
     # Spreading load needs no secret randomness.
     time.sleep(random.uniform(0, min(MAX_SECONDS, BASE_SECONDS * 2**attempt)))  # noqa: S311 - not a secret
 
@@ -60,17 +60,17 @@ def error_code(error: "ClientError") -> str:
 
 
 def status_code(error: "ClientError") -> int:
-    """The HTTP status of an answer."""
+    """Return the HTTP status of a response."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def is_missing(error: "ClientError") -> bool:
-    """Whether the answer says that the key is not there. A HEAD cannot tell a missing bucket apart."""
+    """Tell whether the key does not exist. A HEAD response cannot distinguish a missing bucket."""
     return error_code(error) in _MISSING_KEY
 
 
 def translate(error: "BotoCoreError | ClientError", bucket: str, key: str, endpoint_url: str | None) -> RegistryError:
-    """The error of this package for an exception of botocore's."""
+    """Map an exception of botocore to ours."""
     from botocore.exceptions import ClientError
 
     where = f"s3://{bucket}/{key}" if key else f"s3://{bucket}"
@@ -86,10 +86,10 @@ def malformed(where: str, what: str) -> StorageError:
 
 
 def check_endpoint(endpoint_url: str) -> None:
-    """Refuse an endpoint with a user and password in it: they would be sent nowhere, and shown in messages.
+    """Refuse an endpoint URL with user and password: they would not be sent, but shown in messages.
 
     Raises:
-        StorageError: it has them.
+        StorageError: It has them.
     """
     scheme, _, rest = endpoint_url.partition("://")
     authority = rest.partition("/")[0]
@@ -101,7 +101,7 @@ def check_endpoint(endpoint_url: str) -> None:
 
 
 def invalid_endpoint() -> RegistryError:
-    """The error for an endpoint that is no URL."""
+    """Return the error for an endpoint that is not a URL."""
     return StorageError(f"The S3 endpoint is not a URL such as http://127.0.0.1:9000. {_ENDPOINT}.")
 
 

@@ -1,8 +1,7 @@
-"""What is below a prefix of a bucket, as paths.
+"""Lists the objects below a prefix of a bucket as paths.
 
-Owns turning keys into paths; leaves bytes to others. The invariant: every path that leaves here passed the grammar; a
-key that is no path is an error, never skipped. Only a console's mark for an empty directory, a key of no bytes that
-ends in ``/``, stands for the directory that it names.
+Guarantees: every returned path is valid; a key that is not a valid path is an error, never skipped. Only an empty
+object whose key ends in ``/`` (a console's marker) stands for a directory.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ class Listing:
     prefix: str
 
     def level(self, path: str) -> list[FileInfo]:
-        """The files and directories right below `path`, sorted by path."""
+        """List the files and directories directly below `path`, sorted by path."""
         found: dict[tuple[str, bool], FileInfo] = {}
         for page in self._pages(path, "/"):
             for below in page.get("CommonPrefixes", ()):
@@ -52,7 +51,7 @@ class Listing:
         return sorted([at, *below] if at else below, key=lambda info: info.path)
 
     def file(self, path: str) -> FileInfo | None:
-        """The file at `path`, or None."""
+        """Return the file at `path`, or None."""
         from botocore.exceptions import ClientError
 
         key = join(self.prefix, path)
@@ -66,7 +65,7 @@ class Listing:
         return FileInfo(path, is_dir=False, file_size=head["ContentLength"])
 
     def has_below(self, path: str) -> bool:
-        """Whether there is an object below `path`."""
+        """Tell whether there is an object below `path`."""
         with self.bucket.errors(join(self.prefix, path)):
             page = self.bucket.client.list_objects_v2(Bucket=self.bucket.name, Prefix=self._base(path), MaxKeys=1)
         return bool(page.get("Contents"))

@@ -1,6 +1,6 @@
-"""One multipart upload, from its beginning to its completion or its end.
+"""One multipart upload, from creation to completion or abort.
 
-The invariant: an upload that does not complete is aborted, so that nobody pays for parts which no object has.
+Guarantees: an upload that does not complete is aborted, so its parts cost nothing.
 """
 
 import base64
@@ -32,17 +32,17 @@ class Part:
     digest: bytes
 
     def as_completed(self) -> "CompletedPartTypeDef":
-        """The part as CompleteMultipartUpload wants it."""
+        """Return the part in the form of CompleteMultipartUpload."""
         return {"PartNumber": self.number, "ETag": self.etag, "ChecksumSHA256": encoded(self.digest)}
 
 
 def encoded(digest: bytes) -> str:
-    """A checksum as S3 writes it."""
+    """Encode a checksum as S3 writes it."""
     return base64.b64encode(digest).decode()
 
 
 def composite(parts: list[Part]) -> str:
-    """The checksum that S3 keeps of an object made of these parts: the digest of their digests, and how many."""
+    """Return the checksum that S3 keeps of an object made of parts: the digest of their digests, and their number."""
     return f"{encoded(hashlib.sha256(b''.join(part.digest for part in parts)).digest())}-{len(parts)}"
 
 
@@ -55,7 +55,7 @@ def described(key: str) -> dict[str, Any]:
 
 @contextmanager
 def multipart_upload(write: Write, key: str) -> Iterator["MultipartUpload"]:
-    """Begin an upload; it is aborted when the block raises."""
+    """Begin an upload; abort it if the block raises."""
     bucket = write.bucket
     answer = bucket.client.create_multipart_upload(
         Bucket=bucket.name, Key=key, ChecksumAlgorithm="SHA256", **described(key), **write.metadata
@@ -69,7 +69,7 @@ def multipart_upload(write: Write, key: str) -> Iterator["MultipartUpload"]:
 
 
 class MultipartUpload:
-    """Parts on their way to one object. `send` and `copy` may run in many threads."""
+    """The parts of one object. `send` and `copy` are thread-safe."""
 
     def __init__(self, write: Write, key: str, upload_id: str) -> None:
         self._write = write
@@ -78,7 +78,7 @@ class MultipartUpload:
         self._named: dict[str, Any] = {"Bucket": write.bucket.name, "Key": key, "UploadId": upload_id}
 
     def send(self, number: int, body: bytearray) -> Part:
-        """Send one part; S3 refuses it if its bytes do not have the checksum."""
+        """Send one part. S3 refuses it if the checksum differs."""
         digest = hashlib.sha256(body).digest()
         answer = self._client.upload_part(
             **self._named,
@@ -91,14 +91,14 @@ class MultipartUpload:
         return Part(number, require_field(answer, "ETag", self._write.bucket, self._key), digest)
 
     def copy(self, number: int, source: dict[str, Any], digest: bytes) -> tuple[Part, str | None]:
-        """Let S3 copy a range of another object as a part; the part, and the checksum that S3 found, if it says."""
+        """Let S3 copy a range of another object; return the part, and S3's checksum of it if S3 gives one."""
         answer = self._client.upload_part_copy(**self._named, PartNumber=number, **source)
         copied = require_field(answer, "CopyPartResult", self._write.bucket, self._key)
         etag = require_field(copied, "ETag", self._write.bucket, self._key)
         return Part(number, etag, digest), copied.get("ChecksumSHA256")
 
     def complete(self, parts: list[Part], *, checksums: bool = True) -> None:
-        """Let the object appear. `checksums` hands S3 the digest of every part to compare."""
+        """Make the object appear. With `checksums`, S3 compares the digest of every part."""
         listed = [part.as_completed() for part in parts]
         if not checksums:
             listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
@@ -111,7 +111,7 @@ class MultipartUpload:
         )
 
     def abort(self) -> None:
-        """Let S3 forget the parts. A failure is logged: the error that led here matters more."""
+        """Discard the parts. A failure is only logged, because the error that led here matters more."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:

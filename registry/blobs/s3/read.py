@@ -1,7 +1,6 @@
-"""Reading objects: as a stream that survives broken connections, or into a file by many ranges at once.
+"""Reads objects: as a stream that survives broken connections, or into a file by parallel ranges.
 
-Owns resuming after a torn body; leaves digests to the callers. The invariant: all bytes of one read come from one
-version of the object, because every further request demands the ETag of the first answer.
+Guarantees: all bytes of one read come from one version of the object, because later requests require the first ETag.
 """
 
 import hashlib
@@ -30,16 +29,17 @@ _PIECE: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bytes `start` to `stop` (not included) of an object."""
+    """Bytes `start` (included) to `stop` (excluded) of an object."""
 
     start: int
     stop: int
 
 
 class ObjectStream(io.RawIOBase):
-    """An object, or a range of it, from beginning to end; asks again from where it was when the body breaks off.
+    """An object, or a range of it, read once from beginning to end; resumes where a connection broke.
 
-    `verified` lets botocore compare the whole object with the checksum that S3 keeps; for bytes that nobody hashes.
+    With `verified`, botocore compares the whole object with the checksum that S3 keeps; for bytes that no caller
+    hashes.
     """
 
     def __init__(
@@ -57,31 +57,31 @@ class ObjectStream(io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """Bytes left to read."""
+        """Return the number of bytes left to read."""
         return self._stop - self._position
 
     @property
     def etag(self) -> str:
-        """The version that is read."""
+        """Return the ETag of the version being read."""
         return self._etag
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, or all that are left; ``b""`` at the end."""
+        """Return at most `size` bytes, or all that are left; ``b""`` at the end."""
         # Without this, every chunk would be copied three times on its way through `readinto`.
         return self._take(size) if size >= 0 else b"".join(iter(lambda: self._take(CHUNK), b""))
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed wants any buffer; io passes this
-        """Fill the buffer as far as one piece of the body goes; 0 at the end."""
+        """Fill the buffer from the next piece of the body; return 0 at the end."""
         data = self._take(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Return the connection to the pool."""
         if not self.closed:
             self._body.close()
         super().close()
@@ -111,7 +111,7 @@ class ObjectStream(io.RawIOBase):
                 self._body = self._request()
 
     def _retry(self, error: Exception) -> None:
-        """Wait before another request, if there may be one."""
+        """Wait before another request, or raise if there were too many."""
         self._attempt += 1
         if self._attempt >= ATTEMPTS:
             raise UnavailableError(
@@ -167,7 +167,7 @@ class ObjectStream(io.RawIOBase):
 
 
 def read_object(bucket: Bucket, key: str) -> bytes:
-    """The bytes of an object, compared with the checksum that S3 keeps of them."""
+    """Return the bytes of an object, verified by the checksum that S3 keeps."""
     with ObjectStream(bucket, key, verified=True) as stream:
         return stream.read()
 

@@ -1,6 +1,6 @@
-"""Copying a large object by the server, while its bytes are read once to be hashed.
+"""Copies a large object inside S3, while its bytes are read once to hash them.
 
-The invariant: S3 copies only the version whose bytes were hashed, because every request demands its ETag.
+Guarantees: S3 copies the version that was hashed, because every request requires its ETag.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def copy_object(write: Write, key: str, source: Bucket, source_key: str) -> Sent
     """Let S3 copy an object in parts.
 
     Raises:
-        PathExistsError: the write is `once`, and another object is there.
+        PathExistsError: The write is `once`, and the key exists.
         IntegrityError: S3 copied other bytes than were read.
     """
     for attempt in range(ATTEMPTS):

@@ -1,7 +1,6 @@
-"""The byte store below a prefix of an S3 bucket.
+"""The byte store below a prefix of an S3 bucket: maps paths to keys, and transfers files in parallel.
 
-Owns which key holds which path, and which files travel side by side; leaves requests to its neighbours. The invariant
-is the role's; and what a listing says is judged like any other input.
+Guarantees: those of `BlobStore`. Listings are validated like any other input.
 """
 
 import logging
@@ -40,7 +39,7 @@ R = TypeVar("R")
 
 
 class S3BlobStore:
-    """Bytes below one prefix of a bucket. Nothing is kept open; clients are shared by all stores of a process."""
+    """Bytes below one prefix of a bucket. It keeps nothing open; all stores of a process share clients."""
 
     def __init__(self, location: S3Uri, options: S3Options | None = None) -> None:
         self._location = location
@@ -49,24 +48,24 @@ class S3BlobStore:
 
     @property
     def root(self) -> str:
-        """``s3://bucket/prefix``."""
+        """Return ``s3://bucket/prefix``."""
         return str(self._location)
 
     @property
     def local_directory(self) -> Path | None:
-        """None: the bytes are elsewhere."""
+        """Return None: the files are not on this machine."""
         return None
 
     def list(self, path: str = "") -> list[FileInfo]:
-        """One level below `path`."""
+        """List one level below `path`."""
         return self._listing.level(check_subtree(path))
 
     def walk(self, path: str = "") -> Iterator[FileInfo]:
-        """Every file at or below `path`."""
+        """Yield every file at or below `path`."""
         yield from self._listing.files(check_subtree(path))
 
     def find(self, path: str) -> FileInfo | None:
-        """The file or directory at `path`, or None."""
+        """Return the file or directory at `path`, or None."""
         found = self._listing.file(check_blob_path(path))
         if found is None and self._listing.has_below(path):
             return FileInfo(path, is_dir=True, file_size=None)
@@ -74,21 +73,21 @@ class S3BlobStore:
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
-        """One file for reading."""
+        """Open one file for reading."""
         with ObjectStream(self._bucket, self._key(path)) as stream:
             # A raw stream reads into what it is given; typeshed knows only the named subclasses as BinaryIO.
             yield cast(BinaryIO, stream)
 
     def read(self, path: str) -> bytes:
-        """The bytes of one file."""
+        """Return the bytes of one file."""
         return read_object(self._bucket, self._key(path))
 
     def write(self, path: str, data: bytes) -> None:
-        """Store one file whole."""
+        """Write one file atomically."""
         self._put(path, data, once=False)
 
     def write_once(self, path: str, data: bytes) -> None:
-        """Store one file whole, unless something is there."""
+        """Write one file atomically, unless the path exists."""
         self._put(path, data, once=True)
 
     def upload(self, source: Path, path: str = "", *, follow_symlinks: bool = False) -> None:
@@ -116,7 +115,7 @@ class S3BlobStore:
         return self.seal_from(LocalBlobStore(source))
 
     def seal_from(self, source: BlobStore, path: str = "") -> Manifest:
-        """Store a copy of the files at or below `path` of another store, once."""
+        """Copy the files at or below `path` of another store, once."""
         files = planned(source.walk(path), path, source.root)
         keys = {file.path: self._key(sealed_path(path, file.path)) for file in files}
         check_free(self)
@@ -149,11 +148,11 @@ class S3BlobStore:
         delete_keys(self._bucket, (self._key(path) for path in paths))
 
     def total_size(self, path: str) -> int:
-        """The bytes of all that is at or below `path`, the parts of unfinished uploads included."""
+        """Return the bytes of all files at or below `path`, with the parts of unfinished uploads."""
         return total_key_size(self._bucket, self._key(path))
 
     def purge(self, path: str) -> None:
-        """Remove all that is at or below `path`, unfinished uploads included."""
+        """Remove everything at or below `path`, with unfinished uploads."""
         remove_keys(self._bucket, self._key(path))
 
     def _put(self, path: str, data: bytes, *, once: bool) -> None:
@@ -227,7 +226,7 @@ def _size(file: FileInfo) -> int:
 
 
 def _spread(items: Iterable[T], size: Callable[[T], int], work: Callable[[T], R]) -> list[R]:
-    """Small files side by side, then the large ones one by one, for their parts travel side by side."""
+    """Transfer small files in parallel, then large ones one by one, because their parts are parallel."""
     held = tuple(items)
     small = (partial(work, item) for item in held if size(item) <= PART)
     done = [*in_order(small, width=WIDTH, ahead=4 * WIDTH)]

@@ -1,7 +1,6 @@
-"""Sending a stream to S3: one request for a small one, parallel parts for a large one, in bounded memory.
+"""Uploads a stream to S3: one request if small, parallel parts if large, in bounded memory.
 
-Owns cutting and hashing; leaves conditions and aborting to its neighbours. The invariant: what was hashed is the very
-buffer that was sent, and S3 verified the checksum of each request.
+Guarantees: the hashed buffer is the one that was sent, and S3 verified the checksum of each request.
 """
 
 import hashlib
@@ -31,10 +30,10 @@ UNDER_WAY: Final = 6 * PART
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was sent: bytes, SHA-256 in hex, and the checksum that S3 should keep (base64, ``-<parts>`` if of parts).
+    """A sent object: bytes, SHA-256 in hex, and the checksum that S3 should keep (base64, with ``-<parts>`` for parts).
 
-    `sha256` is empty for parts that are not written `once`: nobody asks for it. `etag` is what S3 answered of an object
-    that was sent in one request; None if there was no such answer.
+    `sha256` is empty for parts that are not written `once`, because no caller needs it. `etag` is the one in S3's
+    response to an object that was sent in one request, else None.
     """
 
     size: int
@@ -44,14 +43,14 @@ class Sent:
 
 
 def put_stream(write: Write, key: str, size: int, rewound: Callable[[], BinaryIO]) -> Sent:
-    """Store a stream as one object; S3 compares each request with its checksum.
+    """Upload a stream as one object; S3 verifies the checksum of each request.
 
-    `size` is a guess that decides on the length of parts. `rewound` gives the stream from its beginning; it is called
-    again when S3 wants all of it again.
+    `size` is an estimate that decides the length of parts. `rewound` returns the stream from its beginning, and is
+    called again if S3 asks for a repetition.
 
     Raises:
-        PathExistsError: the write is `once`, and another object is there.
-        IntegrityError: S3 got other bytes than were sent.
+        PathExistsError: The write is `once`, and the key exists.
+        IntegrityError: S3 received other bytes than were sent.
     """
     for attempt in range(ATTEMPTS):
         with write.bucket.errors(key):
@@ -80,10 +79,10 @@ def check_all_stored(bucket: Bucket, prefix: str, sent: Mapping[str, Sent]) -> N
 
 
 def check_stored(bucket: Bucket, key: str, sent: Sent) -> None:
-    """Compare an object with what was sent, as far as HEAD tells.
+    """Compare an object with what was sent, using HEAD.
 
     Raises:
-        IntegrityError: the size differs, or the checksum that S3 keeps.
+        IntegrityError: The size or the checksum that S3 keeps differs.
     """
     with bucket.errors(key):
         head = head_object(bucket, key, ChecksumMode="ENABLED")
@@ -97,7 +96,7 @@ def check_stored(bucket: Bucket, key: str, sent: Sent) -> None:
 
 
 class _Parts:
-    """The parts of a stream, in memory that is filled again once a part was sent: fresh memory costs time."""
+    """The parts of a stream, in buffers that are reused once sent: fresh memory costs time."""
 
     def __init__(self, stream: BinaryIO, length: int) -> None:
         self._stream = stream
@@ -106,7 +105,7 @@ class _Parts:
         self._ended = False
 
     def read(self) -> bytearray:
-        """The next part; it is empty at the end. A short part is the last one, though the file may have grown since."""
+        """Return the next part, empty at the end. A short part is the last one, even if the file has grown since."""
         if self._ended:
             return bytearray()
         try:
@@ -118,7 +117,7 @@ class _Parts:
         return filled
 
     def free(self, part: bytearray) -> None:
-        """Give back the memory of a part that nobody reads any more."""
+        """Give back the buffer of a part that is no longer used."""
         if len(part) == self._length:
             self._free.put(part)
 
@@ -142,7 +141,7 @@ def _first(stream: BinaryIO, size: int, length: int) -> bytearray:
 
 
 def _filled(part: bytearray, stream: BinaryIO) -> bytearray:
-    """Overwrite `part` with what comes next; it is shorter at the end."""
+    """Fill `part` from the stream; shorten it at the end."""
     readinto = cast(RawIOBase, stream).readinto  # typeshed knows no BinaryIO that has it
     filled = 0
     with memoryview(part) as view:

@@ -1,7 +1,7 @@
-"""Examining a place from outside: settings, database, rights, bytes, cache and packages.
+"""Diagnoses a registry from outside: settings, database, permissions, bytes, cache and packages.
 
-Owns the judging; leaves looking to the rooms below. Invariants: nothing is changed but one probe file, which is removed
-again; nothing secret is told; what is broken is a finding, never an exception.
+Guarantees: nothing changes except one probe file, which is removed again; no secret is shown; a problem is a finding,
+never an exception.
 """
 
 import importlib.metadata
@@ -41,11 +41,11 @@ _DATA = b"written by registry doctor"
 
 
 def try_out(store: BlobStore) -> bool:
-    """Whether a store that can be written, read and deleted from also refuses to replace a file that is there.
+    """Write, read and delete a probe file. Tell whether the store refuses to replace an existing file.
 
     Raises:
-        StorageError, UnavailableError: it cannot be used; the message says why.
-        IntegrityError: what was read is not what was written.
+        StorageError, UnavailableError: The store cannot be used; the message says why.
+        IntegrityError: The bytes read differ from those written.
     """
     path = f"registry-doctor-{secrets.token_hex(8)}"
     store.write(path, _DATA)
@@ -79,7 +79,7 @@ _SAME_MODULE: Final = {"xgboost": ("xgboost-cpu",), "psycopg": ("psycopg-binary"
 
 
 def examine(tracking_uri: str | None = None) -> list[Finding]:
-    """How it is with the place of a tracking URI, or of the one that is set.
+    """Return the findings for a tracking URI, or for the one that is set.
 
     A file of some 30 bytes is written below the artifact root, read, and removed again.
     """

@@ -21,23 +21,39 @@ GRACE: Final = timedelta(hours=24)
 
 
 class GcMethods(ClientBase):
-    """What a client does with what is no longer needed. These methods are ours: MLflow's gc is a command."""
+    """Client method that removes unreferenced data. It is not MLflow's: its gc is a command."""
 
     def collect_garbage(
         self, *, apply: bool = False, older_than: timedelta | str = RETENTION, grace: timedelta | str = GRACE
     ) -> GarbageReport:
-        """What may go: a plan, or with `apply` what was removed for good.
+        """List what may be removed, or remove it for good.
 
-        That is: runs, experiments and versions deleted more than `older_than` ago (``"30d"``), with their files;
-        logged models that no version, whatever its stage, and no kept run reaches; and files of uploads that began
-        more than `grace` ago and never became a model. Versions keep their row and history. A run that a version names
-        keeps its row, params, tags and latest metrics.
+        These are: runs, experiments and versions deleted more than `older_than` ago, with their files; logged models
+        that no version in any stage and no kept run references; and files of uploads that began more than `grace` ago
+        and never became a model. Versions keep their row and history. A run that a version names keeps its row, params,
+        tags and latest metrics.
+
+        Args:
+            apply: Remove it. By default nothing changes.
+            older_than: Retention after deletion, as a timedelta or a text such as ``"30d"`` (the default).
+            grace: Age from which an unfinished upload counts as abandoned, 24 hours by default.
+
+        Returns:
+            The items with kind, location and size in bytes, ``counts`` by kind, and removals that failed.
 
         Raises:
             InvalidParameterError: a length of time is negative or does not parse.
             ReadOnlyError: `apply` with a read-only client.
             NotOwnerError: `apply` in a copy of a database, whose bytes belong to the original; nothing was changed.
             StorageError, UnavailableError: the bytes cannot be measured.
+
+        Example:
+            >>> client.delete_run(client.create_run("1", run_name="crashed").info.run_id)
+            >>> plan = client.collect_garbage(older_than="0s")
+            >>> plan.applied, plan.counts, plan.items[0].name
+            (False, {'run': 1}, 'crashed')
+            >>> client.collect_garbage().counts  # deleted less than 30 days ago
+            {}
         """
         now = self.backend.gc.now_ms()
         windows = Windows(expired=now - _milliseconds(older_than), abandoned=now - _milliseconds(grace))

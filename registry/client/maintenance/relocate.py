@@ -9,14 +9,27 @@ class RelocationMethods(ClientBase):
     """What a client says after a bucket or directory was moved, or a database was copied."""
 
     def relocate(self, old: str, new: str) -> int:
-        """Look for the files of experiments at `old`, and below it, at `new` from now on; how many experiments.
+        """Change where experiments look for their files, after the files were moved.
 
-        Both are local paths or ``s3://bucket/prefix``. `old` stands for whole segments: ``s3://b/ml`` is not above
-        ``s3://b/mlruns``. All change in one transaction, or none.
+        All experiments at `old` or below change in one transaction. `old` matches whole path segments: ``s3://b/ml``
+        does not match ``s3://b/mlruns``.
+
+        Args:
+            old: Former local path or ``s3://bucket/prefix``.
+            new: Present local path or ``s3://bucket/prefix``.
+
+        Returns:
+            The number of experiments that changed.
 
         Raises:
-            ExperimentNotFoundError: no experiment keeps its files at `old`; the message says where they are.
-            InvalidUriError: either is not a place for bytes.
+            ExperimentNotFoundError: No experiment keeps its files at `old`; the message lists the locations in use.
+            InvalidUriError: A location is neither a path nor an S3 URI.
+
+        Example:
+            >>> client.relocate(client.get_experiment("1").artifact_location, "s3://models/games")
+            1
+            >>> client.get_experiment("1").artifact_location
+            's3://models/games'
         """
         return self.backend.experiments.relocate(_place(old), _place(new) or "/")
 

@@ -1,7 +1,6 @@
-"""From a URI to a local directory that holds exactly the files that were sealed.
+"""Resolves a URI to a model and opens a local directory with its verified files.
 
-Owns resolving (which model a URI stands for) and fetching (its bytes, verified). Invariant: no file is handed out whose
-digest differs from its manifest.
+Guarantees: no file is handed out unless its digest matches the manifest.
 """
 
 import contextlib
@@ -31,31 +30,33 @@ from registry.validation.paths import check_local_path
 
 
 def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
-    """The sealed model that a ``models:`` or ``runs:`` URI stands for; a path inside it is disregarded.
+    """Return the sealed model that a ``models:`` or ``runs:`` URI names; a path inside it is ignored.
 
     Raises:
-        NotFoundError: nothing is there; the message says what there is.
-        InvalidUriError: the URI names a place, not a model.
+        NotFoundError: There is none; the message lists what exists.
+        InvalidUriError: The URI is a path or an S3 location, not a model.
     """
     if isinstance(uri, RunUri):
-        found = backend.logged_models.find_in_run(uri.run_id, (uri.path or "").partition("/")[0])
-        if found is None:
+        model_id = backend.logged_models.find_in_run(uri.run_id, (uri.path or "").partition("/")[0])
+        if model_id is None:
             backend.runs.get(uri.run_id)
             raise ArtifactNotFoundError(f"The run {uri.run_id} has no logged model named {uri.path!r}.")
-        return backend.resolver.resolve(LoggedModelUri(found))
+        return backend.resolver.resolve(LoggedModelUri(model_id))
     if isinstance(uri, LocalUri | S3Uri):
-        raise InvalidUriError(f"{str(uri)!r} is a place, not a model of this registry; use a models:/ or runs:/ URI.")
+        raise InvalidUriError(
+            f"{str(uri)!r} is a path or S3 location, not a model of this registry. Use a models:/ or runs:/ URI."
+        )
     return backend.resolver.resolve(uri)
 
 
 @contextlib.contextmanager
 def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]:
-    """A local directory with the files of a sealed model, each checked; nobody may write to it.
+    """Open a local directory with the verified files of a sealed model. Callers must not write to it.
 
-    What lies on this machine's disk is used where it lies; from elsewhere it goes through the cache.
+    Files on this machine's disk are used in place; others go through the cache.
 
     Raises:
-        IntegrityError: a stored file is missing, or its bytes are not those that were sealed.
+        IntegrityError: A stored file is missing or differs from what was sealed.
     """
     store = backend.blobs(resolved.location)
     if store.local_directory is not None:
@@ -86,21 +87,21 @@ def _fetch(store: BlobStore, manifest: Manifest, directory: Path) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _cache(directory: Path, limit_bytes: int) -> ModelCache:
-    # One per process: it remembers which entries it has hashed.
+    # Share one per process: it remembers which entries it has hashed.
     return ModelCache(directory, limit_bytes)
 
 
 def open_model(
     backend: Backend, uri: Uri, dst_path: str | Path | None = None
 ) -> contextlib.AbstractContextManager[Path]:
-    """A local directory with the model that a URI of any form stands for, for as long as the block lasts.
+    """Open a local directory with the model of any URI, until the block ends.
 
-    With `dst_path` it is a copy of the caller's own, which stays.
+    With `dst_path` it is a copy that belongs to the caller and stays.
 
     Raises:
-        NotFoundError: nothing is there.
-        IntegrityError: it is not what was sealed.
-        InvalidParameterError, StorageError: `dst_path` cannot be written to.
+        NotFoundError: There is no such model.
+        IntegrityError: The files differ from what was sealed.
+        InvalidParameterError, StorageError: `dst_path` cannot be written.
     """
     return (
         open_external_model(uri, dst_path)
@@ -112,20 +113,20 @@ def open_model(
 def open_external_model(
     uri: LocalUri | S3Uri, dst_path: str | Path | None = None
 ) -> contextlib.AbstractContextManager[Path]:
-    """As `open_model`, for a place that is no matter of a registry: no database is asked."""
+    """Do as `open_model` for a path or S3 location outside any registry, without opening a database."""
     return _materialize(_locate_external(uri), dst_path)
 
 
 @contextlib.contextmanager
-def _materialize(found: contextlib.AbstractContextManager[Path], dst_path: str | Path | None) -> Iterator[Path]:
-    with found as directory:
+def _materialize(source: contextlib.AbstractContextManager[Path], dst_path: str | Path | None) -> Iterator[Path]:
+    with source as directory:
         if dst_path is None:
             yield directory
         else:
-            yield move_into_place(check_local_path(dst_path), "", functools.partial(_copied, directory))
+            yield move_into_place(check_local_path(dst_path), "", functools.partial(_copy_model, directory))
 
 
-def _copied(directory: Path, staging: Path) -> list[Path]:
+def _copy_model(directory: Path, staging: Path) -> list[Path]:
     return [Path(shutil.copytree(directory, staging / "model", copy_function=shutil.copyfile))]
 
 
@@ -155,7 +156,7 @@ def _path_inside(uri: ModelsUri | RunUri) -> str | None:
 
 
 def _is_run_artifact(backend: Backend, uri: RunUri) -> bool:
-    """Whether the path is one of the run's plain files, and not a logged model of the run."""
+    """Tell whether the path is a plain file of the run, not one of its logged models."""
     name = (uri.path or "").partition("/")[0]
     return backend.logged_models.find_in_run(uri.run_id, name) is None
 
@@ -178,7 +179,7 @@ def check_files(backend: Backend, location: str, expected: Manifest) -> bool:
         Whether the location was listed: where that is not allowed, a file that was added is not seen.
 
     Raises:
-        IntegrityError: a file is missing, changed or was added; the message names it with both digests.
+        IntegrityError: A file is missing, changed or was added; the message gives both digests.
     """
     store = backend.blobs(location)
     try:
@@ -202,33 +203,33 @@ def _check_file(store: BlobStore, entry: ManifestEntry) -> None:
         raise missing(entry, store.root) from error
 
 
-def compare_manifests(found: Manifest, expected: Manifest, location: str) -> None:
-    """Compare what was read at a location with what was sealed.
+def compare_manifests(actual: Manifest, expected: Manifest, location: str) -> None:
+    """Compare the files read at a location with the sealed manifest.
 
     Raises:
-        IntegrityError: they differ; the message names the first such file with both digests.
+        IntegrityError: They differ; the message names the first such file with both digests.
     """
-    if found.digest == expected.digest:
+    if actual.digest == expected.digest:
         return
-    there = {entry.path: entry for entry in found.entries}
+    unexpected = {entry.path: entry for entry in actual.entries}
     for entry in expected.entries:
-        actual = there.pop(entry.path, None)
-        if actual is None:
+        actual_entry = unexpected.pop(entry.path, None)
+        if actual_entry is None:
             raise missing(entry, location)
-        check_entry(entry, actual, location)
-    raise _too_many(location, next(iter(there.values())))
+        check_entry(entry, actual_entry, location)
+    raise _too_many(location, next(iter(unexpected.values())))
 
 
-def _too_many(location: str, found: ManifestEntry) -> IntegrityError:
+def _too_many(location: str, extra: ManifestEntry) -> IntegrityError:
     return IntegrityError(
-        f"{location}/{found.path} was not sealed with the model: expected no such file, found {found.size} bytes with "
-        f"SHA-256 {found.sha256}."
+        f"{location}/{extra.path} was not sealed with the model: expected no such file, found {extra.size} bytes with "
+        f"SHA-256 {extra.sha256}."
     )
 
 
 @contextlib.contextmanager
 def _odd_names(location: str) -> Iterator[None]:
-    """What cannot have been stored by us was not sealed."""
+    """Report a path that we could not have stored as a file that was not sealed."""
     try:
         yield
     except InvalidPathError as error:

@@ -1,7 +1,6 @@
-"""From a model object to a logged model, and from a URI to a registered version.
+"""Client methods that save a model as a logged model, and register it as a version.
 
-Owns the order of saving, sealing and registering. Invariant: a step that fails leaves the steps before it without trace
-in what can be resolved: no model of half its files, no name without its version.
+Guarantees: a step that fails leaves nothing that resolves: no model with half its files, no name without a version.
 """
 
 import re
@@ -32,7 +31,7 @@ _RUN_PATH: Final = re.compile(r"/(?P<run_id>[0-9a-f]{32})/artifacts/")
 
 
 class LogAndRegisterMethods(ClientBase):
-    """How models get into the store and into the registry."""
+    """Client methods that save and register models."""
 
     def log_model(
         self,
@@ -49,16 +48,41 @@ class LogAndRegisterMethods(ClientBase):
         model_id: str | None = None,
         **options: Any,
     ) -> ModelInfo:
-        """Save a model of a flavor and seal it as a logged model; further options are those of `flavors.save_model`.
+        """Save a model in the format of a flavor and upload it as a logged model.
 
-        It gets the params of its run, and the points that the run has at `step`.
-        With `model_id` it becomes that PENDING logged model, which keeps its own name, run and type.
+        The logged model gets the params of its run, and the run's metric points at `step`.
+
+        Args:
+            flavor: ``xgboost``, ``sklearn``, ``python_function``, or a flavor that a package adds.
+            model: Model object of that flavor.
+            name: Name of the logged model, without ``/ : . % " '``.
+            experiment_id: Experiment that the logged model belongs to.
+            run_id: Run that made the model; None for no run.
+            params: Further params, stored as text.
+            tags: Labels, stored as text.
+            model_type: Free text, such as ``classifier``.
+            step: Training step of the metric points that the logged model gets.
+            model_id: PENDING logged model to fill instead; it keeps its own name, run and type.
+            options: Options of every flavor, such as ``signature``, ``input_example`` and ``pip_requirements``, and
+                those of this flavor.
+
+        Returns:
+            The model's URI, flavors and signature.
 
         Raises:
-            InvalidNameError: the name cannot be used.
-            InvalidStateError: the logged model of `model_id` is not PENDING.
-            MissingDependencyError: the flavor's package is not installed.
-            StorageError, UnavailableError: the bytes or the row could not be stored; nothing half-written resolves.
+            InvalidNameError: The name has a character that it cannot have.
+            InvalidStateError: The logged model `model_id` is not PENDING.
+            MissingDependencyError: The flavor's package is not installed.
+            NotFoundError: No such flavor is installed.
+            StorageError: The files cannot be stored. No logged model appears.
+            UnavailableError: The database or the byte store does not answer. No logged model appears.
+
+        Example:
+            >>> info = client.log_model("xgboost", model, "tuned", experiment_id="1", params={"seed": 7})
+            >>> info.model_uri
+            'models:/m-...'
+            >>> sorted(info.flavors)
+            ['python_function', 'xgboost']
         """
         if model_id is not None:
             return self._log_into(model_id, flavor, model, params, tags, metric_step(step), options)
@@ -94,7 +118,7 @@ class LogAndRegisterMethods(ClientBase):
         pending = models.get(model_id)
         if pending.status != LoggedModelStatus.PENDING:
             raise InvalidStateError(
-                f"The logged model {model_id} is {pending.status}; log_model can give files to a PENDING one only."
+                f"The logged model {model_id} is {pending.status}; log_model can fill only a PENDING one."
             )
         models.log_params(model_id, text_values(params))
         models.set_tags(model_id, text_values(tags))
@@ -126,14 +150,32 @@ class LogAndRegisterMethods(ClientBase):
         *,
         reason: str | None = None,
     ) -> ModelVersion:
-        """The next version of an existing registered model.
+        """Create the next version of an existing registered model.
 
-        `source` is a ``models:`` or ``runs:`` URI, a local path, or a ``file:`` or ``s3:`` URI. A logged model is named
-        as it is, without a copy; any other files are sealed as a copy first.
+        A logged model is referenced, without a copy. Files from anywhere else are copied first.
+
+        Args:
+            name: Registered model, which must exist; `register_model` creates it.
+            source: ``runs:`` or ``models:`` URI, local path, or ``file:`` or ``s3:`` URI.
+            run_id: Run that made the model. Default: the run of the logged model.
+            tags: Labels by key; values are stored as text of at most 100,000 characters.
+            run_link: Address of the run elsewhere, as free text.
+            description: Free text of at most 100,000 characters.
+            await_creation_for: Ignored: a version is READY from the moment it exists.
+            model_id: Logged model to register instead of the one at `source`.
+            reason: Why, for the history.
+
+        Returns:
+            The new version, in stage None.
 
         Raises:
-            ModelNotFoundError: no registered model of that name.
-            NotFoundError: nothing is at `source`.
+            ModelNotFoundError: There is no registered model `name`.
+            NotFoundError: There is nothing at `source`.
+
+        Example:
+            >>> version = client.create_model_version("churn", f"runs:/{run_id}/model", tags={"retrained": "weekly"})
+            >>> version.version, version.status, version.current_stage
+            (4, 'READY', 'None')
         """
         del await_creation_for  # a version is READY from the moment it exists
         return self._create_version(
@@ -156,10 +198,26 @@ class LogAndRegisterMethods(ClientBase):
         tags: Mapping[str, Any] | None = None,
         reason: str | None = None,
     ) -> ModelVersion:
-        """The next version of a registered model, which is created if there is none of that name.
+        """Create the next version of a registered model, and the model itself if it is missing.
+
+        Args:
+            model_uri: ``runs:`` or ``models:`` URI, local path, or ``file:`` or ``s3:`` URI.
+            name: Registered model.
+            tags: Labels of the version by key; values are stored as text of at most 100,000 characters.
+            reason: Why, for the history.
+
+        Returns:
+            The new version, in stage None.
 
         Raises:
-            NotFoundError: nothing is at `model_uri`; then no model was created either.
+            InvalidNameError: The name has a character that names cannot have.
+            NotFoundError: There is nothing at `model_uri`. No model was created.
+
+        Example:
+            >>> client.register_model(f"runs:/{run_id}/model", "churn").version
+            4
+            >>> client.register_model("models:/churn@champion", "churn-live").version
+            1
         """
         return self._create_version(
             check_model_name(name), model_uri, None, tags, None, None, None, create_model=True, reason=reason
@@ -178,11 +236,11 @@ class LogAndRegisterMethods(ClientBase):
         create_model: bool,
         reason: str | None,
     ) -> ModelVersion:
-        checked = {
+        checked_tags = {
             check_key(key): checked_text(value, f"tag {key!r}", MAX_MODEL_TAG_VALUE)
             for key, value in check_mapping(tags, "tags").items()
         }
-        link, text = _text(run_link, "run_link"), _text(description, "description")
+        link, text = _optional_text(run_link, "run_link"), _optional_text(description, "description")
         if run_id is not None:
             check_run_id(run_id)
         uri = parse(source, subpath=False) if model_id is None else LoggedModelUri(model_id)
@@ -205,14 +263,14 @@ class LogAndRegisterMethods(ClientBase):
             run_id=run_id,
             run_link=link,
             description=text,
-            tags=checked,
+            tags=checked_tags,
             copy=copy,
         )
         with discard_if_expired(self.backend, copy.location if copy else ""):
             return self.backend.versions.create(name, new, create_model=create_model, reason=reason)
 
     def _sealed(self, uri: Uri, run_id: str | None) -> str | SealedCopy:
-        """The id of the logged model behind a URI; other files are stored as one that appears with the version."""
+        """Return the id of the logged model at a URI; copy other files, which appear together with the version."""
         if isinstance(uri, LoggedModelUri):
             return uri.model_id
         if isinstance(uri, LocalUri):
@@ -269,20 +327,31 @@ class LogAndRegisterMethods(ClientBase):
         return store_copy(self.backend, root, "", _copy_of(name, experiment_id, run_id))
 
     def resolve(self, uri: str) -> ResolvedModel:
-        """What a ``models:`` or ``runs:`` URI stands for: name, version, model id, location and digest.
+        """Resolve a model URI to one logged model and its location.
+
+        Args:
+            uri: ``models:`` or ``runs:`` URI; a path inside the model is ignored.
+
+        Returns:
+            Model id, location and digest; name and version if the URI names a version.
 
         Raises:
-            NotFoundError: nothing is there; the message says what there is.
-            InvalidUriError: the text is not such a URI.
+            InvalidUriError: The text is not such a URI.
+            NotFoundError: There is no such model; the message lists what exists.
+
+        Example:
+            >>> resolved = client.resolve("models:/churn/Production")
+            >>> resolved.name, resolved.version, len(resolved.digest)
+            ('churn', 2, 64)
         """
         return resolve(self.backend, parse(uri))
 
 
-def _text(value: object, what: str) -> str | None:
+def _optional_text(value: object, what: str) -> str | None:
     return None if value is None else checked_text(value, what, MAX_MODEL_TAG_VALUE)
 
 
 def _copy_of(name: str, experiment_id: str, run_id: str | None) -> NewModel:
-    # Names of files may have characters that names of logged models may not.
+    # File names may have characters that names of logged models must not have.
     safe = "".join("-" if character in "/:.%\"'" else character for character in name) or "model"
     return NewModel(model_id=new_model_id(), experiment_id=experiment_id, name=safe, run_id=run_id)

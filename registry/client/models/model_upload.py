@@ -1,7 +1,7 @@
-"""Sealing: a directory becomes a logged model. Bytes first, row last.
+"""Uploads a model directory and records it as a logged model ("sealing"): bytes first, row last.
 
-Invariant: the row appears only after every byte is stored and verified; a crash before that leaves bytes that an
-`uploads` row names, never a row that names nothing.
+Guarantees: the row appears only after every byte is stored and verified. A crash before that leaves bytes that an
+`uploads` row names, never a row without bytes.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ def seal_directory(backend: Backend, directory: Path, new: NewModel, described: 
 
 
 def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedCopy:
-    """Store a copy of what lies at `path` below `root`, a local directory or S3 prefix, for the logged model `new`.
+    """Copy the files at `path` below `root`, a local directory or S3 prefix, for the logged model `new`.
 
-    The logged model appears with the version that names it; until then `uploads` has its files.
+    The logged model appears together with the version that names it; until then an `uploads` row owns the files.
 
     Raises:
-        ArtifactNotFoundError: nothing lies there.
+        ArtifactNotFoundError: There are no files.
     """
     source = backend.blobs(root)
     place = f"{root}/{path}" if path else root
@@ -53,10 +53,10 @@ def _begin_upload(backend: Backend, new: NewModel) -> str:
 
 
 def check_outside(directory: Path) -> None:
-    """Pass if no model file of a local directory from outside could crash the parser of its format.
+    """Check that no model file of an untrusted local directory could crash its parser.
 
     Raises:
-        InvalidModelError: one could.
+        InvalidModelError: One could.
     """
     described = _described(directory)
     if described is not None and needs_safety_check(described):
@@ -73,7 +73,7 @@ def store_directory(backend: Backend, directory: Path, new: NewModel) -> SealedC
 
 @contextlib.contextmanager
 def discard_if_expired(backend: Backend, location: str) -> Iterator[None]:
-    """Remove the files at a location if the block finds that gc gave the upload up: nothing else names them then."""
+    """Remove the files at a location if gc has expired the upload: no row names them any more."""
     try:
         yield
     except UploadExpiredError:
@@ -83,12 +83,12 @@ def discard_if_expired(backend: Backend, location: str) -> Iterator[None]:
 
 
 def described_at(backend: Backend, location: str, manifest: Manifest, shown: str) -> Model | None:
-    """What the MLmodel file of files from outside says, after they were checked; None where there is no usable one.
+    """Read the MLmodel file of untrusted files after checking them. Return None if there is no usable one.
 
-    `shown` is the place that an error names.
+    `shown` is the location that an error names.
 
     Raises:
-        InvalidModelError: a model file is damaged so that the parser of its format could crash on it.
+        InvalidModelError: A damaged model file could crash its parser.
     """
     if not any(entry.path == MLMODEL for entry in manifest.entries):
         return None
@@ -109,7 +109,7 @@ def described_at(backend: Backend, location: str, manifest: Manifest, shown: str
 
 
 def seal_stored(backend: Backend, location: str) -> Seal:
-    """The seal of files that were stored at a location piece by piece."""
+    """Return the seal of files that were uploaded one by one to a location."""
     manifest = backend.blobs(location).manifest()
     return _seal(manifest, described_at(backend, location, manifest, location))
 
@@ -120,7 +120,7 @@ def _described(directory: Path) -> Model | None:
     try:
         return Model.load(directory)
     except InvalidModelError:
-        # Registering needs files to be there, not flavors: whoever loads the model is told.
+        # Registering needs files, not flavors: loading the model reports this.
         return None
 
 

@@ -1,7 +1,7 @@
-"""Signing sealed models, and demanding a signature before one is used.
+"""Client methods that sign models, and the check that a loader makes if a signature is required.
 
-Invariant: what is handed out after a check is the very model whose manifest was signed: the URI that comes back names
-it by its id, so that a stage that moves in between changes nothing.
+Guarantees: after a check, the returned URI names the very model whose manifest was signed, by its id, so a stage that
+moves in between changes nothing.
 """
 
 import os
@@ -25,19 +25,41 @@ from registry.validation.paths import check_local_path
 
 
 class SigningMethods(ClientBase):
-    """Who vouches for a model."""
+    """Client methods that sign models."""
 
     def sign_model(self, model_uri: str, *, private_key: str | Path, password: str | None = None) -> str:
-        """Sign the manifest of a sealed model with an elliptic curve key (a PEM file); the id of the key.
+        """Sign the manifest of a model with an elliptic curve key.
 
-        The signature stays with the model, one per key, and goes along with copies and exports. It is a bundle that
-        OpenSSF's ``model_signing verify key`` takes (`get_model_signatures`). No file of the model is read: its bytes
-        are held to the manifest whenever they are.
+        The signature stays with the model, one per key, and follows copies and exports. OpenSSF's
+        ``model_signing verify key`` accepts it. The files of the model are not read: loading compares them with the
+        manifest.
+
+        Args:
+            model_uri: ``models:`` or ``runs:`` URI.
+            private_key: PEM file with a key on P-256, P-384 or P-521.
+            password: Password of the key file.
+
+        Returns:
+            The id of the key: the SHA-256 (hex) of its public PEM form.
 
         Raises:
-            NotFoundError: nothing is at the URI, or there is no key file.
-            InvalidUriError: the URI is not of a sealed model.
-            InvalidParameterError: the key cannot be used.
+            InvalidParameterError: The key cannot be used.
+            InvalidUriError: The URI does not name a model of this registry.
+            MissingDependencyError: cryptography is not installed.
+            NotFoundError: There is no such model, or no key file.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from cryptography.hazmat.primitives import serialization
+            >>> from cryptography.hazmat.primitives.asymmetric import ec
+            >>> key = ec.generate_private_key(ec.SECP256R1())
+            >>> pem = key.private_bytes(
+            ...     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ... )
+            >>> _ = Path("key.pem").write_bytes(pem)
+            >>> key_id = client.sign_model("models:/churn/2", private_key="key.pem")
+            >>> key_id in client.get_model_signatures("models:/churn/2")
+            True
         """
         if password is not None and not isinstance(password, str):
             raise InvalidTypeError(f"The password of a key is a string, not {type(password).__name__}.")
@@ -48,24 +70,37 @@ class SigningMethods(ClientBase):
         return key_id
 
     def get_model_signatures(self, model_uri: str) -> dict[str, str]:
-        """The bundles (JSON) that were signed of a model, by the id of the key; whether they are true is not looked at.
+        """Return the signatures of a model, without checking them.
+
+        Args:
+            model_uri: ``models:`` or ``runs:`` URI.
+
+        Returns:
+            Sigstore bundles (JSON text) by the id of the key.
 
         Raises:
-            NotFoundError: nothing is at the URI.
+            NotFoundError: There is no such model.
+
+        Example:
+            >>> client.get_model_signatures("models:/churn/2")  # not signed yet
+            {}
         """
         resolved = resolve(self.backend, parse(model_uri))
         return self.backend.signatures.all(resolved.model_id)
 
 
 def signed_uri(backend: Backend, uri: Uri, public_key: str | Path) -> Uri:
-    """The same model, or file of it, by its id, after its signature by this key (a PEM file) was checked.
+    """Check the signature of a model by a key (a PEM file); return the same model, or file of it, by its id.
 
     Raises:
-        UntrustedModelError: the key did not sign it, or signed other files.
-        InvalidParameterError: the URI names a place or plain files of a run, which bear no signatures.
+        UntrustedModelError: The key did not sign the model, or signed other files.
+        InvalidParameterError: The URI is a path, an S3 location or a plain file of a run, which have no signatures.
     """
     if isinstance(uri, LocalUri | S3Uri):
-        raise InvalidParameterError(f"{str(uri)!r} is a place, and only models of a registry bear signatures.")
+        raise InvalidParameterError(
+            f"{str(uri)!r} is a path or S3 location, and only models of a registry have signatures. "
+            "Give a models:/ URI."
+        )
     key = _key(public_key)
     resolved = resolve(backend, uri)
     _check(backend, resolved, key, str(uri))
@@ -78,8 +113,8 @@ def _check(backend: Backend, resolved: ResolvedModel, key: bytes, shown: str) ->
     bundle = backend.signatures.find(resolved.model_id, key_id)
     if bundle is None:
         raise UntrustedModelError(
-            f"{shown} ({resolved.model_id}) has no signature by the key {key_id[:16]}…; whoever holds that key "
-            "signs it with 'registry sign'."
+            f"{shown} ({resolved.model_id}) has no signature by the key {key_id[:16]}…. The owner of that key can sign "
+            "it with 'registry sign'."
         )
     manifest = backend.logged_models.manifest(resolved.model_id)
     if manifest.digest != resolved.digest:

@@ -1,9 +1,11 @@
-"""Signatures of manifests, in the form of OpenSSF model signing: what ``model_signing verify key`` takes, and makes.
+"""Signs manifests and checks signatures in the form of OpenSSF model signing (``model_signing verify key``).
 
-A bundle (Sigstore v0.3, JSON) holds a DSSE envelope whose payload is an in-toto statement: the SHA-256 of every file,
-and one over all of them. The private key is an elliptic curve key in PEM (P-256, P-384 or P-521). Nothing is contacted.
-Sources: github.com/sigstore/model-transparency (README, "Model Signing Format"), github.com/secure-systems-lab/dsse.
-Invariant: a bundle passes only if it names exactly the files of the manifest, with their digests, under the key given.
+A bundle (Sigstore v0.3, JSON) holds a DSSE envelope. Its payload is an in-toto statement with the SHA-256 of every
+file, and one digest over all. The private key is an elliptic curve key in PEM (P-256, P-384 or P-521). No server is
+contacted. Sources: github.com/sigstore/model-transparency (README, "Model Signing Format"),
+github.com/secure-systems-lab/dsse.
+
+Guarantees: a bundle passes only if the given key signed exactly the files of the manifest, with their digests.
 """
 
 import base64
@@ -26,21 +28,21 @@ _PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 _STATEMENT: Final = "https://in-toto.io/Statement/v1"
 _PREDICATE: Final = "https://model_signing/signature/v1.0"
 _CURVES: Final = {"secp256r1": "SHA256", "secp384r1": "SHA384", "secp521r1": "SHA512"}
-# No path is passed over: the package itself would skip `.git` and its like, and take whatever is there.
+# Ignore no path: by default the package skips `.git` and the like, so unsigned files could hide there.
 _SERIALIZATION: Final = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": []}
 
 
 def sign_manifest(manifest: Manifest, name: str, private_key: bytes, password: str | None = None) -> tuple[str, str]:
-    """The id of the key, and the bundle that it signs of a manifest; `name` is what the statement calls the model.
+    """Sign a manifest. Return the id of the key and the bundle; `name` is the statement's name of the model.
 
     Raises:
-        InvalidParameterError: the key cannot be used.
+        InvalidParameterError: The key cannot be used.
         MissingDependencyError: cryptography is not installed.
     """
-    key = _private(private_key, password)
+    key = _load_private_key(private_key, password)
     payload = json.dumps(_statement(manifest, name)).encode()
     key_id = _key_id(key.public_key())
-    signature = key.sign(_encoded(payload), _algorithm(key.public_key()))
+    signature = key.sign(_pre_authentication_encoding(payload), _algorithm(key.public_key()))
     bundle = {
         "mediaType": _MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": key_id}, "tlogEntries": []},
@@ -54,27 +56,27 @@ def sign_manifest(manifest: Manifest, name: str, private_key: bytes, password: s
 
 
 def key_id_of(public_key: bytes) -> str:
-    """The SHA-256 (hex) of a public key in its PEM form, which is what a bundle calls the key.
+    """Return the SHA-256 (hex) of a public key in PEM form, which is its id in bundles.
 
     Raises:
-        InvalidParameterError: the key cannot be used.
+        InvalidParameterError: The key cannot be used.
     """
-    return _key_id(_public(public_key))
+    return _key_id(_load_public_key(public_key))
 
 
 def check_bundle(bundle: str, manifest: Manifest, public_key: bytes) -> None:
-    """Pass if a key signed exactly this manifest.
+    """Check that a key signed exactly this manifest.
 
     Raises:
-        UntrustedModelError: it did not; the message says what differs.
-        InvalidParameterError: the key cannot be used.
+        UntrustedModelError: It did not; the message says what differs.
+        InvalidParameterError: The key cannot be used.
     """
-    key = _public(public_key)
+    key = _load_public_key(public_key)
     payload, signature = _envelope(bundle)
     from cryptography.exceptions import InvalidSignature
 
     try:
-        key.verify(signature, _encoded(payload), _algorithm(key))
+        key.verify(signature, _pre_authentication_encoding(payload), _algorithm(key))
     except InvalidSignature:
         raise UntrustedModelError("The signature was not made by this key, or was changed afterwards.") from None
     _check_statement(payload, manifest)
@@ -105,20 +107,20 @@ def _check_statement(payload: bytes, manifest: Manifest) -> None:
         algorithms = {resource["algorithm"] for resource in resources}
         signed = {str(resource["name"]): str(resource["digest"]) for resource in resources}
     except (KeyError, RecursionError, TypeError, ValueError) as error:
-        raise UntrustedModelError("The signature is not one of a model: its statement cannot be read.") from error
+        raise UntrustedModelError("The signature is not of a model: its statement cannot be read.") from error
     if kinds != (_STATEMENT, _PREDICATE, "files") or algorithms != {"sha256"} or len(signed) != len(resources):
-        raise UntrustedModelError(f"The signature is not one of a model's files by SHA-256: {kinds}.")
+        raise UntrustedModelError(f"The signature is not of a model's files by SHA-256: {kinds}.")
     files = {entry.path: entry.sha256 for entry in manifest.entries}
     for path in sorted(files.keys() | signed.keys()):
         if files.get(path) != signed.get(path):
             raise UntrustedModelError(
-                f"The signature is one of other files: {path!r} has the SHA-256 {files.get(path)}, signed was "
+                f"The signature is of other files: {path!r} has the SHA-256 {files.get(path)}, but the signed one is "
                 f"{signed.get(path)}."
             )
 
 
 def _envelope(bundle: str) -> tuple[bytes, bytes]:
-    """Payload and signature."""
+    """Return payload and signature."""
     try:
         envelope = json.loads(bundle)["dsseEnvelope"]
         (signature,) = envelope["signatures"]
@@ -129,12 +131,12 @@ def _envelope(bundle: str) -> tuple[bytes, bytes]:
         raise UntrustedModelError("The signature cannot be read: it is not a bundle with one signature.") from error
 
 
-def _encoded(payload: bytes) -> bytes:
-    """What DSSE signs: type and payload, each with its length, so that neither can pass for the other."""
+def _pre_authentication_encoding(payload: bytes) -> bytes:
+    """Return DSSE's pre-authentication encoding: type and payload, each with its length."""
     return f"DSSEv1 {len(_PAYLOAD_TYPE)} {_PAYLOAD_TYPE} {len(payload)} ".encode() + payload
 
 
-def _private(pem: bytes, password: str | None) -> "EllipticCurvePrivateKey":
+def _load_private_key(pem: bytes, password: str | None) -> "EllipticCurvePrivateKey":
     _require_cryptography()
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -149,7 +151,7 @@ def _private(pem: bytes, password: str | None) -> "EllipticCurvePrivateKey":
     return key
 
 
-def _public(pem: bytes) -> "EllipticCurvePublicKey":
+def _load_public_key(pem: bytes) -> "EllipticCurvePublicKey":
     _require_cryptography()
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey

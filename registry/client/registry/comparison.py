@@ -1,4 +1,4 @@
-"""The table of a comparison: a DataFrame that draws its metrics."""
+"""Compares runs or versions: the client's method, and the DataFrame that it returns and that plots its metrics."""
 
 import math
 import re
@@ -23,102 +23,124 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Words in the name of a metric that is better when it is lower.
-_LOWER: Final = frozenset(
+# A metric with one of these words in its name is better when lower.
+_LOWER_IS_BETTER: Final = frozenset(
     "loss logloss cost err error errors mae mse rmse mape smape rmsle msle perplexity brier deviance "
     "duration latency time seconds ms".split()
 )
-# Names of columns beside those of what is compared; ``field`` is the command line's.
+# Names that a column of a run cannot have; the command line adds ``field``.
 TAKEN: Final = ("difference", "better", "best", "field")
 _WORDS: Final = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A run, and the name of its column."""
+    """A run and the name of its column."""
 
     name: str
     run: Run
 
 
 class ComparisonMethods(ClientBase):
-    """What a client puts side by side."""
+    """Client methods that compare runs and versions."""
 
     def compare(
         self, runs_or_versions: Iterable[str | Run | ModelVersion], *, lower_is_better: Iterable[str] | None = None
     ) -> "Comparison":
-        """Runs or model versions side by side (see `registry.compare`).
+        """Compare runs or model versions in one table: the params that differ, and all metrics.
+
+        Args:
+            runs_or_versions: Runs, run ids, versions, or URIs such as ``models:/churn/Production``. A version stands
+                for its run.
+            lower_is_better: Names of the metrics that are better when lower. Default: those whose name has a word such
+                as ``loss``, ``error``, ``rmse`` or ``seconds``.
+
+        Returns:
+            A DataFrame with one row per ``params.<key>`` and ``metrics.<key>``, one column per run, and the columns
+            ``difference`` (greatest minus least), ``better`` (``higher`` or ``lower``) and ``best`` (the best column).
+            ``.plot()`` draws the metrics as bars.
 
         Raises:
-            NotFoundError: no such run or version.
-            InvalidParameterError: there is nothing to compare, or a version came from no run.
+            InvalidParameterError: The list is empty, or a version has no run.
+            InvalidUriError: A URI names a logged model that is no version.
+            NotFoundError: A run or version does not exist.
+
+        Example:
+            >>> client.compare(["models:/churn/1", "models:/churn/2"])
+                             churn/1 churn/2  difference  better     best
+            params.max_depth       2       3         NaN    None     None
+            metrics.auc         0.76    0.78        0.02  higher  churn/2
+            metrics.logloss      0.5    0.45        0.05   lower  churn/2
         """
         if isinstance(runs_or_versions, str) or not isinstance(runs_or_versions, Iterable):
             raise InvalidTypeError(
                 f"compare takes a list of runs, run ids, versions or URIs, got {runs_or_versions!r}."
             )
-        compared = _with_names([self._compared(one) for one in runs_or_versions])
+        compared = _with_names([self._load_run(run_or_version) for run_or_version in runs_or_versions])
         if not compared:
             raise InvalidParameterError("There is nothing to compare; name two runs or versions.")
         lower = None if lower_is_better is None else frozenset(lower_is_better)
-        return Comparison.of([one.name for one in compared], _rows(compared, lower))
+        return Comparison.of([column.name for column in compared], _rows(compared, lower))
 
-    def _compared(self, one: str | Run | ModelVersion) -> "ComparedRun":
-        if isinstance(one, str) and one.partition(":")[0].lower() == "models":
-            found = resolve(self.backend, parse_models(one))
-            if found.name is None or found.version is None:
-                raise InvalidUriError(f"{one!r} is no version of a registered model; name its run instead.")
-            one = self.backend.versions.get(found.name, found.version)
-        if isinstance(one, ModelVersion):
-            if not one.run_id:
+    def _load_run(self, item: str | Run | ModelVersion) -> "ComparedRun":
+        if isinstance(item, str) and item.partition(":")[0].lower() == "models":
+            resolved = resolve(self.backend, parse_models(item))
+            if resolved.name is None or resolved.version is None:
+                raise InvalidUriError(f"{item!r} is no version of a registered model; name its run instead.")
+            item = self.backend.versions.get(resolved.name, resolved.version)
+        if isinstance(item, ModelVersion):
+            if not item.run_id:
                 raise InvalidParameterError(
-                    f"Version {one.version} of {one.name!r} came from no run, so there is nothing to compare."
+                    f"Version {item.version} of {item.name!r} came from no run, so there is nothing to compare."
                 )
-            return ComparedRun(f"{one.name}/{one.version}", self.backend.runs.get(one.run_id))
-        # Read anew: a run at hand may be older than what was logged to it.
-        run = self.backend.runs.get(check_run_id(one.info.run_id if isinstance(one, Run) else one))
+            return ComparedRun(f"{item.name}/{item.version}", self.backend.runs.get(item.run_id))
+        # Read the run again: the given object may be older than what was logged since.
+        run = self.backend.runs.get(check_run_id(item.info.run_id if isinstance(item, Run) else item))
         return ComparedRun(run.info.run_name, run)
 
 
-def _with_names(found: Iterable[ComparedRun]) -> list[ComparedRun]:
-    """Each once, under its name, or under its run's id where others have the name too."""
-    different = list({(one.name, one.run.info.run_id): one for one in found}.values())
-    often = Counter([*(one.name for one in different), *TAKEN])
-    return [one if one.name and often[one.name] == 1 else replace(one, name=one.run.info.run_id) for one in different]
+def _with_names(compared: Iterable[ComparedRun]) -> list[ComparedRun]:
+    """Drop repeated runs, and name columns by run id where names are missing or shared."""
+    distinct = list({(column.name, column.run.info.run_id): column for column in compared}.values())
+    uses = Counter([*(column.name for column in distinct), *TAKEN])
+    return [
+        column if column.name and uses[column.name] == 1 else replace(column, name=column.run.info.run_id)
+        for column in distinct
+    ]
 
 
 def _rows(compared: Sequence[ComparedRun], lower: frozenset[str] | None) -> dict[str, dict[str, Any]]:
-    """The rows of the table, by name."""
+    """Return the rows of the table, by name."""
     rows: dict[str, dict[str, Any]] = {}
-    for key in sorted({key for one in compared for key in one.run.data.params}):
-        settings = {one.name: one.run.data.params.get(key) for one in compared}
-        if len(set(settings.values())) > 1:
-            rows[f"params.{key}"] = settings
-    for key in sorted({key for one in compared for key in one.run.data.metrics}):
-        values = {one.name: one.run.data.metrics[key] for one in compared if key in one.run.data.metrics}
-        falls = _is_better_lower(key) if lower is None else key in lower
-        rows[f"metrics.{key}"] = {**values, **_judged(values, falls=falls)}
+    for key in sorted({key for column in compared for key in column.run.data.params}):
+        params = {column.name: column.run.data.params.get(key) for column in compared}
+        if len(set(params.values())) > 1:
+            rows[f"params.{key}"] = params
+    for key in sorted({key for column in compared for key in column.run.data.metrics}):
+        values = {column.name: column.run.data.metrics[key] for column in compared if key in column.run.data.metrics}
+        is_lower_better = _is_lower_better(key) if lower is None else key in lower
+        rows[f"metrics.{key}"] = {**values, **_summary(values, is_lower_better=is_lower_better)}
     return rows
 
 
-def _judged(values: Mapping[str, float], *, falls: bool) -> dict[str, Any]:
-    """What the numbers say together; NaN is no number, and where all are equal none is best."""
+def _summary(values: Mapping[str, float], *, is_lower_better: bool) -> dict[str, Any]:
+    """Return difference, direction and best of some values. NaN is ignored; equal values have no best."""
     numbers = {name: value for name, value in values.items() if not math.isnan(value)}
     least, greatest = min(numbers.values(), default=math.nan), max(numbers.values(), default=math.nan)
-    top = least if falls else greatest
+    top = least if is_lower_better else greatest
     best = [name for name, value in numbers.items() if value == top]
     return {
         "difference": greatest - least if len(numbers) > 1 else math.nan,
-        "better": "lower" if falls else "higher",
+        "better": "lower" if is_lower_better else "higher",
         "best": ", ".join(best) if least < greatest else None,
     }
 
 
-def _is_better_lower(key: str) -> bool:
-    return not _LOWER.isdisjoint(_WORDS.findall(key.lower()))
+def _is_lower_better(key: str) -> bool:
+    return not _LOWER_IS_BETTER.isdisjoint(_WORDS.findall(key.lower()))
 
 
-_ACROSS: Final = 3
+_PLOTS_PER_ROW: Final = 3
 _BEST: Final = "tab:blue"
 _OTHERS: Final = "lightgray"
 _SUMMARY: Final = {"difference": "float64", "better": "object", "best": "object"}
@@ -127,12 +149,12 @@ _SUMMARY: Final = {"difference": "float64", "better": "object", "best": "object"
 class Comparison(pd.DataFrame):
     """A DataFrame with a row per param and metric, and a column per run or version; parts of it are plain DataFrames.
 
-    See `registry.compare` for what stands in it.
+    `MlflowClient.compare` describes the columns.
     """
 
     @classmethod
     def of(cls, names: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> "Comparison":
-        """The table of these rows; `names` are the columns that are compared."""
+        """Make the table of some rows; `names` are the compared columns."""
         kinds = {**dict.fromkeys(names, "object"), **_SUMMARY}
         return cls(
             {
@@ -142,42 +164,51 @@ class Comparison(pd.DataFrame):
         )
 
     def plot(self, metrics: Iterable[str] | None = None) -> "Figure":  # type: ignore[override]  # pandas has many plots
-        """Bars for each metric, or for some, with the best ones in colour, as a matplotlib figure.
+        """Draw bars for each metric as a matplotlib figure, the best ones in colour.
+
+        Args:
+            metrics: Names of metrics; None for all that have a finite value.
+
+        Returns:
+            The figure.
 
         Raises:
-            InvalidParameterError: there is no such metric, or none that has a finite number.
+            InvalidParameterError: A metric is missing, or none has a finite value.
             MissingDependencyError: matplotlib is not installed.
         """
         try:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise MissingDependencyError(f"Plots need matplotlib: {install_command('plots')}.") from error
-        drawn = self._drawn(metrics)
-        down, across = math.ceil(len(drawn) / _ACROSS), min(len(drawn), _ACROSS)
-        figure = Figure(figsize=(2 + 3 * across, 1 + down * (0.5 + 0.3 * len(self.columns))), layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False, sharey=True).flatten()
-        for name, panel in zip(drawn, panels, strict=False):
+        names = self._select_metrics(metrics)
+        rows, columns = math.ceil(len(names) / _PLOTS_PER_ROW), min(len(names), _PLOTS_PER_ROW)
+        figure = Figure(figsize=(2 + 3 * columns, 1 + rows * (0.5 + 0.3 * len(self.columns))), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+        for name, panel in zip(names, panels, strict=False):
             self._draw(name, panel)
         panels[0].invert_yaxis()
-        for unused in panels[len(drawn) :]:
+        for unused in panels[len(names) :]:
             unused.remove()
         return figure
 
-    def _drawn(self, metrics: Iterable[str] | None) -> list[str]:
-        known = [name for name in self.index if name.startswith("metrics.")]
-        there = [name for name in known if not all(map(math.isnan, self._bars(name).values()))]
-        wanted = there if metrics is None else [f"metrics.{key}" for key in metrics]
-        for name in wanted:
-            if name not in there:
-                raise InvalidParameterError(f"There is no number of {name!r} to draw; there are {', '.join(there)}.")
-        if not wanted:
+    def _select_metrics(self, metrics: Iterable[str] | None) -> list[str]:
+        all_metrics = [name for name in self.index if name.startswith("metrics.")]
+        drawable = [name for name in all_metrics if not all(map(math.isnan, self._bars(name).values()))]
+        selected = drawable if metrics is None else [f"metrics.{key}" for key in metrics]
+        for name in selected:
+            if name not in drawable:
+                raise InvalidParameterError(f"There is no number of {name!r} to draw; there are {', '.join(drawable)}.")
+        if not selected:
             raise InvalidParameterError("No metric of this comparison has a number to draw.")
-        return wanted
+        return selected
 
     def _bars(self, name: str) -> dict[str, float]:
-        """What is compared, with the value of a metric; NaN where there is none to draw."""
+        """Return the value of a metric per column; NaN where it has no finite value."""
         row = {str(column): value for column, value in self.loc[name].items() if column not in _SUMMARY}
-        return {each: _drawable(value) for each, value in row.items()}
+        return {
+            column: value if isinstance(value, float) and math.isfinite(value) else math.nan
+            for column, value in row.items()
+        }
 
     def _draw(self, name: str, panel: "Axes") -> None:
         bars = self._bars(name)
@@ -187,7 +218,3 @@ class Comparison(pd.DataFrame):
         panel.barh(range(len(bars)), list(bars.values()), color=[_BEST if v == top else _OTHERS for v in bars.values()])
         panel.set_yticks(range(len(bars)), labels=list(bars))
         panel.set_title(f"{name.removeprefix('metrics.')} ({better} is better)")
-
-
-def _drawable(value: object) -> float:
-    return value if isinstance(value, float) and math.isfinite(value) else math.nan

@@ -1,7 +1,7 @@
-"""Events for others: polling them in the order of their commits, and delivering each to a sink at least once.
+"""Client methods that follow the events of all models: poll them in commit order, or deliver each to a sink.
 
-Leaves what becomes of an event to the sink (`webhook` is one). Invariant: the cursor moves past an event only after the
-sink has taken it, so that a program that is stopped anywhere delivers the event again, and loses none.
+Guarantees: each event is delivered at least once. The cursor moves past an event only after the sink returned, so a
+program that stops anywhere delivers the event again.
 """
 
 import time
@@ -14,27 +14,42 @@ from registry.entities.history import PublishedEvent
 from registry.exceptions import InvalidParameterError, InvalidStateError, InvalidTypeError
 from registry.validation.paths import check_local_path
 
-_WHAT: Final = "cursor file"
+_FILE_KIND: Final = "cursor file"
 _BATCH: Final = 100
 
 
 class EventSink(Protocol):
-    """Somebody who takes events, one after the other."""
+    """A receiver of events, one at a time."""
 
     def deliver(self, event: PublishedEvent) -> None:
-        """Take an event. What raises was not taken, and comes again; an event may come twice, with one `position`."""
+        """Take one event. If this raises, the event is delivered again later; `position` identifies repetitions."""
 
 
 class EventMethods(ClientBase):
-    """How a client follows what happens to all models."""
+    """Client methods that follow the events of all models."""
 
     def poll_events(self, after: int = 0, limit: int = 100) -> list[PublishedEvent]:
-        """The next events of all models after a position; keep the last one's `position` and pass it next time.
+        """Return the next events of all models after a position.
 
-        Every event comes at least once, in order per model, and none is missed while others commit.
+        Keep the `position` of the last event and pass it as `after` in the next call. No event is missed while others
+        commit.
+
+        Args:
+            after: Position of the last event that was seen; 0 for the beginning.
+            limit: At most this many events, 1 to 10,000.
+
+        Returns:
+            Events in commit order, each with ``position``, ``model_name`` and ``event``.
 
         Raises:
-            InvalidParameterError: `after` is negative, or `limit` is not 1 to 10,000.
+            InvalidParameterError: `after` is negative, or `limit` is out of range.
+
+        Example:
+            >>> events = client.poll_events(limit=2)
+            >>> [(event.position, event.model_name, event.event.kind) for event in events]
+            [(1, 'churn', 'created'), (2, 'churn', 'version_created')]
+            >>> client.poll_events(after=events[-1].position, limit=1)[0].position
+            3
         """
         if not isinstance(after, int) or not 0 <= after < 2**63:
             raise InvalidParameterError(f"after must be a position, 0 or more, got {after!r}.")
@@ -51,26 +66,44 @@ class EventMethods(ClientBase):
         once: bool = False,
         interval_seconds: float = 1.0,
     ) -> int:
-        """Deliver events to a sink, those that come too unless `once`; how many it was.
+        """Deliver events to a sink as they are committed, and remember the position in a file.
 
-        The file `cursor` remembers the last event that was taken, over restarts. Without such a file it begins with the
-        first event of all, or with those that are still to come if `from_now`.
+        Args:
+            sink: An object with a method ``deliver(event)``, such as `registry.WebhookSink`.
+            cursor: File that keeps the position of the last delivered event across restarts.
+            from_now: With a new cursor file, skip the events that exist already.
+            once: Return after the events that exist now, instead of waiting for more.
+            interval_seconds: Pause between polls while no event comes.
+
+        Returns:
+            The number of delivered events.
 
         Raises:
-            InvalidStateError: the cursor is not of this registry, or ahead of it.
-            RegistryError: whatever the sink raises; the event comes again with the next call.
+            InvalidStateError: The cursor file belongs to another registry, or is ahead of this database.
+            RegistryError: The sink failed; the event is delivered again by the next call.
+
+        Example:
+            >>> class Printer:
+            ...     def deliver(self, event):
+            ...         print(event.position, event.event.kind)
+            >>> client.watch_events(Printer(), cursor="slack.cursor", from_now=True, once=True)
+            0
+            >>> client.approve("churn", 3, "Production")
+            >>> client.watch_events(Printer(), cursor="slack.cursor", once=True)
+            9 approved
+            1
         """
         if not callable(getattr(sink, "deliver", None)):
             raise InvalidTypeError(f"A sink has a method deliver(event), such as WebhookSink; got {sink!r}.")
-        kept = _Cursor(check_local_path(cursor), self.backend.experiments.registry_id())
-        position = kept.read(self.backend.history.last_position(), from_now=from_now)
+        cursor_file = _Cursor(check_local_path(cursor), self.backend.experiments.registry_id())
+        position = cursor_file.read(self.backend.history.last_position(), from_now=from_now)
         delivered = 0
         while True:
             events = self.poll_events(position, _BATCH)
             for event in events:
                 sink.deliver(event)
                 position, delivered = event.position, delivered + 1
-                kept.write(position)
+                cursor_file.write(position)
             if once and len(events) < _BATCH:
                 return delivered
             if not events:
@@ -78,33 +111,35 @@ class EventMethods(ClientBase):
 
 
 class _Cursor:
-    """The position of the last event that was taken, in a file, with the registry that it is of."""
+    """The position of the last delivered event and the id of its registry, in a file."""
 
     def __init__(self, path: Path, registry_id: str) -> None:
         self._path = path
         self._registry_id = registry_id
 
     def write(self, position: int) -> None:
-        write_json(self._path, {"registry_id": self._registry_id, "position": position}, _WHAT)
+        write_json(self._path, {"registry_id": self._registry_id, "position": position}, _FILE_KIND)
 
     def read(self, last: int, *, from_now: bool) -> int:
-        """The position; a new cursor begins at 0, or at `last`, the position of the last event of all."""
-        kept = read_json(self._path, _WHAT)
-        if kept is None:
+        """Return the position. A new cursor starts at 0, or at `last` (the newest event) if `from_now`."""
+        content = read_json(self._path, _FILE_KIND)
+        if content is None:
             start = last if from_now else 0
             self.write(start)
             return start
-        position = kept.get("position")
+        position = content.get("position")
         if type(position) is not int or position < 0:
-            raise InvalidParameterError(f"The {_WHAT} {str(self._path)!r} has no position; delete it to begin anew.")
-        if kept.get("registry_id") != self._registry_id:
+            raise InvalidParameterError(
+                f"The {_FILE_KIND} {str(self._path)!r} has no position; delete it to begin anew."
+            )
+        if content.get("registry_id") != self._registry_id:
             raise InvalidStateError(
-                f"The {_WHAT} {str(self._path)!r} is of the registry {kept.get('registry_id')}, this one is "
+                f"The {_FILE_KIND} {str(self._path)!r} is of the registry {content.get('registry_id')}, this one is "
                 f"{self._registry_id}; use one file per registry."
             )
         if position > last:
             raise InvalidStateError(
-                f"The {_WHAT} {str(self._path)!r} says that event {position} was delivered, but the last event is "
+                f"The {_FILE_KIND} {str(self._path)!r} says that event {position} was delivered, but the last event is "
                 f"{last}: the database was set back, perhaps restored from a backup. Delete the file to begin anew."
             )
         return position

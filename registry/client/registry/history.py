@@ -1,6 +1,6 @@
-"""Who held a stage or an alias when, and who changed it and why.
+"""Client methods for history: who changed a model, and which version held a stage or an alias when.
 
-MLflow has none of these methods. Times are aware datetimes, or ISO texts with a time zone.
+MLflow has none of them. Times are aware datetimes, or ISO texts with a time zone.
 """
 
 from collections.abc import Sequence
@@ -30,13 +30,28 @@ class HistoryMethods(ClientBase):
         since: datetime | str | None = None,
         until: datetime | str | None = None,
     ) -> list[HistoryEvent]:
-        """The events of every model that bears or ever bore a name, oldest first.
+        """Return the events of every model that has or had a name, oldest first.
 
-        `since` is included, `until` is not.
+        Args:
+            name: Present or former name of a registered model.
+            version: Only events of this version.
+            kind: Only events of this kind, or of one of several, such as ``"stage_changed"``.
+            since: Earliest time, included: an aware datetime or an ISO text with a time zone.
+            until: Latest time, excluded.
+
+        Returns:
+            Events with ``kind``, ``version``, ``from_value``, ``to_value``, ``actor``, ``reason`` and ``time`` (UTC).
 
         Raises:
-            ModelNotFoundError: no model ever bore the name.
-            InvalidParameterError: an unknown kind, or a time without a time zone.
+            InvalidParameterError: A kind is unknown, or a time has no time zone.
+            ModelNotFoundError: No model has or had the name.
+
+        Example:
+            >>> for event in client.get_history("churn", kind="stage_changed"):
+            ...     print(event.version, event.from_value, "->", event.to_value, event.reason)
+            1 None -> Production None
+            1 Production -> Archived better auc
+            2 None -> Production better auc
         """
         kinds = [kind] if isinstance(kind, str) else check_list(kind, "kind", str)
         for unknown in sorted(set(kinds) - set(EventKind)):
@@ -50,34 +65,105 @@ class HistoryMethods(ClientBase):
         )
 
     def get_holdings(self, name: str) -> list[StageTenure]:
-        """Every hold of a stage or alias (``@alias``) of a model, in order of their beginning."""
+        """Return each period in which a version held a stage or an alias.
+
+        Args:
+            name: Registered model.
+
+        Returns:
+            Periods in the order of their beginning. ``stage`` is a stage or ``@alias``; ``since`` and ``until`` are
+            microseconds since the epoch, ``until`` None while the period lasts.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+
+        Example:
+            >>> [(period.stage, period.version, period.until is None) for period in client.get_holdings("churn")]
+            [('Production', 1, False), ('Production', 2, True), ('@champion', 2, True)]
+        """
         return self.backend.history.holdings(check_model_name(name))
 
     def get_model_version_by_stage(self, name: str, stage: str, at: datetime | str | None = None) -> ModelVersion:
-        """The version that holds Staging or Production, or held it at a moment.
+        """Return the version that holds a stage, or held it at a moment.
+
+        Args:
+            name: Registered model.
+            stage: ``Staging`` or ``Production``, in any case.
+            at: A past moment, as an aware datetime or an ISO text with a time zone; None for now.
+
+        Returns:
+            The version as it is today.
 
         Raises:
-            VersionNotFoundError: nobody holds or held it, or the holder was deleted since.
-            InvalidParameterError: a moment in the future or without a time zone, or a stage that nobody holds.
+            InvalidParameterError: `at` is in the future or has no time zone, or the stage is not Staging or Production.
+            ModelNotFoundError: There is no such model.
+            VersionNotFoundError: The stage is or was empty, or the version was deleted since.
+
+        Example:
+            >>> client.get_model_version_by_stage("churn", "Production").version
+            2
+            >>> promotion = client.get_holdings("churn")[1].since  # microseconds since the epoch
+            >>> before = pd.Timestamp(promotion - 1, unit="us", tz="UTC")
+            >>> client.get_model_version_by_stage("churn", "Production", at=before).version
+            1
         """
-        found = self.find_model_version_by_stage(name, stage, at)
-        if found is None:
+        version = self.find_model_version_by_stage(name, stage, at)
+        if version is None:
+            # Resolving raises the error that lists the stages in use.
             uri = ModelStageUri(name, active_stage(stage), None if at is None else moment(at))
             self.backend.resolver.resolve(uri)
-            raise VersionNotFoundError(f"Nobody holds {stage} of {name!r}.")
-        return found
+            raise VersionNotFoundError(f"No version of {name!r} holds {stage}.")
+        return version
 
     def find_model_version_by_stage(
         self, name: str, stage: str, at: datetime | str | None = None
     ) -> ModelVersion | None:
-        """The version that holds Staging or Production, or held it at a moment; None if nobody does or did."""
+        """Return the version that holds a stage, or held it at a moment, or None.
+
+        Args:
+            name: Registered model.
+            stage: ``Staging`` or ``Production``, in any case.
+            at: A past moment, as an aware datetime or an ISO text with a time zone; None for now.
+
+        Returns:
+            The version as it is today, or None if the stage is or was empty.
+
+        Raises:
+            InvalidParameterError: `at` is in the future or has no time zone, or the stage is not Staging or Production.
+            ModelNotFoundError: There is no such model.
+            VersionNotFoundError: The version that held the stage was deleted since.
+
+        Example:
+            >>> client.find_model_version_by_stage("churn", "Staging") is None
+            True
+        """
         uri = ModelStageUri(check_model_name(name), active_stage(stage), None if at is None else moment(at))
         return self._version_of(uri)
 
     def find_model_version_by_alias(
         self, name: str, alias: str, at: datetime | str | None = None
     ) -> ModelVersion | None:
-        """The version that an alias names, or named at a moment; None if it names or named none."""
+        """Return the version that an alias names, or named at a moment, or None.
+
+        Args:
+            name: Registered model.
+            alias: Alias.
+            at: A past moment, as an aware datetime or an ISO text with a time zone; None for now.
+
+        Returns:
+            The version as it is today, or None if there is or was no such alias.
+
+        Raises:
+            InvalidParameterError: `at` is in the future or has no time zone.
+            ModelNotFoundError: There is no such model.
+            VersionNotFoundError: The version that the alias named was deleted since.
+
+        Example:
+            >>> client.find_model_version_by_alias("churn", "champion").version
+            2
+            >>> client.find_model_version_by_alias("churn", "challenger") is None
+            True
+        """
         uri = ModelAliasUri(check_model_name(name), check_alias(alias), None if at is None else moment(at))
         return self._version_of(uri)
 
@@ -133,10 +219,10 @@ class HistoryMethods(ClientBase):
 
 
 def moment(at: datetime | str) -> datetime:
-    """An aware datetime, given as one or as an ISO text with a time zone.
+    """Parse a time: an aware datetime, or an ISO text with a time zone.
 
     Raises:
-        InvalidParameterError: no time zone, or not a time.
+        InvalidParameterError: It has no time zone, or is not a time.
     """
     if isinstance(at, str):
         return parse_time(at)
@@ -144,6 +230,6 @@ def moment(at: datetime | str) -> datetime:
         raise InvalidTypeError(f"A time must be a datetime or an ISO text, got {at!r}.")
     if at.utcoffset() is None:
         raise InvalidParameterError(
-            f"The time {at.isoformat()} has no time zone; use datetime.now(timezone.utc) or so."
+            f"The time {at.isoformat()} has no time zone. Give an aware datetime, such as datetime.now(timezone.utc)."
         )
     return at

@@ -1,7 +1,4 @@
-"""Promotion rules, approvals and rollback: what guards a stage, and the way back.
-
-MLflow has none of these methods.
-"""
+"""Client methods for promotion rules, approvals and rollback. MLflow has none of them."""
 
 from collections.abc import Sequence
 
@@ -24,13 +21,29 @@ class PromotionMethods(ClientBase):
         expected_current: int | str | Unset | None = UNSET,
         reason: str | None = None,
     ) -> ModelVersion:
-        """Put back who held a stage before; doing it again walks further back.
+        """Restore the previous holder of a stage. Calling it again goes one holder further back.
 
-        Deleted versions are passed over, and an empty stage gets its last holder back. Rules are not judged again.
+        Deleted versions are skipped, and an empty stage gets its last holder back. Promotion rules are not evaluated.
+
+        Args:
+            name: Registered model.
+            stage: ``Staging`` or ``Production``, in any case.
+            expected_current: Compare-and-set. Omit for no check, None if the stage must be empty, or the version that
+                must hold it.
+            reason: Why, for the history.
+
+        Returns:
+            The version that holds the stage again.
 
         Raises:
-            NoPreviousHolderError: there is nobody to go back to.
-            StageConflictError: `expected_current` does not hold the stage.
+            NoPreviousHolderError: No other version that still exists held the stage.
+            StageConflictError: `expected_current` does not match the holder.
+
+        Example:
+            >>> client.rollback("churn", expected_current=2, reason="version 2 predicts NaN").version
+            1
+            >>> client.get_model_version("churn", 2).current_stage
+            'Archived'
         """
         return self.backend.stages.rollback(
             check_model_name(name),
@@ -42,23 +55,113 @@ class PromotionMethods(ClientBase):
     def set_promotion_rules(
         self, name: str, stage: str, rules: Sequence[PromotionRule], *, reason: str | None = None
     ) -> None:
-        """Say what a version must pass to enter Staging or Production (rules of `registry.rules`)."""
+        """Set the rules that a version must pass to enter a stage, replacing those that it had.
+
+        `transition_model_version_stage` evaluates them in the transaction that moves the version.
+
+        Args:
+            name: Registered model.
+            stage: ``Staging`` or ``Production``, in any case.
+            rules: At most 50 rules, such as `registry.MetricAtLeast`.
+            reason: Why, for the history.
+
+        Raises:
+            InvalidParameterError: The stage is not Staging or Production, or there are too many rules.
+            InvalidTypeError: An item is not a promotion rule.
+            ModelNotFoundError: There is no such model.
+
+        Example:
+            >>> rules = [registry.MetricAtLeast("auc", 0.75), registry.Approvals(1)]
+            >>> client.set_promotion_rules("churn", "Production", rules)
+            >>> client.transition_model_version_stage("churn", 3, "Production")
+            Traceback (most recent call last):
+            registry.exceptions.PromotionRefusedError: ... Approvals(n=1) failed: expected 1 approval, actual 0...
+        """
         self.backend.promotion_rules.set_rules(check_model_name(name), active_stage(stage), rules, reason=reason)
 
     def get_promotion_rules(self, name: str, stage: str) -> list[PromotionRule]:
-        """The rules of a stage; empty if it has none."""
+        """Return the promotion rules of a stage.
+
+        Args:
+            name: Registered model.
+            stage: ``Staging`` or ``Production``, in any case.
+
+        Returns:
+            The rules in their order; an empty list if the stage has none.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+
+        Example:
+            >>> client.set_promotion_rules("churn", "Production", [registry.MetricNotWorse("auc")])
+            >>> client.get_promotion_rules("churn", "Production")
+            [MetricNotWorse(metric='auc', higher_is_better=True, tolerance=0.0)]
+        """
         return list(self.backend.promotion_rules.get_rules(check_model_name(name), active_stage(stage)))
 
     def delete_promotion_rules(self, name: str, stage: str, *, reason: str | None = None) -> None:
-        """Remove the rules of a stage; nothing happens if it has none."""
+        """Remove the promotion rules of a stage. Nothing happens if it has none.
+
+        Args:
+            name: Registered model.
+            stage: ``Staging`` or ``Production``, in any case.
+            reason: Why, for the history.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+
+        Example:
+            >>> client.set_promotion_rules("churn", "Production", [registry.Approvals(2)])
+            >>> client.delete_promotion_rules("churn", "Production", reason="one maintainer left")
+            >>> client.get_promotion_rules("churn", "Production")
+            []
+        """
         self.backend.promotion_rules.delete_rules(check_model_name(name), active_stage(stage), reason=reason)
 
     def approve(self, name: str, version: int | str, stage: str, reason: str | None = None) -> None:
-        """Say that a version may enter a stage; it counts for that stage alone, and once per person."""
+        """Approve a version for a stage. Idempotent: each person counts once.
+
+        An approval holds for that version and stage only. `registry.Approvals` counts them, except that of the person
+        who registered the version.
+
+        Args:
+            name: Registered model.
+            version: Version number.
+            stage: ``Staging`` or ``Production``, in any case.
+            reason: Why, for the history.
+
+        Raises:
+            VersionNotFoundError: The model has no such version.
+
+        Example:
+            >>> client.set_promotion_rules("churn", "Production", [registry.Approvals(1)])
+            >>> client.check_promotion("churn", 3, "Production")[0].passed
+            False
+            >>> client.approve("churn", 3, "Production", reason="reviewed")  # somebody else registered it
+            >>> client.check_promotion("churn", 3, "Production")[0].passed
+            True
+        """
         self.backend.promotion_rules.approve(
             check_model_name(name), check_version(version), active_stage(stage), reason=reason
         )
 
     def check_promotion(self, name: str, version: int | str, stage: str) -> list[Verdict]:
-        """What the rules of a stage say of a version now; nothing is changed."""
+        """Evaluate the promotion rules of a stage for a version, without changing anything.
+
+        Args:
+            name: Registered model.
+            version: Version number.
+            stage: ``Staging`` or ``Production``, in any case.
+
+        Returns:
+            One verdict per rule, in the order of the rules: ``passed``, ``expected``, ``actual`` and ``text``.
+
+        Raises:
+            VersionNotFoundError: The model has no such version.
+
+        Example:
+            >>> client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.9)])
+            >>> client.check_promotion("churn", 2, "Production")[0].text
+            "MetricAtLeast(metric='auc', value=0.9) failed: expected auc >= 0.9, actual 0.78"
+        """
         return self.backend.promotion_rules.check(check_model_name(name), check_version(version), active_stage(stage))

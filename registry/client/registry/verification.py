@@ -1,4 +1,4 @@
-"""Verifying: that histories are whole, tables and bytes are what they say, and nothing changed since a checkpoint."""
+"""Client methods that verify histories, tables and bytes, and compare them with a checkpoint."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,28 +18,52 @@ from registry.validation.paths import check_local_path
 
 
 class VerificationMethods(ClientBase):
-    """What a client does to find out whether the record can be trusted."""
+    """Client methods that verify the record of models."""
 
     def verify(
         self, name: str, *, read_bytes: bool = False, checkpoint: str | Path | None = None
     ) -> VerificationReport:
-        """Check that a model's chain is whole and its tables are what it says; with `read_bytes` every file too.
+        """Verify that a model's history is unbroken and its tables match the history.
 
-        A `checkpoint` file is compared with the histories that it names, then brought up to date; if there is none it
-        is made. Keep it where those who write the database cannot write.
+        Args:
+            name: Registered model.
+            read_bytes: Also read every file of every version and compare its SHA-256.
+            checkpoint: File with the ends of earlier histories. It is compared with the database, then updated; it is
+                created if missing. Keep it where those who can write the database cannot write.
+
+        Returns:
+            The number of events and versions, and the hash of the last event.
 
         Raises:
-            ModelNotFoundError: no such model.
-            IntegrityError: the first thing that is wrong.
+            IntegrityError: The first difference that was found.
+            ModelNotFoundError: There is no such model.
+            StorageError: The checkpoint file cannot be read or written.
+
+        Example:
+            >>> report = client.verify("churn", read_bytes=True, checkpoint="churn.checkpoint")
+            >>> report.events, report.versions, len(report.hash)
+            (8, 3, 64)
         """
         checked = check_model_name(name)
         return self._verified(lambda: [self.backend.verification.verify(checked)], read_bytes, checkpoint)[0]
 
     def verify_all(self, *, read_bytes: bool = False, checkpoint: str | Path | None = None) -> list[VerificationReport]:
-        """`verify` of every model, deleted ones included, and whether one of them is gone.
+        """Verify every model, deleted ones included, and that no model is missing.
+
+        Args:
+            read_bytes: Also read every file of every version and compare its SHA-256.
+            checkpoint: File with the ends of earlier histories; see `verify`.
+
+        Returns:
+            One report per model.
 
         Raises:
-            IntegrityError: the first thing that is wrong.
+            IntegrityError: The first difference that was found.
+            StorageError: The checkpoint file cannot be read or written.
+
+        Example:
+            >>> [(report.name, report.events) for report in client.verify_all()]
+            [('churn', 8)]
         """
         return self._verified(self._all_reports, read_bytes, checkpoint)
 
@@ -85,23 +109,23 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The ends of chains, by uid of the model, of one registry."""
+    """The last event of each chain of one registry, by the uid of the model."""
 
     registry_id: str
     heads: Mapping[str, ChainHead]
 
     def with_heads(self, heads: Iterable[ChainHead]) -> "Checkpoint":
-        """The same with later ends of some chains."""
+        """Return the checkpoint with later ends of some chains."""
         return Checkpoint(self.registry_id, {**self.heads, **{head.model_uid: head for head in heads}})
 
 
 def read_checkpoint(path: Path, registry_id: str) -> Checkpoint:
-    """The checkpoint in a file; an empty one if there is no file.
+    """Read a checkpoint file. Return an empty checkpoint if there is no file.
 
     Raises:
-        IntegrityError: it is of another registry.
-        InvalidParameterError: the file is no checkpoint.
-        StorageError: it cannot be read.
+        IntegrityError: It belongs to another registry.
+        InvalidParameterError: The file is not a checkpoint.
+        StorageError: It cannot be read.
     """
     found = read_json(path, _WHAT)
     if found is None:
@@ -117,10 +141,10 @@ def read_checkpoint(path: Path, registry_id: str) -> Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint into a file, all at once.
+    """Write a checkpoint file atomically.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: The file cannot be written.
     """
     models = {
         uid: {"name": head.name, "sequence": head.seq, "hash": head.hash} for uid, head in checkpoint.heads.items()
@@ -129,10 +153,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def compare(checkpoint: Checkpoint, chronicle: HistoryStore) -> None:
-    """Check that every chain still goes through the end that it had.
+    """Check that every chain still contains the last event that the checkpoint names.
 
     Raises:
-        IntegrityError: a chain was cut off or written anew since the checkpoint; the message names the model.
+        IntegrityError: A chain was cut off or rewritten since the checkpoint; the message names the model.
     """
     for head in checkpoint.heads.values():
         found = chronicle.hash_at(head.model_uid, head.seq)

@@ -1,8 +1,9 @@
-"""A sink that posts events to an HTTP address, signed.
+"""Posts events to an HTTP address, signed.
 
-The body is JSON; the header ``X-Registry-Signature-256`` is ``sha256=`` and the HMAC-SHA256 (hex) of the body under the
-shared secret. ``position`` in the body is the same if an event comes again. Invariant: an event counts as taken only
-after an answer of 2xx; neither the secret nor the path of the address appears in a message.
+The body is JSON. The header ``X-Registry-Signature-256`` is ``sha256=`` and the HMAC-SHA256 (hex) of the body under the
+shared secret. ``position`` in the body identifies an event that comes twice.
+
+Guarantees: an event counts as delivered only after a 2xx response; no message contains the secret or the URL's path.
 """
 
 import hashlib
@@ -20,20 +21,44 @@ from registry.entities.times import format_time
 from registry.exceptions import InvalidParameterError, UnavailableError
 
 SIGNATURE_HEADER: Final = "X-Registry-Signature-256"
-# Answers after which the same request may succeed later: timeout, too early, too many requests, and the server's own.
+# Retry timeout, too early and too many requests; every 5xx is retried too.
 _WORTH_RETRYING: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT_SECONDS: Final = 30.0
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would become a GET elsewhere; the caller named one address."""
+    """A handler that follows no redirect: a redirected POST would become a GET to another address."""
 
     def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
         return None
 
 
 class WebhookSink:
-    """Posts each event; waits and tries again when that fails for now."""
+    """A sink that posts each event as JSON to an HTTP address, and retries with growing pauses.
+
+    With a secret, the header ``X-Registry-Signature-256`` is ``sha256=`` and the HMAC-SHA256 (hex) of the body. Each
+    event may come more than once; ``position`` in the body identifies it.
+
+    Args:
+        url: ``http://`` or ``https://`` address.
+        secret: Key of the signature; None posts unsigned.
+        timeout_seconds: Limit for one attempt.
+        attempts: How often one event is tried; a 4xx response other than 408, 425 and 429 is final.
+        first_wait_seconds: Pause after the first failure; it doubles with each, up to 30 seconds.
+
+    Raises:
+        InvalidParameterError: The address is not an HTTP URL or has a password in it, or a number is out of range.
+
+    Example:
+        >>> sink = registry.WebhookSink("https://hooks.example.com/models/token", secret="s3cret", attempts=3)
+        >>> sink
+        WebhookSink(https://hooks.example.com)
+
+        `MlflowClient.watch_events` calls ``deliver``:
+
+        >>> client.watch_events(sink, cursor="hooks.cursor", from_now=True, once=True)
+        0
+    """
 
     def __init__(
         self,
@@ -44,12 +69,7 @@ class WebhookSink:
         attempts: int = 5,
         first_wait_seconds: float = 0.5,
     ) -> None:
-        """A sink for an http or https address; without a secret the posts are not signed.
-
-        Raises:
-            InvalidParameterError: the address is of another kind, or a number is not positive.
-        """
-        self._address = _checked(url)
+        self._address = _parse_address(url)
         self._url = url
         if attempts < 1 or timeout_seconds <= 0 or first_wait_seconds < 0:
             raise InvalidParameterError("A webhook needs at least one attempt, and times that are not negative.")
@@ -63,20 +83,20 @@ class WebhookSink:
         return f"WebhookSink({self._address.scheme}://{self._address.hostname})"
 
     def deliver(self, event: PublishedEvent) -> None:
-        """Post an event until it is taken.
+        """Post an event until the receiver takes it.
 
         Raises:
-            UnavailableError: it was not taken after all attempts, or was refused for good.
+            UnavailableError: All attempts failed, or the receiver refused the event for good.
         """
         request = self._request(event)
         for attempt in range(1, self._attempts + 1):
-            fault, final = self._post(request)
-            if fault is None:
+            failure, is_final = self._post(request)
+            if failure is None:
                 return
-            if final or attempt == self._attempts:
+            if is_final or attempt == self._attempts:
                 raise UnavailableError(
                     f"The webhook at {self._address.hostname} did not take event {event.position} "
-                    f"({attempt} attempts): {fault}."
+                    f"({attempt} attempts): {failure}."
                 )
             wait = min(_LONGEST_WAIT_SECONDS, self._first_wait_seconds * 2 ** (attempt - 1))
             time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
@@ -89,7 +109,7 @@ class WebhookSink:
         return urllib.request.Request(self._url, data=body, headers=headers, method="POST")  # noqa: S310 - http(s) only
 
     def _post(self, request: urllib.request.Request) -> tuple[str | None, bool]:
-        """What went wrong, None if nothing did, and whether trying again is pointless."""
+        """Return the failure, or None, and whether a retry is pointless."""
         try:
             with self._opener.open(request, timeout=self._timeout_seconds):
                 return None, False
@@ -101,7 +121,7 @@ class WebhookSink:
 
 
 def event_body(event: PublishedEvent) -> bytes:
-    """An event as a webhook posts it: canonical JSON in UTF-8."""
+    """Return the body for an event: canonical JSON in UTF-8."""
     inner = event.event
     values = {
         "position": event.position,
@@ -124,11 +144,11 @@ def event_body(event: PublishedEvent) -> bytes:
 
 
 def signature(body: bytes, secret: bytes) -> str:
-    """The value of the signature header; receivers compare it with `hmac.compare_digest`."""
+    """Return the value of the signature header. Receivers compare it with `hmac.compare_digest`."""
     return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
 
 
-def _checked(url: str) -> SplitResult:
+def _parse_address(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0

@@ -1,8 +1,12 @@
-"""An export as a file: a ZIP archive without compression, written whole or not at all, and read with suspicion.
+"""Writes and reads exported files: uncompressed ZIP archives, written atomically and validated before use.
 
-Layout: ``registry-export.json`` (see `archive_manifest`), then ``files/<sha256>``, each distinct file once, named by
-the SHA-256 of its bytes. Invariants: no name in an archive is ever used as a path; nothing that is read is longer than
-the archive itself; a file is handed out only under the digest that its bytes have.
+Layout: ``registry-export.json`` (see `export_manifest`), then ``files/<sha256>``, each distinct file once, named by the
+SHA-256 of its bytes.
+
+Guarantees:
+- no name in an archive is ever used as a path;
+- nothing that is read is longer than the archive itself;
+- a file is handed out only under the digest of its bytes.
 """
 
 import contextlib
@@ -33,30 +37,30 @@ class Blob(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return the number of bytes."""
 
     @property
     def sha256(self) -> str:
-        """Lower-case hex."""
+        """Return the digest in lower-case hex."""
 
 
 class ArchiveWriter:
-    """An archive in the making; use `create_archive`."""
+    """An archive being written; use `create_archive`."""
 
     def __init__(self, file: zipfile.ZipFile, manifest: bytes) -> None:
         self._file = file
-        self._have: set[str] = set()
+        self._digests: set[str] = set()
         file.writestr(_entry(MANIFEST, len(manifest)), manifest)
 
     def add(self, blob: Blob, stream: BinaryIO, shown: str) -> None:
-        """Copy a file in, unless its bytes are there already; `shown` names it in errors.
+        """Add a file, unless its bytes are in the archive; `shown` names it in errors.
 
         Raises:
-            IntegrityError: its bytes are not what they should be.
+            IntegrityError: Size or digest differ from the recorded ones.
         """
-        if blob.sha256 in self._have:
+        if blob.sha256 in self._digests:
             return
-        self._have.add(blob.sha256)
+        self._digests.add(blob.sha256)
         digest, size = hashlib.sha256(), 0
         with self._file.open(_entry(f"files/{blob.sha256}", blob.size), "w", force_zip64=True) as target:
             while chunk := stream.read(_CHUNK):
@@ -66,20 +70,20 @@ class ArchiveWriter:
         _compare(blob, digest.hexdigest(), size, shown)
 
     def has(self, blob: Blob) -> bool:
-        """Whether these bytes are there already."""
-        return blob.sha256 in self._have
+        """Tell whether these bytes are in the archive."""
+        return blob.sha256 in self._digests
 
 
 @contextlib.contextmanager
 def create_archive(path: Path, manifest: bytes) -> Iterator[ArchiveWriter]:
-    """An archive that appears at `path` when the block ends, and not at all if it raises.
+    """Create an archive that appears at `path` when the block ends, or not at all if the block raises.
 
     Raises:
-        PathExistsError: something is there.
-        StorageError: the file cannot be written.
+        PathExistsError: The path exists.
+        StorageError: The file cannot be written.
     """
     if os.path.lexists(path):
-        raise PathExistsError(f"{str(path)!r} is there already; give another file name, or remove it.")
+        raise PathExistsError(f"{str(path)!r} exists already; give another file name, or remove it.")
     with _disk_errors(path, "written"):
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         # The umask decides who may read it, as for every file that is asked for by name.
@@ -97,18 +101,18 @@ def create_archive(path: Path, manifest: bytes) -> Iterator[ArchiveWriter]:
 
 
 class ArchiveReader:
-    """An archive whose table of contents was judged; use `open_archive`."""
+    """An archive whose table of contents was validated; use `open_archive`."""
 
     def __init__(self, path: Path, file: zipfile.ZipFile, size: int) -> None:
         self._path = path
         self._file = file
-        self._entries = _judged(path, file, size)
+        self._entries = _validate_entries(path, file, size)
 
     def manifest(self) -> bytes:
-        """What ``registry-export.json`` holds.
+        """Return the content of ``registry-export.json``.
 
         Raises:
-            IntegrityError: it is damaged, or longer than any manifest.
+            IntegrityError: It is damaged, or longer than MAX_MANIFEST.
         """
         entry = self._entries[MANIFEST]
         if entry.file_size > MAX_MANIFEST:
@@ -116,47 +120,47 @@ class ArchiveReader:
         with self._open(entry) as stream:
             return stream.read()
 
-    def require(self, blobs: Iterable[Blob]) -> None:
-        """Pass if the archive holds exactly these files, with these sizes.
+    def check_contents(self, blobs: Iterable[Blob]) -> None:
+        """Check that the archive holds exactly these files, with these sizes.
 
         Raises:
-            IntegrityError: one is missing, has another size, or nothing names it.
+            IntegrityError: A file is missing, has another size, or is not named.
         """
-        wanted = {f"files/{blob.sha256}": blob.size for blob in blobs}
-        for name, size in wanted.items():
+        required = {f"files/{blob.sha256}": blob.size for blob in blobs}
+        for name, size in required.items():
             entry = self._entries.get(name)
             if entry is None:
                 raise self._fault(f"{name} is missing")
             if entry.file_size != size:
                 raise self._fault(f"{name} has {entry.file_size} bytes instead of {size}")
-        extra = sorted(self._entries.keys() - wanted.keys() - {MANIFEST})
+        extra = sorted(self._entries.keys() - required.keys() - {MANIFEST})
         if extra:
             raise self._fault(f"nothing in its manifest names {extra[0]}")
 
     def read(self, blob: Blob) -> Iterator[bytes]:
-        """The bytes of a file in pieces; the last piece comes only if all of them are what they should be.
+        """Yield the bytes of a file in chunks, the last one only after size and digest were checked.
 
         Raises:
-            IntegrityError: they are not.
+            IntegrityError: They differ.
         """
-        digest, size, held = hashlib.sha256(), 0, b""
+        digest, size, last_chunk = hashlib.sha256(), 0, b""
         with self._open(self._entries[f"files/{blob.sha256}"]) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
-                if held:
-                    yield held
-                held = chunk
+                if last_chunk:
+                    yield last_chunk
+                last_chunk = chunk
         _compare(blob, digest.hexdigest(), size, f"files/{blob.sha256} of {str(self._path)!r}")
-        if held:
-            yield held
+        if last_chunk:
+            yield last_chunk
 
     @contextlib.contextmanager
-    def extracted(self, manifest: Manifest) -> Iterator[Path]:
-        """A fresh local directory with the files of a manifest, whose paths were judged; it goes when the block ends.
+    def extract(self, manifest: Manifest) -> Iterator[Path]:
+        """Extract the files of a validated manifest to a new local directory, which is removed when the block ends.
 
         Raises:
-            IntegrityError: a file is not what the manifest says, or two want one place.
+            IntegrityError: A file differs from the manifest, or two files have one path.
         """
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
             directory = Path(temporary, "model")
@@ -174,7 +178,7 @@ class ArchiveReader:
                 for chunk in self.read(blob):
                     file.write(chunk)
         except (FileExistsError, NotADirectoryError) as error:
-            raise self._fault(f"its manifest has another file in the place of {path!r}") from error
+            raise self._fault(f"its manifest has two files at {path!r}") from error
 
     @contextlib.contextmanager
     def _open(self, entry: zipfile.ZipInfo) -> Iterator[BinaryIO]:
@@ -190,12 +194,12 @@ class ArchiveReader:
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[ArchiveReader]:
-    """An archive for reading, whose table of contents was judged.
+    """Open an archive for reading and validate its table of contents.
 
     Raises:
-        ArtifactNotFoundError: there is no such file.
-        IntegrityError: it is no archive of this layout.
-        StorageError: it cannot be read.
+        ArtifactNotFoundError: There is no such file.
+        IntegrityError: It is not an exported file.
+        StorageError: It cannot be read.
     """
     with _disk_errors(path, "read"):
         try:
@@ -206,17 +210,17 @@ def open_archive(path: Path) -> Iterator[ArchiveReader]:
             try:
                 archive = zipfile.ZipFile(file)
             except _BROKEN as error:
-                raise _fault(path, f"it is no ZIP archive: {error}") from error
+                raise _fault(path, f"it is not a ZIP archive: {error}") from error
             with archive:
                 yield ArchiveReader(path, archive, os.fstat(file.fileno()).st_size)
 
 
-def _judged(path: Path, file: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+def _validate_entries(path: Path, file: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in file.infolist():
         name = entry.filename
         if name != entry.orig_filename or (name != MANIFEST and not _FILE.fullmatch(name)):
-            raise _fault(path, f"it has {entry.orig_filename!r:.200}; there may be {MANIFEST} and files/<sha256> alone")
+            raise _fault(path, f"it has {entry.orig_filename!r:.200}; only {MANIFEST} and files/<sha256> are allowed")
         if name in entries:
             raise _fault(path, f"it has {name} twice")
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
@@ -226,7 +230,7 @@ def _judged(path: Path, file: zipfile.ZipFile, size: int) -> dict[str, zipfile.Z
         entries[name] = entry
     if MANIFEST not in entries:
         raise _fault(path, f"it has no {MANIFEST}")
-    # Without compression only entries that overlap could be longer together than the archive.
+    # Entries are uncompressed, so only overlapping ones could be longer together than the archive.
     if sum(entry.file_size for entry in entries.values()) > size:
         raise _fault(path, "its files are longer than the archive itself")
     return entries
@@ -248,7 +252,7 @@ def _compare(blob: Blob, sha256: str, size: int, shown: str) -> None:
 
 
 def _fault(path: Path, reason: str) -> IntegrityError:
-    return IntegrityError(f"{str(path)!r} is not a whole export of a registered model: {reason}.")
+    return IntegrityError(f"{str(path)!r} is not a complete export of a registered model: {reason}.")
 
 
 @contextlib.contextmanager

@@ -1,14 +1,13 @@
-"""Copying a version: within a registry by naming the same sealed files again, to another registry with its bytes.
+"""Client method that copies a version: within a registry by reference, to another registry with its bytes.
 
-Invariant: a copy has the digest of what it was copied from, and copying the same version to the same place twice gives
-the same copy.
+Guarantees: a copy has the digest of its source. Copying a version to the same place again returns the existing copy.
 """
 
 from registry.client.backend import Backend, open_backend
 from registry.client.base import ClientBase
 from registry.client.models.loading import compare_manifests, resolve
 from registry.client.models.model_upload import discard_if_expired, store_copy
-from registry.client.transfer.importing import experiment_named, map_imported_model
+from registry.client.transfer.importing import find_or_create_experiment, map_imported_model
 from registry.entities import Metric
 from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.exceptions import IntegrityError, InvalidUriError, RunNotFoundError
@@ -20,24 +19,42 @@ from registry.validation.names import check_model_name
 
 
 class CopyingMethods(ClientBase):
-    """How versions get from model to model and from registry to registry."""
+    """Client method that copies versions."""
 
     def copy_model_version(
         self, src_model_uri: str, dst_name: str, *, to: str | None = None, reason: str | None = None
     ) -> ModelVersion:
-        """A new version of `dst_name`, which is created if need be, with the model of a ``models:`` URI.
+        """Copy a version to another registered model, or to another registry.
 
-        Tags, description and run id are copied, stages and aliases are not. With `to`, the tracking URI of another
-        registry, the files are copied there too (by S3 itself where both are on S3), and the version says where it came
-        from. So is the run, under its id, with its params, tags, data sets and the latest value of each metric, which
-        promotion rules there may judge; not its metric curves and plain artifacts. Copying a version again gives the
-        copy that is there.
+        Tags, description and run id are copied; stages and aliases are not. Within one registry the files are not
+        copied.
+
+        With `to`, the files are copied (by S3 itself where both sides are on S3), and so is the run under its id, with
+        its params, tags, data sets and the latest value of each metric, but without metric curves and plain artifacts.
+        The copy's `source` names the original. Copying a version again returns the existing copy.
+
+        Args:
+            src_model_uri: ``models:`` URI of a version.
+            dst_name: Registered model of the copy; created if missing.
+            to: Tracking URI of another registry; None for this one.
+            reason: Why, for the history.
+
+        Returns:
+            The new version, in stage None.
 
         Raises:
-            NotFoundError: nothing is at the URI.
-            IntegrityError: a file is not what was sealed.
-            ConflictError: a run of another content has the run's id there.
-            SchemaOutdatedError: the other registry must be upgraded first.
+            ConflictError: The other registry has a different run of the same id.
+            IntegrityError: A file differs from what was sealed.
+            InvalidUriError: The URI names a logged model, not a version.
+            NotFoundError: There is no such version.
+            SchemaOutdatedError: The other registry must be upgraded first.
+
+        Example:
+            >>> client.copy_model_version("models:/churn@champion", "churn-live").version
+            1
+            >>> copy = client.copy_model_version("models:/churn/2", "churn", to="sqlite:///production.db")
+            >>> copy.version, copy.source
+            (1, 'models:/churn/2')
         """
         check_model_name(dst_name)
         source = resolve(self.backend, parse_models(src_model_uri))
@@ -58,10 +75,10 @@ class CopyingMethods(ClientBase):
                 tags=version.tags,
             )
             return self.backend.versions.create(dst_name, new, create_model=True, reason=reason)
-        return _copied(self.backend, target, dst_name, source, version, reason)
+        return _copy_to(self.backend, target, dst_name, source, version, reason)
 
 
-def _copied(
+def _copy_to(
     backend: Backend, target: Backend, name: str, source: ResolvedModel, version: ModelVersion, reason: str | None
 ) -> ModelVersion:
     registry_id = backend.experiments.registry_id()
@@ -71,7 +88,7 @@ def _copied(
         return existing
     logged = backend.model_export.logged_model(source.model_id)
     for run_id in {version.run_id, logged.run_id} - {None}:
-        _bring_run(backend, target, str(run_id), registry_id)
+        _copy_run(backend, target, str(run_id), registry_id)
     new = map_imported_model(target, logged)
     copy = store_copy(target, source.location, "", new)
     compare_manifests(copy.seal.manifest, logged.manifest, source.location)
@@ -94,8 +111,8 @@ def _copied(
         return target.versions.create(name, new_version, create_model=True, reason=reason)
 
 
-def _bring_run(backend: Backend, target: Backend, run_id: str, registry_id: str) -> None:
-    """Let a run appear in another registry; a run that was never there, or is gone, stays a mere id."""
+def _copy_run(backend: Backend, target: Backend, run_id: str, registry_id: str) -> None:
+    """Copy a run to another registry. If it does not exist any more, the version keeps its id only."""
     try:
         run = backend.model_export.run(run_id)
     except RunNotFoundError:
@@ -104,5 +121,5 @@ def _bring_run(backend: Backend, target: Backend, run_id: str, registry_id: str)
         Metric(key=key, step=step, timestamp=timestamp, value=value)
         for key, step, timestamp, value in backend.model_export.latest_points(run_id)
     ]
-    experiment_id = experiment_named(target, run.experiment)
+    experiment_id = find_or_create_experiment(target, run.experiment)
     target.run_import.insert(ImportedRun(run, experiment_id, registry_id, lambda: [points] if points else []))

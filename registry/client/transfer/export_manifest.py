@@ -1,8 +1,7 @@
-"""The manifest of an export: a `PortableModel` to and from the JSON text ``registry-export.json``.
+"""Converts a `PortableModel` to and from the JSON text ``registry-export.json``.
 
-What is read was made elsewhere, perhaps by somebody who means harm. Invariant: a model that `parsed` returns fits
-together (every chain whole, every digest that of its files, every reference met) and has no name, path, number or text
-that this registry would not take from its own callers.
+The text may come from an attacker. Guarantees: a returned model is consistent (every chain unbroken, every digest and
+reference correct), and has no name, path, number or text that this registry would refuse from its own callers.
 """
 
 import dataclasses
@@ -55,8 +54,8 @@ class _Document:
     runs: list[PortableRun]
 
 
-def text_of(model: PortableModel) -> bytes:
-    """The JSON text of a model; the same model gives the same text."""
+def to_json(model: PortableModel) -> bytes:
+    """Return the JSON text of a model. Equal models give equal texts."""
     segments = [
         {
             "registry_id": segment.registry_id,
@@ -69,11 +68,11 @@ def text_of(model: PortableModel) -> bytes:
     return canonical_json({"format": FORMAT, "segments": segments, **rest}).encode()
 
 
-def parsed(text: bytes) -> tuple[PortableModel, ModelState]:
-    """The model of a JSON text, and what its last history folds into.
+def from_json(text: bytes) -> tuple[PortableModel, ModelState]:
+    """Parse a JSON text to a model and the state that its last history replays to.
 
     Raises:
-        IntegrityError: the text is no such manifest, or what it says does not fit together.
+        IntegrityError: The text is not such a manifest, or contradicts itself.
     """
     try:
         document = _adapter().validate_json(text)
@@ -85,18 +84,18 @@ def parsed(text: bytes) -> tuple[PortableModel, ModelState]:
             for segment in document.segments
         ]
         model = PortableModel(segments, document.versions, document.logged_models, document.runs)
-        if text_of(model) != text:  # a field that nobody reads, a number for a text: an export has neither
-            raise IntegrityError("The export's manifest is not in the form that exports have.")
-        return model, _checked(model)
+        if to_json(model) != text:  # an unknown field, or a number where exports have a text
+            raise IntegrityError("The export's manifest is not in canonical form: it was not written by an export.")
+        return model, _validate(model)
     except ValidationError as error:
         first = error.errors()[0]
         raise IntegrityError(f"The export's manifest: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
     except InvalidParameterError as error:
-        raise IntegrityError(f"The export has a value that cannot be taken over: {error}") from error
+        raise IntegrityError(f"The export has an invalid value: {error}") from error
     except RegistryError:
         raise
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise IntegrityError(f"The export has an event that cannot be: {error!r}.") from error
+        raise IntegrityError(f"The export has an impossible event: {error!r}.") from error
 
 
 _LISTS: Final = ("versions", "logged_models", "runs")
@@ -107,7 +106,7 @@ def _adapter() -> TypeAdapter[_Document]:
     return TypeAdapter(_Document)
 
 
-def _checked(model: PortableModel) -> ModelState:
+def _validate(model: PortableModel) -> ModelState:
     if not model.segments:
         raise IntegrityError("The export has no history.")
     check_imported_histories(model.segments)
@@ -118,13 +117,13 @@ def _checked(model: PortableModel) -> ModelState:
     state = replay(model.own.events)
     _check_state(state)
     _check_unique((version.version for version in model.versions), "version")
-    logged = {found.model_id: found for found in model.logged_models}
-    _check_unique((found.model_id for found in model.logged_models), "logged model")
+    logged = {logged_model.model_id: logged_model for logged_model in model.logged_models}
+    _check_unique((logged_model.model_id for logged_model in model.logged_models), "logged model")
     _check_unique((run.run_id for run in model.runs), "run")
     for run in model.runs:
         _check_run(run)
-    for found in model.logged_models:
-        _check_logged_model(found, {run.run_id for run in model.runs})
+    for logged_model in model.logged_models:
+        _check_logged_model(logged_model, {run.run_id for run in model.runs})
     for version in model.versions:
         _check_version(version, state, logged)
     if logged.keys() != {version.model_id for version in model.versions}:
@@ -158,20 +157,20 @@ def _check_version_state(version: VersionState) -> None:
 
 
 def _check_version(version: PortableVersion, state: ModelState, logged: dict[str, PortableLoggedModel]) -> None:
-    said, model = state.versions.get(version.version), logged.get(version.model_id)
-    if said is None or said.deleted or model is None:
-        raise IntegrityError(f"The export has version {version.version}, of which its history does not speak.")
-    if (said.model_id, said.digest) != (model.model_id, model.manifest.digest):
+    recorded, model = state.versions.get(version.version), logged.get(version.model_id)
+    if recorded is None or recorded.deleted or model is None:
+        raise IntegrityError(f"The export has version {version.version}, which is missing in its history.")
+    if (recorded.model_id, recorded.digest) != (model.model_id, model.manifest.digest):
         raise IntegrityError(
             f"Version {version.version} of the export is the logged model {model.model_id} with the digest "
-            f"{model.manifest.digest}, but its history says {said.model_id} with {said.digest}."
+            f"{model.manifest.digest}, but its history says {recorded.model_id} with {recorded.digest}."
         )
 
 
 def _check_logged_model(model: PortableLoggedModel, run_ids: set[str]) -> None:
     _require(MODEL_ID.fullmatch(model.model_id) is not None, f"the id {model.model_id!r} of a logged model")
     check_text(model.experiment, "experiment name", MAX_EXPERIMENT_NAME)
-    # Files may be registered under names that nobody could give by hand, in another form of Unicode for example.
+    # Registered files may have names that users cannot give, for example in another Unicode form.
     _require(bool(model.name) and "/" not in model.name, f"the name {model.name!r} of a logged model")
     _require(model.run_id is None or model.run_id in run_ids, f"a logged model of the missing run {model.run_id!r}")
     _require(bool(model.files), f"the logged model {model.model_id} without files")
@@ -232,21 +231,21 @@ def _require(holds: bool, what: str) -> None:
 
 def _check_unique(ids: Iterable[object], what: str) -> None:
     seen: set[object] = set()
-    for found in ids:
-        _require(found not in seen, f"the {what} {found} twice")
-        seen.add(found)
+    for identifier in ids:
+        _require(identifier not in seen, f"the {what} {identifier} twice")
+        seen.add(identifier)
 
 
 def _check_scalars(value: Any) -> None:
-    """Refuse what one of the databases could not hold: NUL and halves of surrogate pairs in texts, larger integers."""
+    """Refuse what a database cannot hold: NUL and half surrogate pairs in texts, and integers over 64 bits."""
     stack = [value]
     while stack:
-        found = stack.pop()
-        if isinstance(found, dict):
-            stack.extend((*found.keys(), *found.values()))
-        elif isinstance(found, list | tuple):
-            stack.extend(found)
-        elif isinstance(found, str):
-            _require("\0" not in found and not any("\ud800" <= c <= "\udfff" for c in found), "a text with a NUL")
-        elif isinstance(found, int):
-            _require(-_LIMIT <= found < _LIMIT, f"the number {found}")
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack.extend((*item.keys(), *item.values()))
+        elif isinstance(item, list | tuple):
+            stack.extend(item)
+        elif isinstance(item, str):
+            _require("\0" not in item and not any("\ud800" <= c <= "\udfff" for c in item), "a text with a NUL")
+        elif isinstance(item, int):
+            _require(-_LIMIT <= item < _LIMIT, f"the number {item}")

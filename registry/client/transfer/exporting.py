@@ -1,7 +1,7 @@
-"""Exporting a registered model: its versions with their files, runs and history as one file.
+"""Client method that exports a registered model, with files, runs and history, to one file.
 
-Owns what goes into the file; leaves its layout to `archive` and `archive_manifest`. Invariant: the file holds what was
-verified: the history and the tables in one snapshot, and every byte against its digest on its way in.
+Guarantees: the file holds verified data: history and tables from one snapshot, and every byte checked against its
+digest as it is written.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.transfer.archive import ArchiveWriter, create_archive
-from registry.client.transfer.export_manifest import text_of
+from registry.client.transfer.export_manifest import to_json
 from registry.client.transfer.metrics_jsonl import write_points
 from registry.entities.portable import PortableLoggedModel, PortablePoints, PortableRun
 from registry.exceptions import ArtifactNotFoundError, IntegrityError
@@ -23,34 +23,46 @@ from registry.validation.paths import check_local_path
 
 
 class ExportMethods(ClientBase):
-    """How registered models leave."""
+    """Client method that exports registered models."""
 
     def export_model(self, name: str, path: str | Path, *, versions: Sequence[int | str] | None = None) -> Path:
-        """Write a registered model to a new file, with all living versions or with these; the absolute path.
+        """Export a registered model to a new file.
 
-        The file has the versions' sealed files, the runs they come from (params, tags, data sets and every metric
-        point, but not the runs' plain artifacts), signatures, promotion rules and the whole history. It appears whole
-        or not at all.
+        The file holds the versions' files, the runs that made them (params, tags, data sets and every metric point, but
+        no plain artifacts), signatures, promotion rules and the whole history. It appears complete or not at all.
+
+        Args:
+            name: Registered model.
+            path: New file, a ZIP archive.
+            versions: Version numbers; None for all that are not deleted.
+
+        Returns:
+            The absolute path of the file.
 
         Raises:
-            ModelNotFoundError, VersionNotFoundError: no such model or version.
-            PathExistsError: a file is there already.
-            IntegrityError: the history, a table or a stored file is not what was recorded.
-            StorageError: the file cannot be written.
+            IntegrityError: The history, a table or a stored file differs from what was recorded.
+            ModelNotFoundError: There is no such model.
+            PathExistsError: The file exists already.
+            StorageError: The file cannot be written.
+            VersionNotFoundError: The model has no such version.
+
+        Example:
+            >>> client.export_model("churn", "churn.zip", versions=[2]).name
+            'churn.zip'
         """
         numbers = (
             None
             if versions is None
             else [check_version(version) for version in check_list(versions, "versions", object)]
         )
-        departure = self.backend.model_export.model(check_model_name(name), numbers)
+        exported = self.backend.model_export.model(check_model_name(name), numbers)
         target = check_local_path(path).absolute()
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
-            runs = [_with_points(self.backend, run, Path(temporary)) for run in departure.model.runs]
-            model = replace(departure.model, runs=runs)
-            with create_archive(target, text_of(model)) as archive:
+            runs = [_with_points(self.backend, run, Path(temporary)) for run in exported.model.runs]
+            model = replace(exported.model, runs=runs)
+            with create_archive(target, to_json(model)) as archive:
                 for logged in model.logged_models:
-                    _add_files(self.backend, archive, departure.locations[logged.model_id], logged)
+                    _add_files(self.backend, archive, exported.locations[logged.model_id], logged)
                 for run in runs:
                     if run.points is not None:
                         with _points_file(Path(temporary), run).open("rb") as stream:
@@ -59,9 +71,8 @@ class ExportMethods(ClientBase):
 
 
 def _with_points(backend: Backend, run: PortableRun, directory: Path) -> PortableRun:
-    """The run with its points in a file of `directory`."""
-    place = _points_file(directory, run)
-    with place.open("w+b") as file:
+    """Write the points of a run to a file in `directory`. Return the run with the file's size and digest."""
+    with _points_file(directory, run).open("w+b") as file:
         backend.model_export.points(run.run_id, lambda points: write_points(file, points))
         size = file.tell()
         if size == 0:

@@ -1,8 +1,8 @@
-"""Importing a registered model from a file that an export wrote.
+"""Client methods that import a registered model from an exported file.
 
-Invariant: before anything appears, everything in the file was judged: that its history is whole and says what the file
-holds, that every byte hashes to its name, and that no model file could crash the parser of its format. Bytes come first
-and the rows of all versions in one transaction last: a crash leaves uploads that gc finds, never half a model.
+Guarantees: everything in the file is validated before anything appears: the history is unbroken and matches the
+contents, every byte matches its digest, and no model file could crash its parser. Bytes come first, and the rows of all
+versions last in one transaction; a crash leaves uploads that gc finds, never half a model.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.models.model_upload import check_outside, discard_if_expired, store_directory
 from registry.client.transfer.archive import ArchiveReader, Blob, open_archive
-from registry.client.transfer.export_manifest import parsed
+from registry.client.transfer.export_manifest import from_json
 from registry.client.transfer.metrics_jsonl import read_points
 from registry.entities import LifecycleStage, Metric
 from registry.entities.history import ImportedHistory
@@ -29,73 +29,100 @@ from registry.validation.paths import check_local_path
 
 
 class ImportMethods(ClientBase):
-    """How registered models come in."""
+    """Client methods that import registered models."""
 
     def import_model(
         self, path: str | Path, *, name: str | None = None, with_stages: bool = False, reason: str | None = None
     ) -> RegisteredModel:
-        """Make a registered model of a file that `export_model` wrote, under its own name or under `name`.
+        """Import a registered model from a file that `export_model` wrote.
 
-        Versions keep their numbers, digests, descriptions and tags, and arrive in stage None and without aliases,
-        unless `with_stages`. Promotion rules come along, approvals do not. Runs keep their ids; logged models get new
-        ones. The history elsewhere is kept beside the new one (`get_foreign_history`).
+        Versions keep their numbers, digests, descriptions and tags. Promotion rules are imported, approvals are not.
+        Runs keep their ids; logged models get new ones. The earlier history stays readable (`get_foreign_history`).
+
+        Args:
+            path: Exported file.
+            name: Name of the new model. Default: the name in the file.
+            with_stages: Also import stages and aliases. Otherwise all versions are in stage None.
+            reason: Why, for the history.
+
+        Returns:
+            The new registered model.
 
         Raises:
-            AlreadyExistsError: the name is taken.
-            IntegrityError: the file is damaged, or what it holds does not fit together.
-            InvalidModelError: a model file in it could crash the parser of its format.
-            ConflictError: a run of another content has the id of a run of the file.
-            ArtifactNotFoundError: there is no such file.
+            AlreadyExistsError: The name is taken.
+            ArtifactNotFoundError: There is no such file.
+            ConflictError: A different run with the id of one in the file exists.
+            IntegrityError: The file is damaged, or its parts contradict each other.
+            InvalidModelError: A model file in it could crash its parser.
+
+        Example:
+            >>> path = client.export_model("churn", "churn.zip")
+            >>> client.import_model(path, name="churn-staging", with_stages=True).aliases
+            {'champion': 2}
         """
-        wanted = None if name is None else check_model_name(name)
+        new_name = None if name is None else check_model_name(name)
         with open_archive(check_local_path(path)) as archive:
-            model, state = parsed(archive.manifest())
-            target = wanted or state.name
-            self._refuse_taken(target)
+            model, state = from_json(archive.manifest())
+            target = new_name or state.name
+            self._check_name_free(target)
             _check_files(archive, model)
             for run in model.runs:
                 self.backend.run_import.check(run)
-            arrival = ImportedModel(
+            imported = ImportedModel(
                 name=target,
                 segments=model.segments,
                 state=state,
                 versions=model.versions,
                 logged_models={
-                    logged.model_id: _stored(self.backend, archive, logged) for logged in model.logged_models
+                    logged.model_id: _upload(self.backend, archive, logged) for logged in model.logged_models
                 },
-                runs=[_arriving(self.backend, archive, model.own, run) for run in model.runs],
+                runs=[_imported_run(self.backend, archive, model.own, run) for run in model.runs],
                 with_stages=with_stages,
             )
             with contextlib.ExitStack() as uploads:
-                for arriving in arrival.logged_models.values():
-                    uploads.enter_context(discard_if_expired(self.backend, arriving.copy.location))
-                self.backend.model_import.insert(arrival, reason=reason)
+                for logged_model in imported.logged_models.values():
+                    uploads.enter_context(discard_if_expired(self.backend, logged_model.copy.location))
+                self.backend.model_import.insert(imported, reason=reason)
         return self.backend.models.get(target)
 
     def get_foreign_history(self, name: str) -> list[ImportedHistory]:
-        """The histories that a model had in other registries before it was imported, oldest first.
+        """Return the histories that a model had in other registries before it was imported, oldest first.
+
+        Args:
+            name: Registered model.
+
+        Returns:
+            One history per registry, with ``registry_id``, ``model_uid`` and ``events``; an empty list if the model was
+            never imported.
 
         Raises:
-            ModelNotFoundError: no such model.
-            IntegrityError: its history was edited.
+            IntegrityError: The history was edited.
+            ModelNotFoundError: There is no such model.
+
+        Example:
+            >>> client.get_foreign_history("churn")
+            []
+            >>> _ = client.import_model(client.export_model("churn", "churn.zip"), name="churn-2")
+            >>> [len(history.events) for history in client.get_foreign_history("churn-2")]
+            [8]
         """
         return self.backend.model_import.imported_histories(check_model_name(name))
 
-    def _refuse_taken(self, name: str) -> None:
+    def _check_name_free(self, name: str) -> None:
         try:
             self.backend.model_import.check_free(name)
         except AlreadyExistsError as error:
-            raise AlreadyExistsError(f"{error} Give the import another name (name='…', --as).") from None
+            raise AlreadyExistsError(f"{error} Import it under another name (name='…', --as).") from None
 
 
 def _check_files(archive: ArchiveReader, model: PortableModel) -> None:
-    """Read every file once, and judge what a parser will see."""
-    archive.require(_blobs(model))
+    """Read every file once, and check that none could crash its parser."""
+    archive.check_contents(_blobs(model))
     for run in model.runs:
         for _ in _points(archive, run):
             pass
     for logged in model.logged_models:
-        with archive.extracted(logged.manifest) as directory:
+        with archive.extract(logged.manifest) as directory:
             try:
                 check_outside(directory)
             except InvalidModelError as error:
@@ -113,13 +140,13 @@ def _blobs(model: PortableModel) -> Iterator[Blob]:
         yield blob
 
 
-def _stored(backend: Backend, archive: ArchiveReader, logged: PortableLoggedModel) -> ImportedLoggedModel:
+def _upload(backend: Backend, archive: ArchiveReader, logged: PortableLoggedModel) -> ImportedLoggedModel:
     new = map_imported_model(backend, logged)
-    with archive.extracted(logged.manifest) as directory:
+    with archive.extract(logged.manifest) as directory:
         copy = store_directory(backend, directory, new)
     if copy.seal.manifest != logged.manifest:
         raise IntegrityError(
-            f"The files of the logged model {logged.model_id} changed on their way in: their digest is "
+            f"The files of the logged model {logged.model_id} changed during the import: their digest is "
             f"{copy.seal.manifest.digest}, expected {logged.manifest.digest}. Import the file again."
         )
     return ImportedLoggedModel(copy, [_metric(point, new.model_id) for point in logged.metrics])
@@ -137,8 +164,10 @@ def _metric(point: PortableMetric, model_id: str) -> Metric:
     )
 
 
-def _arriving(backend: Backend, archive: ArchiveReader, own: ImportedHistory, run: PortableRun) -> ImportedRun:
-    return ImportedRun(run, experiment_named(backend, run.experiment), own.registry_id, lambda: _points(archive, run))
+def _imported_run(backend: Backend, archive: ArchiveReader, own: ImportedHistory, run: PortableRun) -> ImportedRun:
+    return ImportedRun(
+        run, find_or_create_experiment(backend, run.experiment), own.registry_id, lambda: _points(archive, run)
+    )
 
 
 def _points(archive: ArchiveReader, run: PortableRun) -> Iterator[list[Metric]]:
@@ -146,13 +175,13 @@ def _points(archive: ArchiveReader, run: PortableRun) -> Iterator[list[Metric]]:
 
 
 def map_imported_model(backend: Backend, logged: PortableLoggedModel) -> NewModel:
-    """The logged model under a fresh id, in the experiment of the name that it has there."""
+    """Map an imported logged model to a new id and to an experiment of this registry."""
     run_id = logged.run_id
     if run_id is not None and backend.run_import.is_deleted(run_id):
         run_id = None
     return NewModel(
         model_id=new_model_id(),
-        experiment_id=experiment_named(backend, logged.experiment),
+        experiment_id=find_or_create_experiment(backend, logged.experiment),
         name=logged.name,
         run_id=run_id,
         model_type=logged.model_type,
@@ -162,21 +191,21 @@ def map_imported_model(backend: Backend, logged: PortableLoggedModel) -> NewMode
     )
 
 
-def experiment_named(backend: Backend, name: str) -> str:
-    """The id of the experiment of a name, which is made if there is none.
+def find_or_create_experiment(backend: Backend, name: str) -> str:
+    """Return the id of the experiment of a name; create it if missing.
 
     Raises:
-        InvalidStateError: it is deleted.
+        InvalidStateError: The experiment is deleted.
     """
-    found = backend.experiments.find_by_name(name)
-    if found is None:
+    experiment = backend.experiments.find_by_name(name)
+    if experiment is None:
         try:
             return backend.experiments.create(name, artifact_root=backend.place.artifact_root)
-        except AlreadyExistsError:  # another process made it in between
-            return experiment_named(backend, name)
-    if found.lifecycle_stage != LifecycleStage.ACTIVE:
+        except AlreadyExistsError:  # another process has just created it
+            return find_or_create_experiment(backend, name)
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidStateError(
-            f"The experiment {name!r}, where what comes in belongs, is deleted; restore it with "
-            f"restore_experiment({found.experiment_id!r}), or rename it and have a new one made."
+            f"The target experiment {name!r} is deleted. Restore it with "
+            f"restore_experiment({experiment.experiment_id!r}), or rename it so that a new one is created."
         )
-    return found.experiment_id
+    return experiment.experiment_id

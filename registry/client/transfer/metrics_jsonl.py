@@ -1,7 +1,7 @@
-"""Metric points as lines of JSON: ``["auc",0,1767225600000,"0.875"]`` is key, step, timestamp (milliseconds) and value.
+"""Writes and reads metric points as JSON lines: ``["auc",0,1767225600000,"0.875"]``.
 
-Values are written as ``repr(float)``, so that every double, NaN and infinity survives. Invariant: what is read is held
-in pieces, however long the file is.
+The fields are key, step, timestamp (milliseconds since the epoch) and value. Values are ``repr(float)``, so every
+double, NaN and infinity survives. Guarantees: memory stays bounded, however long the file is.
 """
 
 import json
@@ -19,16 +19,16 @@ _LIMIT: Final = 2**63
 
 
 def write_points(file: BinaryIO, points: Sequence[Point]) -> None:
-    """Append points."""
+    """Append points to a file."""
     lines = (json.dumps([key, step, timestamp, repr(value)]) for key, step, timestamp, value in points)
     file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def read_points(pieces: Iterable[bytes]) -> Iterator[list[Metric]]:
-    """The points of a file that comes in pieces, some thousand at a time.
+    """Yield the points of a file that arrives in chunks, up to _BATCH at a time.
 
     Raises:
-        IntegrityError: a line is no point.
+        IntegrityError: A line is not a point.
     """
     batch: list[Metric] = []
     for line in _lines(pieces):

@@ -146,7 +146,7 @@ def test_a_directory_that_is_not_there_is_missing(uri: str, client: MlflowClient
 
 def test_a_place_is_not_a_model_of_this_registry(client: MlflowClient) -> None:
     for uri in ("/data", "s3://bucket/x"):
-        with pytest.raises(RegistryError, match="a place, not a model of this registry"):
+        with pytest.raises(RegistryError, match="a path or S3 location, not a model of this registry"):
             client.resolve(uri)
 
 

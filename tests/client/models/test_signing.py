@@ -92,7 +92,7 @@ def test_openssf_signs_what_we_verify(client: Client, keys: Keys) -> None:
 
     check_bundle(bundle, manifest, keys[1].read_bytes())
 
-    with pytest.raises(UntrustedModelError, match="one of other files"):
+    with pytest.raises(UntrustedModelError, match="The signature is of other files"):
         check_bundle(bundle, Manifest(manifest.entries[1:]), keys[1].read_bytes())
 
 
@@ -156,7 +156,7 @@ def test_the_signature_of_another_model_is_refused(client: Client, keys: Keys) -
     raw_sql(client.tracking_uri)("UPDATE model_signatures SET bundle = ?", [bundle])
 
     registry.artifacts.download_artifacts("models:/churn/1", require_signature=keys[1])
-    with pytest.raises(UntrustedModelError, match=r"one of other files: 'more\.txt' has the SHA-256"):
+    with pytest.raises(UntrustedModelError, match=r"The signature is of other files: 'more\.txt' has the SHA-256"):
         registry.artifacts.download_artifacts("models:/churn/2", require_signature=keys[1])
 
 
@@ -206,7 +206,7 @@ def test_loaders_take_signed_models_and_no_others(client: Client, keys: Keys) ->
 
 @pytest.mark.parametrize("uri", ["./somewhere", "s3://bucket/model"])
 def test_places_bear_no_signatures(client: Client, keys: Keys, uri: str) -> None:
-    with pytest.raises(InvalidParameterError, match="only models of a registry bear signatures"):
+    with pytest.raises(InvalidParameterError, match="only models of a registry have signatures"):
         registry.artifacts.download_artifacts(uri, require_signature=keys[1])
     with pytest.raises(InvalidUriError):
         client.sign_model(uri, private_key=keys[0])

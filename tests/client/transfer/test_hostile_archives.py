@@ -32,7 +32,9 @@ def test_a_name_of_no_use_is_refused(target: Client, exported: Path, own_place: 
     contents = taken_apart(exported)
     contents[name] = b"evil"
 
-    assert_refused(target, put_together(exported, contents), own_place, "there may be registry-export.json")
+    assert_refused(
+        target, put_together(exported, contents), own_place, "only registry-export.json and files/<sha256> are allowed"
+    )
 
 
 def test_a_name_that_ends_at_a_nul_is_refused(target: Client, exported: Path, own_place: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_file_that_was_cut_off_is_refused(target: Client, exported: Path, own_
 def test_another_file_is_refused(target: Client, exported: Path, own_place: Path, data: bytes) -> None:
     exported.write_bytes(data)
 
-    assert_refused(target, exported, own_place, "is not a whole export of a registered model")
+    assert_refused(target, exported, own_place, "is not a complete export of a registered model")
 
 
 def test_an_archive_without_a_manifest_is_refused(target: Client, exported: Path, own_place: Path) -> None:
