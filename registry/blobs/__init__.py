@@ -26,13 +26,13 @@ __all__ = [
 
 
 def open_blob_store(root: str, *, s3: S3Options | None = None) -> BlobStore:
-    """The store of the bytes below a root: an absolute local path, a ``file:`` URI, or ``s3://bucket/prefix``.
+    """Return the store for a root: an absolute local path, a ``file:`` URI, or ``s3://bucket/prefix``.
 
-    `s3` says how S3 is reached; without it boto3's settings hold (``AWS_ENDPOINT_URL``, then Amazon). Nothing is
+    `s3` says how to reach S3; by default boto3's settings apply (``AWS_ENDPOINT_URL``, then Amazon). Nothing is
     contacted yet.
 
     Raises:
-        InvalidUriError: `root` is none of these forms.
+        InvalidUriError: `root` has none of these forms.
     """
     location = parse_location(root)
     if isinstance(location, S3Uri):

@@ -14,13 +14,13 @@ class WritableFiles(Protocol):
 
     @property
     def root(self) -> str:
-        """The absolute local path or ``s3://bucket/prefix`` that all paths are relative to."""
+        """Return the absolute local path or ``s3://bucket/prefix`` that all paths are relative to."""
 
     def find(self, path: str) -> object | None:
-        """The file or directory at `path`, or None."""
+        """Return the file or directory at `path`, or None."""
 
     def read(self, path: str) -> bytes:
-        """The bytes of one file."""
+        """Return the bytes of one file."""
 
     def write(self, path: str, data: bytes) -> None:
         """Store one file whole."""
@@ -38,15 +38,15 @@ class AppendOnlyFiles:
 
     @property
     def root(self) -> str:
-        """The root of the store."""
+        """Return the root of the store."""
         return self._store.root
 
     def find(self, path: str) -> object | None:
-        """The file or directory at `path`, or None."""
+        """Return the file or directory at `path`, or None."""
         return self._store.find(path)
 
     def read(self, path: str) -> bytes:
-        """The bytes of one file."""
+        """Return the bytes of one file."""
         return self._store.read(path)
 
     def write(self, path: str, data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Locks between processes on one machine, by ``flock``.
+"""Locks files between processes on one machine, with ``flock``.
 
-The invariant: a lock belongs to an open file, so it ends with the process that holds it, however that process ends. A
-forked child shares no lock with its parent: it takes shared locks anew, and closes the others.
+Guarantees: the operating system releases the lock when its process ends, however that happens. A forked child shares no
+lock with its parent: it takes shared locks again, and closes the others.
 """
 
 import errno
@@ -89,7 +89,7 @@ class FileLock:
             return False
 
     def release(self) -> None:
-        """Let go; a second time does nothing."""
+        """Release the lock. Idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return

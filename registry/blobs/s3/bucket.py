@@ -1,6 +1,6 @@
-"""One bucket at one endpoint, and what that endpoint can do.
+"""One bucket at one endpoint, with the features of that endpoint.
 
-Guarantee: what botocore raises leaves as an error of this package that names bucket and key.
+Guarantees: botocore's exceptions leave as ours, with the names of bucket and key.
 """
 
 import os
@@ -23,19 +23,19 @@ _unconditional: set[str] = set()
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, where the options or else boto3's own settings lead."""
+    """A bucket at the endpoint of the options, or of boto3's own settings."""
 
     name: str
     options: S3Options | None = None
 
     @property
     def endpoint_url(self) -> str | None:
-        """The endpoint that was given, for messages."""
+        """Return the endpoint of the options, for messages."""
         return self.options.endpoint_url if self.options else None
 
     @property
     def client(self) -> "S3Client":
-        """The shared client; it is safe to use from many threads."""
+        """Return the shared client. It is thread-safe."""
         opened = self.__dict__.get("_opened")
         if opened is None or opened[0] != os.getpid():
             opened = self.__dict__["_opened"] = os.getpid(), shared_client(self.options or S3Options())
@@ -70,7 +70,7 @@ class Bucket:
 
     @contextmanager
     def errors(self, key: str = "") -> Iterator[None]:
-        """Raise what botocore raises as an error of this package that names bucket and key."""
+        """Map botocore's exceptions to ours, with the names of bucket and key."""
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 

@@ -41,7 +41,7 @@ def remove_keys(bucket: Bucket, key: str) -> None:
 
 
 def total_key_size(bucket: Bucket, key: str) -> int:
-    """The bytes of the object at `key` and of all below it, with the parts of uploads that are to appear there."""
+    """Return the bytes of the object at `key` and of all below it, with the parts of unfinished uploads."""
     whole = sum(found.size for found in _objects(bucket, key))
     return whole + sum(_total_part_size(bucket, upload) for upload in _unfinished(bucket, key))
 

@@ -47,7 +47,7 @@ def composite(parts: list[Part]) -> str:
 
 
 def described(key: str) -> dict[str, Any]:
-    """The request parameters that say what kind of bytes an object has."""
+    """Return the request parameters for the content type of a key."""
     kind, encoding = mimetypes.guess_type(key)
     # With Content-Encoding readers would unpack the bytes on their way, and their digest would not be that of the file.
     return {"ContentType": (_COMPRESSED.get(encoding) if encoding else kind) or "application/octet-stream"}

@@ -35,7 +35,7 @@ def head_object(
 
 
 def is_whole(answer: Mapping[str, Any]) -> bool:
-    """Whether a response about an object has its length and its version."""
+    """Tell whether a response about an object has its length and version."""
     return "ETag" in answer and answer.get("ContentLength", -1) >= 0
 
 

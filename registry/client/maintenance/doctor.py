@@ -255,7 +255,7 @@ def _bytes(place: Place) -> Iterator[Finding]:
 
 
 def _other_places(place: Place) -> Iterator[Finding]:
-    """Whether the places of existing experiments can be listed."""
+    """Check that the locations of existing experiments can be listed."""
     try:
         locations = artifact_locations(connect(place.database_url, read_only=True))
     except RegistryError:
@@ -272,7 +272,7 @@ def _other_places(place: Place) -> Iterator[Finding]:
 
 
 def _ownership(place: Place) -> Iterator[Finding]:
-    """Whether gc may remove anything at the places of experiments."""
+    """Check that gc may remove files at the locations of experiments."""
     try:
         database = connect(place.database_url, read_only=True)
         if database.is_sqlite and not Path(str(database.url.database)).exists():

@@ -1,8 +1,11 @@
-"""Garbage collection: removing for good what nothing reaches, rows and bytes.
+"""Client method for garbage collection: removes unreferenced rows and bytes for good.
 
-Owns the order: out of the tables first, then the bytes, then the rows that waited for them. Leaves to the store what
-may go. Invariants: without `apply` nothing changes; only what this database has a row for, and whose root it owns, is
-touched; a crash leaves at worst bytes that the next gc finds again.
+Rows are marked first, then bytes are removed, then the rows that waited for them; the store decides what may go.
+
+Guarantees:
+- without `apply` nothing changes;
+- only what this database has a row for, below roots that it owns, is removed;
+- a crash leaves at worst bytes that the next gc finds again.
 """
 
 from collections.abc import Sequence
@@ -64,7 +67,7 @@ class GcMethods(ClientBase):
 
 
 def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> GarbageReport:
-    """Remove these candidates, as far as they may still go, and the bytes of all that earlier gcs condemned."""
+    """Remove those candidates that may still go, and the bytes that this and earlier gcs marked for removal."""
     store, items, with_run = backend.gc, [], set[int]()
     owned = {candidate.claimed_root for candidate in found if candidate.claimed_root is not None}
     for root in sorted(owned):
@@ -95,9 +98,9 @@ def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> G
 
 
 def _remove_bytes(backend: Backend, owned: set[str]) -> list[str]:
-    """Remove the bytes that await it below these roots. One place that cannot be reached does not keep the others.
+    """Remove the marked bytes below these roots. An unreachable location does not stop the others.
 
-    What another gc noted below other roots in the meantime is left to it.
+    Bytes that another gc marked below other roots meanwhile are left to it.
     """
     failures = []
     for removal in backend.gc.removals():

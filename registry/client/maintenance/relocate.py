@@ -1,4 +1,4 @@
-"""Telling the registry that bytes were moved, and whose they are. Moves none itself."""
+"""Client methods that record that bytes were moved, or who owns them. They move none themselves."""
 
 from registry.client.base import ClientBase
 from registry.client.tracking.experiments import normalize_location
@@ -6,7 +6,7 @@ from registry.exceptions import ArtifactNotFoundError, InvalidParameterError
 
 
 class RelocationMethods(ClientBase):
-    """What a client says after a bucket or directory was moved, or a database was copied."""
+    """Client methods to call after a bucket or directory was moved, or a database was copied."""
 
     def relocate(self, old: str, new: str) -> int:
         """Change where experiments look for their files, after the files were moved.
@@ -34,24 +34,26 @@ class RelocationMethods(ClientBase):
         return self.backend.experiments.relocate(_place(old), _place(new) or "/")
 
     def adopt(self, *, take_over: bool = False, new_root: str | None = None, old_root: str | None = None) -> list[str]:
-        """Let this database, a copy or a restored backup, own bytes again, so that it may remove and replace them.
+        """Let this database, a copy or a restored backup, own files again, so that it may remove and replace them.
 
         Args:
-            take_over: Own the bytes where they are. The database that had them may not remove any from then on.
-            new_root: Own a copy of the bytes, which you have put there before: a local path or ``s3://bucket/prefix``.
-                The database that this one is a copy of keeps its own.
-            old_root: Whose copy `new_root` is; needed if experiments keep their files below more than one root.
+            take_over: Own the files where they are. The database that owned them may not remove any from then on.
+            new_root: Own a copy of the files that you have put there: a local path or ``s3://bucket/prefix``. The
+            original
+                database keeps its own.
+            old_root: The root that `new_root` is a copy of; needed if experiments keep files below more than one root.
 
         Returns:
-            The roots that are this database's from now on.
+            The roots that this database owns now.
 
         Raises:
-            InvalidParameterError: not exactly one of `take_over` and `new_root` was given, or `old_root` is needed.
-            ArtifactNotFoundError: the files are not at `new_root`.
+            ArtifactNotFoundError: The files are not at `new_root`.
+            InvalidParameterError: Both `take_over` and `new_root` are given, or neither, or `old_root` is needed.
 
         Example:
-            >>> registry.MlflowClient("sqlite:///restored.db").adopt(take_over=True)
-            ['s3://models/prod']
+            >>> [root] = client.adopt(take_over=True)
+            >>> root.rpartition("/")[2]
+            'mlruns'
         """
         ownership = self.backend.ownership
         roots = ownership.roots()

@@ -292,7 +292,7 @@ class LogAndRegisterMethods(ClientBase):
         return store_copy(self.backend, run.info.artifact_uri, path, new)
 
     def _seal_files(self, root: str, name: str, run_id: str | None) -> str | SealedCopy:
-        """Files at a place; ``run.info.artifact_uri + "/model"`` without files means the run's logged model."""
+        """Copy the files at a location; below a run's artifacts, an empty one may name the run's logged model."""
         try:
             return self._seal_outside(root, name, run_id)
         except ArtifactNotFoundError as error:
@@ -307,7 +307,7 @@ class LogAndRegisterMethods(ClientBase):
             return found
 
     def _as_run_uri(self, root: str, run_id: str | None) -> RunUri | None:
-        """The ``runs:`` URI of a place below a run's artifacts."""
+        """Return the ``runs:`` URI of a location below a run's artifacts, or None."""
         in_path = _RUN_PATH.search(root)
         for candidate in (run_id, in_path["run_id"] if in_path else None):
             if candidate is None:

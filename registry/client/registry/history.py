@@ -176,29 +176,32 @@ class HistoryMethods(ClientBase):
         to_seq: int | None = None,
         reason: str | None = None,
     ) -> HistoryEvent:
-        """Correct the times of events that a machine made whose clock was ahead.
+        """Correct the times of events that a machine wrote while its clock was ahead.
 
-        Events stay as they are; one is appended that says by how much the times of others are off, and periods of
-        stages and aliases move with it, so that ``?at=`` is right again.
+        The events stay as they are. One event is appended that records by how much the times of others are off; the
+        periods of stages and aliases move with it, so ``?at=`` is right again.
 
         Args:
-            name: The name of the registered model.
-            ahead: How far the clock was ahead, such as ``"365d"``. Without it the last of these events is taken to have
-                happened now.
-            from_seq: The first event to correct; by default the first that lies ahead of the clock.
-            to_seq: The last event to correct; by default the last of all.
-            reason: Why the times are corrected, kept in the history; None for no reason.
+            name: Registered model.
+            ahead: How far the clock was ahead, as a timedelta or a text such as ``"365d"``. By default the last of
+            these
+                events counts as written now.
+            from_seq: First event to correct. Default: the first that is ahead of the clock.
+            to_seq: Last event to correct. Default: the last of all.
+            reason: Why, for the history.
 
         Returns:
-            The event that was appended.
+            The appended event.
 
         Raises:
-            ModelNotFoundError: no such model.
-            InvalidStateError: no event lies ahead of the clock.
-            InvalidParameterError: the corrected times would not grow, or would lie ahead of the clock.
+            InvalidParameterError: The corrected times would not increase, or would be ahead of the clock.
+            InvalidStateError: No event is ahead of the clock.
+            ModelNotFoundError: There is no such model.
 
         Example:
-            >>> client.correct_clock("churn", ahead="365d", reason="clock of worker 7")
+            >>> client.correct_clock("churn", reason="clock of worker 7")
+            Traceback (most recent call last):
+            registry.exceptions.InvalidStateError: ...
         """
         length = parse_duration(ahead) if isinstance(ahead, str) else ahead
         if length is not None and not isinstance(length, timedelta):
