@@ -1,7 +1,8 @@
 """List what a skops file may name without further consent: ``python scripts/list_trusted_names.py [--check]``.
 
 Writes ``registry/flavors/untrusted/trusted_names.txt`` (what is trusted) and ``scripts/left_out_names.txt`` (what is
-not, with the reason) from the installed NumPy, SciPy, pandas and scikit-learn. Names that an older release had and this one lacks
+not, with the reason) from the installed NumPy, SciPy, pandas and scikit-learn. Names that an older release had and
+this one lacks
 stay. Read the difference before you commit it: a function on the list may be called with any data.
 """
 
@@ -144,7 +145,7 @@ BY_HAND: Final = {
 
 
 def listed() -> tuple[list[str], dict[str, str]]:
-    """The trusted names, and the reason of each one that is left out."""
+    """Return the trusted names, and the reason of each one that is left out."""
     trusted, left_out = [f"class {name}" for name in CLASSES], dict[str, str]()
     for module_name in FUNCTIONS:
         for name, value in _public(module_name):

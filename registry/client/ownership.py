@@ -47,7 +47,7 @@ class ArtifactOwnership:
         self._is_copy: dict[str, bool] = {}
 
     def writable(self, artifact_uri: str, experiment_id: str) -> WritableFiles:
-        """The files of a run, or of a model that is not sealed, for logging; in a copy no file may be replaced."""
+        """Return the files of a run, or of a model that is not sealed, for logging; a copy may replace none of them."""
         root = root_of_artifacts(artifact_uri, experiment_id)
         store = self._blobs(artifact_uri)
         if not self.is_copy(root):
@@ -151,7 +151,7 @@ class ArtifactOwnership:
         return self._store.find(root) or first
 
     def _check(self, ownership: RootOwnership) -> Marker:
-        """The marker of a root, which is this database's own: of its generation, or of the one before.
+        """Return the marker of a root if it is this database's own: of its generation, or of the one before.
 
         Raises:
             NotOwnerError: it is not.
