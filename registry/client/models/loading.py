@@ -40,13 +40,24 @@ def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
         model_id = backend.logged_models.find_in_run(uri.run_id, (uri.path or "").partition("/")[0])
         if model_id is None:
             backend.runs.get(uri.run_id)
-            raise ArtifactNotFoundError(f"The run {uri.run_id} has no logged model named {uri.path!r}.")
+            raise ArtifactNotFoundError(
+                f"The run {uri.run_id} has no logged model named {uri.path!r}.{models_of_run(backend, uri.run_id)}"
+            )
         return backend.resolver.resolve(LoggedModelUri(model_id))
     if isinstance(uri, LocalUri | S3Uri):
         raise InvalidUriError(
             f"{str(uri)!r} is a path or S3 location, not a model of this registry. Use a models:/ or runs:/ URI."
         )
     return backend.resolver.resolve(uri)
+
+
+def models_of_run(backend: Backend, run_id: str) -> str:
+    """Return a sentence for an error message that names a run's logged models by URI; empty if it has none."""
+    names = backend.logged_models.names_in_run(run_id)
+    if not names:
+        return ""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f" The run has {', '.join(repr(f'runs:/{run_id}/{name}') for name in names[:5])}{more}."
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry.client.base import ClientBase
-from registry.client.models.loading import resolve
+from registry.client.models.loading import models_of_run, resolve
 from registry.client.models.logged_models import check_logged_model_name, text_values
 from registry.client.models.model_upload import discard_if_expired, seal_directory, seal_stored, store_copy
 from registry.entities import LoggedModelStatus
@@ -289,7 +289,10 @@ class LogAndRegisterMethods(ClientBase):
             return found
         run = self.backend.runs.get(check_run_id(uri.run_id))
         new = _copy_of(path.rpartition("/")[2] or "artifacts", run.info.experiment_id, uri.run_id)
-        return store_copy(self.backend, run.info.artifact_uri, path, new)
+        try:
+            return store_copy(self.backend, run.info.artifact_uri, path, new)
+        except ArtifactNotFoundError as error:
+            raise ArtifactNotFoundError(f"{error}{models_of_run(self.backend, uri.run_id)}") from None
 
     def _seal_files(self, root: str, name: str, run_id: str | None) -> str | SealedCopy:
         """Copy the files at a location; below a run's artifacts, an empty one may name the run's logged model."""

@@ -141,6 +141,12 @@ class LoggedModelStore(Store):
         return _FIND_IN_RUN.value(connection, {"given_run": run_id, "given_name": name})
 
     @read_transaction
+    def names_in_run(self, connection: Connection, run_id: str) -> list[str]:
+        """The names of the READY logged models that a run made, sorted."""
+        query = select(LoggedModelRow.name).distinct().join(RunRow, RunRow.id == LoggedModelRow.run_id)
+        return sorted(connection.scalars(query.where(RunRow.run_id == run_id, *_IS_READY)))
+
+    @read_transaction
     def manifest(self, connection: Connection, model_id: str) -> Manifest:
         """Return the manifest of a sealed model. Deleted ones are included: versions may still refer to them."""
         key = connection.execute(select(LoggedModelRow.id).where(LoggedModelRow.model_id == model_id)).scalar()
@@ -217,14 +223,18 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         insert_run_models(connection, run_key, "output", [(new.model_id, new.step)])
 
 
+_IS_READY: Final = (
+    LoggedModelRow.status == LoggedModelStatus.READY,
+    LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
+)
+
 _FIND_IN_RUN: Final = Compiled(
     select(LoggedModelRow.model_id)
     .join(RunRow, RunRow.id == LoggedModelRow.run_id)
     .where(
         RunRow.run_id == bindparam("given_run"),
         LoggedModelRow.name == bindparam("given_name"),
-        LoggedModelRow.status == LoggedModelStatus.READY,
-        LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
+        *_IS_READY,
     )
     .order_by(LoggedModelRow.id.desc())
     .limit(1)

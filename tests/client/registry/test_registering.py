@@ -298,3 +298,24 @@ def test_files_below_a_runs_artifacts_are_taken_before_its_logged_model(client: 
     client.create_registered_model("churn")
     version = client.create_model_version("churn", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
     assert files_of(client, f"models:/churn/{version.version}") == {"MLmodel": b"flavors: {}\n"}
+
+
+@pytest.mark.parametrize("path", ["modell", "mlflow-artifacts:/7/forest"])
+def test_a_runs_uri_without_files_names_the_models_of_the_run(client: MlflowClient, path: str) -> None:
+    run_id = client.create_run("0").info.run_id
+    client.create_registered_model("churn")
+
+    with pytest.raises(RegistryError) as without:
+        client.create_model_version("churn", f"runs:/{run_id}/{path}")
+    assert str(without.value).endswith("there is nothing to register.")
+
+    sealed_model(client, name="forest", source_run_id=run_id)
+    uri = f"runs:/{run_id}/{path}"
+    way_out = f" The run has 'runs:/{run_id}/forest'."
+    with pytest.raises(RegistryError) as registering:
+        client.create_model_version("churn", uri)
+    assert str(registering.value).endswith(f"there is nothing to register.{way_out}")
+    with pytest.raises(RegistryError) as resolving:
+        client.resolve(uri)
+    assert str(resolving.value).endswith(way_out)
+    assert client.search_model_versions("name = 'churn'") == []
