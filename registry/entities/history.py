@@ -1,7 +1,7 @@
-"""Events of a registered model's history, their canonical form and the chain of their hashes.
+"""Events of a registered model's history, their canonical form and their hash chain.
 
 The hash of an event is the SHA-256 (lower-case hex) of its canonical form, which includes the hash of the event before
-it: whoever keeps the last hash can tell whether anything before it was changed. Detection, not prevention.
+it. Guarantees: the last hash detects any change to earlier events. It does not prevent changes.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MAX_REMARK: Final = 10_000
 
 
 class EventKind(StrEnum):
-    """What an event says was done."""
+    """The kind of change that an event records."""
 
     CREATED = "created"
     RENAMED = "renamed"
@@ -49,9 +49,24 @@ class EventKind(StrEnum):
 class HistoryEvent:
     """One change of a registered model.
 
-    `seq` counts the model's events from 1 without gaps; `time_us` is in microseconds since the epoch, UTC, and grows
-    with `seq`. `from_value` and `to_value` are what the change replaced and what it put there; `details` has what else
-    it says. `session_user` is the database's own word for who it was (PostgreSQL).
+    Attributes:
+        model_uid: Unique id of the model, which no later model of the same name has.
+        seq: Number of the event in the model's history: 1, 2, 3 … without gaps.
+        kind: One of `EventKind`.
+        actor: Who made the change, as the settings or the operating system name them.
+        time_us: Time in microseconds since the epoch, UTC; it grows with `seq`.
+        version: The version that was changed, if any.
+        from_value: The value before the change.
+        to_value: The value after the change.
+        reason: The reason that the caller gave.
+        session_user: The user of the database session (PostgreSQL only).
+        details: Further values, depending on `kind`.
+        prev_hash: The hash of the event before it, None for the first.
+
+    Example:
+        >>> event = client.get_history("churn")[0]
+        >>> event.seq, event.kind, event.actor
+        (1, 'created', 'ann')
     """
 
     model_uid: str
@@ -68,7 +83,7 @@ class HistoryEvent:
     prev_hash: str | None = None
 
     def canonical(self) -> bytes:
-        """The form that is hashed: a JSON object of all fields, keys sorted, no blanks, non-ASCII as it is, UTF-8."""
+        """Return the form that is hashed: a JSON object of all fields, keys sorted, no spaces, non-ASCII as UTF-8."""
         values = {
             "actor": self.actor,
             "details": dict(self.details),
@@ -87,18 +102,18 @@ class HistoryEvent:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical form, in lower-case hex."""
+        """Return the SHA-256 of the canonical form, in lower-case hex."""
         return hashlib.sha256(self.canonical()).hexdigest()
 
     @property
     def time(self) -> datetime:
-        """When it happened, as an aware UTC datetime."""
+        """Return the time as an aware UTC datetime."""
         return moment_of(self.time_us)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedEvent:
-    """An event with its place among the events of all models: `position` grows in the order of their commits."""
+    """An event and its position among the events of all models; `position` grows in commit order."""
 
     position: int
     model_name: str
@@ -106,29 +121,29 @@ class PublishedEvent:
 
 
 def corrected_times(events: Sequence[HistoryEvent]) -> dict[int, int]:
-    """When each event of a chain happened, by sequence, in microseconds since the epoch.
+    """Return the time of each event of a chain by sequence, in microseconds since the epoch.
 
-    That is its own time, moved by every later event that says that a clock was wrong.
+    Each time is the event's own, shifted by every later event that corrects a clock.
 
     Raises:
-        IntegrityError: such an event does not say which events it corrects, and by how much.
+        IntegrityError: a correction does not say which events it corrects, and by how much.
     """
     times = {event.seq: event.time_us for event in events}
     for event in events:
         if event.kind == EventKind.CLOCK_CORRECTED:
             first, last, shift = (event.details.get(key) for key in ("from_seq", "to_seq", "shift"))
             if not (type(first) is type(last) is type(shift) is int and 1 <= first <= last < event.seq):
-                raise IntegrityError(f"Event {event.seq} corrects no events that are there: {dict(event.details)!r}.")
+                raise IntegrityError(f"Event {event.seq} corrects events that do not exist: {dict(event.details)!r}.")
             for seq in range(first, last + 1):
                 times[seq] = times.get(seq, 0) + shift
     return times
 
 
 def check_times_grow(events: Sequence[HistoryEvent], what: str) -> None:
-    """Pass if each event of a chain happened after the one before it, once clocks are corrected.
+    """Check that each event of a chain is later than the one before it, after clock corrections.
 
     Raises:
-        IntegrityError: one did not; `what` says in the message whose history it is.
+        IntegrityError: an event is not later; `what` names the history in the message.
     """
     times = corrected_times(events)
     previous = 0
@@ -139,24 +154,24 @@ def check_times_grow(events: Sequence[HistoryEvent], what: str) -> None:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys, no blanks and non-ASCII characters as they are.
+    """Return JSON with sorted keys, no spaces and unescaped non-ASCII characters.
 
     Raises:
-        ValueError: a number is NaN or infinite; such figures are written as text.
+        ValueError: a number is NaN or infinite; write such numbers as text.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of the canonical JSON of a value, by which an event covers what is too large to stand in it."""
+    """Return the SHA-256 of a value's canonical JSON. An event holds it in place of a value that is too large."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def check_remark(text: object, what: str) -> str:
-    """Text that an event can hold: at most 10,000 characters, without NUL and halves of surrogate pairs.
+    """Return text that an event can hold: at most 10,000 characters, no NUL, no half of a surrogate pair.
 
     Raises:
-        InvalidParameterError: it breaks one of these rules.
+        InvalidParameterError: the text breaks one of these rules.
     """
     if not isinstance(text, str):
         raise InvalidTypeError(f"{what} must be a string, got {text!r:.60} of type {type(text).__name__}.")
@@ -168,12 +183,12 @@ def check_remark(text: object, what: str) -> str:
 
 
 def moment_of(microseconds: int) -> datetime:
-    """Microseconds since the epoch as an aware UTC datetime."""
+    """Convert microseconds since the epoch to an aware UTC datetime."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def microseconds_of(moment: datetime) -> int:
-    """An aware datetime as microseconds since the epoch."""
+    """Convert an aware datetime to microseconds since the epoch."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -185,7 +200,7 @@ _TEXTS_OR_NONE: Final = ("from", "to", "reason", "session_user", "prev_hash")
 
 @dataclass(frozen=True, slots=True)
 class ImportedHistory:
-    """All events of a model in one registry, from the first to the one at which it was exported."""
+    """All events of a model in another registry, from the first to the one at which it was exported."""
 
     registry_id: str
     model_uid: str
@@ -193,7 +208,7 @@ class ImportedHistory:
 
     @property
     def closing(self) -> dict[str, Any]:
-        """What the ``imported`` event that closes this segment says of it."""
+        """Return the details of the ``imported`` event that follows this history."""
         return {
             "registry_id": self.registry_id,
             "model_uid": self.model_uid,
@@ -203,21 +218,21 @@ class ImportedHistory:
 
 
 def event_from(values: Any) -> HistoryEvent:
-    """The event of a canonical form that was read as JSON.
+    """Make an event from its canonical form, parsed from JSON.
 
     Raises:
-        IntegrityError: it is not the canonical form of an event.
+        IntegrityError: the values are not the canonical form of an event.
     """
     if not isinstance(values, Mapping) or set(values) != _SHAPE or not _is_typed(values):
-        raise IntegrityError(f"This is not an event of a history: {values!r:.200}.")
+        raise IntegrityError(f"This is not a history event: {values!r:.200}.")
     return HistoryEvent(**{_FIELDS.get(name, name): value for name, value in values.items()})
 
 
 def check_imported_histories(segments: Sequence[ImportedHistory]) -> None:
-    """Pass if every chain is whole and the chains follow each other, oldest first.
+    """Check that every chain is whole and that the chains follow each other, oldest first.
 
     Raises:
-        IntegrityError: the first thing that is wrong.
+        IntegrityError: the first fault.
     """
     for segment in segments:
         _check_chain(segment)
@@ -225,34 +240,34 @@ def check_imported_histories(segments: Sequence[ImportedHistory]) -> None:
         check_closed(before, after.events, f"the model {after.model_uid}")
     if segments and find_import(segments[0].events) is not None:
         raise IntegrityError(
-            f"The history of the model {segments[0].model_uid} says that it was imported, but its past is missing."
+            f"The history of the model {segments[0].model_uid} has an import event, but no history before it."
         )
 
 
 def check_closed(segment: ImportedHistory, events: Sequence[HistoryEvent], what: str) -> None:
-    """Pass if these events have the ``imported`` event that closes a segment.
+    """Check that `events` contain the ``imported`` event that follows an imported history.
 
     Raises:
-        IntegrityError: they have not, or it speaks of another chain.
+        IntegrityError: the event is missing, or describes another chain.
     """
     imported = find_import(events)
     said = {} if imported is None else {key: imported.details.get(key) for key in segment.closing}
     if said != segment.closing:
         raise IntegrityError(
-            f"The imported history of {what} is {segment.closing!r}, but its own history closes {said!r}."
+            f"The imported history of {what} is {segment.closing!r}, but its own history records {said!r}."
         )
 
 
 def find_import(events: Sequence[HistoryEvent]) -> HistoryEvent | None:
-    """The event that says where a model came from, or None if it was made where its history is.
+    """Return the event that says where a model was imported from, or None if it was created in this registry.
 
     Raises:
         IntegrityError: there is more than one.
     """
-    found = [event for event in events if event.kind == EventKind.IMPORTED]
-    if len(found) > 1:
-        raise IntegrityError(f"The history of the model {found[0].model_uid} says twice that it was imported.")
-    return found[0] if found else None
+    imports = [event for event in events if event.kind == EventKind.IMPORTED]
+    if len(imports) > 1:
+        raise IntegrityError(f"The history of the model {imports[0].model_uid} has more than one import event.")
+    return imports[0] if imports else None
 
 
 def _check_chain(segment: ImportedHistory) -> None:

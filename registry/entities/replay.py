@@ -1,6 +1,6 @@
-"""What a registered model must look like if its history is true: events folded into a state.
+"""Rebuild the state that a registered model must have from its history, by replaying the events.
 
-Pure: `store` compares the state with its tables. Invariant: two models whose events are equal have equal states.
+`store` compares the state with its tables. Guarantees: equal events give equal states; no I/O.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ from registry.entities.stages import ACTIVE_STAGES
 
 @dataclass(slots=True)
 class VersionState:
-    """One version: what it was registered with and by whom, its stage, description and tags, and if it is deleted.
+    """State of one version after replay.
 
-    `recorded` is what else its event says of its rows, by name; empty for events of older releases, which said less.
-    `signatures` are digests by the id of the key; they are all that there are if `knows_signatures`.
+    `recorded` holds further columns of its rows that its event records; it is empty for events of older releases.
+    `signatures` are digests by key id; they are complete if `knows_signatures`.
     """
 
     digest: str | None
@@ -37,9 +37,9 @@ class VersionState:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A version's hold of a stage (or ``@alias``), in microseconds; `until` is None while it lasts.
+    """The time during which a version held a stage (or ``@alias``), in microseconds; `until` is None while it lasts.
 
-    `before` is when the period began that a rollback would restore.
+    `before` is the start of the period that a rollback would restore.
     """
 
     stage: str
@@ -51,11 +51,10 @@ class Period:
 
 @dataclass(slots=True)
 class ModelState:
-    """A registered model with everything that its history speaks of.
+    """State of a registered model after replay.
 
-    `rules` are JSON by stage. `approvals` have reason and time by version, stage, actor and user of the database (empty
-    on SQLite).
-    `last_version` is the highest number that was ever given, here or where the model was imported from.
+    `rules` are JSON by stage. `approvals` map (version, stage, actor, database user) to (reason, time); SQLite has no
+    users, so theirs are empty. `last_version` is the highest number ever given, here or in the registry of an import.
     """
 
     name: str = ""
@@ -71,7 +70,7 @@ class ModelState:
 
 
 def replay(events: Sequence[HistoryEvent]) -> ModelState:
-    """The state after these events of one model, in the order of their sequence; periods are of corrected times."""
+    """Return the state after these events of one model, in order of sequence; periods have corrected times."""
     folding = _Folding(corrected_times(events))
     for event in events:
         folding.apply(event)
@@ -83,7 +82,7 @@ class _Folding:
     def __init__(self, times: Mapping[int, int]) -> None:
         self.state = ModelState()
         self.times = times
-        # By stage or ``@alias``, then by beginning, in the order of beginning.
+        # By stage or ``@alias``, then by start, in order of start.
         self.periods: dict[str, dict[int, Period]] = {}
 
     def starts(self) -> Iterator[tuple[str, int]]:
@@ -148,7 +147,7 @@ class _Folding:
         version = self._version(event)
         before, after = version.stage, event.to_value or "None"
         version.stage = after
-        # A holder that gives way holds until its successor's moment, which is the next event's.
+        # A replaced holder keeps the stage until its successor takes it, which is the next event.
         if before in ACTIVE_STAGES and "succeeded_by" not in event.details:
             self._close(before, self.times[event.seq])
         if after in ACTIVE_STAGES:
@@ -188,7 +187,7 @@ class _Folding:
         return self.state.tags if event.version is None else self._version(event).tags
 
     def _version(self, event: HistoryEvent) -> VersionState:
-        # A version that no event created is a fault that the comparison with the tables reports.
+        # If no event created the version, the comparison with the tables reports it.
         return self.state.versions.setdefault(_number(event), VersionState(None))
 
     def _begin(self, stage: str, event: HistoryEvent, before: int | None) -> None:
@@ -210,7 +209,7 @@ class _Folding:
         return None if last is None else last.since
 
     def _link_of_rollback(self, stage: str, event: HistoryEvent) -> int | None:
-        """The link of the period that was restored: the nearest one back of the version that came back."""
+        """Return the link of the restored period: the nearest earlier one of the version that came back."""
         period = self._last(stage)
         while period is not None and period.version != event.version:
             period = None if period.before is None else self.periods[stage][period.before]
@@ -221,7 +220,7 @@ def _number(event: HistoryEvent) -> int:
     return event.version or 0
 
 
-# Events that are not here change nothing that a table holds: refusals, overrides, and corrections of others' times.
+# Other kinds change no table: refusals, overrides, and corrections of other events' times.
 _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.CREATED: _Folding.created,
     EventKind.RENAMED: _Folding.renamed,

@@ -1,4 +1,4 @@
-"""What an examination found, as values."""
+"""Results of diagnostics and garbage collection, as values."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CheckStatus(StrEnum):
-    """How it is with one thing."""
+    """Status of one diagnostic check."""
 
     OK = "ok"
     WARN = "warn"
@@ -15,7 +15,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was examined; ``remedy`` says what to do about it, empty if nothing."""
+    """Result of one diagnostic check; ``remedy`` says what to do about it, empty if nothing."""
 
     area: str
     verdict: CheckStatus
@@ -25,11 +25,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class GarbageItem:
-    """One thing that nothing reaches any more.
+    """One unreferenced item.
 
-    ``kind`` is ``run``, ``experiment``, ``logged model``, ``upload`` (bytes that never became a model) or ``leftover``
-    (bytes that an interrupted gc left). ``since`` is when it was deleted or begun, in milliseconds since the epoch,
-    ``location`` where its bytes are, None if it has none. ``versions`` are the deleted versions whose files these were.
+    Attributes:
+        kind: ``run``, ``experiment``, ``logged model``, ``upload`` (bytes that never became a model) or ``leftover``
+            (bytes that an interrupted gc left).
+        since: When it was deleted or begun, in milliseconds since the epoch.
+        location: Where its bytes are; None if it has none.
+        versions: The deleted versions whose files these were.
     """
 
     kind: str
@@ -43,7 +46,7 @@ class GarbageItem:
 
 @dataclass(frozen=True, slots=True)
 class GarbageReport:
-    """A plan, or with ``applied`` what was done; ``failures`` are removals that the next gc will try again."""
+    """A gc plan or, with ``applied``, its outcome; the next gc retries the removals in ``failures``."""
 
     applied: bool
     items: tuple[GarbageItem, ...]
@@ -51,10 +54,10 @@ class GarbageReport:
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of all items."""
+        """Return the number of bytes of all items."""
         return sum(item.size_bytes for item in self.items)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many items there are of each kind."""
+        """Return the number of items of each kind."""
         return dict(Counter(item.kind for item in self.items))

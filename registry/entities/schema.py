@@ -1,7 +1,6 @@
-"""Schemas: what the input and output of a model look like, column by column or tensor by tensor.
+"""Schemas of a model's input and output, by column or by tensor, and their JSON forms (MLflow's).
 
-Owns the values and their JSON forms, which are MLflow's; params are in ``entities.param_schema``. Invariant: a schema
-has only columns or only tensors, all named or all unnamed, and never changes.
+Guarantees: a schema has only columns or only tensors, all named or all unnamed, and never changes.
 """
 
 import json
@@ -43,7 +42,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ColSpec:
-    """A column: its type, its name if columns have names, and whether it may be missing."""
+    """One column of a schema.
+
+    Attributes:
+        type: A `DataType`, its name such as ``"double"``, or a nested type (`Array`, `Object`, `Map`, `AnyType`).
+        name: The column's name; None if columns have no names.
+        required: Whether data must have the column.
+
+    Example:
+        >>> from registry.types import ColSpec
+        >>> ColSpec("double", "rest_days", required=False)
+        'rest_days': double (optional)
+    """
 
     type: ColumnType
     name: str | None = None
@@ -57,13 +67,28 @@ class ColSpec:
         return f"{label}{self.type!r} ({'required' if self.required else 'optional'})"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         name = {} if self.name is None else {"name": self.name}
         return {**type_to_dict(self.type), **name, "required": self.required}
 
 
 class TensorSpec:
-    """A tensor: its numpy data type, its shape (-1 stands for any length) and its name if tensors have names."""
+    """One tensor of a schema.
+
+    Args:
+        type: The numpy data type, or its name. Text has no length: ``np.dtype("str")``.
+        shape: The length of each dimension; -1 stands for any length.
+        name: The tensor's name; None if tensors have no names.
+
+    Raises:
+        InvalidTypeError: `type` is no numpy data type, or `shape` is not a list of integers.
+        InvalidParameterError: `type` is text of a fixed length.
+
+    Example:
+        >>> from registry.types import TensorSpec
+        >>> TensorSpec(np.dtype("float32"), (-1, 28, 28), "image")
+        'image': Tensor('float32', (-1, 28, 28))
+    """
 
     __slots__ = ("_name", "_shape", "_type_name")
 
@@ -82,7 +107,7 @@ class TensorSpec:
 
     @property
     def type(self) -> "np.dtype[Any]":
-        """The numpy data type."""
+        """Return the numpy data type."""
         import numpy as np
 
         try:
@@ -92,21 +117,21 @@ class TensorSpec:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The length of each dimension, -1 for any."""
+        """Return the length of each dimension, -1 for any."""
         return self._shape
 
     @property
     def name(self) -> str | None:
-        """The name, or None."""
+        """Return the name, or None."""
         return self._name
 
     @property
     def required(self) -> bool:
-        """A tensor may never be missing."""
+        """Return True: a tensor may never be missing."""
         return True
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         name = {} if self._name is None else {"name": self._name}
         return {**name, "type": "tensor", "tensor-spec": {"dtype": self._type_name, "shape": self._shape}}
 
@@ -128,7 +153,21 @@ InputSpec: TypeAlias = ColSpec | TensorSpec
 
 
 class Schema:
-    """The columns or tensors of a data set, in order."""
+    """The columns or tensors of a data set, in order.
+
+    Args:
+        inputs: Either `ColSpec` or `TensorSpec` items, all with names or all without.
+
+    Raises:
+        InvalidTypeError: `inputs` is not a list.
+        InvalidParameterError: the items are empty, mixed, or named only in part.
+
+    Example:
+        >>> from registry.types import ColSpec, Schema
+        >>> schema = Schema([ColSpec("double", "rest_days"), ColSpec("long", "seats", required=False)])
+        >>> schema.input_names(), schema.required_input_names()
+        (['rest_days', 'seats'], ['rest_days'])
+    """
 
     __slots__ = ("_inputs",)
 
@@ -142,35 +181,35 @@ class Schema:
 
     @property
     def inputs(self) -> list[Any]:
-        """The columns or tensors, as a new list."""
+        """Return the columns or tensors, as a new list."""
         return list(self._inputs)
 
     def is_tensor_spec(self) -> bool:
-        """Whether this schema speaks of tensors."""
+        """Tell whether this is a schema of tensors."""
         return isinstance(self._inputs[0], TensorSpec)
 
     def has_input_names(self) -> bool:
-        """Whether the columns or tensors have names."""
+        """Tell whether the columns or tensors have names."""
         return self._inputs[0].name is not None
 
     def input_names(self) -> list[str | int]:
-        """The names, or the positions where there are none."""
+        """Return the names, or the positions if there are no names."""
         return [position if spec.name is None else spec.name for position, spec in enumerate(self._inputs)]
 
     def required_input_names(self) -> list[str | int]:
-        """The names (or positions) of what may not be missing."""
+        """Return the names (or positions) of required columns or tensors."""
         return [name for name, spec in zip(self.input_names(), self._inputs, strict=True) if spec.required]
 
     def optional_input_names(self) -> list[str | int]:
-        """The names of what may be missing."""
+        """Return the names (or positions) of optional columns."""
         return [name for name, spec in zip(self.input_names(), self._inputs, strict=True) if not spec.required]
 
     def input_types(self) -> list[Any]:
-        """The type of each column or tensor."""
+        """Return the type of each column or tensor."""
         return [spec.type for spec in self._inputs]
 
     def input_types_dict(self) -> dict[str, Any]:
-        """The types by name.
+        """Return the types by name.
 
         Raises:
             InvalidParameterError: there are no names.
@@ -178,7 +217,7 @@ class Schema:
         return {name: spec.type for name, spec in self.input_dict().items()}
 
     def input_dict(self) -> dict[str, Any]:
-        """The columns or tensors by name.
+        """Return the columns or tensors by name.
 
         Raises:
             InvalidParameterError: there are no names.
@@ -188,11 +227,11 @@ class Schema:
         return {str(spec.name): spec for spec in self._inputs}
 
     def numpy_types(self) -> "list[np.dtype[Any]]":
-        """The numpy type of each column or tensor."""
+        """Return the numpy type of each column or tensor."""
         return [spec.type if isinstance(spec, TensorSpec) else _scalar(spec).to_numpy() for spec in self._inputs]
 
     def pandas_types(self) -> "list[np.dtype[Any]]":
-        """The data type of each pandas column.
+        """Return the data type of each pandas column.
 
         Raises:
             InvalidParameterError: this is a schema of tensors or has nested types.
@@ -202,19 +241,19 @@ class Schema:
         return [_scalar(spec).to_pandas() for spec in self._inputs]
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         return [spec.to_dict() for spec in self._inputs]
 
     def to_json(self) -> str:
-        """MLflow's JSON form as text."""
+        """Return MLflow's JSON form as text."""
         return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, json_str: str) -> "Schema":
-        """The schema of a JSON text.
+        """Read a schema from its JSON text.
 
         Raises:
-            InvalidParameterError: the text is no JSON form of a schema.
+            InvalidParameterError: the text is not the JSON form of a schema.
         """
         return cls([_spec_from_dict(form) for form in read_forms(json_str, "schema")])
 
@@ -235,10 +274,10 @@ class Schema:
 
 
 def read_forms(text: object, what: str) -> list[Mapping[str, Any]]:
-    """The list of maps that a JSON text is.
+    """Read a JSON text that is a list of maps.
 
     Raises:
-        InvalidParameterError: it is something else, or nested too deeply.
+        InvalidParameterError: the text is something else, or nested too deeply.
     """
     try:
         forms = json.loads(text) if isinstance(text, str) else text
@@ -277,7 +316,7 @@ def _scalar(spec: InputSpec) -> DataType:
 
 
 def _name(name: Any) -> Any:
-    """A name as it was before JSON: columns of several levels have tuples as names, and JSON makes lists of them."""
+    """Restore a name that was read from JSON: a column with several levels has a tuple as its name, JSON has a list."""
     return tuple(map(_name, name)) if isinstance(name, list) else name
 
 

@@ -1,8 +1,7 @@
-"""The types a column of a signature can have: scalars, and the nested types of JSON data.
+"""Types of a signature's columns: scalars, and the nested types of JSON data.
 
-Owns their JSON forms, which are MLflow's, and how two inferred types become one. Inferring a type from data and holding
-data against a type belong to ``flavors``. Invariant: a type never changes after it was made, and reading a JSON form
-gives a type or an `InvalidParameterError`, whatever the JSON.
+Holds their JSON forms (MLflow's) and the merge of two inferred types. `flavors.signatures` infers types from data and
+checks data. Guarantees: a type never changes; reading a JSON form gives a type or raises `InvalidParameterError`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class DataType(Enum):
-    """A scalar type; numbers and names are MLflow's."""
+    """A scalar type, with MLflow's numbers and names.
+
+    Example:
+        >>> from registry.types import DataType
+        >>> DataType.double.to_numpy(), DataType.double.to_python()
+        (dtype('float64'), <class 'float'>)
+    """
 
     boolean = 1
     integer = 2
@@ -36,34 +41,34 @@ class DataType(Enum):
         return self.name
 
     def to_numpy(self) -> "np.dtype[Any]":
-        """The equivalent numpy data type."""
+        """Return the equivalent numpy data type."""
         import numpy as np
 
         return np.dtype(_NUMPY_NAMES[self])
 
     def to_pandas(self) -> "np.dtype[Any]":
-        """The data type of a pandas column of this type; text and bytes are ``object``."""
+        """Return the data type of a pandas column of this type; ``object`` for text and bytes."""
         import numpy as np
 
         return np.dtype(object) if self in (DataType.string, DataType.binary) else self.to_numpy()
 
     def to_python(self) -> type:
-        """The equivalent built-in type."""
+        """Return the equivalent built-in type."""
         return _PYTHON_TYPES[self]
 
     @classmethod
     def all_types(cls) -> list["DataType"]:
-        """All eight."""
+        """Return all eight scalar types."""
         return list(cls)
 
     @classmethod
     def of_scalar(cls, value: object) -> "DataType | None":
-        """The type that a Python or numpy scalar is recorded as, or None if it is no such scalar."""
+        """Return the type of a Python or numpy scalar, or None for any other value."""
         return _SCALAR_TYPES.get(_type_name(value))
 
     @classmethod
     def check_type(cls, data_type: "DataType", value: object) -> bool:
-        """Whether a Python or numpy scalar is of this type without a conversion."""
+        """Tell whether a Python or numpy scalar has this type without conversion."""
         if type(value) is int:
             return data_type in (DataType.integer, DataType.long)
         if type(value) is float:
@@ -91,7 +96,7 @@ _PYTHON_TYPES: Final[dict[DataType, type]] = {
     DataType.binary: bytes,
     DataType.datetime: date,
 }
-# By name, so that judging a scalar needs no numpy. `numpy.bool` is numpy 2's name of `numpy.bool_`.
+# Compare by name, so that checking a scalar needs no numpy. `numpy.bool` is numpy 2's name of `numpy.bool_`.
 _SCALAR_TYPES: Final[dict[str, DataType]] = {
     "builtins.bool": DataType.boolean,
     "numpy.bool": DataType.boolean,
@@ -123,19 +128,25 @@ def _type_name(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AnyType:
-    """A type that nothing is known of; data of it are not checked."""
+    """The type of data whose type is unknown; such data are not checked."""
 
     def __repr__(self) -> str:
         return "Any"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         return {"type": "any"}
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A list whose items have one type."""
+    """A list whose items have one type.
+
+    Example:
+        >>> from registry.types.schema import Array, ColSpec
+        >>> ColSpec(Array("string"), "players")
+        'players': Array(string) (required)
+    """
 
     dtype: "ColumnType"
 
@@ -146,19 +157,19 @@ class Array:
         return f"Array({self.dtype!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         return {"type": "array", "items": type_to_dict(self.dtype)}
 
 
 @dataclass(frozen=True, slots=True)
 class SparkMLVector:
-    """Spark's vector of doubles; kept so that such a signature can be read and written back."""
+    """Spark's vector of doubles, kept so that such a signature survives reading and writing."""
 
     def __repr__(self) -> str:
         return "SparkML vector"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         return {"type": "sparkml_vector"}
 
 
@@ -175,7 +186,7 @@ class Map:
         return f"Map(str -> {self.value_type!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         return {"type": "map", "values": type_to_dict(self.value_type)}
 
 
@@ -196,13 +207,19 @@ class Property:
         return f"{self.name}: {self.dtype!r} ({'required' if self.required else 'optional'})"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form: one key, the name."""
+        """Return MLflow's JSON form: a map with one key, the name."""
         return {self.name: {**type_to_dict(self.dtype), "required": self.required}}
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A dictionary with known keys, kept in the order of their names."""
+    """A dictionary with known keys, sorted by name.
+
+    Example:
+        >>> from registry.types.schema import Object, Property
+        >>> Object([Property("team", "string"), Property("seats", "long", required=False)])
+        {seats: long (optional), team: string (required)}
+    """
 
     properties: Sequence[Property]
 
@@ -222,7 +239,7 @@ class Object:
         return "{" + ", ".join(map(repr, self.properties)) + "}"
 
     def to_dict(self) -> dict[str, Any]:
-        """MLflow's JSON form."""
+        """Return MLflow's JSON form."""
         properties = {name: form for item in self.properties for name, form in item.to_dict().items()}
         return {"type": "object", "properties": properties}
 
@@ -231,10 +248,10 @@ ColumnType: TypeAlias = DataType | Array | Object | Map | AnyType | SparkMLVecto
 
 
 def as_type(value: object) -> ColumnType:
-    """A type as it stands, or the scalar type of that name.
+    """Return a type unchanged, or the scalar type that a name stands for.
 
     Raises:
-        InvalidTypeError: neither a type nor the name of one.
+        InvalidTypeError: `value` is neither a type nor the name of one.
     """
     if isinstance(value, str) and value in DataType.__members__:
         return DataType[value]
@@ -247,15 +264,15 @@ def as_type(value: object) -> ColumnType:
 
 
 def type_to_dict(dtype: ColumnType) -> dict[str, Any]:
-    """MLflow's JSON form of a type."""
+    """Return MLflow's JSON form of a type."""
     return {"type": dtype.name} if isinstance(dtype, DataType) else dtype.to_dict()
 
 
 def type_from_dict(form: object) -> ColumnType:
-    """The type of a JSON form.
+    """Read a type from its JSON form.
 
     Raises:
-        InvalidParameterError: the form is not one of a type.
+        InvalidParameterError: the form is not that of a type.
     """
     if not isinstance(form, Mapping) or "type" not in form:
         raise InvalidParameterError(f"Expected a map with the key `type` in a signature, got {form!r}.")
@@ -285,7 +302,9 @@ def _object_from_dict(properties: object) -> Object:
 
 
 def merge_types(first: ColumnType, second: ColumnType) -> ColumnType:
-    """One type for data of both: a key that only one has is optional, an unknown type takes the other's place.
+    """Merge two types into one that fits the data of both.
+
+    A key that only one of them has becomes optional. An unknown type gives way to the other one.
 
     Raises:
         InvalidParameterError: no such type exists.

@@ -1,6 +1,6 @@
-"""Moments given as text or datetime: always with a time zone, kept as UTC, never guessed.
+"""Parse and format times and durations. A time always has a time zone and is kept in UTC; nothing is guessed.
 
-Invariant: `parse_time(format_time(moment)) == moment` for every aware moment of the years 1 to 9999.
+Guarantees: `parse_time(format_time(moment)) == moment` for every aware datetime of the years 1 to 9999.
 """
 
 import re
@@ -17,10 +17,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_time(text: str) -> datetime:
-    """The moment that an ISO 8601 text with a time zone names, such as ``2026-03-01T12:00:00Z``, in UTC.
+    """Parse an ISO 8601 text with a time zone, such as ``2026-03-01T12:00:00Z``, to a UTC datetime.
 
     Raises:
-        InvalidParameterError: the text has another form, no time zone, or is no moment of the calendar.
+        InvalidParameterError: the text has another form or no time zone, or is no valid date.
     """
     match = _ISO.fullmatch(text)
     if match is None:
@@ -32,14 +32,14 @@ def parse_time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidParameterError(f"{text!r} is not a moment of the calendar: {error}.") from error
+        raise InvalidParameterError(f"{text!r} is not a valid date and time: {error}.") from error
 
 
 def format_time(moment: datetime) -> str:
-    """The canonical text of an aware moment: UTC, ``Z``, microseconds only where there are any.
+    """Format an aware datetime: UTC, ``Z``, microseconds only if they are not zero.
 
     Raises:
-        InvalidParameterError: the moment has no time zone.
+        InvalidParameterError: the datetime has no time zone.
     """
     if moment.utcoffset() is None:
         raise InvalidParameterError(f"The time {moment.isoformat()!r} has no time zone; use an aware datetime.")
@@ -47,7 +47,7 @@ def format_time(moment: datetime) -> str:
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """Whole milliseconds since the epoch, rounded down."""
+    """Return whole milliseconds since the epoch, rounded down."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
@@ -56,15 +56,15 @@ _DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" fo
 
 
 def parse_duration(text: str) -> timedelta:
-    """The length of time that a text names: numbers with the units w, d, h, m, s, the largest first.
+    """Parse a duration: numbers with the units w, d, h, m, s, the largest first, such as ``1d12h``.
 
     Raises:
-        InvalidParameterError: the text has another form, or is too long a time.
+        InvalidParameterError: the text has another form, or the duration is too long.
     """
     match = _DURATION.fullmatch(text)
     if match is None or not text:
-        raise InvalidParameterError(f"{text[:40]!r} is not a length of time; write it like 30d, 12h or 1d2h30m.")
+        raise InvalidParameterError(f"{text[:40]!r} is not a duration; write it like 30d, 12h or 1d2h30m.")
     try:
         return timedelta(**{_UNITS[unit]: int(number) for unit, number in match.groupdict().items() if number})
     except OverflowError:
-        raise InvalidParameterError(f"{text!r} is longer than any window can be; use fewer days.") from None
+        raise InvalidParameterError(f"{text!r} is too long a duration; use fewer days.") from None
