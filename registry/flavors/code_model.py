@@ -1,6 +1,6 @@
-"""Models from code: a Python file that makes a model and hands it to `set_model` (MLflow's models from code).
+"""Models from code: a Python file that makes a model and passes it to `set_model` (MLflow's models from code).
 
-Guarantee: `load_code_model` is the only thing here that runs a file; whoever calls it has asked `require_consent`.
+Guarantees: only `load_code_model` runs a file; its callers call `require_consent` first.
 """
 
 import importlib.util
@@ -18,7 +18,9 @@ _found: ContextVar[list[Any] | None] = ContextVar("registry_code_model", default
 
 
 def set_model(model: Any) -> None:
-    """Say which object of this file is the model; a file that is not being loaded as one may call it too.
+    """Set the model of this file, for models from code.
+
+    A file that is run on its own may call it too; the call then has no effect.
 
     Args:
         model: An object with a `predict` method, such as a `PythonModel`, or a function of the input.
