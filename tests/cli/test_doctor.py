@@ -166,7 +166,7 @@ def test_the_cache_is_verified_and_what_is_damaged_is_dropped(cached: str, cache
 
     assert outcome.code == 1
     assert outcome.out.splitlines() == [
-        f"{cached} was damaged and is dropped; it is fetched again when it is wanted.",
+        f"{cached} was damaged and is dropped; the next load downloads it again.",
         "Read 1 model, 1 damaged.",
     ]
     assert cache_cli("cache", "ls").out.startswith("The cache is empty.\n")
