@@ -19,7 +19,7 @@ MODEL = "demo-breast-cancer"
 
 
 def demo(*arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    """The demo in a process of its own, on a terminal of 80 columns."""
+    """Run the demo in a separate process, on a terminal of 80 columns."""
     return subprocess.run(
         [sys.executable, "-m", "registry", "demo", *arguments],
         capture_output=True,

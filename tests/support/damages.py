@@ -1,10 +1,10 @@
-"""Bytes that a disk, a hand or a thief has changed."""
+"""Damage bytes, as a disk or an attacker might."""
 
 import random
 
 
 def mangled(data: bytes, chance: random.Random) -> bytes:
-    """Non-empty bytes with a bit flipped, some overwritten, taken out, put in or added, or cut off; never the same."""
+    """Damage non-empty bytes in one way: flip a bit, overwrite, remove, insert or append bytes, or cut them off."""
     at = chance.randrange(len(data))
     match chance.randrange(6):
         case 0:

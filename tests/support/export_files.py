@@ -1,4 +1,4 @@
-"""Exports taken apart and put together again, changed: by whoever means harm, or by a disk."""
+"""Take exports apart, change them and put them together again, as an attacker or a disk might."""
 
 import hashlib
 import json
@@ -20,13 +20,13 @@ Document = dict[str, Any]
 
 
 def taken_apart(path: Path) -> dict[str, bytes]:
-    """The contents by name, in their order."""
+    """Return the contents by name, in their order."""
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def put_together(path: Path, contents: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
-    """An archive of these contents."""
+    """Write an archive with these contents."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in contents.items():
             archive.writestr(zipfile.ZipInfo(name), data, compression)
@@ -34,12 +34,12 @@ def put_together(path: Path, contents: Mapping[str, bytes], compression: int = z
 
 
 def document(path: Path) -> Document:
-    """The manifest."""
+    """Return the manifest."""
     return json.loads(taken_apart(path)[MANIFEST])
 
 
 def with_document(path: Path, change: Callable[[Document], object]) -> Path:
-    """The same archive with a changed manifest, in the form that exports have."""
+    """Write the same archive with a changed manifest, in the form that exports have."""
     contents = taken_apart(path)
     changed = json.loads(contents[MANIFEST])
     change(changed)
@@ -48,7 +48,7 @@ def with_document(path: Path, change: Callable[[Document], object]) -> Path:
 
 
 def with_events(change: Callable[[list[Document]], object]) -> Callable[[Document], None]:
-    """A change of the last history's events after which the chain is whole again."""
+    """Return a change of a manifest that changes the last history's events and makes its hash chain whole again."""
 
     def apply(found: Document) -> None:
         segment = found["segments"][-1]
@@ -68,12 +68,12 @@ def _chained(events: list[Document]) -> list[HistoryEvent]:
 
 
 def sha256(data: bytes) -> str:
-    """Lower-case hex."""
+    """Return the digest in lower-case hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def assert_refused(target: registry.MlflowClient, path: Path, own_place: Path, match: str | None = None) -> None:
-    """The import is refused, and there is nothing of it: no row, no file beside or below, no upload."""
+    """Check that the import is refused and leaves nothing behind: no row, no file beside or below, no upload."""
     before = {place for place in own_place.parent.rglob("*") if "cache" not in place.name}
     with pytest.raises(IntegrityError, match=match):
         target.import_model(path)

@@ -1,10 +1,10 @@
-"""Directories of a few files, made and read whole."""
+"""Write and read directories of a few files."""
 
 from pathlib import Path
 
 
 def planted(directory: Path, files: dict[str, bytes]) -> Path:
-    """A directory with these files."""
+    """Write files below a directory, and return the directory."""
     for path, data in files.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_bytes(data)
@@ -12,6 +12,6 @@ def planted(directory: Path, files: dict[str, bytes]) -> Path:
 
 
 def found(directory: str | Path) -> dict[str, bytes]:
-    """All files below a directory, hidden ones included."""
+    """Return all files below a directory, hidden ones included."""
     root = Path(directory)
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""Runs that searches look for: some by hand, many in bulk, and the statements that a search sends."""
+"""Runs for searches to find, some by hand and many in bulk, and the statements that a search sends."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ def log_run(
     tags: Mapping[str, str] | None = None,
     end: int | None = None,
 ) -> str:
-    """A run with these things logged to it; its id. Times are milliseconds."""
+    """Log a run with these values; return its id. Times are milliseconds."""
     run_id = str(client.create_run(experiment, start_time=start, run_name=name).info.run_id)
     client.log_batch(
         run_id,
@@ -41,7 +41,7 @@ def log_run(
 
 
 def insert_runs(database: Database, experiments: int, runs: int) -> None:
-    """So many experiments (ids from 1) with so many runs, each with five metrics, three params and two tags."""
+    """Insert experiments (ids from 1) with runs, each with five metrics, three params and two tags."""
 
     def fill(connection: Any) -> None:
         for experiment in range(1, experiments + 1):
@@ -51,7 +51,7 @@ def insert_runs(database: Database, experiments: int, runs: int) -> None:
 
 
 def gather_statistics(database: Database) -> None:
-    """What PostgreSQL does by itself some time after a table has grown; SQLite has no statistics in real life."""
+    """Run ANALYZE on PostgreSQL, which does so itself some time after a table has grown; SQLite never does."""
     if not database.is_sqlite:
         with database.engine.connect() as connection:
             connection.connection.cursor().execute("ANALYZE")
@@ -83,14 +83,14 @@ def _insert_experiment(connection: Any, experiment: int, keys: range) -> None:
 
 @contextlib.contextmanager
 def sent_statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that are sent meanwhile, with their parameters, without BEGIN."""
+    """Collect the statements that the block sends, with their parameters, without BEGIN."""
     with heard_statements(database.engine) as heard:
         yield heard
     heard[:] = [one for one in heard if not one[0].startswith("BEGIN")]
 
 
 def plan_of(database: Database, statement: str, parameters: Any) -> list[str]:
-    """The lines of the plan by which the database answers a statement; PostgreSQL's with what each step did."""
+    """Return the lines of the database's plan for a statement; PostgreSQL's with the rows and loops of each step."""
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN ANALYZE "
     with database.engine.begin() as connection:
         return [str(row[-1]).strip() for row in connection.exec_driver_sql(explain + statement, parameters)]

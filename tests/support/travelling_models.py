@@ -1,4 +1,4 @@
-"""Registries in different places, and small models in them that are to be copied or exported."""
+"""Registries in different places, and small models in them to copy or export."""
 
 import json
 import os
@@ -13,7 +13,7 @@ FILES: Mapping[str, bytes] = {"MLmodel": b"flavors: {}\n", "data/weights.bin": b
 
 
 def opened(url: str, root: str) -> registry.MlflowClient:
-    """A client of a registry whose artifacts lie below `root`; the root is in the environment from now on."""
+    """Open a client of a registry whose artifacts are below `root`; the environment keeps this root."""
     os.environ["REGISTRY_ARTIFACT_LOCATION"] = root
     client = registry.MlflowClient(url)
     assert client.backend.place.artifact_root == root
@@ -21,7 +21,7 @@ def opened(url: str, root: str) -> registry.MlflowClient:
 
 
 def trained(client: registry.MlflowClient, files: Mapping[str, bytes] = FILES, name: str = "churn") -> str:
-    """The id of a run with a param, a metric of two points, a tag and a data set, and a version made by it."""
+    """Make a run with a param, a metric of two points, a tag and a data set, and a version of it. Return its id."""
     experiment = client.get_experiment_by_name("nba")
     experiment_id = client.create_experiment("nba") if experiment is None else experiment.experiment_id
     run_id = client.create_run(experiment_id, run_name="first", start_time=1_767_225_600_000).info.run_id
@@ -45,7 +45,7 @@ def trained(client: registry.MlflowClient, files: Mapping[str, bytes] = FILES, n
 
 
 def staged(url: str, root: str) -> registry.MlflowClient:
-    """A registry whose model churn has version 1 in Staging, 2 deleted, 3 in Production and champion, 4 archived."""
+    """Make a registry whose churn has version 1 in Staging, 2 deleted, 3 in Production and champion, 4 archived."""
     client = opened(url, root)
     trained(client)
     trained(client, {**FILES, "more.txt": b"more"})
