@@ -1,4 +1,4 @@
-"""What a skops file may do without the caller's consent: name listed types, and refer to functions without calling them."""
+"""What a skops file may do without consent: name listed types, and refer to functions without calling them."""
 
 import importlib.util
 import json

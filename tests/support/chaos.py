@@ -225,7 +225,7 @@ class Judge:
         return [] if right else [f"refused for no reason: {call}"]
 
     def _window(self, call: Call) -> range:
-        """Return the states that a call may have seen: from the last change that had ended to the last that had begun."""
+        """Return the states that a call may have seen: from the last change that had ended to the last one begun."""
         last = len(self._holders) - 1
         ended = [seq for seq, other in self._changes() if other.ended is not None and other.ended < call.begun]
         later = [

