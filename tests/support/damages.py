@@ -3,7 +3,7 @@
 import random
 
 
-def mangled(data: bytes, chance: random.Random) -> bytes:
+def mangle(data: bytes, chance: random.Random) -> bytes:
     """Damage non-empty bytes in one way: flip a bit, overwrite, remove, insert or append bytes, or cut them off."""
     at = chance.randrange(len(data))
     match chance.randrange(6):
@@ -20,4 +20,4 @@ def mangled(data: bytes, chance: random.Random) -> bytes:
             changed = data[:at]
         case _:
             changed = data + chance.randbytes(chance.randint(1, 100))
-    return mangled(data, chance) if changed == data else changed
+    return mangle(data, chance) if changed == data else changed

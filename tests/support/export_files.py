@@ -19,13 +19,13 @@ MANIFEST = "registry-export.json"
 Document = dict[str, Any]
 
 
-def taken_apart(path: Path) -> dict[str, bytes]:
+def read_archive(path: Path) -> dict[str, bytes]:
     """Return the contents by name, in their order."""
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def put_together(path: Path, contents: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+def write_archive(path: Path, contents: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
     """Write an archive with these contents."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in contents.items():
@@ -33,25 +33,25 @@ def put_together(path: Path, contents: Mapping[str, bytes], compression: int = z
     return path
 
 
-def document(path: Path) -> Document:
+def read_manifest(path: Path) -> Document:
     """Return the manifest."""
-    return json.loads(taken_apart(path)[MANIFEST])
+    return json.loads(read_archive(path)[MANIFEST])
 
 
-def with_document(path: Path, change: Callable[[Document], object]) -> Path:
+def change_manifest(path: Path, change: Callable[[Document], object]) -> Path:
     """Write the same archive with a changed manifest, in the form that exports have."""
-    contents = taken_apart(path)
+    contents = read_archive(path)
     changed = json.loads(contents[MANIFEST])
     change(changed)
     contents[MANIFEST] = canonical_json(changed).encode()
-    return put_together(path, contents)
+    return write_archive(path, contents)
 
 
-def with_events(change: Callable[[list[Document]], object]) -> Callable[[Document], None]:
+def change_events(change: Callable[[list[Document]], object]) -> Callable[[Document], None]:
     """Return a change of a manifest that changes the last history's events and makes its hash chain whole again."""
 
-    def apply(found: Document) -> None:
-        segment = found["segments"][-1]
+    def apply(manifest: Document) -> None:
+        segment = manifest["segments"][-1]
         change(segment["events"])
         segment["events"] = [json.loads(event.canonical()) for event in _chained(segment["events"])]
 

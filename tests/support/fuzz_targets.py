@@ -284,7 +284,7 @@ def _place_seeds() -> list[bytes]:
 
 @cache
 def _export() -> bytes:
-    from travelling_models import trained
+    from travelling_models import train_version
 
     import registry
 
@@ -294,8 +294,8 @@ def _export() -> bytes:
         try:
             os.environ["REGISTRY_ARTIFACT_LOCATION"] = str(place / "artifacts")
             client = registry.MlflowClient(f"sqlite:///{place}/dev.db")
-            trained(client)
-            trained(client)
+            train_version(client)
+            train_version(client)
             client.transition_model_version_stage("churn", 1, "Production")
             client.set_registered_model_alias("churn", "champion", 1)
             client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.8)])

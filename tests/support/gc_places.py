@@ -62,14 +62,14 @@ class Place:
         """Make a READY logged model with two files; return its id."""
         if run_id is not None:
             experiment = self.client.get_run(run_id).info.experiment_id
-        made = self.client.create_logged_model(experiment or "0", source_run_id=run_id)
-        source = Path(f"source-{made.model_id}")
+        logged_model = self.client.create_logged_model(experiment or "0", source_run_id=run_id)
+        source = Path(f"source-{logged_model.model_id}")
         source.mkdir()
         (source / "MLmodel").write_text("flavors: {}\n")
         (source / "data.bin").write_text(content)
-        self.client.log_model_artifacts(made.model_id, source)
-        self.client.finalize_logged_model(made.model_id, "READY")
-        return made.model_id
+        self.client.log_model_artifacts(logged_model.model_id, source)
+        self.client.finalize_logged_model(logged_model.model_id, "READY")
+        return logged_model.model_id
 
     def version(self, name: str, model_id: str) -> int:
         """Register the next version of a registered model, with a logged model; return its number."""
@@ -104,10 +104,10 @@ def stored_below(root: str) -> Iterator[str]:
 @pytest.fixture(params=["sqlite-local", "postgresql-seaweedfs"])
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
     """Make a registry for one test."""
-    return made(request, own_place)
+    return make_place(request, own_place)
 
 
-def made(request: pytest.FixtureRequest, own_place: Path) -> Place:
+def make_place(request: pytest.FixtureRequest, own_place: Path) -> Place:
     """Make a registry on the database and the byte store that a fixture's parameter names."""
     database, store = request.param.split("-")
     url = str(request.getfixturevalue("sqlite_url" if database == "sqlite" else "postgres_url"))

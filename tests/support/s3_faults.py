@@ -58,7 +58,7 @@ class Wire:
 
 
 @contextmanager
-def tapped(bucket: str) -> Iterator[Wire]:
+def tap_requests(bucket: str) -> Iterator[Wire]:
     """Yield the wire of the client that stores use, until the block ends."""
     events, wire = Bucket(bucket, None).client.meta.events, Wire()
     events.register_first("before-send.s3", wire)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import insert
-from statements_heard import heard_statements
+from statements_heard import record_statements
 
 from registry import MlflowClient
 from registry.entities import Metric, Param, RunTag
@@ -84,7 +84,7 @@ def _insert_experiment(connection: Any, experiment: int, keys: range) -> None:
 @contextlib.contextmanager
 def sent_statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
     """Collect the statements that the block sends, with their parameters, without BEGIN."""
-    with heard_statements(database.engine) as heard:
+    with record_statements(database.engine) as heard:
         yield heard
     heard[:] = [one for one in heard if not one[0].startswith("BEGIN")]
 

@@ -37,7 +37,7 @@ def hear_statements(engine: Engine, listener: Listener) -> None:
 
 
 @contextlib.contextmanager
-def heard_statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+def record_statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
     """Collect the statements that are sent inside the block, with their parameters."""
     heard: list[tuple[str, Any]] = []
     listening = True
