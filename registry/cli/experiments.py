@@ -49,22 +49,22 @@ def show_experiment(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Show one experiment."""
-    found = find_experiment(open_client(tracking_uri), experiment)
+    described = find_experiment(open_client(tracking_uri), experiment)
     if as_json:
-        output.as_json(found)
+        output.as_json(described)
         return
     output.record(
         {
-            "experiment": found.name,
-            "id": found.experiment_id,
-            "state": found.lifecycle_stage,
-            "files": found.artifact_location,
-            "created": moment(found.creation_time),
-            "updated": moment(found.last_update_time),
+            "experiment": described.name,
+            "id": described.experiment_id,
+            "state": described.lifecycle_stage,
+            "files": described.artifact_location,
+            "created": moment(described.creation_time),
+            "updated": moment(described.last_update_time),
         }
     )
-    if found.tags:
-        output.record(found.tags, "Tags")
+    if described.tags:
+        output.record(described.tags, "Tags")
 
 
 def find_experiment(client: "MlflowClient", name_or_id: str) -> "Experiment":

@@ -108,8 +108,8 @@ def approve(
 @rules.command("show")
 def show_rules(name: ModelName, stage: Guarded, as_json: AsJson = False, tracking_uri: TrackingUri = None) -> None:
     """Show the rules of a stage. Their JSON is the input of 'rules set'."""
-    found = open_client(tracking_uri).get_promotion_rules(name, stage)
-    output.listing(found, _RULES, json=as_json, nothing="No rules.")
+    current = open_client(tracking_uri).get_promotion_rules(name, stage)
+    output.listing(current, _RULES, json=as_json, nothing="No rules.")
 
 
 @rules.command("set")
@@ -147,8 +147,8 @@ def check_rules(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Show the result of each rule of a stage for a version; change nothing."""
-    found = open_client(tracking_uri).check_promotion(name, version, stage)
-    output.listing(found, _VERDICTS, json=as_json, nothing="No rules.")
+    verdicts = open_client(tracking_uri).check_promotion(name, version, stage)
+    output.listing(verdicts, _VERDICTS, json=as_json, nothing="No rules.")
 
 
 _RULES: Final[tuple["Column[PromotionRule]", ...]] = (Column("rule", repr),)

@@ -100,25 +100,25 @@ def show_version(
 ) -> None:
     """Show one version: its stage, its source and where its files are."""
     client = open_client(tracking_uri)
-    found = client.get_model_version(name, version)
+    described = client.get_model_version(name, version)
     if as_json:
-        output.as_json(found)
+        output.as_json(described)
         return
     output.record(
         {
-            "model": found.name,
-            "version": found.version,
-            "stage": found.current_stage,
-            "aliases": found.aliases,
-            "description": found.description,
-            "tags": found.tags,
-            "created": moment(found.creation_timestamp),
-            "updated": moment(found.last_updated_timestamp),
-            "by": found.user_id,
-            "source": found.source,
-            "run": found.run_id,
-            "logged model": found.model_id,
-            "digest": found.digest,
+            "model": described.name,
+            "version": described.version,
+            "stage": described.current_stage,
+            "aliases": described.aliases,
+            "description": described.description,
+            "tags": described.tags,
+            "created": moment(described.creation_timestamp),
+            "updated": moment(described.last_updated_timestamp),
+            "by": described.user_id,
+            "source": described.source,
+            "run": described.run_id,
+            "logged model": described.model_id,
+            "digest": described.digest,
             "files": client.get_model_version_download_uri(name, version),
         }
     )

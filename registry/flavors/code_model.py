@@ -14,7 +14,7 @@ from registry.exceptions import InvalidModelError, InvalidTypeError
 from registry.flavors.python_model import FunctionModel
 
 LOADER_MODULE: Final = "mlflow.pyfunc.loaders.code_model"
-_found: ContextVar[list[Any] | None] = ContextVar("registry_code_model", default=None)
+_models: ContextVar[list[Any] | None] = ContextVar("registry_code_model", default=None)
 
 
 def set_model(model: Any) -> None:
@@ -34,9 +34,9 @@ def set_model(model: Any) -> None:
     """
     if isinstance(model, type) or not (callable(model) or hasattr(model, "predict")):
         raise InvalidTypeError(f"set_model takes a PythonModel or a function, got {type(model).__name__}.")
-    found = _found.get()
-    if found is not None:
-        found.append(model)
+    models = _models.get()
+    if models is not None:
+        models.append(model)
 
 
 def load_code_model(file: Path) -> Any:
@@ -45,8 +45,8 @@ def load_code_model(file: Path) -> Any:
     Raises:
         InvalidModelError: the file fails, or sets no model.
     """
-    found: list[Any] = []
-    token = _found.set(found)
+    models: list[Any] = []
+    token = _models.set(models)
     name = f"registry_code_model_{uuid.uuid4().hex}"
     try:
         spec = importlib.util.spec_from_file_location(name, file)
@@ -60,8 +60,8 @@ def load_code_model(file: Path) -> Any:
     except Exception as error:
         raise InvalidModelError(f"The code of the model in {str(file)!r} failed: {error!r}") from error
     finally:
-        _found.reset(token)
-    if not found:
+        _models.reset(token)
+    if not models:
         raise InvalidModelError(f"The file {str(file)!r} sets no model; end it with registry.models.set_model(model).")
-    model = found[-1]
+    model = models[-1]
     return model if hasattr(model, "predict") else FunctionModel(model)

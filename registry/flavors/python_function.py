@@ -81,10 +81,10 @@ class PythonFunctionFlavor:
             pickles.dump(_as_model(model), directory / _PICKLE, "cloudpickle")
             entry = {"loader_module": self.loader_module, "python_model": _PICKLE}
         entry |= {"cloudpickle_version": installed_version("cloudpickle"), "streamable": False}
-        given, origins = check_mapping(artifacts, "artifacts"), artifact_origins or {}
+        paths, origins = check_mapping(artifacts, "artifacts"), artifact_origins or {}
         copied = {
             name: {**_copy_artifact(name, check_local_path(path), directory), **origins.get(name, {})}
-            for name, path in given.items()
+            for name, path in paths.items()
         }
         return {self.name: {**entry, **({"artifacts": copied} if copied else {}), **config}}
 

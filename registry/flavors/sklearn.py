@@ -162,7 +162,7 @@ def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[s
     trusted_by_caller = check_list(trusted, "skops_trusted_types", str)
     try:
         dump(model, path)
-        found = types_in_file(path, trusted_by_caller)
+        types = types_in_file(path, trusted_by_caller)
     except SKOPS_ERRORS as error:
         if isinstance(error, OSError) and error.errno:
             raise  # an error of the disk, not of the model
@@ -170,26 +170,26 @@ def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[s
             f"skops cannot hold this {type(model).__name__}: {_reason(error)}. Use serialization_format='cloudpickle', "
             "which can only be loaded with allow_code=True."
         ) from error
-    if found.untrusted:
+    if types.untrusted:
         raise InvalidParameterError(
-            f"The {type(model).__name__} holds types that are not known to be safe: {found.untrusted}. If loading them "
+            f"The {type(model).__name__} holds types that are not known to be safe: {types.untrusted}. If loading them "
             "is safe, name them in skops_trusted_types when saving and again when loading."
         )
-    return found.trusted or None
+    return types.trusted or None
 
 
 def _load_skops(file: Path, directory: Path, *, allow_code: bool, trusted: Iterable[str] | None) -> Any:
     skops = optional_import("skops.io", "sklearn")
     try:
-        found = types_in_file(file, check_list(trusted, "skops_trusted_types", str))
-        if found.untrusted:
+        types = types_in_file(file, check_list(trusted, "skops_trusted_types", str))
+        if types.untrusted:
             require_consent(
                 allow_code,
                 directory,
-                f"{file.name} holds the types {found.untrusted}",
-                f"Or trust just these: skops_trusted_types={found.untrusted}.",
+                f"{file.name} holds the types {types.untrusted}",
+                f"Or trust just these: skops_trusted_types={types.untrusted}.",
             )
-        model = skops.load(file, trusted=[*found.trusted, *found.untrusted])
+        model = skops.load(file, trusted=[*types.trusted, *types.untrusted])
         check_structures(model)
     except RegistryError:
         raise

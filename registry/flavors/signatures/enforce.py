@@ -52,9 +52,9 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
     """
     if params is not None and not isinstance(params, Mapping):
         raise SchemaEnforcementError(f"Parameters must be a dictionary. Got type '{type(params).__name__}'.")
-    given = {str(name): value for name, value in (params or {}).items()}
+    named = {str(name): value for name, value in (params or {}).items()}
     specs = {spec.name: spec for spec in schema} if schema else {}
-    unknown = sorted(given.keys() - specs.keys())
+    unknown = sorted(named.keys() - specs.keys())
     if unknown:
         _logger.warning(
             "Unrecognized params %s are ignored for inference. Supported params are: %s. To enable them, log the model "
@@ -63,7 +63,7 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
             sorted(specs),
         )
     try:
-        return {name: spec.check(given[name]) if name in given else spec.default for name, spec in specs.items()}
+        return {name: spec.check(named[name]) if name in named else spec.default for name, spec in specs.items()}
     except InvalidParameterError as error:
         raise SchemaEnforcementError(f"Invalid parameters found: {error}") from error
 

@@ -101,18 +101,18 @@ def _as_floats(column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
     import numpy as np
     import pandas as pd
 
-    found = column.infer_objects()
-    missing = found.isna()
-    if found.dtype != object or not bool(missing.any()):
-        return found
+    inferred = column.infer_objects()
+    missing = inferred.isna()
+    if inferred.dtype != object or not bool(missing.any()):
+        return inferred
     if bool(missing.all()):
         return pd.Series(np.nan, index=column.index, name=column.name, dtype=dtype.to_numpy())
-    numbers = found[~missing].infer_objects()
+    numbers = inferred[~missing].infer_objects()
     if len(numbers) and numbers.dtype.kind not in "iuf":
-        return found
+        return inferred
     if numbers.dtype.kind in "iu" and not _is_exact(numbers, DataType.double):
-        return found
-    return found.where(~missing, np.nan).astype("float64")
+        return inferred
+    return inferred.where(~missing, np.nan).astype("float64")
 
 
 def enforce_items(column: "pd.Series[Any]", dtype: ColumnType, *, required: bool) -> "pd.Series[Any]":

@@ -68,5 +68,5 @@ def _named(model: Model, flavor: str, keys: tuple[str, ...]) -> list[Any]:
     entries = [model.flavors[flavor]] if flavor in model.flavors else []
     if function.get("loader_module") == f"mlflow.{flavor}":
         entries.append(function)
-    found = [next((entry[key] for key in keys if key in entry), None) for entry in entries]
-    return [data for position, data in enumerate(found) if data not in found[:position]]
+    names = [next((entry[key] for key in keys if key in entry), None) for entry in entries]
+    return [data for position, data in enumerate(names) if data not in names[:position]]

@@ -20,8 +20,8 @@ def check_structures(model: Any) -> None:
     Raises:
         ValueError: an index leads outside its array.
     """
-    for found in _reachable(model):
-        held = getattr(found, "__dict__", {})
+    for value in _reachable(model):
+        held = getattr(value, "__dict__", {})
         features = held.get("n_features_in_", 0)
         features = int(features) if isinstance(features, int) else 0
         if _is_a(held.get("tree_"), "sklearn.tree._tree", "Tree"):
@@ -31,33 +31,33 @@ def check_structures(model: Any) -> None:
                 if _is_a(predictor, "sklearn.ensemble._hist_gradient_boosting.predictor", "TreePredictor"):
                     _check_histogram_tree(predictor, features)
         for module, name, check in _CHECKS:
-            if _is_a(found, module, name):
-                check(found)
+            if _is_a(value, module, name):
+                check(value)
 
 
 def _reachable(model: Any) -> Iterator[Any]:
     """Yield every object that a model holds, itself included; classes and modules are not searched."""
-    seen, left = set[int](), [model]
-    while left:
-        found = left.pop()
-        if id(found) in seen or isinstance(found, type | ModuleType):
+    seen, pending = set[int](), [model]
+    while pending:
+        value = pending.pop()
+        if id(value) in seen or isinstance(value, type | ModuleType):
             continue
-        seen.add(id(found))
-        if isinstance(found, dict):
-            left += found.values()
-        elif isinstance(found, _CONTAINERS):
-            left += found
-        elif type(found).__name__ == "ndarray":
-            left += found.ravel().tolist() if found.dtype == object else ()
+        seen.add(id(value))
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, _CONTAINERS):
+            pending += value
+        elif type(value).__name__ == "ndarray":
+            pending += value.ravel().tolist() if value.dtype == object else ()
         else:
-            yield found
-            left += getattr(found, "__dict__", {}).values()
+            yield value
+            pending += getattr(value, "__dict__", {}).values()
 
 
-def _is_a(found: Any, module: str, name: str) -> bool:
+def _is_a(value: Any, module: str, name: str) -> bool:
     return any(
         kind.__name__ == name and (kind.__module__ == module or kind.__module__.startswith(f"{module}."))
-        for kind in type(found).__mro__
+        for kind in type(value).__mro__
     )
 
 

@@ -89,10 +89,10 @@ def check_skops_file(file: Path) -> None:
     except MissingDependencyError:
         return
     try:
-        found = types_in_file(file)
-        if found.untrusted:
+        types = types_in_file(file)
+        if types.untrusted:
             return
-        model = skops.load(file, trusted=found.trusted)
+        model = skops.load(file, trusted=types.trusted)
     except SKOPS_ERRORS:
         return
     try:

@@ -133,9 +133,9 @@ def _defining_name(public: str) -> str | None:
 @functools.cache
 def _listed() -> dict[str, list[tuple[str, str]]]:
     """Return kind and public name of each entry, by the last part of the name."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    entries: dict[str, list[tuple[str, str]]] = {}
     for line in Path(__file__).with_name("trusted_names.txt").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             kind, _, name = line.partition(" ")
-            found.setdefault(name.rpartition(".")[2], []).append((kind, name))
-    return found
+            entries.setdefault(name.rpartition(".")[2], []).append((kind, name))
+    return entries

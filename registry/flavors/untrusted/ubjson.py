@@ -77,14 +77,14 @@ class _Reader:
         return self.take(self._length()).decode("utf-8")
 
     def _map(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         while self._data[self.position : self.position + 1] != b"}":
             key = self._text()
-            if key in found:
+            if key in members:
                 raise ValueError(f"the key {key!r} is given twice")
-            found[key] = self.value(self.take(1), depth + 1)
+            members[key] = self.value(self.take(1), depth + 1)
         self.take(1)
-        return found
+        return members
 
     def _array(self, depth: int) -> Any:
         marker = self.take(1)

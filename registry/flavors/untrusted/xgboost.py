@@ -69,10 +69,10 @@ def _parse(data: bytes) -> Mapping[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise ValueError("a key is given twice")
-    return found
+    return unique
 
 
 def _check_learner(learner: Mapping[str, Any], params: Mapping[str, Any], features: int) -> None:
