@@ -8,7 +8,13 @@ from typing import Any
 
 
 class PythonModelContext:
-    """The local paths of a `PythonModel`'s artifacts, and its configuration."""
+    """The local paths of a `PythonModel`'s artifacts, and its configuration.
+
+    Example:
+        >>> context = registry.pyfunc.PythonModelContext({"weights": "/models/weights.bin"}, {"threshold": 0.5})
+        >>> context.artifacts["weights"], context.model_config["threshold"]
+        ('/models/weights.bin', 0.5)
+    """
 
     def __init__(self, artifacts: Mapping[str, str], model_config: Mapping[str, Any] | None = None) -> None:
         self._artifacts = dict(artifacts)
