@@ -1,6 +1,6 @@
-"""Everything, from the environments to the table: ``python -m benchmarks [--quick] [--json FILE]``.
+"""Run all benchmarks, from the environments to the table: ``python -m benchmarks [--quick] [--json FILE]``.
 
-``--works`` and ``--databases`` choose some of it.
+``--works`` and ``--databases`` choose a part.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Virtual environments for what is compared: made once, used again as long as what they need stays the same.
+"""Virtual environments of the compared systems: made once, and reused until their requirements change.
 
-Owns which packages each system gets. Invariant: `registry` is this checkout (editable), and nothing is installed into
-the environment that runs the benchmarks.
+Guarantees: `registry` is this checkout (editable), and nothing is installed into the environment that runs the
+benchmarks.
 """
 
 import argparse
@@ -32,7 +32,7 @@ PACKAGES: Final = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Where the environments are, or which are to be used instead."""
+    """Add the options that say where the environments are, or which to use instead."""
     parser.add_argument("--environments", type=Path, default=default_directory(), metavar="DIR", help="kept here")
     for system in PACKAGES:
         parser.add_argument(
@@ -41,21 +41,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def interpreters(options: argparse.Namespace, *systems: str) -> dict[str, Path]:
-    """The Python of each system, as the options have it."""
+    """Return the Python of each system, as the options say."""
     given = {system: getattr(options, f"{system}_python") for system in systems or PACKAGES}
     return {system: path or interpreter(system, options.environments) for system, path in given.items()}
 
 
 def default_directory() -> Path:
-    """Where environments are kept between runs."""
+    """Return the directory that keeps environments between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "registry-benchmarks"
 
 
 def interpreter(system: str, directory: Path) -> Path:
-    """The Python of a system's environment, which is made if it is not there yet.
+    """Return the Python of a system's environment, made if it is missing.
 
     Raises:
-        subprocess.CalledProcessError: pip could not install what it needs.
+        subprocess.CalledProcessError: pip could not install its requirements.
     """
     wanted = (sys.version, *PACKAGES[system])
     place = directory / f"{system}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:12]}"

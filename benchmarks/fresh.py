@@ -1,4 +1,4 @@
-"""What a new process costs: importing, the first use of an empty SQLite file, the first model, and many at once."""
+"""Measure what a new process costs: import, first use of an empty SQLite file, first model, and many at once."""
 
 import itertools
 import statistics
@@ -34,7 +34,7 @@ with mlflow.start_run():
 
 
 def fresh_processes(pythons: Mapping[str, Path], directory: Path, rounds: int) -> Iterator[Figure]:
-    """Whole processes of both systems, in turns."""
+    """Measure whole processes of both systems, in turns."""
     files = itertools.count()
 
     def program(system: str, script: str) -> float:
@@ -55,10 +55,10 @@ def fresh_processes(pythons: Mapping[str, Path], directory: Path, rounds: int) -
 
 
 def crowd(python: Path, system: str, url: str, directory: Path, runs: int) -> float:
-    """Seconds per run while eight processes each log so many runs at once."""
+    """Return seconds per run while eight processes log `runs` runs each, all at once."""
     workers = [Worker(python, system, url, directory / f"{system}-{number}", {}) for number in range(PROCESSES)]
     for worker in workers:
-        worker.ask("run", 1)  # what a process does once is measured elsewhere
+        worker.ask("run", 1)  # one-time costs of a process are measured elsewhere
     start = time.perf_counter()
     for worker in workers:
         worker.start("run", runs)

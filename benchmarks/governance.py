@@ -1,9 +1,9 @@
-"""What governing models costs, and what racing processes make of it: ``python -m benchmarks.governance``.
+"""Measure what governing models costs, and count the outcomes of racing processes: ``python -m benchmarks.governance``.
 
 The races: 16 processes promote versions of one model 50 times each, and register as many, here and under mlflow. The
 growth: promotions, resolves of ``models:/name/Production`` and rollbacks per second with 1, 1,000 and 100,000 versions,
-and 100,000 events. Each on SQLite in a temporary directory and on a PostgreSQL server of its own, or that of
-``--postgres`` (a URL with ``{}`` in the place of a new database's name). The environment of mlflow is made once.
+and 100,000 events. Each runs on SQLite in a temporary directory and on a new PostgreSQL server, or on the one of
+``--postgres`` (a URL with ``{}`` in the place of the database's name). The environment of mlflow is made once.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SIZES: Final = ((1, 0), (1_000, 0), (100_000, 0), (100_000, 100_000))
 
 
 def fresh_urls(postgres: str, directory: Path) -> Iterator[tuple[str, str]]:
-    """A new database of each kind: what it is, and its URL."""
+    """Yield the name and URL of a new database of each kind."""
     import psycopg
 
     yield "SQLite", f"sqlite:///{directory / uuid.uuid4().hex}.db"
@@ -42,7 +42,7 @@ def fresh_urls(postgres: str, directory: Path) -> Iterator[tuple[str, str]]:
 
 
 def race(python: str, module: str, url: str, what: str, workers: int, rounds: int) -> dict[str, Any]:
-    """The outcome of a race under one library."""
+    """Run a race under one library and return its outcome."""
     command = [python, str(RACES), module, url, what, str(workers), str(rounds)]
     with tempfile.TemporaryDirectory() as place:
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
@@ -52,14 +52,14 @@ def race(python: str, module: str, url: str, what: str, workers: int, rounds: in
 
 
 def migrate(url: str) -> None:
-    """Give a new database the schema."""
+    """Create the schema of a new database."""
     database = Database(parse_database_url(url))
     upgrade(database)
     database.dispose()
 
 
 def grow(client: registry.MlflowClient, versions: int, events: int) -> None:
-    """A model of that many archived versions and events, by plain SQL; version 1 holds Production."""
+    """Make a model with `versions` archived versions and `events` events, by plain SQL; version 1 holds Production."""
     directory = Path(tempfile.mkdtemp()) / "model"
     directory.mkdir()
     (directory / "data.txt").write_text("data")
@@ -79,14 +79,14 @@ def grow(client: registry.MlflowClient, versions: int, events: int) -> None:
         f"stage, version, i * 10, i * 10 + 9 FROM stage_periods, n WHERE version = 1 AND i <= {events}",
     ]
     database = client.backend.database
-    if not database.is_sqlite:  # SQLite plans by statistics only if somebody asks for them, and then for ever by those
+    if not database.is_sqlite:  # SQLite gathers statistics only on request, and then keeps planning by them
         statements.append("ANALYZE")
     for statement in statements:
         database.write(lambda connection, text=statement: connection.exec_driver_sql(text))
 
 
 def rate(call: Callable[[], object], seconds: float = 2.0) -> int:
-    """How often a call succeeds per second; the best of three."""
+    """Return how often a call succeeds per second: the best of three."""
     best = 0.0
     for _ in range(3):
         count, started = 0, time.perf_counter()
@@ -98,7 +98,7 @@ def rate(call: Callable[[], object], seconds: float = 2.0) -> int:
 
 
 def measure(url: str, versions: int, events: int) -> dict[str, int]:
-    """Rates with a model of some size."""
+    """Return the rates with a model of this size."""
     client = registry.MlflowClient(url)
     grow(client, versions, events)
     turn = iter(range(10**9))
@@ -151,13 +151,13 @@ def compare(what: str, postgres: str, place: Path, workers: int, rounds: int) ->
 
 
 def verified(url: str) -> dict[str, int]:
-    """The events and the moves of the model that was raced for, once its chain is verified."""
+    """Verify the history of the model of the race; return its events and moves."""
     client = registry.MlflowClient(url)
     return {"events": client.verify("race").events, "moves": len(client.get_history("race", kind="stage_changed"))}
 
 
 def show_growth(postgres: str, place: Path) -> None:
-    """Print rates by size."""
+    """Print the rates by size."""
     for versions, events in SIZES:
         for database, url in fresh_urls(postgres, place):
             migrate(url)

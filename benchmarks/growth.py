@@ -1,8 +1,8 @@
-"""How costs grow with what is stored: ``python -m benchmarks.growth [--quick] [--json FILE]``.
+"""Measure how costs grow with the stored data: ``python -m benchmarks.growth [--quick] [--json FILE]``.
 
-One database of each kind, filled step by step to 1,000,000 runs (13 rows each) and a series of 10,000,000 points;
-between the steps the same few works are measured. What is not asked about should not be paid for: a row of the table is
-flat, or grows with the logarithm, or with what it returns. Versions and events have a table of their own, by
+Fills one database of each kind step by step to 1,000,000 runs (13 rows each) and a series of 10,000,000 points, and
+measures the same few works between the steps. A call should not pay for data it does not ask for: a row of the table is
+flat, or grows with the logarithm, or with the size of its result. Versions and events have their own table, by
 ``python -m benchmarks.governance --only growth``.
 """
 
@@ -27,7 +27,7 @@ RUNS: Final = (1_000, 10_000, 100_000, 1_000_000)
 POINTS: Final = (1_000, 100_000, 10_000_000)
 ROUNDS: Final = 3
 
-# Work and how often it is done; `{}` is the experiment with all the runs of this step.
+# Each work and its number of repetitions; `{}` is the experiment with all runs of this step.
 _WORKS: Final = (
     ("run", "run with 10 params and 10 metrics", 30, ()),
     ("log_metric", "log_metric, one at a time", 100, ()),
@@ -105,12 +105,12 @@ def _columns(
 
 
 def _best(worker: Worker, work: str, times: int, *arguments: str) -> float:
-    """The quickest of some rounds: growth is to be seen, not what else the machine does."""
+    """Return the fastest of some rounds, because growth matters here and not the load of the machine."""
     return min(float(worker.ask(work, times, *arguments)) for _ in range(ROUNDS))
 
 
 def _table(database: str, columns: dict[str, Column]) -> str:
-    """Markdown: a part for runs and one for points, since they measure different works."""
+    """Return Markdown: one table for runs and one for points, which have different works."""
     parts = []
     for unit in ("runs", "points"):
         names = [name for name in columns if name.endswith(unit)]

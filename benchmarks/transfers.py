@@ -1,7 +1,7 @@
-"""``python -m benchmarks.transfers``: files to S3 and back beside plain boto3 and mlflow, and what loading costs.
+"""Measure transfers to S3 beside plain boto3 and mlflow, and model loading: ``python -m benchmarks.transfers``.
 
-Owns what is moved and what is promised; leaves moving to processes of their own, which take turns. Invariant: what is
-compared moves the same bytes to the same server in the same run, and a figure is the median over rounds.
+Separate processes move the files, in turns. Guarantees: all systems move the same bytes to the same server in the same
+run, and a figure is the median over rounds.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _TIMES_MLFLOW: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Cargo:
-    """What is moved: `count` files of `size` bytes each; `sparse` ones are holes that take no room on the disk."""
+    """The files to move: `count` files of `size` bytes each; `sparse` files are holes that take no disk space."""
 
     title: str
     count: int
@@ -43,7 +43,7 @@ class Cargo:
     sparse: bool = False
 
     def plant(self, directory: Path) -> Path:
-        """The file, or the directory of files, with bytes that do not repeat."""
+        """Write the file, or the directory of files, with bytes that do not repeat, and return its path."""
         place = directory / f"{self.count}-of-{self.size}"
         place.mkdir(parents=True)
         for number in range(self.count):
@@ -58,16 +58,16 @@ class Cargo:
 
 @dataclass(frozen=True, slots=True)
 class Movers:
-    """The systems and how each is started."""
+    """The systems and the command that starts each."""
 
     pythons: Mapping[str, Path]
     server: Mapping[str, str]
 
     def ask(self, system: str, work: str, path: Path) -> Answer:
-        """What a fresh process of a system answers to a work.
+        """Start a new process of a system for a work and return its result.
 
         Raises:
-            RuntimeError: it failed; the message has the end of what it said.
+            RuntimeError: it failed; the message has the end of its output.
         """
         python = self.pythons.get(system, self.pythons["registry"])
         environment = {**os.environ, **self.server, "PYTHONWARNINGS": "ignore", "GIT_PYTHON_REFRESH": "quiet"}
@@ -80,7 +80,7 @@ class Movers:
         return answer
 
     def rounds(self, systems: list[str], work: str, path: Path, count: int) -> dict[str, Answer]:
-        """The median of each system's answers, given in turns."""
+        """Return the median of each system's results, measured in turns."""
         found: dict[str, list[Answer]] = {system: [] for system in systems}
         for _, system in itertools.product(range(count), systems):
             found[system].append(self.ask(system, work, path))

@@ -1,4 +1,4 @@
-"""What is measured, how often, and what docs/benchmarks.md promises of it.
+"""List the measured works, how often each is measured, and the ratios that docs/benchmarks.md promises.
 
 A work is a method of that name in `workers`; its figure is the time of one operation.
 """
@@ -23,7 +23,7 @@ class Work:
     faster: dict[str, float]
     slower: float | None = None
     databases: tuple[str, ...] = EVERYWHERE
-    against: str | None = None  # another work of MLflow that this one is compared with
+    against: str | None = None  # the work of MLflow to compare with, if it has another name
     raw: bool = True
     s3: bool = False
 

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: by the connection it is handed, or by the registry's own settings."""
+"""Give Alembic its connection: the one that it is handed, or one by the registry's own settings."""
 
 from alembic import context
 

@@ -37,9 +37,21 @@ def public() -> dict[str, Any]:
     return found
 
 
+def public_classes() -> dict[str, Any]:
+    """Return the classes of public modules that have an example, by dotted name."""
+    modules = [importlib.import_module(f"registry.{name}") for name in [*MODULES, "entities", "types", "types.schema"]]
+    return {
+        f"{value.__module__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and ">>>" in (value.__doc__ or "")
+    }
+
+
 PUBLIC = public()
+EXAMPLES = {**PUBLIC, **public_classes()}
 CALLABLE = sorted(name for name, value in PUBLIC.items() if inspect.isfunction(value))
-WITH_EXAMPLE = sorted(name for name, value in PUBLIC.items() if ">>>" in (inspect.getdoc(value) or ""))
+WITH_EXAMPLE = sorted(name for name, value in EXAMPLES.items() if ">>>" in (inspect.getdoc(value) or ""))
 
 
 def sections(value: Any) -> set[str]:
@@ -97,7 +109,7 @@ def names(filled_store: tuple[Path, dict[str, Any]], own_place: Path) -> Iterato
 
 @pytest.mark.parametrize("name", WITH_EXAMPLE)
 def test_an_example_does_what_it_says(name: str, names: dict[str, Any]) -> None:
-    text = inspect.getdoc(PUBLIC[name]) or ""
+    text = inspect.getdoc(EXAMPLES[name]) or ""
     test = doctest.DocTestParser().get_doctest(text, names, name, None, None)
     said: list[str] = []
 

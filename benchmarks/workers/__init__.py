@@ -1,1 +1,1 @@
-"""What runs inside the measured processes: scripts of their own, with nothing of `benchmarks` imported."""
+"""Code that runs inside the measured processes: separate scripts that import nothing of `benchmarks`."""

@@ -1,4 +1,4 @@
-"""What any system is measured against outside SQL: the bare library, and what a process takes."""
+"""Baselines outside SQL: the bare library, and the memory of a process."""
 
 import os
 import resource
@@ -9,17 +9,17 @@ from timing import timed
 
 
 class Bare:
-    """XGBoost alone; and the memory of this process, whichever system it is."""
+    """XGBoost alone, and the memory of this process, whichever system it runs."""
 
     def __init__(self) -> None:
         self._model: Any = None
 
     def predict(self, count: int) -> float:
-        """The model that the others load, on the same rows, as its own class takes them."""
+        """Predict with the model that the others load, on the same rows, by its own class."""
         table, model = training()
         self._model = self._model or model
         return timed(count, lambda _: self._model.predict(table))
 
     def peak_memory(self) -> int:
-        """Bytes that this process had at most."""
+        """Return the peak memory of this process in bytes."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)

@@ -1,7 +1,7 @@
-"""Fills a database with runs past the libraries: ``bulk.py URL registry|mlflow FIRST COUNT``.
+"""Fill a database with runs, bypassing the libraries: ``bulk.py URL registry|mlflow FIRST COUNT``.
 
-Runs FIRST to FIRST + COUNT go to an experiment of their own with the id COUNT; each has five metrics, five params and
-three tags, or twenty, twenty and eight if COUNT is 20,000.
+Runs FIRST to FIRST + COUNT go to a new experiment with the id COUNT. Each has five metrics, five params and three tags,
+or twenty, twenty and eight if COUNT is 20,000.
 """
 
 import random
@@ -15,7 +15,7 @@ WIDE = 20_000
 
 
 def tables(system: str, first: int, count: int) -> Iterator[tuple[str, str, Rows]]:
-    """Tables with their columns and rows, parents first."""
+    """Return the tables with their columns and rows, parents first."""
     metrics, params, tags = (20, 20, 8) if count == WIDE else (5, 5, 3)
     keys = range(first, first + count)
     ours = system == "registry"
@@ -74,13 +74,13 @@ def _fill_sqlite(path: str, system: str, first: int, count: int) -> None:
 def _fill_postgres(url: str, system: str, first: int, count: int) -> None:
     import psycopg
 
-    url = url.replace("+psycopg2", "")  # SQLAlchemy's word
+    url = url.replace("+psycopg2", "")  # SQLAlchemy's name
     with psycopg.connect(url) as connection:
         for table, columns, rows in tables(system, first, count):
             with connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-        if system == "registry":  # the ids that were given by hand are taken
+        if system == "registry":  # the sequence must skip the ids inserted here
             for table in ("experiments", "runs", "latest_metrics"):
                 sequence = f"pg_get_serial_sequence('{table}', 'id')"
                 connection.execute(f"SELECT setval({sequence}, (SELECT max(id) FROM {table}))")

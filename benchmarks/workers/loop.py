@@ -14,7 +14,7 @@ def main() -> None:
     """Serve until the input ends."""
     system, url = sys.argv[1:]
     with os.fdopen(os.dup(1), "w") as answers:
-        os.dup2(2, 1)  # what the libraries print is no answer
+        os.dup2(2, 1)  # keep output of the libraries apart from the answers
         parts = [RawSql(url), Bare()] if system == "raw" else [Tracking(system, url), Models(system), Bare()]
         for line in sys.stdin:
             work, *arguments = json.loads(line)

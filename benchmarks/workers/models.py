@@ -1,4 +1,4 @@
-"""Models through MLflow's names: the same calls for `registry` and for mlflow."""
+"""Works on models through MLflow's names: the same calls for `registry` and mlflow."""
 
 import importlib
 import os
@@ -9,7 +9,7 @@ from timing import timed
 
 
 class Models:
-    """Versions, stages and loading of one system."""
+    """Versions, stages and loading in one system."""
 
     def __init__(self, system: str) -> None:
         self.system = system
@@ -17,13 +17,13 @@ class Models:
         self._logged: dict[str, Any] = {}
 
     def create_version(self, count: int) -> float:
-        """A version of a logged model per call."""
+        """Create a version of a logged model per call."""
         client, name = self.mlflow.MlflowClient(), self._model()
         logged = self._logged_model()
         return timed(count, lambda _: client.create_model_version(name, logged.model_uri, logged.run_id))
 
     def transition(self, count: int) -> float:
-        """Two versions that take Production from each other."""
+        """Let two versions take Production from each other."""
         client, name = self.mlflow.MlflowClient(), self._model()
         versions = [client.create_model_version(name, self._logged_model().model_uri).version for _ in range(2)]
         return timed(
@@ -34,12 +34,12 @@ class Models:
         )
 
     def register_model(self, count: int) -> float:
-        """The next version, by the URI of a run."""
+        """Register the next version, by the URI of a run."""
         name, uri = self._model(), f"runs:/{self._logged_model().run_id}/model"
         return timed(count, lambda _: self.mlflow.register_model(uri, name))
 
     def versions(self, count: int) -> str:
-        """A model with so many versions, the last one in Production; its name."""
+        """Make a model with `count` versions, the last one in Production; return its name."""
         client, name = self.mlflow.MlflowClient(), self._model()
         for _ in range(count):
             version = client.create_model_version(name, self._logged_model().model_uri).version
@@ -47,7 +47,7 @@ class Models:
         return name
 
     def resolve(self, count: int, name: str) -> float:
-        """From ``models:/name/Production`` to where the files lie."""
+        """Resolve ``models:/name/Production`` to the location of its files."""
         uri = f"models:/{name}/Production"
         if self.system == "registry":
             resolve, parse = _resolving()
@@ -57,21 +57,21 @@ class Models:
         return timed(count, lambda _: found.get_underlying_uri(uri))
 
     def load_from_s3(self, count: int) -> float:
-        """A model in Production whose files are in S3, after it was loaded once."""
+        """Load a model in Production whose files are in S3, after loading it once."""
         if "s3" not in self._logged:
             self._logged["s3"] = self._serve()
         uri = f"models:/{self._logged['s3']}/Production"
         return timed(count, lambda _: self.mlflow.pyfunc.load_model(uri))
 
     def predict(self, count: int) -> float:
-        """A model with a signature on 1,000 rows of 20 columns."""
+        """Predict 1,000 rows of 20 columns with a model that has a signature."""
         if "loaded" not in self._logged:
             self._logged["loaded"] = self.mlflow.pyfunc.load_model(self._logged_model().model_uri)
         model, table = self._logged["loaded"], training()[0]
         return timed(count, lambda _: model.predict(table))
 
     def warm(self) -> bool:
-        """A model is logged."""
+        """Log a model, to warm up."""
         return self._logged_model() is not None
 
     def _logged_model(self) -> Any:
@@ -112,7 +112,7 @@ def _resolving() -> tuple[Any, Any]:
 
 
 def training() -> tuple[Any, Any]:
-    """Rows with 20 columns, and a small model that was trained on them."""
+    """Return rows with 20 columns, and a small model trained on them."""
     import numpy
     import pandas
     import xgboost

@@ -1,7 +1,7 @@
-"""Files to S3 and back, in a process of their own: ``moving.py SYSTEM WORK PATH``, answered with one line of JSON.
+"""Move files to S3 and back, in a separate process: ``moving.py SYSTEM WORK PATH``, answered with one line of JSON.
 
 `SYSTEM` is registry, mlflow or boto3. The answer has the seconds, the growth of the peak memory in MiB and the number
-of requests to S3. Everything is imported, and one small file was moved, before anything is measured.
+of requests to S3. Before measuring, everything is imported and one small file is moved.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ BUCKET = "benchmark"
 
 
 class Boto3:
-    """Plain boto3: one ``upload_file`` or ``download_file`` after the other."""
+    """Plain boto3: ``upload_file`` or ``download_file``, one file after another."""
 
     def __init__(self) -> None:
         import boto3
@@ -28,7 +28,7 @@ class Boto3:
         self._s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
 
     def upload(self, source: Path) -> Callable[[Path], None]:
-        """Upload a file or the files of a directory; what downloads them again."""
+        """Upload a file or the files of a directory; return a function that downloads them again."""
         prefix = uuid.uuid4().hex
         files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
         keys = {f"{prefix}/{path.relative_to(source.parent).as_posix()}": path for path in files}
@@ -44,7 +44,7 @@ class Boto3:
 
 
 class Tracker:
-    """The artifacts of a run: the same calls for `registry` and for mlflow."""
+    """The artifacts of a run: the same calls for `registry` and mlflow."""
 
     def __init__(self, system: str, directory: Path) -> None:
         self.mlflow: Any = importlib.import_module(system)
@@ -53,7 +53,7 @@ class Tracker:
         self.experiment = self.client.create_experiment("moving", f"s3://{BUCKET}/{uuid.uuid4().hex}")
 
     def upload(self, source: Path) -> Callable[[Path], None]:
-        """Log a file or a directory to a run; what downloads it again."""
+        """Log a file or a directory to a run; return a function that downloads it again."""
         run_id = self.client.create_run(self.experiment).info.run_id
         if source.is_file():
             self.client.log_artifact(run_id, str(source))
@@ -63,7 +63,7 @@ class Tracker:
 
 
 class Sealer(Tracker):
-    """Sealed models of `registry`: hashed, write-once, compared with what S3 says it has."""
+    """Sealed models of `registry`: hashed, written once, and compared with the checksums of S3."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__("registry", directory)
@@ -71,7 +71,7 @@ class Sealer(Tracker):
         self.run_id = self.client.create_run(self.experiment).info.run_id
 
     def upload(self, source: Path) -> Callable[[Path], None]:
-        """Register a directory; what brings it into the cache."""
+        """Register a directory; return a function that downloads it into the cache."""
         name = uuid.uuid4().hex
         self.client.create_registered_model(name)
         directory = source if source.is_dir() else source.parent
@@ -87,7 +87,7 @@ class Sealer(Tracker):
 
 
 def main() -> None:
-    """Do one work and tell what it cost."""
+    """Do one work and print what it cost."""
     system, work, path = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="moving-", dir=Path(path).parent.parent) as temporary:
         directory = Path(temporary)
@@ -120,7 +120,7 @@ def _mover(system: str, directory: Path) -> Any:
 
 
 def _load(system: str, counted: list[str], directory: Path) -> dict[str, float]:
-    """The first and the second ``load_model`` of a version in Production, which another process may have logged."""
+    """Time the first and the second ``load_model`` of a version in Production, perhaps logged by another process."""
     os.environ["REGISTRY_CACHE_DIR"] = str(directory / "cache")
     tracker = Tracker(system, directory)
     version = _logged(tracker)
@@ -150,7 +150,7 @@ def _logged(tracker: Tracker) -> Any:
 
 
 def _counting() -> list[str]:
-    """A list that each request to S3 is noted in from now on."""
+    """Return a list that records each request to S3 from now on."""
     from botocore.httpsession import URLLib3Session
 
     counted: list[str] = []
@@ -169,7 +169,7 @@ def _measured() -> Iterator[dict[str, float]]:
     answer: dict[str, float] = {}
     forget = Path("/proc/self/clear_refs")
     if forget.exists():
-        forget.write_text("5")  # the peak so far: what is downloaded was uploaded by this process before
+        forget.write_text("5")  # the peak so far, because this process has uploaded the files before
     before = _memory("VmRSS")
     start = time.perf_counter()
     yield answer
@@ -178,7 +178,7 @@ def _measured() -> Iterator[dict[str, float]]:
 
 
 def _memory(name: str) -> float:
-    """A line of Linux's own account of this process, in MiB; 0 on other systems."""
+    """Return a value of this process's status file on Linux, in MiB; 0 on other systems."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), 0.0)

@@ -1,7 +1,7 @@
-"""The floor: the rows that `registry` writes and reads, by hand-written SQL through the driver alone.
+"""The baseline in SQL: the rows that `registry` writes and reads, by hand-written SQL through the driver alone.
 
-Nothing is checked and nothing is general; a commit per call, as durable as the others. It works in the database of
-`registry`, after `registry` has made it.
+Nothing is validated and nothing is general. Each call commits, as durably as the others. It works in the database of
+`registry`, after `registry` has created it.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _SEARCH = """
     JOIN params AS p0 ON p0.run_id = runs.id AND p0.key = 'p0' AND p0.value = '3'
     WHERE ranked.experiment_id = ? AND ranked.key = 'm1' AND runs.lifecycle_stage = 'active'
     ORDER BY ranked.value DESC, runs.start_time DESC, runs.run_id LIMIT 6
-"""  # five, and whether there are more: a page says so
+"""  # five, and one more to know whether there is a next page
 _NEWEST = """
     SELECT * FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'
     ORDER BY start_time DESC, run_id LIMIT ?
@@ -62,7 +62,7 @@ class RawSql:
             self._connection = psycopg.connect(url)
 
     def run(self, count: int) -> float:
-        """Four transactions, as many as calls."""
+        """Write a run in four transactions, as many as `registry` makes calls."""
 
         def one(_: int) -> None:
             self._begin()
@@ -86,7 +86,7 @@ class RawSql:
         return timed(count, one)
 
     def log_metric(self, count: int) -> float:
-        """One point and its latest value per commit."""
+        """Write one point and its latest value per commit."""
         self._begin()
         key = self._new_run()
         self._commit()
@@ -101,7 +101,7 @@ class RawSql:
         return timed(count, one)
 
     def log_batch(self, count: int) -> float:
-        """1,000 points of ten series per commit."""
+        """Write 1,000 points of ten series per commit."""
         self._begin()
         key = self._new_run()
         self._commit()
@@ -126,11 +126,11 @@ class RawSql:
         return timed(count, one)
 
     def search(self, count: int, experiment: str) -> float:
-        """The best five runs, with what was logged to them."""
+        """Find the best five runs, with everything logged to them."""
         return timed(count, lambda _: self._with_data(self._rows(_SEARCH, int(experiment))))
 
     def frame(self, count: int, experiment: str, runs: int = 1000) -> float:
-        """Runs as a DataFrame."""
+        """Read runs as a DataFrame."""
         import pandas
 
         def one(_: int) -> None:
@@ -147,17 +147,17 @@ class RawSql:
         return timed(count, one)
 
     def resolve(self, count: int, name: str) -> float:
-        """From a name to the version in Production and where it lies."""
+        """Resolve a name to the version in Production and its location."""
         assert len(self._rows(_RESOLVE, name)) == 1
         return timed(count, lambda _: self._rows(_RESOLVE, name))
 
     def create_version(self, count: int) -> float:
-        """A number, a version and its event."""
+        """Write a version with its number and its event."""
         model, logged = self._new_model()
         return timed(count, lambda _: self._new_version(model, logged))
 
     def transition(self, count: int) -> float:
-        """Two versions that take Production from each other, with events and periods."""
+        """Let two versions take Production from each other, with events and periods."""
         model, logged = self._new_model()
         versions = [self._new_version(model, logged) for _ in range(2)]
 

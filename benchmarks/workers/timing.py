@@ -1,11 +1,11 @@
-"""How long one operation takes."""
+"""Time one operation."""
 
 import time
 from collections.abc import Callable
 
 
 def timed(count: int, call: Callable[[int], object]) -> float:
-    """Seconds per call."""
+    """Return the seconds per call."""
     start = time.perf_counter()
     for number in range(count):
         call(number)

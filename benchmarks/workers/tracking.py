@@ -1,4 +1,4 @@
-"""Tracking through MLflow's names: the same calls for `registry` and for mlflow."""
+"""Works on runs through MLflow's names: the same calls for `registry` and mlflow."""
 
 import importlib
 import time
@@ -12,7 +12,7 @@ FILTER = "metrics.m0 > 0.5 and params.p0 = '3'"
 
 
 class Tracking:
-    """Runs, points and searches of one system; `system` is the name of its module."""
+    """Runs, points and searches in one system; `system` is the name of its module."""
 
     def __init__(self, system: str, url: str) -> None:
         self.system = system
@@ -25,11 +25,11 @@ class Tracking:
         self._series: dict[str, str] = {}
 
     def ready(self) -> bool:
-        """The schema is made."""
+        """Create the schema."""
         return True
 
     def run(self, count: int) -> float:
-        """A run with 10 params and 10 metrics."""
+        """Log a run with 10 params and 10 metrics."""
 
         def one(_: int) -> None:
             with self.mlflow.start_run():
@@ -39,13 +39,13 @@ class Tracking:
         return timed(count, one)
 
     def log_metric(self, count: int) -> float:
-        """One durable point per call."""
+        """Log one durable point per call."""
         with self.mlflow.start_run():
             self.mlflow.log_metric("loss", 1.0, step=0)
             return timed(count, lambda number: self.mlflow.log_metric("loss", 1.0 / (number + 1), step=number))
 
     def log_batch(self, count: int) -> float:
-        """1,000 points of ten series per call."""
+        """Log 1,000 points of ten series per call."""
         run_id = self.client.create_run("0").info.run_id
         now, point = int(time.time() * 1000), self.mlflow.entities.Metric
 
@@ -56,7 +56,7 @@ class Tracking:
         return timed(count, one)
 
     def log_async(self, count: int) -> float:
-        """One point per call, queued; until all are durable."""
+        """Queue one point per call, and wait until all are durable."""
         with self.mlflow.start_run():
             start = time.perf_counter()
             timed(count, lambda n: self.mlflow.log_metric("loss", n / 3, step=n, synchronous=False))
@@ -64,26 +64,26 @@ class Tracking:
             return (time.perf_counter() - start) / count
 
     def search(self, count: int, experiment: str) -> float:
-        """The best five runs of an experiment."""
+        """Find the best five runs of an experiment."""
         query = {"filter_string": FILTER, "order_by": ["metrics.m1 DESC"], "max_results": 5}
         found = self.client.search_runs([experiment], **query)
         assert len(found) == 5, found
         return timed(count, lambda _: self.client.search_runs([experiment], **query))
 
     def frame(self, count: int, experiment: str, runs: int = 1000) -> float:
-        """Runs of an experiment as a DataFrame."""
+        """Read the runs of an experiment as a DataFrame."""
         found: list[int] = []
         figure = timed(count, lambda _: found.append(len(self.mlflow.search_runs([experiment], max_results=runs))))
         assert found == [runs] * count, found
         return figure
 
     def get_run(self, count: int) -> float:
-        """A run with what was logged to it."""
+        """Read a run with everything logged to it."""
         run_id = self.client.search_runs(["0"], max_results=1)[0].info.run_id
         return timed(count, lambda _: self.client.get_run(run_id))
 
     def load_series(self, key: str, count: int) -> float:
-        """A run with a series of that many points, by arrays; seconds per point."""
+        """Log a run with a series of `count` points, by arrays; return seconds per point."""
         import numpy
 
         run_id = self._series[key] = self.client.create_run("0").info.run_id
@@ -91,12 +91,12 @@ class Tracking:
         return timed(1, lambda _: self.client.log_metric_history(run_id, key, numpy.arange(count), values)) / count
 
     def append_point(self, count: int, key: str) -> float:
-        """One more point of that series per call."""
+        """Append one point to that series per call."""
         run_id = self._series[key]
         return timed(count, lambda n: self.client.log_metric(run_id, key, 0.5, step=10**8 + n))
 
     def sample(self, count: int, key: str) -> float:
-        """That series as a DataFrame of 1,000 points."""
+        """Read that series as a DataFrame of 1,000 points."""
         run_id = self._series[key]
         return timed(count, lambda _: self.mlflow.metric_history(run_id, key, max_points=1000))
 

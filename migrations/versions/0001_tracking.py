@@ -1,4 +1,4 @@
-"""Experiments, runs and what is logged to them."""
+"""Create experiments, runs and their params, metrics and tags."""
 
 import uuid
 

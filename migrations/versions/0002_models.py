@@ -1,4 +1,4 @@
-"""Logged models, registered models and their versions."""
+"""Create logged models, registered models and their versions."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The append-only history, who held which stage, promotion rules and approvals."""
+"""Create the append-only history, stage periods, promotion rules and approvals."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,8 +9,8 @@ down_revision = "0002"
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# The history is append-only for everyone, whatever program they use. INSERT OR REPLACE would pass a DELETE trigger
-# unseen on SQLite (recursive_triggers is off by default), so an INSERT whose place is taken is refused as well.
+# The history is append-only for every program. On SQLite, INSERT OR REPLACE does not fire a DELETE trigger
+# (recursive_triggers is off by default), so an INSERT with an existing key is refused as well.
 SQLITE_TRIGGERS = {
     "history_no_update": "BEFORE UPDATE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END",
     "history_no_delete": "BEFORE DELETE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END",
@@ -26,7 +26,7 @@ BEGIN
     RAISE EXCEPTION 'history is append-only' USING ERRCODE = 'insufficient_privilege';
 END $$
 """
-# Whoever inserts one of these rows is named by the database, not by what the program says.
+# The database records who inserts one of these rows; the program cannot claim another name.
 STAMPED_TABLES = ("history", "approvals", "model_versions")
 POSTGRES_STAMP = """
 CREATE FUNCTION stamp_session_user() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -35,7 +35,7 @@ BEGIN
     RETURN NEW;
 END $$
 """
-# What a version names stays what it was: whoever may finalize a model may not give a sealed one other files.
+# A version's model never changes: the right to finalize a model does not allow replacing the files of a sealed one.
 SEALED_COLUMNS = ("model_id", "experiment_id", "location", "digest", "flavors", "signature")
 SQLITE_SEAL = (
     f"CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF {', '.join(SEALED_COLUMNS)} ON logged_models "

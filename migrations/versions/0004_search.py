@@ -1,4 +1,4 @@
-"""The latest value of a metric knows its experiment, and is found by value within it."""
+"""Add the experiment to latest metric values, and index them by value within it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,7 +7,7 @@ revision = "0004"
 down_revision = "0003"
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-# A rebuilt SQLite table keeps what reflection does not see.
+# Repeat what reflection does not see, so that the rebuilt SQLite table keeps it.
 REBUILT = {"table_kwargs": {"sqlite_autoincrement": True}}
 
 

@@ -1,4 +1,4 @@
-"""Garbage collection: bytes that await removal, runs whose files and points are gone, and how late it was at least."""
+"""Create garbage collection's tables: bytes to remove, runs without files and points, and its latest clock reading."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The histories that models brought along from other registries, and signatures of logged models."""
+"""Create the imported histories of models and the signatures of logged models."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ down_revision = "0005"
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# Append-only like `history`, by the same means (see 0003).
+# Append-only like `history`, by the same triggers (see 0003).
 REFUSAL = "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
 SQLITE_TRIGGERS = {
     "foreign_history_no_update": f"BEFORE UPDATE ON foreign_history {REFUSAL}",

@@ -1,4 +1,4 @@
-"""The token of the last transaction of each writer, by which a lost answer to COMMIT is looked up."""
+"""Create the token of each writer's last transaction, to look up a COMMIT whose response was lost."""
 
 import sqlalchemy as sa
 from alembic import op

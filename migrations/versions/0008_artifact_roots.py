@@ -1,4 +1,4 @@
-"""Which root of artifacts this database owns, and how often it collected garbage there."""
+"""Create the artifact roots that this database owns, with the number of garbage collections in each."""
 
 import sqlalchemy as sa
 from alembic import op

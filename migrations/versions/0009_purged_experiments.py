@@ -1,4 +1,4 @@
-"""Experiments whose contents gc removed: the row stays as a record of what versions name, and the name is free."""
+"""Mark experiments whose contents gc removed: the row stays for versions that refer to it, and its name is free."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,7 +6,7 @@ from alembic import op
 revision = "0009"
 down_revision = "0008"
 
-# A table that SQLite rebuilds keeps what reflection does not see: the promise that ids are never given twice.
+# Repeat what reflection does not see, so that the rebuilt SQLite table keeps it: AUTOINCREMENT.
 REBUILT = {"table_kwargs": {"sqlite_autoincrement": True}}
 
 

@@ -1,4 +1,4 @@
-"""``registry adopt``: letting a copy of a database, or a restored backup, own bytes."""
+"""``registry adopt``: let a copy of a database, or a restored backup, own files."""
 
 from typing import Annotated
 
@@ -11,17 +11,17 @@ from registry.cli.options import TrackingUri, open_client
 def adopt(
     take_over: Annotated[
         bool,
-        typer.Option("--take-over", help="Own the files where they are; the other database may not remove any more."),
+        typer.Option(
+            "--take-over", help="Own the files where they are; the other database can remove none from now on."
+        ),
     ] = False,
     new_root: Annotated[
         str | None,
-        typer.Option("--new-root", metavar="ROOT", help="Own the copy of the files that you have put at ROOT."),
+        typer.Option("--new-root", metavar="ROOT", help="Own the copy of the files at ROOT."),
     ] = None,
     old_root: Annotated[
         str | None,
-        typer.Option(
-            "--old-root", metavar="ROOT", help="Where the files that were copied are, if there are several roots."
-        ),
+        typer.Option("--old-root", metavar="ROOT", help="The root that was copied, if the database has several."),
     ] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:

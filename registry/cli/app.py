@@ -1,6 +1,6 @@
-"""The program: its nouns, its global options, and what an error looks like.
+"""The program: its commands, global options and error output.
 
-A new noun is a file beside this one and a line in `_build`.
+To add a noun, add a file beside this one and a line in `_build`.
 """
 
 import os
@@ -36,7 +36,7 @@ _HELP = "A model registry and run tracker: SQL tables and S3, no server."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit code.
+    """Run one command line and return the exit code.
 
     An error of the library, or a wrong command line, is one line on stderr and 1; an interrupt is 130.
     """
@@ -55,14 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except typer.Abort:
             return 130
         except BrokenPipeError:
-            # Whoever read our output has left, as head does; keep the interpreter from flushing into nothing.
+            # The reader of our output closed it, as `head` does. Keep the interpreter from flushing into it at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
     return code if isinstance(code, int) else 0
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_given: bool) -> None:
+    if is_given:
         output.line(f"registry {__version__}")
         raise typer.Exit
 

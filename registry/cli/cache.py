@@ -1,4 +1,4 @@
-"""``registry cache``: the models that this machine keeps, so that a second load touches no store."""
+"""``registry cache``: models cached on this machine, so that a second load reads no store."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from registry.blobs import ModelCache
     from registry.blobs.cache_entry import CacheEntry
 
-app = noun("cache", "Downloaded models that this machine keeps.")
+app = noun("cache", "Downloaded models, cached on this machine.")
 
 
 @app.command("ls")
 def ls(as_json: AsJson = False) -> None:
-    """List the models in the cache, the least recently used first: those are evicted first."""
+    """List cached models, least recently used first; these are evicted first."""
     entries = _cache().entries()
     if as_json:
         output.as_json(
@@ -41,7 +41,7 @@ def ls(as_json: AsJson = False) -> None:
 
 @app.command("clear")
 def clear() -> None:
-    """Remove all models that no process is using."""
+    """Remove all cached models that no process is using."""
     cache = _cache()
     before = sum(entry.size() for entry in cache.entries())
     removed = cache.clear()
@@ -53,13 +53,13 @@ def clear() -> None:
 
 @app.command("verify")
 def verify(as_json: AsJson = False) -> None:
-    """Read and hash every model, and drop those that are damaged; fails if there was one."""
+    """Read and hash every cached model, and drop damaged ones. Exit code 1 if there were any."""
     check = _cache().verify()
     if as_json:
         output.as_json(check)
     else:
         for digest in check.dropped:
-            output.line(f"{digest} was damaged and is dropped; it is fetched again when it is wanted.")
+            output.line(f"{digest} was damaged and is dropped; the next load downloads it again.")
         output.line(f"Read {check.checked} model{'' if check.checked == 1 else 's'}, {len(check.dropped)} damaged.")
     if check.dropped:
         raise typer.Exit(1)
@@ -84,7 +84,7 @@ def _limit() -> int:
 
 
 def _files(entry: "CacheEntry") -> int | None:
-    """How many files a model has; None if its entry is damaged."""
+    """Return the number of files of a model, or None if its entry is damaged."""
     try:
         return len(entry.manifest.entries)
     except RegistryError:

@@ -1,4 +1,4 @@
-"""``registry correct-clock``: putting the history of a model right after a machine's clock was ahead."""
+"""``registry correct-clock``: correct the history of a model after a machine's clock was ahead."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def correct_clock(
         typer.Option(
             "--ahead",
             metavar="TIME",
-            help="How far the clock was ahead: 365d, 12h. Default: the last event happened now.",
+            help="How far the clock was ahead: 365d, 12h. Default: so that the last event happened now.",
         ),
     ] = None,
     from_seq: Annotated[
@@ -25,7 +25,7 @@ def correct_clock(
     reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Correct the times of events that a machine made whose clock was ahead; an event says so."""
+    """Correct the times of events from a machine whose clock was ahead, by a further event."""
     client = open_client(tracking_uri)
     event = client.correct_clock(name, ahead=ahead, from_seq=from_seq, to_seq=to_seq, reason=reason)
     first, last, shift = (event.details[key] for key in ("from_seq", "to_seq", "shift"))

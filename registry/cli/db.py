@@ -1,4 +1,4 @@
-"""``registry db``: the schema of the database, and bringing it to another revision."""
+"""``registry db``: show, upgrade and downgrade the schema of the database."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,7 @@ def upgrade(
     revision: Annotated[str, typer.Argument(metavar="[REVISION]", help="A revision such as 0002.")] = "head",
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Bring the database forward to a revision; back it up first."""
+    """Upgrade the database to a revision; back it up first."""
     from registry.store import schema
 
     database = open_database(tracking_uri)
@@ -35,7 +35,7 @@ def downgrade(
     revision: Annotated[str, typer.Argument(metavar="REVISION", help="A revision such as 0001, or base for nothing.")],
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Take the database back to an older revision; what the newer ones added is lost."""
+    """Downgrade the database to an older revision; data that newer revisions added is lost."""
     from registry.store import schema
 
     database = open_database(tracking_uri)
@@ -46,35 +46,35 @@ def downgrade(
 
 @app.command("current")
 def current(as_json: AsJson = False, tracking_uri: TrackingUri = None) -> None:
-    """Say which revision the database has."""
+    """Show the schema revision of the database."""
     from registry.store import schema
 
     database = open_database(tracking_uri, read_only=True)
-    found = None if _is_missing(database) else schema.current(database)
+    revision = None if _is_missing(database) else schema.current(database)
     newest = schema.revisions()[-1]
     if as_json:
-        output.as_json({"database": location_of(database), "revision": found, "newest": newest})
+        output.as_json({"database": location_of(database), "revision": revision, "newest": newest})
     else:
-        output.line(f"{location_of(database)} has schema revision {found or 'none'}; the newest is {newest}.")
+        output.line(f"{location_of(database)} has schema revision {revision or 'none'}; the newest is {newest}.")
 
 
 @app.command("check")
 def check(tracking_uri: TrackingUri = None) -> None:
-    """Succeed if the database has the revision that this package needs; change nothing."""
+    """Check that the database has the revision that this package needs; change nothing."""
     from registry.store import schema
 
     database = open_database(tracking_uri, read_only=True)
     if _is_missing(database):
         raise SchemaOutdatedError(
             f"There is no database {location_of(database)} yet. "
-            "It is made on first use, or now by 'registry db upgrade'."
+            "It is created on first use; 'registry db upgrade' creates it now."
         )
     schema.ensure(database)
     output.line(f"{location_of(database)} has schema revision {schema.revisions()[-1]}, which this package needs.")
 
 
 def open_database(tracking_uri: str | None, *, read_only: bool = False) -> "Database":
-    """The database of the tracking URI, whatever its schema is."""
+    """Open the database of the tracking URI, whichever schema it has."""
     from registry.client.backend import refuse_mlflow_files
     from registry.settings import current_settings, place_of
     from registry.store.engine import connect
@@ -87,7 +87,7 @@ def open_database(tracking_uri: str | None, *, read_only: bool = False) -> "Data
 
 
 def _is_missing(database: "Database") -> bool:
-    """Whether it is an SQLite file that does not exist; to look must not make it."""
+    """Tell whether this is an SQLite file that does not exist. Connecting would create it."""
     return database.is_sqlite and not Path(str(database.url.database)).exists()
 
 
@@ -99,7 +99,7 @@ def _say_change(database: "Database", before: str | None, after: str | None) -> 
 
 
 def location_of(database: "Database") -> str:
-    """The URL of a database, without its password."""
+    """Return the URL of a database, without its password."""
     from registry.store.urls import redacted_url
 
     return redacted_url(database.url)
@@ -111,7 +111,7 @@ def grants(
         str | None, typer.Option("--to", metavar="USER", help="The PostgreSQL user; by default registry_ROLE.")
     ] = None,
 ) -> None:
-    """Print what the owner of the database runs, for example with psql, to give a user a role; connects to nothing."""
+    """Print the SQL that gives a user a role, for the database's owner to run; connects to nothing."""
     from registry.store.grants import grants as sql
     from registry.store.roles import Role
 

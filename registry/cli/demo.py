@@ -1,7 +1,7 @@
-"""``registry demo``: the main job from training to prediction, told step by step.
+"""``registry demo``: the main job from training to prediction, step by step.
 
-Owns the telling; the job itself is `demo_job`. Invariant: the demo ends with exit code 0 only if what Production serves
-predicts exactly what the trained model does.
+Prints each step; `demo_job` does the work. Guarantees: exit code 0 only if the model in Production predicts exactly
+what the trained model does.
 """
 
 import importlib.util
@@ -32,10 +32,10 @@ _SHOWN_VERSIONS: Final = 6
 
 
 def demo(tracking_uri: TrackingUri = None, artifact_location: ArtifactLocation = None) -> None:
-    """Train, log, register, promote, load and predict, on real data; takes a few seconds."""
+    """Train, log, register, promote, load and predict, on real data. Takes a few seconds."""
     use_place(tracking_uri, artifact_location)
     _require_packages()
-    # It announces that it builds its font cache, once per machine.
+    # Hide its message about building a font cache, once per machine.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _prepare_database()
     experiment = _open_experiment(artifact_location)
@@ -56,7 +56,7 @@ def _require_packages() -> None:
 
 
 def _prepare_database() -> None:
-    """Make the schema of an empty shared database, and say so; any other database is checked when it is opened."""
+    """Create the schema of an empty shared database, and say so. Other databases are checked when they are opened."""
     from registry.store import schema
 
     database = open_database(None)
@@ -66,10 +66,10 @@ def _prepare_database() -> None:
 
 
 def _open_experiment(artifact_location: str | None) -> "Experiment":
-    """The demo's experiment, made the active one.
+    """Return the demo's experiment, made active.
 
     Raises:
-        InvalidStateError: it is there already and keeps its files elsewhere than was asked for.
+        InvalidStateError: the experiment exists and has another artifact location than requested.
     """
     from registry.settings import current_settings, place_of
 
@@ -105,7 +105,7 @@ def _train_one(name: str, split: Split) -> Trained:
 
 def _compare(experiment: "Experiment", trained: Sequence[Trained]) -> None:
     output.heading("2  Compare")
-    ids = ", ".join(f"'{one.run_id}'" for one in trained)
+    ids = ", ".join(f"'{candidate.run_id}'" for candidate in trained)
     runs = registry.MlflowClient().search_runs(
         [experiment.experiment_id],
         filter_string=f"attributes.run_id IN ({ids})",
@@ -135,12 +135,12 @@ def _promote(baseline: Trained, best: Trained) -> None:
     second = _promote_one(best, f"lower log loss than {baseline.name}")
     client = registry.MlflowClient()
     archived = client.get_model_version(MODEL, first.version)
-    output.line(f"Version {first.version} gave way to version {second.version} and is {archived.current_stage} now.")
+    output.line(f"Version {second.version} replaced version {first.version}, which is {archived.current_stage} now.")
     output.line()
-    found = client.search_model_versions(
+    newest = client.search_model_versions(
         versions.of_model(MODEL), max_results=_SHOWN_VERSIONS, order_by=["version_number DESC"]
     )
-    output.table(versions.COLUMNS, found)
+    output.table(versions.COLUMNS, newest)
 
 
 def _promote_one(trained: Trained, reason: str) -> "ModelVersion":

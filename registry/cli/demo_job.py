@@ -1,7 +1,7 @@
-"""The job that ``registry demo`` shows, written as a user would: train, log, register, promote, load, predict.
+"""The job that ``registry demo`` runs, written as a user would: train, log, register, promote, load, predict.
 
-Uses public names only, those that ``import registry as mlflow`` gives a script, so that it is also the example to copy
-from. Prints nothing.
+Uses only the public names that ``import registry as mlflow`` gives a script, so it is also an example to copy from.
+Prints nothing.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "shallow trees": {"n_estimators": 40, "max_depth": 2, "learning_rate": 0.3},
     "deep trees": {"n_estimators": 40, "max_depth": 6, "learning_rate": 0.1},
 }
-"""What is tried; the first is the baseline that the best of the others replaces."""
+"""Settings of each run. The first is the baseline; the best of the others replaces it."""
 
 _SEED: Final = 7
 _HELD_OUT: Final = 0.25
@@ -34,7 +34,7 @@ _HELD_OUT: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows to train on and rows that no model sees: 30 measurements of a tumour, and whether it is benign (1)."""
+    """Rows to train on and held-out rows: 30 measurements of a tumour, and whether it is benign (1)."""
 
     train: "pd.DataFrame"
     train_target: "pd.Series[int]"
@@ -44,7 +44,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model in memory and where it was logged; the loss is the mean log loss on the held-out rows."""
+    """A model in memory and where it was logged; `loss` is the mean log loss on the held-out rows."""
 
     name: str
     model: "XGBClassifier"
@@ -54,7 +54,7 @@ class Trained:
 
 
 def load_data() -> Split:
-    """Scikit-learn's breast-cancer data: 569 real tumours, which ship in its wheel."""
+    """Load scikit-learn's breast-cancer data: 569 real tumours, shipped in its wheel."""
     from sklearn.datasets import load_breast_cancer
     from sklearn.model_selection import train_test_split
 
@@ -85,7 +85,7 @@ def train(name: str, settings: Mapping[str, Any], split: Split) -> Trained:
 
 
 def fit(settings: Mapping[str, Any], split: Split) -> "XGBClassifier":
-    """A classifier trained with these settings; after each boosting round it is measured on both sets of rows."""
+    """Train a classifier with these settings, and evaluate it on both sets of rows after each boosting round."""
     from xgboost import XGBClassifier
 
     model = XGBClassifier(**settings, eval_metric=["logloss", "auc"], n_jobs=1, random_state=_SEED)
@@ -94,7 +94,7 @@ def fit(settings: Mapping[str, Any], split: Split) -> "XGBClassifier":
 
 
 def log_rounds(model: "XGBClassifier") -> dict[str, float]:
-    """Log each metric after each boosting round; the values after the last one."""
+    """Log each metric after each boosting round. Return the last values."""
     results = model.evals_result()
     curves = {
         f"{rows}_{metric}": values
@@ -107,7 +107,7 @@ def log_rounds(model: "XGBClassifier") -> dict[str, float]:
 
 
 def importance_figure(model: "XGBClassifier") -> "Figure":
-    """The ten measurements that the model gains most from."""
+    """Plot the ten measurements with the largest gain."""
     from matplotlib.figure import Figure
 
     gains = sorted(zip(model.feature_importances_, model.feature_names_in_, strict=True))[-10:]
@@ -119,20 +119,20 @@ def importance_figure(model: "XGBClassifier") -> "Figure":
 
 
 def register(trained: Trained) -> "ModelVersion":
-    """Make the model of a run the next version of the registered model."""
+    """Register the model of a run as the next version of the registered model."""
     return registry.MlflowClient().register_model(trained.model_uri, MODEL, reason="registry demo")
 
 
 def promote(version: "ModelVersion", reason: str) -> None:
-    """Put a version into Production; the one that was there is archived in the same transaction."""
+    """Move a version to Production. The previous holder is archived in the same transaction."""
     registry.MlflowClient().transition_model_version_stage(MODEL, version.version, "Production", reason=reason)
 
 
 def check_production(trained: Trained, split: Split) -> None:
-    """Load what is in Production and predict the held-out rows: all as the model in memory predicts them.
+    """Load the model in Production and check that it predicts the held-out rows as the model in memory does.
 
     Raises:
-        IntegrityError: the class of a row differs, or a probability, if only in the last bit.
+        IntegrityError: the class of a row differs, or a probability, even in the last bit.
     """
     classes = registry.pyfunc.load_model(PRODUCTION).predict(split.held_out)
     chances = registry.xgboost.load_model(PRODUCTION).predict_proba(split.held_out)
@@ -141,6 +141,7 @@ def check_production(trained: Trained, split: Split) -> None:
     different = int((~(same_class & same_chances)).sum())
     if different:
         raise registry.exceptions.IntegrityError(
-            f"{PRODUCTION} predicts {different} of {len(split.held_out)} held-out rows otherwise than the model "
-            f"{trained.name!r}, which was promoted last; perhaps another demo promoted its own at the same moment."
+            f"{PRODUCTION} predicts {different} of {len(split.held_out)} held-out rows differently from the model "
+            f"{trained.name!r}, which was promoted last. Another demo may have promoted its own model meanwhile; "
+            "run the demo again."
         )

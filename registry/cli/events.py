@@ -1,4 +1,4 @@
-"""``registry watch``: every event to a webhook, or to the standard output, as it happens."""
+"""``registry watch``: send every event to a webhook, or print it, as it happens."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def watch(
     cursor: Annotated[
-        Path, typer.Option("--cursor", metavar="FILE", help="Remembers what was delivered, over restarts.")
+        Path, typer.Option("--cursor", metavar="FILE", help="File that remembers the delivered events across restarts.")
     ] = Path("registry-watch.json"),
     webhook: Annotated[
         str | None, typer.Option("--webhook", metavar="URL", help="Post events there instead of printing them.")
@@ -26,21 +26,23 @@ def watch(
         str | None,
         typer.Option("--secret-env", metavar="NAME", help="The environment variable with the secret that signs posts."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Stop when every event so far is delivered.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop after delivering every event so far.")] = False,
     from_now: Annotated[
-        bool, typer.Option("--from-now", help="A new cursor begins with events that are still to come.")
+        bool, typer.Option("--from-now", help="Start a new cursor at the next event, not at the first one.")
     ] = False,
-    interval: Annotated[float, typer.Option("--interval", metavar="SECONDS", min=0.01, help="How often to look.")] = 1,
+    interval: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=0.01, help="Time between two looks.")
+    ] = 1,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Deliver every event at least once, in order; one JSON object a line if there is no webhook."""
+    """Deliver every event at least once, in order: to a webhook, or as one JSON object per line."""
     client = open_client(tracking_uri)
     sink = _sink(webhook, secret_env)
     client.watch_events(sink, cursor=cursor, from_now=from_now, once=once, interval_seconds=interval)
 
 
 class _Printer:
-    """Prints events, one JSON object a line."""
+    """A sink that prints events, one JSON object per line."""
 
     def deliver(self, event: "PublishedEvent") -> None:
         from registry.client.registry.webhook import event_body
@@ -53,7 +55,7 @@ def _sink(webhook: str | None, secret_env: str | None) -> "EventSink":
 
     if webhook is None:
         if secret_env is not None:
-            raise InvalidParameterError("--secret-env signs what is posted; give --webhook too.")
+            raise InvalidParameterError("--secret-env signs webhook posts; give --webhook too.")
         return _Printer()
     secret = None if secret_env is None else os.environ.get(secret_env) or None
     if secret_env is not None and not secret:

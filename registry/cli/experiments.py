@@ -1,4 +1,4 @@
-"""``registry experiments``: listing and showing them."""
+"""``registry experiments``: list and show experiments."""
 
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from registry import MlflowClient
     from registry.entities import Experiment
 
-app = noun("experiments", "Groups of runs that share a place for their files.")
+app = noun("experiments", "Groups of runs that share an artifact location.")
 
 _COLUMNS: Final[tuple["Column[Experiment]", ...]] = (
     Column("id", lambda experiment: experiment.experiment_id, whole=True, right=True),
@@ -34,12 +34,12 @@ def list_experiments(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """List experiments, the newest first."""
-    found = open_client(tracking_uri).search_experiments(
+    """List experiments, newest first."""
+    experiments = open_client(tracking_uri).search_experiments(
         view_type=view.view_type, max_results=max_results, filter_string=filter_string, order_by=order_by
     )
-    output.listing(found, _COLUMNS, json=as_json, nothing="No experiments.")
-    output.note_more(found)
+    output.listing(experiments, _COLUMNS, json=as_json, nothing="No experiments.")
+    output.note_more(experiments)
 
 
 @app.command("show")
@@ -49,35 +49,35 @@ def show_experiment(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Show one experiment."""
-    found = find_experiment(open_client(tracking_uri), experiment)
+    described = find_experiment(open_client(tracking_uri), experiment)
     if as_json:
-        output.as_json(found)
+        output.as_json(described)
         return
     output.record(
         {
-            "experiment": found.name,
-            "id": found.experiment_id,
-            "state": found.lifecycle_stage,
-            "files": found.artifact_location,
-            "created": moment(found.creation_time),
-            "updated": moment(found.last_update_time),
+            "experiment": described.name,
+            "id": described.experiment_id,
+            "state": described.lifecycle_stage,
+            "files": described.artifact_location,
+            "created": moment(described.creation_time),
+            "updated": moment(described.last_update_time),
         }
     )
-    if found.tags:
-        output.record(found.tags, "Tags")
+    if described.tags:
+        output.record(described.tags, "Tags")
 
 
 def find_experiment(client: "MlflowClient", name_or_id: str) -> "Experiment":
-    """The experiment of that name, or else of that id.
+    """Return the experiment of this name, or else of this id.
 
     Raises:
-        ExperimentNotFoundError: neither.
+        ExperimentNotFoundError: neither exists.
     """
-    found = client.get_experiment_by_name(name_or_id)
-    if found is not None:
-        return found
+    experiment = client.get_experiment_by_name(name_or_id)
+    if experiment is not None:
+        return experiment
     if name_or_id.isascii() and name_or_id.isdigit():
         return client.get_experiment(name_or_id)
     raise ExperimentNotFoundError(
-        f"There is no experiment named {name_or_id!r}; 'registry experiments list' shows what there is."
+        f"There is no experiment named {name_or_id!r}; 'registry experiments list' shows all."
     )

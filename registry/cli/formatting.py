@@ -1,7 +1,7 @@
-"""From a value to the text that a person reads in a cell. Pure.
+"""Format values as text for table cells. Pure.
 
-Invariant: no text from here can steer a terminal. Stored names and values come from anyone; control, format and other
-unprintable characters are written as escapes.
+Guarantees: no text from here can control a terminal. Stored names and values are untrusted; control, format and other
+unprintable characters become escapes.
 """
 
 import unicodedata
@@ -19,12 +19,12 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text, visible and without line breaks."""
+    """Return the text, visible and without line breaks."""
     return visible(" ".join(part.strip() for part in text.splitlines()).strip())
 
 
 def cell(value: object) -> str:
-    """Any value as the text of a cell."""
+    """Return any value as the text of a cell."""
     if value is None or value == "" or value == () or value == [] or value == {}:
         return NOTHING
     if isinstance(value, float):
@@ -37,7 +37,7 @@ def cell(value: object) -> str:
 
 
 def moment(milliseconds: int | None) -> str | None:
-    """A time since the epoch as ``2026-03-01 12:00:05``, in UTC."""
+    """Format milliseconds since the epoch as ``2026-03-01 12:00:05``, in UTC."""
     if milliseconds is None:
         return None
     try:
@@ -47,13 +47,13 @@ def moment(milliseconds: int | None) -> str | None:
 
 
 def minute(milliseconds: int | None) -> str | None:
-    """A time since the epoch as ``2026-03-01 12:00``, in UTC, for narrow columns."""
+    """Format milliseconds since the epoch as ``2026-03-01 12:00``, in UTC, for narrow columns."""
     text = moment(milliseconds)
     return text[: len("2026-03-01 12:00")] if text else None
 
 
 def duration(milliseconds: int | None) -> str | None:
-    """A length of time as a person says it: ``0.4 s``, ``3 m 05 s``, ``2 h 10 m``."""
+    """Format a duration for people: ``0.4 s``, ``3 m 05 s``, ``2 h 10 m``."""
     if milliseconds is None:
         return None
     seconds = milliseconds / 1000
@@ -64,7 +64,7 @@ def duration(milliseconds: int | None) -> str | None:
 
 
 def size(count: int | None) -> str | None:
-    """A number of bytes as a person says it: ``512 B``, ``1.5 MiB``."""
+    """Format a number of bytes for people: ``512 B``, ``1.5 MiB``."""
     if count is None:
         return None
     amount = float(count)

@@ -1,4 +1,4 @@
-"""``registry history`` and ``registry holders``: what happened to a model, and who held which stage when."""
+"""``registry history``, ``holders`` and ``verify``: events of a model, holders of stages, and integrity checks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -21,7 +21,7 @@ def verify(
         str | None, typer.Argument(metavar="[NAME]", help="The registered model; without it, every one.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every model, deleted ones too; as without a name.")
+        bool, typer.Option("--all", help="Every model, deleted ones included; the default without a name.")
     ] = False,
     read_bytes: Annotated[bool, typer.Option("--bytes", help="Read and hash every stored file as well.")] = False,
     checkpoint: Annotated[
@@ -29,14 +29,14 @@ def verify(
         typer.Option(
             "--checkpoint",
             metavar="FILE",
-            help="Compare with the ends of the histories kept there, then bring the file up to date. "
-            "Keep it where those who write the database cannot write.",
+            help="Compare with the last events recorded in FILE, then update FILE. "
+            "Keep it where writers of the database cannot write.",
         ),
     ] = None,
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Check that histories are whole and that tables are what they say; the first thing that is wrong is an error."""
+    """Check that histories are unbroken and that tables agree with them. The first fault is an error."""
     if name is not None and everything:
         raise InvalidParameterError("Give either the name of a model or --all.")
     client = open_client(tracking_uri)
@@ -51,7 +51,7 @@ def verify(
         files = f", {_count(report)} files read" if read_bytes else ""
         output.line(f"{report.name}: well; {report.events} events, {report.versions} versions{files}.")
         for location in report.unlisted:
-            output.line(f"  {location} could not be listed (access denied): a file that was added there is not seen.")
+            output.line(f"  {location} could not be listed (access denied), so added files there go unnoticed.")
         for note in report.notes:
             output.line(f"  {note}")
     if not reports:
@@ -76,9 +76,10 @@ def _plain(report: "VerificationReport") -> dict[str, object]:
 
 
 Since = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Only from then on, such as 2026-03-01T12:00:00Z.")
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Only events from this time on, such as 2026-03-01T12:00:00Z."),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only before then.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only events before this time.")]
 
 
 def _change(event: "HistoryEvent") -> str:
@@ -110,7 +111,7 @@ def history(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Show everything that happened to a model, under all its names, oldest first."""
+    """Show all events of a model, under all its names, oldest first."""
     client = open_client(tracking_uri)
     events = client.get_history(name, version=version, kind=kind, since=since, until=until)
     output.listing(events, _EVENTS, json=as_json, nothing="No such events.")
@@ -122,17 +123,17 @@ def _moment(microseconds: int | None) -> str | None:
     return None if microseconds is None else f"{moment_of(microseconds):%Y-%m-%d %H:%M:%S.%f}"
 
 
-_HOLDINGS: Final[tuple["Column[StageTenure]", ...]] = (
-    Column("stage", lambda hold: hold.stage, whole=True),
-    Column("version", lambda hold: hold.version, whole=True, right=True),
-    Column("since (UTC)", lambda hold: _moment(hold.since), whole=True),
-    Column("until (UTC)", lambda hold: _moment(hold.until), whole=True),
-    Column("actor", lambda hold: hold.actor),
-    Column("reason", lambda hold: hold.reason),
+_TENURES: Final[tuple["Column[StageTenure]", ...]] = (
+    Column("stage", lambda tenure: tenure.stage, whole=True),
+    Column("version", lambda tenure: tenure.version, whole=True, right=True),
+    Column("since (UTC)", lambda tenure: _moment(tenure.since), whole=True),
+    Column("until (UTC)", lambda tenure: _moment(tenure.until), whole=True),
+    Column("actor", lambda tenure: tenure.actor),
+    Column("reason", lambda tenure: tenure.reason),
 )
 
 
 def holders(name: ModelName, as_json: AsJson = False, tracking_uri: TrackingUri = None) -> None:
-    """Show which version held which stage or alias, from when until when."""
-    found = open_client(tracking_uri).get_holdings(name)
-    output.listing(found, _HOLDINGS, json=as_json, nothing="Nothing held a stage or an alias.")
+    """Show which version held which stage or alias, and when."""
+    tenures = open_client(tracking_uri).get_holdings(name)
+    output.listing(tenures, _TENURES, json=as_json, nothing="No version held a stage or an alias.")

@@ -1,4 +1,4 @@
-"""``registry gc``: what nothing reaches any more, and removing it."""
+"""``registry gc``, ``doctor`` and ``relocate``: remove unreferenced data, diagnose, and move files."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 
 def gc(
-    apply: Annotated[bool, typer.Option("--apply", help="Remove it for good; without this, only say what.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove them for good; without this, only list them.")] = False,
     older_than: Annotated[
-        str, typer.Option("--older-than", metavar="TIME", help="How long ago it was deleted, at least: 30d, 12h.")
+        str,
+        typer.Option("--older-than", metavar="TIME", help="Only what was deleted at least this long ago: 30d, 12h."),
     ] = "30d",
     grace: Annotated[
         str,
-        typer.Option("--grace", metavar="TIME", help="How long an upload may take before it is given up, at least."),
+        typer.Option("--grace", metavar="TIME", help="Treat an upload as abandoned only after this time."),
     ] = "24h",
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Say what nothing reaches any more, and with --apply remove it for good."""
+    """List unreferenced data and files; with --apply, remove them for good."""
     report = open_client(tracking_uri).collect_garbage(apply=apply, older_than=older_than, grace=grace)
     if as_json:
         output.as_json(report)
@@ -70,13 +71,13 @@ _GC_COLUMNS: Final[tuple["Column[GarbageItem]", ...]] = (
 def doctor(
     as_json: AsJson = False, tracking_uri: TrackingUri = None, artifact_location: ArtifactLocation = None
 ) -> None:
-    """Examine settings, database, rights, bytes, cache and packages; fails if something is broken."""
+    """Check settings, database, rights, files, cache and packages. Exit code 1 if something is broken."""
     from registry.client.maintenance.doctor import examine
 
     use_place(tracking_uri, artifact_location)
-    found = examine()
-    output.listing(found, _CHECK_COLUMNS, json=as_json)
-    if any(finding.verdict == "fail" for finding in found):
+    findings = examine()
+    output.listing(findings, _CHECK_COLUMNS, json=as_json)
+    if any(finding.verdict == "fail" for finding in findings):
         raise typer.Exit(1)
 
 
@@ -93,6 +94,6 @@ def relocate(
     new: Annotated[str, typer.Argument(metavar="NEW", help="Where they are now.")],
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Look for files at NEW instead of OLD; move them first, for example with 'aws s3 sync'."""
+    """Look for files at NEW instead of OLD. Move them first, for example with 'aws s3 sync'."""
     count = open_client(tracking_uri).relocate(old, new)
     output.line(f"{count} experiment{' keeps its' if count == 1 else 's keep their'} files at {new} from now on.")

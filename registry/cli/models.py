@@ -1,4 +1,4 @@
-"""``registry models``: listing and showing registered models."""
+"""``registry models``: list and show registered models."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -23,12 +23,12 @@ def list_models(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """List registered models by name, with who holds which stage."""
-    found = open_client(tracking_uri).search_registered_models(
+    """List registered models by name, with the holders of their stages."""
+    models = open_client(tracking_uri).search_registered_models(
         filter_string=filter_string, max_results=max_results, order_by=order_by
     )
-    output.listing(found, _COLUMNS, json=as_json, nothing="No registered models.")
-    output.note_more(found)
+    output.listing(models, _COLUMNS, json=as_json, nothing="No registered models.")
+    output.note_more(models)
 
 
 @app.command("show")
@@ -52,19 +52,20 @@ def show_model(name: ModelName, as_json: AsJson = False, tracking_uri: TrackingU
         }
     )
     output.heading("Versions")
-    found = client.search_model_versions(
+    newest = client.search_model_versions(
         versions.of_model(name), max_results=_SHOWN_VERSIONS, order_by=["version_number DESC"]
     )
-    output.listing(found, versions.COLUMNS, nothing="No versions.")
-    output.note_more(found)
+    output.listing(newest, versions.COLUMNS, nothing="No versions.")
+    output.note_more(newest)
 
 
 def _in_stage(model: "RegisteredModel", stage: str) -> str | None:
-    return next((f"version {found.version}" for found in model.latest_versions if found.current_stage == stage), None)
+    holders = (version for version in model.latest_versions if version.current_stage == stage)
+    return next((f"version {holder.version}" for holder in holders), None)
 
 
 def _newest(model: "RegisteredModel") -> int | None:
-    return max((found.version for found in model.latest_versions), default=None)
+    return max((version.version for version in model.latest_versions), default=None)
 
 
 _COLUMNS: Final[tuple["Column[RegisteredModel]", ...]] = (

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what they mean: a client for the place that was asked for."""
+"""Options that several commands share, and opening a client from them."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -25,7 +25,7 @@ ArtifactLocation = Annotated[
         help="Where the files of new experiments go: a directory or s3://bucket/prefix.",
     ),
 ]
-# A metavar of nothing: without one the help shows a flag as if it took a value.
+# An empty metavar: without it, the help shows a flag as if it took a value.
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON instead of a table.")]
 Filter = Annotated[
     str | None,
@@ -40,7 +40,7 @@ VersionNumber = Annotated[str, typer.Argument(metavar="VERSION", help="The versi
 
 
 class View(StrEnum):
-    """Which lifecycle stages a listing shows."""
+    """Which items a listing shows, by lifecycle stage."""
 
     ACTIVE = "active"
     DELETED = "deleted"
@@ -48,31 +48,31 @@ class View(StrEnum):
 
     @property
     def view_type(self) -> int:
-        """The number that MLflow's searches take."""
+        """Return the number that MLflow's searches take."""
         kinds = registry.entities.ViewType
         return {View.ACTIVE: kinds.ACTIVE_ONLY, View.DELETED: kinds.DELETED_ONLY, View.ALL: kinds.ALL}[self]
 
 
-ViewOption = Annotated[View, typer.Option("--view", help="Which ones, by whether they are deleted.")]
+ViewOption = Annotated[View, typer.Option("--view", help="Show active or deleted ones, or all.")]
 
 
 def use_place(tracking_uri: str | None, artifact_location: str | None = None) -> None:
-    """Let this process work where the options say; what was not given stays as the environment has it."""
+    """Set the process's tracking URI and artifact location from the options that are given."""
     for name, value in (("TRACKING_URI", tracking_uri), ("ARTIFACT_LOCATION", artifact_location)):
         if value is not None:
-            from registry.settings import set_variable  # reads pydantic, which --help does without
+            from registry.settings import set_variable  # imports pydantic, which --help does not need
 
             set_variable(name, value)
 
 
 def open_client(tracking_uri: str | None) -> "registry.MlflowClient":
-    """A client for the place of the option, or of the settings."""
+    """Open a client for the tracking URI of the option, or else of the settings."""
     use_place(tracking_uri)
     return registry.MlflowClient()
 
 
 def noun(name: str, summary: str) -> typer.Typer:
-    """A group of commands that shows its help when it is called alone."""
+    """Make a group of commands that shows its help when it is called alone."""
     return typer.Typer(name=name, help=summary, callback=help_when_alone, invoke_without_command=True)
 
 

@@ -1,7 +1,7 @@
-"""The output room: the only place of the package that writes to stdout. Tables for people, JSON for programs.
+"""Print tables for people and JSON for programs. The only module of the package that writes to stdout.
 
-Owns widths, streams and escaping; leaves what to say to the nouns. Invariants: everything printed went through
-`cells.visible` or JSON's own escapes, and JSON output is one document on stdout with nothing beside it.
+Owns widths, streams and escaping. Guarantees: all printed text went through `formatting.visible` or JSON's own escapes;
+JSON output is one document on stdout with nothing beside it.
 """
 
 import dataclasses
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Where nobody watches, lines are as long as they need to be, so that grep and cut find whole values.
+# Without a terminal, lines are as long as needed, so that grep and cut find whole values.
 _UNWATCHED_WIDTH: Final = 10_000
-# How narrow a column of longer values may get before the table grows wider than the terminal.
+# The least width of a column with longer values; a narrower terminal gets a wider table.
 _READABLE_WIDTH: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """A column of a listing: its header, and the value that an item has in it.
+    """A column of a listing: its header, and the function from an item to its value.
 
     ``whole`` keeps the values on one line, for ids that people copy; ``right`` aligns them, for numbers.
     """
@@ -46,31 +46,31 @@ class Column(Generic[T]):
 
 
 def prepare_streams() -> None:
-    """Let no character fail to print: what the stream cannot encode becomes an escape."""
+    """Make every character printable: characters that the stream cannot encode become escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def line(text: str = "") -> None:
-    """One line or more of text, as they are, apart from what a terminal might act on."""
+    """Print text, with escapes for characters that a terminal might act on."""
     sys.stdout.write("\n".join(map(visible, text.split("\n"))) + "\n")
     sys.stdout.flush()
 
 
 def heading(text: str) -> None:
-    """A line that stands out, with an empty line before it."""
+    """Print a bold line, with an empty line before it."""
     line()
     _draw(_text(visible(text), "bold"))
 
 
 def note(text: str) -> None:
-    """A remark beside the output, on stderr."""
+    """Print a remark as one line on stderr."""
     sys.stderr.write(f"{one_line(text)}\n")
 
 
 def error(text: str) -> None:
-    """What went wrong, as one line on stderr."""
+    """Print an error as one line on stderr."""
     note(f"registry: {text}")
 
 
@@ -82,18 +82,18 @@ def warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as one line on stderr, without the place in the code (the signature of `warnings.showwarning`)."""
+    """Print a warning as one line on stderr, without its place in the code (signature of `warnings.showwarning`)."""
     del category, filename, lineno, file, line
     note(f"registry: warning: {message}")
 
 
 def as_json(value: object) -> None:
-    """A value as one JSON document: entities as objects, NaN and infinity as the texts that protobuf's JSON has."""
+    """Print a value as one JSON document: entities as objects, NaN and infinity as text (as in protobuf's JSON)."""
     sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def listing(items: Sequence[T], columns: Sequence[Column[T]], *, json: bool = False, nothing: str = "Nothing.") -> None:
-    """Items as a table, or as a JSON array of all that they hold."""
+    """Print items as a table, or as a JSON array with all their fields."""
     if json:
         as_json(items)
     elif not items:
@@ -102,14 +102,14 @@ def listing(items: Sequence[T], columns: Sequence[Column[T]], *, json: bool = Fa
         table(columns, items)
 
 
-def note_more(found: "PagedList[Any]") -> None:
-    """Say so if a listing stopped before the end."""
-    if found.token:
-        note(f"The first {len(found)} are shown; --max-results shows more, --filter picks.")
+def note_more(page: "PagedList[Any]") -> None:
+    """Print a remark if a listing stopped before the end."""
+    if page.token:
+        note(f"The first {len(page)} are shown; --max-results shows more, --filter picks.")
 
 
 def table(columns: Sequence[Column[T]], items: Iterable[T]) -> None:
-    """Items as a table, one row each."""
+    """Print items as a table, one row each."""
     from rich import box
     from rich.cells import cell_len
     from rich.table import Table
@@ -132,7 +132,7 @@ def table(columns: Sequence[Column[T]], items: Iterable[T]) -> None:
 
 
 def record(fields: Mapping[str, object], title: str | None = None) -> None:
-    """Names and values, one pair a line, under a title if there is one.
+    """Print names and values, one pair a line, under a title if there is one.
 
     Values are not folded: a path or digest that the terminal wraps is still copied whole.
     """

@@ -1,4 +1,4 @@
-"""``registry promote``: moving a version to a stage."""
+"""``registry promote``, ``rollback``, ``approve`` and ``rules``: move versions to stages, under promotion rules."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ ExpectedCurrent = Annotated[
     typer.Option(
         "--expected-current",
         metavar="VERSION",
-        help="Only if this version holds the stage now; 'none': only if nothing does.",
+        help="Only if this version holds the stage now; 'none': only if the stage is empty.",
     ),
 ]
 
@@ -35,12 +35,12 @@ def promote(
     reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the model's history.")] = None,
     expected_current: ExpectedCurrent = None,
     override: Annotated[
-        bool, typer.Option("--override", help="Even if promotion rules fail; needs a --reason, and is on record.")
+        bool, typer.Option("--override", help="Promote even if rules fail; needs --reason, and is recorded.")
     ] = False,
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Move a version to a stage; whoever holds Staging or Production is archived."""
+    """Move a version to a stage. The previous holder of Staging or Production is archived."""
     client = open_client(tracking_uri)
     before = client.get_latest_versions(name, [stage])
     moved = client.transition_model_version_stage(
@@ -61,23 +61,23 @@ def promote(
 
 
 def _say_where(client: "MlflowClient", earlier: "ModelVersion") -> None:
-    """Say where an earlier holder went, if it moved."""
+    """Print the stage that an earlier holder moved to, if it moved."""
     now = client.get_model_version(earlier.name, earlier.version)
     if now.current_stage != earlier.current_stage:
         output.line(f"{now.name}: version {now.version}, which held it, is in stage {now.current_stage}.")
 
 
-def expected_holder(given: str | None) -> str | Unset | None:
-    """What ``--expected-current`` says: a version, None for nobody, or UNSET for no check."""
-    if given is None:
+def expected_holder(option: str | None) -> str | Unset | None:
+    """Parse ``--expected-current``: a version, None for an empty stage, or UNSET for no check."""
+    if option is None:
         return UNSET
-    return None if given.lower() == "none" else given
+    return None if option.lower() == "none" else option
 
 
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the model's history.")]
 Guarded = Annotated[str, typer.Argument(metavar="STAGE", help="Staging or Production, in any case.")]
 
-rules = noun("rules", "What a version must pass before it may enter a stage.")
+rules = noun("rules", "Promotion rules: what a version must pass to enter a stage.")
 
 
 def rollback(
@@ -88,7 +88,7 @@ def rollback(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Put back who held a stage before; doing it again walks further back."""
+    """Restore the previous holder of a stage. A second rollback goes further back."""
     client = open_client(tracking_uri)
     back = client.rollback(name, stage, reason=reason, expected_current=expected_holder(expected_current))
     if as_json:
@@ -100,16 +100,16 @@ def rollback(
 def approve(
     name: ModelName, version: VersionNumber, stage: Guarded, reason: Reason = None, tracking_uri: TrackingUri = None
 ) -> None:
-    """Say that a version may enter a stage; rules may ask for so many who say so."""
+    """Approve a version for a stage. A rule may require several approvals."""
     open_client(tracking_uri).approve(name, version, stage, reason=reason)
     output.line(f"{name}: version {version} is approved for {stage}.")
 
 
 @rules.command("show")
 def show_rules(name: ModelName, stage: Guarded, as_json: AsJson = False, tracking_uri: TrackingUri = None) -> None:
-    """Show the rules of a stage; their JSON is what 'rules set' takes."""
-    found = open_client(tracking_uri).get_promotion_rules(name, stage)
-    output.listing(found, _RULES, json=as_json, nothing="No rules.")
+    """Show the rules of a stage. Their JSON is the input of 'rules set'."""
+    current = open_client(tracking_uri).get_promotion_rules(name, stage)
+    output.listing(current, _RULES, json=as_json, nothing="No rules.")
 
 
 @rules.command("set")
@@ -120,15 +120,15 @@ def set_rules(
     reason: Reason = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Put rules in the place of those that a stage has.
+    """Replace the rules of a stage.
 
     A rule is an object such as {"kind": "metric_at_least", "metric": "f1", "value": 0.8}.
     """
     from registry.rules import rules_from_json
 
-    given = rules_from_json(_text(file))
-    open_client(tracking_uri).set_promotion_rules(name, stage, given, reason=reason)
-    output.line(f"{name}: {len(given)} rules guard {stage}.")
+    new_rules = rules_from_json(_text(file))
+    open_client(tracking_uri).set_promotion_rules(name, stage, new_rules, reason=reason)
+    output.line(f"{name}: {len(new_rules)} rules guard {stage}.")
 
 
 @rules.command("delete")
@@ -146,9 +146,9 @@ def check_rules(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Show what the rules of a stage say of a version now; nothing is changed."""
-    found = open_client(tracking_uri).check_promotion(name, version, stage)
-    output.listing(found, _VERDICTS, json=as_json, nothing="No rules.")
+    """Show the result of each rule of a stage for a version; change nothing."""
+    verdicts = open_client(tracking_uri).check_promotion(name, version, stage)
+    output.listing(verdicts, _VERDICTS, json=as_json, nothing="No rules.")
 
 
 _RULES: Final[tuple["Column[PromotionRule]", ...]] = (Column("rule", repr),)

@@ -1,4 +1,4 @@
-"""``registry runs``: listing, showing and comparing them."""
+"""``registry runs``: list, show and compare runs."""
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from registry import MlflowClient
     from registry.entities import DatasetInput, Run
 
-app = noun("runs", "What was tried, with which settings, and what came out.")
+app = noun("runs", "Runs: their settings, metrics, data and models.")
 
 _Experiments = Annotated[
     list[str] | None,
@@ -42,19 +42,19 @@ def list_runs(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     client = open_client(tracking_uri)
     experiment_ids = _experiment_ids(client, experiment)
-    found = client.search_runs(
+    runs = client.search_runs(
         experiment_ids,
         filter_string=filter_string or "",
         run_view_type=view.view_type,
         max_results=max_results,
         order_by=order_by,
     )
-    _warn_of_unknown_columns(client, found, experiment_ids, view, metric or (), param or ())
-    output.listing(found, columns(param or (), metric or ()), json=as_json, nothing="No runs.")
-    output.note_more(found)
+    _warn_of_unknown_columns(client, runs, experiment_ids, view, metric or (), param or ())
+    output.listing(runs, columns(param or (), metric or ()), json=as_json, nothing="No runs.")
+    output.note_more(runs)
 
 
 @app.command("show")
@@ -86,7 +86,7 @@ def compare_runs(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Compare runs or versions: the params that differ, and the metrics with the best one."""
+    """Compare runs or versions: params that differ, and metrics with the best one marked."""
     table = open_client(tracking_uri).compare(runs, lower_is_better=lower_is_better or None)
     rows = [{"field": field, **row} for field, row in table.astype(object).where(table.notna(), None).T.items()]
     names = ["field", *(name for name in table.columns if name != "better")]
@@ -96,7 +96,7 @@ def compare_runs(
 
 def _warn_of_unknown_columns(
     client: "MlflowClient",
-    found: "Sequence[Run]",
+    runs: "Sequence[Run]",
     experiment_ids: Sequence[str],
     view: View,
     metrics: Sequence[str],
@@ -106,11 +106,11 @@ def _warn_of_unknown_columns(
     from registry.filters import Field, Kind
 
     fields = [*(Field(Kind.METRIC, key) for key in metrics), *(Field(Kind.PARAM, key) for key in params)]
-    warn_of_unknown_keys(client, found, experiment_ids, view.view_type, fields)
+    warn_of_unknown_keys(client, runs, experiment_ids, view.view_type, fields)
 
 
 def columns(params: Sequence[str] = (), metrics: Sequence[str] = ()) -> "list[Column[Run]]":
-    """What a table of runs shows: when they started, or these params and latest metrics to compare them by."""
+    """Return the columns of a table of runs: these params and latest metrics, or else the start time."""
     compared = [*map(param_column, params), *map(metric_column, metrics)]
     return [*_COLUMNS, *(compared or [_STARTED])]
 
@@ -124,12 +124,12 @@ _STARTED: Final["Column[Run]"] = Column("started (UTC)", lambda run: minute(run.
 
 
 def param_column(key: str, header: str | None = None) -> "Column[Run]":
-    """A column with a param, under its key or another header."""
+    """Return a column with a param, under its key or another header."""
     return Column(header or key, lambda run: run.data.params.get(key))
 
 
 def metric_column(key: str) -> "Column[Run]":
-    """A column with the latest value of a metric."""
+    """Return a column with the latest value of a metric."""
     return Column(key, lambda run: run.data.metrics.get(key), right=True)
 
 

@@ -20,9 +20,9 @@ def export_model(
     ] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Write a model with its versions, their files and runs, and its whole history to one file."""
-    wanted = None if only is None else [number.strip() for number in only.split(",")]
-    written = open_client(tracking_uri).export_model(name, file, versions=wanted)
+    """Export a model with its versions, their files and runs, and its history to one file."""
+    numbers = None if only is None else [number.strip() for number in only.split(",")]
+    written = open_client(tracking_uri).export_model(name, file, versions=numbers)
     output.line(f"{name}: exported to {written} ({size(written.stat().st_size)}).")
 
 
@@ -30,21 +30,21 @@ def import_model(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that 'registry export' wrote.")],
     name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="The model's name here.")] = None,
     with_stages: Annotated[
-        bool, typer.Option("--with-stages", help="Put versions into their stages and under their aliases again.")
+        bool, typer.Option("--with-stages", help="Restore stages and aliases of the versions.")
     ] = False,
     reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the model's history.")] = None,
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Make a model of a file, after everything in it was checked; its name here must be free."""
+    """Import a model from a file after checking all of it. Its name must be free here."""
     client = open_client(tracking_uri)
-    made = client.import_model(file, name=name, with_stages=with_stages, reason=reason)
+    model = client.import_model(file, name=name, with_stages=with_stages, reason=reason)
     if as_json:
-        output.as_json(made)
+        output.as_json(model)
         return
-    output.line(f"{made.name}: imported.")
-    found = client.search_model_versions(
-        versions.of_model(made.name), max_results=_SHOWN, order_by=["version_number DESC"]
+    output.line(f"{model.name}: imported.")
+    newest = client.search_model_versions(
+        versions.of_model(model.name), max_results=_SHOWN, order_by=["version_number DESC"]
     )
-    output.listing(found, versions.COLUMNS, nothing="No versions.")
-    output.note_more(found)
+    output.listing(newest, versions.COLUMNS, nothing="No versions.")
+    output.note_more(newest)

@@ -1,4 +1,4 @@
-"""``registry versions``: listing and showing the versions of registered models."""
+"""``registry versions``, ``resolve`` and ``sign``: list and show versions, resolve URIs, sign models."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -31,19 +31,19 @@ def resolve(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Say which sealed model a URI stands for, and where its files are."""
+    """Show the sealed model that a URI refers to, and where its files are."""
     use_place(tracking_uri)
-    found = registry.resolve(uri)
+    resolved = registry.resolve(uri)
     if as_json:
-        output.as_json(found)
+        output.as_json(resolved)
         return
     output.record(
         {
-            "model": found.name,
-            "version": found.version,
-            "logged model": found.model_id,
-            "files": found.location,
-            "digest": found.digest,
+            "model": resolved.name,
+            "version": resolved.version,
+            "logged model": resolved.model_id,
+            "files": resolved.location,
+            "digest": resolved.digest,
         }
     )
 
@@ -58,7 +58,7 @@ def sign(
     ] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Sign a sealed model, so that loaders with require_signature take it."""
+    """Sign a sealed model, so that loaders with require_signature accept it."""
     key_id = open_client(tracking_uri).sign_model(uri, private_key=key, password=password)
     output.line(f"{uri}: signed with the key {key_id}.")
 
@@ -84,47 +84,47 @@ def list_versions(
     as_json: AsJson = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """List versions, of one model or of all, those changed last first."""
+    """List versions of one model or of all, most recently changed first."""
     client = open_client(tracking_uri)
     if name is not None:
-        client.get_registered_model(name)  # so that a misspelt name is an error, not an empty list
-    wanted = " AND ".join(f"({part})" for part in (name and of_model(name), filter_string) if part)
-    found = client.search_model_versions(wanted or None, max_results=max_results, order_by=order_by)
-    output.listing(found, _WITH_NAME if name is None else COLUMNS, json=as_json, nothing="No versions.")
-    output.note_more(found)
+        client.get_registered_model(name)  # makes a misspelt name an error, not an empty list
+    combined = " AND ".join(f"({part})" for part in (name and of_model(name), filter_string) if part)
+    page = client.search_model_versions(combined or None, max_results=max_results, order_by=order_by)
+    output.listing(page, _WITH_NAME if name is None else COLUMNS, json=as_json, nothing="No versions.")
+    output.note_more(page)
 
 
 @app.command("show")
 def show_version(
     name: ModelName, version: VersionNumber, as_json: AsJson = False, tracking_uri: TrackingUri = None
 ) -> None:
-    """Show one version: its stage, where it came from and where its files are."""
+    """Show one version: its stage, its source and where its files are."""
     client = open_client(tracking_uri)
-    found = client.get_model_version(name, version)
+    described = client.get_model_version(name, version)
     if as_json:
-        output.as_json(found)
+        output.as_json(described)
         return
     output.record(
         {
-            "model": found.name,
-            "version": found.version,
-            "stage": found.current_stage,
-            "aliases": found.aliases,
-            "description": found.description,
-            "tags": found.tags,
-            "created": moment(found.creation_timestamp),
-            "updated": moment(found.last_updated_timestamp),
-            "by": found.user_id,
-            "source": found.source,
-            "run": found.run_id,
-            "logged model": found.model_id,
-            "digest": found.digest,
+            "model": described.name,
+            "version": described.version,
+            "stage": described.current_stage,
+            "aliases": described.aliases,
+            "description": described.description,
+            "tags": described.tags,
+            "created": moment(described.creation_timestamp),
+            "updated": moment(described.last_updated_timestamp),
+            "by": described.user_id,
+            "source": described.source,
+            "run": described.run_id,
+            "logged model": described.model_id,
+            "digest": described.digest,
             "files": client.get_model_version_download_uri(name, version),
         }
     )
 
 
 def of_model(name: str) -> str:
-    """The filter that picks the versions of one model."""
+    """Return the filter for the versions of one model."""
     quoted = name.replace("'", "''")
     return f"name = '{quoted}'"

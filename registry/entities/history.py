@@ -1,7 +1,7 @@
-"""Events of a registered model's history, their canonical form and the chain of their hashes.
+"""Events of a registered model's history, their canonical form and their hash chain.
 
 The hash of an event is the SHA-256 (lower-case hex) of its canonical form, which includes the hash of the event before
-it. The last hash therefore reveals a change of any earlier event. It does not prevent one.
+it. Guarantees: the last hash detects any change to earlier events. It does not prevent changes.
 """
 
 import hashlib
@@ -49,9 +49,24 @@ class EventKind(StrEnum):
 class HistoryEvent:
     """One change of a registered model.
 
-    `seq` counts the model's events from 1 without gaps; `time_us` is in microseconds since the epoch, UTC, and grows
-    with `seq`. `from_value` and `to_value` are the values before and after the change; `details` holds the rest.
-    `session_user` is the database user (PostgreSQL).
+    Attributes:
+        model_uid: Unique id of the model, which no later model of the same name has.
+        seq: Number of the event in the model's history: 1, 2, 3 … without gaps.
+        kind: One of `EventKind`.
+        actor: Who made the change, as the settings or the operating system name them.
+        time_us: Time in microseconds since the epoch, UTC; it grows with `seq`.
+        version: The version that was changed, if any.
+        from_value: The value before the change.
+        to_value: The value after the change.
+        reason: The reason that the caller gave.
+        session_user: The user of the database session (PostgreSQL only).
+        details: Further values, depending on `kind`.
+        prev_hash: The hash of the event before it, None for the first.
+
+    Example:
+        >>> event = client.get_history("churn")[0]
+        >>> event.seq, event.kind, event.actor
+        (1, 'created', 'ann')
     """
 
     model_uid: str
@@ -68,7 +83,7 @@ class HistoryEvent:
     prev_hash: str | None = None
 
     def canonical(self) -> bytes:
-        """Return the bytes to hash: a UTF-8 JSON object of all fields, keys sorted, no blanks, non-ASCII unescaped."""
+        """Return the form that is hashed: a JSON object of all fields, keys sorted, no spaces, non-ASCII as UTF-8."""
         values = {
             "actor": self.actor,
             "details": dict(self.details),
@@ -87,18 +102,18 @@ class HistoryEvent:
 
     @property
     def hash(self) -> str:
-        """The SHA-256 of the canonical form, in lower-case hex."""
+        """Return the SHA-256 of the canonical form, in lower-case hex."""
         return hashlib.sha256(self.canonical()).hexdigest()
 
     @property
     def time(self) -> datetime:
-        """The time of the change, as an aware UTC datetime."""
+        """Return the time as an aware UTC datetime."""
         return moment_of(self.time_us)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedEvent:
-    """An event and its position among the events of all models, in the order of their commits."""
+    """An event and its position among the events of all models; `position` grows in commit order."""
 
     position: int
     model_name: str
@@ -106,29 +121,29 @@ class PublishedEvent:
 
 
 def corrected_times(events: Sequence[HistoryEvent]) -> dict[int, int]:
-    """Return the corrected time of each event of a chain, by sequence, in microseconds since the epoch.
+    """Return the time of each event of a chain by sequence, in microseconds since the epoch.
 
-    The corrected time is the event's own time, shifted by every later event that corrects the clock.
+    Each time is the event's own, shifted by every later event that corrects a clock.
 
     Raises:
-        IntegrityError: such an event does not say which events it corrects, or by how much.
+        IntegrityError: a correction does not say which events it corrects, and by how much.
     """
     times = {event.seq: event.time_us for event in events}
     for event in events:
         if event.kind == EventKind.CLOCK_CORRECTED:
             first, last, shift = (event.details.get(key) for key in ("from_seq", "to_seq", "shift"))
             if not (type(first) is type(last) is type(shift) is int and 1 <= first <= last < event.seq):
-                raise IntegrityError(f"Event {event.seq} corrects no events that are there: {dict(event.details)!r}.")
+                raise IntegrityError(f"Event {event.seq} corrects events that do not exist: {dict(event.details)!r}.")
             for seq in range(first, last + 1):
                 times[seq] = times.get(seq, 0) + shift
     return times
 
 
 def check_times_grow(events: Sequence[HistoryEvent], what: str) -> None:
-    """Check that the corrected times of a chain increase.
+    """Check that each event of a chain is later than the one before it, after clock corrections.
 
     Raises:
-        IntegrityError: an event is not later than the one before it; the message names the history by `what`.
+        IntegrityError: an event is not later; `what` names the history in the message.
     """
     times = corrected_times(events)
     previous = 0
@@ -139,25 +154,24 @@ def check_times_grow(events: Sequence[HistoryEvent], what: str) -> None:
 
 
 def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys, no blanks and unescaped non-ASCII characters.
+    """Return JSON with sorted keys, no spaces and unescaped non-ASCII characters.
 
     Raises:
-        ValueError: a number is NaN or infinite; pass such a number as text.
+        ValueError: a number is NaN or infinite; write such numbers as text.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest_of(value: Any) -> str:
-    """Return the SHA-256 of a value's canonical JSON; an event records it in place of a large value."""
+    """Return the SHA-256 of a value's canonical JSON. An event holds it in place of a value that is too large."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def check_remark(text: object, what: str) -> str:
-    """Return a text that an event can hold: at most 10,000 characters, no NUL, no half of a surrogate pair.
+    """Return text that an event can hold: at most 10,000 characters, no NUL, no half of a surrogate pair.
 
     Raises:
-        InvalidTypeError: it is not a string.
-        InvalidParameterError: it breaks one of these rules.
+        InvalidParameterError: the text breaks one of these rules.
     """
     if not isinstance(text, str):
         raise InvalidTypeError(f"{what} must be a string, got {text!r:.60} of type {type(text).__name__}.")
@@ -186,7 +200,7 @@ _TEXTS_OR_NONE: Final = ("from", "to", "reason", "session_user", "prev_hash")
 
 @dataclass(frozen=True, slots=True)
 class ImportedHistory:
-    """All events of a model in one registry, from the first to its export."""
+    """All events of a model in another registry, from the first to the one at which it was exported."""
 
     registry_id: str
     model_uid: str
@@ -194,7 +208,7 @@ class ImportedHistory:
 
     @property
     def closing(self) -> dict[str, Any]:
-        """The details of the ``imported`` event that closes this segment."""
+        """Return the details of the ``imported`` event that follows this history."""
         return {
             "registry_id": self.registry_id,
             "model_uid": self.model_uid,
@@ -204,18 +218,18 @@ class ImportedHistory:
 
 
 def event_from(values: Any) -> HistoryEvent:
-    """Return the event for a canonical form that was parsed as JSON.
+    """Make an event from its canonical form, parsed from JSON.
 
     Raises:
-        IntegrityError: it is not the canonical form of an event.
+        IntegrityError: the values are not the canonical form of an event.
     """
     if not isinstance(values, Mapping) or set(values) != _SHAPE or not _is_typed(values):
-        raise IntegrityError(f"This is not an event of a history: {values!r:.200}.")
+        raise IntegrityError(f"This is not a history event: {values!r:.200}.")
     return HistoryEvent(**{_FIELDS.get(name, name): value for name, value in values.items()})
 
 
 def check_imported_histories(segments: Sequence[ImportedHistory]) -> None:
-    """Check that every chain is complete and that the chains follow each other, oldest first.
+    """Check that every chain is whole and that the chains follow each other, oldest first.
 
     Raises:
         IntegrityError: the first fault.
@@ -226,33 +240,33 @@ def check_imported_histories(segments: Sequence[ImportedHistory]) -> None:
         check_closed(before, after.events, f"the model {after.model_uid}")
     if segments and find_import(segments[0].events) is not None:
         raise IntegrityError(
-            f"The history of the model {segments[0].model_uid} says that it was imported, but its past is missing."
+            f"The history of the model {segments[0].model_uid} has an import event, but no history before it."
         )
 
 
 def check_closed(segment: ImportedHistory, events: Sequence[HistoryEvent], what: str) -> None:
-    """Check that these events contain the ``imported`` event that closes a segment.
+    """Check that `events` contain the ``imported`` event that follows an imported history.
 
     Raises:
-        IntegrityError: there is none, or it refers to another chain.
+        IntegrityError: the event is missing, or describes another chain.
     """
     imported = find_import(events)
-    recorded = {} if imported is None else {key: imported.details.get(key) for key in segment.closing}
-    if recorded != segment.closing:
+    said = {} if imported is None else {key: imported.details.get(key) for key in segment.closing}
+    if said != segment.closing:
         raise IntegrityError(
-            f"The imported history of {what} is {segment.closing!r}, but its own history closes {recorded!r}."
+            f"The imported history of {what} is {segment.closing!r}, but its own history records {said!r}."
         )
 
 
 def find_import(events: Sequence[HistoryEvent]) -> HistoryEvent | None:
-    """Return the event that records the import of a model, or None if it was created in this registry.
+    """Return the event that says where a model was imported from, or None if it was created in this registry.
 
     Raises:
         IntegrityError: there is more than one.
     """
     imports = [event for event in events if event.kind == EventKind.IMPORTED]
     if len(imports) > 1:
-        raise IntegrityError(f"The history of the model {imports[0].model_uid} says twice that it was imported.")
+        raise IntegrityError(f"The history of the model {imports[0].model_uid} has more than one import event.")
     return imports[0] if imports else None
 
 

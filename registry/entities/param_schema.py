@@ -1,4 +1,4 @@
-"""The params that ``predict`` takes besides data: their types, shapes, defaults and MLflow's JSON forms.
+"""Schema of the params that ``predict`` takes besides data: types, shapes, defaults, and their JSON forms (MLflow's).
 
 Guarantees: a default fits its type.
 """
@@ -12,7 +12,7 @@ from registry.entities.schema import read_forms
 from registry.entities.schema_types import Array, ColumnType, DataType, Map, Object, type_from_dict, type_to_dict
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 
-# What a value may be besides the type itself: no conversion that could lose digits.
+# The other types that a value of a type may have: only conversions that lose no digits.
 _WIDENING: Final[Mapping[DataType, tuple[DataType, ...]]] = {
     DataType.long: (DataType.integer,),
     DataType.float: (DataType.integer, DataType.long),
@@ -21,7 +21,23 @@ _WIDENING: Final[Mapping[DataType, tuple[DataType, ...]]] = {
 
 
 class ParamSpec:
-    """One param: its name, scalar (or `Object`) type, default, and shape: None for a scalar, ``(-1,)`` for a list."""
+    """One param of a model.
+
+    Args:
+        name: The param's name.
+        dtype: A scalar `DataType` other than binary, its name, or an `Object`.
+        default: The value that is used if the caller gives none; it must fit the type.
+        shape: None for a scalar or dictionary, ``(-1,)`` for a list.
+
+    Raises:
+        InvalidTypeError: the type or shape is none of these.
+        InvalidParameterError: the default does not fit.
+
+    Example:
+        >>> from registry.types import ParamSpec
+        >>> ParamSpec("temperature", "double", 0.7)
+        'temperature': double (default: 0.7)
+    """
 
     __slots__ = ("_default", "_dtype", "_name", "_shape")
 
@@ -38,26 +54,26 @@ class ParamSpec:
 
     @property
     def name(self) -> str:
-        """The name."""
+        """Return the name."""
         return self._name
 
     @property
     def dtype(self) -> DataType | Object:
-        """The type of the value or, with a shape, of its items."""
+        """Return the type of the value or, with a shape, of its items."""
         return self._dtype
 
     @property
     def default(self) -> Any:
-        """The value if the caller passes none."""
+        """Return the value that is used if the caller gives none."""
         return self._default
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """None for a scalar or dictionary, ``(-1,)`` for a list."""
+        """Return None for a scalar or dictionary, ``(-1,)`` for a list."""
         return self._shape
 
     def check(self, value: Any) -> Any:
-        """Check a value and return it in its built-in type.
+        """Return the value in its built-in type.
 
         Raises:
             InvalidParameterError: the value does not fit the type or shape.
@@ -91,7 +107,7 @@ class ParamSpec:
 
     @classmethod
     def from_dict(cls, form: Mapping[str, Any]) -> "ParamSpec":
-        """Parse the JSON form of a param.
+        """Read a param from its JSON form.
 
         Raises:
             InvalidParameterError: keys are missing or the default does not fit.
@@ -103,7 +119,7 @@ class ParamSpec:
                 f"Received keys: {sorted(map(str, form))}"
             )
         dtype = type_from_dict({**form, "type": kind})
-        return cls(str(form["name"]), dtype, form["default"], form.get("shape"))  # type: ignore[arg-type]  # judged by _param_type
+        return cls(str(form["name"]), dtype, form["default"], form.get("shape"))  # type: ignore[arg-type]  # _param_type checks it
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ParamSpec) and self.to_dict() == other.to_dict()
@@ -117,7 +133,20 @@ class ParamSpec:
 
 
 class ParamSchema:
-    """The params of a model; names are unique."""
+    """The params of a model; each name occurs once.
+
+    Args:
+        params: The params, in order.
+
+    Raises:
+        InvalidTypeError: `params` is not a list of `ParamSpec`.
+        InvalidParameterError: two params have the same name.
+
+    Example:
+        >>> from registry.types import ParamSchema, ParamSpec
+        >>> ParamSchema([ParamSpec("temperature", "double", 0.7)]).to_dict()
+        [{'name': 'temperature', 'default': 0.7, 'shape': None, 'type': 'double'}]
+    """
 
     __slots__ = ("_params",)
 
@@ -132,7 +161,7 @@ class ParamSchema:
 
     @property
     def params(self) -> list[ParamSpec]:
-        """The params, as a new list."""
+        """Return the params, as a new list."""
         return list(self._params)
 
     def to_dict(self) -> list[dict[str, Any]]:
@@ -145,7 +174,7 @@ class ParamSchema:
 
     @classmethod
     def from_json(cls, json_str: str) -> "ParamSchema":
-        """Parse the JSON form of a param schema.
+        """Read a param schema from its JSON text.
 
         Raises:
             InvalidParameterError: the text is not the JSON form of a param schema.
@@ -169,7 +198,7 @@ class ParamSchema:
 
 
 def scalar_param(value: Any, dtype: DataType) -> Any:
-    """Convert a scalar to its built-in type; ints become floats and texts become dates if the type says so.
+    """Convert a scalar to its built-in type. Ints widen to floats; texts of dates become dates.
 
     Raises:
         InvalidParameterError: the conversion would change the value.

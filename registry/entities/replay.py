@@ -1,6 +1,6 @@
-"""Replay the history of a registered model to the state that its tables must have.
+"""Rebuild the state that a registered model must have from its history, by replaying the events.
 
-`store` compares the state with its tables. Guarantees: equal events give equal states.
+`store` compares the state with its tables. Guarantees: equal events give equal states; no I/O.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ from registry.entities.stages import ACTIVE_STAGES
 
 @dataclass(slots=True)
 class VersionState:
-    """The state of one version: its source, author, stage, description, tags, and whether it is deleted.
+    """State of one version after replay.
 
-    `recorded` holds the other values that its event records of its rows, by name; it is empty for events of older
-    releases. `signatures` are digests by key id; they are complete only if `knows_signatures`.
+    `recorded` holds further columns of its rows that its event records; it is empty for events of older releases.
+    `signatures` are digests by key id; they are complete if `knows_signatures`.
     """
 
     digest: str | None
@@ -37,7 +37,7 @@ class VersionState:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The period in which a version holds a stage (or ``@alias``), in microseconds; `until` is None while it is open.
+    """The time during which a version held a stage (or ``@alias``), in microseconds; `until` is None while it lasts.
 
     `before` is the start of the period that a rollback would restore.
     """
@@ -51,10 +51,10 @@ class Period:
 
 @dataclass(slots=True)
 class ModelState:
-    """The state of a registered model with everything that its history records.
+    """State of a registered model after replay.
 
-    `rules` are JSON by stage. `approvals` hold reason and time by version, stage, actor and database user (empty on
-    SQLite). `last_version` is the highest version number ever used, here or in the registry of origin.
+    `rules` are JSON by stage. `approvals` map (version, stage, actor, database user) to (reason, time); SQLite has no
+    users, so theirs are empty. `last_version` is the highest number ever given, here or in the registry of an import.
     """
 
     name: str = ""
@@ -70,7 +70,7 @@ class ModelState:
 
 
 def replay(events: Sequence[HistoryEvent]) -> ModelState:
-    """Return the state after these events of one model, given in sequence order. Periods have corrected times."""
+    """Return the state after these events of one model, in order of sequence; periods have corrected times."""
     folding = _Folding(corrected_times(events))
     for event in events:
         folding.apply(event)
@@ -82,7 +82,7 @@ class _Folding:
     def __init__(self, times: Mapping[int, int]) -> None:
         self.state = ModelState()
         self.times = times
-        # By stage or ``@alias``, then by start, in the order of start.
+        # By stage or ``@alias``, then by start, in order of start.
         self.periods: dict[str, dict[int, Period]] = {}
 
     def starts(self) -> Iterator[tuple[str, int]]:
@@ -147,7 +147,7 @@ class _Folding:
         version = self._version(event)
         before, after = version.stage, event.to_value or "None"
         version.stage = after
-        # A replaced holder keeps the stage until the time of its successor, which is the next event.
+        # A replaced holder keeps the stage until its successor takes it, which is the next event.
         if before in ACTIVE_STAGES and "succeeded_by" not in event.details:
             self._close(before, self.times[event.seq])
         if after in ACTIVE_STAGES:
@@ -209,7 +209,7 @@ class _Folding:
         return None if last is None else last.since
 
     def _link_of_rollback(self, stage: str, event: HistoryEvent) -> int | None:
-        """Return the link of the restored period: the nearest one, along the links, of the version that returned."""
+        """Return the link of the restored period: the nearest earlier one of the version that came back."""
         period = self._last(stage)
         while period is not None and period.version != event.version:
             period = None if period.before is None else self.periods[stage][period.before]
@@ -220,7 +220,7 @@ def _number(event: HistoryEvent) -> int:
     return event.version or 0
 
 
-# Other events change no table: refusals, overrides and clock corrections.
+# Other kinds change no table: refusals, overrides, and corrections of other events' times.
 _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.CREATED: _Folding.created,
     EventKind.RENAMED: _Folding.renamed,

@@ -1,4 +1,4 @@
-"""The results of diagnostics (`registry doctor`) and of garbage collection."""
+"""Results of diagnostics and garbage collection, as values."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CheckStatus(StrEnum):
-    """The status of one diagnostic check."""
+    """Status of one diagnostic check."""
 
     OK = "ok"
     WARN = "warn"
@@ -15,14 +15,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one diagnostic check.
-
-    Attributes:
-        area: The part that was checked, such as ``"settings"``.
-        verdict: OK, WARN or FAIL.
-        text: What was found.
-        remedy: What to do about it; empty if nothing needs to be done.
-    """
+    """Result of one diagnostic check; ``remedy`` says what to do about it, empty if nothing."""
 
     area: str
     verdict: CheckStatus
@@ -32,17 +25,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class GarbageItem:
-    """An unreferenced object that gc may remove.
+    """One unreferenced item.
 
     Attributes:
-        kind: ``run``, ``experiment``, ``logged model``, ``upload`` (files that never became a model) or ``leftover``
-            (files that an interrupted gc left).
-        id: The id of the object.
-        name: The name of the object.
-        since: When it was deleted or, for an upload, started; milliseconds since the epoch.
-        location: The path or URI of its files, or None if it has none.
-        size_bytes: The total size of its files.
-        versions: The deleted versions that referred to these files.
+        kind: ``run``, ``experiment``, ``logged model``, ``upload`` (bytes that never became a model) or ``leftover``
+            (bytes that an interrupted gc left).
+        since: When it was deleted or begun, in milliseconds since the epoch.
+        location: Where its bytes are; None if it has none.
+        versions: The deleted versions whose files these were.
     """
 
     kind: str
@@ -56,13 +46,7 @@ class GarbageItem:
 
 @dataclass(frozen=True, slots=True)
 class GarbageReport:
-    """The plan of a garbage collection, or its result.
-
-    Attributes:
-        applied: Whether the items were removed; False for a plan.
-        items: The unreferenced objects.
-        failures: Removals that failed; the next gc tries them again.
-    """
+    """A gc plan or, with ``applied``, its outcome; the next gc retries the removals in ``failures``."""
 
     applied: bool
     items: tuple[GarbageItem, ...]
@@ -70,10 +54,10 @@ class GarbageReport:
 
     @property
     def size_bytes(self) -> int:
-        """The total size of all items in bytes."""
+        """Return the number of bytes of all items."""
         return sum(item.size_bytes for item in self.items)
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of items by kind."""
+        """Return the number of items of each kind."""
         return dict(Counter(item.kind for item in self.items))

@@ -1,7 +1,6 @@
-"""Schemas of a model's input and output, by column or by tensor, with MLflow's JSON forms.
+"""Schemas of a model's input and output, by column or by tensor, and their JSON forms (MLflow's).
 
-Params are in ``entities.param_schema``. Guarantees: a schema has only columns or only tensors, all named or all
-unnamed, and is immutable.
+Guarantees: a schema has only columns or only tensors, all named or all unnamed, and never changes.
 """
 
 import json
@@ -43,7 +42,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ColSpec:
-    """A column: its type, its name or None, and whether it is required."""
+    """One column of a schema.
+
+    Attributes:
+        type: A `DataType`, its name such as ``"double"``, or a nested type (`Array`, `Object`, `Map`, `AnyType`).
+        name: The column's name; None if columns have no names.
+        required: Whether data must have the column.
+
+    Example:
+        >>> from registry.types import ColSpec
+        >>> ColSpec("double", "rest_days", required=False)
+        'rest_days': double (optional)
+    """
 
     type: ColumnType
     name: str | None = None
@@ -63,7 +73,22 @@ class ColSpec:
 
 
 class TensorSpec:
-    """A tensor: its numpy data type, its shape (-1 means any length) and its name or None."""
+    """One tensor of a schema.
+
+    Args:
+        type: The numpy data type, or its name. Text has no length: ``np.dtype("str")``.
+        shape: The length of each dimension; -1 stands for any length.
+        name: The tensor's name; None if tensors have no names.
+
+    Raises:
+        InvalidTypeError: `type` is no numpy data type, or `shape` is not a list of integers.
+        InvalidParameterError: `type` is text of a fixed length.
+
+    Example:
+        >>> from registry.types import TensorSpec
+        >>> TensorSpec(np.dtype("float32"), (-1, 28, 28), "image")
+        'image': Tensor('float32', (-1, 28, 28))
+    """
 
     __slots__ = ("_name", "_shape", "_type_name")
 
@@ -82,7 +107,7 @@ class TensorSpec:
 
     @property
     def type(self) -> "np.dtype[Any]":
-        """The numpy data type."""
+        """Return the numpy data type."""
         import numpy as np
 
         try:
@@ -92,17 +117,17 @@ class TensorSpec:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The length of each dimension; -1 means any length."""
+        """Return the length of each dimension, -1 for any."""
         return self._shape
 
     @property
     def name(self) -> str | None:
-        """The name, or None."""
+        """Return the name, or None."""
         return self._name
 
     @property
     def required(self) -> bool:
-        """Always true: a tensor cannot be missing."""
+        """Return True: a tensor may never be missing."""
         return True
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,7 +153,21 @@ InputSpec: TypeAlias = ColSpec | TensorSpec
 
 
 class Schema:
-    """The columns or tensors of a data set, in order."""
+    """The columns or tensors of a data set, in order.
+
+    Args:
+        inputs: Either `ColSpec` or `TensorSpec` items, all with names or all without.
+
+    Raises:
+        InvalidTypeError: `inputs` is not a list.
+        InvalidParameterError: the items are empty, mixed, or named only in part.
+
+    Example:
+        >>> from registry.types import ColSpec, Schema
+        >>> schema = Schema([ColSpec("double", "rest_days"), ColSpec("long", "seats", required=False)])
+        >>> schema.input_names(), schema.required_input_names()
+        (['rest_days', 'seats'], ['rest_days'])
+    """
 
     __slots__ = ("_inputs",)
 
@@ -142,7 +181,7 @@ class Schema:
 
     @property
     def inputs(self) -> list[Any]:
-        """The columns or tensors, as a new list."""
+        """Return the columns or tensors, as a new list."""
         return list(self._inputs)
 
     def is_tensor_spec(self) -> bool:
@@ -158,11 +197,11 @@ class Schema:
         return [position if spec.name is None else spec.name for position, spec in enumerate(self._inputs)]
 
     def required_input_names(self) -> list[str | int]:
-        """Return the names (or positions) of the required columns or tensors."""
+        """Return the names (or positions) of required columns or tensors."""
         return [name for name, spec in zip(self.input_names(), self._inputs, strict=True) if spec.required]
 
     def optional_input_names(self) -> list[str | int]:
-        """Return the names (or positions) of the optional columns."""
+        """Return the names (or positions) of optional columns."""
         return [name for name, spec in zip(self.input_names(), self._inputs, strict=True) if not spec.required]
 
     def input_types(self) -> list[Any]:
@@ -211,7 +250,7 @@ class Schema:
 
     @classmethod
     def from_json(cls, json_str: str) -> "Schema":
-        """Parse the JSON form of a schema.
+        """Read a schema from its JSON text.
 
         Raises:
             InvalidParameterError: the text is not the JSON form of a schema.
@@ -235,10 +274,10 @@ class Schema:
 
 
 def read_forms(text: object, what: str) -> list[Mapping[str, Any]]:
-    """Parse a JSON text that is a list of maps.
+    """Read a JSON text that is a list of maps.
 
     Raises:
-        InvalidParameterError: it is not a list of maps, or is nested too deeply.
+        InvalidParameterError: the text is something else, or nested too deeply.
     """
     try:
         forms = json.loads(text) if isinstance(text, str) else text
@@ -277,7 +316,7 @@ def _scalar(spec: InputSpec) -> DataType:
 
 
 def _name(name: Any) -> Any:
-    """Restore a name from JSON, which has lists in place of tuples, the names of multi-level columns."""
+    """Restore a name that was read from JSON: a column with several levels has a tuple as its name, JSON has a list."""
     return tuple(map(_name, name)) if isinstance(name, list) else name
 
 

@@ -1,7 +1,7 @@
-"""The types of a signature's columns: scalars, and the nested types of JSON data, with MLflow's JSON forms.
+"""Types of a signature's columns: scalars, and the nested types of JSON data.
 
-``flavors`` infers types from data and checks data against types. Guarantees: a type is immutable; parsing any JSON form
-returns a type or raises `InvalidParameterError`.
+Holds their JSON forms (MLflow's) and the merge of two inferred types. `flavors.signatures` infers types from data and
+checks data. Guarantees: a type never changes; reading a JSON form gives a type or raises `InvalidParameterError`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class DataType(Enum):
-    """A scalar type, with MLflow's names and numbers."""
+    """A scalar type, with MLflow's numbers and names.
+
+    Example:
+        >>> from registry.types import DataType
+        >>> DataType.double.to_numpy(), DataType.double.to_python()
+        (dtype('float64'), <class 'float'>)
+    """
 
     boolean = 1
     integer = 2
@@ -41,7 +47,7 @@ class DataType(Enum):
         return np.dtype(_NUMPY_NAMES[self])
 
     def to_pandas(self) -> "np.dtype[Any]":
-        """Return the data type of a pandas column of this type; text and bytes are ``object``."""
+        """Return the data type of a pandas column of this type; ``object`` for text and bytes."""
         import numpy as np
 
         return np.dtype(object) if self in (DataType.string, DataType.binary) else self.to_numpy()
@@ -52,12 +58,12 @@ class DataType(Enum):
 
     @classmethod
     def all_types(cls) -> list["DataType"]:
-        """Return all scalar types."""
+        """Return all eight scalar types."""
         return list(cls)
 
     @classmethod
     def of_scalar(cls, value: object) -> "DataType | None":
-        """Return the type of a Python or numpy scalar, or None if it has no type here."""
+        """Return the type of a Python or numpy scalar, or None for any other value."""
         return _SCALAR_TYPES.get(_type_name(value))
 
     @classmethod
@@ -90,7 +96,7 @@ _PYTHON_TYPES: Final[dict[DataType, type]] = {
     DataType.binary: bytes,
     DataType.datetime: date,
 }
-# By name, so that judging a scalar needs no numpy. `numpy.bool` is numpy 2's name of `numpy.bool_`.
+# Compare by name, so that checking a scalar needs no numpy. `numpy.bool` is numpy 2's name of `numpy.bool_`.
 _SCALAR_TYPES: Final[dict[str, DataType]] = {
     "builtins.bool": DataType.boolean,
     "numpy.bool": DataType.boolean,
@@ -122,7 +128,7 @@ def _type_name(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AnyType:
-    """An unknown type; its data are not checked."""
+    """The type of data whose type is unknown; such data are not checked."""
 
     def __repr__(self) -> str:
         return "Any"
@@ -134,7 +140,13 @@ class AnyType:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A list whose items have one type."""
+    """A list whose items have one type.
+
+    Example:
+        >>> from registry.types.schema import Array, ColSpec
+        >>> ColSpec(Array("string"), "players")
+        'players': Array(string) (required)
+    """
 
     dtype: "ColumnType"
 
@@ -151,7 +163,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class SparkMLVector:
-    """Spark's vector of doubles. It exists so that such a signature can be read and written back."""
+    """Spark's vector of doubles, kept so that such a signature survives reading and writing."""
 
     def __repr__(self) -> str:
         return "SparkML vector"
@@ -195,13 +207,19 @@ class Property:
         return f"{self.name}: {self.dtype!r} ({'required' if self.required else 'optional'})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return MLflow's JSON form, a map from the name to the type."""
+        """Return MLflow's JSON form: a map with one key, the name."""
         return {self.name: {**type_to_dict(self.dtype), "required": self.required}}
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A dictionary with known keys, sorted by name."""
+    """A dictionary with known keys, sorted by name.
+
+    Example:
+        >>> from registry.types.schema import Object, Property
+        >>> Object([Property("team", "string"), Property("seats", "long", required=False)])
+        {seats: long (optional), team: string (required)}
+    """
 
     properties: Sequence[Property]
 
@@ -230,10 +248,10 @@ ColumnType: TypeAlias = DataType | Array | Object | Map | AnyType | SparkMLVecto
 
 
 def as_type(value: object) -> ColumnType:
-    """Return a type unchanged, or the scalar type with this name.
+    """Return a type unchanged, or the scalar type that a name stands for.
 
     Raises:
-        InvalidTypeError: the value is neither a type nor the name of a scalar type.
+        InvalidTypeError: `value` is neither a type nor the name of one.
     """
     if isinstance(value, str) and value in DataType.__members__:
         return DataType[value]
@@ -251,10 +269,10 @@ def type_to_dict(dtype: ColumnType) -> dict[str, Any]:
 
 
 def type_from_dict(form: object) -> ColumnType:
-    """Parse the JSON form of a type.
+    """Read a type from its JSON form.
 
     Raises:
-        InvalidParameterError: the form is not the JSON form of a type.
+        InvalidParameterError: the form is not that of a type.
     """
     if not isinstance(form, Mapping) or "type" not in form:
         raise InvalidParameterError(f"Expected a map with the key `type` in a signature, got {form!r}.")
@@ -284,7 +302,9 @@ def _object_from_dict(properties: object) -> Object:
 
 
 def merge_types(first: ColumnType, second: ColumnType) -> ColumnType:
-    """Merge two types: a key that only one has becomes optional, and a known type replaces an unknown one.
+    """Merge two types into one that fits the data of both.
+
+    A key that only one of them has becomes optional. An unknown type gives way to the other one.
 
     Raises:
         InvalidParameterError: no such type exists.

@@ -12,7 +12,25 @@ from registry.exceptions import InvalidParameterError, InvalidTypeError
 
 @dataclass(frozen=True, repr=False)
 class ModelSignature:
-    """Schemas of inputs, outputs and params; at least one is set."""
+    """The schemas of a model's inputs, outputs and params; at least one is given.
+
+    Usually made by ``registry.models.infer_signature``.
+
+    Attributes:
+        inputs: Schema of the data that ``predict`` takes, or None.
+        outputs: Schema of the predictions, or None.
+        params: Schema of the params that ``predict`` takes besides data, or None.
+
+    Raises:
+        InvalidTypeError: one of them has another type.
+        InvalidParameterError: all three are None.
+
+    Example:
+        >>> from registry.types import ColSpec, Schema
+        >>> signature = registry.models.ModelSignature(inputs=Schema([ColSpec("double", "rest_days")]))
+        >>> signature.inputs
+        ['rest_days': double (required)]
+    """
 
     inputs: Schema | None = None
     outputs: Schema | None = None
@@ -29,7 +47,7 @@ class ModelSignature:
             raise InvalidParameterError("At least one of inputs, outputs or params must be provided")
 
     def to_dict(self) -> dict[str, str | None]:
-        """Return the schemas as JSON texts, as in an MLmodel file."""
+        """Return the schemas as JSON texts, as an MLmodel file holds them."""
         return {
             "inputs": None if self.inputs is None else self.inputs.to_json(),
             "outputs": None if self.outputs is None else self.outputs.to_json(),
@@ -38,10 +56,13 @@ class ModelSignature:
 
     @classmethod
     def from_dict(cls, signature_dict: Mapping[str, Any]) -> "ModelSignature":
-        """Return the signature for the result of `to_dict`.
+        """Make a signature from the form that `to_dict` returns.
+
+        Args:
+            signature_dict: A map with ``inputs``, ``outputs`` and ``params``, each a JSON text or None.
 
         Raises:
-            InvalidParameterError: a text is not the JSON form of a schema, or all are missing.
+            InvalidParameterError: one of the texts is not the JSON form of a schema, or all are missing.
         """
         if not isinstance(signature_dict, Mapping):
             raise InvalidTypeError(
@@ -55,7 +76,7 @@ class ModelSignature:
         )
 
     def to_json(self) -> str:
-        """Return the result of `to_dict` as JSON text."""
+        """Return `to_dict` as one JSON text."""
         return json.dumps(self.to_dict())
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Stages of model versions, and `UNSET` for an omitted `expected_current`."""
+"""Stages of model versions, and `UNSET`, which stands for "no check"."""
 
 from enum import Enum
 from typing import Final
@@ -17,7 +17,7 @@ _CANONICAL: Final = {stage.lower(): stage for stage in ALL_STAGES}
 
 
 class Unset(Enum):
-    """The type of `UNSET`, the default of arguments for which None is a value."""
+    """The type of `UNSET`: an argument that was not given, where None has a meaning of its own."""
 
     UNSET = "UNSET"
 
@@ -29,10 +29,10 @@ UNSET: Final = Unset.UNSET
 
 
 def parse_stage(stage: object) -> str:
-    """Return the canonical name of a stage given in any case.
+    """Return the canonical name of a stage written in any case.
 
     Raises:
-        InvalidParameterError: it is not None, Staging, Production or Archived.
+        InvalidParameterError: `stage` is not one of None, Staging, Production, Archived.
     """
     canonical = _CANONICAL.get(stage.lower()) if isinstance(stage, str) else None
     if canonical is None:
@@ -43,12 +43,12 @@ def parse_stage(stage: object) -> str:
 
 
 def active_stage(stage: str) -> str:
-    """Return the canonical name of a stage that has one holder, Staging or Production, given in any case.
+    """Return the canonical name of Staging or Production, written in any case.
 
     Raises:
-        InvalidParameterError: it is another stage.
+        InvalidParameterError: `stage` is another stage; only these two have a holder.
     """
     parsed = parse_stage(stage)
     if parsed not in ACTIVE_STAGES:
-        raise InvalidParameterError(f"The stage {parsed} has no holder; {' and '.join(ACTIVE_STAGES)} have.")
+        raise InvalidParameterError(f"The stage {parsed} has no holder; use {' or '.join(ACTIVE_STAGES)}.")
     return parsed

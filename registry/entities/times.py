@@ -1,4 +1,4 @@
-"""Conversion of times and durations between text and datetime; every time has a time zone and becomes UTC.
+"""Parse and format times and durations. A time always has a time zone and is kept in UTC; nothing is guessed.
 
 Guarantees: `parse_time(format_time(moment)) == moment` for every aware datetime of the years 1 to 9999.
 """
@@ -17,10 +17,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_time(text: str) -> datetime:
-    """Parse an ISO 8601 time with a time zone, such as ``2026-03-01T12:00:00Z``; return it in UTC.
+    """Parse an ISO 8601 text with a time zone, such as ``2026-03-01T12:00:00Z``, to a UTC datetime.
 
     Raises:
-        InvalidParameterError: the text has another form, no time zone, or is not a valid date or time.
+        InvalidParameterError: the text has another form or no time zone, or is no valid date.
     """
     match = _ISO.fullmatch(text)
     if match is None:
@@ -32,11 +32,11 @@ def parse_time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidParameterError(f"{text!r} is not a moment of the calendar: {error}.") from error
+        raise InvalidParameterError(f"{text!r} is not a valid date and time: {error}.") from error
 
 
 def format_time(moment: datetime) -> str:
-    """Format an aware datetime: in UTC with ``Z``, with microseconds only if they are not zero.
+    """Format an aware datetime: UTC, ``Z``, microseconds only if they are not zero.
 
     Raises:
         InvalidParameterError: the datetime has no time zone.
@@ -47,7 +47,7 @@ def format_time(moment: datetime) -> str:
 
 
 def to_milliseconds(moment: datetime) -> int:
-    """Return the milliseconds since the epoch, rounded down."""
+    """Return whole milliseconds since the epoch, rounded down."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
@@ -56,15 +56,15 @@ _DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" fo
 
 
 def parse_duration(text: str) -> timedelta:
-    """Parse a duration: numbers with the units w, d, h, m, s, the largest first, such as ``1d2h30m``.
+    """Parse a duration: numbers with the units w, d, h, m, s, the largest first, such as ``1d12h``.
 
     Raises:
         InvalidParameterError: the text has another form, or the duration is too long.
     """
     match = _DURATION.fullmatch(text)
     if match is None or not text:
-        raise InvalidParameterError(f"{text[:40]!r} is not a length of time; write it like 30d, 12h or 1d2h30m.")
+        raise InvalidParameterError(f"{text[:40]!r} is not a duration; write it like 30d, 12h or 1d2h30m.")
     try:
         return timedelta(**{_UNITS[unit]: int(number) for unit, number in match.groupdict().items() if number})
     except OverflowError:
-        raise InvalidParameterError(f"{text!r} is longer than any window can be; use fewer days.") from None
+        raise InvalidParameterError(f"{text!r} is too long a duration; use fewer days.") from None

@@ -1,7 +1,7 @@
-"""Models and directories: MLflow's MLmodel format, both ways. Knows no storage and no settings.
+"""Convert models to directories in MLflow's MLmodel format and back. Knows no storage and no settings.
 
-`save_model`, `load_model` and `load_pyfunc` are what the rest of the package uses. Consent to run a model's code comes
-from the caller alone, as ``allow_code=True``.
+The rest of the package uses `save_model`, `load_model` and `load_pyfunc`. Only the caller can allow a model's code to
+run, by ``allow_code=True``.
 """
 
 from registry.flavors.code_model import set_model

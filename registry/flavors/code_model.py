@@ -1,6 +1,6 @@
-"""Models from code: a Python file that makes a model and hands it to `set_model` (MLflow's models from code).
+"""Models from code: a Python file that makes a model and passes it to `set_model` (MLflow's models from code).
 
-Guarantee: `load_code_model` is the only thing here that runs a file; whoever calls it has asked `require_consent`.
+Guarantees: only `load_code_model` runs a file; its callers call `require_consent` first.
 """
 
 import importlib.util
@@ -14,11 +14,13 @@ from registry.exceptions import InvalidModelError, InvalidTypeError
 from registry.flavors.python_model import FunctionModel
 
 LOADER_MODULE: Final = "mlflow.pyfunc.loaders.code_model"
-_found: ContextVar[list[Any] | None] = ContextVar("registry_code_model", default=None)
+_models: ContextVar[list[Any] | None] = ContextVar("registry_code_model", default=None)
 
 
 def set_model(model: Any) -> None:
-    """Say which object of this file is the model; a file that is not being loaded as one may call it too.
+    """Set the model of this file, for models from code.
+
+    A file that is run on its own may call it too; the call then has no effect.
 
     Args:
         model: An object with a `predict` method, such as a `PythonModel`, or a function of the input.
@@ -32,9 +34,9 @@ def set_model(model: Any) -> None:
     """
     if isinstance(model, type) or not (callable(model) or hasattr(model, "predict")):
         raise InvalidTypeError(f"set_model takes a PythonModel or a function, got {type(model).__name__}.")
-    found = _found.get()
-    if found is not None:
-        found.append(model)
+    models = _models.get()
+    if models is not None:
+        models.append(model)
 
 
 def load_code_model(file: Path) -> Any:
@@ -43,8 +45,8 @@ def load_code_model(file: Path) -> Any:
     Raises:
         InvalidModelError: the file fails, or sets no model.
     """
-    found: list[Any] = []
-    token = _found.set(found)
+    models: list[Any] = []
+    token = _models.set(models)
     name = f"registry_code_model_{uuid.uuid4().hex}"
     try:
         spec = importlib.util.spec_from_file_location(name, file)
@@ -58,8 +60,8 @@ def load_code_model(file: Path) -> Any:
     except Exception as error:
         raise InvalidModelError(f"The code of the model in {str(file)!r} failed: {error!r}") from error
     finally:
-        _found.reset(token)
-    if not found:
+        _models.reset(token)
+    if not models:
         raise InvalidModelError(f"The file {str(file)!r} sets no model; end it with registry.models.set_model(model).")
-    model = found[-1]
+    model = models[-1]
     return model if hasattr(model, "predict") else FunctionModel(model)

@@ -1,6 +1,6 @@
-"""Which of a project's own modules a model needs (MLflow's `infer_code_paths`).
+"""Find the modules of a project that a model needs (MLflow's `infer_code_paths`).
 
-A module counts as the project's own if its file is below the working directory and not installed there.
+A module belongs to the project if its file is below the working directory and not in an installed package.
 """
 
 import inspect
@@ -18,8 +18,8 @@ _INSTALLED: Final = ("site-packages", "dist-packages")
 
 
 def copy_inferred_code(model: Any, directory: Path) -> str | None:
-    """Copy the project's modules that a model uses into ``code/``; that name, or None if there are none."""
-    files = _needed(model)
+    """Copy the project's modules that a model uses into ``code/``. Return that name, or None if there are none."""
+    files = _project_files(model)
     for name, file in files.items():
         parts = name.split(".")
         is_package = file.name == "__init__.py"
@@ -29,24 +29,24 @@ def copy_inferred_code(model: Any, directory: Path) -> str | None:
     return CODE_DIRECTORY if files else None
 
 
-def _needed(model: Any) -> dict[str, Path]:
-    """The files of the project's modules that a model's module reaches, with the packages that they are in."""
-    found: dict[str, Path] = {}
-    left = [_module_of(model), *_module_names(dict(getattr(model, "__dict__", {})))]
+def _project_files(model: Any) -> dict[str, Path]:
+    """Return the files of the project's modules that a model's module reaches, with their parent packages."""
+    files: dict[str, Path] = {}
+    pending = [_module_of(model), *_module_names(dict(getattr(model, "__dict__", {})))]
     seen: set[str] = set()
-    while left:
-        module = left.pop()
+    while pending:
+        module = pending.pop()
         if module is None or module.__name__ in seen:
             continue
         seen.add(module.__name__)
         file = _own_file(module)
         if file is not None and module.__name__ != "__main__":
-            found[module.__name__] = file
+            files[module.__name__] = file
             parents = module.__name__.split(".")[:-1]
-            left += [sys.modules.get(".".join(parents[: length + 1])) for length in range(len(parents))]
+            pending += [sys.modules.get(".".join(parents[: length + 1])) for length in range(len(parents))]
         if file is not None:
-            left += _module_names(vars(module))
-    return found
+            pending += _module_names(vars(module))
+    return files
 
 
 def _module_names(names: dict[str, Any]) -> Iterator[ModuleType | None]:

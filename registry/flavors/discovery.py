@@ -1,4 +1,4 @@
-"""Which flavors there are: the entry points of the group ``registry.flavors``, found once and loaded on first use."""
+"""Find flavors by the entry points of the group ``registry.flavors``, and load each on first use."""
 
 import importlib.metadata
 from functools import cache
@@ -16,19 +16,19 @@ def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
 
 
 def flavor_names() -> list[str]:
-    """The names of the installed flavors, sorted."""
+    """Return the names of the installed flavors, sorted."""
     return sorted(_entry_points())
 
 
 def forget_flavors() -> None:
-    """Look for flavors anew at the next use; for programs that install packages while they run."""
+    """Search for flavors again on next use, for programs that install packages while they run."""
     _entry_points.cache_clear()
     get_flavor.cache_clear()
 
 
 @cache
 def get_flavor(name: str) -> Flavor:
-    """The flavor of a name.
+    """Return a flavor by name.
 
     Raises:
         NotFoundError: no installed package has that flavor.
@@ -48,7 +48,7 @@ def get_flavor(name: str) -> Flavor:
 
 
 def find_by_loader(loader_module: object, names: list[str]) -> Flavor | None:
-    """The flavor whose models name `loader_module` as their loader: first among `names`, then among all."""
+    """Return the flavor whose `loader_module` this is, or None. Search `names` first, then all flavors."""
     known = flavor_names()
     for name in dict.fromkeys([*(item for item in names if item in known), *known]):
         flavor = get_flavor(name)

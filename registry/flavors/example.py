@@ -1,7 +1,7 @@
-"""Input examples: data saved beside a model as JSON, in MLflow's layout, and read back.
+"""Save and read input examples, as JSON beside the model in MLflow's layout.
 
-Owns ``input_example.json`` and ``serving_input_example.json``. Invariant: what is read back has the type that was saved
-(DataFrame, ndarray, sparse matrix, or JSON data).
+Owns ``input_example.json`` and ``serving_input_example.json``. Guarantees: an example is read back as the type that was
+saved (DataFrame, ndarray, sparse matrix, or JSON data).
 """
 
 import base64
@@ -30,20 +30,20 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class InputExample:
-    """An example as it was given: the data and, from a tuple ``(data, params)``, the params."""
+    """An input example to save: the data and, if given as a tuple ``(data, params)``, the params."""
 
     data: Any
     params: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, example: Any) -> "InputExample":
-        """The example, which may be a pair of data and a dictionary of params."""
+        """Make an example of data, or of a pair of data and a dictionary of params."""
         if isinstance(example, tuple) and len(example) == 2 and isinstance(example[1], dict):
             return cls(example[0], example[1])
         return cls(example)
 
     def save(self, directory: Path) -> dict[str, Any]:
-        """Write both files; the entry ``saved_input_example_info`` of the MLmodel file.
+        """Write both files. Return the entry ``saved_input_example_info`` of the MLmodel file.
 
         Raises:
             InvalidParameterError: the data cannot be written as JSON.
@@ -63,7 +63,7 @@ class InputExample:
 
 @dataclass(frozen=True)
 class StoredExample:
-    """An example as it was saved: its text, taken when the model was loaded, is parsed when it is asked for."""
+    """A saved example. Its text is read when the model is loaded, and parsed on use."""
 
     info: Mapping[str, Any]
     text: str
@@ -71,7 +71,7 @@ class StoredExample:
 
     @classmethod
     def find(cls, model: Model, directory: Path) -> "StoredExample | None":
-        """The example in a model directory, or None if the model was saved without one.
+        """Return the example in a model directory, or None if the model was saved without one.
 
         Raises:
             InvalidModelError: the MLmodel file names a file outside the directory, or one that is too large.
@@ -86,7 +86,7 @@ class StoredExample:
         return cls(info, file.read_text(encoding="utf-8"), model.get_input_schema())
 
     def read(self) -> Any:
-        """The data.
+        """Return the data.
 
         Raises:
             InvalidModelError: the file does not hold an example of the type that the MLmodel file names.
@@ -102,7 +102,7 @@ class StoredExample:
             raise InvalidModelError(f"The input example of type {kind!r} cannot be read: {error!r}") from error
 
     def read_params(self) -> Any:
-        """The params that were saved with the data, or None."""
+        """Return the params that were saved with the data, or None."""
         return self._content().get("params") if self.info.get("params") else None
 
     def _content(self) -> Any:
@@ -113,7 +113,7 @@ class StoredExample:
 
 
 def _forms(data: Any) -> tuple[dict[str, Any], Any, dict[str, Any]]:
-    """The info, the content of the example file and that of the serving file."""
+    """Return the info, the content of the example file and the content of the serving file."""
     import numpy as np
     import pandas as pd
 
@@ -144,7 +144,7 @@ def _forms(data: Any) -> tuple[dict[str, Any], Any, dict[str, Any]]:
 def _split(frame: "pd.DataFrame") -> dict[str, Any]:
     import pandas as pd
 
-    # Cell by cell, because pandas keeps some of its own types through astype(object), such as Sparse.
+    # Convert cell by cell: astype(object) keeps some types of pandas, such as Sparse.
     columns = [
         [None if missing else value for value, missing in zip(column.tolist(), pd.isna(column), strict=True)]
         for column in (frame.iloc[:, position] for position in range(frame.shape[1]))
@@ -167,7 +167,7 @@ def _without_nan(values: "np.ndarray[Any, Any]") -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """The JSON value of what json does not know."""
+    """Convert a value that json cannot write to a JSON value."""
     if isinstance(value, bytes | bytearray):
         return base64.encodebytes(value).decode("ascii")
     if isinstance(value, datetime.date | datetime.time):
@@ -196,7 +196,7 @@ def _read_frame(content: Any, schema: Schema | None) -> "pd.DataFrame":
 
 
 def _as_column(column: Any, dtype: Any) -> Any:
-    """A column of JSON values in its type; as it is where the type cannot hold a value."""
+    """Convert a column of JSON values to its type; return it unchanged if the type cannot hold a value."""
     try:
         if dtype is DataType.binary:
             return column.map(lambda text: base64.decodebytes(text.encode("ascii")) if isinstance(text, str) else text)

@@ -1,6 +1,6 @@
-"""What a saved model predicts for its input example: the output's schema, and whether it is the model that was given.
+"""Predict the input example of a saved model, to infer the output's schema and to compare the model with the original.
 
-Guarantee: nothing here loses a model. What the model's own code raises is logged as a warning.
+Guarantees: saving never fails here. Errors of the model's own code are logged as warnings.
 """
 
 import logging
@@ -30,19 +30,19 @@ def check_example(
     *,
     infer: bool,
 ) -> ModelSignature | None:
-    """Load the model back, predict its example, and warn if the model that was given predicts something else.
+    """Load the model back, predict its example, and warn if the original model predicts something else.
 
     Args:
-        flavor: The flavor that wrote the model.
-        model: The model that was saved.
-        directory: The directory with the saved model.
-        entries: The flavors of the MLmodel file, by name.
+        flavor: The flavor that saved the model.
+        model: The original model, as the caller gave it.
+        directory: The model's directory.
+        entries: The entries of ``flavors:`` in the MLmodel file.
         example: The input example.
-        signature: The caller's, or None.
+        signature: The caller's signature, or None.
         infer: Whether to infer a signature from the example and its prediction.
 
     Returns:
-        The signature: the caller's, the inferred one, or None if the model cannot predict its example.
+        The caller's signature, the inferred one, or None if the model cannot predict its example.
     """
     if infer:
         signature = _input_signature(example)
@@ -52,11 +52,11 @@ def check_example(
         return signature
     config = {**entries.get(flavor.name, {}), **entries[PYTHON_FUNCTION]}
     wrap = getattr(flavor, "wrap", None)
-    given: Predictor | None = wrap(model, config) if wrap else None
-    if given is None and not infer:
+    original: Predictor | None = wrap(model, config) if wrap else None
+    if original is None and not infer:
         return signature
     try:
-        # The caller's own object was written a moment ago: loading it back runs no code but the caller's.
+        # We have just written the caller's own object, so loading it back runs only the caller's code.
         reloaded = flavor.predictor(directory, config, allow_code=True)
         prediction = _predict(reloaded, example, signature)
     except Exception as error:  # noqa: BLE001 - the model's own code; as in MLflow it is saved all the same
@@ -67,8 +67,8 @@ def check_example(
             error,
         )
         return None if infer else signature
-    if given is not None:
-        _warn_if_different(given, prediction, example, signature)
+    if original is not None:
+        _warn_if_different(original, prediction, example, signature)
     if infer and signature is not None:
         return ModelSignature(signature.inputs, _output_schema(prediction, signature.inputs), signature.params)
     return signature
@@ -90,10 +90,10 @@ def _predict(predictor: Predictor, example: InputExample, signature: ModelSignat
 
 
 def _warn_if_different(
-    given: Predictor, reloaded: Any, example: InputExample, signature: ModelSignature | None
+    original: Predictor, reloaded: Any, example: InputExample, signature: ModelSignature | None
 ) -> None:
     try:
-        expected = _predict(given, example, signature)
+        expected = _predict(original, example, signature)
     except Exception as error:  # noqa: BLE001 - the model's own code
         _logger.debug("The model that was given cannot predict its example before it is loaded: %s", error)
         return
@@ -105,7 +105,7 @@ def _warn_if_different(
 
 
 def _is_same(expected: Any, actual: Any) -> bool:
-    """Whether two predictions are the same as far as that can be told; those that cannot be compared are."""
+    """Tell whether two predictions are equal. Predictions that cannot be compared count as equal."""
     import numpy as np
     import pandas as pd
 
@@ -125,7 +125,7 @@ def _is_same(expected: Any, actual: Any) -> bool:
 
 
 def _output_schema(prediction: Any, inputs: Schema | None) -> Schema | None:
-    """Predictions for columns are a column themselves where they are a plain array (MLflow's rule)."""
+    """Infer the schema of predictions. A plain array predicted for columns counts as a column (MLflow's rule)."""
     import numpy as np
     import pandas as pd
 

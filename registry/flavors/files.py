@@ -1,4 +1,4 @@
-"""The files of a model directory besides the model itself: where it may be saved, and what is copied into it."""
+"""Prepare a model directory, and copy code and extra files into it."""
 
 import errno
 import os
@@ -23,11 +23,11 @@ _NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def prepare_directory(path: str | Path) -> Path:
-    """An empty directory at `path`, made if it is missing.
+    """Return an empty directory at `path`, created if missing.
 
     Raises:
-        PathExistsError: there is a file, or a directory that is not empty.
-        InvalidPathError: it is no path of this machine.
+        PathExistsError: `path` is a file, or a directory that is not empty.
+        InvalidPathError: `path` is not a path of this machine.
     """
     directory = check_local_path(path)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -37,7 +37,7 @@ def prepare_directory(path: str | Path) -> Path:
 
 
 def copy_code(code_paths: Sequence[str | Path] | None, directory: Path) -> str | None:
-    """Copy files and packages into ``code/``; that name, or None if there is nothing to copy.
+    """Copy files and packages into ``code/``. Return that name, or None if `code_paths` is None.
 
     Raises:
         InvalidTypeError: `code_paths` is not a list.
@@ -50,7 +50,7 @@ def copy_code(code_paths: Sequence[str | Path] | None, directory: Path) -> str |
 
 
 def copy_extra_files(extra_files: Sequence[str | Path] | None, directory: Path) -> dict[str, Any]:
-    """Copy files into ``extra_files/``; what the flavor's entry of the MLmodel file says of them.
+    """Copy files into ``extra_files/``. Return what to add to the flavor's entry of the MLmodel file.
 
     Raises:
         InvalidTypeError: `extra_files` is not a list.
@@ -85,12 +85,12 @@ def copy_in(source: Path, target: Path) -> None:
 
 
 def _is_full_disk(error: OSError) -> bool:
-    # copytree gathers the errors of its files as texts.
+    # copytree reports errors of single files only as text.
     return error.errno in _FULL or any(os.strerror(number) in str(error) for number in _FULL)
 
 
 def size_of(directory: Path) -> int:
-    """The sum of the sizes of all files below a directory, in bytes."""
+    """Return the total size of all files below a directory, in bytes."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
@@ -99,7 +99,7 @@ def _copy_all(paths: Sequence[str | Path], target: Path, what: str) -> list[str]
         raise InvalidTypeError(f"{what} should be a list of paths, not {type(paths).__name__}")
     names = []
     for path in map(check_local_path, paths):
-        # `resolve` gives "." and ".." a name; it follows links, as copying does.
+        # "." and ".." have no name; `resolve` gives them one. Like copying, it follows links.
         name = path.name or path.resolve().name
         if name in names:
             raise InvalidParameterError(f"{what} has two paths that end in {name!r}; rename one.")

@@ -1,7 +1,7 @@
-"""Loading: an MLmodel directory becomes a model.
+"""Load a model from an MLmodel directory.
 
-Owns the choice of the flavor, which goes by tables in code and entry points of installed packages. Invariant: a module
-that a model names is imported, and code in its directory is put on the path, only where the caller consented.
+Chooses the flavor by tables in code and by entry points of installed packages. Guarantees: a module that a model names
+is imported, and code in its directory is put on the import path, only if the caller allowed code.
 """
 
 import sys
@@ -19,7 +19,7 @@ from registry.validation.arguments import check_mapping
 
 
 def load_model(directory: str | Path, flavor: str, *, allow_code: bool = False, **options: Any) -> Any:
-    """The native model of a directory.
+    """Load the native model of a directory.
 
     Raises:
         NotFoundError: the model lacks the flavor.
@@ -42,9 +42,9 @@ def load_pyfunc(
     model_config: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> PyFuncModel:
-    """The model of a directory as a function from data to predictions; the errors are those of `load_model`.
+    """Load the model of a directory as a `PyFuncModel`; the errors are those of `load_model`.
 
-    `model_config` is laid over the configuration that the model was saved with; keys that it was not saved with are
+    `model_config` overrides the configuration that the model was saved with; keys that it was not saved with are
     ignored. Further options go to the flavor, such as ``skops_trusted_types``.
     """
     root = Path(directory)
@@ -65,18 +65,18 @@ def _flavor_of(model: Model, entry: Mapping[str, Any], directory: Path) -> Flavo
     loader = entry.get("loader_module")
     if not isinstance(loader, str):
         raise InvalidModelError(f"The MLmodel file in {str(directory)!r} names no loader_module for python_function.")
-    # The built-in Python function comes last: with consent it imports a loader that no flavor knows.
+    # python_function comes last: if code is allowed, it imports a loader that no flavor knows.
     names = [name for name in model.flavors if name != PYTHON_FUNCTION]
     return find_by_loader(loader, [*names, PYTHON_FUNCTION]) or get_flavor(PYTHON_FUNCTION)
 
 
-def _merged_config(saved: object, given: Mapping[str, Any] | None) -> dict[str, Any]:
+def _merged_config(saved: object, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
     base = dict(saved) if isinstance(saved, Mapping) else {}
-    return {**base, **{key: value for key, value in check_mapping(given, "model_config").items() if key in base}}
+    return {**base, **{key: value for key, value in check_mapping(overrides, "model_config").items() if key in base}}
 
 
 def _add_code(directory: Path, config: Mapping[str, Any], *, allow_code: bool) -> None:
-    """Put the model's ``code/`` on the import path, as MLflow does, if the caller consented."""
+    """Put the model's ``code/`` on the import path, as MLflow does, if the caller allowed code."""
     code = config.get("code")
     if code is None or not allow_code:
         return

@@ -1,8 +1,7 @@
-"""The MLmodel file: what a model directory says of itself.
+"""Read and write the MLmodel file, which describes a model directory, in MLflow's layout.
 
-Owns reading, writing and the layout, which is MLflow's; the flavors' own entries are plain maps here and belong to the
-flavors. Invariant: what is read is data. No tag, class or module in the file is acted on, and every path that a flavor
-takes from it passes `inside`.
+The entries of the flavors are plain maps here; their content belongs to the flavors. Guarantees: the file is data. No
+tag, class or module in it is acted on, and every path that a flavor takes from it passes `inside`.
 """
 
 import re
@@ -25,10 +24,35 @@ from registry.validation.paths import check_local_path, check_path
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A logged model's metadata; ``creation_timestamp`` is in milliseconds since the epoch.
+    """Metadata of a logged or saved model.
 
-    ``artifact_path`` is where a logged model lies, and the name that was given for a directory that was only saved.
-    What belongs to a logged model (``model_id``, ``name``, ``params`` …) is None for a directory that was only saved.
+    What only a logged model has (``model_id``, ``name``, ``params`` …) is None for a saved directory.
+
+    Attributes:
+        model_uri: URI to load the model by.
+        model_uuid: Unique id that is written into the MLmodel file.
+        run_id: The run that logged the model, if any.
+        artifact_path: Location of a logged model, or the name that was given when a directory was saved.
+        flavors: Entries of the MLmodel file by flavor.
+        signature: The model's signature, or None.
+        saved_input_example_info: Entry of the MLmodel file that describes the input example, or None.
+        utc_time_created: When the model was saved, as ISO text in UTC.
+        mlflow_version: Version of MLflow that saved the model; None if this package did.
+        metadata: The caller's own metadata.
+        registered_model_version: The version that was registered in the same call, or that the URI names.
+        env_vars: Always None; kept for MLflow's signature.
+        prompts: Names of prompts that MLflow recorded.
+        model_id: Id of the logged model.
+        name: Name of the logged model.
+        params: Params of the logged model.
+        metrics: Metrics of the logged model.
+        tags: Tags of the logged model.
+        creation_timestamp: Milliseconds since the epoch.
+
+    Example:
+        >>> info = registry.models.get_model_info("models:/churn/1")
+        >>> info.name, sorted(info.flavors)
+        ('model', ['python_function', 'xgboost'])
     """
 
     model_uri: str
@@ -56,7 +80,7 @@ FILE_NAME: Final = "MLmodel"
 PYTHON_FUNCTION: Final = "python_function"
 _URI: Final = re.compile(r"[a-z][a-z0-9+.-]+:/")
 _TYPE_HINT_KEYS: Final = ("is_signature_from_type_hint", "type_hint_from_example")
-# Written only when they have a value, as MLflow does; the other keys are written as null.
+# These keys are omitted if they have no value, as in MLflow. Other keys are written as null.
 _OMITTED_WHEN_NONE: Final = frozenset(
     {
         "artifact_path",
@@ -76,7 +100,29 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Model:
-    """The content of an MLmodel file. ``extra`` holds keys that are unknown here, so that they survive a round trip."""
+    """The content of an MLmodel file.
+
+    Attributes:
+        artifact_path: The path in the run that it was logged to, or the name that was given when saving.
+        run_id: The run that logged the model, if any.
+        utc_time_created: When the model was saved, as ISO text in UTC.
+        flavors: Entries by flavor.
+        signature: The model's signature, or None.
+        saved_input_example_info: Which file holds the input example, and its type; None without example.
+        model_uuid: Unique id of this model.
+        mlflow_version: Version of MLflow that saved the model; None if this package did.
+        metadata: The caller's own metadata.
+        model_size_bytes: Size of all files besides the MLmodel file and the environment files.
+        model_id: Id of the logged model, if it is one.
+        prompts: Names of prompts that MLflow recorded.
+        extra: Unknown keys, kept so that they survive reading and writing.
+
+    Example:
+        >>> registry.xgboost.save_model(model, "my_model")
+        >>> from registry.models import Model
+        >>> sorted(Model.load("my_model").flavors)
+        ['python_function', 'xgboost']
+    """
 
     artifact_path: str | None = None
     run_id: str | None = None
@@ -93,22 +139,22 @@ class Model:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def get_input_schema(self) -> Schema | None:
-        """The schema of the input, if the model has a signature."""
+        """Return the schema of the input, or None without a signature."""
         return self.signature.inputs if self.signature else None
 
     def get_output_schema(self) -> Schema | None:
-        """The schema of the output, if the model has a signature."""
+        """Return the schema of the output, or None without a signature."""
         return self.signature.outputs if self.signature else None
 
     def get_params_schema(self) -> ParamSchema | None:
-        """The schema of the params, if the model has a signature with params."""
+        """Return the schema of the params, or None if the signature has none."""
         return self.signature.params if self.signature else None
 
     def flavor(self, name: str) -> Mapping[str, Any]:
-        """The entry of one flavor.
+        """Return the entry of one flavor.
 
         Raises:
-            NotFoundError: the model lacks the flavor; the message lists those it has.
+            NotFoundError: the model lacks the flavor; the message lists its flavors.
         """
         if name in self.flavors:
             return self.flavors[name]
@@ -116,7 +162,11 @@ class Model:
         raise NotFoundError(f'Model does not have the "{name}" flavor; it has: {has}.')
 
     def get_model_info(self, logged_model: LoggedModel | None = None) -> ModelInfo:
-        """What ``log_model`` returns, with the logged model's own figures where it is given."""
+        """Return the metadata as ``log_model`` returns them.
+
+        Args:
+            logged_model: The logged model, whose name, params, metrics and tags are added; None for a saved directory.
+        """
         uri = f"models:/{self.model_id}" if self.model_id else f"runs:/{self.run_id}/{self.artifact_path}"
         info = ModelInfo(
             model_uri=uri,
@@ -155,7 +205,7 @@ class Model:
             ArtifactNotFoundError: the MLmodel file names an example, but its file is missing.
             InvalidModelError: the file does not hold an example of the type that the MLmodel file names.
         """
-        # `example` reads frames and arrays; whoever asks for no example does without it.
+        # Imported here: `example` reads frames and arrays, which other callers do not need.
         from registry.flavors.example import StoredExample
 
         if isinstance(path, str) and _URI.match(path):
@@ -167,7 +217,7 @@ class Model:
         return None if stored is None else stored.read()
 
     def to_dict(self) -> dict[str, Any]:
-        """The file's content as plain data."""
+        """Return the file's content as plain data."""
         known = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "extra"}
         form = {name: value for name, value in known.items() if value is not None or name not in _OMITTED_WHEN_NONE}
         if self.signature:
@@ -175,11 +225,14 @@ class Model:
         return {**form, **self.extra}
 
     def to_yaml(self) -> str:
-        """The file's content as YAML text."""
+        """Return the file's content as YAML text."""
         return dump_map(self.to_dict())
 
     def save(self, path: str | Path) -> None:
         """Write the file at `path`.
+
+        Args:
+            path: The file to write; it is replaced if it exists.
 
         Raises:
             InvalidParameterError: the metadata are not plain data.
@@ -188,14 +241,17 @@ class Model:
 
     @classmethod
     def load(cls, path: str | Path) -> "Model":
-        """Read a model directory's MLmodel file; `path` is the directory or the file.
+        """Read the MLmodel file of a model directory.
+
+        Args:
+            path: The directory or the file.
 
         Raises:
             ArtifactNotFoundError: there is no MLmodel file.
             InvalidModelError: the file is not a usable MLmodel file.
         """
-        given = check_local_path(path)
-        file = given if given.name == FILE_NAME else given / FILE_NAME
+        local = check_local_path(path)
+        file = local if local.name == FILE_NAME else local / FILE_NAME
         if not file.is_file():
             raise ArtifactNotFoundError(
                 f"Could not find an 'MLmodel' configuration file at {str(path)!r}. "
@@ -210,7 +266,10 @@ class Model:
 
     @classmethod
     def from_dict(cls, model_dict: Mapping[str, Any]) -> "Model":
-        """The model of the form that `to_dict` gives; keys may be missing.
+        """Make a model from the form that `to_dict` returns.
+
+        Args:
+            model_dict: The content of an MLmodel file; keys may be missing.
 
         Raises:
             InvalidParameterError: a value has the wrong type.
@@ -228,11 +287,11 @@ class Model:
 
 
 def inside(directory: Path, value: object, what: str) -> Path:
-    """The file or directory that an entry of the MLmodel file names, below the model directory.
+    """Return the path of a file or directory below the model directory that an entry of the MLmodel file names.
 
     Raises:
-        InvalidModelError: the entry is no relative path, or leads outside by a link.
-        ArtifactNotFoundError: nothing is there.
+        InvalidModelError: the entry is not a relative path, or leads outside by a link.
+        ArtifactNotFoundError: the path does not exist.
     """
     try:
         path = directory / check_path(value, f"path in {what} of the MLmodel file")

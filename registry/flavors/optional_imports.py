@@ -1,4 +1,4 @@
-"""Optional packages: imported on first use, with an error that names the extra to install, and their versions."""
+"""Import optional packages on first use, with an error that names the extra to install, and find their versions."""
 
 import importlib
 import importlib.metadata
@@ -7,12 +7,12 @@ from typing import Any, Final
 from registry.distribution import install_command
 from registry.exceptions import MissingDependencyError
 
-# One module can come from several distributions: the build without CUDA is a distribution of its own.
+# Several distributions can provide one module: the build without CUDA has its own distribution.
 _BUILDS: Final[dict[str, tuple[str, ...]]] = {"xgboost": ("xgboost", "xgboost-cpu")}
 
 
 def optional_import(module: str, extra: str) -> Any:
-    """A module of an optional package.
+    """Import a module of an optional package.
 
     Raises:
         MissingDependencyError: the package is not installed.
@@ -27,7 +27,7 @@ def optional_import(module: str, extra: str) -> Any:
 
 
 def installed_version(distribution: str) -> str | None:
-    """The version of an installed distribution without its local label (``+cu121``), or None."""
+    """Return the version of an installed distribution without its local label (``+cu121``), or None."""
     for build in _BUILDS.get(distribution, (distribution,)):
         try:
             return importlib.metadata.version(build).partition("+")[0]

@@ -1,7 +1,7 @@
-"""Pickle files: written by pickle or cloudpickle, read only behind `require_consent`.
+"""Write and read pickle files, by pickle or cloudpickle.
 
-Invariant: nothing here runs before the caller consented; MLflow's own base classes in a pickle are replaced by ours, so
-that reading one imports no mlflow.
+Guarantees: callers of `load` call `require_consent` first. MLflow's base classes in a pickle are replaced by ours, so
+reading it does not import mlflow.
 """
 
 import pickle
@@ -45,10 +45,10 @@ def dump(value: Any, path: Path, pickle_format: str) -> None:
 
 
 def load(path: Path, *, needs_cloudpickle: bool) -> Any:
-    """The object of a pickle file, whose code runs now: call `require_consent` first.
+    """Load the object of a pickle file. This runs code of the file: call `require_consent` first.
 
     Raises:
-        InvalidModelError: the file is no pickle, or the code in it failed.
+        InvalidModelError: the file is not a pickle, or its code failed.
         MissingDependencyError: cloudpickle is needed and not installed.
     """
     if needs_cloudpickle:
@@ -57,7 +57,7 @@ def load(path: Path, *, needs_cloudpickle: bool) -> Any:
         with path.open("rb") as file:
             return _Unpickler(file).load()
     except Exception as error:
-        # Whatever the model's own code raises comes out here.
+        # The model's own code can raise anything.
         raise InvalidModelError(
             f"The pickle {str(path)!r} cannot be loaded: {type(error).__name__}: {error}"
         ) from error

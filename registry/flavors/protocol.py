@@ -1,7 +1,7 @@
-"""The role of a flavor: how one kind of model becomes a directory and comes back.
+"""The `Flavor` protocol: how one kind of model is written to a directory and loaded back.
 
-A flavor knows files, not storage. It is found by the entry-point group ``registry.flavors``, whose name is the key
-under ``flavors:`` in the MLmodel file. Invariant: `load` and `predictor` run no code from the directory unless
+A flavor knows files, not storage. It is found by the entry-point group ``registry.flavors``; its entry-point name is
+the key under ``flavors:`` in the MLmodel file. Guarantees: `load` and `predictor` run no code from the directory unless
 `allow_code` is True, and nothing in the directory can change that.
 """
 
@@ -11,36 +11,36 @@ from typing import Any, Protocol
 
 
 class Predictor(Protocol):
-    """What a model looks like to ``pyfunc``. It must not write to `data`, which may be the caller's own object.
+    """A model as ``pyfunc`` calls it. It must not write to `data`, which may be the caller's own object.
 
     It may also have ``get_raw_model()``, the native model, and ``python_model``, the object behind a Python function.
     """
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """Predictions for `data` (a DataFrame, array or whatever the flavor takes)."""
+        """Predict `data` (a DataFrame, an array or other data of the flavor)."""
 
 
 class Flavor(Protocol):
     """One kind of model.
 
-    ``name`` is the flavor's key in the MLmodel file; ``loader_module`` is what the file's ``python_function`` entry
-    names as its loader. That name is compared, never imported.
+    ``name`` is the flavor's key in the MLmodel file. ``loader_module`` is the loader that the ``python_function`` entry
+    names; that name is compared, never imported.
 
-    It may also have ``wrap(model, config)``, the model that was given to `save` as `predictor` would give it, or None:
-    with it, saving checks on the input example that the saved model predicts the same.
+    A flavor may also have ``wrap(model, config)``. It returns the model that was given to `save` in the form that
+    `predictor` returns, or None. With it, saving checks that the saved model predicts the input example equally.
     """
 
     name: str
     loader_module: str
 
     def save(self, model: Any, directory: Path, **options: Any) -> Mapping[str, Any]:
-        """Write the model's files into an existing directory; the entries of ``flavors:`` in the MLmodel file."""
+        """Write the model's files into an existing directory. Return the MLmodel file's entries of ``flavors:``."""
 
     def load(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Any:
-        """The native model from a directory and this flavor's entry of its MLmodel file."""
+        """Load the native model from a directory, given this flavor's entry of its MLmodel file."""
 
     def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
-        """The model behind `pyfunc`; `config` is this flavor's entry with ``python_function``'s laid over it."""
+        """Load the model for `pyfunc`; `config` is this flavor's entry, overridden by that of ``python_function``."""
 
     def requirements(self, config: Mapping[str, Any]) -> list[str]:
-        """Names of the distributions that loading needs, without versions, for an entry that `save` returned."""
+        """Return the distributions that loading needs, without versions, for an entry that `save` returned."""

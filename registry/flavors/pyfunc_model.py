@@ -1,7 +1,6 @@
-"""Models as functions from data to predictions, whatever their flavor (MLflow's pyfunc).
+"""`PyFuncModel`: a model of any flavor as a function from data to predictions (MLflow's pyfunc).
 
-Owns `PyFuncModel`; loading belongs to ``flavors.load``. Invariant: what reaches the model fits its signature, and the
-caller's data are not changed.
+`flavors.load` makes it. Guarantees: data that reach the model fit its signature, and the caller's data are not changed.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,13 @@ from registry.flavors.signatures.enforce import enforce_params, enforce_schema
 
 
 class PyFuncModel:
-    """A loaded model with its metadata; made by ``load_pyfunc``."""
+    """A loaded model with its metadata. Made by ``registry.pyfunc.load_model``.
+
+    Example:
+        >>> served = registry.pyfunc.load_model("models:/churn/Production")
+        >>> served.predict(X.head(3)).shape
+        (3,)
+    """
 
     def __init__(
         self,
@@ -31,10 +36,15 @@ class PyFuncModel:
         self._model_config = dict(model_config or {})
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """Predictions for `data` after it was held against the model's signature.
+        """Check `data` against the model's signature, and predict.
 
-        `data` is a DataFrame, Series, ndarray, sparse matrix, list or dict; columns are reordered and surplus ones
-        dropped as the signature says. `params` are held against the signature's params, defaults filled in.
+        Args:
+            data: A DataFrame, Series, ndarray, sparse matrix, list or dict. Columns are put in the signature's order;
+                columns that it does not name are dropped.
+            params: Params that the signature names; defaults are filled in for others.
+
+        Returns:
+            The predictions, in the form that the flavor returns.
 
         Raises:
             SchemaEnforcementError: `data` or `params` do not fit the signature.
@@ -45,35 +55,35 @@ class PyFuncModel:
 
     @property
     def metadata(self) -> Model:
-        """The content of the MLmodel file."""
+        """Return the content of the MLmodel file."""
         return self._metadata
 
     @property
     def model_id(self) -> str | None:
-        """The id of the logged model, if it is one."""
+        """Return the id of the logged model, or None if it is not one."""
         return self._metadata.model_id
 
     @property
     def model_config(self) -> dict[str, Any]:
-        """The configuration that the model was loaded with."""
+        """Return the configuration that the model was loaded with."""
         return dict(self._model_config)
 
     @property
     def loader_module(self) -> str | None:
-        """What the MLmodel file names as loader; compared with a table, not imported."""
+        """Return the loader that the MLmodel file names; it is compared with a table, not imported."""
         loader = self._metadata.flavors.get(PYTHON_FUNCTION, {}).get("loader_module")
         return None if loader is None else str(loader)
 
     @property
     def input_example(self) -> Any:
-        """The input example that was saved with the model, or None."""
+        """Return the input example that was saved with the model, or None."""
         return self._example.read() if self._example else None
 
     def get_raw_model(self) -> Any:
-        """The native model.
+        """Return the native model.
 
         Raises:
-            NotSupportedError: the model has none, as a Python function.
+            NotSupportedError: the model has no native model, as a Python function.
         """
         getter = getattr(self._predictor, "get_raw_model", None)
         if getter is None:
@@ -81,7 +91,7 @@ class PyFuncModel:
         return getter()
 
     def unwrap_python_model(self) -> Any:
-        """The user's own object behind a Python-function model.
+        """Return the user's own object behind a Python-function model.
 
         Raises:
             InvalidParameterError: the model is of another kind.

@@ -1,7 +1,6 @@
 """Models that are Python code: a pickled `PythonModel` or function, a Python file, or a module that loads its own data.
 
-Everything here runs the model's code, so loading needs consent throughout. Invariant: nothing is unpickled and no
-file or module is run before `require_consent` passed.
+Guarantees: nothing is unpickled, and no file or module is run, before `require_consent` passed.
 """
 
 import importlib
@@ -32,7 +31,7 @@ _PICKLE: Final = "python_model.pkl"
 
 
 class PythonFunctionFlavor:
-    """MLflow's ``python_function`` flavor, where it stands for a model of its own."""
+    """MLflow's ``python_function`` flavor, for models that have no other flavor."""
 
     name = "python_function"
     loader_module = "mlflow.pyfunc.model"
@@ -51,13 +50,13 @@ class PythonFunctionFlavor:
         """Write the pickle or the Python file of a model and its artifacts, or copy the data of a loader module.
 
         Args:
-            model: The Python model, a function, or the path of a Python file; None with a loader module.
-            directory: The directory to write to.
+            model: A `PythonModel`, a function, or the path of a Python file; None with `loader_module`.
+            directory: An existing directory.
             artifacts: Local paths by name.
-            loader_module: The module that loads the data; None with a model.
-            data_path: The file or directory that the loader module loads.
-            model_config: The model's configuration.
-            artifact_origins: What the MLmodel file says of fetched artifacts, by name: their ``uri`` and more.
+            loader_module: Name of a module that loads the model, in place of `model`.
+            data_path: File or directory that the loader module reads.
+            model_config: Configuration that the model is loaded with.
+            artifact_origins: What the MLmodel file records of fetched artifacts, by name: their ``uri`` and more.
 
         Raises:
             InvalidParameterError: there is no usable model, or both a model and a loader module.
@@ -82,20 +81,20 @@ class PythonFunctionFlavor:
             pickles.dump(_as_model(model), directory / _PICKLE, "cloudpickle")
             entry = {"loader_module": self.loader_module, "python_model": _PICKLE}
         entry |= {"cloudpickle_version": installed_version("cloudpickle"), "streamable": False}
-        given, origins = check_mapping(artifacts, "artifacts"), artifact_origins or {}
+        paths, origins = check_mapping(artifacts, "artifacts"), artifact_origins or {}
         copied = {
             name: {**_copy_artifact(name, check_local_path(path), directory), **origins.get(name, {})}
-            for name, path in given.items()
+            for name, path in paths.items()
         }
         return {self.name: {**entry, **({"artifacts": copied} if copied else {}), **config}}
 
     def load(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Any:
-        """The user's own object, with its context loaded; the errors are those of `predictor`."""
+        """Load the user's own object and its context; the errors are those of `predictor`."""
         predictor = self.predictor(directory, config, allow_code=allow_code, **options)
         return getattr(predictor, "python_model", predictor)
 
     def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor | None:
-        """The model that is being saved, as `predictor` would give it; None if it has to load its context first.
+        """Wrap the model that is being saved as `predictor` would; return None if it must load its context first.
 
         Loading the context would change the caller's own object.
         """
@@ -113,17 +112,17 @@ class PythonFunctionFlavor:
         model_config: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Predictor:
-        """The model behind `pyfunc`.
+        """Load the model for `pyfunc`.
 
         Raises:
-            CodeExecutionRefusedError: without consent, always.
+            CodeExecutionRefusedError: `allow_code` is False; this flavor always runs code.
             InvalidModelError: the pickle or the loader module failed.
         """
         del options
         loader = str(config.get("loader_module"))
         if loader == LOADER_MODULE:
             require_consent(allow_code, directory, "it is a Python file")
-            # MLflow writes where the file was when it was saved; the copy lies at the top.
+            # MLflow records the original path of the file; the copy is at the top of the directory.
             name = PurePosixPath(str(config.get("model_code_path")).replace("\\", "/")).name
             model = load_code_model(inside(directory, name, "flavors.python_function.model_code_path"))
         elif loader == self.loader_module:
@@ -137,12 +136,12 @@ class PythonFunctionFlavor:
         return PythonModelPredictor(model, context)
 
     def requirements(self, config: Mapping[str, Any]) -> list[str]:
-        """Return cloudpickle for a pickled model; a loader module's needs are the caller's to name."""
+        """Return cloudpickle for a pickled model. A caller with a loader module names its requirements."""
         return ["cloudpickle"] if "python_model" in config else []
 
 
 class PythonModelPredictor:
-    """A user's model as `pyfunc` calls it, with or without ``context`` and ``params`` as its ``predict`` takes them."""
+    """A user's model, called with ``context`` and ``params`` only if its ``predict`` takes them."""
 
     def __init__(self, python_model: Any, context: PythonModelContext) -> None:
         self.python_model = python_model
@@ -152,14 +151,14 @@ class PythonModelPredictor:
         self._takes_context = "context" in names or len([name for name in names if name != "params"]) == 2
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """What the user's ``predict`` returns; it gets a frame of its own, which it may write to."""
+        """Return what the user's ``predict`` returns. It gets its own copy of a frame, which it may write to."""
         own = data.copy() if type(data).__name__ == "DataFrame" else data
         arguments = [self._context, own] if self._takes_context else [own]
         return self.python_model.predict(*arguments, **({"params": params} if self._takes_params else {}))
 
 
 class LoadedPredictor:
-    """What a loader module returned: any object with the predict function that the MLmodel file names."""
+    """The object that a loader module returned, with the predict function that the MLmodel file names."""
 
     def __init__(self, loaded: Any, predict_fn: str) -> None:
         self.python_model = loaded
@@ -170,7 +169,7 @@ class LoadedPredictor:
         self._takes_params = "params" in inspect.signature(function).parameters
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """What the predict function returns."""
+        """Return what the predict function returns."""
         return self._function(data, params=params) if self._takes_params else self._function(data)
 
 
@@ -185,7 +184,7 @@ def _as_model(model: Any) -> Any:
 
 
 def _copy_code(path: str | Path, directory: Path) -> str:
-    """Copy the Python file of a model from code, and run it once to see that it sets one; the name of the copy."""
+    """Copy the Python file of a model from code, and run it once to check it. Return the copy's name."""
     source = check_local_path(path)
     if source.suffix != ".py":
         raise InvalidParameterError(
@@ -230,7 +229,7 @@ def _by_module(
 ) -> Predictor:
     if loader.partition(".")[0] == "mlflow":
         raise NotSupportedError(
-            f"The model in {str(directory)!r} is loaded by {loader!r}, a flavor of MLflow's that is not known here. "
+            f"The model in {str(directory)!r} is loaded by {loader!r}, a flavor of MLflow that is not installed. "
             "A package can add it by an entry point in the group 'registry.flavors'."
         )
     require_consent(allow_code, directory, f"its loader is the module {loader!r}")
@@ -240,14 +239,14 @@ def _by_module(
     try:
         function = importlib.import_module(loader)._load_pyfunc
     except Exception as error:
-        # Importing runs the module, so anything can come out.
+        # Importing runs the module, which can raise anything.
         raise InvalidModelError(f"The loader module {loader!r} of {str(directory)!r} failed: {error!r}") from error
     arguments = [str(data), dict(model_config)] if model_config else [str(data)]
     return LoadedPredictor(_call(directory, function, *arguments), str(config.get("predict_fn") or "predict"))
 
 
 def _call(directory: Path, function: Any, *arguments: Any) -> Any:
-    """Call code of the model; whatever it raises is an error of the model."""
+    """Call code of the model; convert anything it raises to an `InvalidModelError`."""
     if function is None:
         return None
     try:

@@ -1,7 +1,6 @@
 """The base class of users' own models (MLflow's PythonModel).
 
-These classes travel inside pickles, by value: they import nothing and use nothing but built-ins, and MLflow's own
-loader accepts them.
+Pickles carry these classes by value, so they import nothing and use only built-ins. MLflow's own loader accepts them.
 """
 
 from collections.abc import Mapping
@@ -9,7 +8,13 @@ from typing import Any
 
 
 class PythonModelContext:
-    """What a `PythonModel` is given: the local paths of its artifacts and its configuration."""
+    """The local paths of a `PythonModel`'s artifacts, and its configuration.
+
+    Example:
+        >>> context = registry.pyfunc.PythonModelContext({"weights": "/models/weights.bin"}, {"threshold": 0.5})
+        >>> context.artifacts["weights"], context.model_config["threshold"]
+        ('/models/weights.bin', 0.5)
+    """
 
     def __init__(self, artifacts: Mapping[str, str], model_config: Mapping[str, Any] | None = None) -> None:
         self._artifacts = dict(artifacts)
@@ -17,42 +22,63 @@ class PythonModelContext:
 
     @property
     def artifacts(self) -> dict[str, str]:
-        """Absolute local paths by name."""
+        """Return absolute local paths by name."""
         return self._artifacts
 
     @property
     def model_config(self) -> dict[str, Any]:
-        """The configuration given at saving, with what loading laid over it."""
+        """Return the configuration given at saving, with the overrides given at loading."""
         return self._model_config
 
 
 class TypeHints:
-    """The types that MLflow's loader converts input to; None leaves input as it is."""
+    """The types that MLflow's loader converts input to; None leaves input unchanged."""
 
     input = None
     output = None
 
 
 class PythonModel:
-    """The base class of a user's own model: override `predict`, and `load_context` to read artifacts once."""
+    """The base class of a user's own model. Override `predict`, and `load_context` to read artifacts once.
+
+    Example:
+        >>> class Doubled(registry.pyfunc.PythonModel):
+        ...     def predict(self, model_input):
+        ...         return model_input["rest_days"] * 2
+        >>> registry.pyfunc.save_model("doubled", python_model=Doubled())
+        >>> loaded = registry.pyfunc.load_model("doubled", allow_code=True)
+        >>> loaded.predict(pd.DataFrame({"rest_days": [1.0, 2.0]})).tolist()
+        [2.0, 4.0]
+    """
 
     predict_type_hints = TypeHints
 
     def load_context(self, context: Any) -> None:
-        """Called once after loading; ``context.artifacts`` has the local paths of the artifacts."""
+        """Prepare the model; called once after loading.
+
+        Args:
+            context: ``context.artifacts`` has the local paths of the artifacts by name, ``context.model_config`` the
+                configuration.
+        """
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
-        """Predictions for `model_input`; an override may leave out ``context`` and ``params``."""
+        """Predict `model_input`. An override may leave out ``context`` and ``params``.
+
+        Args:
+            context: The artifacts' paths and the configuration.
+            model_input: The data, checked against the model's signature if it has one.
+            params: Params that the caller gave, with the signature's defaults; None without.
+        """
         raise NotImplementedError("A PythonModel must override predict().")
 
 
 class FunctionModel(PythonModel):
-    """A function of the input as a model."""
+    """A model made of a function of the input."""
 
     def __init__(self, func: Any) -> None:
         self.func = func
 
     def predict(self, model_input: Any, params: Any = None) -> Any:  # type: ignore[override]  # context may be left out
-        """What the function returns."""
+        """Return what the function returns."""
         del params
         return self.func(model_input)

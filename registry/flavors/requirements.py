@@ -1,7 +1,7 @@
-"""What a model needs to run: requirements.txt, constraints.txt, conda.yaml and python_env.yaml, in MLflow's layout.
+"""Write a model's environment: requirements.txt, constraints.txt, conda.yaml and python_env.yaml, in MLflow's layout.
 
-Versions come from installed metadata; nothing is imported or run to find them. Invariant: requirements.txt has one line
-per distribution, the caller's before the flavor's own.
+Versions come from installed metadata; nothing is imported or run to find them. Guarantees: requirements.txt has one
+line per distribution, the flavor's own before the caller's.
 """
 
 import platform
@@ -42,7 +42,7 @@ class Environment:
         extra_pip_requirements: object = None,
         conda_env: object = None,
     ) -> "Environment":
-        """The environment of a model whose flavor needs `defaults` (names of distributions).
+        """Return the environment of a model whose flavor needs `defaults` (names of distributions).
 
         `pip_requirements` replaces the defaults, `extra_pip_requirements` is added to them; each is a list of lines as
         in a requirements file, or the path of one. `conda_env` is a map or the path of a YAML file.
@@ -51,8 +51,8 @@ class Environment:
             InvalidParameterError: more than one of the three is given, or one is malformed.
             ArtifactNotFoundError: a file they name does not exist.
         """
-        given = (conda_env, pip_requirements, extra_pip_requirements)
-        if sum(item is not None for item in given) > 1:
+        alternatives = (conda_env, pip_requirements, extra_pip_requirements)
+        if sum(item is not None for item in alternatives) > 1:
             raise InvalidParameterError(
                 "Only one of `conda_env`, `pip_requirements`, and `extra_pip_requirements` can be specified"
             )
@@ -86,7 +86,7 @@ class Environment:
 
 
 def pinned(distribution: str) -> str:
-    """``name==version`` of an installed distribution, or its name alone."""
+    """Return ``name==version`` of an installed distribution, or its name alone."""
     version = installed_version(distribution)
     return f"{distribution}=={version}" if version else distribution
 
@@ -95,12 +95,12 @@ def _with_reference(requirements: Iterable[str], constraints: Iterable[str]) -> 
     return [*requirements, f"-c {CONSTRAINTS_FILE}"] if tuple(constraints) else list(requirements)
 
 
-def _merge(given: list[str], own: list[str]) -> list[str]:
-    """The flavor's own lines, then the caller's; a caller's line takes the place of the own line of that name."""
-    names = {_canonical(line) for line in given if line != (_NAME.match(line) or [""])[0]}
+def _merge(requested: list[str], own: list[str]) -> list[str]:
+    """Return the flavor's own lines, then the caller's; a caller's line replaces the own line of the same name."""
+    names = {_canonical(line) for line in requested if line != (_NAME.match(line) or [""])[0]}
     kept = [line for line in own if _canonical(line) not in names]
     present = {_canonical(line) for line in kept}
-    return list(dict.fromkeys([*kept, *(line for line in given if _canonical(line) not in present)]))
+    return list(dict.fromkeys([*kept, *(line for line in requested if _canonical(line) not in present)]))
 
 
 def _canonical(line: str) -> str:
@@ -109,7 +109,7 @@ def _canonical(line: str) -> str:
 
 
 def _parse(lines: object) -> tuple[list[str], list[str]]:
-    """Requirements and constraints of a list of lines or of a requirements file."""
+    """Return requirements and constraints of a list of lines or of a requirements file."""
     if lines is None:
         return [], []
     texts: list[Any]
@@ -122,8 +122,9 @@ def _parse(lines: object) -> tuple[list[str], list[str]]:
             "`pip_requirements` must be the path of a requirements file or a list of requirement lines, got "
             f"{type(lines).__name__}: {lines!r}"
         )
-    found = list(_expand(texts, base, is_constraint=False, depth=0))
-    return [text for text, is_constraint in found if not is_constraint], [text for text, is_c in found if is_c]
+    parsed = list(_expand(texts, base, is_constraint=False, depth=0))
+    requirements = [line for line, is_constraint in parsed if not is_constraint]
+    return requirements, [line for line, is_constraint in parsed if is_constraint]
 
 
 def _expand(lines: Iterable[str], base: Path, *, is_constraint: bool, depth: int) -> Iterator[tuple[str, bool]]:
@@ -140,7 +141,7 @@ def _expand(lines: Iterable[str], base: Path, *, is_constraint: bool, depth: int
 
 
 def _logical_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Lines without comments and blanks, with continued lines joined."""
+    """Yield lines without comments and blank lines, with continued lines joined."""
     pending = ""
     for raw in lines:
         line = re.sub(r"(^|\s)#.*$", "", raw).strip()
@@ -158,7 +159,7 @@ def _logical_lines(lines: Iterable[str]) -> Iterator[str]:
 def _read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:  # a ValueError is a NUL in the path, or bytes that are not UTF-8
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path, or bytes that are not UTF-8
         raise ArtifactNotFoundError(f"The requirements file {str(path)!r} cannot be read: {error}") from None
 
 
@@ -175,7 +176,7 @@ def _conda_map(conda_env: object) -> Mapping[str, Any]:
 
 def _conda(requirements: list[str]) -> dict[str, Any]:
     pip = installed_version("pip")
-    # An upper bound: conda-forge has a new pip later than the package index.
+    # An upper bound, because conda-forge gets a new pip later than the package index.
     packages = [f"python={platform.python_version()}", f"pip<={pip}" if pip else "pip", {"pip": requirements}]
     return {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": packages}
 

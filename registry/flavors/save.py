@@ -1,7 +1,7 @@
-"""Saving: a model becomes an MLmodel directory.
+"""Save a model as an MLmodel directory.
 
-Owns the order of the steps and what all flavors share; a flavor writes the model's own files. Invariant: a directory
-that `save_model` returned from is whole; one that it failed on is removed as far as `save_model` made it.
+Orders the steps and writes what all flavors share; a flavor writes the model's own files. Guarantees: after
+`save_model` returns, the directory is complete; after it fails, everything that it wrote is removed.
 """
 
 import logging
@@ -47,10 +47,10 @@ def save_model(
     artifact_path: str | None = None,
     **options: Any,
 ) -> Model:
-    """Write a model into an absent or empty directory; the content of its MLmodel file.
+    """Write a model into an absent or empty directory. Return the content of its MLmodel file.
 
-    Without a signature, one is inferred from `input_example` and the saved model's prediction for it; ``False`` asks
-    for none. With `infer_code_paths`, the modules below the working directory that the model uses are saved with it.
+    Without a signature, one is inferred from `input_example` and the saved model's prediction for it; ``False`` turns
+    this off. With `infer_code_paths`, the modules below the working directory that the model uses are saved with it.
     Further options belong to the flavor.
 
     Raises:
@@ -107,7 +107,7 @@ def save_model(
 
 
 def _save_example(example: InputExample, directory: Path) -> dict[str, Any] | None:
-    """Write an example; None, with a warning, if it cannot be written: a model is not lost for it."""
+    """Write an example. If that fails, warn and return None: the model itself is still saved."""
     try:
         return example.save(directory)
     except InvalidParameterError as error:
@@ -118,7 +118,7 @@ def _save_example(example: InputExample, directory: Path) -> dict[str, Any] | No
 def _entries(
     flavor: Flavor, written: Mapping[str, Any], code: str | None, extra: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """The flavor's entries with what MLflow writes for every flavor."""
+    """Return the flavor's entries, with what MLflow writes for every flavor."""
     entries = {name: dict(entry) for name, entry in written.items()}
     entries.setdefault(flavor.name, {})
     if flavor.name != PYTHON_FUNCTION:

@@ -1,7 +1,7 @@
-"""scikit-learn models: saved by skops, which holds data only; by pickle or cloudpickle only when asked for.
+"""The scikit-learn flavor: saved by skops, which holds only data, or by pickle or cloudpickle on request.
 
-Guarantee: a skops file brings back what the fixed lists of ``flavors.trusted`` name, or types that the caller named at
-loading; a pickle is read only with consent. What a file says of itself decides neither.
+Guarantees: a skops file makes only types that the fixed lists of `untrusted.skops_types` name, or that the caller named
+at loading; a pickle is read only if the caller allowed code. Nothing in the file decides either.
 """
 
 import zipfile
@@ -66,7 +66,7 @@ class SklearnFlavor:
                 "pickled_model": file_name,
                 "serialization_format": chosen,
                 "sklearn_version": sklearn.__version__,
-                # MLflow trusts what stands here; our own loader does not read it.
+                # MLflow trusts the types listed here; our own loader ignores them.
                 "skops_trusted_types": named,
             }
         }
@@ -87,17 +87,17 @@ class SklearnFlavor:
         skops_trusted_types: Iterable[str] | None = None,
         **options: Any,
     ) -> Any:
-        """The estimator.
+        """Load the estimator.
 
         Raises:
-            CodeExecutionRefusedError: it is a pickle, or a skops file with types that nobody here trusts.
+            CodeExecutionRefusedError: it is a pickle, or a skops file with untrusted types.
             InvalidModelError: the file is damaged.
         """
         del options
         optional_import("sklearn", "sklearn")
         name = config.get("pickled_model", config.get("model_path"))
         file = inside(directory, name, "flavors.sklearn.pickled_model")
-        # By its bytes: a skops file is a zip archive, whatever the MLmodel file calls it.
+        # Recognise the format by the bytes, not by the MLmodel file: a skops file is a zip archive.
         if zipfile.is_zipfile(file):
             return _load_skops(file, directory, allow_code=allow_code, trusted=skops_trusted_types)
         require_consent(
@@ -109,14 +109,14 @@ class SklearnFlavor:
         return pickles.load(file, needs_cloudpickle=config.get("serialization_format") == "cloudpickle")
 
     def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor:
-        """The estimator that is being saved, as `predictor` would give it."""
+        """Wrap the estimator that is being saved, as `predictor` would."""
         return SklearnPredictor(model, config.get("predict_fn") or "predict")
 
     def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
-        """The model behind `pyfunc`.
+        """Load the model for `pyfunc`.
 
         Raises:
-            InvalidModelError: the MLmodel file names a predict function that is none of the known ones.
+            InvalidModelError: the MLmodel file names an unknown predict function.
         """
         predict_fn = config.get("predict_fn") or "predict"
         if predict_fn not in _PREDICT_FUNCTIONS:
@@ -127,7 +127,7 @@ class SklearnFlavor:
         return SklearnPredictor(self.load(directory, config, allow_code=allow_code, **options), predict_fn)
 
     def requirements(self, config: Mapping[str, Any]) -> list[str]:
-        """scikit-learn, what wrote the file, and XGBoost where a pipeline holds one of its models."""
+        """Return scikit-learn, the package that wrote the file, and XGBoost if a pipeline holds one of its models."""
         written_by = {"skops": ["skops"], "cloudpickle": ["cloudpickle"]}.get(
             str(config.get("serialization_format")), []
         )
@@ -138,7 +138,7 @@ class SklearnFlavor:
 
 
 class SklearnPredictor:
-    """An estimator's predict function as `pyfunc` calls it."""
+    """An estimator and the method that `pyfunc` calls on it."""
 
     def __init__(self, model: Any, predict_fn: str = "predict") -> None:
         self._model = model
@@ -148,48 +148,48 @@ class SklearnPredictor:
         self._function = function
 
     def get_raw_model(self) -> Any:
-        """The estimator."""
+        """Return the estimator."""
         return self._model
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """What the predict function gives; estimators take no params."""
+        """Return the result of the predict function; estimators take no params."""
         del params
         return self._function(data)
 
 
 def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[str] | None:
-    """Write the file; the types in it that skops itself does not trust, all of them on our list or the caller's."""
+    """Write the file. Return its types that skops does not trust; each is on our list or the caller's."""
     trusted_by_caller = check_list(trusted, "skops_trusted_types", str)
     try:
         dump(model, path)
-        found = types_in_file(path, trusted_by_caller)
+        types = types_in_file(path, trusted_by_caller)
     except SKOPS_ERRORS as error:
         if isinstance(error, OSError) and error.errno:
-            raise  # the disk's fault, not the model's
+            raise  # an error of the disk, not of the model
         raise InvalidParameterError(
             f"skops cannot hold this {type(model).__name__}: {_reason(error)}. Use serialization_format='cloudpickle', "
             "which can only be loaded with allow_code=True."
         ) from error
-    if found.untrusted:
+    if types.untrusted:
         raise InvalidParameterError(
-            f"The {type(model).__name__} holds types that are not known to be safe: {found.untrusted}. If loading them "
+            f"The {type(model).__name__} holds types that are not known to be safe: {types.untrusted}. If loading them "
             "is safe, name them in skops_trusted_types when saving and again when loading."
         )
-    return found.trusted or None
+    return types.trusted or None
 
 
 def _load_skops(file: Path, directory: Path, *, allow_code: bool, trusted: Iterable[str] | None) -> Any:
     skops = optional_import("skops.io", "sklearn")
     try:
-        found = types_in_file(file, check_list(trusted, "skops_trusted_types", str))
-        if found.untrusted:
+        types = types_in_file(file, check_list(trusted, "skops_trusted_types", str))
+        if types.untrusted:
             require_consent(
                 allow_code,
                 directory,
-                f"{file.name} holds the types {found.untrusted}",
-                f"Or trust just these: skops_trusted_types={found.untrusted}.",
+                f"{file.name} holds the types {types.untrusted}",
+                f"Or trust just these: skops_trusted_types={types.untrusted}.",
             )
-        model = skops.load(file, trusted=[*found.trusted, *found.untrusted])
+        model = skops.load(file, trusted=[*types.trusted, *types.untrusted])
         check_structures(model)
     except RegistryError:
         raise
@@ -199,7 +199,7 @@ def _load_skops(file: Path, directory: Path, *, allow_code: bool, trusted: Itera
 
 
 def _reason(error: BaseException) -> str:
-    """What an error of skops says; a recursion error says nothing of its cause."""
+    """Return the message of a skops error. A recursion error gets one of ours: its own names no cause."""
     if isinstance(error, RecursionError):
         return "it refers to itself, or is nested too deeply"
     return " ".join(str(error).split())

@@ -1,7 +1,7 @@
-"""Saves with skops, and adds what it cannot hold: methods of ``str``, SciPy's distributions, own methods of estimators.
+"""Save with skops, extended by methods of ``str``, SciPy's distributions and estimators' own methods.
 
-Files stay plain skops files. Nothing changes for other callers of skops in the process: the additions act only while
-`dump` runs.
+Files stay plain skops files. Guarantees: the extensions act only while `dump` runs, so other callers of skops in the
+process see no change.
 """
 
 import contextvars
@@ -22,7 +22,7 @@ _UFUNC_MODULES: Final = ("numpy", "scipy.special")
 
 
 def dump(model: Any, path: Path) -> None:
-    """Write a model as a skops file; skops' own errors pass through."""
+    """Write a model as a skops file. Errors of skops pass through."""
     skops = optional_import("skops.io", "sklearn")
     _extend_skops()
     token = _dumping.set(True)
@@ -33,14 +33,14 @@ def dump(model: Any, path: Path) -> None:
 
 
 def _extend_skops() -> None:
-    """Teach skops the states of further types; it dispatches on types and has no public way to add some."""
+    """Register further types with skops while the block runs; skops has no public way to add types."""
     import numpy
     from sklearn.base import BaseEstimator
 
     _register(BaseEstimator, _estimator_state)
     _register(MethodDescriptorType, _str_method_state)
     _register(numpy.ufunc, _ufunc_state)
-    # Only where SciPy's distributions were imported can a model hold one.
+    # A model can hold a distribution only if scipy.stats was imported.
     if "scipy.stats" in sys.modules:
         stats = sys.modules["scipy.stats"]
         _register(stats.rv_continuous, _distribution_state)
@@ -61,7 +61,7 @@ def _register(kind: Any, state_of: Callable[[Any, Any], _State | None]) -> None:
 
 
 def _estimator_state(value: Any, save_context: Any) -> _State | None:
-    """An estimator without its own methods among its attributes, which fitting may leave there: they refer to it."""
+    """Return an estimator's state without its own bound methods, which fitting may leave among its attributes."""
     from skops.io._utils import get_state
 
     attributes = value.__getstate__()
@@ -87,7 +87,7 @@ def _is_own_method(owner: Any, name: str, value: Any) -> bool:
 
 
 def _str_method_state(value: Any, save_context: Any) -> _State | None:
-    """``str.split`` as the call ``getattr(str, "split")``, as pickle has it; loading takes this very form alone."""
+    """Return ``str.split`` as the call ``getattr(str, "split")``, as pickle does. Loading accepts only this form."""
     from skops.io._utils import get_state
 
     name = value.__name__
@@ -102,7 +102,7 @@ def _str_method_state(value: Any, save_context: Any) -> _State | None:
 
 
 def _ufunc_state(value: Any, _save_context: Any) -> _State | None:
-    """A ufunc by its public name; skops would take the first module that imported it, the user's own perhaps."""
+    """Return a ufunc's public name. skops would name the first module that imported it, perhaps the user's own."""
     for module in _UFUNC_MODULES:
         name = str(value.__name__)
         if getattr(sys.modules.get(module), name, None) is value:
@@ -111,7 +111,7 @@ def _ufunc_state(value: Any, _save_context: Any) -> _State | None:
 
 
 def _distribution_state(value: Any, _save_context: Any) -> _State | None:
-    """A distribution by its public name.
+    """Return a distribution's public name.
 
     Its own state must never be read from a file: SciPy runs the text ``_parse_arg_template`` in it as code.
     """

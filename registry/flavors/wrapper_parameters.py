@@ -1,7 +1,7 @@
-"""Parameters of XGBoost's scikit-learn wrappers, stored as JSON beside the model file.
+"""Store the parameters of XGBoost's scikit-learn wrappers, as JSON beside the model file.
 
 XGBoost's own file holds the trees but not the wrapper's parameters, such as ``missing``, which changes predictions.
-Guarantee: parameters are data. Reading them calls nothing, and sets only attributes that the wrapper's class knows.
+Guarantees: parameters are data. Reading them calls nothing, and sets only attributes that the wrapper's class knows.
 """
 
 import inspect
@@ -16,16 +16,16 @@ from registry.exceptions import InvalidModelError
 
 FILE_NAME: Final = "wrapper_parameters.json"
 _MAX_BYTES: Final = 64 * 1024 * 1024
-# XGBoost starts as many threads as it is told; the process ends where the system cannot.
+# XGBoost starts as many threads as it is told; if the system cannot, the process crashes.
 _MAX_THREADS: Final = 1_024
 _SPECIAL_FLOATS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def save_wrapper_parameters(model: Any, directory: Path) -> list[str]:
-    """Write the parameters of a wrapper and its evaluation results; return the names of those that are not data."""
+    """Write the parameters of a wrapper and its evaluation results. Return the names of those that are not data."""
     parameters: dict[str, Any] = {}
     left_out = []
-    # The attributes, not get_params(): it draws a number from a random generator.
+    # Read attributes, because get_params() draws a number from a random generator.
     own = {name: getattr(model, name, None) for name in sorted(_parameter_names(type(model)))}
     for name, value in (own | dict(vars(model).get("kwargs") or {})).items():
         try:
@@ -49,7 +49,7 @@ class WrapperParameters:
         """Read a file that `save_wrapper_parameters` wrote.
 
         Raises:
-            InvalidModelError: it is another file.
+            InvalidModelError: the file has another form.
         """
         try:
             if file.stat().st_size > _MAX_BYTES:
@@ -65,7 +65,7 @@ class WrapperParameters:
         return cls(values, results)
 
     def apply(self, model: Any) -> None:
-        """Set the parameters on a wrapper; those that its class does not know become its `kwargs`."""
+        """Set the parameters on a wrapper. Parameters that its class does not know become its `kwargs`."""
         known = _parameter_names(type(model))
         for name in known & self.values.keys():
             setattr(model, name, self.values[name])
@@ -76,7 +76,7 @@ class WrapperParameters:
 
 
 def _parameter_names(wrapper: type) -> set[str]:
-    """The names in the constructors of a wrapper's class and of its bases; `kwargs` are not among them."""
+    """Return the parameter names of the constructors of a wrapper's class and its bases, without `kwargs`."""
     return {
         name
         for base in wrapper.__mro__
@@ -106,7 +106,7 @@ def _results(results: object) -> Any:
 
 
 def _to_json(name: str, value: Any) -> Any:
-    """The JSON form of a value; what JSON lacks is a map with one key that starts with ``$``.
+    """Return the JSON form of a value. Values that JSON lacks become a map with one key that starts with ``$``.
 
     Raises:
         TypeError: the value is not data.

@@ -1,7 +1,7 @@
-"""XGBoost models: a Booster or one of the scikit-learn wrappers, saved in XGBoost's own format (UBJSON by default).
+"""The XGBoost flavor: a Booster or a scikit-learn wrapper, saved in XGBoost's own format (UBJSON by default).
 
-Invariant: the class that comes back is one of the table below, whatever the MLmodel file says, and the model file is
-data for XGBoost's parser, which recognises its format by its bytes.
+Guarantees: the loaded class is one of the table below, regardless of the MLmodel file, and the model file is data for
+XGBoost's parser, which recognises its format by its bytes.
 """
 
 import inspect
@@ -40,10 +40,10 @@ class XGBoostFlavor:
     loader_module = "mlflow.xgboost"
 
     def save(self, model: Any, directory: Path, *, model_format: str = "ubj", **options: Any) -> dict[str, Any]:
-        """Write ``model.<model_format>``; further options go to the model's own ``save_model``.
+        """Write ``model.<model_format>``. Further options go to the model's own ``save_model``.
 
         Raises:
-            InvalidParameterError: `model` is no XGBoost model or is not trained, or the format is unknown.
+            InvalidParameterError: `model` is not an XGBoost model or not trained, or the format is unknown.
         """
         xgboost = _xgboost()
         class_name = _class_name(model)
@@ -83,15 +83,15 @@ class XGBoostFlavor:
     def load(
         self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, sealed: bool = False, **options: Any
     ) -> Any:
-        """The Booster or wrapper.
+        """Load the Booster or wrapper.
 
-        `sealed` says that the bytes were verified; it spares the check of a file that this XGBoost wrote.
+        `sealed` says that the bytes were verified; then a file that this XGBoost wrote is not checked again.
 
         Raises:
             InvalidModelError: the MLmodel file names another class, or XGBoost cannot read the model file.
             ArtifactNotFoundError: the model file is missing.
         """
-        del allow_code, options  # nothing in this format can run
+        del allow_code, options  # this format holds no code
         file = inside(directory, config.get("data"), "flavors.xgboost.data")
         class_name = config.get("model_class") or _BOOSTER
         if not isinstance(class_name, str) or class_name not in _CLASSES:
@@ -107,41 +107,41 @@ class XGBoostFlavor:
         if class_name != _BOOSTER and "wrapper_parameters" in config:
             where = "flavors.xgboost.wrapper_parameters"
             parameters = WrapperParameters.read(inside(directory, config["wrapper_parameters"], where))
-            parameters.apply(model)  # the Booster takes the number of threads from it
+            parameters.apply(model)  # the Booster takes its number of threads from it
         data = file.read_bytes()
-        # A newer XGBoost can crash even on a whole file of an older one.
+        # A newer XGBoost can crash even on an undamaged file of an older one.
         if not sealed or config.get("xgb_version") != xgboost.__version__:
             check_xgboost_bytes(data, file)
         try:
-            # From memory XGBoost tells the format by the bytes; from a file it trusts the extension.
+            # Load from memory: XGBoost then recognises the format by the bytes. From a file it trusts the extension.
             model.load_model(bytearray(data))
         except (xgboost.core.XGBoostError, ValueError, TypeError, KeyError) as error:
             raise InvalidModelError(
                 f"XGBoost {xgboost.__version__} cannot read {str(file)!r}: {_first_line(error)}."
             ) from error
         if parameters:
-            parameters.apply(model)  # loading overwrites some with what the model file says
+            parameters.apply(model)  # loading overwrites some with values of the model file
         return model
 
     def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor:
-        """The model that is being saved, as `predictor` would give it."""
+        """Wrap the model that is being saved, as `predictor` would."""
         del config
         return XGBoostPredictor(model)
 
     def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
-        """The model behind `pyfunc`."""
+        """Load the model for `pyfunc`."""
         return XGBoostPredictor(self.load(directory, config, allow_code=allow_code, **options))
 
     def requirements(self, config: Mapping[str, Any]) -> list[str]:
-        """xgboost, and scikit-learn for its wrappers."""
+        """Return xgboost, and scikit-learn for its wrappers."""
         return ["xgboost"] if config.get("model_class") == _BOOSTER else ["scikit-learn", "xgboost"]
 
 
 class XGBoostPredictor:
-    """Predictions as MLflow's pyfunc makes them: a Booster sees a DMatrix, and feature names are validated.
+    """Predict as MLflow's pyfunc does: a Booster gets a DMatrix, and feature names are validated.
 
-    A frame of floats goes to XGBoost as an array, which is several times as quick. Text for a feature of categories
-    becomes a category, so that JSON can hold one.
+    A frame of floats goes to XGBoost as an array, which is several times faster. Text for a feature of categories
+    becomes a category, so that data from JSON work.
     """
 
     def __init__(self, model: Any) -> None:
@@ -152,15 +152,15 @@ class XGBoostPredictor:
         self._names: list[str] | None = booster.feature_names
         types = booster.feature_types or []
         self._categorical = [name for name, kind in zip(self._names or [], types, strict=False) if kind == "c"]
-        # gblinear's wrapper makes a DMatrix itself, and a DMatrix of an array has no names.
+        # gblinear's wrapper makes a DMatrix itself, which has no feature names if made from an array.
         self._takes_arrays = not self._categorical and (self._is_booster or model.booster != "gblinear")
 
     def get_raw_model(self) -> Any:
-        """The Booster or wrapper."""
+        """Return the Booster or wrapper."""
         return self._model
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """The model's predictions; params that its ``predict`` does not take are ignored with a warning."""
+        """Return the model's predictions. Params that its ``predict`` does not take are ignored with a warning."""
         known = {key: value for key, value in (params or {}).items() if key in self._accepted}
         if params and len(known) < len(params):
             ignored = sorted(params.keys() - known.keys())
@@ -173,7 +173,7 @@ class XGBoostPredictor:
         return self._model.predict(matrix, **{"validate_features": True, **known})
 
     def _array(self, data: Any) -> Any:
-        """The values of a frame that has exactly the features of the model, all floats; None for any other data."""
+        """Return the values of a frame of floats that has exactly the model's features; None for other data."""
         if not self._takes_arrays or not hasattr(data, "dtypes") or not hasattr(data, "columns"):
             return None
         if data.columns.tolist() != self._names or any(dtype not in _FLOATS for dtype in data.dtypes.tolist()):
@@ -201,12 +201,12 @@ def _class_name(model: Any) -> str:
     if name in _CLASSES:
         return name
     raise InvalidParameterError(
-        f"Expected an XGBoost model (a Booster, XGBClassifier, XGBRegressor, XGBRanker …), got {name}. Of a class of "
-        "your own, save model.get_booster(), or the whole object with registry.pyfunc.save_model."
+        f"Expected an XGBoost model (a Booster, XGBClassifier, XGBRegressor, XGBRanker …), got {name}. For a class "
+        "of your own, save model.get_booster(), or the whole object with registry.pyfunc.save_model."
     )
 
 
 def _first_line(error: Exception) -> str:
-    """XGBoost's messages carry a C++ stack trace; the first line says what is wrong."""
+    """Return the first line of an XGBoost error, which says what is wrong; a C++ stack trace follows it."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

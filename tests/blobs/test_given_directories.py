@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from file_trees import found, planted
+from file_trees import read_files, write_files
 from s3_servers import S3Server
 
 from registry import MlflowClient, artifacts
@@ -34,7 +34,7 @@ def moto_store(moto_s3: S3Server, s3_environment: Lead) -> BlobStore:
 
 
 def test_an_empty_directory_is_kept_listed_and_downloaded(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
-    source = planted(tmp_path / "source", {"full/a.txt": b"x"})
+    source = write_files(tmp_path / "source", {"full/a.txt": b"x"})
     (source / "empty" / "inner").mkdir(parents=True)
     client.log_artifacts(run_id, source, "out")
     assert [info.path for info in client.list_artifacts(run_id, "out")] == ["out/empty", "out/full"]
@@ -43,7 +43,7 @@ def test_an_empty_directory_is_kept_listed_and_downloaded(client: MlflowClient, 
     assert [path.name for path in copy.iterdir()] == ["inner"]
     whole = Path(client.download_artifacts(run_id, "", tmp_path / "all"))
     assert (whole / "out" / "empty" / "inner").is_dir()
-    assert found(whole) == {"out/full/a.txt": b"x"}
+    assert read_files(whole) == {"out/full/a.txt": b"x"}
     with pytest.raises(ArtifactNotFoundError, match="There is: out/empty, out/full"):
         client.download_artifacts(run_id, "out/none", tmp_path / "to")
 
@@ -86,7 +86,7 @@ def test_a_compressed_file_has_the_type_of_its_compression(
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Path:
     """A directory as the Hugging Face hub has it: names that lead to files elsewhere."""
-    blobs = planted(tmp_path / "blobs", {"1": b"weights", "2": b"{}", "tokens/3": b"a b"})
+    blobs = write_files(tmp_path / "blobs", {"1": b"weights", "2": b"{}", "tokens/3": b"a b"})
     snapshot = tmp_path / "snapshot"
     snapshot.mkdir()
     (snapshot / "model.bin").symlink_to(blobs / "1")
@@ -113,7 +113,7 @@ def test_symlinks_are_followed_when_that_is_asked_for(
     client.log_artifact(run_id, snapshot, follow_symlinks=follow)
     files = {"config.json": b"{}", "model.bin": b"weights", "tokens/3": b"a b"}
     for path in ("all", "snapshot"):
-        assert found(client.download_artifacts(run_id, path, tmp_path / "to")) == files
+        assert read_files(client.download_artifacts(run_id, path, tmp_path / "to")) == files
 
 
 def test_symlinks_are_followed_on_their_way_to_s3(moto_store: BlobStore, snapshot: Path) -> None:
@@ -232,7 +232,7 @@ def test_whoever_may_not_write_a_database_is_told_how_to_share_it(tmp_path: Path
 
 
 def test_files_that_are_asked_for_by_name_follow_the_umask(client: MlflowClient, tmp_path: Path) -> None:
-    client.register_model(str(planted(tmp_path / "source", {"a.txt": b"x"})), "churn")
+    client.register_model(str(write_files(tmp_path / "source", {"a.txt": b"x"})), "churn")
     before = os.umask(0o002)
     try:
         client.verify("churn", checkpoint=tmp_path / "checkpoint.json")
@@ -251,4 +251,4 @@ def test_the_setting_counts_for_files_of_a_pending_model_too(
         client.log_model_artifacts(model.model_id, snapshot)
     monkeypatch.setenv("REGISTRY_FOLLOW_SYMLINKS", "true")
     client.log_model_artifacts(model.model_id, snapshot)
-    assert found(model.artifact_location) == {"config.json": b"{}", "model.bin": b"weights", "tokens/3": b"a b"}
+    assert read_files(model.artifact_location) == {"config.json": b"{}", "model.bin": b"weights", "tokens/3": b"a b"}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from file_trees import found, planted
+from file_trees import read_files, write_files
 from hostile_s3 import BUCKET, Answer, Asked, HostileS3, content, hostile_s3, listing
 
 from registry.blobs import BlobStore, open_blob_store
@@ -116,8 +116,8 @@ def store(server: HostileS3) -> BlobStore:
 @pytest.fixture
 def calls(store: BlobStore, tmp_path: Path) -> dict[str, Call]:
     """All that can be asked of a store; downloads go to the directory that is given."""
-    small = planted(tmp_path / "small", {"a": b"x"})
-    large = planted(tmp_path / "large", {"large": b"y" * 9_000_000})
+    small = write_files(tmp_path / "small", {"a": b"x"})
+    large = write_files(tmp_path / "large", {"large": b"y" * 9_000_000})
     sealed = Manifest((ManifestEntry("a", 1, DIGEST),))
     sealed_large = Manifest((ManifestEntry("a", 9_000_000, DIGEST),))
     return {
@@ -150,7 +150,7 @@ def test_whatever_a_server_answers_only_errors_of_ours_leave(
     server: HostileS3, calls: dict[str, Call], tmp_path: Path, lie: str
 ) -> None:
     server.script = lambda _: LIES[lie]
-    before = found(tmp_path)
+    before = read_files(tmp_path)
     takes_long = "bomb" in lie or "depth" in lie
     for name in ("list", "read", "delete") if takes_long else calls:
         call = calls[name]
@@ -161,7 +161,7 @@ def test_whatever_a_server_answers_only_errors_of_ours_leave(
         except RegistryError as error:
             message = error.message
         assert message.isprintable()
-        written = {path for path in found(tmp_path) if not path.startswith(f"target/{name}/")}
+        written = {path for path in read_files(tmp_path) if not path.startswith(f"target/{name}/")}
         assert written - {path for path in written if path.startswith("target/")} == set(before)
         assert not list(target.rglob("*.part"))
 
@@ -175,7 +175,7 @@ def test_a_key_that_leads_elsewhere_is_an_error_and_nothing_is_written(
     for call in (lambda: list(store.walk()), lambda: store.download("", tmp_path / "to"), store.manifest, store.list):
         with pytest.raises((InvalidPathError, StorageError), match=f"s3://{BUCKET}"):
             call()
-    assert found(tmp_path) == {}
+    assert read_files(tmp_path) == {}
 
 
 def test_a_file_that_is_also_a_directory_is_an_error_before_anything_is_written(
@@ -281,7 +281,7 @@ def test_a_server_that_ignores_ranges_is_never_taken_at_its_word(
     server.script = lambda asked: content(data) if asked.key else listing(("p/a", "9000000"))
     with pytest.raises(RegistryError, match=rf"s3://{BUCKET}/p/a"):
         store.download("", tmp_path / "to")
-    assert found(tmp_path) == {}
+    assert read_files(tmp_path) == {}
 
 
 def test_parts_of_two_versions_are_never_put_together(server: HostileS3, store: BlobStore) -> None:

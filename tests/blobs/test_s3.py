@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from s3_faults import Wire, behead_answer, flip_answer, flip_request, refuse, shorten_request, tapped
+from s3_faults import Wire, behead_answer, flip_answer, flip_request, refuse, shorten_request, tap_requests
 from s3_servers import S3Server
 
 from registry.blobs import BlobStore, S3Options, open_blob_store
@@ -44,7 +44,7 @@ def server(request: pytest.FixtureRequest, s3_environment: Lead) -> S3Server:
 
 @pytest.fixture
 def wire(moto: S3Server) -> Iterator[Wire]:
-    with tapped(moto.bucket) as wire:
+    with tap_requests(moto.bucket) as wire:
         yield wire
 
 
@@ -76,7 +76,7 @@ def entry(path: str, data: bytes) -> ManifestEntry:
 def test_a_server_that_verifies_refuses_what_changed_on_the_way(weed: S3Server, tmp_path: Path, size: int) -> None:
     store = open_blob_store(weed.fresh_root())
     plant(tmp_path / "model", {"file": big(size)})
-    with tapped(weed.bucket) as wire:
+    with tap_requests(weed.bucket) as wire:
         wire.always("^PUT", flip_request)
         with pytest.raises(IntegrityError, match="do not have the checksum they were sent with"):
             store.seal(tmp_path / "model")
@@ -214,7 +214,7 @@ def test_a_large_object_is_copied_by_the_server(
     source, target = open_blob_store(server.fresh_root()), open_blob_store(server.fresh_root())
     data = big(12_000_000)
     source.upload(plant(tmp_path / "model", {"file": data, "small": b"x"}), "run/model")
-    with tapped(server.bucket) as wire:
+    with tap_requests(server.bucket) as wire:
         manifest = target.seal_from(source, "run/model")
     assert manifest == Manifest((entry("file", data), entry("small", b"x")))
     assert target.manifest() == manifest
@@ -248,7 +248,7 @@ def test_a_source_that_changes_while_it_is_copied_is_never_sealed_as_another(
     def change(_: object) -> None:
         server.client().put_object(Bucket=server.bucket, Key=f"{prefix(source)}/file", Body=changed)
 
-    with tapped(server.bucket) as wire:
+    with tap_requests(server.bucket) as wire:
         wire.once("partNumber=1", change)
         if honours_the_condition:
             assert target.seal_from(source) == target.manifest() == Manifest((entry("file", changed),))

@@ -20,7 +20,7 @@ from s3_faults import (
     lose_request,
     refuse,
     send,
-    tapped,
+    tap_requests,
     tear_answer,
 )
 from s3_servers import S3Server
@@ -47,7 +47,7 @@ def server(request: pytest.FixtureRequest, s3_environment: Lead) -> S3Server:
 
 @pytest.fixture
 def wire(server: S3Server) -> Iterator[Wire]:
-    with tapped(server.bucket) as wire:
+    with tap_requests(server.bucket) as wire:
         yield wire
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from file_trees import planted
+from file_trees import write_files
 from s3_faults import refuse
 from s3_servers import S3Server
 
@@ -54,7 +54,7 @@ def heard(bucket: str, options: S3Options | None) -> tuple[Seen, Callable[[], No
 
 def every_way(store: BlobStore, other: BlobStore, tmp_path: Path) -> None:
     """Let bytes take every way: small, large, many, sealed, copied, read, listed and removed."""
-    source = planted(tmp_path / "source", {"small": b"x", "other": b"y", "large": LARGE})
+    source = write_files(tmp_path / "source", {"small": b"x", "other": b"y", "large": LARGE})
     store.write("one", b"x")
     store.write_once("two", b"x")
     store.upload(source, "run")
@@ -313,7 +313,7 @@ def test_an_upload_outlives_keys_that_expire_on_the_way(
 
     events.register_first("before-send.s3", expire)
     try:
-        manifest = store.seal(planted(tmp_path / "model", {"a": b"x" * size}))
+        manifest = store.seal(write_files(tmp_path / "model", {"a": b"x" * size}))
     finally:
         events.unregister("before-send.s3", expire)
     assert store.manifest() == manifest

@@ -1,4 +1,4 @@
-"""The command line in this process, and a small registry to look at."""
+"""Run the command line in this process, over a small registry."""
 
 import json
 from collections.abc import Callable
@@ -25,11 +25,11 @@ class Outcome:
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """A function that runs a command line and has its exit code, stdout and stderr."""
-    # What options set for the process is forgotten when the test ends.
+    """Return a function that runs a command line and returns its exit code, stdout and stderr."""
+    # Undo what options set for the process when the test ends.
     monkeypatch.setenv("REGISTRY_TRACKING_URI", "file:./mlruns")
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", "mlruns")
-    # Set by whatever runs the tests; without it, and without a terminal, no line is broken.
+    # The environment may set COLUMNS; without it, and without a terminal, no line is broken.
     monkeypatch.delenv("COLUMNS", raising=False)
 
     def run(*arguments: str) -> Outcome:

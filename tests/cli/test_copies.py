@@ -1,4 +1,4 @@
-"""``registry adopt`` and ``registry correct-clock``, and what the doctor says of a copy."""
+"""``registry adopt`` and ``registry correct-clock``, and the doctor's findings about a copy."""
 
 import shutil
 import time
@@ -16,7 +16,7 @@ from registry.store import clock
 
 @pytest.fixture
 def copy(own_place: Path) -> str:
-    """The tracking URI of a directory that was copied with its database."""
+    """Copy a directory with its database; return the tracking URI of the copy."""
     original = MlflowClient(f"file:{own_place}/original")
     original.log_text(original.create_run("0").info.run_id, "scratch", "notes.txt")
     shutil.copytree(own_place / "original", own_place / "copy")

@@ -75,7 +75,7 @@ def test_looking_at_a_database_that_is_not_there_does_not_make_it(cli: Callable,
     checked = cli("db", "check", "--tracking-uri", uri)
     assert checked.code == 1
     assert checked.err == (
-        f"registry: There is no database {uri} yet. It is made on first use, or now by 'registry db upgrade'.\n"
+        f"registry: There is no database {uri} yet. It is created on first use; 'registry db upgrade' creates it now.\n"
     )
     assert list(own_place.iterdir()) == []
 

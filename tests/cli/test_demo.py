@@ -19,7 +19,7 @@ MODEL = "demo-breast-cancer"
 
 
 def demo(*arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    """The demo in a process of its own, on a terminal of 80 columns."""
+    """Run the demo in a separate process, on a terminal of 80 columns."""
     return subprocess.run(
         [sys.executable, "-m", "registry", "demo", *arguments],
         capture_output=True,
@@ -40,7 +40,7 @@ def test_the_demo_runs_on_a_file_and_a_directory_and_runs_again(own_place: Path)
     assert [(done.returncode, done.stderr) for done in (first, second)] == [(0, ""), (0, "")]
     for done, numbers in ((first, (1, 2)), (second, (3, 4))):
         assert f"{MODEL} version {numbers[0]} (stumps): registered, promoted to Production.\n" in done.stdout
-        assert f"Version {numbers[0]} gave way to version {numbers[1]} and is Archived now.\n" in done.stdout
+        assert f"Version {numbers[1]} replaced version {numbers[0]}, which is Archived now.\n" in done.stdout
         assert f"models:/{MODEL}/Production predicts all 143 held-out rows\nexactly as the model" in done.stdout
         assert f"database  sqlite:///{own_place}/mlruns/registry.db\n" in done.stdout
         assert f"files     {own_place}/mlruns/1\n" in done.stdout
@@ -135,7 +135,7 @@ def test_another_model_in_production_is_noticed(own_place: Path) -> None:
     demo_job.promote(demo_job.register(promoted), "test")
 
     demo_job.check_production(promoted, split)
-    with pytest.raises(IntegrityError, match="of 143 held-out rows otherwise than the model 'other'"):
+    with pytest.raises(IntegrityError, match="of 143 held-out rows differently from the model 'other'"):
         demo_job.check_production(other, split)
 
 

@@ -91,7 +91,7 @@ def test_places_of_experiments_that_moved_are_named(filled: object, own_place: P
     (own_place / "elsewhere").write_text("a file")
     registry.MlflowClient().create_experiment("lost", artifact_location=str(own_place / "elsewhere" / "x"))
     found = [finding for finding in examine() if "elsewhere" in finding.text]
-    assert [finding.verdict for finding in found] == ["ok"]  # what is not there has no files, which is no fault
+    assert [finding.verdict for finding in found] == ["ok"]  # a missing entry has no files, which is no fault
 
 
 @pytest.mark.parametrize("server", ["moto_s3", "seaweedfs"])
@@ -133,7 +133,7 @@ def test_settings_in_force_that_surprise_are_told(own_place: Path, variables: di
 
 @pytest.fixture
 def cached(moto_s3: S3Server, s3_environment: Callable[[S3Server], S3Server], own_place: Path) -> str:
-    """A model in the cache; its digest."""
+    """Load a model into the cache; return its digest."""
     os.environ["REGISTRY_ARTIFACT_LOCATION"] = s3_environment(moto_s3).fresh_root()
     (own_place / "source").mkdir()
     (own_place / "source" / "data.bin").write_bytes(b"x" * 2048)
@@ -166,7 +166,7 @@ def test_the_cache_is_verified_and_what_is_damaged_is_dropped(cached: str, cache
 
     assert outcome.code == 1
     assert outcome.out.splitlines() == [
-        f"{cached} was damaged and is dropped; it is fetched again when it is wanted.",
+        f"{cached} was damaged and is dropped; the next load downloads it again.",
         "Read 1 model, 1 damaged.",
     ]
     assert cache_cli("cache", "ls").out.startswith("The cache is empty.\n")

@@ -1,4 +1,4 @@
-"""Values as the text of a cell, and nothing in it that steers a terminal."""
+"""Values as the text of a cell, without characters that control a terminal."""
 
 import pytest
 

@@ -11,7 +11,7 @@ import registry
 
 @pytest.fixture
 def deleted(filled: Any) -> str:
-    """The registry of ``filled``, its run deleted and with one file; the run's id."""
+    """Delete the run of ``filled``, with one file; return the run's id."""
     client = registry.MlflowClient()
     client.log_text(filled.run_id, "x" * 2048, "notes.txt")
     client.delete_run(filled.run_id)

@@ -1,4 +1,4 @@
-"""Listing and showing: tables that people read, JSON that programs read, and errors that name what is missing."""
+"""Lists and single items: tables that people read, JSON that programs read, and errors that name what is missing."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ import registry
 
 
 def table(text: str) -> list[list[str]]:
-    """The rows of a printed table, header first, split where two spaces or more are."""
+    """Return the rows of a printed table, header first, split at two or more spaces."""
     header, _rule, *rows = text.splitlines()
     return [[part.strip() for part in row.split("  ") if part.strip()] for row in (header, *rows)]
 

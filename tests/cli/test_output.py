@@ -1,4 +1,4 @@
-"""The output room: strict JSON, and tables that fit what they hold."""
+"""Output: strict JSON, and tables that fit their content."""
 
 import json
 from collections.abc import Mapping

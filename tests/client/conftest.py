@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from travelling_models import opened, trained
+from travelling_models import open_registry, train_version
 
 import registry
 from registry.tracking import MlflowClient
@@ -43,9 +43,9 @@ def exported(own_place: Path, export_bytes: list[bytes]) -> Path:
     """An export of a model with two versions, one of them in Production, that a test may change."""
     path = own_place / "churn.zip"
     if not export_bytes:
-        client = opened("sqlite:///dev.db", f"{own_place}/dev")
-        trained(client)
-        trained(client)
+        client = open_registry("sqlite:///dev.db", f"{own_place}/dev")
+        train_version(client)
+        train_version(client)
         client.transition_model_version_stage("churn", 1, "Production")
         client.set_registered_model_alias("churn", "champion", 1)
         client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.8)])
@@ -57,4 +57,4 @@ def exported(own_place: Path, export_bytes: list[bytes]) -> Path:
 @pytest.fixture
 def target(sqlite_url: str, own_place: Path) -> MlflowClient:
     """An empty registry that an export is to come into."""
-    return opened(sqlite_url, f"{own_place}/target")
+    return open_registry(sqlite_url, f"{own_place}/target")

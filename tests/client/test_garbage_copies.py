@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from gc_places import Place, made, stored_below
+from gc_places import Place, make_place, stored_below
 from governed_models import raw_sql
 from postgres_server import PostgresServer
 
@@ -29,7 +29,7 @@ PLACES = ["sqlite-local", "sqlite-moto_s3", "postgresql-local", "postgresql-moto
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
     """A registry with a version in Production, and a run with a file."""
-    place = made(request, own_place)
+    place = make_place(request, own_place)
     place.version("churn", place.model(place.run(experiment="0")))
     place.client.transition_model_version_stage("churn", 1, "Production")
     return place

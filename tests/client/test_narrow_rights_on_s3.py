@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from file_trees import found, planted
-from s3_faults import Wire, refuse, tapped
+from file_trees import read_files, write_files
+from s3_faults import Wire, refuse, tap_requests
 from s3_servers import S3Server
 
 from registry import MlflowClient
@@ -28,14 +28,14 @@ def client(
 @pytest.fixture
 def no_listing(client: MlflowClient) -> Iterator[Wire]:
     """The bucket, whose policy forbids to list from now on."""
-    with tapped("artifacts") as wire:
+    with tap_requests("artifacts") as wire:
         wire.always("list-type", refuse(403, "AccessDenied"))
         yield wire
 
 
 @pytest.fixture
 def version(client: MlflowClient, own_place: Path) -> str:
-    return str(client.register_model(str(planted(own_place / "source", FILES)), "churn").version)
+    return str(client.register_model(str(write_files(own_place / "source", FILES)), "churn").version)
 
 
 def loaded(client: MlflowClient) -> dict[str, bytes]:
@@ -43,7 +43,7 @@ def loaded(client: MlflowClient) -> dict[str, bytes]:
     from registry.uris import parse
 
     with open_model(client.backend, parse("models:/churn/1")) as directory:
-        return found(directory)
+        return read_files(directory)
 
 
 def test_a_model_is_loaded_with_the_right_to_get_objects_alone(
@@ -68,7 +68,7 @@ def test_a_named_file_is_downloaded_with_the_right_to_get_objects_alone(
 def test_a_model_is_registered_without_the_right_to_list(
     client: MlflowClient, no_listing: Wire, own_place: Path
 ) -> None:
-    client.register_model(str(planted(own_place / "source", FILES)), "churn")
+    client.register_model(str(write_files(own_place / "source", FILES)), "churn")
     assert loaded(client) == FILES
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from gc_places import Place, made
+from gc_places import Place, make_place
 
 
 @pytest.fixture(
@@ -16,4 +16,4 @@ from gc_places import Place, made
 )
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
     """A registry of this test's own."""
-    return made(request, own_place)
+    return make_place(request, own_place)

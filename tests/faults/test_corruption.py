@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from file_trees import found, planted
-from gc_places import Place, made
+from file_trees import read_files, write_files
+from gc_places import Place, make_place
 from governed_models import raw_sql
 from soundness import FILES
 from volumes import volume
@@ -21,8 +21,8 @@ Mend = Callable[[], None]
 
 @pytest.fixture(params=["sqlite-local", pytest.param("postgresql-local", marks=pytest.mark.storm)])
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
-    place = made(request, own_place)
-    place.client.register_model(str(planted(own_place / "source", FILES)), "churn")
+    place = make_place(request, own_place)
+    place.client.register_model(str(write_files(own_place / "source", FILES)), "churn")
     return place
 
 
@@ -63,7 +63,7 @@ ROWS = [
 def test_no_damage_of_sealed_files_is_a_model(damages: int, place: Place, own_place: Path) -> None:
     chance = random.Random(3)
     (sealed,) = Path(place.root).glob("0/models/*/artifacts")
-    target = planted(own_place / "target", {"mine.txt": b"mine"})
+    target = write_files(own_place / "target", {"mine.txt": b"mine"})
     for _ in range(damages):
         mend = _damage_file(sealed, chance)
         with pytest.raises(IntegrityError):
@@ -71,13 +71,13 @@ def test_no_damage_of_sealed_files_is_a_model(damages: int, place: Place, own_pl
                 pass
         with pytest.raises(IntegrityError):
             place.client.verify("churn", read_bytes=True)
-        if found(sealed).keys() <= FILES.keys():  # a file too many does not come along
+        if read_files(sealed).keys() <= FILES.keys():  # a file too many does not come along
             with pytest.raises(IntegrityError):
                 place.client.export_model("churn", own_place / "churn.zip")
         with pytest.raises(IntegrityError):
             with open_model(place.client.backend, parse("models:/churn/1"), target):
                 pass
-        assert found(target) == {"mine.txt": b"mine"}
+        assert read_files(target) == {"mine.txt": b"mine"}
         mend()
     place.client.verify("churn", read_bytes=True)
 

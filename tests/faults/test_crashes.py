@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from crashing import Crasher
-from file_trees import planted
+from file_trees import write_files
 from gc_places import Place
 from governed_models import raw_sql
 from soundness import FILES, check_bytes, check_versions
@@ -22,7 +22,7 @@ Given = dict[str, Any]
 
 @pytest.fixture
 def source(own_place: Path) -> str:
-    return str(planted(own_place / "source", FILES))
+    return str(write_files(own_place / "source", FILES))
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_download_that_crashes_leaves_the_target_alone(
     place: Place, source: str, own_place: Path, crasher: Crasher
 ) -> None:
     run_id = place.run(experiment="0")
-    target = planted(own_place / "target", {"mine.txt": b"mine"})
+    target = write_files(own_place / "target", {"mine.txt": b"mine"})
     for fatal in range(1, 200):
         done = crasher.run("download", place.url, fatal=fatal, run_id=run_id, to=str(target))
         seen = {path.name: path.read_bytes() for path in target.iterdir() if not path.name.startswith(".registry-")}

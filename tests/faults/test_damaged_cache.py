@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from damages import mangled
-from file_trees import found, planted
-from gc_places import Place, made
+from damages import mangle
+from file_trees import read_files, write_files
+from gc_places import Place, make_place
 from soundness import FILES
 from volumes import volume
 
@@ -25,15 +25,15 @@ Damage = Callable[[Path, random.Random], None]
 
 @pytest.fixture(params=["sqlite-moto_s3"])
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
-    place = made(request, own_place)
-    place.client.register_model(str(planted(own_place / "source", FILES)), "churn")
+    place = make_place(request, own_place)
+    place.client.register_model(str(write_files(own_place / "source", FILES)), "churn")
     return place
 
 
 def _load(place: Place) -> dict[str, bytes]:
     with open_model(place.client.backend, parse("models:/churn/1")) as directory:
         assert not directory.is_symlink()
-        return found(directory)
+        return read_files(directory)
 
 
 def _entry(cache: Path) -> Path:
@@ -52,7 +52,7 @@ def _file(entry: Path, chance: random.Random) -> Path:
 
 def _mangle(entry: Path, chance: random.Random) -> None:
     victim = _file(entry, chance)
-    victim.write_bytes(mangled(victim.read_bytes(), chance))
+    victim.write_bytes(mangle(victim.read_bytes(), chance))
 
 
 def _mangle_in_secret(entry: Path, chance: random.Random) -> None:
@@ -70,7 +70,7 @@ def _unlink(entry: Path, chance: random.Random) -> None:
 
 def _replace(entry: Path, chance: random.Random) -> None:
     victim = _file(entry, chance)
-    victim.write_bytes(next(data for data in found(entry).values() if data != victim.read_bytes()))
+    victim.write_bytes(next(data for data in read_files(entry).values() if data != victim.read_bytes()))
 
 
 def _swap_for_link(entry: Path, chance: random.Random) -> None:
@@ -85,7 +85,7 @@ def _swap_for_directory(entry: Path, chance: random.Random) -> None:
     victim = _file(entry, chance)
     data = victim.read_bytes()
     victim.unlink()
-    planted(victim, {victim.name: data})
+    write_files(victim, {victim.name: data})
 
 
 def _swap_for_pipe(entry: Path, chance: random.Random) -> None:
@@ -165,14 +165,14 @@ def test_verify_finds_every_damage_of_the_cache(damages: int, place: Place, cach
 
 
 def _alien_link(place: Path) -> None:
-    outside = planted(Path("outside"), {"mine": b"mine"})
+    outside = write_files(Path("outside"), {"mine": b"mine"})
     outside.chmod(0o500)
     place.symlink_to(outside.absolute())
 
 
 ALIENS: dict[str, Callable[[Path], object]] = {
     "a file": lambda place: place.write_bytes(b"x"),
-    "a directory": lambda place: planted(place, {"model/MLmodel": b"x"}),
+    "a directory": lambda place: write_files(place, {"model/MLmodel": b"x"}),
     "a link": _alien_link,
     "a broken link": lambda place: place.symlink_to("/nowhere"),
     "a pipe": os.mkfifo,
@@ -191,7 +191,7 @@ def test_what_does_not_belong_among_the_models_is_dropped(alien: str, place: Pla
 
     assert [*(cache / "entries").iterdir(), *(cache / "incoming").iterdir()] == []
     if alien == "a link":
-        assert (found("outside"), stat.S_IMODE(Path("outside").stat().st_mode)) == ({"mine": b"mine"}, 0o500)
+        assert (read_files("outside"), stat.S_IMODE(Path("outside").stat().st_mode)) == ({"mine": b"mine"}, 0o500)
 
 
 @pytest.mark.parametrize("alien", ALIENS)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from damages import mangled
-from file_trees import found, planted
-from gc_places import Place, made
+from damages import mangle
+from file_trees import read_files, write_files
+from gc_places import Place, make_place
 from soundness import FILES
 from volumes import volume
 
@@ -50,7 +50,7 @@ class Signed:
 
 @pytest.fixture(params=["sqlite-local", pytest.param("postgresql-local", marks=pytest.mark.storm)])
 def signed(request: pytest.FixtureRequest, own_place: Path) -> Signed:
-    place = made(request, own_place)
+    place = make_place(request, own_place)
     registry.set_tracking_uri(place.url)
     client = place.client
     keys = {}
@@ -59,8 +59,8 @@ def signed(request: pytest.FixtureRequest, own_place: Path) -> Signed:
         Path(f"{name}.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         Path(f"{name}.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
         keys[name] = Path(f"{name}.pem")
-    version = client.register_model(str(planted(own_place / "source", FILES)), "churn")
-    client.register_model(str(planted(own_place / "other", {**FILES, "data.bin": b"other"})), "other")
+    version = client.register_model(str(write_files(own_place / "source", FILES)), "churn")
+    client.register_model(str(write_files(own_place / "other", {**FILES, "data.bin": b"other"})), "other")
     key_id = client.sign_model("models:/churn/1", private_key=keys["ours"])
     client.sign_model("models:/churn/1", private_key=keys["theirs"])
     client.sign_model("models:/other/1", private_key=keys["ours"])
@@ -85,7 +85,7 @@ def _said(bundle: object) -> object:
 
 
 def _mangle_text(signed: Signed, chance: random.Random) -> None:
-    changed = mangled(signed.bundle.encode(), chance)
+    changed = mangle(signed.bundle.encode(), chance)
     if signed.place.url.startswith("sqlite"):
         signed.change(chance.choice(["bundle = ?", "bundle = CAST(? AS TEXT)"]), changed)
     else:  # which stores no text that is not UTF-8
@@ -96,7 +96,7 @@ def _mangle_encoded(signed: Signed, chance: random.Random) -> None:
     bundle = json.loads(signed.bundle)
     envelope = bundle["dsseEnvelope"]
     holder, key = chance.choice([(envelope, "payload"), (envelope["signatures"][0], "sig")])
-    holder[key] = base64.b64encode(mangled(base64.b64decode(holder[key]), chance)).decode()
+    holder[key] = base64.b64encode(mangle(base64.b64decode(holder[key]), chance)).decode()
     signed.change("bundle = ?", json.dumps(bundle))
 
 
@@ -126,7 +126,7 @@ def _take_anothers(signed: Signed, chance: random.Random) -> None:
 
 
 def _move(signed: Signed, chance: random.Random) -> None:
-    key_id = mangled(signed.key_id.encode(), chance).decode(errors="replace").replace("\0", "?")
+    key_id = mangle(signed.key_id.encode(), chance).decode(errors="replace").replace("\0", "?")
     signed.change("key_id = ?", key_id)
 
 
@@ -162,7 +162,7 @@ def test_no_damage_of_a_signature_passes(damages: int, signed: Signed, own_place
             refused += 1
         else:
             assert damage is not _edit_files
-            assert found(target) == FILES
+            assert read_files(target) == FILES
             bundles = signed.place.sql("SELECT bundle FROM model_signatures WHERE key_id = ?", (signed.key_id,))
             assert _said(signed.bundle) in [_said(bundle) for (bundle,) in bundles]
         signed.restore()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from file_trees import planted
+from file_trees import write_files
 from gc_places import Place
 from governed_models import raw_sql
 from s3_servers import S3Server
@@ -51,7 +51,7 @@ def large_on_s3(
     root = s3_environment(moto_s3).fresh_root()
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     client = MlflowClient(sqlite_url)
-    client.register_model(str(planted(own_place / "large", {"data.bin": b"x" * LARGE})), "large")
+    client.register_model(str(write_files(own_place / "large", {"data.bin": b"x" * LARGE})), "large")
     return Place(sqlite_url, root, client, raw_sql(sqlite_url))
 
 
@@ -73,7 +73,7 @@ def test_a_full_disk_while_loading_is_one_error_and_the_next_load_works(large_on
 def test_a_full_disk_while_downloading_leaves_the_target_alone(large_on_s3: Place, own_place: Path) -> None:
     run_id = large_on_s3.client.create_run("0").info.run_id
     large_on_s3.client.log_artifact(run_id, own_place / "large" / "data.bin")
-    target = planted(own_place / "target", {"mine.txt": b"mine"})
+    target = write_files(own_place / "target", {"mine.txt": b"mine"})
 
     with files_up_to(LARGE // 2), pytest.raises(StorageError, match="File too large|free space"):
         large_on_s3.client.download_artifacts(run_id, "", str(target))
@@ -86,7 +86,7 @@ def test_a_full_disk_while_downloading_leaves_the_target_alone(large_on_s3: Plac
 def test_a_full_disk_while_storing_leaves_no_version(place: Place, own_place: Path) -> None:
     if place.root.startswith("s3://"):
         pytest.skip("the server's disk is not ours to fill")
-    source = planted(own_place / "source", {"data.bin": b"x" * LARGE})
+    source = write_files(own_place / "source", {"data.bin": b"x" * LARGE})
 
     with files_up_to(LARGE // 2), pytest.raises(StorageError):
         place.client.register_model(str(source), "churn")
@@ -145,7 +145,7 @@ for attempt in (
 
 def test_a_target_that_may_not_be_written_is_a_permission_error_and_stays_as_it_is(own_place: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
-        target = planted(Path(place, "target"), {"mine.txt": b"mine"})
+        target = write_files(Path(place, "target"), {"mine.txt": b"mine"})
         Path(place).chmod(0o755)
         target.chmod(0o555)
         done = subprocess.run([sys.executable, "-c", READ_ONLY, str(target)], capture_output=True, text=True, cwd="/")

@@ -5,10 +5,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from file_trees import found, planted
+from file_trees import read_files, write_files
 from gc_places import Place
 from governed_models import raw_sql
-from s3_faults import Fault, Wire, behead_answer, lose_answer, lose_request, refuse, tapped
+from s3_faults import Fault, Wire, behead_answer, lose_answer, lose_request, refuse, tap_requests
 from s3_servers import S3Server
 from soundness import FILES, check_bytes, check_versions
 
@@ -41,7 +41,7 @@ def place(
     root = s3_environment(moto_s3).fresh_root()
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     client = MlflowClient(sqlite_url)
-    client.register_model(str(planted(own_place / "source", FILES)), "churn")
+    client.register_model(str(write_files(own_place / "source", FILES)), "churn")
     return Place(sqlite_url, root, client, raw_sql(sqlite_url))
 
 
@@ -84,15 +84,15 @@ def _logging(place: Place, other: Place, directory: Path) -> Call:
 
 def _downloading(place: Place, other: Place, directory: Path) -> Call:
     run_id = place.run(experiment="0")
-    planted(directory / "target", {"mine.txt": b"mine"})
+    write_files(directory / "target", {"mine.txt": b"mine"})
 
     def download() -> None:
         try:
             place.client.download_artifacts(run_id, "", str(directory / "target"))
         except RegistryError:
-            assert found(directory / "target") == {"mine.txt": b"mine"}
+            assert read_files(directory / "target") == {"mine.txt": b"mine"}
             raise
-        assert found(directory / "target") == {"mine.txt": b"mine", "notes.txt": b"scratch"}
+        assert read_files(directory / "target") == {"mine.txt": b"mine", "notes.txt": b"scratch"}
         (directory / "target" / "notes.txt").unlink()
 
     return download
@@ -123,7 +123,7 @@ def test_a_request_that_fails_is_one_error_and_leaves_nothing_half_done(
     operation: str, fault: str, place: Place, other: Place, own_place: Path
 ) -> None:
     call = OPERATIONS[operation](place, other, own_place)
-    with tapped(place.root.split("/")[2]) as wire:
+    with tap_requests(place.root.split("/")[2]) as wire:
         failed = _fail_each_request(wire, FAULTS[fault], call, lambda: (check_versions(place), check_versions(other)))
 
     assert failed >= 1

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
-from file_trees import planted
+from file_trees import write_files
 from governed_models import register
 from sklearn.linear_model import LogisticRegression
 
@@ -50,7 +50,7 @@ class Place:
         self.deleted_run = self.client.create_run("0").info.run_id
         self.client.delete_run(self.deleted_run)
         self.experiment = self.client.create_experiment("nba")
-        self.files = planted(root / "source", {"MLmodel": b"flavors: {}\n", "data.bin": b"x" * 5_000})
+        self.files = write_files(root / "source", {"MLmodel": b"flavors: {}\n", "data.bin": b"x" * 5_000})
         register(self.client, "churn", 3)
         self.client.transition_model_version_stage("churn", 1, "Production")
         self.client.transition_model_version_stage("churn", 2, "Production")
@@ -125,7 +125,7 @@ FILES: dict[str, Callable[[Place], Any]] = {
     "log_artifacts": lambda p: p.client.log_artifacts(p.run, str(p.files)),
     "log_model_artifacts": lambda p: p.client.log_model_artifacts(p.pending, str(p.files)),
     "register_model": lambda p: p.client.register_model(str(p.files), "other"),
-    "download_artifacts": lambda p: p.client.download_artifacts(p.run, "", str(planted(p.root / "target", {}))),
+    "download_artifacts": lambda p: p.client.download_artifacts(p.run, "", str(write_files(p.root / "target", {}))),
     "export_model": lambda p: p.client.export_model("churn", p.root / "second.zip"),
     "import_model": lambda p: p.client.import_model(p.export, name="other"),
     "log_model": lambda p: registry.sklearn.log_model(_MODEL, name="model"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from file_trees import found
+from file_trees import read_files
 from governed_models import raw_sql
 from hostile_texts import (
     ALIASES,
@@ -174,7 +174,7 @@ def state(database_url: str, filled: MlflowClient, own_place: Path) -> Callable[
 
     def read() -> Any:
         rows = {name: sorted(map(repr, sql(f"SELECT * FROM {name}"))) for name in Base.metadata.tables}
-        return rows, found(own_place)
+        return rows, read_files(own_place)
 
     return read
 
@@ -226,11 +226,11 @@ def test_a_hostile_mlmodel_file_is_refused_when_it_is_loaded(kind: str, own_plac
     (directory / "MLmodel").write_bytes(MLMODEL_FILES[kind])
     (directory / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     (directory / "python_model.pkl").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
-    before = found(own_place)
+    before = read_files(own_place)
 
     for load in (registry.pyfunc.load_model, registry.xgboost.load_model, registry.sklearn.load_model):
         with pytest.raises(RegistryError) as caught:
             load(str(directory))
         assert caught.value.error_code != "INTERNAL_ERROR"
 
-    assert found(own_place) == before
+    assert read_files(own_place) == before

@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from file_trees import planted
-from gc_places import Place, made
+from file_trees import write_files
+from gc_places import Place, make_place
 from racing import CONTEXT
 from volumes import volume
 
@@ -35,11 +35,13 @@ class Found:
 
 @pytest.fixture(params=["sqlite-local", "postgresql-local"])
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
-    return made(request, own_place)
+    return make_place(request, own_place)
 
 
 def _plant(directory: Path, count: int) -> Path:
-    return planted(directory, {f"part-{number % 100:02}/{number:06}.txt": b"%d" % number for number in range(count)})
+    return write_files(
+        directory, {f"part-{number % 100:02}/{number:06}.txt": b"%d" % number for number in range(count)}
+    )
 
 
 def _whole(directory: Path, count: int) -> int:

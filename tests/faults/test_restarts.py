@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from file_trees import planted
+from file_trees import write_files
 from gc_places import Place
 from governed_models import raw_sql
 from postgres_server import PostgresServer
@@ -25,7 +25,7 @@ def test_a_server_that_ends_sessions_or_restarts_loses_nothing(
 ) -> None:
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", str(own_place / "bytes"))
     place = Place(postgres_url, str(own_place / "bytes"), MlflowClient(postgres_url), raw_sql(postgres_url))
-    source = str(planted(own_place / "source", FILES))
+    source = str(write_files(own_place / "source", FILES))
     place.client.register_model(source, "churn")
     acknowledged = [1]
     progress = threading.Condition()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from file_trees import planted
+from file_trees import write_files
 from governed_models import raw_sql
 from s3_servers import S3Server
 from sqlalchemy import inspect
@@ -73,7 +73,7 @@ def test_keys_are_in_no_error_of_a_byte_store(own_place: Path, monkeypatch: pyte
     client = MlflowClient("sqlite:///a.db")
 
     with pytest.raises(RegistryError) as caught:
-        client.register_model(str(planted(own_place / "source", {"a": b"a"})), "churn")
+        client.register_model(str(write_files(own_place / "source", {"a": b"a"})), "churn")
 
     assert [text for text in _texts(caught.value) if KEY in text] == []
 
@@ -131,7 +131,7 @@ def used(
     client = MlflowClient()
     run_id = client.create_run("0").info.run_id
     client.log_text(run_id, "text", "notes.txt")
-    client.register_model(str(planted(own_place / "source", {"a": b"a"})), "churn")
+    client.register_model(str(write_files(own_place / "source", {"a": b"a"})), "churn")
     client.transition_model_version_stage("churn", 1, "Production", reason="better")
     other = MlflowClient("sqlite:///other.db")
     client.copy_model_version("models:/churn/1", "copied", to=other.tracking_uri)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fault_proxy import FOUL, fault_proxy
-from file_trees import planted
+from file_trees import write_files
 from gc_places import Place
 from governed_models import raw_sql
 from s3_servers import S3Server
@@ -46,7 +46,7 @@ def test_what_was_acknowledged_in_foul_weather_can_be_read(
     s3_environment(seaweedfs)
     root = seaweedfs.fresh_root()
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
-    source = str(planted(own_place / "source", FILES))
+    source = str(write_files(own_place / "source", FILES))
     acknowledged: list[int] = []
     count = volume(count, 50) if count > 12 else count
     with fault_proxy(seaweedfs.endpoint_url, seed=4) as weather:
@@ -82,7 +82,7 @@ def test_a_load_in_foul_weather_gives_the_model_or_an_error(
     s3_environment(seaweedfs)
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", seaweedfs.fresh_root())
     client = MlflowClient(sqlite_url)
-    client.register_model(str(planted(own_place / "source", FILES)), "churn")
+    client.register_model(str(write_files(own_place / "source", FILES)), "churn")
     place = Place(sqlite_url, "", client, raw_sql(sqlite_url))
     loaded = 0
     with fault_proxy(seaweedfs.endpoint_url, seed=5, chance=0.3) as weather:

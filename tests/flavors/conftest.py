@@ -1,4 +1,4 @@
-"""Models small enough to train anew for each session, and the data they were trained on."""
+"""Models small enough to train in each session, and their training data."""
 
 import numpy as np
 import pandas as pd

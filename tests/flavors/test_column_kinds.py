@@ -1,4 +1,4 @@
-"""Whatever a frame holds: what was inferred from it accepts it, and no part of the library stumbles over it."""
+"""Frames of any content: the inferred signature accepts them, and no part of the library fails on them."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ from registry.flavors.signatures.enforce import enforce_schema
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Integer columns"),
-    # pandas says so of objects that it cannot keep in their own unit.
+    # pandas warns of objects that it cannot keep in their own unit.
     pytest.mark.filterwarnings("ignore:Converting to PeriodArray"),
 ]
 
 
 def _accepts(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a model sees of a frame whose signature was inferred from it, written and read back."""
+    """Return the frame that a model gets, by a signature inferred from it that was written and read back."""
     signature = flavors.infer_signature(frame)
     again = ModelSignature.from_dict(json.loads(json.dumps(signature.to_dict())))
     assert again == signature
@@ -136,7 +136,7 @@ def test_one_row_with_a_null_passes_where_two_rows_do(kind: str) -> None:
             outcomes.append(("refused", "missing values" in str(error)))
     refused = kind in ("long", "integer")
     assert outcomes[0] == (("refused", True) if refused else ("float64", True))
-    # A number that JSON brings is a double, which does not fit a float.
+    # A number from JSON is a double, which does not fit a float.
     assert outcomes[1] == (("refused", False) if kind == "float" else outcomes[0])
 
 

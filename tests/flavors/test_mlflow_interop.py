@@ -1,4 +1,4 @@
-"""Directories go both ways: what is saved here loads in real mlflow, and what mlflow saved loads here."""
+"""Model directories work both ways: real mlflow loads ours, and we load mlflow's."""
 
 import json
 from collections.abc import Callable
@@ -90,7 +90,7 @@ for name, (schema, data) in signature_cases.ENFORCED.items():
 
 
 def _doubled() -> flavors.PythonModel:
-    # Made in a function, the class is pickled by value: this test module is not there on the other side.
+    # A class made in a function is pickled by value, since this test module does not exist on the other side.
     class Doubled(flavors.PythonModel):
         def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
             return model_input["a"].to_numpy() * 2
@@ -106,7 +106,7 @@ def ours(
     classifier: xgboost.XGBClassifier,
     pipeline: Pipeline,
 ) -> dict[str, Any]:
-    """What mlflow says of models saved here, with what they predict here."""
+    """Return mlflow's answers about models saved here, with their predictions here."""
     directory = tmp_path_factory.mktemp("ours")
     frame.to_json(directory / "frame.json", orient="split", double_precision=15)
     exact = pd.read_json(directory / "frame.json", orient="split")
@@ -148,7 +148,7 @@ def test_mlflow_reads_the_signature_and_the_example_saved_here(ours: dict[str, A
 def theirs(
     tmp_path_factory: pytest.TempPathFactory, run_mlflow: Callable[..., Any], frame: pd.DataFrame
 ) -> tuple[Path, dict[str, Any], pd.DataFrame]:
-    """Models that mlflow saved, with what they predict there."""
+    """Return models that mlflow saved, with their predictions there."""
     directory = tmp_path_factory.mktemp("theirs")
     frame.to_json(directory / "frame.json", orient="split", double_precision=15)
     exact = pd.read_json(directory / "frame.json", orient="split")

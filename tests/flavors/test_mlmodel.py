@@ -1,4 +1,4 @@
-"""The MLmodel file: what is written, what is read, and what is refused before it can do harm."""
+"""The MLmodel file: what is written and read, and what is refused before it can do harm."""
 
 from pathlib import Path
 from typing import Any

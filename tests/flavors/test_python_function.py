@@ -1,4 +1,4 @@
-"""Models that are Python code: saved with their artifacts, loaded with consent only."""
+"""Models that are Python code: saved with their artifacts, and loaded only if the caller allows code."""
 
 import sys
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from registry.exceptions import (
 
 
 class Shift(flavors.PythonModel):
-    """Adds what a file says, times what the configuration says."""
+    """Add a number from a file, multiplied by one from the configuration."""
 
     def load_context(self, context: flavors.PythonModelContext) -> None:
         self.shift = float(Path(context.artifacts["shift"]).read_text())
@@ -31,7 +31,7 @@ class Shift(flavors.PythonModel):
 
 
 class Plain:
-    """Any object with a predict will do, without context too."""
+    """An object with a `predict` method, without a context."""
 
     def predict(self, model_input: Any, params: Any = None) -> Any:
         return params
@@ -137,7 +137,7 @@ def test_an_artifact_outside_the_directory_is_refused(tmp_path: Path, shift_file
 
 
 class Broken(flavors.PythonModel):
-    """Fails when its context is loaded."""
+    """A model whose `load_context` fails."""
 
     def load_context(self, context: flavors.PythonModelContext) -> None:
         raise KeyError("shift")

@@ -1,4 +1,4 @@
-"""requirements.txt and its kin: what the flavor needs, what the caller adds, and files that name files."""
+"""Requirements files: the flavor's own lines, the caller's lines, and files that name other files."""
 
 from importlib.metadata import version
 from pathlib import Path

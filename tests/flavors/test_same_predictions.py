@@ -1,4 +1,4 @@
-"""A model that is loaded is the model that was saved: parameters, predictions and scores."""
+"""A loaded model equals the saved one: parameters, predictions and scores."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_a_booster_is_the_saved_one(tmp_path: Path, name: str) -> None:
 
 @pytest.fixture
 def logged(sqlite_url: str) -> dict[str, Any]:
-    """Every case as version 1 of a registered model of its own."""
+    """Register every case as version 1 of its own model."""
     registry.set_tracking_uri(sqlite_url)
     models = {name: case.model() for name, case in CASES.items()}
     for position, model in enumerate(models.values()):
@@ -142,7 +142,7 @@ def test_a_wrapper_inside_a_pipeline_keeps_its_parameters(tmp_path: Path) -> Non
 
 
 class _Forgetful(xgboost.XGBRegressor):
-    """A wrapper whose Booster is not what predicts."""
+    """A wrapper that does not predict with its Booster."""
 
     def predict(self, *data: Any, **options: Any) -> Any:
         return super().predict(*data, **options) + 1

@@ -1,4 +1,4 @@
-"""What all flavors share: where a model may be saved, what goes beside it, and flavors of third parties."""
+"""Saving, for all flavors: where a model may be saved, the files beside it, and third-party flavors."""
 
 import json
 import subprocess

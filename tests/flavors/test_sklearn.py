@@ -1,4 +1,4 @@
-"""The sklearn flavor: skops by default, pickles with consent only, and no trust from the file itself."""
+"""The sklearn flavor: skops by default, pickles only if the caller allows code, and no trust by the file itself."""
 
 import pickle
 from pathlib import Path
@@ -32,7 +32,7 @@ OWN = f"{OwnEstimator.__module__}.{OwnEstimator.__qualname__}"
 
 
 class Evil:
-    """What runs a command of its choice when it is unpickled."""
+    """An object that runs a command of its choice when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

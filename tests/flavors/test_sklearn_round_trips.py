@@ -1,4 +1,4 @@
-"""Every estimator of scikit-learn, and pipelines as people compose them, saved and loaded without consent."""
+"""Every estimator of scikit-learn, and usual pipelines, saved and loaded without allowing code."""
 
 import warnings
 from pathlib import Path
@@ -13,13 +13,13 @@ from registry import flavors
 from registry.exceptions import InvalidParameterError
 
 ESTIMATORS = dict(all_estimators())
-# Named in docs/guides/sklearn-models.md, with the way out.
+# docs/guides/sklearn-models.md names these, with a workaround.
 CANNOT = {"Birch"}
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> object:
-    """Small data make scikit-learn warn; what is tested is that loading gives the same answers."""
+    """Ignore warnings of scikit-learn about small data; the tests compare answers before and after loading."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -31,7 +31,7 @@ def _same_after_loading(model: object, data: object, directory: Path) -> None:
     before, after = answers(model, data), answers(loaded, data)
     assert len(before) == len(after)
     for left, right in zip(before, after, strict=True):
-        if left.dtype.kind == "f":  # the last bit depends on how memory is aligned
+        if left.dtype.kind == "f":  # the last bit depends on memory alignment
             np.testing.assert_allclose(left, right, rtol=1e-12, atol=1e-14)
         else:
             np.testing.assert_array_equal(left, right)

@@ -1,4 +1,4 @@
-"""What a skops file may do without consent: name what the list has, and refer to functions without calling them."""
+"""What a skops file may do without consent: name listed types, and refer to functions without calling them."""
 
 import importlib.util
 import json
@@ -89,7 +89,7 @@ def _saved(model: BaseEstimator, directory: Path) -> Path:
 
 
 def _rewritten(directory: Path, change: Callable[[Any], None]) -> Path:
-    """The model with a changed schema, as somebody who means harm would write it."""
+    """Return the model with a changed schema, as an attacker would write it."""
     file = directory / "model.skops"
     with zipfile.ZipFile(file) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
@@ -169,7 +169,7 @@ def test_a_file_that_does_more_than_refer_is_refused(tmp_path: Path, node: dict[
     _rewritten(directory, lambda schema: _attributes(schema).update(func=node))
     with pytest.raises(CodeExecutionRefusedError):
         flavors.load_model(directory, "sklearn")
-    flavors.check_directory(directory)  # whoever loads it is asked
+    flavors.check_directory(directory)  # loading asks for consent
 
 
 def test_a_node_that_another_of_its_id_would_replace_is_refused(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_node_that_another_of_its_id_would_replace_is_refused(tmp_path: Path) 
         attributes = _attributes(schema)
         method = attributes["tokenizer"]["content"]["content"][1]
         assert json.loads(method["content"]) == "split"
-        # Read first, under the id of the node that is to come: skops would take this one.
+        # Comes first and has the id of a later node: skops would use this one in its place.
         attributes["analyzer"] = {**_json("__subclasses__"), "__id__": method["__id__"]}
 
     _rewritten(directory, change)

@@ -1,4 +1,4 @@
-"""The xgboost flavor: what goes in comes out, and a class or file that is not XGBoost's is refused."""
+"""The xgboost flavor: models survive a round trip, and classes or files that are not XGBoost's are refused."""
 
 from pathlib import Path
 from typing import Any

@@ -171,7 +171,7 @@ def test_a_correction_that_names_no_events_is_found(client: MlflowClient) -> Non
 
     for details in ({}, {"from_seq": 1, "to_seq": 2, "shift": 1}, {"from_seq": "1", "to_seq": 1, "shift": 1}):
         event = HistoryEvent("u", 2, "clock_corrected", "ann", 5, details=details)
-        with pytest.raises(IntegrityError, match="Event 2 corrects no events that are there"):
+        with pytest.raises(IntegrityError, match="Event 2 corrects events that do not exist"):
             corrected_times([HistoryEvent("u", 1, "created", "ann", 9), event])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from governed_models import RawSql, register
-from statements_heard import heard_statements
+from statements_heard import record_statements
 
 import registry
 from registry import MlflowClient
@@ -39,7 +39,7 @@ def large(client: MlflowClient, sql: RawSql) -> MlflowClient:
 
 
 def _statements(client: MlflowClient, call: Any) -> list[tuple[str, Any]]:
-    with heard_statements(client.backend.database.engine) as found:
+    with record_statements(client.backend.database.engine) as found:
         call()
     return [one for one in found if one[0].lstrip().upper().startswith(("SELECT", "WITH", "UPDATE"))]
 

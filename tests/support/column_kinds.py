@@ -108,7 +108,7 @@ KINDS: dict[str, pd.Series] = {
         for name, (kind, values) in _ARROW.items()
     },
 }
-# How columns can be named, as a function of a frame of two columns.
+# Ways to name columns, as functions of a frame of two columns.
 NAMES: dict[str, Any] = {
     "texts": ["a", "b"],
     "integers": [0, 1],

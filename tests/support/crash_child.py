@@ -1,8 +1,8 @@
-"""A process that forks a child per request, which does one operation and may die at its n-th step by ``kill -9``.
+"""A process that forks a child per request; the child does one operation and may die at its n-th step by ``kill -9``.
 
 Run as a program: requests are lines of JSON on stdin, answers lines of JSON on stdout. It has one thread and has
 imported everything once, so that a child costs milliseconds. A step is a commit, a file that appears, is moved or is
-removed, or a request to S3; a crash comes right before it or right after it.
+removed, or a request to S3. A crash comes right before a step or right after it.
 """
 
 import importlib

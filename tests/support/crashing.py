@@ -1,4 +1,4 @@
-"""Operations in processes that are killed: at a chosen step, or at any moment from outside."""
+"""Run operations in processes that are killed: at a chosen step, or from outside after some time."""
 
 import json
 import os
@@ -17,7 +17,7 @@ KILLED = -signal.SIGKILL
 
 
 class Crasher:
-    """Starts operations and lets them die."""
+    """Starts operations in processes and kills them."""
 
     def __init__(self) -> None:
         self.kills = 0
@@ -34,10 +34,10 @@ class Crasher:
             )
 
     def run(self, operation: str, url: str, *, fatal: int = 0, after: float | None = None, **given: Any) -> bool:
-        """Let a child do an operation; whether it came to its end.
+        """Run an operation in a child; return whether it finished.
 
-        It is killed at its step number `fatal`, or from outside `after` some seconds. An operation that fails in
-        another way is an error of the test.
+        It is killed at its step number `fatal`, or from outside after `after` seconds. An operation that fails in any
+        other way is an error of the test.
         """
         request = {
             "operation": operation,
@@ -78,7 +78,7 @@ class Crasher:
 
 @pytest.fixture
 def crasher() -> Iterator[Crasher]:
-    """A process that forks children which die."""
+    """Start a process that forks children which die."""
     started = Crasher()
     yield started
     started.close()

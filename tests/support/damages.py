@@ -1,10 +1,10 @@
-"""Bytes that a disk, a hand or a thief has changed."""
+"""Damage bytes, as a disk or an attacker might."""
 
 import random
 
 
-def mangled(data: bytes, chance: random.Random) -> bytes:
-    """Non-empty bytes with a bit flipped, some overwritten, taken out, put in or added, or cut off; never the same."""
+def mangle(data: bytes, chance: random.Random) -> bytes:
+    """Damage non-empty bytes in one way: flip a bit, overwrite, remove, insert or append bytes, or cut them off."""
     at = chance.randrange(len(data))
     match chance.randrange(6):
         case 0:
@@ -20,4 +20,4 @@ def mangled(data: bytes, chance: random.Random) -> bytes:
             changed = data[:at]
         case _:
             changed = data + chance.randbytes(chance.randint(1, 100))
-    return mangled(data, chance) if changed == data else changed
+    return mangle(data, chance) if changed == data else changed

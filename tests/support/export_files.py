@@ -1,4 +1,4 @@
-"""Tools that unpack an export, change it and pack it again, as an attacker or a bad disk would."""
+"""Take exports apart, change them and put them together again, as an attacker or a disk might."""
 
 import hashlib
 import json
@@ -19,13 +19,13 @@ MANIFEST = "registry-export.json"
 Document = dict[str, Any]
 
 
-def taken_apart(path: Path) -> dict[str, bytes]:
-    """Return the contents of an archive by name, in order."""
+def read_archive(path: Path) -> dict[str, bytes]:
+    """Return the contents by name, in their order."""
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def put_together(path: Path, contents: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+def write_archive(path: Path, contents: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
     """Write an archive with these contents."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in contents.items():
@@ -33,25 +33,25 @@ def put_together(path: Path, contents: Mapping[str, bytes], compression: int = z
     return path
 
 
-def document(path: Path) -> Document:
-    """Return the manifest of an archive."""
-    return json.loads(taken_apart(path)[MANIFEST])
+def read_manifest(path: Path) -> Document:
+    """Return the manifest."""
+    return json.loads(read_archive(path)[MANIFEST])
 
 
-def with_document(path: Path, change: Callable[[Document], object]) -> Path:
-    """Change the manifest of an archive in place."""
-    contents = taken_apart(path)
+def change_manifest(path: Path, change: Callable[[Document], object]) -> Path:
+    """Write the same archive with a changed manifest, in the form that exports have."""
+    contents = read_archive(path)
     changed = json.loads(contents[MANIFEST])
     change(changed)
     contents[MANIFEST] = canonical_json(changed).encode()
-    return put_together(path, contents)
+    return write_archive(path, contents)
 
 
-def with_events(change: Callable[[list[Document]], object]) -> Callable[[Document], None]:
-    """Return a change of the last history's events that also recomputes the hash chain."""
+def change_events(change: Callable[[list[Document]], object]) -> Callable[[Document], None]:
+    """Return a change of a manifest that changes the last history's events and makes its hash chain whole again."""
 
-    def apply(found: Document) -> None:
-        segment = found["segments"][-1]
+    def apply(manifest: Document) -> None:
+        segment = manifest["segments"][-1]
         change(segment["events"])
         segment["events"] = [json.loads(event.canonical()) for event in _chained(segment["events"])]
 
@@ -68,12 +68,12 @@ def _chained(events: list[Document]) -> list[HistoryEvent]:
 
 
 def sha256(data: bytes) -> str:
-    """Return the SHA-256 as lower-case hex."""
+    """Return the digest in lower-case hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def assert_refused(target: registry.MlflowClient, path: Path, own_place: Path, match: str | None = None) -> None:
-    """Check that the import is rejected and leaves no row, no file and no upload."""
+    """Check that the import is refused and leaves nothing behind: no row, no file beside or below, no upload."""
     before = {place for place in own_place.parent.rglob("*") if "cache" not in place.name}
     with pytest.raises(IntegrityError, match=match):
         target.import_model(path)

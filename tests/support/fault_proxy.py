@@ -1,4 +1,4 @@
-"""A TCP proxy before an S3 server that spoils some exchanges: bad weather, with a seed that repeats it."""
+"""A TCP proxy before an S3 server that spoils some exchanges; a seed makes the faults repeatable."""
 
 import contextlib
 import random
@@ -15,7 +15,7 @@ _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>made up by a test</Message><
 
 
 class Weather(Enum):
-    """What happens to one exchange."""
+    """The fault of one exchange."""
 
     FAIR = "it passes"
     DROP = "the connection breaks before the server sees the request"
@@ -30,7 +30,7 @@ FOUL = [Weather.DROP, Weather.LOSE, Weather.DELAY, Weather.TRUNCATE, Weather.COR
 
 
 class FaultProxy:
-    """Forwards connections to a server; `chance` is the share of exchanges that are spoilt, `met` how many were."""
+    """Forwards connections to a server; `chance` is the share of spoilt exchanges, `met` their number so far."""
 
     def __init__(self, server_url: str, *, seed: int, chance: float) -> None:
         server = urlsplit(server_url)
@@ -79,7 +79,7 @@ class FaultProxy:
 
 
 class _Spoiler:
-    """The way back of one connection."""
+    """The direction from server to client of one connection."""
 
     def __init__(self, near: socket.socket, far: socket.socket) -> None:
         self.next_answer = Weather.FAIR
@@ -96,13 +96,13 @@ class _Spoiler:
                     self._near.sendall(data[: len(data) * 3 // 4])
                     break
                 self._near.sendall(_flipped(data) if weather is Weather.CORRUPT else data)
-            # Both ends: the thread that waits for more of the request must end too.
+            # Close both ends: the thread that waits for more of the request must end too.
             for end in (self._near, self._far):
                 end.shutdown(socket.SHUT_RDWR)
 
 
 def _flipped(data: bytes) -> bytes:
-    """One bit of the body is another; of an answer without a body nothing is."""
+    """Flip one bit of the body; return a response without a body unchanged."""
     end = data.find(b"\r\n\r\n") + 4
     if end < 4 or end >= len(data):
         return data
@@ -111,7 +111,7 @@ def _flipped(data: bytes) -> bytes:
 
 @contextlib.contextmanager
 def fault_proxy(server_url: str, *, seed: int = 0, chance: float = 0.2) -> Iterator[FaultProxy]:
-    """A proxy that is closed at the end of the block."""
+    """Run a proxy until the block ends."""
     proxy = FaultProxy(server_url, seed=seed, chance=chance)
     try:
         yield proxy

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for well-typed filters as nodes; ``str(node)`` is the text."""
+"""Hypothesis strategies for well-typed filters, as nodes; ``str(node)`` is the text."""
 
 from typing import Any
 

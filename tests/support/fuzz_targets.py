@@ -1,7 +1,7 @@
-"""Every parser of ours that reads what strangers wrote, as a function of bytes, with seeds to start from.
+"""Every parser of ours that reads untrusted input, as a function of bytes, with seeds to start from.
 
-A target returns for any input at all; what it raises is a finding: an exception that is not ours, or a value that does
-not survive being written and read again.
+A target returns for any input. Whatever it raises is a finding: an exception that is not ours, or a value that does not
+survive being written and read again.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from registry.store.urls import parse_database_url
 
 @dataclass(frozen=True)
 class Target:
-    """One parser: what it does with bytes, what a fuzzer starts from, and how it changes an input beside flipping bits.
+    """One parser: a function of bytes, the inputs that a fuzzer starts from, and its own way to change an input.
 
     `share` is its part of a long run.
     """
@@ -76,7 +76,7 @@ def _signature(data: bytes) -> None:
         signature = ModelSignature.from_dict(value)
     except RegistryError:
         return
-    # As text: a default may be NaN, which equals nothing.
+    # Compare as text, because a default may be NaN, which equals nothing.
     assert ModelSignature.from_dict(signature.to_dict()).to_json() == signature.to_json()
 
 
@@ -284,7 +284,7 @@ def _place_seeds() -> list[bytes]:
 
 @cache
 def _export() -> bytes:
-    from travelling_models import trained
+    from travelling_models import train_version
 
     import registry
 
@@ -294,8 +294,8 @@ def _export() -> bytes:
         try:
             os.environ["REGISTRY_ARTIFACT_LOCATION"] = str(place / "artifacts")
             client = registry.MlflowClient(f"sqlite:///{place}/dev.db")
-            trained(client)
-            trained(client)
+            train_version(client)
+            train_version(client)
             client.transition_model_version_stage("churn", 1, "Production")
             client.set_registered_model_alias("churn", "champion", 1)
             client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.8)])
@@ -326,7 +326,7 @@ _SCALARS: Final = (
 
 
 def restructure_json(data: bytes, chance: random.Random) -> bytes:
-    """JSON with one value replaced, removed, doubled or moved; other bytes come back as they are."""
+    """Replace, remove, double or move one value of a JSON text; return other bytes unchanged."""
     try:
         form = json.loads(data)
     except (ValueError, RecursionError):
@@ -371,13 +371,13 @@ def _dumped(form: Any) -> bytes:
 
 
 def restructure_manifest(data: bytes, chance: random.Random) -> bytes:
-    """A changed manifest whose chains of hashes are whole again, so that more than the chain is looked at."""
+    """Change a manifest and make its hash chains whole again, so that the checks behind them are reached."""
     changed = restructure_json(data, chance)
     try:
         form = json.loads(changed)
         for segment in form["segments"]:
             segment["events"] = _chained(segment["events"])
-    except Exception:  # whatever the change made impossible: it is tried as it stands
+    except Exception:  # the change made re-chaining impossible: try the manifest as it is
         return changed
     return _dumped(form)
 
@@ -393,13 +393,13 @@ def _chained(events: list[Mapping[str, Any]]) -> list[Any]:
 
 
 def restructure_archive(data: bytes, chance: random.Random) -> bytes:
-    """A ZIP archive with an entry renamed, emptied, doubled, compressed or filled otherwise."""
+    """Rename, empty, double, compress or refill one entry of a ZIP archive."""
     path = _scratch() / "old.zip"
     path.write_bytes(data)
     try:
         with zipfile.ZipFile(path) as old:
             contents = [(entry.filename, old.read(entry)) for entry in old.infolist()[:50]]
-    except Exception:  # it is no archive any more
+    except Exception:  # no longer an archive
         return data
     if not contents:
         return data
@@ -444,7 +444,7 @@ TARGETS: Final = {
 
 
 def mutate(data: bytes, chance: random.Random, target: Target) -> bytes:
-    """The input, changed in one to four places; half of the time by its structure where the target knows it."""
+    """Change the input in one to four places; half of the time by its structure, if the target knows it."""
     if target.restructure is not None and chance.random() < 0.5:
         for _ in range(chance.choice((1, 1, 1, 2))):
             data = target.restructure(data, chance)

@@ -1,4 +1,4 @@
-"""Registries for gc to work on: a database and a byte store, and ways to make things old or half done."""
+"""Registries for gc to work on: a database and a byte store, and ways to make items old or half done."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from registry.blobs.s3.bucket import Bucket
 from registry.entities.logged_model import new_model_id
 
 DAY_MS = 86_400_000
-# When a thing was deleted or begun, wherever that is kept.
+# Every column with the time at which something was deleted or begun.
 _MOMENTS = {
     "runs": ("deleted_time",),
     "experiments": ("deleted_time",),
@@ -25,7 +25,7 @@ _MOMENTS = {
 
 @dataclass(frozen=True)
 class Place:
-    """A registry: how to reach it, where its bytes are, and its tables past the library."""
+    """A registry: its client, its byte store, and its tables by raw SQL."""
 
     url: str
     root: str
@@ -33,21 +33,21 @@ class Place:
     sql: RawSql
 
     def age(self, days: float) -> None:
-        """Let everything have happened so many days earlier."""
+        """Move everything that happened `days` into the past."""
         for table, columns in _MOMENTS.items():
             for column in columns:
                 self.sql(f"UPDATE {table} SET {column} = {column} - {round(days * DAY_MS)}")
 
     def stored(self) -> set[str]:
-        """All files below the root but the database's, hidden ones and uploads in parts included, by path."""
+        """Return all files below the root except the database's, by path, with hidden files and multipart uploads."""
         return set(stored_below(self.root))
 
     def rows(self, table: str) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
         return int(self.sql(f"SELECT count(*) FROM {table}")[0][0])
 
     def run(self, *, experiment: str | None = None) -> str:
-        """A finished run with params, tags, two points and a file; its id."""
+        """Make a finished run with params, tags, two points and a file; return its id."""
         client = self.client
         run_id = client.create_run(experiment or client.create_experiment(f"e-{new_model_id()}")).info.run_id
         client.log_param(run_id, "depth", 3)
@@ -59,24 +59,24 @@ class Place:
         return run_id
 
     def model(self, run_id: str | None = None, *, experiment: str | None = None, content: str = "weights") -> str:
-        """A READY logged model with two files; its id."""
+        """Make a READY logged model with two files; return its id."""
         if run_id is not None:
             experiment = self.client.get_run(run_id).info.experiment_id
-        made = self.client.create_logged_model(experiment or "0", source_run_id=run_id)
-        source = Path(f"source-{made.model_id}")
+        logged_model = self.client.create_logged_model(experiment or "0", source_run_id=run_id)
+        source = Path(f"source-{logged_model.model_id}")
         source.mkdir()
         (source / "MLmodel").write_text("flavors: {}\n")
         (source / "data.bin").write_text(content)
-        self.client.log_model_artifacts(made.model_id, source)
-        self.client.finalize_logged_model(made.model_id, "READY")
-        return made.model_id
+        self.client.log_model_artifacts(logged_model.model_id, source)
+        self.client.finalize_logged_model(logged_model.model_id, "READY")
+        return logged_model.model_id
 
     def version(self, name: str, model_id: str) -> int:
-        """The next version of a registered model, with a logged model; its number."""
+        """Register the next version of a registered model, with a logged model; return its number."""
         return self.client.register_model(f"models:/{model_id}", name).version
 
     def upload(self, files: dict[str, bytes]) -> str:
-        """Bytes of an upload that was interrupted before its model appeared; the model's id."""
+        """Store bytes of an upload that was interrupted before its model appeared; return the model's id."""
         model_id = new_model_id()
         location = self.client.backend.logged_models.begin_upload(model_id, "0")
         for path, data in files.items():
@@ -85,7 +85,7 @@ class Place:
 
 
 def stored_below(root: str) -> Iterator[str]:
-    """All files below a local directory or S3 prefix, as they are; markers of whose they are left out."""
+    """Return all files below a local directory or S3 prefix, without the markers of ownership."""
     if not root.startswith("s3://"):
         for path in Path(root).rglob("*"):
             is_ours = path.name.startswith("registry.db") or ".registry" in path.relative_to(root).parts
@@ -103,18 +103,18 @@ def stored_below(root: str) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite-local", "postgresql-seaweedfs"])
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
-    """A registry of this test's own."""
-    return made(request, own_place)
+    """Make a registry for one test."""
+    return make_place(request, own_place)
 
 
-def made(request: pytest.FixtureRequest, own_place: Path) -> Place:
-    """A registry on the database and the byte store that a fixture's parameter names."""
+def make_place(request: pytest.FixtureRequest, own_place: Path) -> Place:
+    """Make a registry on the database and the byte store that a fixture's parameter names."""
     database, store = request.param.split("-")
     url = str(request.getfixturevalue("sqlite_url" if database == "sqlite" else "postgres_url"))
     root = str(own_place / "bytes")
     if store != "local":
         server = request.getfixturevalue("s3_environment")(request.getfixturevalue(store))
         root = server.fresh_root()
-    # The template of the database has no experiment yet: the default one is made at this root.
+    # The template of the database has no experiment yet, so the default one is made at this root.
     request.getfixturevalue("monkeypatch").setenv("REGISTRY_ARTIFACT_LOCATION", root)
     return Place(url, root, MlflowClient(url), raw_sql(url))

@@ -1,4 +1,4 @@
-"""An S3 server that answers whatever a test wants, and notes what it was asked."""
+"""An S3 server that answers as a test's script says, and records the requests."""
 
 import contextlib
 import threading
@@ -21,13 +21,13 @@ class Asked:
 
     @property
     def key(self) -> str:
-        """The key within the bucket, ``""`` for the bucket itself."""
+        """Return the key within the bucket, ``""`` for the bucket itself."""
         return self.path.removeprefix(f"/{BUCKET}").removeprefix("/")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A response. Without a ``Content-Length`` among its headers the length of a body that is bytes is added."""
+    """A response. If its body is bytes and it has no ``Content-Length``, the length is added."""
 
     status: int = 200
     body: bytes | Iterable[bytes] = b""
@@ -39,7 +39,7 @@ Script = Callable[[Asked], Answer]
 
 @dataclass
 class HostileS3:
-    """Where the server is, and what it was asked so far; `script` may be replaced at any time."""
+    """The server's address and the requests so far; `script` may be replaced at any time."""
 
     endpoint_url: str
     script: Script
@@ -61,7 +61,7 @@ def hostile_s3(script: Script) -> Iterator[HostileS3]:
             query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
             asked = Asked(self.command, url.path, query, {name.lower(): value for name, value in self.headers.items()})
             served.asked.append(asked)
-            with contextlib.suppress(OSError):  # the client has seen enough
+            with contextlib.suppress(OSError):  # the client has closed the connection
                 self.send(served.script(asked))
 
         def send(self, answer: Answer) -> None:
@@ -83,7 +83,7 @@ def hostile_s3(script: Script) -> Iterator[HostileS3]:
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - http.server looks for these names
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: the test tells what went wrong."""
+            """Log nothing: the test reports errors."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -100,7 +100,7 @@ def hostile_s3(script: Script) -> Iterator[HostileS3]:
 
 
 def listing(*keys: str | tuple[str, str], more: str = "", token: str | None = None) -> Answer:
-    """A page of ListObjectsV2: keys of 1 byte each, or with a size as it is to be written; `token` promises a next."""
+    """Return a page of ListObjectsV2: keys of 1 byte each, or with a size as literal text; `token` promises more."""
     entries = "".join(
         f"<Contents><Key>{key}</Key><Size>{size}</Size><ETag>&quot;e&quot;</ETag></Contents>"
         for key, size in ((key, "1") if isinstance(key, str) else key for key in keys)
@@ -111,7 +111,7 @@ def listing(*keys: str | tuple[str, str], more: str = "", token: str | None = No
 
 
 def content(data: bytes, **headers: str) -> Answer:
-    """An object, whole."""
+    """Return a whole object."""
     return Answer(
         body=data, headers={"ETag": '"e"', **{name.replace("_", "-"): text for name, text in headers.items()}}
     )

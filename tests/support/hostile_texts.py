@@ -1,4 +1,4 @@
-"""Texts that somebody hostile, or a slip, may hand in where a name, path, URI, filter or model file is expected."""
+"""Texts that an attacker, or a mistake, may pass as a name, path, URI, filter or model file."""
 
 LONG = "x" * 1_000_000
 NAMES = [
@@ -24,8 +24,8 @@ NAMES = [
     "a\u2028b",
     "\ud800",
     "a\udcffb",
-    "\u202eabc",  # from right to left
-    "\u200bname",  # no width
+    "\u202eabc",  # right to left
+    "\u200bname",  # zero width
     "\ufeffa",
     "\U000e0041",  # a tag character
     "\ue000",  # private use

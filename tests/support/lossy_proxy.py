@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can lose a COMMIT or the answer to it, go dark, and pose as a pooler."""
+"""A TCP proxy before PostgreSQL that can lose a COMMIT or its response, stop forwarding, and pose as a pooler."""
 
 import contextlib
 import socket
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from enum import Enum
 
 _COMMIT = b"COMMIT\0"
-# The head of the message BackendKeyData, after which the number of the server's process comes.
+# The header of the message BackendKeyData; the process id of the server follows it.
 _BACKEND_KEY = b"K\0\0\0\x0c"
 
 
 class Loss(Enum):
-    """What happens to the next COMMIT, after which the connection breaks."""
+    """The fate of the next COMMIT; the connection breaks after it."""
 
     NOTHING = "passes"
     REQUEST = "never reaches the server"
@@ -32,7 +32,7 @@ class LossyProxy:
         self.refuses = False
         self.goes_dark = False
         self.poses_as_pooler = False
-        self.stalls = False  # what the server answers is not passed on
+        self.stalls = False  # the response of the server is not forwarded
         self._sockets: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -100,7 +100,7 @@ class LossyProxy:
 
 @contextlib.contextmanager
 def lossy_proxy(server_port: int) -> Iterator[LossyProxy]:
-    """A proxy that is closed at the end of the block."""
+    """Run a proxy until the block ends."""
     proxy = LossyProxy(server_port)
     try:
         yield proxy

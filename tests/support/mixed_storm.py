@@ -1,6 +1,6 @@
-"""Everything that people do at once: log, store, register, promote, roll back, sign, delete, restore, collect garbage.
+"""Everything that users do, at once: log, store, register, promote, roll back, sign, delete, restore, collect garbage.
 
-Every process writes down what it was told was done; `invariants` are held to by plain SQL afterwards, past the library.
+Every process records what was acknowledged. Afterwards plain SQL checks the `invariants`, bypassing the library.
 """
 
 import os
@@ -28,13 +28,13 @@ from registry.rules import MetricAtLeast
 
 MODELS = tuple(f"model-{number}" for number in range(4))
 EXPERIMENTS = 3
-# What a call may meet because others changed things in the meantime; anything else is a fault.
+# Errors that a call may meet because others changed something meanwhile; any other error is a fault.
 EXPECTED = (ConflictError, InvalidStateError, InvalidParameterError, NotFoundError, PromotionRefusedError)
 
 
 @dataclass
 class Told:
-    """What one process was told: points that were logged by run, reasons of changes, how often what ended how."""
+    """The acknowledged work of one process: logged points by run, reasons of changes, counts of outcomes."""
 
     points: Counter[str] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Told:
 
 
 class Worker:
-    """One process of the storm, which does one thing after the other until its time is over."""
+    """One process of the storm, which does one operation after another until its time is over."""
 
     def __init__(self, url: str, seed: int) -> None:
         self.client = MlflowClient(url)
@@ -53,7 +53,7 @@ class Worker:
         self.runs: list[str] = []
 
     def work(self, seconds: float) -> Told:
-        """Do what chance says for so long; what was told."""
+        """Do random operations for some seconds; return what was acknowledged."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.number += 1
@@ -84,7 +84,7 @@ class Worker:
         return self.chance.choice(self.runs)
 
     def changed(self, change: Callable[[str], Any]) -> None:
-        """Make a change with a reason of its own, and write the reason down once it is done."""
+        """Make a change with a unique reason, and record the reason once it is done."""
         reason = f"{self.seed}-{self.number}"
         change(reason)
         self.told.reasons.append(reason)
@@ -181,12 +181,12 @@ ACTIONS: tuple[Callable[[Worker], None], ...] = (
 
 
 def storm(url: str, seed: int, seconds: float, writer: Any, environment: dict[str, str]) -> None:
-    """One process of the storm; it sends what it was told."""
+    """Run one process of the storm, which sends what was acknowledged."""
     os.environ.update(environment)
     writer.send(Worker(url, seed).work(seconds))
 
 
-# Each query finds nothing, or something is wrong.
+# Each query returns nothing unless something is wrong.
 INVARIANTS = {
     "a stage has one holder": "SELECT model_id, current_stage FROM model_versions "
     "WHERE current_stage IN ('Production', 'Staging') GROUP BY model_id, current_stage HAVING count(*) > 1",
@@ -240,7 +240,7 @@ INVARIANTS = {
 
 
 def broken_invariants(sql: RawSql) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-    """Every invariant that does not hold, with the first rows that show it."""
+    """Return every invariant that does not hold, with the first rows that show it."""
     for what, query in INVARIANTS.items():
         rows = sql(f"{query} LIMIT 5")
         if rows:

@@ -1,4 +1,4 @@
-"""Real mlflow in an environment of its own: scripts run there, and their answer comes back as JSON.
+"""Real mlflow in a separate environment: scripts run there and return their answer as JSON.
 
 ``REGISTRY_TEST_MLFLOW_PYTHON`` is the path of that environment's Python. Importing mlflow takes seconds, so one script
 does a whole batch of checks.
@@ -19,7 +19,7 @@ _SUPPORT = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def run_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """A function ``(script, *arguments)`` that runs a script under mlflow and gives back what it left in ``answer``."""
+    """Return a function ``(script, *arguments)`` that runs a script under mlflow and returns its ``answer``."""
     python = os.environ.get(VARIABLE)
     if not python:
         pytest.skip(f"{VARIABLE} is not set: it names the Python of an environment that has mlflow installed")

@@ -1,4 +1,4 @@
-"""MLflow's scripts as they are, run in a process of their own: over `registry`, or over real mlflow to compare."""
+"""MLflow's scripts unchanged, run in a separate process: over `registry`, or over real mlflow to compare."""
 
 import json
 import re
@@ -11,13 +11,13 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
 def over_registry(source: str) -> str:
-    """A script with nothing changed but its import statements."""
+    """Return a script with only its import statements changed."""
     source = re.sub(r"^import mlflow$", "import registry as mlflow", source, flags=re.MULTILINE)
     return re.sub(r"^(import|from) mlflow\b", r"\1 registry", source, flags=re.MULTILINE)
 
 
 def run_script(name: str, tracking_uri: str, directory: Path, *, mlflow_python: str | None = None) -> Any:
-    """What a script left in ``answer``; it runs over `registry` unless the Python of a real mlflow is given."""
+    """Run a script and return its variable ``answer``; over `registry`, unless the Python of a real mlflow is given."""
     source = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
     program = directory / f"{name}.py"
     output = directory / f"{name}.json"

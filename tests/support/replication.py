@@ -1,4 +1,4 @@
-"""A primary and a standby of PostgreSQL by streaming replication, the first of which can be killed.
+"""A PostgreSQL primary and a standby with streaming replication; the primary can be killed.
 
 `fail_over` kills every process of the primary and promotes the standby; `rebuild_standby` makes a new one.
 """
@@ -38,28 +38,28 @@ class ReplicatedServers:
 
     @property
     def port(self) -> int:
-        """The port of the primary."""
+        """Return the port of the primary."""
         return self._ports[self._primary]
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement on the primary past the library; its rows."""
+        """Run a statement on the primary bypassing the library; return its rows."""
         address = f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
         with psycopg.connect(address, autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def hold_back_wal(self) -> None:
-        """Stop the process of the primary that sends WAL: what is written from now on never reaches the standby."""
+        """Stop the primary's WAL sender: later writes never reach the standby."""
         ((sender,),) = self.execute("SELECT pid FROM pg_stat_replication")
         os.kill(sender, signal.SIGSTOP)
 
     def catch_up(self) -> None:
-        """Return when the standby has all that the primary wrote."""
+        """Wait until the standby has everything that the primary wrote."""
         query = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()"
         wait_until(lambda: self.execute(query) == [(1,)])
 
     def kill_primary(self) -> None:
-        """Kill all processes of the primary at once, without a word to anybody."""
+        """Kill all processes of the primary at once, without a shutdown."""
         postmaster = int((self._data(self._primary) / "postmaster.pid").read_text().split()[0])
         for pid in [postmaster, *_children(postmaster)]:
             with contextlib.suppress(ProcessLookupError):
@@ -105,7 +105,7 @@ class ReplicatedServers:
 
 @contextlib.contextmanager
 def replicated_servers(*, synchronous: bool) -> Iterator[ReplicatedServers]:
-    """Two servers that are gone at the end of the block."""
+    """Run two servers until the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="registry-replication-"))
     account = _account()
     if account is not None:
@@ -118,10 +118,10 @@ def replicated_servers(*, synchronous: bool) -> Iterator[ReplicatedServers]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Return when a condition holds.
+    """Wait until a condition holds.
 
     Raises:
-        TimeoutError: it did not in time.
+        TimeoutError: it did not hold in time.
     """
     end = time.monotonic() + seconds
     while not condition():

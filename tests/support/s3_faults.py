@@ -1,6 +1,6 @@
-"""Faults between the library and an S3 server: requests lost, answers lost, bodies torn or damaged, refusals made up.
+"""Inject faults between the library and an S3 server: lost requests and responses, damaged bodies, refusals.
 
-A fault is put before sending; it sees every attempt, also those that botocore repeats by itself.
+A fault is injected before sending; it sees every attempt, including the retries of botocore.
 """
 
 import re
@@ -18,7 +18,7 @@ Fault = Callable[[AWSPreparedRequest], AWSResponse | None]
 
 
 class Wire:
-    """The requests that went to S3, as ``"PUT bucket/key?uploads"``, and the faults that await them."""
+    """The requests sent to S3, as ``"PUT bucket/key?uploads"``, and the faults that await them."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -28,19 +28,19 @@ class Wire:
         self._fault: Fault | None = None
 
     def once(self, pattern: str, fault: Fault, *, times: int = 1) -> None:
-        """Let the next requests that match meet a fault."""
+        """Apply a fault to the next requests that match."""
         self._faults += [(re.compile(pattern), fault)] * times
 
     def always(self, pattern: str, fault: Fault) -> None:
-        """Let all requests that match meet a fault."""
+        """Apply a fault to all requests that match."""
         self.once(pattern, fault, times=10_000)
 
     def fail(self, number: int, fault: Fault) -> None:
-        """Let the request of that number from now on, counted from 1, meet a fault, and no other; `met` tells."""
+        """Apply a fault only to the request of this number from now on, counted from 1. `met` tells if it came."""
         self._left, self._fault, self.met = number, fault, False
 
     def count(self, pattern: str) -> int:
-        """How many requests matched."""
+        """Return how many requests matched."""
         return sum(re.search(pattern, request) is not None for request in self.requests)
 
     def __call__(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
@@ -58,8 +58,8 @@ class Wire:
 
 
 @contextmanager
-def tapped(bucket: str) -> Iterator[Wire]:
-    """The wire of the client that stores use now, until the block ends."""
+def tap_requests(bucket: str) -> Iterator[Wire]:
+    """Yield the wire of the client that stores use, until the block ends."""
     events, wire = Bucket(bucket, None).client.meta.events, Wire()
     events.register_first("before-send.s3", wire)
     try:
@@ -69,7 +69,7 @@ def tapped(bucket: str) -> Iterator[Wire]:
 
 
 def send(request: AWSPreparedRequest) -> AWSResponse:
-    """Let the request through; its answer."""
+    """Send the request and return its response."""
     session = URLLib3Session()
     try:
         return session.send(request)
@@ -78,24 +78,24 @@ def send(request: AWSPreparedRequest) -> AWSResponse:
 
 
 def refuse(status: int, code: str) -> Fault:
-    """The server refuses, and does nothing."""
+    """Return a refusal of the server, which does nothing."""
     body = f"<Error><Code>{code}</Code><Message>made up by a test</Message></Error>".encode()
     return lambda request: AWSResponse(request.url, status, {"Content-Type": "application/xml"}, _Raw(body))
 
 
 def lose_request(request: AWSPreparedRequest) -> AWSResponse | None:
-    """The connection breaks before the server sees anything."""
+    """Break the connection before the server sees anything."""
     raise ConnectionClosedError(endpoint_url=request.url)
 
 
 def lose_answer(request: AWSPreparedRequest) -> AWSResponse | None:
-    """The server does what it was asked, and the connection breaks before it can say so."""
+    """Let the server do its work, and break the connection before its response."""
     send(request).content  # noqa: B018  # reading the body ends the exchange
     raise ConnectionClosedError(endpoint_url=request.url)
 
 
 def tear_answer(after: int) -> Fault:
-    """The answer's body ends after some bytes, though its head promised more."""
+    """End the response's body after some bytes, though its header promised more."""
 
     def fault(request: AWSPreparedRequest) -> AWSResponse:
         answer = send(request)
@@ -105,7 +105,7 @@ def tear_answer(after: int) -> Fault:
 
 
 def behead_answer(*names: str) -> Fault:
-    """The answer's head breaks off before these lines, which HTTP cannot tell from a whole one."""
+    """End the response's header before these lines, which HTTP cannot tell from a whole one."""
 
     def fault(request: AWSPreparedRequest) -> AWSResponse:
         answer = send(request)
@@ -116,19 +116,19 @@ def behead_answer(*names: str) -> Fault:
 
 
 def flip_answer(request: AWSPreparedRequest) -> AWSResponse:
-    """One bit of the answer's body is another."""
+    """Flip one bit of the response's body."""
     answer = send(request)
     return AWSResponse(answer.url, answer.status_code, answer.headers, _Raw(_flipped(answer.content)))
 
 
 def flip_request(request: AWSPreparedRequest) -> AWSResponse | None:
-    """One bit of the request's body is another by the time that it arrives."""
+    """Flip one bit of the request's body."""
     request.body = _flipped(bytes(request.body))
     return None
 
 
 def shorten_request(request: AWSPreparedRequest) -> AWSResponse | None:
-    """The last byte of the request's body is lost, unnoticed."""
+    """Drop the last byte of the request's body, unnoticed."""
     request.body = bytes(request.body)[:-1]
     request.headers["Content-Length"] = str(len(request.body))
     return None
@@ -139,7 +139,7 @@ def _flipped(data: bytes) -> bytes:
 
 
 class _Raw:
-    """The body of an answer, as urllib3 gives it."""
+    """The body of a response, in the form of urllib3."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

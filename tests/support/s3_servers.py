@@ -1,6 +1,6 @@
 """Two S3 servers on loopback for the whole session: moto, in this process, and SeaweedFS, a real object store.
 
-moto is quick and can do nearly everything, but accepts wrong checksums and wrong credentials; SeaweedFS refuses both.
+moto is fast and supports nearly everything, but accepts wrong checksums and wrong credentials; SeaweedFS refuses both.
 Every test takes a fresh prefix of the one bucket, because SeaweedFS has room for some nine buckets only.
 """
 
@@ -32,7 +32,7 @@ _PORTS = 5
 
 @dataclass(frozen=True)
 class S3Server:
-    """How to reach a server, and where a test may write."""
+    """A server's address, and prefixes that a test may write to."""
 
     name: str
     endpoint_url: str
@@ -41,11 +41,11 @@ class S3Server:
     bucket: str = BUCKET
 
     def fresh_root(self) -> str:
-        """A prefix that nothing else uses, as ``s3://bucket/prefix``."""
+        """Return a prefix that nothing else uses, as ``s3://bucket/prefix``."""
         return f"s3://{self.bucket}/{uuid.uuid4().hex}"
 
     def environment(self) -> dict[str, str]:
-        """The variables that lead boto3 to this server, and to no settings of the person who runs the tests."""
+        """Return the variables that point boto3 to this server, and away from the user's own settings."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -57,7 +57,7 @@ class S3Server:
         }
 
     def client(self) -> "S3Client":
-        """A plain boto3 client, to look at the server past the library."""
+        """Return a plain boto3 client, to read the server without the library."""
         import boto3
 
         return boto3.client(
@@ -71,7 +71,7 @@ class S3Server:
 
 @pytest.fixture
 def s3_environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3Server], S3Server]:
-    """A function that leads boto3 to a server until the test ends."""
+    """Return a function that points boto3 to a server until the test ends."""
 
     def lead_to(server: S3Server) -> S3Server:
         for name in [name for name in os.environ if name.startswith(("AWS_", "MLFLOW_S3_"))]:
@@ -99,7 +99,7 @@ def moto_s3() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[S3Server]:
-    """SeaweedFS in a process of its own, with a data directory that is deleted afterwards."""
+    """Run SeaweedFS in a separate process, with a data directory that is deleted afterwards."""
     for first in _free_ports():
         with _seaweedfs(first) as server:
             if server is not None:
@@ -110,7 +110,7 @@ def seaweedfs() -> Iterator[S3Server]:
 
 @contextmanager
 def _seaweedfs(first: int) -> Iterator[S3Server | None]:
-    """A server with five ports from `first`; None if somebody else took one before it did."""
+    """Start a server with five ports from `first`; return None if one was taken meanwhile."""
     directory = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
     server = S3Server("seaweedfs", f"http://127.0.0.1:{first}", "weed-key", "weed-secret")
     log = directory / "log.txt"
@@ -130,7 +130,7 @@ def _seaweedfs(first: int) -> Iterator[S3Server | None]:
     try:
         yield server if _is_up(server, process, log) else None
     finally:
-        process.kill()  # it stops slowly on SIGTERM, and its data is of no more use
+        process.kill()  # it stops slowly on SIGTERM, and its data are not needed any more
         process.wait()
         shutil.rmtree(directory, ignore_errors=True)
         _remove_sockets(first)
@@ -154,7 +154,7 @@ def _command(directory: Path, port: int) -> list[str]:
         f"-filer.port={port + 3}",
         f"-admin.port={port + 4}",
         "-admin.ui=false",
-        "-s3.port.iceberg=0",  # these two have fixed ports, which a second server would want too
+        "-s3.port.iceberg=0",  # these two have fixed ports, which a second server would need too
         "-s3.port.lance=0",
         "-webdav=false",
         f"-bucket={BUCKET}",
@@ -162,7 +162,7 @@ def _command(directory: Path, port: int) -> list[str]:
 
 
 def _remove_sockets(first: int) -> None:
-    """SeaweedFS leaves a socket file per port in /tmp, whatever its data directory."""
+    """Remove the socket files that SeaweedFS leaves in /tmp, one per port, whatever its data directory."""
     for port in range(first, first + _PORTS):
         for left in [
             *Path("/tmp").glob(f"seaweedfs-*-{port}.sock"),
@@ -172,9 +172,9 @@ def _remove_sockets(first: int) -> None:
 
 
 def _free_ports() -> Iterator[int]:
-    """The first of five neighbouring ports that are free, as are the ports 10,000 above, which the server opens too.
+    """Return the first of five neighbouring free ports whose ports 10,000 above, which the server also opens, are free.
 
-    All lie below those that Linux gives to outgoing connections (from 32,768): they come and go at any moment.
+    All are below the range that Linux uses for outgoing connections (from 32,768), which come and go at any moment.
     """
     candidates = range(11_000, 22_700, 8)
     start = os.getpid() % len(candidates)
@@ -194,7 +194,7 @@ def _is_free(port: int) -> bool:
 
 
 def _is_up(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> bool:
-    """Wait for a server; False if it found one of its ports taken."""
+    """Wait for a server; return False if it found one of its ports taken."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if _answers(server):
@@ -215,7 +215,7 @@ def _answers(server: S3Server) -> bool:
     except (URLError, OSError):
         return False
     try:
-        # The bucket's volumes come a moment after the door opens: only a stored object shows that it is ready.
+        # The bucket's volumes appear a moment after the gateway opens: only a stored object shows that it is ready.
         server.client().put_object(Bucket=server.bucket, Key="ready", Body=b"")
     except (BotoCoreError, ClientError):
         return False

@@ -1,4 +1,4 @@
-"""XGBoost models of every kind, and what two of them must have in common to be the same."""
+"""XGBoost models of every kind, and the comparison of a saved one with the loaded one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import xgboost
 
 _CHANCE = np.random.default_rng(3)
 FRAME = pd.DataFrame(_CHANCE.normal(size=(80, 4)), columns=list("abcd")).round(2)
-# A value that `missing=-1` and `missing=0` change predictions for.
+# A value whose predictions `missing=-1` and `missing=0` change.
 GAPS = FRAME.mask(_CHANCE.random((80, 4)) < 0.2, -1.0)
 CATEGORIES = FRAME.assign(k=pd.Categorical(_CHANCE.choice(["x", "y", "z"], 80)))
 BINARY = (FRAME["a"] > FRAME["b"]).astype(int)
@@ -22,7 +22,7 @@ QUERIES = np.repeat(np.arange(8), 10)
 
 @dataclass(frozen=True)
 class Case:
-    """A wrapper's class, its parameters, and the data that it is fitted to."""
+    """A wrapper's class, its parameters, and its training data."""
 
     wrapper: str
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -31,15 +31,15 @@ class Case:
     fit: dict[str, Any] = field(default_factory=dict)
 
     def model(self) -> Any:
-        """The fitted wrapper."""
-        # XGBoost warns of a depth where there are no trees.
+        """Return the fitted wrapper."""
+        # XGBoost warns of a depth if there are no trees.
         sizes = {"n_estimators": 4, "n_jobs": 1} | ({} if "booster" in self.parameters else {"max_depth": 3})
         wrapper = getattr(xgboost, self.wrapper)(**{**sizes, **self.parameters})
         return wrapper.fit(self.data, self.labels, **self.fit)
 
     @property
     def labels(self) -> Any:
-        """What the wrapper is fitted to: numbers, or two classes."""
+        """Return the target: numbers, or two classes."""
         if self.target is not None:
             return self.target
         return NUMBERS if self.wrapper.endswith("Regressor") else BINARY
@@ -119,7 +119,7 @@ CASES: dict[str, Case] = {
         fit={"qid": QUERIES},
     ),
 }
-# What is code is not saved, with a warning.
+# Parameters that are code are not saved; saving warns of them.
 CODE: dict[str, tuple[Case, list[str]]] = {
     "objective": (Case("XGBRegressor", {"objective": _squared, "missing": -1}, GAPS), ["objective"]),
     "metric": (Case("XGBRegressor", {"eval_metric": lambda a, b: float(np.mean(a - b))}), ["eval_metric"]),
@@ -132,7 +132,7 @@ CODE: dict[str, tuple[Case, list[str]]] = {
 
 
 def differences(case: Case, saved: Any, loaded: Any, ignore: tuple[str, ...] = ()) -> list[str]:
-    """The names of what differs between a wrapper and the one that was loaded."""
+    """Return the names of everything that differs between a wrapper and the loaded one."""
     found = [] if type(loaded) is type(saved) else ["type"]
     before, after = saved.get_params(), loaded.get_params()
     for name in sorted(before.keys() | after.keys()):

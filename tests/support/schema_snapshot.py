@@ -1,4 +1,4 @@
-"""The catalogue of a database as text: tables, columns, keys, indexes with their predicates, CHECKs and triggers."""
+"""Render the catalogue of a database as text: tables, columns, keys, indexes with predicates, CHECKs and triggers."""
 
 import re
 
@@ -37,7 +37,7 @@ SELECT 'function ' || proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronam
 
 
 def snapshot(database: Database) -> str:
-    """One line per thing, sorted; white space is folded."""
+    """Return one line per item, sorted, with white space folded."""
     return database.read(_lines)
 
 
@@ -48,7 +48,7 @@ def _lines(connection: Connection) -> str:
 
 
 def _folded(body: str) -> str:
-    """A definition on one line. A table that SQLite rebuilt has its constraints in any order: they are sorted."""
+    """Return a definition on one line, with sorted constraints: a table that SQLite rebuilt has them in any order."""
     line = re.sub(r"\s+", " ", body).strip()
     if not line.startswith("CREATE TABLE"):
         return line

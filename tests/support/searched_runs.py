@@ -1,11 +1,11 @@
-"""Runs for tests of search, inserted one by one or in bulk, and recorders of statements and query plans."""
+"""Runs for searches to find, some by hand and many in bulk, and the statements that a search sends."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import insert
-from statements_heard import heard_statements
+from statements_heard import record_statements
 
 from registry import MlflowClient
 from registry.entities import Metric, Param, RunTag
@@ -27,7 +27,7 @@ def log_run(
     tags: Mapping[str, str] | None = None,
     end: int | None = None,
 ) -> str:
-    """Create a run with this data and return its id. Times are milliseconds."""
+    """Log a run with these values; return its id. Times are milliseconds."""
     run_id = str(client.create_run(experiment, start_time=start, run_name=name).info.run_id)
     client.log_batch(
         run_id,
@@ -41,7 +41,7 @@ def log_run(
 
 
 def insert_runs(database: Database, experiments: int, runs: int) -> None:
-    """Insert experiments (ids from 1) with runs that have five metrics, three params and two tags each."""
+    """Insert experiments (ids from 1) with runs, each with five metrics, three params and two tags."""
 
     def fill(connection: Any) -> None:
         for experiment in range(1, experiments + 1):
@@ -51,7 +51,7 @@ def insert_runs(database: Database, experiments: int, runs: int) -> None:
 
 
 def gather_statistics(database: Database) -> None:
-    """Run ANALYZE on PostgreSQL, as autovacuum does after a table has grown; SQLite has no statistics in practice."""
+    """Run ANALYZE on PostgreSQL, which does so itself some time after a table has grown; SQLite never does."""
     if not database.is_sqlite:
         with database.engine.connect() as connection:
             connection.connection.cursor().execute("ANALYZE")
@@ -83,14 +83,14 @@ def _insert_experiment(connection: Any, experiment: int, keys: range) -> None:
 
 @contextlib.contextmanager
 def sent_statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Record the statements sent inside the block, with their parameters, except BEGIN."""
-    with heard_statements(database.engine) as heard:
+    """Collect the statements that the block sends, with their parameters, without BEGIN."""
+    with record_statements(database.engine) as heard:
         yield heard
     heard[:] = [one for one in heard if not one[0].startswith("BEGIN")]
 
 
 def plan_of(database: Database, statement: str, parameters: Any) -> list[str]:
-    """Return the lines of a statement's query plan; on PostgreSQL with the actual rows of each step."""
+    """Return the lines of the database's plan for a statement; PostgreSQL's with the rows and loops of each step."""
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN ANALYZE "
     with database.engine.begin() as connection:
         return [str(row[-1]).strip() for row in connection.exec_driver_sql(explain + statement, parameters)]

@@ -1,4 +1,4 @@
-"""Data to infer signatures from and to hold against them; imported here and by real mlflow, so it knows neither."""
+"""Data to infer signatures from and to enforce them on. Imported here and by real mlflow, so it imports neither."""
 
 import datetime
 from typing import Any
@@ -146,7 +146,7 @@ ENFORCED: dict[str, tuple[list[dict[str, Any]], Any]] = {
 
 
 def plain(value: Any) -> Any:
-    """A result of enforcement as JSON data: types and values."""
+    """Return a result of enforcement as JSON data: types and values."""
     if isinstance(value, pd.DataFrame):
         cells = [[str(cell) for cell in row] for row in value.to_numpy(dtype=object).tolist()]
         return {

@@ -1,4 +1,4 @@
-"""Fitted scikit-learn models of every kind, with data that each can be asked about."""
+"""Fitted scikit-learn models of every kind, with data that each can predict."""
 
 import inspect
 import operator
@@ -94,7 +94,7 @@ TABLE = pd.DataFrame(VALUES, columns=["a", "b", "c", "d"]).assign(
 TEXTS = TABLE["text"].tolist()
 GAPS = pd.DataFrame(np.where(VALUES < 0.3, np.nan, VALUES), columns=["a", "b", "c", "d"])
 CATEGORIES = TABLE[["a", "b", "city"]]
-# What a model is fitted with, tried in this order for an estimator that nothing is known of.
+# Training data, tried in this order for an unknown estimator.
 _DATA: tuple[tuple[Any, ...], ...] = (
     (VALUES, LABELS),
     (VALUES, np.abs(NUMBERS) + 1),
@@ -108,7 +108,7 @@ _DATA: tuple[tuple[Any, ...], ...] = (
     (VALUES,),
 )
 
-# What an estimator needs that takes other data too, but makes no sense of them.
+# Training data of estimators that accept other data too, but with meaningless results.
 _OWN_DATA: dict[str, tuple[Any, ...]] = {
     "CountVectorizer": (TEXTS,),
     "FeatureHasher": ([{"a": 1.0}, {"b": 2.0}],),
@@ -123,7 +123,7 @@ Model = tuple[Any, Any]
 
 
 def fitted(name: str, kind: type) -> Model:
-    """An estimator of scikit-learn, fitted on the first data that it takes."""
+    """Return an estimator of scikit-learn, fitted on the first data that it accepts."""
     if name == "FrozenEstimator":
         return FrozenEstimator(LogisticRegression().fit(VALUES, LABELS)), VALUES
     model = kind(**_arguments(name, kind))
@@ -132,7 +132,7 @@ def fitted(name: str, kind: type) -> Model:
     for data in [_OWN_DATA[name]] if name in _OWN_DATA else _DATA:
         try:
             return model.fit(*data), data[0]
-        except Exception:  # other data are tried
+        except Exception:  # try other data
             continue
     raise AssertionError(f"no data fit {name}")
 
@@ -161,7 +161,7 @@ def _arguments(name: str, kind: type) -> dict[str, Any]:
 
 
 def answers(model: Any, data: Any) -> list[Any]:
-    """What a model says about data, by each of its methods that gives something."""
+    """Return a model's answers about data, by each of its methods that gives one."""
     found = []
     for method in ("predict", "predict_proba", "decision_function", "score_samples", "transform"):
         function = getattr(model, method, None)

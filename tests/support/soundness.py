@@ -1,4 +1,4 @@
-"""What must hold of a registry after any fault: what resolves loads and is what was stored, and gc leaves just that."""
+"""Check a registry after any fault: every version loads and is what was stored, and gc leaves exactly the rest."""
 
 from gc_places import Place
 
@@ -10,9 +10,9 @@ FILES = {"MLmodel": b"flavors: {}\n", "data.bin": b"weights" * 1000, "deep/more.
 
 
 def check_versions(place: Place, *, newest: int | None = None) -> int:
-    """Every version loads and equals what was stored, none is half there; how many there are.
+    """Check that every version loads and equals what was stored, and that none is half there; return their number.
 
-    With `newest` only so many of each model are loaded, because time is short and the others were before.
+    With `newest`, load only so many of each model, if time is short and the others were loaded before.
     """
     count = 0
     for model in place.client.search_registered_models():
@@ -32,7 +32,7 @@ def check_versions(place: Place, *, newest: int | None = None) -> int:
 
 
 def check_bytes(place: Place, *others: Place) -> None:
-    """After a gc whose windows are over exactly the bytes are left that rows of these registries name."""
+    """Check that a gc without waiting leaves exactly the bytes that rows of these registries name."""
     for one in (place, *others):
         report = one.client.collect_garbage(apply=True, older_than="0s", grace="0s")
         assert report.failures == ()

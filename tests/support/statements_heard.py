@@ -1,4 +1,4 @@
-"""Hear of every statement that a database is sent, whether by SQLAlchemy or by the driver's own cursor."""
+"""Observe every statement that is sent to a database, by SQLAlchemy or by the driver's own cursor."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ Listener = Callable[[str, Any], None]
 def hear_statements(engine: Engine, listener: Listener) -> None:
     """Call `listener` with text and parameters before each statement, for as long as the engine lives."""
     if engine.dialect.name == "sqlite":
-        # SQLite reports statements with their values written out; those that a trigger runs begin with "--".
+        # SQLite reports statements with their values filled in; statements of a trigger begin with "--".
         def trace(statement: str) -> None:
             if not statement.startswith(("--", "COMMIT", "ROLLBACK")):
                 listener(statement, ())
@@ -37,7 +37,7 @@ def hear_statements(engine: Engine, listener: Listener) -> None:
 
 
 @contextlib.contextmanager
-def heard_statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+def record_statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
     """Collect the statements that are sent inside the block, with their parameters."""
     heard: list[tuple[str, Any]] = []
     listening = True

@@ -1,27 +1,27 @@
-"""Several registries, and small models in them for tests of copies and exports."""
+"""Registries in different places, and small models in them to copy or export."""
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from file_trees import planted
+from file_trees import write_files
 
 import registry
 
 FILES: Mapping[str, bytes] = {"MLmodel": b"flavors: {}\n", "data/weights.bin": b"weights" * 100}
 
 
-def opened(url: str, root: str) -> registry.MlflowClient:
-    """Return a client whose artifacts are stored below `root`, which is set in the environment from now on."""
+def open_registry(url: str, root: str) -> registry.MlflowClient:
+    """Open a client of a registry whose artifacts are below `root`; the environment keeps this root."""
     os.environ["REGISTRY_ARTIFACT_LOCATION"] = root
     client = registry.MlflowClient(url)
     assert client.backend.place.artifact_root == root
     return client
 
 
-def trained(client: registry.MlflowClient, files: Mapping[str, bytes] = FILES, name: str = "churn") -> str:
-    """Create a run with a param, two metric points, a tag, a data set and a model version; return its id."""
+def train_version(client: registry.MlflowClient, files: Mapping[str, bytes] = FILES, name: str = "churn") -> str:
+    """Make a run with a param, a metric of two points, a tag and a data set, and a version of it. Return its id."""
     experiment = client.get_experiment_by_name("nba")
     experiment_id = client.create_experiment("nba") if experiment is None else experiment.experiment_id
     run_id = client.create_run(experiment_id, run_name="first", start_time=1_767_225_600_000).info.run_id
@@ -33,7 +33,7 @@ def trained(client: registry.MlflowClient, files: Mapping[str, bytes] = FILES, n
     dataset = entities.Dataset("games", "digest-1", "local", json.dumps({"uri": "games.csv"}))
     client.log_inputs(run_id, [entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", "training")])])
     model = client.create_logged_model(experiment_id, name="model", source_run_id=run_id, tags={"kind": "tree"})
-    client.log_model_artifacts(model.model_id, planted(Path(f"source-{model.model_id}"), dict(files)))
+    client.log_model_artifacts(model.model_id, write_files(Path(f"source-{model.model_id}"), dict(files)))
     client.finalize_logged_model(model.model_id, "READY")
     client.log_metric(run_id, "val", 0.25, timestamp=1_767_225_600_003, model_id=model.model_id)
     if not client.search_registered_models(f"name = '{name}'"):
@@ -44,12 +44,12 @@ def trained(client: registry.MlflowClient, files: Mapping[str, bytes] = FILES, n
     return run_id
 
 
-def staged(url: str, root: str) -> registry.MlflowClient:
-    """Create the model churn: version 1 in Staging, 2 deleted, 3 in Production and champion, 4 archived."""
-    client = opened(url, root)
-    trained(client)
-    trained(client, {**FILES, "more.txt": b"more"})
-    trained(client)
+def make_staged_registry(url: str, root: str) -> registry.MlflowClient:
+    """Make a registry whose churn has version 1 in Staging, 2 deleted, 3 in Production and champion, 4 archived."""
+    client = open_registry(url, root)
+    train_version(client)
+    train_version(client, {**FILES, "more.txt": b"more"})
+    train_version(client)
     client.register_model(f"models:/{client.get_model_version('churn', 1).model_id}", "churn")
     client.transition_model_version_stage("churn", 1, "Staging")
     client.transition_model_version_stage("churn", 4, "Production")

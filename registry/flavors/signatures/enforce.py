@@ -1,8 +1,8 @@
-"""Signature enforcement: data for ``predict`` held against the signature, and converted where nothing is lost.
+"""Validate `predict` input against the signature, and convert it if no value changes.
 
-Owns columns and params; tensors are in ``flavors.enforce_tensor`` and single values in ``flavors.enforce_value``.
-Invariant: what comes out has the columns and types of the signature, in its order; the caller's data are not written
-to, and are returned as they stand if nothing had to change.
+Handles columns and params; `enforce_tensors` handles tensors, `enforce_values` single values. Guarantees: the result
+has the columns and types of the signature, in its order. The caller's data are never written to; if nothing has to
+change, they are returned as they are.
 """
 
 import logging
@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 
 def enforce_schema(data: Any, schema: Schema) -> Any:
-    """Data that fit `schema`: a DataFrame for columns, arrays for tensors.
+    """Return data that fit `schema`: a DataFrame for columns, arrays for tensors.
 
     Raises:
         SchemaEnforcementError: the data do not fit; the message names the columns or types that differ.
@@ -45,16 +45,16 @@ def enforce_schema(data: Any, schema: Schema) -> Any:
 
 
 def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None) -> dict[str, Any]:
-    """Params that fit `schema`, with its defaults for those not given; params it does not name are ignored, and logged.
+    """Return params that fit `schema`, with its defaults. Params that it does not name are ignored, and logged.
 
     Raises:
         SchemaEnforcementError: a param has the wrong type or shape.
     """
     if params is not None and not isinstance(params, Mapping):
         raise SchemaEnforcementError(f"Parameters must be a dictionary. Got type '{type(params).__name__}'.")
-    given = {str(name): value for name, value in (params or {}).items()}
+    named = {str(name): value for name, value in (params or {}).items()}
     specs = {spec.name: spec for spec in schema} if schema else {}
-    unknown = sorted(given.keys() - specs.keys())
+    unknown = sorted(named.keys() - specs.keys())
     if unknown:
         _logger.warning(
             "Unrecognized params %s are ignored for inference. Supported params are: %s. To enable them, log the model "
@@ -63,13 +63,13 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
             sorted(specs),
         )
     try:
-        return {name: spec.check(given[name]) if name in given else spec.default for name, spec in specs.items()}
+        return {name: spec.check(named[name]) if name in named else spec.default for name, spec in specs.items()}
     except InvalidParameterError as error:
         raise SchemaEnforcementError(f"Invalid parameters found: {error}") from error
 
 
 def _fits_already(frame: "pd.DataFrame", schema: Schema) -> bool:
-    """Whether no column has to be renamed, reordered, dropped or converted: the usual case, and so a cheap look."""
+    """Tell whether no column must be renamed, reordered, dropped or converted. A fast path: this is the usual case."""
     specs = schema.inputs
     if schema.is_tensor_spec() or len(frame.columns) != len(specs):
         return False
@@ -85,7 +85,7 @@ def _types_fit(frame: "pd.DataFrame", specs: list[Any]) -> bool:
     )
 
 
-# The names of the pandas types that need no conversion; a data type compares equal to its name.
+# Names of pandas types that need no conversion; a data type compares equal to its name.
 _NATIVE: Final = {
     DataType.boolean: ("bool",),
     DataType.integer: ("int32",),
@@ -114,7 +114,7 @@ def _as_frame(data: Any, schema: Schema) -> "pd.DataFrame":
 
 
 def _frame_of_dict(data: dict[str, Any], schema: Schema) -> "pd.DataFrame":
-    """One row for a dictionary of scalars, or where a column holds lists or dictionaries; else one column per key."""
+    """Make a frame of a dictionary: one row if it has scalars or nested columns, else one column per key."""
     import numpy as np
     import pandas as pd
 
@@ -151,7 +151,7 @@ def _enforce_columns(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
                 f"value only has {len(frame.columns)} inputs. The inputs have no names, so only their count is checked."
             )
         positions = list(range(len(specs)))
-    # A take is several times as quick as selecting by name.
+    # `take` is several times faster than selecting by name.
     ordered = frame if positions == list(range(len(frame.columns))) else frame.take(positions, axis=1)
     if _types_fit(ordered, specs):
         return ordered
@@ -171,12 +171,12 @@ def _enforce_columns(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
 
 
 def _is_anything(specs: list[Any]) -> bool:
-    """Whether a schema is the one that is recorded for data whose types cannot be told."""
+    """Tell whether a schema is the one that is recorded for data of unknown type."""
     return len(specs) == 1 and specs[0].name is None and isinstance(specs[0].type, AnyType)
 
 
 def _positions(frame: "pd.DataFrame", schema: Schema) -> tuple[list[int], list[Any]]:
-    """Where the columns of the signature stand in a frame, and those of its specs that the frame has."""
+    """Return the positions of the signature's columns in a frame, and the specs of those that the frame has."""
     names: list[Any] = frame.columns.tolist()
     places = {name: position for position, name in enumerate(names)}
     missing = [name for name in schema.required_input_names() if name not in places]

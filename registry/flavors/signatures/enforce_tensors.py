@@ -1,7 +1,7 @@
-"""Tensors held against a signature: data type and shape must agree, and -1 stands for any length.
+"""Validate tensors against a signature: data type and shape must agree; -1 stands for any length.
 
-Invariant: arrays are checked, never converted; columns of a DataFrame are shaped into arrays first, because pandas
-keeps neither the shape nor the type of what its cells hold.
+Guarantees: arrays are checked, never converted. Columns of a DataFrame are first turned into arrays, because pandas
+keeps neither the shape nor the type of the values in its cells.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def enforce_tensors(data: Any, schema: Schema) -> Any:
-    """The array (or the dictionary of arrays, if tensors have names) that fits `schema`.
+    """Return the array that fits `schema`, or the dictionary of arrays if tensors have names.
 
     Raises:
         SchemaEnforcementError: the data do not fit.
@@ -40,7 +40,7 @@ def _named(data: Any, schema: Schema) -> dict[str, Any]:
         data = {names[0]: data}
     if not isinstance(data, Mapping | pd.DataFrame):
         raise SchemaEnforcementError(
-            "The signature has named tensors, which asks for a dictionary of numpy arrays or a DataFrame, but an input "
+            "The signature has named tensors, which need a dictionary of numpy arrays or a DataFrame, but an input "
             f"of type {type(data).__name__} was found."
         )
     missing = [name for name in names if name not in data]
@@ -76,7 +76,7 @@ def _unnamed(data: Any, spec: TensorSpec) -> Any:
     if is_sparse(data):
         return _checked(data, data.data.dtype, spec)
     raise SchemaEnforcementError(
-        f"The signature has a tensor without a name, which asks for a numpy array, but {type(data).__name__} was found."
+        f"The signature has a tensor without a name, which needs a numpy array, but {type(data).__name__} was found."
     )
 
 
@@ -106,7 +106,7 @@ def _from_column(column: "pd.Series[Any]", spec: TensorSpec) -> Any:
     if first is None or np.isscalar(first):
         if shape not in ((-1,), (-1, 1)):
             raise SchemaEnforcementError(
-                f"The column {column.name!r} has scalar values, which asks for the shape (-1,) or (-1, 1), got {shape}."
+                f"The column {column.name!r} has scalar values, which need the shape (-1,) or (-1, 1), got {shape}."
             )
         return column.to_numpy(dtype=spec.type).reshape(shape)
     try:
@@ -115,6 +115,6 @@ def _from_column(column: "pd.Series[Any]", spec: TensorSpec) -> Any:
         raise SchemaEnforcementError(f"The values in column {column.name!r} cannot be shaped to {shape}.") from None
     if len(stacked) != len(column):
         raise SchemaEnforcementError(f"The values in column {column.name!r} cannot be shaped to {shape}.")
-    # Lists carry no type of their own; arrays do, and theirs must agree.
+    # A list has no type of its own. An array has one, which must agree.
     typed = stacked.astype(spec.type) if isinstance(first, list) else stacked
     return _checked(typed, typed.dtype, spec)

@@ -1,7 +1,8 @@
-"""A column or value held against a column type: which conversions lose nothing, and so are made.
+"""Validate columns and values against a column type, with the lossless conversions.
 
-Numbers widen (int32 to int64, float32 to float64), whole numbers become floats where every one is exact, and dates come
-in any precision. Invariant: no value changes; what cannot be kept is a `SchemaEnforcementError` that names the column.
+Numbers widen (int32 to int64, float32 to float64), integers become floats if every one is exact, and dates may have any
+precision. Guarantees: no value changes; a conversion that would change one raises `SchemaEnforcementError`, which names
+the column.
 """
 
 from collections.abc import Mapping
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-# The largest whole number below which every one has an exact float.
+# Every integer up to this one has an exact float.
 _EXACT: Final = {DataType.float: 2**24, DataType.double: 2**53}
-# The pandas types of columns that have a missing value besides integers or booleans.
+# The pandas types of integer or boolean columns with missing values.
 NULLABLE: Final = {DataType.integer: "Int32", DataType.long: "Int64", DataType.boolean: "boolean"}
 _MISSING_HINT: Final = (
     " Hint: the type mismatch is likely caused by missing values: integer columns cannot hold them, so the column "
@@ -29,7 +30,8 @@ _MISSING_HINT: Final = (
 def convert_numbers(frame: "pd.DataFrame", types: list[ColumnType]) -> "pd.DataFrame | None":
     """Convert a frame of plain numbers to the one type of all its columns in one step.
 
-    None if it is no such frame or a value would have to change: then column by column, which names the column.
+    Return None for other frames, or if a value would change; then the caller converts column by column, which names
+    the column.
     """
     import numpy as np
     import pandas as pd
@@ -55,19 +57,19 @@ def convert_numbers(frame: "pd.DataFrame", types: list[ColumnType]) -> "pd.DataF
 
 
 def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType, *, required: bool = True) -> "pd.Series[Any]":
-    """The column in the type of the signature; the very column if it is of that type already.
+    """Return the column in the type of the signature, unchanged if it has that type already.
 
-    A column that this type cannot hold in numpy (missing integers, time zones, Arrow, sparse, early dates) stays as it
-    is where `infer_signature` would give it the type of the signature.
+    A column that numpy cannot hold in this type (missing integers, time zones, Arrow, sparse, early dates) stays
+    unchanged if `infer_signature` would give it the type of the signature.
 
     Raises:
-        SchemaEnforcementError: a value would have to change.
+        SchemaEnforcementError: a value would change.
     """
     import pandas as pd
 
     try:
         if isinstance(column.dtype, pd.CategoricalDtype):
-            # The categories carry the type; the column stays categorical for models that want it so.
+            # The categories have the type. The column stays categorical, because some models need that.
             enforce_column(name, pd.Series(column.cat.categories), dtype)
             return column
         return _plain_column(name, column, dtype)
@@ -95,26 +97,26 @@ def _plain_column(name: Any, column: "pd.Series[Any]", dtype: DataType) -> "pd.S
 
 
 def _as_floats(column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
-    """Objects that are numbers or missing as floats: one row with a null has no other type to be told by."""
+    """Convert objects that are numbers or missing to floats: a single row with a null shows no other type."""
     import numpy as np
     import pandas as pd
 
-    found = column.infer_objects()
-    missing = found.isna()
-    if found.dtype != object or not bool(missing.any()):
-        return found
+    inferred = column.infer_objects()
+    missing = inferred.isna()
+    if inferred.dtype != object or not bool(missing.any()):
+        return inferred
     if bool(missing.all()):
         return pd.Series(np.nan, index=column.index, name=column.name, dtype=dtype.to_numpy())
-    numbers = found[~missing].infer_objects()
+    numbers = inferred[~missing].infer_objects()
     if len(numbers) and numbers.dtype.kind not in "iuf":
-        return found
+        return inferred
     if numbers.dtype.kind in "iu" and not _is_exact(numbers, DataType.double):
-        return found
-    return found.where(~missing, np.nan).astype("float64")
+        return inferred
+    return inferred.where(~missing, np.nan).astype("float64")
 
 
 def enforce_items(column: "pd.Series[Any]", dtype: ColumnType, *, required: bool) -> "pd.Series[Any]":
-    """A column of lists or dictionaries, each held against the type.
+    """Validate each list or dictionary of a column against the type.
 
     Raises:
         SchemaEnforcementError: one of them does not fit.
@@ -128,7 +130,7 @@ def enforce_items(column: "pd.Series[Any]", dtype: ColumnType, *, required: bool
 
 
 def enforce_value(value: Any, dtype: ColumnType, *, required: bool = True) -> Any:
-    """A value that fits the type; lists and dictionaries are new ones.
+    """Return a value that fits the type; lists and dictionaries are copied.
 
     Raises:
         SchemaEnforcementError: the value does not fit.

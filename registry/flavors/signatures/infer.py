@@ -1,7 +1,6 @@
-"""Signatures from data: what an example of input, output and params says about their types (MLflow's rules).
+"""Infer signatures from examples of input, output and params (MLflow's rules).
 
-Owns inference; holding data against a signature is ``flavors.enforce``. Invariant: the same data give the same
-signature as in MLflow, so that either package can check the other's models.
+Guarantees: the same data give the same signature as in MLflow, so that either package can check the other's models.
 """
 
 import datetime
@@ -28,31 +27,26 @@ _logger = logging.getLogger(__name__)
 def infer_signature(
     model_input: Any = None, model_output: Any = None, params: Mapping[str, Any] | None = None
 ) -> ModelSignature:
-    """Infer a model's signature from examples of its input and output.
+    """Infer the signature of a model from examples of its input, output and params.
 
-    Data whose type cannot be inferred get the type ``any``, with a logged warning.
+    Data of unknown type get the type ``any``, with a logged warning.
 
     Args:
-        model_input: An example of the input: a DataFrame, Series, array, sparse matrix, list, dict or scalar.
-        model_output: An example of the output, such as the model's predictions.
-        params: Parameters of ``predict`` with their default values: scalars, lists and dicts.
+        model_input: Data that ``predict`` takes: a DataFrame, Series, ndarray, sparse matrix, list, dict or scalar.
+        model_output: Predictions, usually ``model.predict(model_input)``.
+        params: Params that ``predict`` takes besides data, by name, with their defaults.
 
     Returns:
-        The signature, with schemas of the input, the output and the params.
+        The signature; its schemas are None for arguments that were not given.
 
     Raises:
-        InvalidParameterError: No example is given, two columns have one name, or `params` cannot be described.
+        InvalidParameterError: nothing was given, two columns have the same name, or `params` is not a map of scalars,
+            lists and dictionaries.
 
     Example:
-        >>> signature = mlflow.models.infer_signature(X, model.predict(X), params={"threshold": 0.5})
-        >>> print(signature)
-        inputs:
-          ['rest_days': double (required), 'rating_gap': double (required)]
-        outputs:
-          [Tensor('int64', (-1,))]
-        params:
-          ['threshold': double (default: 0.5)]
-        <BLANKLINE>
+        >>> signature = registry.models.infer_signature(X, model.predict(X))
+        >>> signature.inputs
+        ['rest_days': double (required), 'rating_gap': double (required)]
     """
     for data in (model_input, model_output):
         if type(data).__name__ == "DataFrame":
@@ -63,7 +57,7 @@ def infer_signature(
 
 
 def infer_schema(data: Any) -> Schema:
-    """The schema of a DataFrame, Series, ndarray, sparse matrix, list, dict or scalar.
+    """Infer the schema of a DataFrame, Series, ndarray, sparse matrix, list, dict or scalar.
 
     Raises:
         InvalidParameterError: the data have a type that no signature can express.
@@ -87,7 +81,7 @@ def infer_schema(data: Any) -> Schema:
 
 
 def schema_or_any(data: Any, what: str) -> Schema | None:
-    """The schema of `data`; ``any``, with a logged warning that says `what` it is, where its type cannot be told."""
+    """Infer the schema of `data`. If its type is unknown, return ``any`` and log a warning that names `what`."""
     if data is None:
         return None
     try:
@@ -100,10 +94,10 @@ def schema_or_any(data: Any, what: str) -> Schema | None:
 
 
 def infer_params(params: Mapping[str, Any] | None) -> ParamSchema | None:
-    """The schema of params, whose defaults are the values given; None for none.
+    """Infer the schema of params, with the values as defaults; return None for None.
 
     Raises:
-        InvalidParameterError: a value is no scalar, list of scalars or dictionary.
+        InvalidParameterError: a value is not a scalar, list of scalars or dictionary.
     """
     if not params:
         return None
@@ -113,13 +107,13 @@ def infer_params(params: Mapping[str, Any] | None) -> ParamSchema | None:
 
 
 def is_sparse(data: Any) -> bool:
-    """Whether `data` is scipy's sparse matrix by rows or columns; scipy is not imported for it."""
+    """Tell whether `data` is a SciPy sparse matrix by rows or columns, without importing SciPy."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(data)) and data.format in ("csr", "csc")
 
 
 def is_column_of(column: "pd.Series[Any]", dtype: ColumnType) -> bool:
-    """Whether `infer_schema` gives a column this type."""
+    """Tell whether `infer_schema` gives a column this type."""
     try:
         return _column_type(column) == dtype
     except InvalidParameterError:
@@ -127,7 +121,7 @@ def is_column_of(column: "pd.Series[Any]", dtype: ColumnType) -> bool:
 
 
 def check_unique_columns(frame: "pd.DataFrame") -> None:
-    """Pass if every column of a frame has a name of its own.
+    """Check that the columns of a frame have different names.
 
     Raises:
         InvalidParameterError: two columns have the same name.
@@ -140,10 +134,10 @@ def check_unique_columns(frame: "pd.DataFrame") -> None:
 
 
 def check_column_names(frame: "pd.DataFrame") -> None:
-    """Pass if every column of a frame has a name of its own that JSON can hold.
+    """Check that the columns of a frame have different names that JSON can hold.
 
     Raises:
-        InvalidParameterError: two columns have the same name, or a name is neither text, number nor tuple of these.
+        InvalidParameterError: two columns have the same name, or a name is not text, a number or a tuple of these.
     """
     check_unique_columns(frame)
     odd = [name for name in frame.columns.tolist() if not _is_name(name)]
@@ -161,19 +155,19 @@ def _is_name(name: Any) -> bool:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value stands for a missing one: None, NaN, ``pandas.NA`` or ``NaT``."""
+    """Tell whether a value stands for a missing one: None, NaN, ``pandas.NA`` or ``NaT``."""
     if isinstance(value, float):
         return math.isnan(value)
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def infer_type(data: Any) -> ColumnType | None:
-    """The type of a value: a scalar, list (Array), dictionary (Object), or ``any`` for None and what is empty.
+    """Infer the type of a value: a scalar, list (Array), dictionary (Object), or ``any`` for None and empty values.
 
-    None for an ndarray without items, whose type cannot be told.
+    Return None for an ndarray without items, whose type is unknown.
 
     Raises:
-        InvalidParameterError: items of different types, or a value of an unknown type.
+        InvalidParameterError: items have different types, or a value has an unknown type.
     """
     import numpy as np
 
@@ -192,19 +186,19 @@ def infer_type(data: Any) -> ColumnType | None:
 
 
 def tensor_type_name(dtype: "np.dtype[Any]") -> str:
-    """The name of a tensor's data type without the length of texts."""
+    """Return the name of a tensor's data type, without the length of texts."""
     return {"U": "str", "S": "bytes"}.get(dtype.char, dtype.name)
 
 
 def numpy_column_type(dtype: Any) -> DataType:
-    """The column type of a numpy or pandas data type.
+    """Return the column type of a numpy or pandas data type.
 
     Raises:
         InvalidParameterError: no column type is wide enough or of that kind.
     """
     kind, size = dtype.kind, dtype.itemsize
     if kind in "iu":
-        # An unsigned integer needs a signed one of twice its size.
+        # An unsigned integer needs a signed type of twice its size.
         needed = size if kind == "i" else size * 2
         if needed <= 8:
             return DataType.integer if needed <= 4 else DataType.long
@@ -257,7 +251,7 @@ def _column_type(column: "pd.Series[Any]") -> ColumnType:
     if dtype.kind != "O":
         return numpy_column_type(dtype)
     values = infer_type(column.to_list())
-    # Without rows nothing can be told but the data type of the column.
+    # Without rows, only the column's data type is known.
     return values.dtype if isinstance(values, Array) else DataType.string
 
 
@@ -318,7 +312,7 @@ def _array_type(data: Any) -> Array | None:
         dtype = infer_type(item)
         if dtype is None:
             continue
-        # A scalar type stays required beside missing items; nested types become optional there (MLflow's rule).
+        # With missing items, a scalar type stays required and nested types become optional (MLflow's rule).
         result = dtype if result is None else merge_types(result, dtype)
     return None if result is None else Array(result)
 

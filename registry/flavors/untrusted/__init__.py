@@ -1,1 +1,1 @@
-"""Checks of model files that come from elsewhere, before any loader reads them."""
+"""Check model files from untrusted sources before any loader reads them."""

@@ -1,8 +1,8 @@
-"""Model directories from elsewhere, judged once on the way in.
+"""Check untrusted model directories when they enter the registry.
 
-A sealed model is guarded by its digest; what comes from a directory, an import or another store is read here before a
-native parser or model sees it. Invariant: nothing of the directory is executed, and a file that could crash the parser
-of its format, or the model that it becomes, is an `InvalidModelError`.
+The digest protects a sealed model. A directory, an import or another store is checked here before a native parser or
+model reads it. Guarantees: nothing in the directory is executed; a file that could crash the parser of its format, or
+the model made of it, raises `InvalidModelError`.
 """
 
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from registry.flavors.mlmodel import PYTHON_FUNCTION, Model, inside
 from registry.flavors.untrusted.skops import check_skops_file
 from registry.flavors.untrusted.xgboost import check_model_bytes
 
-# Where an entry of each flavor says which file is the model.
+# Keys of each flavor's entry that name the model file.
 _KEYS: Final = {"xgboost": ("data",), "sklearn": ("pickled_model", "model_path")}
 
 
 def needs_safety_check(model: Model) -> bool:
-    """Whether `check_directory` reads any file that this MLmodel file names."""
+    """Tell whether `check_directory` reads any file that this MLmodel file names."""
     return any(_named(model, flavor, keys) for flavor, keys in _KEYS.items())
 
 
 def check_directory(directory: str | Path) -> None:
-    """Pass if every XGBoost and skops file that the MLmodel file names is whole; other files are not looked into.
+    """Check that every XGBoost and skops file that the MLmodel file names is whole. Other files are not read.
 
     Raises:
-        InvalidModelError: the MLmodel file or a model file is damaged, or not what its flavor says.
+        InvalidModelError: the MLmodel file or a model file is damaged, or its format is not that of its flavor.
         ArtifactNotFoundError: there is no MLmodel file, or it names an XGBoost file that is missing.
     """
     root = Path(directory)
@@ -38,12 +38,12 @@ def check_directory(directory: str | Path) -> None:
         try:
             file = inside(root, data, "flavors.sklearn.pickled_model")
         except (ArtifactNotFoundError, InvalidModelError):
-            continue  # whoever loads the model is told
+            continue  # loading the model reports it
         check_skops_file(file)
 
 
 def check_xgboost_file(file: Path) -> None:
-    """Pass if the file is a whole XGBoost model in UBJSON or JSON.
+    """Check that the file is a whole XGBoost model in UBJSON or JSON.
 
     Raises:
         InvalidModelError: it is not, and XGBoost could crash on it.
@@ -52,7 +52,7 @@ def check_xgboost_file(file: Path) -> None:
 
 
 def check_xgboost_bytes(data: bytes, file: Path) -> None:
-    """Like `check_xgboost_file`, of bytes that were read from `file`."""
+    """Check bytes that were read from `file`, as `check_xgboost_file` does."""
     try:
         check_model_bytes(data)
     except ValueError as error:
@@ -63,10 +63,10 @@ def check_xgboost_bytes(data: bytes, file: Path) -> None:
 
 
 def _named(model: Model, flavor: str, keys: tuple[str, ...]) -> list[Any]:
-    """The files that the native entry names, and that the function entry does where the same flavor loads it."""
+    """Return the files that the native entry names, and those of the function entry if the same flavor loads it."""
     function: Mapping[str, Any] = model.flavors.get(PYTHON_FUNCTION, {})
     entries = [model.flavors[flavor]] if flavor in model.flavors else []
     if function.get("loader_module") == f"mlflow.{flavor}":
         entries.append(function)
-    found = [next((entry[key] for key in keys if key in entry), None) for entry in entries]
-    return [data for position, data in enumerate(found) if data not in found[:position]]
+    names = [next((entry[key] for key in keys if key in entry), None) for entry in entries]
+    return [data for position, data in enumerate(names) if data not in names[:position]]

@@ -1,8 +1,8 @@
-"""Whether the structures inside a scikit-learn model that are followed in C lead only to what is there.
+"""Check the indices inside a scikit-learn model, because scikit-learn's C code does not bounds-check them.
 
-skops brings back types of a fixed list, but the numbers in them come from the file, and scikit-learn follows indices in
-C without looking. Covers decision trees, histogram gradient boosting, k-d and ball trees, support vector machines and
-sparse matrices. Guarantee: in a structure that passes, every index that is followed lies inside its array.
+skops makes only types of a fixed list, but their numbers come from the file. Covers decision trees, histogram gradient
+boosting, k-d and ball trees, support vector machines and sparse matrices. Guarantees: in a structure that passes, every
+index that C code follows is inside its array.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,18 +10,18 @@ from types import ModuleType
 from typing import Any, Final
 
 _CONTAINERS: Final = (list, tuple, set, frozenset)
-# Bits of a set of categories, eight words of 32.
+# The number of bits in a set of categories: eight words of 32.
 _BITSET_WORDS: Final = 8
 
 
 def check_structures(model: Any) -> None:
-    """Pass if every structure that is reachable from a model is whole.
+    """Check every structure that is reachable from a model.
 
     Raises:
-        ValueError: one is not.
+        ValueError: an index leads outside its array.
     """
-    for found in _reachable(model):
-        held = getattr(found, "__dict__", {})
+    for value in _reachable(model):
+        held = getattr(value, "__dict__", {})
         features = held.get("n_features_in_", 0)
         features = int(features) if isinstance(features, int) else 0
         if _is_a(held.get("tree_"), "sklearn.tree._tree", "Tree"):
@@ -31,40 +31,40 @@ def check_structures(model: Any) -> None:
                 if _is_a(predictor, "sklearn.ensemble._hist_gradient_boosting.predictor", "TreePredictor"):
                     _check_histogram_tree(predictor, features)
         for module, name, check in _CHECKS:
-            if _is_a(found, module, name):
-                check(found)
+            if _is_a(value, module, name):
+                check(value)
 
 
 def _reachable(model: Any) -> Iterator[Any]:
-    """Every object that a model holds, itself among them; classes and modules are not looked into."""
-    seen, left = set[int](), [model]
-    while left:
-        found = left.pop()
-        if id(found) in seen or isinstance(found, type | ModuleType):
+    """Yield every object that a model holds, itself included; classes and modules are not searched."""
+    seen, pending = set[int](), [model]
+    while pending:
+        value = pending.pop()
+        if id(value) in seen or isinstance(value, type | ModuleType):
             continue
-        seen.add(id(found))
-        if isinstance(found, dict):
-            left += found.values()
-        elif isinstance(found, _CONTAINERS):
-            left += found
-        elif type(found).__name__ == "ndarray":
-            left += found.ravel().tolist() if found.dtype == object else ()
+        seen.add(id(value))
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, _CONTAINERS):
+            pending += value
+        elif type(value).__name__ == "ndarray":
+            pending += value.ravel().tolist() if value.dtype == object else ()
         else:
-            yield found
-            left += getattr(found, "__dict__", {}).values()
+            yield value
+            pending += getattr(value, "__dict__", {}).values()
 
 
-def _is_a(found: Any, module: str, name: str) -> bool:
+def _is_a(value: Any, module: str, name: str) -> bool:
     return any(
         kind.__name__ == name and (kind.__module__ == module or kind.__module__.startswith(f"{module}."))
-        for kind in type(found).__mro__
+        for kind in type(value).__mro__
     )
 
 
 def _check_tree(tree: Any, features: int) -> None:
     import numpy
 
-    if not 0 <= tree.node_count <= tree.capacity:  # before its arrays are looked at: they would reach too far
+    if not 0 <= tree.node_count <= tree.capacity:  # check first: the arrays below are node_count long
         raise ValueError(f"a tree claims {tree.node_count} nodes and has room for {tree.capacity}")
     left, right, feature = tree.children_left, tree.children_right, tree.feature
     own = numpy.arange(tree.node_count)
@@ -117,7 +117,7 @@ def _check_space_tree(tree: Any) -> None:
 
 
 def _check_metric(metric: Any, features: int) -> None:
-    """A distance reads as many weights as there are features, and the one on a sphere two coordinates."""
+    """Check the distance metric: it reads one weight per feature; on a sphere it reads two coordinates."""
     name = type(metric).__name__
     _, weights, *_ = metric.__getstate__()
     expected = {"SEuclidean": (features,), "Minkowski": (0, features)}.get(name.partition("Distance")[0])

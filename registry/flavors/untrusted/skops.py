@@ -1,8 +1,8 @@
-"""What a skops file would bring back, read before skops makes anything of it.
+"""Check which types and functions a skops file uses, before skops makes any of them.
 
-skops asks for each name in a file whether it is trusted, not what the file does with it. Here a trusted function may
-only be referred to, never called while loading; `getattr` may only give a method of ``str``. Guarantee: what passes
-without consent runs nothing that the file brings along, and no index in it leads out of its array.
+skops asks whether each name in a file is trusted, but not how the file uses it. Here a trusted function may only be
+referred to, never called while loading; `getattr` may only give a method of ``str``. Guarantees: a file that passes
+without the caller's consent executes no code from the file, and every index in it is inside its array.
 """
 
 import json
@@ -19,7 +19,7 @@ from registry.flavors.untrusted.sklearn_trees import check_structures
 from registry.flavors.untrusted.skops_types import trusted_kind, trusted_str_methods
 
 _Node: TypeAlias = Mapping[str, Any]
-# What skops raises on damaged or foreign files; it has no error class of its own for them.
+# The errors of skops on damaged or foreign files; it has no error class of its own for them.
 SKOPS_ERRORS: Final = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -34,7 +34,7 @@ SKOPS_ERRORS: Final = (
     RecursionError,
     RuntimeError,
 )
-# How a file may use a trusted name of each kind; a type may be used in any way.
+# The uses that a file may make of a trusted name of each kind; a type may be used in any way.
 _REFERENCES: Final = frozenset({"FunctionNode", "TypeNode"})
 _CLASS_REFERENCES: Final = frozenset({"TypeNode"})
 _SPECIAL: Final = {
@@ -42,24 +42,24 @@ _SPECIAL: Final = {
     "operator.itemgetter": frozenset({"OperatorFuncNode"}),
 }
 _GETATTR: Final = "builtins.getattr"
-# A file may be this many times as large when unpacked, beyond a size that any machine has room for.
+# The largest ratio of unpacked to packed size, for files above a size that fits any machine.
 _MAX_EXPANSION: Final = 100
 _ROOM: Final = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class TypesInFile:
-    """The names in a skops file that skops itself does not trust: those trusted here or by the caller, and the rest."""
+    """The names in a skops file that skops does not trust: those trusted here or by the caller, and the rest."""
 
     trusted: list[str]
     untrusted: list[str]
 
 
 def types_in_file(file: Path, trusted: Iterable[str] = ()) -> TypesInFile:
-    """Judge every name in a skops file; `trusted` are those that the caller trusts, whatever the file does with them.
+    """Classify every name in a skops file. The caller trusts the names in `trusted`, however the file uses them.
 
     Raises:
-        ValueError: the file is much larger when unpacked.
+        ValueError: the file is too large when unpacked.
     """
     skops = optional_import("skops.io", "sklearn")
     _check_expansion(file)
@@ -75,12 +75,12 @@ def types_in_file(file: Path, trusted: Iterable[str] = ()) -> TypesInFile:
 
 
 def check_skops_file(file: Path) -> None:
-    """Pass if no structure in a skops file leads out of itself; any other file passes too.
+    """Check that no structure in a skops file leads outside its arrays. Files of another format pass.
 
-    A file that cannot be loaded without consent passes: whoever loads it is asked, and it is checked again then.
+    A file that cannot be loaded without consent passes: loading asks for consent, and checks it again.
 
     Raises:
-        InvalidModelError: one does, and scikit-learn would follow it.
+        InvalidModelError: an index that scikit-learn would follow leads outside its array.
     """
     if not zipfile.is_zipfile(file):
         return
@@ -89,10 +89,10 @@ def check_skops_file(file: Path) -> None:
     except MissingDependencyError:
         return
     try:
-        found = types_in_file(file)
-        if found.untrusted:
+        types = types_in_file(file)
+        if types.untrusted:
             return
-        model = skops.load(file, trusted=found.trusted)
+        model = skops.load(file, trusted=types.trusted)
     except SKOPS_ERRORS:
         return
     try:
@@ -105,7 +105,7 @@ def check_skops_file(file: Path) -> None:
 
 
 def _is_trusted(name: str, uses: list[_Node], nodes: list[_Node]) -> bool:
-    # skops names some types that no node bears, as the owner of a method: there is nothing to judge them by.
+    # skops names some types that have no node, such as the owner of a method; nothing shows how they are used.
     loaders = {str(node["__loader__"]) for node in uses}
     if name == _GETATTR:
         return bool(uses) and _unambiguous(uses, nodes) and all(map(_is_str_method, uses))
@@ -122,7 +122,7 @@ def _is_trusted(name: str, uses: list[_Node], nodes: list[_Node]) -> bool:
 
 
 def _is_str_method(node: _Node) -> bool:
-    """Whether a node is the call ``getattr(str, "<method>")`` with a method of the list."""
+    """Tell whether a node is the call ``getattr(str, "<method>")`` with a method of the list."""
     if node.get("__loader__") != "ConstructorFromReduceNode":
         return False
     match node.get("content"):
@@ -140,7 +140,7 @@ def _is_str_method(node: _Node) -> bool:
 
 
 def _unambiguous(uses: list[_Node], nodes: list[_Node]) -> bool:
-    """Whether what these nodes hold is what skops makes of them: it takes another node of the same id for a node."""
+    """Tell whether each node has its own id: skops takes another node of the same id in its place."""
     held = {id_: node for use in uses for node in _nodes(use) if (id_ := _id(node)) is not None}
     return all(node == held[id_] for node in nodes if (id_ := _id(node)) in held)
 
@@ -151,16 +151,16 @@ def _id(node: _Node) -> object:
 
 
 def _nodes(schema: Any) -> Iterator[_Node]:
-    """Every node of a skops file, wherever it lies."""
+    """Yield every node of a skops file, at any depth."""
     stack = [schema]
     while stack:
-        found = stack.pop()
-        if isinstance(found, dict):
-            if "__loader__" in found:
-                yield found
-            stack += found.values()
-        elif isinstance(found, list):
-            stack += found
+        value = stack.pop()
+        if isinstance(value, dict):
+            if "__loader__" in value:
+                yield value
+            stack += value.values()
+        elif isinstance(value, list):
+            stack += value
 
 
 def _check_expansion(file: Path) -> None:

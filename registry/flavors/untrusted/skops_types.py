@@ -1,10 +1,9 @@
-"""Which types and functions a skops file may name without further consent.
+"""List the types and functions that a skops file may name without further consent.
 
-skops trusts scikit-learn's public estimators itself; the types here are the private parts that they are built of, found
-by fitting every estimator, and XGBoost's models. Public functions, splitters and kernels are listed by
-``scripts/list_trusted_names.py`` in ``trusted_names.txt``. Both lists are code and never read from a model.
-Guarantee: making one of these types, or calling one of these functions, with a file's data runs nothing that the file
-brings along.
+skops itself trusts scikit-learn's public estimators. The types here are their private parts, found by fitting every
+estimator, and XGBoost's models. ``scripts/list_trusted_names.py`` lists public functions, splitters and kernels in
+``trusted_names.txt``. Both lists are code and are never read from a model. Guarantees: making one of these types, or
+calling one of these functions, with a file's data executes no code from the file.
 """
 
 import functools
@@ -82,7 +81,7 @@ _OTHERS: Final = (
 TRUSTED_TYPES: Final[frozenset[str]] = frozenset(
     (*_SKLEARN, *_OTHERS, *(f"{module}.{name}" for module, names in _FAMILIES.items() for name in names))
 )
-# Private functions that public estimators keep.
+# Private functions that public estimators hold.
 TRUSTED_FUNCTIONS: Final[frozenset[str]] = frozenset(
     {
         "scipy._lib.array_api_compat.numpy._aliases.asarray",
@@ -94,10 +93,10 @@ TRUSTED_FUNCTIONS: Final[frozenset[str]] = frozenset(
 
 
 def trusted_kind(name: str) -> str | None:
-    """What a name in a skops file stands for if it is trusted: ``type``, ``function`` or ``class``.
+    """Return the kind of a trusted name in a skops file: ``type``, ``function`` or ``class``; None if not trusted.
 
-    A ``type`` may be made, a ``function`` or ``class`` only be referred to. skops writes the module where a thing was
-    defined, which differs between releases: such a name is trusted if a public name on the list leads to it.
+    A ``type`` may be made; a ``function`` or ``class`` may only be referred to. skops writes the module that defines a
+    name, which differs between releases: such a name is trusted if a public name on the list leads to the same object.
     """
     if name in TRUSTED_TYPES:
         return "type"
@@ -111,12 +110,12 @@ def trusted_kind(name: str) -> str | None:
 
 @functools.cache
 def trusted_str_methods() -> frozenset[str]:
-    """The methods of ``str`` that a skops file may refer to."""
+    """Return the methods of ``str`` that a skops file may refer to."""
     return frozenset(name for name, entries in _listed().items() for kind, _ in entries if kind == "method")
 
 
 def public_value(name: str) -> Any:
-    """What a public name stands for, or None if this release lacks it."""
+    """Return the object that a public name stands for, or None if this release lacks it."""
     module, _, attribute = name.rpartition(".")
     try:
         return getattr(importlib.import_module(module), attribute, None)
@@ -133,10 +132,10 @@ def _defining_name(public: str) -> str | None:
 
 @functools.cache
 def _listed() -> dict[str, list[tuple[str, str]]]:
-    """Kind and public name of each entry, by the last part of the name."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    """Return kind and public name of each entry, by the last part of the name."""
+    entries: dict[str, list[tuple[str, str]]] = {}
     for line in Path(__file__).with_name("trusted_names.txt").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             kind, _, name = line.partition(" ")
-            found.setdefault(name.rpartition(".")[2], []).append((kind, name))
-    return found
+            entries.setdefault(name.rpartition(".")[2], []).append((kind, name))
+    return entries

@@ -1,8 +1,8 @@
-"""A strict reader of UBJSON, as XGBoost writes it (draft 12: https://ubjson.org).
+"""Read UBJSON strictly, as XGBoost writes it (draft 12: https://ubjson.org).
 
-Only the markers that XGBoost writes are known; a length past the end, a key given twice or bytes after the end are
-errors. Invariant: `decode` returns plain values (typed arrays as numpy arrays) or raises `ValueError`, and never holds
-more than a small multiple of the input's size.
+Only the markers that XGBoost writes are known. A length past the end, a repeated key or bytes after the end are errors.
+Guarantees: `decode` returns plain values (typed arrays as numpy arrays) or raises `ValueError`, and never holds more
+than a small multiple of the input's size.
 """
 
 import struct
@@ -23,7 +23,7 @@ _CONSTANTS: Final[dict[bytes, Any]] = {b"T": True, b"F": False, b"Z": None}
 
 
 def decode(data: bytes) -> Any:
-    """The value that the whole of `data` is.
+    """Decode bytes that are one UBJSON value.
 
     Raises:
         ValueError: the bytes are not UBJSON of the known markers; the message has the position.
@@ -77,21 +77,21 @@ class _Reader:
         return self.take(self._length()).decode("utf-8")
 
     def _map(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         while self._data[self.position : self.position + 1] != b"}":
             key = self._text()
-            if key in found:
+            if key in members:
                 raise ValueError(f"the key {key!r} is given twice")
-            found[key] = self.value(self.take(1), depth + 1)
+            members[key] = self.value(self.take(1), depth + 1)
         self.take(1)
-        return found
+        return members
 
     def _array(self, depth: int) -> Any:
         marker = self.take(1)
         if marker == b"$":
             return self._typed_array()
         if marker == b"#":
-            # Each item takes at least its marker, so that a count past the end fails soon.
+            # Each item takes at least one byte, its marker, so a count past the end fails early.
             return [self.value(self.take(1), depth + 1) for _ in range(self._length())]
         items = []
         while marker != b"]":

@@ -1,8 +1,8 @@
-"""A check of XGBoost model files from elsewhere, before XGBoost's own parser sees them.
+"""Check untrusted XGBoost model files before XGBoost's own parser reads them.
 
-XGBoost follows the numbers in a file without looking whether they lead outside its arrays: a damaged or crafted file
-crashes the process or never returns. This reads the whole model strictly and follows every tree. Invariant: a file that
-`check_model_bytes` passes has only finite trees whose every index lies inside what it points into.
+XGBoost does not bounds-check the indices in a model file: a damaged or crafted file crashes the process, or loading
+never returns. This room reads the whole model strictly and follows every tree. Guarantees: a file that
+`check_model_bytes` passes has only finite trees, whose every index is inside the array that it points into.
 """
 
 import json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _NO_PARENT: Final = 2**31 - 1
-# The largest category that XGBoost takes; a larger one would make it allocate a bit per category.
+# The largest category that XGBoost takes. It allocates one bit per category.
 _MAX_CATEGORY: Final = 2**24
 # XGBoost allocates a row of this width per row of input.
 _MAX_GROUPS: Final = 20_000
@@ -29,10 +29,10 @@ _BOOSTERS: Final = ("gbtree", "dart", "gblinear")
 
 
 def check_model_bytes(data: bytes) -> None:
-    """Pass if `data` is a whole XGBoost model in UBJSON or JSON.
+    """Check that `data` is a whole XGBoost model in UBJSON or JSON.
 
     Raises:
-        ValueError: it is not; the message says what is wrong.
+        ValueError: it is not; the message says why.
     """
     learner = _map(_parse(data), "learner")
     params = _map(learner, "learner_model_param")
@@ -57,7 +57,7 @@ def check_model_bytes(data: bytes) -> None:
 
 
 def _parse(data: bytes) -> Mapping[str, Any]:
-    # As XGBoost tells them apart: in JSON a quote (after blanks) follows the brace, in UBJSON the length of a key.
+    # XGBoost's own rule: in JSON a quote (after blanks) follows the brace, in UBJSON the length of a key.
     is_json = data[:1] == b"{" and data[1:2] in (b'"', b" ", b"\n", b"\r", b"\t")
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique) if is_json else decode(data)
@@ -69,10 +69,10 @@ def _parse(data: bytes) -> Mapping[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise ValueError("a key is given twice")
-    return found
+    return unique
 
 
 def _check_learner(learner: Mapping[str, Any], params: Mapping[str, Any], features: int) -> None:
@@ -109,12 +109,12 @@ def _check_forest(model: Mapping[str, Any], features: int, groups: int) -> int:
     if "cats" in model:
         _check_categories(_map(model, "cats"), features)
     for position, tree in enumerate(trees):
-        # XGBoost puts a tree where its id says, and then uses every place.
+        # XGBoost stores each tree at the index that its id says, and then uses every index.
         if not isinstance(tree, Mapping) or type(tree.get("id")) is not int or tree["id"] != position:
             raise ValueError(f"tree {position} has not its position as id")
         try:
             outputs = _check_tree(tree, features)
-            # XGBoost predicts all trees like the first.
+            # XGBoost assumes that all trees have as many outputs as the first.
             if outputs != (groups if is_vector else 1):
                 raise ValueError(f"its leaves have {outputs} outputs, which is not what the model has")
         except ValueError as error:
@@ -150,14 +150,14 @@ def _check_tree(tree: Mapping[str, Any], features: int) -> int:
 
 
 def _outputs(tree: Mapping[str, Any]) -> int:
-    """The number of outputs of a tree's leaves; XGBoost writes 0 or 1 for one."""
+    """Return the number of outputs of a tree's leaves; XGBoost writes 0 or 1 for one."""
     return max(1, _count(_map(tree, "tree_param"), "size_leaf_vector", "0"))
 
 
 def _check_vector_leaves(tree: Mapping[str, Any], leaves: Any, nodes: int, outputs: int) -> None:
-    """Check leaves with several outputs; `leaves` is what ``right_children`` says of the nodes without children.
+    """Check leaves with several outputs; `leaves` are the ``right_children`` of nodes without children.
 
-    XGBoost 3.2 keeps the outputs in ``leaf_weights``, where ``right_children`` points. Before it they are in
+    XGBoost 3.2 keeps the outputs in ``leaf_weights``, where ``right_children`` points. Earlier releases keep them in
     ``base_weights``, and 3.2 crashes on such a file.
     """
     import numpy as np
@@ -181,7 +181,7 @@ def _check_vector_leaves(tree: Mapping[str, Any], leaves: Any, nodes: int, outpu
 
 
 def _check_links(left: Any, right: Any, owners: Any, parents: Any) -> None:
-    """Each child has one parent, which names it, and the root has none: so no path comes back to where it was."""
+    """Check that each child has one parent, which names it, and that the root has none, so that no path has a loop."""
     import numpy as np
 
     children = np.concatenate([left, right])
@@ -210,7 +210,7 @@ def _check_category_splits(tree: Mapping[str, Any], nodes: int, splits: Any) -> 
 
 
 def _check_categories(categories: Mapping[str, Any], features: int) -> None:
-    """The names of categories: one entry per feature, whose lengths the segments sum up."""
+    """Check the names of categories: one entry per feature, whose lengths add up to the segments."""
     import numpy as np
 
     entries = categories.get("enc")

@@ -1,7 +1,7 @@
-"""YAML as data: read with limits, written as MLflow writes it.
+"""Read YAML as data, with limits, and write it as MLflow does.
 
-Reading refuses explicit tags, and text whose size, depth or expanded number of nodes passes a limit, before anything
-is constructed. Invariant: `read_map` gives a map of plain values or an `InvalidModelError` that names the file.
+Reading refuses explicit tags. It refuses text whose size, depth or expanded number of nodes passes a limit before it
+constructs any value. Guarantees: `read_map` returns a map of plain values or raises an error that names the file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ MAX_NODES: Final = 200_000
 
 
 def read_map(path: Path) -> dict[str, Any]:
-    """The map that a YAML file holds.
+    """Read a YAML file that holds a map.
 
     Raises:
         ArtifactNotFoundError: there is no such file.
@@ -49,7 +49,7 @@ def write_map(path: Path, value: Mapping[str, Any], *, sort_keys: bool = True) -
 
 
 def dump_map(value: Mapping[str, Any], *, sort_keys: bool = True) -> str:
-    """A map as YAML text in block style.
+    """Return a map as YAML text in block style.
 
     Raises:
         InvalidParameterError: a value is not plain data.
@@ -85,7 +85,7 @@ def _read_text(path: Path) -> bytes:
 
 
 def _fault(events: Iterator[Any]) -> str | None:
-    """Why these events must not be constructed; aliases count as what they stand for, so that none can multiply."""
+    """Return why these events must not be constructed, or None. An alias counts as large as the node it stands for."""
     import yaml
 
     sizes: dict[str, int] = {}
@@ -93,7 +93,7 @@ def _fault(events: Iterator[Any]) -> str | None:
     total = 0
     for event in events:
         if isinstance(event, yaml.AliasEvent):
-            # An anchor has no size yet while its node is open: an alias to it would be a cycle.
+            # While its node is open, an anchor has no size; an alias to it would be a cycle.
             if event.anchor not in sizes:
                 return f"has an alias to the unknown or open anchor {event.anchor!r}"
             total += sizes[event.anchor]

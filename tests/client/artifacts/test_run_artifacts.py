@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from file_trees import found, planted
+from file_trees import read_files, write_files
 
 import registry
 from registry import artifacts
@@ -60,7 +60,7 @@ def test_a_text_is_stored_in_utf8(client: MlflowClient, run_id: str) -> None:
 
 
 def test_a_file_is_stored_under_its_own_name(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
-    planted(tmp_path / "here", {"data.csv": b"a,b"})
+    write_files(tmp_path / "here", {"data.csv": b"a,b"})
     client.log_artifact(run_id, tmp_path / "here" / "data.csv")
     client.log_artifact(run_id, str(tmp_path / "here" / "data.csv"), "deep/er")
     assert client.list_artifacts(run_id) == [FileInfo("data.csv", False, 3), FileInfo("deep", True, None)]
@@ -70,11 +70,11 @@ def test_a_file_is_stored_under_its_own_name(client: MlflowClient, run_id: str, 
 def test_a_directory_is_stored_under_its_own_name_or_by_its_contents(
     client: MlflowClient, run_id: str, tmp_path: Path
 ) -> None:
-    directory = planted(tmp_path / "plots", {"a.txt": b"a", "deep/b.txt": b"b"})
+    directory = write_files(tmp_path / "plots", {"a.txt": b"a", "deep/b.txt": b"b"})
     client.log_artifact(run_id, f"{directory}/")
     client.log_artifacts(run_id, directory, "contents")
     client.log_artifacts(run_id, str(directory))
-    assert found(client.download_artifacts(run_id, "")) == {
+    assert read_files(client.download_artifacts(run_id, "")) == {
         f"{prefix}{name}": data
         for prefix in ("plots/", "contents/", "")
         for name, data in {"a.txt": b"a", "deep/b.txt": b"b"}.items()
@@ -89,7 +89,7 @@ def test_logging_what_is_missing_is_an_error(client: MlflowClient, run_id: str, 
 
 
 def test_the_contents_of_a_file_are_no_directory(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
-    file = planted(tmp_path, {"x": b""}) / "x"
+    file = write_files(tmp_path, {"x": b""}) / "x"
     with pytest.raises(InvalidParameterError, match="store it with log_artifact"):
         client.log_artifacts(run_id, file)
 
@@ -97,7 +97,7 @@ def test_the_contents_of_a_file_are_no_directory(client: MlflowClient, run_id: s
 def test_a_symlink_in_a_logged_directory_is_refused_and_nothing_is_stored(
     client: MlflowClient, run_id: str, tmp_path: Path
 ) -> None:
-    directory = planted(tmp_path / "d", {"a": b"a"})
+    directory = write_files(tmp_path / "d", {"a": b"a"})
     (directory / "shadow").symlink_to("/etc/shadow")
     with pytest.raises(InvalidPathError, match="symbolic link"):
         client.log_artifacts(run_id, directory)
@@ -108,7 +108,7 @@ def test_a_stream_is_stored_from_where_it_stands(client: MlflowClient, run_id: s
     stream = io.BytesIO(b"0123456789")
     stream.seek(4)
     client.log_stream(run_id, stream, "s.bin")
-    assert found(client.download_artifacts(run_id, "")) == {"s.bin": b"456789"}
+    assert read_files(client.download_artifacts(run_id, "")) == {"s.bin": b"456789"}
     with pytest.raises(InvalidTypeError, match="binary mode"):
         client.log_stream(run_id, io.StringIO("text"), "t.bin")  # type: ignore[arg-type]  # what is refused
 
@@ -122,7 +122,7 @@ def test_logging_again_replaces(client: MlflowClient, run_id: str) -> None:
 def test_a_path_that_could_leave_the_run_is_refused_by_every_call(
     client: MlflowClient, run_id: str, tmp_path: Path
 ) -> None:
-    file = planted(tmp_path / "from", {"x": b"x"}) / "x"
+    file = write_files(tmp_path / "from", {"x": b"x"}) / "x"
     calls: list[Callable[[str], Any]] = [
         lambda path: client.log_text(run_id, "x", path),
         lambda path: client.log_dict(run_id, {}, path),
@@ -308,11 +308,11 @@ def test_a_download_lands_under_the_last_name(client: MlflowClient, run_id: str,
     for number, uri in enumerate([f"runs:/{run_id}/a/b", f"runs:/{run_id}/a/b/", f"{root}/a/b"]):
         to = tmp_path / "new" / str(number)
         assert artifacts.download_artifacts(uri, dst_path=str(to)) == str(to / "b")
-        assert found(to) == {"b/x.txt": b"x"}
+        assert read_files(to) == {"b/x.txt": b"x"}
     for number, uri in enumerate([f"runs:/{run_id}/a/b/x.txt", f"{root}/a/b/x.txt"]):
         to = tmp_path / "file" / str(number)
         assert artifacts.download_artifacts(uri, dst_path=to) == str(to / "x.txt")
-        assert found(to) == {"x.txt": b"x"}
+        assert read_files(to) == {"x.txt": b"x"}
 
 
 @pytest.mark.parametrize("ask", ["client", "uri", "run"])
@@ -325,12 +325,12 @@ def test_a_whole_run_becomes_the_destination(client: MlflowClient, run_id: str, 
         "run": lambda: artifacts.download_artifacts(run_id=run_id, dst_path=to),
     }[ask]()
     assert copy == str(to)
-    assert found(to) == {"a/x.txt": b"x"}
+    assert read_files(to) == {"a/x.txt": b"x"}
 
 
 def test_a_run_without_artifacts_is_an_empty_directory(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
     assert client.download_artifacts(run_id, "", tmp_path / "new") == str(tmp_path / "new")
-    assert found(tmp_path / "new") == {}
+    assert read_files(tmp_path / "new") == {}
 
 
 def test_a_download_is_a_copy_that_the_caller_may_change(client: MlflowClient, run_id: str) -> None:
@@ -345,9 +345,9 @@ def test_a_download_replaces_what_it_brings_and_leaves_the_rest(
     client: MlflowClient, run_id: str, tmp_path: Path
 ) -> None:
     client.log_text(run_id, "new", "d/x.txt")
-    to = planted(tmp_path / "to", {"d/x.txt": b"old", "d/mine": b"mine", "other": b"o"})
+    to = write_files(tmp_path / "to", {"d/x.txt": b"old", "d/mine": b"mine", "other": b"o"})
     client.download_artifacts(run_id, "d", to)
-    assert found(to) == {"d/x.txt": b"new", "d/mine": b"mine", "other": b"o"}
+    assert read_files(to) == {"d/x.txt": b"new", "d/mine": b"mine", "other": b"o"}
 
 
 def test_a_missing_artifact_says_what_there_is_and_leaves_nothing(
@@ -368,14 +368,14 @@ def test_a_missing_artifact_says_what_there_is_and_leaves_nothing(
 def test_a_place_that_is_taken_is_left_as_it_is(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
     client.log_text(run_id, "a", "d/a")
     client.log_text(run_id, "b", "d/b/c")
-    to = planted(tmp_path / "to", {"d/b": b"a file where a directory must be"})
+    to = write_files(tmp_path / "to", {"d/b": b"a file where a directory must be"})
     with pytest.raises(InvalidPathError, match="d/b is a file"):
         client.download_artifacts(run_id, "d", to)
-    assert found(to) == {"d/b": b"a file where a directory must be"}
-    to = planted(tmp_path / "third", {"d/a/x": b"a directory where a file must be"})
+    assert read_files(to) == {"d/b": b"a file where a directory must be"}
+    to = write_files(tmp_path / "third", {"d/a/x": b"a directory where a file must be"})
     with pytest.raises(InvalidPathError, match="d/a is a directory"):
         client.download_artifacts(run_id, "d", to)
-    assert found(to) == {"d/a/x": b"a directory where a file must be"}
+    assert read_files(to) == {"d/a/x": b"a directory where a file must be"}
 
 
 def test_a_download_follows_no_symlink_below_its_destination(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
@@ -385,12 +385,12 @@ def test_a_download_follows_no_symlink_below_its_destination(client: MlflowClien
     (tmp_path / "to" / "d").symlink_to(tmp_path / "outside", target_is_directory=True)
     with pytest.raises(InvalidPathError, match="symbolic link"):
         client.download_artifacts(run_id, "d", tmp_path / "to")
-    assert found(tmp_path / "outside") == {}
+    assert read_files(tmp_path / "outside") == {}
 
 
 def test_a_destination_that_is_a_file_is_refused(client: MlflowClient, run_id: str, tmp_path: Path) -> None:
     client.log_text(run_id, "x", "x")
-    file = planted(tmp_path, {"file": b"mine"}) / "file"
+    file = write_files(tmp_path, {"file": b"mine"}) / "file"
     for to in (file, file / "below"):
         with pytest.raises(InvalidParameterError, match="is a file"):
             client.download_artifacts(run_id, "x", to)
@@ -414,11 +414,11 @@ def test_what_is_no_uri_is_refused(uri: str) -> None:
 
 
 def test_a_local_place_needs_no_database(own_place: Path) -> None:
-    planted(own_place / "data", {"a/x.txt": b"x"})
+    write_files(own_place / "data", {"a/x.txt": b"x"})
     (own_place / "link").symlink_to("data")
     assert artifacts.load_text("data/a/x.txt") == "x"
     assert artifacts.load_text(f"file://{own_place}/data/a/x.txt") == "x"
-    assert found(artifacts.download_artifacts("link")) == {"a/x.txt": b"x"}
+    assert read_files(artifacts.download_artifacts("link")) == {"a/x.txt": b"x"}
     assert sorted(path.name for path in own_place.iterdir()) == ["data", "link"]
 
 
@@ -430,7 +430,7 @@ def model_id(client: MlflowClient, run_id: str, tmp_path: Path) -> str:
     """A sealed model named model of the run, registered as version 1 of nba."""
     model = client.create_logged_model("0", name="model", source_run_id=run_id)
     client.log_model_artifacts(
-        model.model_id, planted(tmp_path / "sealed", {"MLmodel": b"flavors: {}\n", "data/model.ubj": b"sealed"})
+        model.model_id, write_files(tmp_path / "sealed", {"MLmodel": b"flavors: {}\n", "data/model.ubj": b"sealed"})
     )
     client.finalize_logged_model(model.model_id, "READY")
     client.create_registered_model("nba")
@@ -450,7 +450,7 @@ def test_a_model_is_downloaded_by_each_of_its_names(
     for number, uri in enumerate(uris):
         to = tmp_path / "new" / str(number)
         assert artifacts.download_artifacts(uri, dst_path=to) == str(to)
-        assert found(to) == SEALED
+        assert read_files(to) == SEALED
         assert artifacts.load_text(f"{uri}/data/model.ubj") == "sealed"
         assert paths(artifacts.list_artifacts(uri)) == ["MLmodel", "data"]
         assert artifacts.list_artifacts(f"{uri}/data") == [FileInfo("model.ubj", False, 6)]
@@ -469,14 +469,14 @@ def test_a_run_shows_its_model_and_the_files_beside_it(
     assert artifacts.load_text(f"{uri}/MLmodel") == "flavors: {}\n"
     assert artifacts.load_text(f"{uri}/extra.txt") == "extra"
     assert artifacts.download_artifacts(uri, dst_path=tmp_path / "new") == str(tmp_path / "new" / "model")
-    assert found(tmp_path / "new" / "model") == {**SEALED, "extra.txt": b"extra"}
+    assert read_files(tmp_path / "new" / "model") == {**SEALED, "extra.txt": b"extra"}
 
 
 def test_a_file_of_a_run_never_takes_the_place_of_a_models_directory(
     client: MlflowClient, run_id: str, model_id: str
 ) -> None:
     client.log_text(run_id, "scratch", "model/data")
-    assert found(client.download_artifacts(run_id, "model")) == SEALED
+    assert read_files(client.download_artifacts(run_id, "model")) == SEALED
 
 
 def test_what_a_model_lacks_is_named(client: MlflowClient, model_id: str) -> None:
@@ -504,7 +504,7 @@ def test_a_changed_file_of_a_model_is_never_handed_out(
 
 
 def test_the_active_run_takes_files(artifact_root: str, own_place: Path) -> None:
-    planted(own_place / "d", {"x": b"x"})
+    write_files(own_place / "d", {"x": b"x"})
     with registry.start_run() as run:
         registry.log_artifact("d/x", "one")
         registry.log_artifacts("d", artifact_path="two")

@@ -515,7 +515,7 @@ def test_a_model_loads_from_where_it_was_moved(place: Place, own_place: Path) ->
 
 @pytest.mark.parametrize("window", ["", "1", "-1d", "1d-", "d", "1y", "99999999d99999999d", "1h1d", "١d"])
 def test_a_window_that_is_no_length_of_time_is_refused(own_place: Path, window: str) -> None:
-    with pytest.raises(InvalidParameterError, match="length of time|longer than"):
+    with pytest.raises(InvalidParameterError, match="is not a duration|too long a duration"):
         MlflowClient().collect_garbage(older_than=window)
 
 

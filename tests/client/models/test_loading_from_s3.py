@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from gc_places import Place
 from governed_models import raw_sql
-from s3_faults import flip_answer, tapped, tear_answer
+from s3_faults import flip_answer, tap_requests, tear_answer
 from s3_servers import S3Server
 
 import registry
@@ -45,12 +45,12 @@ def loaded(client: MlflowClient) -> dict[str, bytes]:
 
 
 def test_a_second_load_makes_no_request(on_s3: Place) -> None:
-    with tapped("artifacts") as wire:
+    with tap_requests("artifacts") as wire:
         assert loaded(on_s3.client) == FILES
     assert wire.count("^GET .*list-type=2") == 1
     assert len(wire.requests) == 1 + len(FILES)
 
-    with tapped("artifacts") as wire:
+    with tap_requests("artifacts") as wire:
         assert loaded(on_s3.client) == FILES
         assert loaded(MlflowClient(on_s3.url)) == FILES
     assert wire.requests == []
@@ -62,7 +62,7 @@ def test_a_damaged_cache_entry_is_fetched_again(on_s3: Place) -> None:
     cached.chmod(0o600)
     cached.write_bytes(b"WEIGHTS")
 
-    with tapped("artifacts") as wire:
+    with tap_requests("artifacts") as wire:
         assert loaded(on_s3.client) == FILES
     assert wire.count("data.bin") == 1
 
@@ -82,7 +82,7 @@ def test_nobody_can_dirty_the_cache(on_s3: Place) -> None:
 def _load_in_a_process(url: str, barrier: object, results: object) -> None:
     client = MlflowClient(url)
     resolved = client.resolve("models:/churn/1")
-    with tapped("artifacts") as wire:
+    with tap_requests("artifacts") as wire:
         barrier.wait()  # type: ignore[attr-defined]  # a multiprocessing.Barrier
         with model_directory(client.backend, resolved) as directory:
             data = (directory / "data.bin").read_bytes()
@@ -157,7 +157,7 @@ def test_an_object_that_was_not_sealed_so_is_an_error_and_never_a_model(on_s3: P
 
 
 def test_a_body_damaged_on_its_way_is_an_error_and_a_torn_one_is_read_again(on_s3: Place) -> None:
-    with tapped("artifacts") as wire:
+    with tap_requests("artifacts") as wire:
         wire.once("GET .*data.bin", flip_answer)
         with pytest.raises(IntegrityError, match="data.bin"):
             loaded(on_s3.client)

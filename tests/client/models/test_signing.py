@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from governed_models import raw_sql
-from travelling_models import FILES, opened, trained
+from travelling_models import FILES, open_registry, train_version
 
 import registry
 from registry.client.models.sigstore_bundle import check_bundle, key_id_of, sign_manifest
@@ -57,9 +57,9 @@ def theirs(own_place: Path) -> Keys:
 
 @pytest.fixture
 def client(sqlite_url: str, own_place: Path) -> Client:
-    found = opened(sqlite_url, f"{own_place}/artifacts")
+    found = open_registry(sqlite_url, f"{own_place}/artifacts")
     registry.set_tracking_uri(sqlite_url)
-    trained(found)
+    train_version(found)
     return found
 
 
@@ -149,7 +149,7 @@ def test_a_forged_bundle_is_refused(client: Client, keys: Keys, forge: Callable,
 
 
 def test_the_signature_of_another_model_is_refused(client: Client, keys: Keys) -> None:
-    trained(client, {**FILES, "more.txt": b"more"})
+    train_version(client, {**FILES, "more.txt": b"more"})
     client.sign_model("models:/churn/1", private_key=keys[0])
     (bundle,) = client.get_model_signatures("models:/churn/1").values()
     client.sign_model("models:/churn/2", private_key=keys[0])
@@ -176,7 +176,7 @@ def test_changed_bytes_and_edited_rows_are_refused_whoever_signed(client: Client
 
 def test_signatures_go_along_with_copies_and_exports(client: Client, keys: Keys, own_place: Path) -> None:
     client.sign_model("models:/churn/1", private_key=keys[0])
-    other = opened("sqlite:///other.db", f"{own_place}/other")
+    other = open_registry("sqlite:///other.db", f"{own_place}/other")
     client.copy_model_version("models:/churn/1", "copied", to=other.tracking_uri)
     other.import_model(client.export_model("churn", "churn.zip"), name="imported")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from file_trees import found
+from file_trees import read_files
 from governed_models import raw_sql
-from s3_faults import tapped
-from travelling_models import FILES, opened, trained
+from s3_faults import tap_requests
+from travelling_models import FILES, open_registry, train_version
 
 import registry
 from registry.exceptions import ConflictError, IntegrityError, InvalidUriError, SchemaOutdatedError
@@ -22,12 +22,12 @@ Client = registry.MlflowClient
 
 @pytest.fixture
 def dev(own_place: Path) -> Client:
-    return opened("sqlite:///dev.db", f"{own_place}/dev")
+    return open_registry("sqlite:///dev.db", f"{own_place}/dev")
 
 
 @pytest.fixture
 def prod(dev: Client, own_place: Path) -> Client:
-    return opened("sqlite:///prod.db", f"{own_place}/prod")
+    return open_registry("sqlite:///prod.db", f"{own_place}/prod")
 
 
 def copy(source: Client, target: Client, uri: str = "models:/churn/1", name: str = "churn") -> "registry.ModelVersion":
@@ -45,9 +45,9 @@ def test_a_copy_has_the_bytes_the_digest_and_the_run(
         f"{own_place}/{n}" if kind == "local" else server.fresh_root() for n, kind in enumerate(roots.split(" to "))
     ]
     urls = {"sqlite": "sqlite:///registry.db", "postgresql": request.getfixturevalue("postgres_url")}
-    first = opened(urls[source], places[0])
-    run_id = trained(first)
-    second = opened(urls[target], places[1])
+    first = open_registry(urls[source], places[0])
+    run_id = train_version(first)
+    second = open_registry(urls[target], places[1])
 
     made = copy(first, second)
 
@@ -59,7 +59,7 @@ def test_a_copy_has_the_bytes_the_digest_and_the_run(
     location = second.get_model_version_download_uri("churn", 1)
     assert location.startswith(places[1])
     registry.set_tracking_uri(second.tracking_uri)
-    assert found(registry.artifacts.download_artifacts("models:/churn/1")) == FILES
+    assert read_files(registry.artifacts.download_artifacts("models:/churn/1")) == FILES
     assert second.verify("churn", read_bytes=True).versions == 1
 
 
@@ -67,12 +67,12 @@ def test_a_large_file_between_buckets_is_copied_by_the_server(
     moto_s3: object, s3_environment: Callable, own_place: Path
 ) -> None:
     server = s3_environment(moto_s3)
-    first = opened("sqlite:///dev.db", server.fresh_root())
-    trained(first, {"MLmodel": b"flavors: {}\n", "big": os.urandom(9_000_000)})
-    second = opened("sqlite:///prod.db", server.fresh_root())
+    first = open_registry("sqlite:///dev.db", server.fresh_root())
+    train_version(first, {"MLmodel": b"flavors: {}\n", "big": os.urandom(9_000_000)})
+    second = open_registry("sqlite:///prod.db", server.fresh_root())
 
     copied_from: list[str | None] = []
-    with tapped(server.bucket) as wire:
+    with tap_requests(server.bucket) as wire:
         wire.always(r"^PUT .*/big\?.*partNumber", lambda part: copied_from.append(part.headers["x-amz-copy-source"]))
         made = copy(first, second)
 
@@ -87,7 +87,7 @@ def _key(client: Client, path: str) -> str:
 
 
 def test_the_copy_says_where_it_came_from(dev: Client, prod: Client) -> None:
-    trained(dev)
+    train_version(dev)
 
     copy(dev, prod)
 
@@ -97,7 +97,7 @@ def test_the_copy_says_where_it_came_from(dev: Client, prod: Client) -> None:
 
 
 def test_the_run_comes_along_with_what_promotion_rules_judge(dev: Client, prod: Client) -> None:
-    run_id = trained(dev)
+    run_id = train_version(dev)
 
     copy(dev, prod)
 
@@ -119,8 +119,8 @@ def test_the_run_comes_along_with_what_promotion_rules_judge(dev: Client, prod: 
 
 
 def test_copying_again_gives_the_copy_that_is_there(dev: Client, prod: Client) -> None:
-    trained(dev)
-    trained(dev)
+    train_version(dev)
+    train_version(dev)
     first, second = copy(dev, prod, "models:/churn/2"), copy(dev, prod, "models:/churn/1")
 
     assert (first.version, second.version) == (1, 2)
@@ -130,7 +130,7 @@ def test_copying_again_gives_the_copy_that_is_there(dev: Client, prod: Client) -
 
 
 def test_a_copy_that_was_deleted_is_made_again_under_a_new_number(dev: Client, prod: Client) -> None:
-    trained(dev)
+    train_version(dev)
     copy(dev, prod)
     prod.delete_model_version("churn", 1)
 
@@ -138,7 +138,7 @@ def test_a_copy_that_was_deleted_is_made_again_under_a_new_number(dev: Client, p
 
 
 def test_the_same_version_may_be_copied_to_two_models(dev: Client, prod: Client) -> None:
-    trained(dev)
+    train_version(dev)
 
     assert copy(dev, prod, name="one").name == "one"
     assert copy(dev, prod, name="two").name == "two"
@@ -153,7 +153,7 @@ def _copy_in_process(directory: Path, barrier: "multiprocessing.synchronize.Barr
 
 @pytest.mark.slow
 def test_processes_that_copy_at_once_make_one_copy(dev: Client, prod: Client, own_place: Path) -> None:
-    trained(dev)
+    train_version(dev)
     spawn = multiprocessing.get_context("spawn")
     barrier, queue = spawn.Barrier(3), spawn.Queue()
     processes = [spawn.Process(target=_copy_in_process, args=(own_place, barrier, queue)) for _ in range(3)]
@@ -171,7 +171,7 @@ def test_processes_that_copy_at_once_make_one_copy(dev: Client, prod: Client, ow
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "extra"])
 def test_a_damaged_source_is_refused_and_named(dev: Client, prod: Client, damage: str) -> None:
-    trained(dev)
+    train_version(dev)
     directory = Path(dev.get_model_version_download_uri("churn", 1))
     file = directory / "data/weights.bin"
     if damage == "changed":
@@ -190,7 +190,7 @@ def test_a_damaged_source_is_refused_and_named(dev: Client, prod: Client, damage
 
 
 def test_a_registry_whose_schema_is_behind_says_what_to_run(dev: Client, request: pytest.FixtureRequest) -> None:
-    trained(dev)
+    train_version(dev)
     url = request.getfixturevalue("empty_postgres_url")
     database = connect(url)
     upgrade(database)
@@ -201,7 +201,7 @@ def test_a_registry_whose_schema_is_behind_says_what_to_run(dev: Client, request
 
 
 def test_another_run_of_the_same_id_is_an_error(dev: Client, prod: Client) -> None:
-    run_id = trained(dev)
+    run_id = train_version(dev)
     raw_sql("sqlite:///dev.db")("UPDATE params SET value = '4'")
     copy(dev, prod)
     raw_sql("sqlite:///dev.db")("UPDATE params SET value = '3'")
@@ -211,7 +211,7 @@ def test_another_run_of_the_same_id_is_an_error(dev: Client, prod: Client) -> No
 
 
 def test_a_version_whose_run_was_deleted_is_copied(dev: Client, prod: Client) -> None:
-    run_id = trained(dev)
+    run_id = train_version(dev)
     dev.delete_run(run_id)
     assert copy(dev, prod).run_id == run_id
 
@@ -223,7 +223,7 @@ def test_a_version_whose_run_was_deleted_is_copied(dev: Client, prod: Client) ->
 
 
 def test_a_version_of_a_run_that_is_nowhere_keeps_its_id(dev: Client, prod: Client) -> None:
-    trained(dev)
+    train_version(dev)
     source = dev.get_model_version("churn", 1).model_id
     raw_sql("sqlite:///dev.db")("UPDATE model_versions SET run_id = 'long-gone'")
 
@@ -231,7 +231,7 @@ def test_a_version_of_a_run_that_is_nowhere_keeps_its_id(dev: Client, prod: Clie
 
 
 def test_to_the_same_registry_by_another_name_is_a_copy_without_bytes(dev: Client, own_place: Path) -> None:
-    trained(dev)
+    train_version(dev)
     original = dev.get_model_version("churn", 1)
 
     made = dev.copy_model_version("models:/churn/1", "churn", to=f"sqlite:///{own_place}/dev.db")
@@ -240,14 +240,14 @@ def test_to_the_same_registry_by_another_name_is_a_copy_without_bytes(dev: Clien
 
 
 def test_a_logged_model_without_a_version_is_not_copied(dev: Client, prod: Client) -> None:
-    trained(dev)
+    train_version(dev)
 
     with pytest.raises(InvalidUriError, match="register_model"):
         copy(dev, prod, f"models:/{dev.get_model_version('churn', 1).model_id}")
 
 
 def test_an_edited_manifest_is_refused(dev: Client, prod: Client) -> None:
-    trained(dev)
+    train_version(dev)
     file = Path(dev.get_model_version_download_uri("churn", 1), "data/weights.bin")
     file.write_bytes(b"forged!")
     forged = hashlib.sha256(b"forged!").hexdigest()

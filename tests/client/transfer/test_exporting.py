@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from export_files import MANIFEST, document, taken_apart
+from export_files import MANIFEST, read_archive, read_manifest
 from governed_models import raw_sql
-from travelling_models import FILES, staged
+from travelling_models import FILES, make_staged_registry
 
 import registry
 from registry.exceptions import (
@@ -21,7 +21,7 @@ Client = registry.MlflowClient
 
 @pytest.fixture
 def dev(own_place: Path) -> Client:
-    return staged("sqlite:///dev.db", f"{own_place}/dev")
+    return make_staged_registry("sqlite:///dev.db", f"{own_place}/dev")
 
 
 def test_the_same_model_gives_the_same_file(dev: Client) -> None:
@@ -33,13 +33,15 @@ def test_the_same_model_gives_the_same_file(dev: Client) -> None:
 def test_a_file_is_in_the_archive_once_and_under_its_digest(dev: Client) -> None:
     path = dev.export_model("churn", "churn.zip")
 
-    contents = taken_apart(path)
+    contents = read_archive(path)
     names = list(contents)
-    files = {logged["path"]: logged["sha256"] for model in document(path)["logged_models"] for logged in model["files"]}
+    files = {
+        logged["path"]: logged["sha256"] for model in read_manifest(path)["logged_models"] for logged in model["files"]
+    }
     assert names[0] == MANIFEST
     assert set(names[1:]) > {f"files/{digest}" for digest in files.values()}
     assert contents[f"files/{files['data/weights.bin']}"] == FILES["data/weights.bin"]
-    assert document(path)["format"] == 1
+    assert read_manifest(path)["format"] == 1
 
 
 @pytest.mark.parametrize(

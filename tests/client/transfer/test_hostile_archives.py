@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from export_files import MANIFEST, assert_refused, put_together, sha256, taken_apart
+from export_files import MANIFEST, assert_refused, read_archive, sha256, write_archive
 
 import registry
 from registry.exceptions import ArtifactNotFoundError, RegistryError, StorageError
@@ -29,31 +29,31 @@ Client = registry.MlflowClient
     ],
 )
 def test_a_name_of_no_use_is_refused(target: Client, exported: Path, own_place: Path, name: str) -> None:
-    contents = taken_apart(exported)
+    contents = read_archive(exported)
     contents[name] = b"evil"
 
     assert_refused(
-        target, put_together(exported, contents), own_place, "only registry-export.json and files/<sha256> are allowed"
+        target, write_archive(exported, contents), own_place, "only registry-export.json and files/<sha256> are allowed"
     )
 
 
 def test_a_name_that_ends_at_a_nul_is_refused(target: Client, exported: Path, own_place: Path) -> None:
-    contents = {**taken_apart(exported), "files/" + "a" * 64 + "!evil": b"evil"}
-    put_together(exported, contents)
+    contents = {**read_archive(exported), "files/" + "a" * 64 + "!evil": b"evil"}
+    write_archive(exported, contents)
     exported.write_bytes(exported.read_bytes().replace(b"!evil", b"\0evil"))
 
     assert_refused(target, exported, own_place)
 
 
 def test_a_file_that_nothing_names_is_refused(target: Client, exported: Path, own_place: Path) -> None:
-    contents = taken_apart(exported)
+    contents = read_archive(exported)
     contents[f"files/{sha256(b'evil')}"] = b"evil"
 
-    assert_refused(target, put_together(exported, contents), own_place, "nothing in its manifest names")
+    assert_refused(target, write_archive(exported, contents), own_place, "nothing in its manifest names")
 
 
 def test_a_name_twice_is_refused(target: Client, exported: Path, own_place: Path) -> None:
-    first = next(name for name in taken_apart(exported) if name != MANIFEST)
+    first = next(name for name in read_archive(exported) if name != MANIFEST)
     with zipfile.ZipFile(exported, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr(first, b"evil")
 
@@ -64,8 +64,8 @@ def test_a_name_twice_is_refused(target: Client, exported: Path, own_place: Path
 def test_compression_is_refused_and_with_it_every_bomb(
     target: Client, exported: Path, own_place: Path, compression: int
 ) -> None:
-    contents = {**taken_apart(exported), f"files/{'a' * 64}": bytes(50_000_000)}
-    put_together(exported, contents, compression)
+    contents = {**read_archive(exported), f"files/{'a' * 64}": bytes(50_000_000)}
+    write_archive(exported, contents, compression)
     assert exported.stat().st_size < 1_000_000
 
     assert_refused(target, exported, own_place, "is compressed")
@@ -97,7 +97,7 @@ def _name_like(name: str, number: int) -> bytes:
 def test_a_size_that_only_zip64_can_claim_is_refused(
     target: Client, exported: Path, own_place: Path, claimed: int
 ) -> None:
-    contents = taken_apart(exported)
+    contents = read_archive(exported)
     with zipfile.ZipFile(exported, "w") as archive:
         for name, data in contents.items():
             archive.writestr(zipfile.ZipInfo(name), data)
@@ -108,7 +108,7 @@ def test_a_size_that_only_zip64_can_claim_is_refused(
 
 
 def test_an_archive_of_zip64_entries_is_taken(target: Client, exported: Path) -> None:
-    contents = taken_apart(exported)
+    contents = read_archive(exported)
     with zipfile.ZipFile(exported, "w") as archive:
         for name, data in contents.items():
             with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
@@ -119,13 +119,13 @@ def test_an_archive_of_zip64_entries_is_taken(target: Client, exported: Path) ->
 
 @pytest.mark.parametrize("where", ["first", "middle", "last"])
 def test_a_changed_byte_is_found(target: Client, exported: Path, own_place: Path, where: str) -> None:
-    contents = taken_apart(exported)
+    contents = read_archive(exported)
     name = max((name for name in contents if name != MANIFEST), key=lambda name: len(contents[name]))
     data = bytearray(contents[name])
     data[{"first": 0, "middle": len(data) // 2, "last": -1}[where]] ^= 1
     contents[name] = bytes(data)
 
-    assert_refused(target, put_together(exported, contents), own_place, "is not what was recorded: expected 700 bytes")
+    assert_refused(target, write_archive(exported, contents), own_place, "is not what was recorded: expected 700 bytes")
 
 
 def test_a_byte_that_the_disk_changed_is_found(target: Client, exported: Path, own_place: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_byte_that_the_disk_changed_is_found(target: Client, exported: Path, o
 
 @pytest.mark.parametrize("change", ["missing", "shorter", "longer"])
 def test_a_file_of_another_length_is_found(target: Client, exported: Path, own_place: Path, change: str) -> None:
-    contents = taken_apart(exported)
+    contents = read_archive(exported)
     name = next(name for name in contents if name != MANIFEST)
     if change == "missing":
         del contents[name]
@@ -145,7 +145,7 @@ def test_a_file_of_another_length_is_found(target: Client, exported: Path, own_p
         contents[name] = contents[name][:-1] if change == "shorter" else contents[name] + b"!"
 
     assert_refused(
-        target, put_together(exported, contents), own_place, "is missing" if change == "missing" else "instead of"
+        target, write_archive(exported, contents), own_place, "is missing" if change == "missing" else "instead of"
     )
 
 
@@ -164,7 +164,7 @@ def test_another_file_is_refused(target: Client, exported: Path, own_place: Path
 
 
 def test_an_archive_without_a_manifest_is_refused(target: Client, exported: Path, own_place: Path) -> None:
-    assert_refused(target, put_together(exported, {}), own_place, "has no registry-export.json")
+    assert_refused(target, write_archive(exported, {}), own_place, "has no registry-export.json")
 
 
 def test_a_file_that_is_not_there_says_so(target: Client) -> None:

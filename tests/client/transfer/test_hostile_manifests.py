@@ -10,14 +10,14 @@ from export_files import (
     MANIFEST,
     Document,
     assert_refused,
-    put_together,
+    change_events,
+    change_manifest,
+    read_archive,
     sha256,
-    taken_apart,
-    with_document,
-    with_events,
+    write_archive,
 )
 from governed_models import raw_sql
-from travelling_models import opened, trained
+from travelling_models import open_registry, train_version
 
 import registry
 from registry.entities.history import canonical_json
@@ -35,7 +35,7 @@ Client = registry.MlflowClient
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(target: Client, exported: Path, own_place: Path, text: bytes) -> None:
-    assert_refused(target, put_together(exported, {MANIFEST: text}), own_place)
+    assert_refused(target, write_archive(exported, {MANIFEST: text}), own_place)
 
 
 def _set(*path: Any, value: Any) -> Callable[[Document], None]:
@@ -62,7 +62,7 @@ def _first_file(value: str) -> Callable[[Document], None]:
 def test_a_path_that_could_leave_its_directory_is_refused(
     target: Client, exported: Path, own_place: Path, path: str
 ) -> None:
-    assert_refused(target, with_document(exported, _first_file(path)), own_place, "nvalid artifact path")
+    assert_refused(target, change_manifest(exported, _first_file(path)), own_place, "nvalid artifact path")
 
 
 @pytest.mark.parametrize("path", ["data", "MLmodel/x", "data/weights.bin", "data/weights.bin/x"])
@@ -74,7 +74,7 @@ def test_two_files_in_one_place_are_refused(target: Client, exported: Path, own_
         lines = "".join(f"{file['sha256']} {file['size']} {file['path']}\n" for file in model["files"])
         _redigested(found, model["model_id"], sha256(lines.encode()))
 
-    assert_refused(target, with_document(exported, change), own_place)
+    assert_refused(target, change_manifest(exported, change), own_place)
 
 
 def _redigested(found: Document, model_id: str, digest: str) -> None:
@@ -85,7 +85,7 @@ def _redigested(found: Document, model_id: str, digest: str) -> None:
             if event["details"].get("model_id") == model_id:
                 event["details"]["digest"] = digest
 
-    with_events(change)(found)
+    change_events(change)(found)
 
 
 @pytest.mark.parametrize(
@@ -158,11 +158,11 @@ def test_a_manifest_that_does_not_fit_together_is_refused(
 
 
 def _with(path: Path, change: Callable[[Document], object]) -> Path:
-    contents = taken_apart(path)
+    contents = read_archive(path)
     found = json.loads(contents[MANIFEST])
     change(found)
     contents[MANIFEST] = canonical_json(found).encode(errors="surrogatepass")
-    return put_together(path, contents)
+    return write_archive(path, contents)
 
 
 def _event(kind: str, **values: Any) -> Callable[[list[Document]], None]:
@@ -219,7 +219,7 @@ def _details(kind: str, **values: Any) -> Callable[[list[Document]], None]:
 def test_a_history_whose_chain_was_mended_is_refused_for_what_it_says(
     target: Client, exported: Path, own_place: Path, change: Callable[[list[Document]], object]
 ) -> None:
-    assert_refused(target, with_document(exported, with_events(change)), own_place)
+    assert_refused(target, change_manifest(exported, change_events(change)), own_place)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_history_whose_chain_was_mended_is_refused_for_what_it_says(
     ],
 )
 def test_points_that_are_none_are_refused(target: Client, exported: Path, own_place: Path, line: bytes) -> None:
-    contents = taken_apart(exported)
+    contents = read_archive(exported)
     found = json.loads(contents[MANIFEST])
     points = found["runs"][0]["points"]
     data = contents[f"files/{points['sha256']}"] + line + b"\n"
@@ -239,15 +239,15 @@ def test_points_that_are_none_are_refused(target: Client, exported: Path, own_pl
     points.update(sha256=sha256(data), size=len(data))
     contents[MANIFEST] = canonical_json(found).encode()
 
-    assert_refused(target, put_together(exported, contents), own_place, "a metric point that cannot be read")
+    assert_refused(target, write_archive(exported, contents), own_place, "a metric point that cannot be read")
 
 
 def test_a_model_file_that_could_crash_its_parser_is_refused(own_place: Path) -> None:
-    dev = opened("sqlite:///dev.db", f"{own_place}/dev")
+    dev = open_registry("sqlite:///dev.db", f"{own_place}/dev")
     mlmodel = b"flavors:\n  xgboost:\n    data: model.ubj\n    model_format: ubj\n"
-    trained(dev, {"MLmodel": b"flavors: {}\n", "model.ubj": b"{L\x00\x00"})
+    train_version(dev, {"MLmodel": b"flavors: {}\n", "model.ubj": b"{L\x00\x00"})
     path = dev.export_model("churn", "churn.zip")
-    contents = taken_apart(path)
+    contents = read_archive(path)
     found = json.loads(contents[MANIFEST])
     model = found["logged_models"][0]
     (old,) = [file for file in model["files"] if file["path"] == "MLmodel"]
@@ -257,16 +257,16 @@ def test_a_model_file_that_could_crash_its_parser_is_refused(own_place: Path) ->
     lines = "".join(f"{file['sha256']} {file['size']} {file['path']}\n" for file in model["files"])
     _redigested(found, model["model_id"], sha256(lines.encode()))
     contents[MANIFEST] = canonical_json(found).encode()
-    target = opened("sqlite:///target.db", f"{own_place}/target")
+    target = open_registry("sqlite:///target.db", f"{own_place}/target")
 
     with pytest.raises(InvalidModelError, match=f"{model['model_id']} of the export: 'model.ubj' is no whole XGBoost"):
-        target.import_model(put_together(path, contents))
+        target.import_model(write_archive(path, contents))
 
     assert raw_sql(target.tracking_uri)("SELECT count(*) FROM uploads") == [(0,)]
 
 
 def test_an_export_that_nobody_changed_is_taken(target: Client, exported: Path) -> None:
-    with_document(exported, lambda found: None)
-    with_document(exported, with_events(lambda events: None))
+    change_manifest(exported, lambda found: None)
+    change_manifest(exported, change_events(lambda events: None))
 
     assert target.import_model(exported, with_stages=True).aliases == {"champion": 1}

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from export_files import MANIFEST, document, put_together, taken_apart
-from file_trees import found, planted
+from export_files import MANIFEST, read_archive, read_manifest, write_archive
+from file_trees import read_files, write_files
 from governed_models import kinds, raw_sql
-from travelling_models import FILES, opened, staged, trained
+from travelling_models import FILES, make_staged_registry, open_registry, train_version
 
 import registry
 from registry.exceptions import (
@@ -29,18 +29,18 @@ Client = registry.MlflowClient
 
 @pytest.fixture
 def dev(own_place: Path) -> Client:
-    return staged("sqlite:///dev.db", f"{own_place}/dev")
+    return make_staged_registry("sqlite:///dev.db", f"{own_place}/dev")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def prod(request: pytest.FixtureRequest, dev: Client, own_place: Path) -> Client:
     url = "sqlite:///prod.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    return opened(url, f"{own_place}/prod")
+    return open_registry(url, f"{own_place}/prod")
 
 
 @pytest.fixture
 def other(dev: Client, own_place: Path) -> Client:
-    return opened("sqlite:///other.db", f"{own_place}/other")
+    return open_registry("sqlite:///other.db", f"{own_place}/other")
 
 
 def rows(client: Client) -> dict[str, int]:
@@ -64,7 +64,7 @@ def test_versions_arrive_with_their_numbers_bytes_and_words_in_no_stage(dev: Cli
         assert version.current_stage == "None"
     assert versions[0].model_id == versions[2].model_id != dev.get_model_version("churn", 1).model_id
     registry.set_tracking_uri(prod.tracking_uri)
-    assert found(registry.artifacts.download_artifacts("models:/churn/3")) == FILES
+    assert read_files(registry.artifacts.download_artifacts("models:/churn/3")) == FILES
     assert prod.verify("churn", read_bytes=True).versions == 3
 
 
@@ -151,7 +151,7 @@ def test_runs_arrive_with_every_point_and_under_their_ids(dev: Client, prod: Cli
 
 def test_an_import_may_be_exported_again_with_all_its_pasts(dev: Client, other: Client, own_place: Path) -> None:
     other.import_model(dev.export_model("churn", "one.zip"), name="second")
-    third = opened("sqlite:///third.db", f"{own_place}/third")
+    third = open_registry("sqlite:///third.db", f"{own_place}/third")
     third.import_model(other.export_model("second", "two.zip"), name="third")
 
     first, second = third.get_foreign_history("third")
@@ -164,7 +164,7 @@ def test_what_was_imported_on_either_database_leaves_it_as_it_came(dev: Client, 
     run_id = str(dev.get_model_version("churn", 3).run_id)
     prod.import_model(dev.export_model("churn", "one.zip"), name="second")
 
-    first, second = document(own_place / "one.zip"), document(prod.export_model("second", "two.zip"))
+    first, second = read_manifest(own_place / "one.zip"), read_manifest(prod.export_model("second", "two.zip"))
 
     origin = dev.backend.experiments.registry_id()
     runs = {run["run_id"]: run for run in first["runs"]}
@@ -204,7 +204,7 @@ def test_of_processes_that_import_at_once_one_does(dev: Client, other: Client, o
 
 def test_whatever_callers_may_store_comes_in_again(dev: Client, other: Client, own_place: Path) -> None:
     run_id = str(dev.get_model_version("churn", 3).run_id)
-    source = planted(own_place / "Mode\u0300le %: \u202e", {"a b/\U0001f600 ;&": b"", ".git/x": b"1"})
+    source = write_files(own_place / "Mode\u0300le %: \u202e", {"a b/\U0001f600 ;&": b"", ".git/x": b"1"})
     dev.create_model_version("churn", str(source), tags={"a/b c.d:e-f": "\u2028\x01" * 1_000}, run_link="\ud7ff")
     dev.create_model_version("churn", f"models:/{dev.get_model_version('churn', 1).model_id}", run_id="long-gone")
     dev.update_model_version("churn", 5, "", reason="\t\n")
@@ -355,14 +355,14 @@ def test_a_row_that_says_imported_without_a_past_is_found(dev: Client, other: Cl
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_files(own_place: Path) -> None:
-    dev = opened("sqlite:///dev.db", f"{own_place}/dev")
-    trained(dev, {"MLmodel": b"flavors: {}\n", "big": os.urandom(1_000_000) * 40})
+    dev = open_registry("sqlite:///dev.db", f"{own_place}/dev")
+    train_version(dev, {"MLmodel": b"flavors: {}\n", "big": os.urandom(1_000_000) * 40})
     run_id = str(dev.get_model_version("churn", 1).run_id)
     points = [registry.entities.Metric("loss", step / 7, step, step) for step in range(60_000)]
     for start in range(0, 60_000, 1_000):
         dev.log_batch(run_id, metrics=points[start : start + 1_000])
     del points
-    other = opened("sqlite:///other.db", f"{own_place}/other")
+    other = open_registry("sqlite:///other.db", f"{own_place}/other")
     tracemalloc.start()
     try:
         other.import_model(dev.export_model("churn", "churn.zip"))
@@ -378,9 +378,9 @@ def test_memory_does_not_grow_with_the_files(own_place: Path) -> None:
 @pytest.mark.parametrize("roots", ["moto_s3"])
 def test_a_model_travels_from_s3_to_s3(request: pytest.FixtureRequest, s3_environment: Callable, roots: str) -> None:
     server = s3_environment(request.getfixturevalue(roots))
-    first = opened("sqlite:///dev.db", server.fresh_root())
-    trained(first)
-    second = opened("sqlite:///prod.db", server.fresh_root())
+    first = open_registry("sqlite:///dev.db", server.fresh_root())
+    train_version(first)
+    second = open_registry("sqlite:///prod.db", server.fresh_root())
 
     second.import_model(first.export_model("churn", "churn.zip"))
 
@@ -390,8 +390,8 @@ def test_a_model_travels_from_s3_to_s3(request: pytest.FixtureRequest, s3_enviro
 def test_an_archive_of_another_program_with_the_same_contents_is_read(dev: Client, other: Client) -> None:
     path = dev.export_model("churn", "churn.zip")
 
-    put_together(path, dict(reversed(taken_apart(path).items())))
+    write_archive(path, dict(reversed(read_archive(path).items())))
 
     assert other.import_model(path).name == "churn"
     assert zipfile.is_zipfile(path)
-    assert json.loads(taken_apart(path)[MANIFEST])["format"] == 1
+    assert json.loads(read_archive(path)[MANIFEST])["format"] == 1

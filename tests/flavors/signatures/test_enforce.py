@@ -1,4 +1,4 @@
-"""Enforcement and inference where mlflow is not at hand, and where ours differs from it on purpose."""
+"""Enforcement and inference without mlflow to compare with, and where ours differs from it on purpose."""
 
 import json
 import logging

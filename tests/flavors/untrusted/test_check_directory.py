@@ -1,4 +1,4 @@
-"""XGBoost files from elsewhere: whole ones pass, damaged ones are refused before XGBoost can crash on them."""
+"""Untrusted XGBoost files: whole ones pass, damaged ones are refused before XGBoost can crash on them."""
 
 import json
 import random

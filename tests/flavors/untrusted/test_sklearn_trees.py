@@ -1,4 +1,4 @@
-"""Trees from a file whose indices lead nowhere are refused: scikit-learn would follow them out of its memory."""
+"""Trees whose indices lead outside their arrays are refused, because scikit-learn would follow them out of memory."""
 
 from collections.abc import Callable
 from pathlib import Path
