@@ -149,7 +149,7 @@ def test_an_sqlite_file_that_stays_locked_is_unavailable(sqlite_url: str, monkey
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(UnavailableError, match="stayed locked by another process; try again") as caught:
+    with pytest.raises(UnavailableError, match="stayed locked by another process; retry later") as caught:
         database.write(add("a"))
 
     assert caught.value.error_code == "TEMPORARILY_UNAVAILABLE"
@@ -327,7 +327,7 @@ FULL_DISK = """
     try:
         client.log_batch(run_id, params=[Param(f"p{n}", "x" * 6000) for n in range(200)])
     except StorageError as error:
-        print(error.error_code, "free space and try again" in str(error))
+        print(error.error_code, "Free space and retry" in str(error))
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     client.set_tag(run_id, "after", "x")
     run = client.get_run(run_id)
@@ -383,7 +383,7 @@ def test_a_pooler_in_statement_mode_is_refused_by_name(postgres_url: str) -> Non
         tries.append(1)
         connection.exec_driver_sql(refusal)
 
-    with pytest.raises(UnsupportedStoreError, match=r"works in statement mode.*pool_mode = transaction"):
+    with pytest.raises(UnsupportedStoreError, match=r"runs in statement mode.*pool_mode = transaction"):
         connect(postgres_url).read(work)
 
     assert tries == [1]

@@ -343,7 +343,7 @@ def test_a_database_of_mlflow_is_refused_and_stays(empty_database_url: str) -> N
     catalogue = snapshot(database)
 
     for use in (lambda: MlflowClient(empty_database_url).search_experiments(), lambda: upgrade(database)):
-        with pytest.raises(ForeignStoreError, match=r"holds MLflow's tables.*for example sqlite:///registry.db"):
+        with pytest.raises(ForeignStoreError, match=r"has MLflow's tables.*for example sqlite:///registry.db"):
             use()
 
     assert snapshot(database) == catalogue
@@ -354,7 +354,7 @@ def test_a_table_of_somebody_else_with_one_of_our_names_is_not_taken(empty_datab
     database = connect(empty_database_url)
     execute(database, "CREATE TABLE history (line TEXT)")
 
-    with pytest.raises(ForeignStoreError, match="a table 'history' that the registry did not make"):
+    with pytest.raises(ForeignStoreError, match="a table 'history' that the registry did not create"):
         upgrade(database)
 
     assert counts(database) == {"history": 0}
