@@ -92,7 +92,7 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advised}")
     if state in _READ_ONLY_STATES:
         return ReadOnlyError(
-            f"The database {place} accepts no changes ({_first_line(error)}). If it is a standby, connect to the primary."
+            f"The database {place} is read-only ({_first_line(error)}). If it is a standby, connect to the primary."
         )
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageError(f"The database {place} could not write ({_first_line(error)}). Free space and retry.")

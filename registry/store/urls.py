@@ -82,7 +82,7 @@ def _sqlite(text: str) -> URL:
 
 
 def redacted_url(url: URL) -> str:
-    """A URL as messages may show it: without whatever is secret."""
+    """Return a URL for messages, without passwords."""
     if url.get_backend_name() == "sqlite":
         mode = url.query.get("journal_mode")
         return f"sqlite:///{url.database}" + (f"?journal_mode={mode}" if mode else "")

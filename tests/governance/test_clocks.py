@@ -157,7 +157,7 @@ def test_events_that_followed_the_wrong_one_are_corrected_with_it(
 
 def test_a_correction_that_cannot_be_true_is_refused(ahead: MlflowClient) -> None:
     for length in (timedelta(days=364), timedelta(days=366), timedelta(days=-1)):
-        with pytest.raises(InvalidParameterError, match="Say by how much the clock was ahead so that they fit"):
+        with pytest.raises(InvalidParameterError, match="Give another value for how far the clock was ahead"):
             ahead.correct_clock("nba", ahead=length)
     with pytest.raises(InvalidParameterError, match="has events 1 to"):
         ahead.correct_clock("nba", from_seq=0)

@@ -350,7 +350,7 @@ def test_a_recreated_name_is_a_new_model_with_a_chain_of_its_own(client: MlflowC
 
 
 def test_the_history_of_a_name_that_never_was_is_an_error(client: MlflowClient) -> None:
-    with pytest.raises(ModelNotFoundError, match="nor was there ever one"):
+    with pytest.raises(ModelNotFoundError, match="no model ever had this name"):
         client.get_history("nobody")
 
 

@@ -71,7 +71,7 @@ def test_the_future_is_an_error(client: MlflowClient, moments: dict[str, datetim
         lambda: client.find_model_version_by_alias("nba", "best", tomorrow),
         lambda: registry.pyfunc.load_model(f"models:/nba/Production?at={format_time(tomorrow)}"),
     ):
-        with pytest.raises(InvalidParameterError, match="lies in the future"):
+        with pytest.raises(InvalidParameterError, match="`at` is in the future"):
             call()
 
 

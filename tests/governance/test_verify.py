@@ -94,10 +94,13 @@ EDITS = [
     ("DELETE FROM approvals", "The approval (4, 'Staging', 'tester', "),
     ("INSERT INTO approvals SELECT model_id, version, stage, 'ann', \"session_user\", NULL, 1 FROM approvals", "'ann'"),
     ("UPDATE approvals SET stage = 'Production'", "The approval (4, "),
-    ("UPDATE stage_periods SET version = 3 WHERE version = 1 AND stage = 'Production'", "Who held ('Production', "),
-    ("UPDATE stage_periods SET until = until - 1 WHERE until IS NOT NULL", "Who held ('Production', "),
-    ("UPDATE stage_periods SET before = NULL WHERE version = 3", "Who held ('Production', "),
-    ("UPDATE stage_periods SET since = since + 1 WHERE stage = '@best'", "Who held ('@best', "),
+    (
+        "UPDATE stage_periods SET version = 3 WHERE version = 1 AND stage = 'Production'",
+        "The period of ('Production', ",
+    ),
+    ("UPDATE stage_periods SET until = until - 1 WHERE until IS NOT NULL", "The period of ('Production', "),
+    ("UPDATE stage_periods SET before = NULL WHERE version = 3", "The period of ('Production', "),
+    ("UPDATE stage_periods SET since = since + 1 WHERE stage = '@best'", "The period of ('@best', "),
     ("UPDATE logged_models SET digest = 'x' WHERE id = 1", "The digest of version 1 of 'nba' is 'x'"),
     ("UPDATE model_files SET sha256 = path WHERE logged_model_id = 1", "The manifest of version 1 of 'nba' hashes to"),
     ("UPDATE model_files SET size = 8 WHERE logged_model_id = 1", "The manifest of version 1 of 'nba' hashes to"),
@@ -135,7 +138,7 @@ def test_values_of_another_type_are_an_error_of_ours(sqlite_url: str) -> None:
     client.set_model_version_tag("nba", 1, "k", "v")
     raw_sql(sqlite_url)("UPDATE model_aliases SET version = 'one'")
     raw_sql(sqlite_url)("INSERT INTO model_version_tags SELECT version_id, x'00', value FROM model_version_tags")
-    with pytest.raises(IntegrityError, match="holds a value that cannot be there"):
+    with pytest.raises(IntegrityError, match="has an impossible value"):
         client.verify("nba")
 
 
@@ -203,9 +206,7 @@ def test_a_model_that_was_removed_with_its_whole_history_is_missed(full: MlflowC
     drop_guards(full.tracking_uri)
     _forget_the_model(sql)
     assert full.verify("other").events == 2
-    with pytest.raises(
-        IntegrityError, match=r"counted 22 events of all models, but 2 are there, the last with number 8"
-    ):
+    with pytest.raises(IntegrityError, match=r"counted 22 events of all models, but 2 exist, the last with number 8"):
         full.verify_all()
 
 

@@ -1,7 +1,6 @@
-"""The points that a promotion was judged on: noted in its event, and looked for again when a model is verified.
+"""The metric points that a promotion was judged on: recorded in its event, and checked again by `verify`.
 
-Invariant: a run that goes on is no tampering. Points that came later are told, not refused, and so are points that gc
-removed with their run.
+A run that continues is not tampering: later points, and points that gc removed with their run, are reported as notes.
 """
 
 import math
@@ -24,7 +23,7 @@ Order = tuple[int, int, bool, float]
 
 @dataclass(frozen=True, slots=True)
 class JudgedPoint:
-    """The latest point of a metric when a rule judged it; `value` has all its digits, ``nan`` or ``inf``."""
+    """The latest point of a metric when a rule was evaluated; `value` has all its digits, or is ``nan`` or ``inf``."""
 
     version: int
     run_id: str
@@ -35,19 +34,21 @@ class JudgedPoint:
 
 
 def judged_metrics(rules: Iterable[PromotionRule]) -> set[str]:
-    """The metrics that rules look at."""
+    """Return the metrics that rules refer to."""
     return {metric for rule in rules if (metric := getattr(rule, "metric", None)) is not None}
 
 
 def read_points(connection: Connection, run_id: str | None) -> dict[str, AnyRow]:
-    """The latest points of a run, by metric."""
+    """Return the latest points of a run, by metric."""
     query = select(LatestMetricRow.key, LatestMetricRow.step, LatestMetricRow.timestamp, LatestMetricRow.value)
     rows = connection.execute(query.join(RunRow, RunRow.id == LatestMetricRow.run_id).where(RunRow.run_id == run_id))
     return {row.key: row for row in rows}
 
 
-def noted(version: int, run_id: str | None, points: dict[str, AnyRow], metrics: set[str]) -> list[dict[str, Any]]:
-    """The points of a version that rules looked at, as its event has them."""
+def points_for_event(
+    version: int, run_id: str | None, points: dict[str, AnyRow], metrics: set[str]
+) -> list[dict[str, Any]]:
+    """Return the judged points of a version in the form that its event stores."""
     return [
         asdict(JudgedPoint(version, str(run_id), key, repr(value_from_db(row.value)), row.step, row.timestamp))
         for key, row in sorted(points.items())
@@ -58,10 +59,10 @@ def noted(version: int, run_id: str | None, points: dict[str, AnyRow], metrics: 
 def check_judged_points(
     connection: Connection, name: str, events: Sequence[HistoryEvent], state: ModelState
 ) -> Iterator[str]:
-    """Look for every point that a promotion was judged on; what changed since, or cannot be checked, as sentences.
+    """Check every point that a promotion was judged on; yield a note for each that changed or cannot be checked.
 
     Raises:
-        IntegrityError: such a point was edited or removed, or the latest value is not the last point.
+        IntegrityError: A point was edited or removed, or the latest value is not the last point.
     """
     judged = [JudgedPoint(**point) for event in events for point in event.details.get("judged", ())]
     for point in dict.fromkeys(judged):
@@ -94,14 +95,14 @@ def _check_series(connection: Connection, what: str, point: JudgedPoint, latest:
         return
     if last != now:
         raise IntegrityError(f"{what} was judged, but the latest value of its run now is not that of its last point.")
-    if not _is_there(connection, latest.id, point):
-        raise IntegrityError(f"{what} was judged, but there is no such point any more: it was edited or removed.")
+    if not _has_point(connection, latest.id, point):
+        raise IntegrityError(f"{what} was judged, but this point no longer exists: it was edited or removed.")
     if now != judged:
         yield f"{what}: changed since, the latest value is {value_from_db(latest.value)!r} (step {latest.step})"
 
 
 def _last_point(connection: Connection, series: int) -> Order | None:
-    """The last point of a series in the order of `latest_metrics`, or None if it has none."""
+    """Return the last point of a series in the order of `latest_metrics`, or None."""
     mine = MetricRow.series_id == series
     top = select(MetricRow.step).where(mine).order_by(MetricRow.step.desc()).limit(1).scalar_subquery()
     query = select(MetricRow.step, MetricRow.timestamp, MetricRow.value).where(mine, MetricRow.step == top)
@@ -109,7 +110,7 @@ def _last_point(connection: Connection, series: int) -> Order | None:
     return max((_order(row.step, row.timestamp, value_from_db(row.value)) for row in rows), default=None)
 
 
-def _is_there(connection: Connection, series: int, point: JudgedPoint) -> bool:
+def _has_point(connection: Connection, series: int, point: JudgedPoint) -> bool:
     query = select(MetricRow.value).where(
         MetricRow.series_id == series, MetricRow.step == point.step, MetricRow.timestamp == point.timestamp
     )
@@ -117,5 +118,5 @@ def _is_there(connection: Connection, series: int, point: JudgedPoint) -> bool:
 
 
 def _order(step: int, timestamp: int, value: float) -> Order:
-    """How points are ordered: by step, then time, then value, of which NaN is the least."""
+    """Return the sort key of a point: step, then time, then value, with NaN lowest."""
     return (step, timestamp, not math.isnan(value), 0.0 if math.isnan(value) else value)
