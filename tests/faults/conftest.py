@@ -1,4 +1,4 @@
-"""Where faults are injected: on a local disk always, on S3 servers in a storm."""
+"""Registries for fault injection: on a local disk always, on S3 servers in a storm."""
 
 from pathlib import Path
 
@@ -15,5 +15,5 @@ from gc_places import Place, made
     ]
 )
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
-    """A registry of this test's own."""
+    """A new registry."""
     return made(request, own_place)

@@ -1,4 +1,4 @@
-"""Going back: twice is further back, a promotion starts a new branch, what is deleted is passed over."""
+"""Rollback: twice goes further back, a promotion starts a new branch, deleted versions are skipped."""
 
 import pytest
 from governed_models import kinds, register, stages

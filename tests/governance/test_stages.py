@@ -1,4 +1,4 @@
-"""An active stage has one holder, whoever moves it and by whatever program."""
+"""An active stage has at most one version, whichever program moves it."""
 
 import sqlite3
 
@@ -120,7 +120,7 @@ def test_raw_sql_cannot_make_up_a_stage(client: MlflowClient, sql: RawSql, value
         sql(f"UPDATE model_versions SET current_stage = {value}")
 
 
-def test_what_holds_a_stage_is_deleted_only_with_force(client: MlflowClient) -> None:
+def test_a_version_in_an_active_stage_is_deleted_only_with_force(client: MlflowClient) -> None:
     register(client, "nba", 2)
     client.transition_model_version_stage("nba", 1, "Production")
     with pytest.raises(InUseError, match="Version 1 of 'nba' is in stage Production"):

@@ -1,4 +1,4 @@
-"""Edits behind the library's back are found and named: of history, of tables, of bytes."""
+"""Edits past the library are found and named: of history, tables and files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ Rewriting = Callable[[HistoryEvent], HistoryEvent]
 
 @pytest.fixture
 def full(client: MlflowClient) -> MlflowClient:
-    """A model with everything that a history can speak of, and a neighbour that shares nothing with it."""
+    """A model with every kind of event, and an unrelated second model."""
     client.create_registered_model("nba", tags={"team": "a"}, description="about")
     register(client, "nba", 4)
     register(client, "other", model_id=sealed_model(client, "other content"))
@@ -34,7 +34,7 @@ def full(client: MlflowClient) -> MlflowClient:
     return client
 
 
-def test_what_nobody_touched_is_well(full: MlflowClient) -> None:
+def test_an_unedited_registry_verifies(full: MlflowClient) -> None:
     report = full.verify("nba", read_bytes=True)
     assert (report.name, report.versions, report.events) == ("nba", 4, report.seq)
     assert report.hash == full.get_history("nba")[-1].hash
@@ -193,7 +193,7 @@ def test_the_last_hash_is_of_the_documented_form() -> None:
 
 
 def _forget_the_model(sql: RawSql) -> None:
-    """Remove a model row by row, children first, as PostgreSQL wants it."""
+    """Remove a model row by row, children first, as PostgreSQL requires."""
     for table in ("stage_periods", "approvals", "promotion_rules", "model_aliases", "registered_model_tags"):
         sql(f"DELETE FROM {table} WHERE model_id = 1")
     sql("DELETE FROM model_version_tags WHERE version_id IN (SELECT id FROM model_versions WHERE model_id = 1)")

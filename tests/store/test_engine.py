@@ -1,4 +1,4 @@
-"""A database: its two scopes, what is tried again, and what a failure is called."""
+"""Transactions of a database: reads, writes, retries, and how failures are named."""
 
 import os
 import sqlite3
@@ -351,7 +351,7 @@ def test_wal_is_used_where_the_url_asks_for_it(sqlite_url: str) -> None:
     assert connect(f"{sqlite_url}?journal_mode=wal", read_only=True).read(lambda c: c.execute(COUNT).scalar_one()) == 1
 
 
-def test_what_protects_sqlite_files_is_on(sqlite_url: str) -> None:
+def test_sqlite_connections_have_the_protective_settings(sqlite_url: str) -> None:
     names = ("foreign_keys", "synchronous", "trusted_schema")
     found = connect(sqlite_url).read(
         lambda connection: [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in names]

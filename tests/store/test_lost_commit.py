@@ -1,4 +1,4 @@
-"""A connection that breaks at COMMIT: what was committed is not repeated, what was not is tried again."""
+"""A connection breaks at COMMIT: a committed transaction is not repeated, any other is retried."""
 
 import pytest
 from lossy_proxy import Loss, LossyProxy
