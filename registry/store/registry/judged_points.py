@@ -66,16 +66,16 @@ def check_judged_points(
     """
     judged = [JudgedPoint(**point) for event in events for point in event.details.get("judged", ())]
     for point in dict.fromkeys(judged):
-        what = f"{point.metric} = {point.value} (step {point.step}) of version {point.version} of {name!r}"
+        subject = f"{point.metric} = {point.value} (step {point.step}) of version {point.version} of {name!r}"
         series = (LatestMetricRow.run_id == RunRow.id) & (LatestMetricRow.key == point.metric)
         query = select(RunRow.purged_time, LatestMetricRow.__table__).outerjoin(LatestMetricRow, series)
         row = connection.execute(query.where(RunRow.run_id == point.run_id)).one_or_none()
         if row is None and _is_deleted(state, point.version):
-            yield f"{what}: no longer checkable, its run was removed"
+            yield f"{subject}: no longer checkable, its run was removed"
         elif row is None or row.id is None:
-            raise IntegrityError(f"{what} was judged, but its run or the metric of it is gone.")
+            raise IntegrityError(f"{subject} was judged, but its run or metric is missing.")
         else:
-            yield from _check_series(connection, what, point, row)
+            yield from _check_series(connection, subject, point, row)
 
 
 def _is_deleted(state: ModelState, number: int) -> bool:
@@ -83,29 +83,29 @@ def _is_deleted(state: ModelState, number: int) -> bool:
     return state.deleted or version is None or version.deleted
 
 
-def _check_series(connection: Connection, what: str, point: JudgedPoint, latest: AnyRow) -> Iterator[str]:
+def _check_series(connection: Connection, subject: str, point: JudgedPoint, latest: AnyRow) -> Iterator[str]:
     judged = _order(point.step, point.timestamp, float(point.value))
     now = _order(latest.step, latest.timestamp, value_from_db(latest.value))
     last = _last_point(connection, latest.id)
     if last is None and latest.purged_time is not None:
         if now < judged:
-            raise IntegrityError(f"{what} was judged, but the latest value of its run is older: it was edited.")
+            raise IntegrityError(f"{subject} was judged, but the latest value of its run is older: it was edited.")
         if now != judged:
-            yield f"{what}: no longer checkable, gc removed the points of its run"
+            yield f"{subject}: no longer checkable, gc removed the points of its run"
         return
     if last != now:
-        raise IntegrityError(f"{what} was judged, but the latest value of its run now is not that of its last point.")
+        raise IntegrityError(f"{subject} was judged, but the latest value of its run now differs from its last point.")
     if not _has_point(connection, latest.id, point):
-        raise IntegrityError(f"{what} was judged, but this point no longer exists: it was edited or removed.")
+        raise IntegrityError(f"{subject} was judged, but this point no longer exists: it was edited or removed.")
     if now != judged:
-        yield f"{what}: changed since, the latest value is {value_from_db(latest.value)!r} (step {latest.step})"
+        yield f"{subject}: changed since, the latest value is {value_from_db(latest.value)!r} (step {latest.step})"
 
 
 def _last_point(connection: Connection, series: int) -> Order | None:
     """Return the last point of a series in the order of `latest_metrics`, or None."""
-    mine = MetricRow.series_id == series
-    top = select(MetricRow.step).where(mine).order_by(MetricRow.step.desc()).limit(1).scalar_subquery()
-    query = select(MetricRow.step, MetricRow.timestamp, MetricRow.value).where(mine, MetricRow.step == top)
+    in_series = MetricRow.series_id == series
+    top = select(MetricRow.step).where(in_series).order_by(MetricRow.step.desc()).limit(1).scalar_subquery()
+    query = select(MetricRow.step, MetricRow.timestamp, MetricRow.value).where(in_series, MetricRow.step == top)
     rows = connection.execute(query).all()
     return max((_order(row.step, row.timestamp, value_from_db(row.value)) for row in rows), default=None)
 

@@ -148,8 +148,8 @@ class ModelStore(RegistryStore):
             before = _find_tag(connection, model.key, key)
             if before is not None:
                 model.record(EventKind.TAG_DELETED, before=before, reason=reason, details={"key": key})
-                gone = (RegisteredModelTagRow.model_id == model.key) & (RegisteredModelTagRow.key == key)
-                connection.execute(delete(RegisteredModelTagRow).where(gone))
+                condition = (RegisteredModelTagRow.model_id == model.key) & (RegisteredModelTagRow.key == key)
+                connection.execute(delete(RegisteredModelTagRow).where(condition))
 
 
 def insert_model(

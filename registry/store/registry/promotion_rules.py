@@ -59,8 +59,8 @@ class PromotionRuleStore(RegistryStore):
             before = find_rules(connection, model.key, stage)
             if before is not None:
                 model.record(EventKind.RULES_DELETED, before=before, reason=reason, details={"stage": stage})
-                gone = (PromotionRulesRow.model_id == model.key) & (PromotionRulesRow.stage == stage)
-                connection.execute(delete(PromotionRulesRow).where(gone))
+                condition = (PromotionRulesRow.model_id == model.key) & (PromotionRulesRow.stage == stage)
+                connection.execute(delete(PromotionRulesRow).where(condition))
 
     @read_transaction
     def get_rules(self, connection: Connection, name: str, stage: str) -> tuple[PromotionRule, ...]:

@@ -208,8 +208,8 @@ class StageStore(RegistryStore):
             event = model.record(
                 EventKind.ALIAS_DELETED, version=before, before=str(before), reason=reason, details={"alias": alias}
             )
-            gone = (ModelAliasRow.model_id == model.key) & (ModelAliasRow.alias == alias)
-            connection.execute(delete(ModelAliasRow).where(gone))
+            condition = (ModelAliasRow.model_id == model.key) & (ModelAliasRow.alias == alias)
+            connection.execute(delete(ModelAliasRow).where(condition))
             close_period(connection, model.key, f"@{alias}", event.time_us)
 
     @read_transaction

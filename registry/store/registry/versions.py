@@ -227,8 +227,8 @@ class VersionStore(RegistryStore):
             before = _find_tag(connection, row.id, key)
             if before is not None:
                 model.record(EventKind.TAG_DELETED, version=version, before=before, reason=reason, details={"key": key})
-                gone = (ModelVersionTagRow.version_id == row.id) & (ModelVersionTagRow.key == key)
-                connection.execute(delete(ModelVersionTagRow).where(gone))
+                condition = (ModelVersionTagRow.version_id == row.id) & (ModelVersionTagRow.key == key)
+                connection.execute(delete(ModelVersionTagRow).where(condition))
                 _change(connection, row.id)
 
 
