@@ -1,4 +1,4 @@
-"""Clients that do this and that to a few models while they are killed, and a judge of what they were told.
+"""Clients that change a few models while they are killed, and a judge of the outcomes they were told.
 
 Every call carries an id of its own as the reason of its events, and is written down when it begins and when it ends.
 The judge compares that with the histories, which give the order of all changes: what was acknowledged is there, once
@@ -30,9 +30,9 @@ IDEMPOTENT = ("promote", "succeed", "archive")
 
 @dataclass(frozen=True)
 class Call:
-    """One call: `begun` and `ended` by the machine's monotonic clock, `ended` None if nobody was told how it ended.
+    """One call: `begun` and `ended` by the machine's monotonic clock, `ended` None if its outcome is unknown.
 
-    `outcome` is ``done``, the name of an error, or, of a look, the version that was seen (None for nobody).
+    `outcome` is ``done``, the name of an error, or, of a look, the version that was seen (None for an empty stage).
     """
 
     key: str
@@ -46,7 +46,7 @@ class Call:
 
 
 def churn(url: str, seed: int, writer: Any, environment: dict[str, str]) -> None:
-    """Call and write down, for ever."""
+    """Call and record, until killed."""
     os.environ.update(environment)
     client, chance, number = MlflowClient(url), random.Random(seed), 0
     while True:
@@ -89,7 +89,7 @@ def _perform(client: MlflowClient, call: Call) -> Any:
 
 
 class Chaos:
-    """Some of these processes; each has a pipe of its own, so that one that is killed takes no lock of others along."""
+    """Several client processes, each with its own pipe, so that a killed one holds no lock of the others."""
 
     def __init__(self, url: str, workers: int) -> None:
         self.url = url
@@ -99,7 +99,7 @@ class Chaos:
         self._running = [self._start() for _ in range(workers)]
 
     def wait_for(self, count: int) -> None:
-        """Until so many more calls have ended."""
+        """Wait until so many more calls have ended."""
         enough = self._ended + count
         while self._ended < enough:
             connection.wait([reader for _, reader in self._running], timeout=60)
@@ -108,19 +108,19 @@ class Chaos:
                 assert process.is_alive(), "a client met with an error that is none of ours; it is on stderr"
 
     def freeze(self, worker: int, seconds: float) -> None:
-        """Let a process stand still where it is, with or without the lock, and go on."""
+        """Pause a process wherever it is, with or without the lock, and continue it."""
         process, _ = self._running[worker]
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(seconds)
         os.kill(process.pid, signal.SIGCONT)
 
     def kill(self, worker: int) -> None:
-        """Stop a process where it is, and start another in its place."""
+        """Kill a process wherever it is, and start another one."""
         self._end(worker)
         self._running[worker] = self._start()
 
     def stop(self) -> None:
-        """End it all."""
+        """End all processes."""
         for worker in range(len(self._running)):
             self._end(worker)
         self._running = []
@@ -146,12 +146,12 @@ class Chaos:
                 call = reader.recv()
                 self.calls[call.key] = call
                 self._ended += call.ended is not None
-        except EOFError:  # it was killed, perhaps in the middle of a message, which then nobody was told
+        except EOFError:  # it was killed, perhaps in the middle of a message, which does not count then
             pass
 
 
 class Judge:
-    """One model's calls beside its history."""
+    """The calls on one model, compared with its history."""
 
     def __init__(self, calls: Sequence[Call], events: Sequence[HistoryEvent]) -> None:
         self._calls = {call.key: call for call in calls}
@@ -159,7 +159,7 @@ class Judge:
         self._places: dict[str, list[int]] = {}
         for event in self._events:
             self._places.setdefault(str(event.reason), []).append(event.seq)
-        # Who holds Production after each event; before the first one nobody does.
+        # The version in Production after each event; None before the first one.
         self._holders: list[int | None] = [None]
         self._stages: list[dict[int, str]] = [{}]
         for event in events:
@@ -177,7 +177,7 @@ class Judge:
             self._holders.append(event.version if gives_way else (holding[0] if holding else None))
 
     def complaints(self) -> list[str]:
-        """Everything that is wrong."""
+        """Return all errors found."""
         found = [f"phantom: {key}" for key in self._places if key not in self._calls]
         for call in self._calls.values():
             found += self._about(call)
@@ -201,7 +201,7 @@ class Judge:
         return [] if at_rest else [f"lost: {call}"]
 
     def _about_whole(self, call: Call, places: list[int]) -> list[str]:
-        """Its events follow each other, and change once what was to be changed."""
+        """Check that events follow each other, and that each requested change happened once."""
         own = [event for event in self._events if event.reason == call.key]
         changes = [event for event in own if "succeeded_by" not in event.details]
         if places != list(range(places[0], places[0] + len(places))) or len(changes) != 1 or len(own) > 2:
@@ -225,7 +225,7 @@ class Judge:
         return [] if right else [f"refused for no reason: {call}"]
 
     def _window(self, call: Call) -> range:
-        """The states that a call may have seen: from the last change that had ended, to the last that had begun."""
+        """Return the states that a call may have seen: from the last ended change to the last begun one."""
         last = len(self._holders) - 1
         ended = [seq for seq, other in self._changes() if other.ended is not None and other.ended < call.begun]
         later = [

@@ -17,7 +17,7 @@ KILLED = -signal.SIGKILL
 
 
 class Crasher:
-    """Starts operations and lets them die."""
+    """Starts operations in child processes and kills them."""
 
     def __init__(self) -> None:
         self.kills = 0
@@ -34,7 +34,7 @@ class Crasher:
             )
 
     def run(self, operation: str, url: str, *, fatal: int = 0, after: float | None = None, **given: Any) -> bool:
-        """Let a child do an operation; whether it came to its end.
+        """Run an operation in a child; tell whether it finished.
 
         It is killed at its step number `fatal`, or from outside `after` some seconds. An operation that fails in
         another way is an error of the test.
@@ -78,7 +78,7 @@ class Crasher:
 
 @pytest.fixture
 def crasher() -> Iterator[Crasher]:
-    """A process that forks children which die."""
+    """A process that forks the children to be killed."""
     started = Crasher()
     yield started
     started.close()

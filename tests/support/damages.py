@@ -1,10 +1,10 @@
-"""Bytes that a disk, a hand or a thief has changed."""
+"""Random damage to bytes."""
 
 import random
 
 
 def mangled(data: bytes, chance: random.Random) -> bytes:
-    """Non-empty bytes with a bit flipped, some overwritten, taken out, put in or added, or cut off; never the same."""
+    """Return changed bytes: a bit flipped, or some overwritten, removed, inserted, appended or cut off."""
     at = chance.randrange(len(data))
     match chance.randrange(6):
         case 0:

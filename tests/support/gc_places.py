@@ -1,4 +1,4 @@
-"""Registries for gc to work on: a database and a byte store, and ways to make things old or half done."""
+"""Registries for gc tests: a database and a byte store, and ways to age items or leave them half done."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _MOMENTS = {
 
 @dataclass(frozen=True)
 class Place:
-    """A registry: how to reach it, where its bytes are, and its tables past the library."""
+    """A registry: its client, the location of its files, and its tables past the library."""
 
     url: str
     root: str
@@ -33,21 +33,21 @@ class Place:
     sql: RawSql
 
     def age(self, days: float) -> None:
-        """Let everything have happened so many days earlier."""
+        """Move all times back by so many days."""
         for table, columns in _MOMENTS.items():
             for column in columns:
                 self.sql(f"UPDATE {table} SET {column} = {column} - {round(days * DAY_MS)}")
 
     def stored(self) -> set[str]:
-        """All files below the root but the database's, hidden ones and uploads in parts included, by path."""
+        """Return all files below the root except the database's, with hidden ones and multipart uploads, by path."""
         return set(stored_below(self.root))
 
     def rows(self, table: str) -> int:
-        """How many rows a table has."""
+        """Count the rows of a table."""
         return int(self.sql(f"SELECT count(*) FROM {table}")[0][0])
 
     def run(self, *, experiment: str | None = None) -> str:
-        """A finished run with params, tags, two points and a file; its id."""
+        """Create a finished run with params, tags, two points and a file; return its id."""
         client = self.client
         run_id = client.create_run(experiment or client.create_experiment(f"e-{new_model_id()}")).info.run_id
         client.log_param(run_id, "depth", 3)
@@ -59,7 +59,7 @@ class Place:
         return run_id
 
     def model(self, run_id: str | None = None, *, experiment: str | None = None, content: str = "weights") -> str:
-        """A READY logged model with two files; its id."""
+        """Create a READY logged model with two files; return its id."""
         if run_id is not None:
             experiment = self.client.get_run(run_id).info.experiment_id
         made = self.client.create_logged_model(experiment or "0", source_run_id=run_id)
@@ -72,11 +72,11 @@ class Place:
         return made.model_id
 
     def version(self, name: str, model_id: str) -> int:
-        """The next version of a registered model, with a logged model; its number."""
+        """Register the next version, with a new logged model; return its number."""
         return self.client.register_model(f"models:/{model_id}", name).version
 
     def upload(self, files: dict[str, bytes]) -> str:
-        """Bytes of an upload that was interrupted before its model appeared; the model's id."""
+        """Leave the files of an upload that was interrupted before its model appeared; return the model's id."""
         model_id = new_model_id()
         location = self.client.backend.logged_models.begin_upload(model_id, "0")
         for path, data in files.items():
@@ -85,7 +85,7 @@ class Place:
 
 
 def stored_below(root: str) -> Iterator[str]:
-    """All files below a local directory or S3 prefix, as they are; markers of whose they are left out."""
+    """Return all files below a local directory or S3 prefix, without ownership markers."""
     if not root.startswith("s3://"):
         for path in Path(root).rglob("*"):
             is_ours = path.name.startswith("registry.db") or ".registry" in path.relative_to(root).parts
@@ -103,12 +103,12 @@ def stored_below(root: str) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite-local", "postgresql-seaweedfs"])
 def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
-    """A registry of this test's own."""
+    """Return a new registry."""
     return made(request, own_place)
 
 
 def made(request: pytest.FixtureRequest, own_place: Path) -> Place:
-    """A registry on the database and the byte store that a fixture's parameter names."""
+    """Create a registry on the database and byte store of a fixture's parameter."""
     database, store = request.param.split("-")
     url = str(request.getfixturevalue("sqlite_url" if database == "sqlite" else "postgres_url"))
     root = str(own_place / "bytes")

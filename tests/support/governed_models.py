@@ -1,4 +1,4 @@
-"""Registered models without training: sealed directories of one small file, versions by the dozen, raw SQL beside."""
+"""Registered models without training: sealed directories of one small file, many versions, raw SQL."""
 
 import contextlib
 import sqlite3
@@ -13,7 +13,7 @@ RawSql = Callable[..., list[tuple[Any, ...]]]
 
 
 def sealed_model(client: registry.MlflowClient, content: str = "content", **options: Any) -> str:
-    """The id of a READY logged model with one file."""
+    """Create a READY logged model with one file, and return its id."""
     model = client.create_logged_model("0", **options)
     source = Path(f"source-{model.model_id}")
     source.mkdir()
@@ -26,14 +26,14 @@ def sealed_model(client: registry.MlflowClient, content: str = "content", **opti
 def register(
     client: registry.MlflowClient, name: str, count: int = 1, *, model_id: str | None = None, run_id: str | None = None
 ) -> list[int]:
-    """New versions of a model, which is made if need be; their numbers."""
+    """Register new versions of a model, created if missing; return their numbers."""
     sealed = model_id or sealed_model(client)
     new = NewVersion(source=f"models:/{sealed}", model_id=sealed, run_id=run_id)
     return [client.backend.versions.create(name, new, create_model=True).version for _ in range(count)]
 
 
 def stages(client: registry.MlflowClient, name: str) -> dict[int, str]:
-    """Stage by version of the living versions, read from the tables."""
+    """Return the stage of each version that is not deleted, read from the tables."""
     report = client.get_registered_model(name)
     rows = raw_sql(client.tracking_uri)(
         "SELECT version, current_stage FROM model_versions JOIN registered_models ON model_id = registered_models.id "
@@ -43,12 +43,12 @@ def stages(client: registry.MlflowClient, name: str) -> dict[int, str]:
 
 
 def kinds(client: registry.MlflowClient, name: str) -> list[str]:
-    """The kinds of a model's events, in order."""
+    """Return the kinds of a model's events, in order."""
     return [str(event.kind) for event in client.get_history(name)]
 
 
 def raw_sql(url: str) -> RawSql:
-    """A function that runs one statement behind the library's back; rows if it gives any."""
+    """Return a function that runs one statement past the library and returns its rows."""
 
     def run(statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with raw_connection(url) as connection:
@@ -62,7 +62,7 @@ def raw_sql(url: str) -> RawSql:
 
 @contextlib.contextmanager
 def raw_connection(url: str) -> Iterator[Any]:
-    """A connection of the driver's own, committed at the end."""
+    """Open a driver connection, committed at the end."""
     if url.startswith("sqlite"):
         connection: Any = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=30)
         try:
@@ -77,7 +77,7 @@ def raw_connection(url: str) -> Iterator[Any]:
 
 
 def drop_guards(url: str) -> None:
-    """Drop every trigger, as somebody who owns the database can."""
+    """Drop every trigger, as the owner of the database can."""
     run = raw_sql(url)
     if url.startswith("sqlite"):
         for (name,) in run("SELECT name FROM sqlite_master WHERE type = 'trigger'"):

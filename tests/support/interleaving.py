@@ -1,4 +1,4 @@
-"""Two threads that take their steps in a given order: every order of two short histories can be tried.
+"""Two threads that take steps in a given order, so that every order of two short histories can be tried.
 
 A step is what happens between two calls of `pause`; tests put `pause` before the calls whose order matters. A thread
 that waits for a lock of the other is noticed by its silence, and the other goes on.
@@ -28,14 +28,14 @@ class Actor:
         self._thread.start()
 
     def step(self) -> None:
-        """Let it run up to its next pause, or its end, or until it waits for something."""
+        """Run it to its next pause, its end, or until it blocks."""
         if self._done:
             return
         self._go.release()
         self._paused.acquire(timeout=self._patience)
 
     def finish(self) -> None:
-        """Let it run to its end."""
+        """Run it to its end."""
         while not self._done:
             self._go.release()
             self._paused.acquire(timeout=self._patience)
@@ -66,7 +66,7 @@ def pause() -> None:
 
 
 def paused_before(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that pauses before it does what it did."""
+    """Wrap a function so that it pauses first."""
 
     def call(*arguments: Any, **options: Any) -> Any:
         pause()
@@ -76,7 +76,7 @@ def paused_before(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def within_a_step(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that does what it did without pausing on the way."""
+    """Wrap a function so that it runs without pauses."""
 
     def call(*arguments: Any, **options: Any) -> Any:
         actor, _current.actor = getattr(_current, "actor", None), None
@@ -89,7 +89,7 @@ def within_a_step(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def orders(first: int, second: int) -> Iterator[tuple[bool, ...]]:
-    """Every order of so many steps of two actors; True is a step of the first."""
+    """Yield every order of the steps of two actors; True is a step of the first."""
     length = first + second
     for chosen in combinations(range(length), first):
         yield tuple(position in chosen for position in range(length))

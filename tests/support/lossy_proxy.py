@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can lose a COMMIT or the answer to it, go dark, and pose as a pooler."""
+"""A TCP proxy for PostgreSQL that can lose a COMMIT or its response, stall, refuse, and act as a pooler."""
 
 import contextlib
 import socket
@@ -12,12 +12,12 @@ _BACKEND_KEY = b"K\0\0\0\x0c"
 
 
 class Loss(Enum):
-    """What happens to the next COMMIT, after which the connection breaks."""
+    """Fate of the next COMMIT, after which the connection breaks."""
 
     NOTHING = "passes"
     REQUEST = "never reaches the server"
     ANSWER = "takes place, and its answer is lost"
-    SILENCE = "takes place, and nobody says anything any more"
+    SILENCE = "takes place, and the connection falls silent"
 
 
 class LossyProxy:

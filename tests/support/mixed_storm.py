@@ -1,4 +1,4 @@
-"""Everything that people do at once: log, store, register, promote, roll back, sign, delete, restore, collect garbage.
+"""All operations at once: log, store, register, promote, roll back, sign, delete, restore, collect garbage.
 
 Every process writes down what it was told was done; `invariants` are held to by plain SQL afterwards, past the library.
 """
@@ -34,7 +34,7 @@ EXPECTED = (ConflictError, InvalidStateError, InvalidParameterError, NotFoundErr
 
 @dataclass
 class Told:
-    """What one process was told: points that were logged by run, reasons of changes, how often what ended how."""
+    """Outcomes of one process: points logged by run, reasons of changes, counts of outcomes."""
 
     points: Counter[str] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Told:
 
 
 class Worker:
-    """One process of the storm, which does one thing after the other until its time is over."""
+    """One process of the storm; it runs operations one after another until its time is over."""
 
     def __init__(self, url: str, seed: int) -> None:
         self.client = MlflowClient(url)
@@ -53,7 +53,7 @@ class Worker:
         self.runs: list[str] = []
 
     def work(self, seconds: float) -> Told:
-        """Do what chance says for so long; what was told."""
+        """Run random operations for so long; return their outcomes."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.number += 1
@@ -84,7 +84,7 @@ class Worker:
         return self.chance.choice(self.runs)
 
     def changed(self, change: Callable[[str], Any]) -> None:
-        """Make a change with a reason of its own, and write the reason down once it is done."""
+        """Make a change with a unique reason, and record the reason once it succeeded."""
         reason = f"{self.seed}-{self.number}"
         change(reason)
         self.told.reasons.append(reason)
@@ -181,7 +181,7 @@ ACTIONS: tuple[Callable[[Worker], None], ...] = (
 
 
 def storm(url: str, seed: int, seconds: float, writer: Any, environment: dict[str, str]) -> None:
-    """One process of the storm; it sends what it was told."""
+    """Run one process of the storm and send its outcomes."""
     os.environ.update(environment)
     writer.send(Worker(url, seed).work(seconds))
 
@@ -240,7 +240,7 @@ INVARIANTS = {
 
 
 def broken_invariants(sql: RawSql) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-    """Every invariant that does not hold, with the first rows that show it."""
+    """Return every violated invariant, with the first rows that show it."""
     for what, query in INVARIANTS.items():
         rows = sql(f"{query} LIMIT 5")
         if rows:

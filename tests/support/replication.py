@@ -42,14 +42,14 @@ class ReplicatedServers:
         return self._ports[self._primary]
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement on the primary past the library; its rows."""
+        """Run a statement on the primary past the library, and return its rows."""
         address = f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
         with psycopg.connect(address, autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def hold_back_wal(self) -> None:
-        """Stop the process of the primary that sends WAL: what is written from now on never reaches the standby."""
+        """Stop the primary's WAL sender; later writes never reach the standby."""
         ((sender,),) = self.execute("SELECT pid FROM pg_stat_replication")
         os.kill(sender, signal.SIGSTOP)
 
@@ -59,7 +59,7 @@ class ReplicatedServers:
         wait_until(lambda: self.execute(query) == [(1,)])
 
     def kill_primary(self) -> None:
-        """Kill all processes of the primary at once, without a word to anybody."""
+        """Kill all processes of the primary at once, without a shutdown."""
         postmaster = int((self._data(self._primary) / "postmaster.pid").read_text().split()[0])
         for pid in [postmaster, *_children(postmaster)]:
             with contextlib.suppress(ProcessLookupError):
@@ -105,7 +105,7 @@ class ReplicatedServers:
 
 @contextlib.contextmanager
 def replicated_servers(*, synchronous: bool) -> Iterator[ReplicatedServers]:
-    """Two servers that are gone at the end of the block."""
+    """Start two servers; stop and remove them at the end of the block."""
     directory = Path(tempfile.mkdtemp(prefix="registry-replication-"))
     account = _account()
     if account is not None:

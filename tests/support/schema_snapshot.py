@@ -37,7 +37,7 @@ SELECT 'function ' || proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronam
 
 
 def snapshot(database: Database) -> str:
-    """One line per thing, sorted; white space is folded."""
+    """Return one line per object, sorted, with white space collapsed."""
     return database.read(_lines)
 
 
@@ -48,7 +48,7 @@ def _lines(connection: Connection) -> str:
 
 
 def _folded(body: str) -> str:
-    """A definition on one line. A table that SQLite rebuilt has its constraints in any order: they are sorted."""
+    """Return a definition on one line; constraints are sorted, since SQLite reorders them when it rebuilds a table."""
     line = re.sub(r"\s+", " ", body).strip()
     if not line.startswith("CREATE TABLE"):
         return line

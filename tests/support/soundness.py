@@ -1,4 +1,4 @@
-"""What must hold of a registry after any fault: what resolves loads and is what was stored, and gc leaves just that."""
+"""Invariants of a registry after any fault: what resolves loads unchanged, and gc leaves exactly that."""
 
 from gc_places import Place
 
@@ -10,7 +10,7 @@ FILES = {"MLmodel": b"flavors: {}\n", "data.bin": b"weights" * 1000, "deep/more.
 
 
 def check_versions(place: Place, *, newest: int | None = None) -> int:
-    """Every version loads and equals what was stored, none is half there; how many there are.
+    """Check that every version loads and equals what was stored; return their number.
 
     With `newest` only so many of each model are loaded, because time is short and the others were before.
     """
@@ -32,7 +32,7 @@ def check_versions(place: Place, *, newest: int | None = None) -> int:
 
 
 def check_bytes(place: Place, *others: Place) -> None:
-    """After a gc whose windows are over exactly the bytes are left that rows of these registries name."""
+    """Check that a gc with expired windows leaves exactly the files that rows of these registries name."""
     for one in (place, *others):
         report = one.client.collect_garbage(apply=True, older_than="0s", grace="0s")
         assert report.failures == ()

@@ -1,4 +1,4 @@
-"""Hear of every statement that a database is sent, whether by SQLAlchemy or by the driver's own cursor."""
+"""Listen to every statement sent to a database, by SQLAlchemy or by the driver's own cursor."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""How much a heavy test does: all of it by ``pytest -m storm``, a part with ``REGISTRY_STORM=reduced`` (as in CI)."""
+"""Volume of heavy tests: full with ``pytest -m storm``, smaller with ``REGISTRY_STORM=reduced`` (as in CI)."""
 
 import os
 from typing import TypeVar
@@ -7,5 +7,5 @@ T = TypeVar("T")
 
 
 def volume(full: T, reduced: T) -> T:
-    """The one of the two volumes that this run is to have."""
+    """Return the volume of this run."""
     return reduced if os.environ.get("REGISTRY_STORM") == "reduced" else full
