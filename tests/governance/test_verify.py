@@ -214,5 +214,5 @@ def test_a_history_whose_model_was_removed_is_found(sqlite_url: str) -> None:
     client = MlflowClient(sqlite_url)
     register(client, "nba")
     raw_sql(sqlite_url)("DELETE FROM registered_models")  # SQLite looks at foreign keys only when told to
-    with pytest.raises(IntegrityError, match="Event 1 of all belongs to a registered model that is gone"):
+    with pytest.raises(IntegrityError, match="Event 1 belongs to a registered model that is missing"):
         client.verify_all()
