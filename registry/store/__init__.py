@@ -1,1 +1,1 @@
-"""SQL: tables, migrations and the operations on rows. Knows no bytes, and no settings."""
+"""The database: tables, schema and the statements on rows. Knows nothing about files and settings."""

@@ -1,8 +1,7 @@
-"""What time it is, for a database that machines with different clocks share.
+"""The clock of a database that machines with different clocks share: the server's on PostgreSQL, else the machine's.
 
-On PostgreSQL the server's clock counts, on SQLite the machine's. Guarantees: a moment that `monotonic_now_ms` gives
-lies at most a minute before the latest one that any machine ever got from it, so a slow or adjusted clock cannot
-shorten a retention window.
+Guarantees: a time from `monotonic_now_ms` is at most a minute before the latest time that any machine got from it, so a
+slow or adjusted clock cannot shorten a retention window.
 """
 
 import time
@@ -12,38 +11,38 @@ from sqlalchemy import BigInteger, Connection, literal_column, null, select, upd
 
 from registry.store.tables import RegistryIdRow
 
-# How far the recorded time may lag: one write a minute instead of one per stamp, for which writers would queue.
+# How far the recorded time may lag. Writing it on each call would make writers queue for its row.
 _LAG_MS: Final = 60_000
 _SERVER_US: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch, by this machine's clock."""
+    """Return milliseconds since the epoch, by this machine's clock."""
     return time.time_ns() // 1_000_000
 
 
 def server_us(dialect: str) -> Any:
-    """The column ``server_us``: the clock of a PostgreSQL server in microseconds, NULL on SQLite."""
+    """Return the column ``server_us``: the clock of a PostgreSQL server in microseconds, NULL on SQLite."""
     column = null() if dialect == "sqlite" else literal_column(_SERVER_US, BigInteger)
     return column.label("server_us")
 
 
 def clock_us(server_us: int | None) -> int:
-    """Microseconds since the epoch: what the server said, or this machine's clock where there is no server."""
+    """Return microseconds since the epoch: the server's time, or this machine's if there is no server."""
     return time.time_ns() // 1_000 if server_us is None else server_us
 
 
 def read_clock_us(connection: Connection) -> int:
-    """Microseconds since the epoch, by the clock that counts for this database."""
+    """Return microseconds since the epoch, by the database's clock."""
     if connection.dialect.name == "sqlite":
         return clock_us(None)
     return clock_us(connection.execute(select(server_us(connection.dialect.name))).scalar_one())
 
 
 def monotonic_now_ms(connection: Connection) -> int:
-    """Milliseconds since the epoch: now, or the latest time that this database has seen if that is later."""
+    """Return milliseconds since the epoch: now, or the latest time recorded in this database if that is later."""
     row = connection.execute(select(RegistryIdRow.latest_ms, server_us(connection.dialect.name))).one()
-    now, seen = clock_us(row.server_us) // 1_000, int(row.latest_ms)
-    if now > seen + _LAG_MS:
+    now, latest = clock_us(row.server_us) // 1_000, int(row.latest_ms)
+    if now > latest + _LAG_MS:
         connection.execute(update(RegistryIdRow).where(RegistryIdRow.latest_ms < now).values(latest_ms=now))
-    return max(now, seen)
+    return max(now, latest)

@@ -1,11 +1,10 @@
-"""Commit markers: how a writer on PostgreSQL learns whether a COMMIT whose answer was lost took place.
+"""Commit markers on PostgreSQL: find out whether a COMMIT took place whose response was lost.
 
-Every connection that writes has one row in `commit_markers`, and every transaction begins by putting a token of its own
-there, in the round trip of BEGIN. A transaction's id would not do: after a failover the promoted server gives the same
-id to somebody else.
+Each writing connection has one row in `commit_markers`. Each transaction writes a new token there, in the round trip of
+BEGIN. A transaction id is not enough: after a failover the promoted server may give the same id to another transaction.
 
-Guarantees: "committed" is only said of the very transaction that was asked about, and "not committed" only once it can
-no longer commit, since the question waits for the row that the transaction holds.
+Guarantees: "committed" means this very transaction committed. "Not committed" means that it can no longer commit,
+because the lookup waits for the row that the transaction locks.
 """
 
 import contextlib
@@ -20,11 +19,11 @@ from sqlalchemy.exc import DBAPIError
 from registry.exceptions import UnavailableError
 from registry.store.cursors import run
 
-# How long to wait before each try to look up a COMMIT whose answer was lost.
+# Pauses before each attempt to look up a lost COMMIT.
 LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
-# Where a connection keeps its `Session`.
+# Key of a connection's `Session` in `Connection.info`.
 SESSION: Final = "registry_session"
-# The server or the database may have other defaults.
+# Explicit, because server or database may have other defaults.
 BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
 
 _NOW_MS: Final = "CAST(extract(epoch FROM now()) * 1000 AS bigint)"
@@ -32,16 +31,16 @@ _MARK: Final = f"""
     INSERT INTO commit_markers (writer, token, time) VALUES ({{0}}, {{1}}, {_NOW_MS})
     ON CONFLICT (writer) DO UPDATE SET token = excluded.token, time = excluded.time;
 """  # noqa: S608 - made of the constants above
-# Parsed and planned once per session, where the server itself answers.
+# Prepared once per session, if there is no pooler in between.
 _PREPARE: Final = "PREPARE registry_mark (text) AS " + _MARK
 _EXECUTE: Final = "EXECUTE registry_mark ('{0}');"
-# Of connections that wrote last a day ago. A row that is locked belongs to one that writes now.
+# Rows of connections that have not written for a day. A locked row belongs to one that is writing now.
 _FORGET: Final = f"""
     DELETE FROM commit_markers WHERE writer IN (
         SELECT writer FROM commit_markers WHERE time < {_NOW_MS} - 86400000 FOR UPDATE SKIP LOCKED
     );
 """  # noqa: S608 - made of the constants above
-# The insertion waits for a transaction that holds the row, even if it is about to insert it.
+# The insert waits for a transaction that has locked the row, even if it is just inserting it.
 _ASK: Final = f"""
     INSERT INTO commit_markers AS marker (writer, token, time) VALUES (%s, '', {_NOW_MS})
     ON CONFLICT (writer) DO UPDATE SET token = marker.token RETURNING token
@@ -50,7 +49,7 @@ _ASK: Final = f"""
 
 @dataclass
 class Session:
-    """What a connection is: `direct` unless a pooler shares sessions; `limits` are set in every transaction."""
+    """State of one connection. `direct`: no pooler in between. `limits`: SQL that each transaction begins with."""
 
     direct: bool
     limits: str
@@ -59,14 +58,14 @@ class Session:
 
 
 class Marker(NamedTuple):
-    """A transaction: the token that this writer put into its row."""
+    """Identity of one transaction: the token that its writer put into the row."""
 
     writer: str
     token: str
 
 
 def begin_marked(connection: Connection) -> Marker:
-    """Begin a transaction that writes, and mark it: one round trip."""
+    """Begin a write transaction and mark it, in one round trip."""
     session: Session = connection.info[SESSION]
     first = session.marks == 0
     session.marks += 1
@@ -83,22 +82,22 @@ def begin_marked(connection: Connection) -> Marker:
         run(connection, BEGIN_WRITE + session.limits + forget + mark)
     except DBAPIError as error:
         if first:
-            connection.invalidate(error)  # nobody knows whether the statement is prepared
+            connection.invalidate(error)  # the statement may or may not be prepared
         raise
     return marker
 
 
 def begin_unmarked(connection: Connection) -> None:
-    """Begin a transaction that writes, where the table of markers may not be there yet."""
+    """Begin a write transaction without a marker, for databases whose marker table may not exist yet."""
     session: Session = connection.info[SESSION]
     run(connection, BEGIN_WRITE + session.limits)
 
 
 def was_committed(engine: Engine, marker: Marker) -> bool:
-    """Return whether a transaction whose COMMIT got no answer took place; ask on a new connection.
+    """Tell on a new connection whether a transaction committed whose COMMIT got no response.
 
     Raises:
-        UnavailableError: nobody answers, or the transaction does not end.
+        UnavailableError: The server does not answer, or the transaction does not end.
     """
     for pause in LOOKUP_PAUSES_SECONDS:
         time.sleep(pause)
@@ -107,6 +106,6 @@ def was_committed(engine: Engine, marker: Marker) -> bool:
             ((token,),) = run(fresh, _ASK, (marker.writer,)).rows
             return bool(token == marker.token)
     raise UnavailableError(
-        "The connection was lost while committing, and the database does not say whether the change took place. "
-        "Look before you repeat it."
+        "The connection was lost during COMMIT, and the database did not answer whether the change took place. "
+        "Check whether it did before you repeat it."
     )

@@ -1,7 +1,8 @@
-"""How connections are opened and kept: SQLAlchemy engines for SQLite and PostgreSQL.
+"""SQLAlchemy engines for SQLite and PostgreSQL: how connections are opened, configured and pooled.
 
-Both drivers commit by themselves; `engine` issues BEGIN. Guarantees: no connection goes back to its pool inside a
-transaction, and no connection is shared with a forked child.
+Both drivers run in autocommit mode; `engine` issues BEGIN.
+
+Guarantees: no connection returns to its pool inside a transaction, and none is shared with a forked child.
 """
 
 import contextlib
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     import psycopg
 
 BUSY_TIMEOUT_SECONDS = 30.0
-# From this release on SQLite has the fix of the WAL-reset bug, which corrupts databases with two or more connections.
+# First release with the fix of the WAL-reset bug, which corrupts databases with two or more connections.
 _SAFE_WAL: Final = (3, 51, 3)
 _IDLE_LIMIT: Final = "SET LOCAL idle_in_transaction_session_timeout = '120s'; "
 _LOCK_LIMIT: Final = "SET {local}lock_timeout = '30s'; "
-# How often a statement runs on a connection before the server is asked to keep it, parsed and planned.
+# A statement is prepared on the server after it ran this often on a connection.
 _PREPARE_AFTER: Final = 2
 
 
@@ -74,7 +75,7 @@ def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "checkin")
     def _refuse_open(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
-        # A COMMIT that failed, or was interrupted: whoever got the connection next would be inside that transaction.
+        # A COMMIT failed or was interrupted: the next user of the connection would be inside that transaction.
         if connection is not None and connection.in_transaction:
             record.invalidate()
 
@@ -83,15 +84,15 @@ def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
 
 
 def _create_file(path: Path) -> None:
-    """Create an empty database file as the umask has it, if there is none; SQLite would let nobody else write to it.
+    """Create a missing database file with the mode that the umask allows; SQLite would make it 0644.
 
-    The journal and the WAL get the mode of the file. It appears by a link, with no descriptor of ours open: to close
-    one would drop the locks that this process has on the file.
+    Journal and WAL copy the mode of the file. The file appears by a hard link, with no descriptor of ours open: closing
+    one would drop the locks that this process holds on the file.
     """
     if path.exists():
         return
     fresh = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    with contextlib.suppress(OSError):  # then SQLite makes it, or says why it cannot
+    with contextlib.suppress(OSError):  # then SQLite creates it, or reports why it cannot
         os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             path.hardlink_to(fresh)
@@ -104,7 +105,7 @@ def _make_directory(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(
-            f"The directory {str(directory)!r} for the SQLite file cannot be made: {error.strerror}. "
+            f"The directory {str(directory)!r} for the SQLite file cannot be created: {error.strerror}. "
             "Choose another place with set_tracking_uri or REGISTRY_TRACKING_URI.",
             error,
         ) from None
@@ -112,7 +113,7 @@ def _make_directory(directory: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """How many seconds PostgreSQL may take to accept a connection, and to answer a statement; 0 is for ever."""
+    """Seconds that PostgreSQL may take to accept a connection and to answer a statement; 0 is no limit."""
 
     connect: int = 10
     statement: float = 300.0
@@ -141,10 +142,10 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=32, pool_reset_on_return=None)
 
     @event.listens_for(engine, "do_connect")
-    def _connect(_dialect: object, _record: object, given: list[Any], named: dict[str, Any]) -> LimitedConnection:
-        made = LimitedConnection.connect(*given, **named)
-        made.limit_seconds = limits.statement or None
-        return made
+    def _connect(_dialect: object, _record: object, args: list[Any], kwargs: dict[str, Any]) -> LimitedConnection:
+        connection = LimitedConnection.connect(*args, **kwargs)
+        connection.limit_seconds = limits.statement or None
+        return connection
 
     @event.listens_for(engine, "connect")
     def _configure(connection: "psycopg.Connection[Any]", record: ConnectionPoolEntry) -> None:
@@ -166,10 +167,10 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
 
 
 def _is_direct(connection: "psycopg.Connection[Any]") -> bool:
-    """Whether the server itself is at the other end, which keeps what a session prepares and sets; and not a pooler.
+    """Tell whether the connection goes to the server itself, not to a pooler; then session state is kept.
 
-    A pooler in transaction mode, such as pgbouncer, hands each transaction to whichever session of the server is free.
-    It tells its clients numbers of processes that it made up.
+    A pooler in transaction mode, such as pgbouncer, gives each transaction to any free session of the server. It
+    reports invented process ids to its clients, so a mismatch shows a pooler.
     """
     answer = connection.execute("SELECT pg_backend_pid()").fetchone()
     return answer is not None and answer[0] == connection.info.backend_pid

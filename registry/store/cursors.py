@@ -1,9 +1,9 @@
-"""Statements on the driver's own cursor, for the hot paths: SQLAlchemy's results cost more than SQLite's answers.
+"""Run statements on the driver's own cursor; on hot paths SQLAlchemy's results cost more than the statement.
 
-Takes text that Core compiled, or driver SQL. SQLAlchemy still owns the connection and its pool.
+The text is compiled by Core, or written in the driver's SQL. SQLAlchemy still owns the connection and its pool.
 
-Guarantees: errors are SQLAlchemy's classes, made by their public constructors. A lost connection takes the idle
-connections of its pool with it, and an interrupted one is never used again.
+Guarantees: errors are SQLAlchemy's classes, made by their public constructors. If a connection is lost, the idle
+connections of its pool are replaced too. An interrupted connection is never used again.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, exc
 
-# The classes that PEP 249 names, which every driver has too; the most specific come first.
+# Error classes of PEP 249, which every driver has under the same names; the most specific come first.
 _ERRORS: Final = (
     exc.IntegrityError,
     exc.DataError,
@@ -27,7 +27,7 @@ _ERRORS: Final = (
 
 
 class Answer(NamedTuple):
-    """The rows that a statement answered, their columns, and how many rows it wrote."""
+    """Result of a statement: its rows, their columns, and the number of rows written."""
 
     rows: Sequence[tuple[Any, ...]]
     columns: tuple[str, ...]
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 
 def run(connection: Connection, statement: str, parameters: Any = ()) -> Answer:
-    """Run a statement in the driver's own SQL."""
+    """Run one statement in the driver's SQL."""
     with _cursor(connection) as cursor:
         cursor.execute(statement, parameters)
         if not cursor.description:
@@ -44,13 +44,13 @@ def run(connection: Connection, statement: str, parameters: Any = ()) -> Answer:
 
 
 def run_many(connection: Connection, statement: str, rows: Sequence[Any]) -> None:
-    """Run a statement in the driver's own SQL once for each row of parameters."""
+    """Run a statement in the driver's SQL once per row of parameters."""
     with _cursor(connection) as cursor:
         cursor.executemany(statement, rows)
 
 
 def copy(connection: Connection, statement: str, blocks: Iterable[str]) -> None:
-    """Send blocks of rows in the text form of PostgreSQL's COPY."""
+    """Send blocks of rows in the text format of PostgreSQL's COPY."""
     with _cursor(connection) as cursor, cursor.copy(statement) as writer:
         for block in blocks:
             writer.write(block)
@@ -58,26 +58,26 @@ def copy(connection: Connection, statement: str, blocks: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _cursor(connection: Connection) -> Iterator[Any]:
-    """Lend a cursor; what the driver raises inside the block leaves it as SQLAlchemy's error."""
+    """Open a cursor; convert the driver's errors inside the block to SQLAlchemy's."""
     cursor = None
     try:
         cursor = connection.connection.cursor()
         yield cursor
     except (Exception, GeneratorExit) as error:
         if cursor is not None:
-            with contextlib.suppress(Exception):  # the first error is the one to tell
+            with contextlib.suppress(Exception):  # report the first error
                 cursor.close()
-        named = _named(connection, error)
-        if named is None:
+        converted = _to_sqlalchemy_error(connection, error)
+        if converted is None:
             raise
-        raise named from None
+        raise converted from None
     except BaseException as interruption:
-        connection.invalidate(interruption)  # its answer may still be on the way
+        connection.invalidate(interruption)  # its response may still arrive
         raise
 
 
-def _named(connection: Connection, error: BaseException) -> exc.DBAPIError | None:
-    """Return SQLAlchemy's error for the driver's, None for what is not the driver's."""
+def _to_sqlalchemy_error(connection: Connection, error: BaseException) -> exc.DBAPIError | None:
+    """Return SQLAlchemy's error for a driver error, or None for any other exception."""
     driver: Any = sqlite3
     if connection.dialect.name != "sqlite":
         import psycopg
@@ -86,15 +86,16 @@ def _named(connection: Connection, error: BaseException) -> exc.DBAPIError | Non
     if not isinstance(error, driver.Error):
         return None
     if _may_be_lost(connection, error):
-        # SQLAlchemy's own statement finds out, and replaces all connections of the pool.
+        # SQLAlchemy notices the lost connection only in a statement of its own; then it replaces the pool.
         with contextlib.suppress(exc.DBAPIError):
             connection.exec_driver_sql("SELECT 1")
-    named = next((one for one in _ERRORS if isinstance(error, getattr(driver, one.__name__))), exc.DBAPIError)
-    return named(None, None, error, connection_invalidated=connection.invalidated)
+    matches = (cls for cls in _ERRORS if isinstance(error, getattr(driver, cls.__name__)))
+    error_class = next(matches, exc.DBAPIError)
+    return error_class(None, None, error, connection_invalidated=connection.invalidated)
 
 
 def _may_be_lost(connection: Connection, error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        return isinstance(error, sqlite3.ProgrammingError)  # what a closed connection raises, among others
+        return isinstance(error, sqlite3.ProgrammingError)  # a closed connection raises this, among others
     driver_connection: Any = connection.connection.driver_connection
     return bool(driver_connection.closed)

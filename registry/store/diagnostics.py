@@ -1,7 +1,4 @@
-"""What a database says about itself: is it whole, how is it run, and what may we do in it?
-
-Reads only. Leaves judging to `client.doctor`.
-"""
+"""Facts about a database for `doctor`: integrity, settings and our rights in it. Reads only; `doctor` judges."""
 
 import re
 import sqlite3
@@ -26,7 +23,7 @@ _PRIVILEGE: Final = re.compile(r"([A-Z]+)(?: \(([^)]*)\))?")
 
 @dataclass(frozen=True, slots=True)
 class SqliteHealth:
-    """`faults` are what the integrity checks found, at most five."""
+    """State of an SQLite file; `faults` are findings of the integrity checks, at most five."""
 
     version: str
     journal_mode: str
@@ -36,7 +33,10 @@ class SqliteHealth:
 
 @dataclass(frozen=True, slots=True)
 class PostgresHealth:
-    """`missing` are the first rights that the user lacks to be more than `role`; None for both: not even a reader."""
+    """Version, user and role on PostgreSQL; `missing` are rights that the next higher role needs, at most five.
+
+    `role` is None for a user who is not even a reader.
+    """
 
     version: str
     user: str
@@ -46,7 +46,7 @@ class PostgresHealth:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for gc, and by how many milliseconds the database's latest time is ahead of this machine's clock."""
+    """Work that waits for gc, and the milliseconds by which the database's latest time is ahead of its clock."""
 
     removals: int
     uploads: int
@@ -54,38 +54,38 @@ class Waiting:
 
 
 def examine_sqlite(database: Database) -> SqliteHealth:
-    """Read the whole file and check it; takes as long as that takes."""
+    """Run SQLite's integrity checks, which read the whole file."""
     return database.read(lambda connection: _examine_sqlite(connection, database))
 
 
 def examine_postgres(database: Database) -> PostgresHealth:
-    """The server's version, and which of our roles the user has all rights of."""
+    """Return the server's version, and the highest of our roles that the user has all rights of."""
     return database.read(_examine_postgres)
 
 
 def artifact_locations(database: Database) -> list[str]:
-    """Where experiments keep their bytes, each place once."""
+    """Return the distinct artifact locations of experiments, sorted."""
     query = select(ExperimentRow.artifact_location).distinct().order_by(ExperimentRow.artifact_location)
     return database.read(lambda connection: list(connection.execute(query).scalars()))
 
 
 def find_stray_series(database: Database) -> int | None:
-    """The number of a series that has points but is not there, or None; reads all points."""
-    there = exists().where(LatestMetricRow.id == MetricRow.series_id)
-    query = select(MetricRow.series_id).where(~there).limit(1)
+    """Return the key of a series that has points but no row, or None; reads all points."""
+    has_row = exists().where(LatestMetricRow.id == MetricRow.series_id)
+    query = select(MetricRow.series_id).where(~has_row).limit(1)
     return database.read(lambda connection: connection.execute(query).scalar())
 
 
 def find_waiting(database: Database) -> Waiting:
-    """What waits for gc."""
+    """Count what waits for gc."""
     return database.read(_waiting)
 
 
 def _examine_sqlite(connection: Connection, database: Database) -> SqliteHealth:
-    found = [str(line) for line in connection.exec_driver_sql(f"PRAGMA integrity_check({_MAX_FAULTS})").scalars()]
-    faults = [] if found == ["ok"] else found
+    lines = [str(line) for line in connection.exec_driver_sql(f"PRAGMA integrity_check({_MAX_FAULTS})").scalars()]
+    faults = [] if lines == ["ok"] else lines
     for row in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(_MAX_FAULTS):
-        faults.append(f"row {row[1]} of {row[0]} names a row of {row[2]} that is not there")
+        faults.append(f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}")
     mode = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
     path = str(database.url.database)
     filesystem = None if path == MEMORY else filesystem_of(Path(path))
@@ -104,18 +104,18 @@ def _examine_postgres(connection: Connection) -> PostgresHealth:
 
 
 def _missing(connection: Connection, role: Role) -> list[str]:
-    whole = text("SELECT has_table_privilege(:table, :privilege)")
-    one = text("SELECT has_column_privilege(:table, :column, :privilege)")
-    lacking = []
+    on_table = text("SELECT has_table_privilege(:table, :privilege)")
+    on_column = text("SELECT has_column_privilege(:table, :column, :privilege)")
+    missing = []
     for table, privilege, column in _rights(role):
         values = {"table": table, "privilege": privilege, "column": column}
-        if not connection.execute(one if column else whole, values).scalar_one():
-            lacking.append(f"{privilege} on {table}" + (f".{column}" if column else ""))
-    return lacking
+        if not connection.execute(on_column if column else on_table, values).scalar_one():
+            missing.append(f"{privilege} on {table}" + (f".{column}" if column else ""))
+    return missing
 
 
 def _rights(role: Role) -> Iterator[tuple[str, str, str | None]]:
-    """What the statements of a role grant on tables, as (table, privilege, column), the column None for all."""
+    """Yield the table rights of a role as (table, privilege, column); the column is None for the whole table."""
     for granted, tables in _GRANT.findall(grants(role)):
         for privilege, columns in _PRIVILEGE.findall(granted):
             for table in tables.split(", "):

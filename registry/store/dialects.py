@@ -1,6 +1,6 @@
-"""Statements that both databases understand but SQLAlchemy spells per dialect: INSERT with ON CONFLICT.
+"""INSERT with ON CONFLICT, which SQLAlchemy spells per dialect.
 
-Statements are built once per dialect; building them costs more than running them.
+Statements are built once per dialect, because building one costs more than running it.
 """
 
 import functools
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from registry.store.tables import Base
 
-# Rows and queries whose columns are known by name only. SQLAlchemy 2.0 and 2.1 count type arguments differently.
+# Rows and queries with untyped columns. SQLAlchemy 2.0 and 2.1 differ in the number of type arguments.
 if TYPE_CHECKING:
     AnyRow: TypeAlias = Row[*tuple[Any, ...]]
     AnySelect: TypeAlias = Select[*tuple[Any, ...]]
@@ -21,14 +21,14 @@ else:
 
 
 def table(row: type[Base]) -> Table:
-    """The table of a row class, for Core statements."""
-    found = row.__table__
-    assert isinstance(found, Table)  # noqa: S101 - every row class maps one table
-    return found
+    """Return the table of a row class, for Core statements."""
+    mapped = row.__table__
+    assert isinstance(mapped, Table)  # noqa: S101 - every row class maps one table
+    return mapped
 
 
 def insert_into(dialect: str, row: type[Base]) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT of this dialect, which has `on_conflict_do_update` and `on_conflict_do_nothing`."""
+    """Return an INSERT of this dialect, with `on_conflict_do_update` and `on_conflict_do_nothing`."""
     return sqlite.insert(table(row)) if dialect == "sqlite" else postgresql.insert(table(row))
 
 
@@ -42,9 +42,9 @@ def _upsert(dialect: str, row: type[Base]) -> sqlite.Insert | postgresql.Insert:
 
 
 def upsert(connection: Connection, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, or overwrite the other columns of those whose primary key is there."""
+    """Insert rows; if the primary key exists, overwrite the other columns."""
     if values:
-        # Sorted by key, so that two transactions that overlap lock rows in one order.
+        # Sorted by key, so that overlapping transactions lock rows in one order.
         keys = [column.name for column in table(row).primary_key.columns]
         ordered = sorted(values, key=lambda value: [value[key] for key in keys])
         connection.execute(_upsert(connection.dialect.name, row), ordered)

@@ -1,11 +1,9 @@
-"""A database: its pooled connections and its two scopes, `read` and `write`.
+"""A database with its transactions: how they begin, when they are retried, and what follows a lost COMMIT.
 
-Owns transactions: how they begin, how often they are tried, what happens when the answer to COMMIT is lost. Leaves the
-statements to its neighbours and the schema to `schema`. Invariant: a write scope either is durable when it returns, or
-left nothing.
+Guarantees: a write is durable when it returns, or left nothing.
 
-Both drivers commit by themselves, and BEGIN is issued here. On SQLite a write takes the lock at once (``BEGIN
-IMMEDIATE``): a transaction that reads first and writes later would fail under contention whatever the timeout. On
+Both drivers run in autocommit mode, and BEGIN is issued here. On SQLite a write takes the lock at once (``BEGIN
+IMMEDIATE``): a transaction that reads first and writes later fails under contention, whatever the timeout. On
 PostgreSQL one round trip begins the transaction, sets its limits and marks it, so that a lost COMMIT can be looked up
 (see `commit_markers`).
 """
@@ -36,7 +34,7 @@ from registry.store.urls import MEMORY, parse_database_url, redacted_url
 R = TypeVar("R")
 
 ATTEMPTS: Final = 12
-# After this time nothing is tried again: each wait for a lock alone may take half of it.
+# No retry after this time; one wait for a lock may take half of it.
 GIVE_UP_SECONDS = 60.0
 _SQLITE_READ: Final = "BEGIN"
 _SQLITE_WRITE: Final = "BEGIN IMMEDIATE"
@@ -44,13 +42,13 @@ _POSTGRES_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class Database:
-    """One database, shared by all threads of a process; use `connect`, which keeps one per URL."""
+    """One database, shared by all threads of a process. Use `connect`, which keeps one per URL."""
 
     def __init__(self, url: URL, *, read_only: bool = False, limits: TimeLimits = DEFAULT_LIMITS) -> None:
         self.url = url
         self.read_only = read_only
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self._turn = _turn(url)
+        self._memory_lock = _memory_lock(url)
         self._gate = GATE if self.is_sqlite else contextlib.nullcontext()
         self.engine = sqlite_engine(url, read_only=read_only) if self.is_sqlite else postgres_engine(url, limits)
         _all.add(self)
@@ -59,19 +57,21 @@ class Database:
         return f"Database({redacted_url(self.url)!r})"
 
     def read(self, work: Callable[[Connection], R]) -> R:
-        """The result of `work`, which sees one snapshot of the database and changes nothing."""
+        """Run `work` in a read-only transaction with one snapshot, and return its result."""
         return self._run(self._read_once, work)
 
     def look_up(self, work: Callable[[Connection], R]) -> R:
-        """The result of `work`, which reads by one statement: that is a snapshot in itself, so none is begun for it."""
+        """Run `work` outside a transaction, and return its result; one statement is a snapshot by itself."""
         return self._run(self._look_up_once, work)
 
     def write(self, work: Callable[[Connection], R]) -> R:
-        """The result of `work`, whose changes are durable when this returns. `work` may run several times.
+        """Run `work` in a write transaction, and return its result once the changes are durable.
+
+        `work` may run several times before it succeeds.
 
         Raises:
-            ReadOnlyError: this is a read-only client.
-            UnavailableError: the database cannot be reached, or stayed locked.
+            ReadOnlyError: The client is read-only.
+            UnavailableError: The database cannot be reached, or stayed locked.
         """
         if self.read_only:
             raise ReadOnlyError("This client is read-only (read_only=True); open another one to make changes.")
@@ -79,28 +79,30 @@ class Database:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        """A transaction that no other migration overlaps, with foreign keys unenforced until it ends (SQLite).
+        """Begin a transaction that excludes other migrations; on SQLite, foreign keys are off until it ends.
 
-        A table that SQLite must rebuild would otherwise cascade into its children when it is dropped.
+        Otherwise, a table that SQLite rebuilds would cascade into its children when it is dropped.
         """
-        with self._gate, _translating(self), self.engine.connect() as connection:
+        with self._gate, _map_errors(self), self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             limit = None if self.is_sqlite else driver.limit_seconds
             if self.is_sqlite:
                 run(connection, "PRAGMA foreign_keys=OFF")
-                connection.commit()  # for SQLAlchemy the PRAGMA began a transaction
+                connection.commit()  # to SQLAlchemy the PRAGMA began a transaction
             try:
                 with connection.begin():
                     if self.is_sqlite:
                         run(connection, _SQLITE_WRITE)
                     else:
-                        driver.limit_seconds = None  # an index takes as long as it takes
+                        driver.limit_seconds = None  # creating an index may take long
                         begin_unmarked(connection)
                         run(connection, "SELECT pg_advisory_xact_lock(hashtextextended('registry schema', 0))")
                     yield connection
                     if self.is_sqlite and (broken := run(connection, "PRAGMA foreign_key_check").rows):
                         table = broken[0][0]
-                        raise RegistryError(f"The migration left a row of {table!r} without its parent; undone.")
+                        raise RegistryError(
+                            f"The migration left a row of {table!r} without its parent row; it was rolled back."
+                        )
             finally:
                 if self.is_sqlite:
                     run(connection, "PRAGMA foreign_keys=ON")
@@ -112,15 +114,15 @@ class Database:
         with self._gate:
             self.engine.dispose()
 
-    def renew_lock(self) -> None:
-        """Forget who has the database in memory; after a fork, in the child."""
-        self._turn = _turn(self.url)
+    def replace_lock(self) -> None:
+        """Replace the lock of an in-memory database; after a fork, in the child."""
+        self._memory_lock = _memory_lock(self.url)
 
     def _run(self, once: Callable[[Callable[[Connection], R]], R], work: Callable[[Connection], R]) -> R:
         deadline = time.monotonic() + GIVE_UP_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with self._turn, self._gate:
+                with self._memory_lock, self._gate:
                     return once(work)
             except SQLAlchemyError as error:
                 if attempt == ATTEMPTS or time.monotonic() > deadline or not is_retryable(error):
@@ -167,15 +169,15 @@ class Database:
                 raise
 
     def _begin_write(self, connection: Connection) -> Marker | None:
-        """Begin a transaction that writes; its marker where the answer to COMMIT can get lost on the way."""
+        """Begin a write transaction; return its marker on PostgreSQL, where the response to COMMIT can get lost."""
         if self.is_sqlite:
             run(connection, _SQLITE_WRITE)
             return None
         return begin_marked(connection)
 
 
-def _turn(url: URL) -> AbstractContextManager[object]:
-    # A database in memory has one connection, for one thread at a time.
+def _memory_lock(url: URL) -> AbstractContextManager[object]:
+    # An in-memory database has one connection, which serves one thread at a time.
     return threading.RLock() if url.database == MEMORY else contextlib.nullcontext()
 
 
@@ -185,10 +187,10 @@ _lock = threading.Lock()
 
 
 def connect(url: str, *, read_only: bool = False, limits: TimeLimits = DEFAULT_LIMITS) -> Database:
-    """The database at a URL (see `urls.parse_database_url`); one per process, URL, mode and limits.
+    """Return the database at a URL (see `urls.parse_database_url`); one per process, URL, mode and limits.
 
     Raises:
-        UnsupportedStoreError: the URL cannot hold a registry.
+        UnsupportedStoreError: The URL cannot hold a registry.
         MissingDependencyError: psycopg is not installed.
     """
     parsed = parse_database_url(url)
@@ -200,34 +202,34 @@ def connect(url: str, *, read_only: bool = False, limits: TimeLimits = DEFAULT_L
 
 
 def disconnect_all() -> None:
-    """Close every connection of this process and forget its databases; the next `connect` opens anew.
+    """Close all connections of this process and forget its databases; the next `connect` opens a new one.
 
-    A `Database` that somebody still holds opens connections again when it is used.
+    A `Database` that is still referenced opens connections again when it is used.
     """
     with _lock:
-        held = list(_all)  # held while they are closed: a database that is forgotten first would leave its pool open
+        databases = list(_all)  # strong references: a database that is collected first would leave its pool open
         _databases.clear()
-    for database in held:
+    for database in databases:
         database.dispose()
 
 
 atexit.register(disconnect_all)
 
 
-def _renew_locks() -> None:
-    # Another thread of the parent may have held them, and does not exist in the child.
+def _replace_locks() -> None:
+    # A thread of the parent may hold them; it does not exist in the child.
     global _lock
     _lock = threading.Lock()
     for database in list(_all):
-        database.renew_lock()
+        database.replace_lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
+    os.register_at_fork(after_in_child=_replace_locks)
 
 
 @contextlib.contextmanager
-def _translating(database: Database) -> Iterator[None]:
+def _map_errors(database: Database) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:

@@ -1,6 +1,6 @@
-"""What a database error means: worth another try, or which error of ours.
+"""Map database errors: retry, or raise one of our exceptions.
 
-Invariant: no message carries SQL, bound values or a password.
+Guarantees: no message contains SQL, bound values or a password.
 """
 
 import sqlite3
@@ -37,13 +37,13 @@ _DENIED_STATES: Final = frozenset({"42501"})
 _READ_ONLY_STATES: Final = frozenset({"25006"})
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
 _NO_DATABASE_STATES: Final = frozenset({"3D000"})
-# What pgbouncer says of BEGIN where each statement may go to another session.
+# The error of pgbouncer in statement mode, where each statement may run in another session.
 _STATEMENT_POOLING: Final = "statement pooling mode"
-# psycopg says so of a statement that it cannot send, on a connection that is well.
+# psycopg's message for a statement that it cannot send on a healthy connection.
 _NOT_SENT: Final = ("sending query", "sending prepared query")
 _SHARING: Final = (
     " To share it, give a group the right to write: chgrp and chmod g+w for the file, the files beside it and the "
-    "directory, chmod g+s for the directory, and umask 002 for whoever writes."
+    "directory, chmod g+s for the directory, and umask 002 for every writer."
 )
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -54,23 +54,23 @@ def _sqlstate(error: SQLAlchemyError) -> str | None:
 
 def _sqlite_code(error: SQLAlchemyError) -> int | None:
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
-    # The low byte is the primary code, whatever extension the rest names.
+    # The low byte is the primary code; the rest is an extended code.
     return code & 0xFF if isinstance(code, int) else None
 
 
 def is_lost_connection(error: SQLAlchemyError) -> bool:
-    """Whether the connection broke, so that what was sent last has an unknown outcome."""
+    """Tell whether the connection broke, so that the outcome of the last statement is unknown."""
     state = _sqlstate(error)
     return isinstance(error, DBAPIError) and (error.connection_invalidated or (state or "").startswith("08"))
 
 
 def is_stale(error: SQLAlchemyError) -> bool:
-    """Whether a statement that the server prepared earlier does not work any more; a new connection has none."""
+    """Tell whether a prepared statement became invalid; a new connection helps, as it has none."""
     return _sqlstate(error) in _STALE_STATES
 
 
 def is_retryable(error: SQLAlchemyError) -> bool:
-    """Whether the whole transaction may be tried again: nothing of it has happened."""
+    """Tell whether the whole transaction can be retried, because none of it took effect."""
     state = _sqlstate(error)
     if _is_statement_pooling(error):
         return False
@@ -78,12 +78,12 @@ def is_retryable(error: SQLAlchemyError) -> bool:
 
 
 def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
-    """The error of ours that says what happened and what to do."""
+    """Return our exception for a database error, with a message that says what to do."""
     place = redacted_url(url)
     state, code = _sqlstate(error), _sqlite_code(error)
     if _is_statement_pooling(error):
         return UnsupportedStoreError(
-            f"The pooler before {place} works in statement mode, but a registry needs transactions. Set "
+            f"The pooler of {place} runs in statement mode, but a registry needs transactions. Set "
             "pool_mode = transaction (or session) for this database in pgbouncer, or connect to PostgreSQL itself."
         )
     if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
@@ -91,19 +91,23 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         advised = _SHARING if url.get_backend_name() == "sqlite" else advice(reason)
         return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advised}")
     if state in _READ_ONLY_STATES:
-        return ReadOnlyError(f"The database {place} takes no changes ({_first_line(error)}); is it a standby?")
+        return ReadOnlyError(
+            f"The database {place} is read-only ({_first_line(error)}). If it is a standby, connect to the primary."
+        )
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return StorageError(f"The database {place} could not write ({_first_line(error)}); free space and try again.")
+        return StorageError(f"The database {place} could not write ({_first_line(error)}). Free space and retry.")
     if code == sqlite3.SQLITE_CANTOPEN:
         return UnavailableError(
-            f"The database {place} cannot be opened; check that its directory can be written.{_SHARING}"
+            f"The database {place} cannot be opened. Check that its directory is writable.{_SHARING}"
         )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return StorageError(f"The file of {place} is damaged or not an SQLite database ({_first_line(error)}).")
-    if str(getattr(error, "orig", "")).startswith("Could not decode to UTF-8"):  # and the driver goes on to quote it
+    if str(getattr(error, "orig", "")).startswith(
+        "Could not decode to UTF-8"
+    ):  # the rest of the message quotes the text
         return StorageError(f"The file of {place} is damaged: a text in it is not UTF-8.")
     if code in _BUSY:
-        return UnavailableError(f"The database {place} stayed locked by another process; try again.")
+        return UnavailableError(f"The database {place} stayed locked by another process; retry later.")
     if isinstance(error, DataError) or (state or "").startswith("22"):
         return InvalidParameterError(f"The database refused a value: {_first_line(error)}.")
     if (
@@ -115,9 +119,11 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
             f"The database {place} cannot be used: {_first_line(error)}. Check the tracking URI and that it is running."
         )
     if isinstance(error, PoolTimeoutError):
-        return UnavailableError(f"All connections to {place} stayed in use; use fewer threads or close some work.")
+        return UnavailableError(
+            f"All connections to {place} stayed in use. Use fewer threads, or end some calls first."
+        )
     if state and (state.startswith(("08", "53", "57")) or state in _RETRYABLE_STATES or state == "55P03"):
-        return UnavailableError(f"The database {place} is not available: {_first_line(error)}; try again.")
+        return UnavailableError(f"The database {place} is not available: {_first_line(error)}. Retry later.")
     return RegistryError(f"The database {place} reported an error: {_first_line(error)}.")
 
 
@@ -126,14 +132,14 @@ def _is_statement_pooling(error: SQLAlchemyError) -> bool:
 
 
 def _is_unreachable(error: SQLAlchemyError) -> bool:
-    """Whether no server answered, if there is no code that says so: a statement that was refused here is none."""
+    """Tell whether no server answered, for errors without a code; a statement that was not sent is different."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OperationalError | InterfaceError) and not str(error.orig).startswith(_NOT_SENT)
 
 
 def _first_line(error: SQLAlchemyError) -> str:
-    """The driver's own words, without SQLAlchemy's statement and values."""
+    """Return the first line of the driver's message, without SQLAlchemy's statement and values."""
     original = getattr(error, "orig", None)
     if original is None:
         return type(error).__name__

@@ -1,8 +1,7 @@
-"""Forks and SQLite: a process is forked only while no other thread is inside SQLite.
+"""Make forks safe with SQLite: a process forks only while no other thread is inside SQLite.
 
-SQLite's own locks would be copied as they are, held by threads that the child does not have, and everything in the
-child would wait for them. Connections of the parent are never used in the child, nor closed: closing them would touch
-the parent's files.
+Otherwise the child would copy locks of SQLite that are held by threads it does not have, and wait for them forever.
+The child neither uses nor closes connections of the parent: closing them would touch the parent's files.
 """
 
 import ctypes
@@ -16,7 +15,7 @@ from sqlalchemy import Engine
 
 
 class ForkGate:
-    """Lets threads in and out of SQLite; a fork waits until the others are out, and meanwhile nobody enters."""
+    """A gate around SQLite: a fork waits until other threads have left, and blocks threads that want to enter."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -44,19 +43,19 @@ class ForkGate:
                     self._changed.notify_all()
 
     def close(self) -> None:
-        """Wait until the other threads are out and let nobody in; before a fork."""
+        """Wait until other threads have left, and block new ones; before a fork."""
         self._changed.acquire()
         while self._inside > self._here():
             self._forking = True
             self._changed.wait()
 
     def open(self) -> None:
-        """Let threads in again; after a fork, in the parent."""
+        """Admit threads again; after a fork, in the parent."""
         self._forking = False
         self._changed.notify_all()
         self._changed.release()
 
-    def renew(self) -> None:
+    def reset(self) -> None:
         """Forget the other threads; after a fork, in the child."""
         self._changed = threading.Condition()
         self._forking = False
@@ -71,14 +70,14 @@ _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 
 def leave_to_parent(engine: Engine) -> None:
-    """Let the children of this process open connections of their own."""
+    """Give each forked child of this process new connections; the old ones stay with the parent."""
     _engines.add(engine)
 
 
 def _after_in_child() -> None:
-    GATE.renew()
+    GATE.reset()
     for engine in list(_engines):
-        # The old pool stays referenced to the end of the process: its connections are never closed here.
+        # Keep the old pool referenced until the process ends, so that its connections are never closed here.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine.pool))
         engine.dispose(close=False)
 

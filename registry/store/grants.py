@@ -1,7 +1,7 @@
-"""Who may do what in a PostgreSQL database: the GRANT statements of three roles, column by column.
+"""GRANT statements of the three PostgreSQL roles, column by column. Returns SQL and runs none.
 
-Pure: prints SQL, runs none. Invariant: only a promoter's statements name the columns and tables that decide which
-version a stage or an alias means, which versions are deleted, and which rules guard a stage.
+Guarantees: only a promoter may write the columns and tables that decide which version is in a stage or has an alias,
+which versions are deleted, and which rules a stage has.
 """
 
 from collections.abc import Iterator, Mapping
@@ -72,13 +72,13 @@ _PRIVILEGES: Final[Mapping[Role, tuple[Mapping[str, str], ...]]] = {
 
 
 def grants(role: Role, to: str | None = None) -> str:
-    """SQL that gives a database user (by default ``registry_<role>``) exactly what a role may do here.
+    """Return SQL that gives a database user (by default ``registry_<role>``) exactly the rights of a role.
 
-    Run it as the owner of the tables, with the registry's schema first on the search path; run it again after an
+    Run it as the owner of the tables, with the registry's schema first on the search path. Run it again after an
     upgrade of the schema. The user must exist.
 
     Raises:
-        InvalidParameterError: the name cannot be a user's.
+        InvalidParameterError: The name is not a valid user name.
     """
     user = _quoted(to or f"registry_{role}")
     return "\n".join([f"-- {role} of the registry", *_statements(role, user)]) + "\n"
@@ -100,11 +100,11 @@ def _statements(role: Role, user: str) -> Iterator[str]:
 
 
 def _sequences() -> list[str]:
-    """The sequences behind surrogate keys, as PostgreSQL names them."""
-    return [f"{name}_id_seq" for name, table in sorted(Base.metadata.tables.items()) if _counts(table)]
+    """Return the sequences of surrogate keys, as PostgreSQL names them."""
+    return [f"{name}_id_seq" for name, table in sorted(Base.metadata.tables.items()) if _has_sequence(table)]
 
 
-def _counts(table: object) -> bool:
+def _has_sequence(table: object) -> bool:
     column = getattr(table, "autoincrement_column", None)
     return column is not None and column.name == "id"
 

@@ -1,7 +1,7 @@
-"""Rows that a call hands in, as the table ``given`` inside one statement: one round trip however many they are.
+"""Pass a call's rows to one SQL statement as a CTE named ``given``, so that any number of rows takes one round trip.
 
-This is driver SQL, not Core statements: logging is called millions of times, and Core would spend more time on a
-statement than the database does. Texts come from here alone; every value is bound.
+The statements are driver SQL, not Core: logging is called millions of times, and Core would spend more time on a
+statement than the database. All SQL text is constant; every value is bound.
 """
 
 import functools
@@ -22,16 +22,16 @@ Rows = Sequence[tuple[Any, ...]]
 def execute_with_rows(
     connection: Connection, columns: str, kinds: str, statement: str, rows: Rows, *rest: Any
 ) -> Iterator[Answer]:
-    """Run a statement that reads ``given``; the answer of each piece that the rows had to be sent in.
+    """Run a statement that reads ``given``, and yield one answer per batch of rows.
 
-    `columns` and `kinds` (PostgreSQL's types) are separated by blanks; ``{given}`` in the statement is where the table
-    is defined, and `rest` are the values of its other places, all of which come after, written ``%s``.
+    `columns` and `kinds` (PostgreSQL types) are separated by blanks. ``{given}`` in the statement marks where the CTE
+    is defined. `rest` are the values of the ``%s`` parameters, which all come after it.
     """
     if connection.dialect.name == "sqlite":
         for start in range(0, len(rows), _ROWS):
-            piece = rows[start : start + _ROWS]
-            text = _sqlite(columns, statement, len(piece))
-            yield run(connection, text, (*chain.from_iterable(piece), *rest))
+            batch = rows[start : start + _ROWS]
+            text = _sqlite(columns, statement, len(batch))
+            yield run(connection, text, (*chain.from_iterable(batch), *rest))
     else:
         arrays = [list(column) for column in zip(*rows, strict=True)]
         yield run(connection, _postgres(columns, kinds, statement), (*arrays, *rest))

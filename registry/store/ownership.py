@@ -1,10 +1,10 @@
-"""Which database owns the bytes below a root of artifacts, as the tables have it.
+"""Record which database owns the files below an artifact root.
 
-A copy of a database has the rows of the original, and so the original's word for who it is: that is how it is known as
-a copy. A copy that cannot be told by its place, such as a restored backup, is told by its generation, which every gc
-advances in a row here and in a marker at the root (see `client.ownership`).
+A copied database has the original's rows, with the original's identity; the mismatch shows that it is a copy. A copy at
+the same place, such as a restored backup, is recognised by its generation: every gc increases it in a row here and in
+a marker file at the root (see `client.ownership`).
 
-Invariant: a row is changed only from the token that was read, so that of two changes one is refused.
+Guarantees: a row changes only by compare-and-set on its token, so of two concurrent changes one is refused.
 """
 
 import os
@@ -23,7 +23,7 @@ from registry.store.urls import MEMORY
 
 _LOGGED_MODEL: Final = r"/models/m-[^/]+"
 _RUN: Final = r"/[^/]+"
-_BELOW_EXPERIMENT: Final = re.compile(rf"(?P<place>.+?)(?:{_LOGGED_MODEL}|{_RUN})/artifacts")
+_BELOW_EXPERIMENT: Final = re.compile(rf"(?P<location>.+?)(?:{_LOGGED_MODEL}|{_RUN})/artifacts")
 _POSTGRES: Final = text(
     "SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()) AS database, "
     "host(inet_server_addr()) AS address, current_setting('port') AS port FROM pg_control_system()"
@@ -32,10 +32,10 @@ _POSTGRES: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class DatabaseIdentity:
-    """Which database this is: for SQLite its path relative to a root, for PostgreSQL its cluster and oid.
+    """Identity of a database: for SQLite its path relative to a root, for PostgreSQL its cluster and oid.
 
-    `server` is the address of a PostgreSQL server, which tells a physical copy of a cluster from the cluster. Neither a
-    device nor an inode is part of it: those change with mounts and containers.
+    `server` is the address of a PostgreSQL server, which distinguishes a physical copy of a cluster from the original.
+    Device and inode are left out, because they change with mounts and containers.
     """
 
     database: str
@@ -44,7 +44,7 @@ class DatabaseIdentity:
 
 @dataclass(frozen=True, slots=True)
 class RootOwnership:
-    """What the tables say of a root: who claimed it, and the generation and token that its marker should have."""
+    """Owner of a root, with the generation and token that its marker must have."""
 
     root: str
     owner: DatabaseIdentity
@@ -54,26 +54,26 @@ class RootOwnership:
 
 
 def root_of_experiment(artifact_location: str, experiment_id: int | str) -> str:
-    """The root that an experiment's place is below: the place without the experiment's id, or the place itself."""
-    place = artifact_location.rstrip("/")
-    return place.removesuffix(f"/{experiment_id}") or "/"
+    """Return the root of an artifact location: the location without a trailing experiment id."""
+    location = artifact_location.rstrip("/")
+    return location.removesuffix(f"/{experiment_id}") or "/"
 
 
 def root_of_artifacts(artifact_uri: str, experiment_id: int | str) -> str:
-    """The root that the files of a run or logged model are below."""
+    """Return the root above the files of a run or logged model."""
     match = _BELOW_EXPERIMENT.fullmatch(artifact_uri.rstrip("/"))
-    return root_of_experiment(match["place"] if match else artifact_uri, experiment_id)
+    return root_of_experiment(match["location"] if match else artifact_uri, experiment_id)
 
 
 class OwnershipStore(Store):
-    """Claims roots for this database, and counts their generations."""
+    """Claims roots for this database, and increases their generations."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._postgres_identity: DatabaseIdentity | None = None
 
     def identity(self, root: str) -> DatabaseIdentity:
-        """Which database this is, as seen from a root."""
+        """Return the identity of this database, relative to a root."""
         if self.database.is_sqlite:
             return DatabaseIdentity(f"sqlite:{_relative_to(root, str(self.database.url.database))}")
         if self._postgres_identity is None:
@@ -82,38 +82,38 @@ class OwnershipStore(Store):
 
     @single_query
     def find(self, connection: Connection, root: str) -> RootOwnership | None:
-        """What the tables say of a root, or None if nobody claimed it through this database."""
+        """Return the recorded owner of a root, or None if it is unclaimed."""
         return _find(connection, root)
 
     @read_transaction
     def roots(self, connection: Connection) -> list[str]:
-        """Every root that an experiment keeps its bytes below, sorted."""
+        """Return the roots of all experiments, sorted."""
         rows = connection.execute(select(ExperimentRow.id, ExperimentRow.artifact_location))
         return sorted({_claimed_root(row) for row in rows})
 
     @write_transaction
     def claim(self, connection: Connection, ownership: RootOwnership) -> None:
-        """Note who owns a root, unless that is known."""
+        """Record the owner of a root, unless one is recorded."""
         statement = insert_into(connection.dialect.name, ArtifactRootRow).values(_values(ownership))
         connection.execute(statement.on_conflict_do_nothing())
 
     @write_transaction
     def advance(self, connection: Connection, ownership: RootOwnership, token: str) -> bool:
-        """Begin the next generation of a root; False if another gc of this database did so in the meantime."""
+        """Begin the next generation of a root; return False if another gc of this database was faster."""
         this = (ArtifactRootRow.root == ownership.root) & (ArtifactRootRow.token == ownership.token)
         values = {"generation": ownership.generation + 1, "token": token, "previous_token": ownership.token}
         return connection.execute(update(ArtifactRootRow).where(this).values(values)).rowcount == 1
 
     @write_transaction
     def take_over(self, connection: Connection, ownership: RootOwnership) -> None:
-        """Note that a root is this database's from now on."""
+        """Record a new owner of a root, replacing any other."""
         upsert(connection, ArtifactRootRow, [_values(ownership)])
 
     @read_transaction
     def find_sealed_file(self, connection: Connection, root: str) -> str | None:
-        """Where a file of the newest sealed model below a root is, relative to the root; None if there is no model."""
-        places = connection.execute(select(ExperimentRow.id, ExperimentRow.artifact_location)).all()
-        below = {row.id: row.artifact_location.rstrip("/") for row in places if _claimed_root(row) == root}
+        """Return the path, relative to a root, of one file of its newest sealed model; None if there is no model."""
+        experiments = connection.execute(select(ExperimentRow.id, ExperimentRow.artifact_location)).all()
+        below = {row.id: row.artifact_location.rstrip("/") for row in experiments if _claimed_root(row) == root}
         query = (
             select(LoggedModelRow.experiment_id, LoggedModelRow.location, ModelFileRow.path)
             .join(ModelFileRow, ModelFileRow.logged_model_id == LoggedModelRow.id)
@@ -134,22 +134,22 @@ class OwnershipStore(Store):
 
 
 def relocate_ownership(connection: Connection, database: Database, old: str, new: str) -> None:
-    """Let the claims of roots at `old`, or below it by whole segments, be of `new`.
+    """Move the claims of roots at or below `old` to `new`.
 
-    A database that moved along with its root is the same one: it lies where it did, as seen from the root.
+    An SQLite file that moved together with its root keeps its identity, because its path is relative to the root.
     """
     store = OwnershipStore(database)
     for row in connection.execute(select(ArtifactRootRow.__table__).order_by(ArtifactRootRow.root)).all():
         if not f"{row.root}/".startswith(f"{old}/"):
             continue
-        before = _ownership(row)
+        claim = _ownership(row)
         root = new + row.root.removeprefix(old)
-        own = before.owner
-        if database.is_sqlite and store.identity(row.root).database == own.database:
-            own = store.identity(root)
+        owner = claim.owner
+        if database.is_sqlite and store.identity(row.root).database == owner.database:
+            owner = store.identity(root)
         connection.execute(delete(ArtifactRootRow).where(ArtifactRootRow.root == row.root))
         if _find(connection, root) is None:
-            moved = RootOwnership(root, own, before.generation, before.token, before.previous_token)
+            moved = RootOwnership(root, owner, claim.generation, claim.token, claim.previous_token)
             connection.execute(insert(table(ArtifactRootRow)), _values(moved))
 
 
@@ -180,7 +180,7 @@ def _values(ownership: RootOwnership) -> dict[str, object]:
 
 
 def _relative_to(root: str, path: str) -> str:
-    """The path of an SQLite file relative to a root, or absolute if it lies outside."""
+    """Return the path of an SQLite file relative to a root, or absolute if it is outside."""
     if path == MEMORY:
         return path
     absolute = os.path.realpath(path)
@@ -189,7 +189,7 @@ def _relative_to(root: str, path: str) -> str:
 
 
 def _server(address: str | None, port: str) -> str:
-    """The address of a server; one that only this machine can mean has the machine's name in it."""
+    """Return the address of a server; a loopback address or socket is replaced by the machine's name."""
     if address is None or address == "::1" or address.startswith("127."):
         return f"{socket.gethostname()}:{port}"
     return f"{address}:{port}"

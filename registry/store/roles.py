@@ -1,7 +1,4 @@
-"""The three roles of a PostgreSQL database, and which one a refused change needs.
-
-What each may do is said in `grants`; here is only what an error message must know.
-"""
+"""The three roles of a PostgreSQL database, and the role that a refused change needs. Their rights are in `grants`."""
 
 import re
 from enum import StrEnum
@@ -9,27 +6,27 @@ from typing import Final
 
 
 class Role(StrEnum):
-    """What a database user is for; each may do what the one before it may."""
+    """Role of a database user; each includes the rights of the one before."""
 
     READER = "reader"
     WRITER = "writer"
     PROMOTER = "promoter"
 
 
-# A reader fails earlier, at the row of the model that every change locks first.
+# A reader fails earlier: every change of a model locks its row in registered_models first.
 _FOR_PROMOTERS: Final = frozenset({"model_versions", "model_aliases", "promotion_rules", "stage_periods"})
 _DENIED: Final = re.compile(r"permission denied for (?:table|sequence) (?P<name>\w+)")
 
 
 def advice(message: str) -> str:
-    """Which role would be allowed to, by PostgreSQL's message; empty if it says nothing of the kind."""
+    """Return advice on the role that a denied statement needs; empty for any other message of PostgreSQL."""
     denied = _DENIED.fullmatch(message)
     if denied is None:
         return ""
     if denied["name"] in _FOR_PROMOTERS:
-        needed = f"the role '{Role.PROMOTER}'"
+        role = f"the role '{Role.PROMOTER}'"
     elif denied["name"] == "registered_models":
-        needed = f"the role '{Role.WRITER}' ('{Role.PROMOTER}' to rename or delete a model)"
+        role = f"the role '{Role.WRITER}' ('{Role.PROMOTER}' to rename or delete a model)"
     else:
-        needed = f"the role '{Role.WRITER}'"
-    return f" It needs {needed}; 'registry db grants' prints what the owner of the database runs to give it."
+        role = f"the role '{Role.WRITER}'"
+    return f" It needs {role}; 'registry db grants' prints the SQL with which the owner of the database grants it."

@@ -1,7 +1,7 @@
-"""The schema of a database: which revision it has, and bringing it to another. The one importer of alembic.
+"""The schema of a database: its revision, upgrades and downgrades. The only importer of alembic.
 
-Invariant: an empty SQLite file gets the newest revision on first use; any other database is changed only by `upgrade`
-and `downgrade`, and a database that is not ours is never touched.
+Guarantees: an empty SQLite file gets the newest revision on first use. Any other database is changed only by `upgrade`
+and `downgrade`. A database with tables of another program is never changed.
 """
 
 import functools
@@ -24,7 +24,7 @@ _SQLITE_TABLES: Final = text("SELECT name FROM sqlite_master WHERE type = 'table
 
 
 def migrations_directory() -> Path:
-    """Where the migration scripts are: inside an installed package, or beside it in a checkout."""
+    """Return the directory of the migration scripts: inside an installed package, beside it in a checkout."""
     package = Path(__file__).parent.parent
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
@@ -32,28 +32,28 @@ def migrations_directory() -> Path:
 
 @functools.cache
 def revisions() -> tuple[str, ...]:
-    """The revisions that this code knows, oldest first; they are the numbers that the scripts begin with."""
+    """Return the revisions that this code knows, oldest first: the numbers that the scripts begin with."""
     scripts = (migrations_directory() / "versions").glob("[0-9][0-9][0-9][0-9]_*.py")
     return tuple(sorted(script.name[:4] for script in scripts))
 
 
 def current(database: Database) -> str | None:
-    """The revision that a database has, None if it holds nothing of ours."""
+    """Return the revision of a database, or None if it has no schema of ours."""
     return database.read(_revision)
 
 
 def ensure(database: Database) -> None:
-    """Make sure that a database has this code's schema; an empty SQLite file gets it.
+    """Check that a database has this code's schema; create it in an empty SQLite file.
 
     Raises:
-        SchemaOutdatedError: it is behind, or is an empty database other than an SQLite file.
-        SchemaTooNewError: it is ahead.
-        ForeignStoreError: it is not ours.
+        SchemaOutdatedError: The schema is older, or an empty database is not an SQLite file.
+        SchemaTooNewError: The schema is newer.
+        ForeignStoreError: The tables belong to another program.
     """
     revision = current(database)
     known = revisions()
     if revision is None and database.is_sqlite and not database.read_only:
-        revision = _migrated_if_empty(database)
+        revision = _create_if_empty(database)
     if revision == known[-1]:
         return
     place = redacted_url(database.url)
@@ -69,10 +69,10 @@ def ensure(database: Database) -> None:
     )
 
 
-def _migrated_if_empty(database: Database) -> str | None:
-    """The revision of a database, which is brought to the newest if it has no table of anybody's."""
+def _create_if_empty(database: Database) -> str | None:
+    """Create the schema if the database has no tables; return the revision."""
     with database.exclusive() as connection:
-        # Another process may have been here since it was looked at.
+        # Another process may have created it since the first look.
         if _revision(connection) is None and _tables(connection) <= {VERSION_TABLE}:
             for statement in first_use_statements():
                 run(connection, statement)
@@ -80,34 +80,34 @@ def _migrated_if_empty(database: Database) -> str | None:
 
 
 def first_use_statements() -> list[str]:
-    """What the migrations come to on an empty SQLite file, without alembic, which takes as long as all the rest."""
+    """Return the statements that create the newest schema on SQLite; importing alembic would double the time."""
     script = (migrations_directory() / "empty_sqlite.sql").read_text()
     return [statement for statement in script.split(";\n\n") if statement.strip()]
 
 
 def upgrade(database: Database, revision: str = "head", *, only_if_empty: bool = False) -> None:
-    """Bring a database forward; of several processes one does it and the others wait.
+    """Upgrade a database; if several processes do, one runs and the others wait.
 
     Raises:
-        ForeignStoreError: it is not ours.
-        InvalidParameterError: no such revision.
-        SchemaTooNewError: it is ahead of this code.
+        ForeignStoreError: The tables belong to another program.
+        InvalidParameterError: There is no such revision.
+        SchemaTooNewError: The schema is newer than this code.
     """
     with database.exclusive() as connection:
-        found = _revision(connection)
-        if only_if_empty and found is not None:
+        present = _revision(connection)
+        if only_if_empty and present is not None:
             return
-        _check_known(database, found, revision)
+        _check_known(database, present, revision)
         from alembic import command
 
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Take a database back to an older revision, or to nothing with ``"base"``; what the newer one added is lost.
+    """Downgrade a database to a revision, or remove all tables with ``"base"``; newer data is lost.
 
     Raises:
-        InvalidParameterError: no such revision.
+        InvalidParameterError: There is no such revision.
     """
     with database.exclusive() as connection:
         _check_known(database, _revision(connection), revision)
@@ -116,13 +116,13 @@ def downgrade(database: Database, revision: str) -> None:
         command.downgrade(_config(connection), revision)
 
 
-def _check_known(database: Database, found: str | None, wanted: str) -> None:
+def _check_known(database: Database, present: str | None, target: str) -> None:
     known = revisions()
-    if wanted not in (*known, "head", "base"):
-        raise InvalidParameterError(f"There is no schema revision {wanted!r}; known: {', '.join(known)}, head, base.")
-    if found is not None and found not in known:
+    if target not in (*known, "head", "base"):
+        raise InvalidParameterError(f"There is no schema revision {target!r}; known: {', '.join(known)}, head, base.")
+    if present is not None and present not in known:
         place = redacted_url(database.url)
-        raise SchemaTooNewError(f"The database {place} has revision {found}, newer than this package ({known[-1]}).")
+        raise SchemaTooNewError(f"The database {place} has revision {present}, newer than this package ({known[-1]}).")
 
 
 def _config(connection: Connection) -> "Config":
@@ -153,7 +153,7 @@ def _refuse_foreign(connection: Connection, tables: set[str]) -> None:
     place = redacted_url(connection.engine.url)
     if {"alembic_version", "experiments", "runs"} <= tables:
         raise ForeignStoreError(
-            f"The database {place} holds MLflow's tables and was left as it is. Give the registry a database of its "
+            f"The database {place} has MLflow's tables and was not changed. Give the registry a database of its "
             "own, for example sqlite:///registry.db."
         )
     from registry.store.tables import Base
@@ -161,6 +161,6 @@ def _refuse_foreign(connection: Connection, tables: set[str]) -> None:
     taken = sorted(tables & set(Base.metadata.tables))
     if taken:
         raise ForeignStoreError(
-            f"The database {place} has a table {taken[0]!r} that the registry did not make; it was left as it is. "
+            f"The database {place} has a table {taken[0]!r} that the registry did not create; it was not changed. "
             "Give the registry a database (or PostgreSQL schema) of its own."
         )

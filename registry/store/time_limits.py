@@ -1,7 +1,6 @@
-"""Time limits of PostgreSQL: a server that accepts a connection and says nothing is not waited for without end.
+"""Time limits of PostgreSQL statements: break the connection of a statement that gets no answer in time.
 
-The limit of a statement is kept on this side: a server that is stopped, or a network that swallows packets, would not
-keep its own. When it passes, the connection is broken, as if the server had gone.
+The limit is kept on this side, because a stopped server, or a network that drops packets, would not keep its own.
 """
 
 import contextlib
@@ -9,63 +8,84 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 import psycopg
 
 
-@dataclass(eq=False, slots=True)
-class _Wait:
-    connection: psycopg.Connection[Any]
-    until: float
-    over: bool = False
+class _TimeLimit:
+    """Give a block the time limit of a connection; a class, because a generator would cost more on every statement.
+
+    Raises:
+        psycopg.OperationalError: the limit passed, and the watchdog broke the connection.
+    """
+
+    __slots__ = ("connection", "deadline", "is_over", "seconds")
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self.seconds: float | None = getattr(connection, "limit_seconds", None)
+        self.is_over = False
+
+    def __enter__(self) -> None:
+        if self.seconds is not None:
+            self.deadline = time.monotonic() + self.seconds
+            _WATCHDOG.add(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.seconds is None:
+            return
+        _WATCHDOG.remove(self)
+        if self.is_over and isinstance(error, psycopg.Error):
+            raise psycopg.OperationalError(f"the server did not answer within {self.seconds:g} seconds") from error
 
 
-class _Watch:
-    """A thread that breaks the connections whose time is up; made on first use."""
+class _Watchdog:
+    """A thread that breaks connections whose time is up; started on first use."""
 
     def __init__(self) -> None:
-        self.renew()
+        self.reset()
 
-    def renew(self) -> None:
-        """Begin anew; after a fork, in the child."""
-        self._waits: set[_Wait] = set()
+    def reset(self) -> None:
+        """Forget the thread and its limits; after a fork, in the child."""
+        self._running: set[_TimeLimit] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._wakes = float("inf")
+        self._wakes_at = float("inf")
 
-    def add(self, wait: _Wait) -> None:
+    def add(self, limit: _TimeLimit) -> None:
         with self._changed:
-            self._waits.add(wait)
+            self._running.add(limit)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="registry-time-limits", daemon=True)
+                self._thread = threading.Thread(target=self._watch, name="registry-time-limits", daemon=True)
                 self._thread.start()
-            if wait.until < self._wakes:
+            if limit.deadline < self._wakes_at:
                 self._changed.notify()
 
-    def remove(self, wait: _Wait) -> None:
+    def remove(self, limit: _TimeLimit) -> None:
         with self._changed:
-            self._waits.discard(wait)
+            self._running.discard(limit)
 
-    def _run(self) -> None:
+    def _watch(self) -> None:
         with self._changed:
             while True:
                 now = time.monotonic()
-                for wait in [wait for wait in self._waits if wait.until <= now]:
-                    self._waits.discard(wait)
-                    wait.over = True
-                    with contextlib.suppress(OSError, psycopg.Error), _socket_of(wait.connection) as end:
+                for limit in [limit for limit in self._running if limit.deadline <= now]:
+                    self._running.discard(limit)
+                    limit.is_over = True
+                    with contextlib.suppress(OSError, psycopg.Error), _socket_of(limit.connection) as end:
                         end.shutdown(socket.SHUT_RDWR)
-                self._wakes = min((wait.until for wait in self._waits), default=float("inf"))
-                self._changed.wait(None if self._wakes == float("inf") else max(self._wakes - now, 0))
+                self._wakes_at = min((limit.deadline for limit in self._running), default=float("inf"))
+                self._changed.wait(None if self._wakes_at == float("inf") else max(self._wakes_at - now, 0))
 
 
-_WATCH: Final = _Watch()
+_WATCHDOG: Final = _Watchdog()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_WATCH.renew)
+    os.register_at_fork(after_in_child=_WATCHDOG.reset)
 
 
 def _socket_of(connection: psycopg.Connection[Any]) -> socket.socket:
@@ -73,21 +93,21 @@ def _socket_of(connection: psycopg.Connection[Any]) -> socket.socket:
 
 
 class LimitedCursor(psycopg.Cursor[Any]):
-    """A cursor whose statements have the time limit of their connection."""
+    """A cursor whose statements have the time limit of its connection."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> "LimitedCursor":
         """Run a statement."""
-        with _limited(self.connection):
+        with _TimeLimit(self.connection):
             return super().execute(query, params, **options)
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
         """Run a statement for each row of parameters."""
-        with _limited(self.connection):
+        with _TimeLimit(self.connection):
             super().executemany(query, params_seq, **options)
 
 
 class LimitedConnection(psycopg.Connection[Any]):
-    """A connection whose statements, COMMIT included, may take `limit_seconds`; None is for ever."""
+    """A connection whose statements, COMMIT included, may take `limit_seconds`; None is no limit."""
 
     limit_seconds: float | None = None
 
@@ -96,29 +116,11 @@ class LimitedConnection(psycopg.Connection[Any]):
         self.cursor_factory = LimitedCursor
 
     def commit(self) -> None:
-        """End the transaction, durably."""
-        with _limited(self):
+        """Commit the transaction."""
+        with _TimeLimit(self):
             super().commit()
 
     def rollback(self) -> None:
-        """End the transaction, undone."""
-        with _limited(self):
+        """Roll the transaction back."""
+        with _TimeLimit(self):
             super().rollback()
-
-
-@contextlib.contextmanager
-def _limited(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    limit = getattr(connection, "limit_seconds", None)
-    if limit is None:
-        yield
-        return
-    wait = _Wait(connection, time.monotonic() + limit)
-    _WATCH.add(wait)
-    try:
-        yield
-    except psycopg.Error as error:
-        if wait.over:
-            raise psycopg.OperationalError(f"the server did not answer within {limit:g} seconds") from error
-        raise
-    finally:
-        _WATCH.remove(wait)

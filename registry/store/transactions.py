@@ -14,7 +14,7 @@ from registry.store.engine import Database
 
 
 class Store:
-    """What a store is made of: a database. Safe to share between threads."""
+    """Base of all stores: a database and the methods on it. Safe to share between threads."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -36,7 +36,7 @@ def read_transaction(method: Callable[Concatenate[S, Connection, P], R]) -> Call
 
 
 def single_query(method: Callable[Concatenate[S, Connection, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Run a method that reads by one statement: skip BEGIN and COMMIT, saving two round trips."""
+    """Run a method that reads with one statement; skips BEGIN and COMMIT, saving two round trips."""
 
     @functools.wraps(method)
     def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -46,7 +46,7 @@ def single_query(method: Callable[Concatenate[S, Connection, P], R]) -> Callable
 
 
 def write_transaction(method: Callable[Concatenate[S, Connection, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Run a method in one write transaction, durable when the call returns."""
+    """Run a method in one write transaction; its changes are durable when the call returns."""
 
     @functools.wraps(method)
     def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:

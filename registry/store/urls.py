@@ -1,6 +1,6 @@
-"""Which database a URL names: SQLite or PostgreSQL, or an error that says why not.
+"""Parse database URLs: SQLite or PostgreSQL, or an error that says why not.
 
-Owns the reading of database URLs; connects to nothing. Invariant: no message repeats a password.
+Guarantees: nothing is connected to, and no message repeats a password.
 """
 
 import re
@@ -19,7 +19,7 @@ _NETWORK_FILESYSTEMS: Final = frozenset(
 )
 _MOUNTS: Final = Path("/proc/self/mounts")
 _SECRET_OPTIONS: Final = frozenset({"password", "sslpassword"})
-# The path is taken as it stands, percent signs included: SQLAlchemy 2.1 would decode them, 2.0 would not.
+# The path is taken literally, with its percent signs: SQLAlchemy 2.1 decodes them, 2.0 does not.
 _SQLITE: Final = re.compile(
     r"(?is:sqlite(?:\+pysqlite)?)://(?P<host>[^/?]*)(?:/(?P<path>(?s:.)*?))?"
     r"(?:\?(?P<option>[^/?=]+)=(?P<value>[^/?]*))?"
@@ -30,13 +30,13 @@ MEMORY: Final = ":memory:"
 
 
 def parse_database_url(text: str) -> URL:
-    """The URL of a database that can hold a registry.
+    """Parse the URL of a database that can hold a registry.
 
-    ``sqlite:///path`` (with ``?journal_mode=wal|delete|…``), ``sqlite://`` for a database in memory, and
+    Accepts ``sqlite:///path`` (with ``?journal_mode=wal|delete|…``), ``sqlite://`` for a database in memory, and
     ``postgresql://``, ``postgres://`` or ``postgresql+psycopg://``, which all mean psycopg 3.
 
     Raises:
-        UnsupportedStoreError: any other scheme or option; the message says what to use.
+        UnsupportedStoreError: Any other scheme or option; the message says what to use.
     """
     scheme = text.split(":", 1)[0].lower()
     if scheme in ("sqlite", "sqlite+pysqlite"):
@@ -45,14 +45,14 @@ def parse_database_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise UnsupportedStoreError(
-            f"The database URL (scheme {scheme!r}) cannot be read. {_EXPECTED} "
+            f"The database URL (scheme {scheme!r}) cannot be parsed. {_EXPECTED} "
             "Percent-encode special characters in user names and passwords."
         ) from None
     if url.drivername in _POSTGRES:
         return url.set(drivername="postgresql+psycopg")
     if scheme.startswith("postgresql+"):
         raise UnsupportedStoreError(
-            f"The driver of {scheme!r} is not used here: write postgresql+psycopg:// (psycopg 3)."
+            f"The driver of {scheme!r} is not supported. Write postgresql+psycopg:// (psycopg 3)."
         )
     raise UnsupportedStoreError(f"A {scheme!r} URI cannot hold a registry. {_EXPECTED}")
 
@@ -63,7 +63,7 @@ _EXPECTED: Final = "Use sqlite:///path/to/registry.db or postgresql+psycopg://us
 def _sqlite(text: str) -> URL:
     match = _SQLITE.fullmatch(text)
     if match is None:
-        raise UnsupportedStoreError(f"The SQLite URL {text!r} cannot be read; write sqlite:///path/to/registry.db.")
+        raise UnsupportedStoreError(f"The SQLite URL {text!r} cannot be parsed. Write sqlite:///path/to/registry.db.")
     option, mode = match["option"], match["value"]
     if option not in (None, "journal_mode"):
         raise UnsupportedStoreError(f"Unknown option {option!r} in the SQLite URL; known: journal_mode.")
@@ -82,7 +82,7 @@ def _sqlite(text: str) -> URL:
 
 
 def redacted_url(url: URL) -> str:
-    """A URL as messages may show it: without whatever is secret."""
+    """Return a URL for messages, without passwords."""
     if url.get_backend_name() == "sqlite":
         mode = url.query.get("journal_mode")
         return f"sqlite:///{url.database}" + (f"?journal_mode={mode}" if mode else "")
@@ -94,18 +94,18 @@ def refuse_network_filesystem(path: Path) -> None:
     """Refuse an SQLite file where file locks cannot be trusted.
 
     Raises:
-        UnsupportedStoreError: the path lies on a network file system.
+        UnsupportedStoreError: The path is on a network file system.
     """
     kind = filesystem_of(path)
     if kind in _NETWORK_FILESYSTEMS:
         raise UnsupportedStoreError(
-            f"The SQLite file {str(path)!r} lies on a network file system ({kind}), whose locks do not protect it. "
+            f"The SQLite file {str(path)!r} is on a network file system ({kind}), where file locks are not reliable. "
             "Put it on a local disk, or use PostgreSQL (postgresql+psycopg://user@host/database) to share a registry."
         )
 
 
 def filesystem_of(path: Path) -> str | None:
-    """The type of the file system that holds a path, or None where the system does not say (not Linux)."""
+    """Return the type of the file system of a path, or None if it is unknown (not Linux)."""
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:

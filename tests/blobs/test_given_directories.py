@@ -228,7 +228,7 @@ def test_whoever_may_not_write_a_database_is_told_how_to_share_it(tmp_path: Path
         connection.exec_driver_sql("DELETE FROM experiments")
     engine.dispose()
     message = to_registry_error(caught.value, make_url(f"sqlite:///{tmp_path / 'own.db'}")).message
-    assert message.endswith("chmod g+s for the directory, and umask 002 for whoever writes.")
+    assert message.endswith("chmod g+s for the directory, and umask 002 for every writer.")
 
 
 def test_files_that_are_asked_for_by_name_follow_the_umask(client: MlflowClient, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_damaged_database_fails(cli: Callable, filled: object) -> None:
     outcome = cli("doctor")
 
     assert outcome.code == 1
-    assert "of model_versions names a row of logged_models that is not there" in outcome.out
+    assert "of model_versions refers to a missing row of logged_models" in outcome.out
 
 
 def test_points_of_no_run_are_told(database_url: str) -> None:

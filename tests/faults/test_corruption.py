@@ -1,4 +1,4 @@
-"""Whatever is changed behind the library's back, of files, rows, signatures or the cache, is found; never a model."""
+"""Any edit of files, rows, signatures or the cache past the library is found, and never loaded as a model."""
 
 import random
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def place(request: pytest.FixtureRequest, own_place: Path) -> Place:
 
 
 def _damage_file(root: Path, chance: random.Random) -> Mend:
-    """Change a file of a directory in some way; what undoes it."""
+    """Change a file of a directory in some way; return the undo."""
     files = sorted(path for path in root.rglob("*") if path.is_file())
     victim = chance.choice(files)
     before = victim.read_bytes()

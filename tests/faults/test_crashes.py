@@ -27,7 +27,7 @@ def source(own_place: Path) -> str:
 
 @pytest.fixture
 def other(place: Place, tmp_path: Path) -> Place:
-    """A second registry that keeps its bytes below the same root."""
+    """A second registry with its files below the same root."""
     url = f"sqlite:///{tmp_path / 'other.db'}"
     return Place(url, place.root, MlflowClient(url), raw_sql(url))
 

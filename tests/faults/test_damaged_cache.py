@@ -1,4 +1,4 @@
-"""Whatever is changed of the cache, the next load has the right bytes, and ``registry cache verify`` finds it."""
+"""After any change of the cache, the next load has the right bytes, and ``registry cache verify`` finds it."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ def _entry(cache: Path) -> Path:
 
 
 def _file(entry: Path, chance: random.Random) -> Path:
-    """A file of an entry, its manifest included, that can be changed."""
+    """Pick a file of an entry, possibly its manifest."""
     for directory in [entry, *(path for path in entry.rglob("*") if path.is_dir())]:
         directory.chmod(0o700)
     victim = chance.choice(sorted(path for path in entry.rglob("*") if path.is_file()))
@@ -56,7 +56,7 @@ def _mangle(entry: Path, chance: random.Random) -> None:
 
 
 def _mangle_in_secret(entry: Path, chance: random.Random) -> None:
-    """As long as before, and with its times put back."""
+    """Change a file but keep its size and times."""
     victim = _file(entry, chance)
     status, data = victim.stat(), victim.read_bytes()
     at = chance.randrange(len(data))
@@ -109,7 +109,7 @@ def _add(entry: Path, chance: random.Random) -> None:
 
 
 def _lead_away(entry: Path, chance: random.Random) -> None:
-    """The files lie elsewhere, where anybody may change them, and a link leads there."""
+    """Move the files to a place that anyone may change, and link to it."""
     moved = chance.choice([entry, entry / "model"])
     elsewhere = Path(f"elsewhere-{chance.randrange(10**9)}").absolute()
     entry.chmod(0o700)
@@ -143,7 +143,7 @@ def _each(damages: int, cache: Path) -> Iterator[tuple[Damage, random.Random]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("always_hashed", [10**9, 0])
 @pytest.mark.parametrize("damages", [40, pytest.param(volume(500, 100), marks=pytest.mark.storm)])
-def test_a_damaged_cache_never_changes_what_is_loaded(
+def test_a_damaged_cache_never_changes_the_loaded_model(
     damages: int, always_hashed: int, place: Place, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("registry.blobs.cache.ALWAYS_HASHED", always_hashed)
@@ -180,7 +180,7 @@ ALIENS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("alien", ALIENS)
-def test_what_does_not_belong_among_the_models_is_dropped(alien: str, place: Place, cache: Path) -> None:
+def test_foreign_files_in_the_cache_are_removed(alien: str, place: Place, cache: Path) -> None:
     ALIENS[alien](cache / "entries" / "alien")
     ALIENS[alien](cache / "incoming" / "alien") if alien != "a link" else None
 

@@ -1,4 +1,4 @@
-"""Whatever is changed of a signature, nothing is handed out under it that its key did not sign."""
+"""After any change of a signature, no model is accepted that its key did not sign."""
 
 import base64
 import contextlib
@@ -37,7 +37,7 @@ class Signed:
     rows: dict[str, list[tuple[Any, ...]]]
 
     def restore(self) -> None:
-        """All signatures and lists of files as they were."""
+        """Restore all signatures and manifests."""
         for table, rows in self.rows.items():
             self.place.sql(f"DELETE FROM {table}")
             for row in rows:
@@ -75,7 +75,7 @@ def signed(request: pytest.FixtureRequest, own_place: Path) -> Signed:
 
 
 def _said(bundle: object) -> object:
-    """What a bundle says and how it is signed: the rest of it decides nothing."""
+    """Return payload and signature of a bundle; the rest of it decides nothing."""
     with contextlib.suppress(Exception):
         envelope = json.loads(bundle)["dsseEnvelope"]
         (signature,) = envelope["signatures"]

@@ -1,4 +1,4 @@
-"""Disks that are full or refuse: one clear error, nothing half there, and the next try works."""
+"""Full or failing disks: one clear error, nothing half-written, and the next try works."""
 
 import os
 import resource
@@ -28,7 +28,7 @@ LARGE = 3_000_000
 
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """No file may become larger, as if the disk were full; the signal that would end the process is ignored."""
+    """Let no file grow, as if the disk were full; ignore the signal that would end the process."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

@@ -1,4 +1,4 @@
-"""Every request to S3 fails once: the first, the second, until none is left. Then the same call does what it should."""
+"""Every request to S3 fails once, one after the other; then the same call succeeds."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -34,7 +34,7 @@ def place(
     own_place: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Place]:
-    """A registry with a version on S3, whose client asks once; what fails is not covered up by asking again."""
+    """A registry with a version on S3, whose client does not retry, so that no failure is hidden."""
     monkeypatch.setattr(clients, "ATTEMPTS", 1)
     monkeypatch.setattr(errors.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(clients, "_clients", {})
@@ -47,7 +47,7 @@ def place(
 
 @pytest.fixture
 def other(place: Place, tmp_path: Path) -> Place:
-    """A second registry that keeps its bytes below the same root."""
+    """A second registry with its files below the same root."""
     url = f"sqlite:///{tmp_path / 'other.db'}"
     client = MlflowClient(url)
     client.get_experiment("0")
@@ -132,7 +132,7 @@ def test_a_request_that_fails_is_one_error_and_leaves_nothing_half_done(
 
 
 def _fail_each_request(wire: Wire, fault: Fault, call: Call, check: Call) -> int:
-    """How many requests a call makes, after each of them failed once."""
+    """Let each request of a call fail once; return how many it makes."""
     number = 0
     while True:
         number += 1

@@ -24,7 +24,7 @@ from registry.exceptions import StorageError
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file takes another byte; the signal that would end the process is ignored."""
+    """Let no file grow; ignore the signal that would end the process."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))

@@ -1,4 +1,4 @@
-"""A corpus of hostile texts at every door, on both databases: an error of ours each time, and nothing is changed.
+"""Hostile texts for every public argument, on both databases: one of our errors, and nothing changes.
 
 At the command line an error is one line on stderr, without anything that a terminal obeys, and the exit code is 1.
 """
@@ -151,7 +151,7 @@ COMMANDS: Final[dict[str, tuple[list[str], list[list[str]]]]] = {
 
 @pytest.fixture
 def filled(database_url: str, own_place: Path) -> MlflowClient:
-    """A client of a registry with a run and a model, which is the place that is set."""
+    """A client of a registry with a run and a model, set as the tracking URI."""
     registry.set_tracking_uri(database_url)
     (own_place / "notes.txt").write_text("x")
     (own_place / "files").mkdir()

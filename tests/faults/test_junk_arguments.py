@@ -1,4 +1,4 @@
-"""Any argument of any public function may be junk: what comes out is a `RegistryError`, and nothing was written.
+"""Junk for any argument of any public function raises a `RegistryError`, and nothing is written.
 
 Every function is called with good arguments but one, which is each piece of junk in turn. Where junk is taken (a tag's
 value may be anything) the call may succeed; where the call fails, the database has no new commit.
@@ -52,7 +52,7 @@ def door_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 @pytest.fixture
 def good(own_place: Path) -> dict[str, Any]:
-    """Arguments that mean something, by the names that parameters have."""
+    """Valid arguments by parameter name."""
     registry.set_tracking_uri(f"sqlite:///{own_place}/registry.db")
     (own_place / "a.txt").write_text("x")
     (own_place / "files").mkdir()
@@ -136,7 +136,7 @@ def test_junk_in_any_argument_is_taken_or_refused_by_an_error_of_ours_that_chang
 
 
 def _commits(watcher: sqlite3.Connection) -> int:
-    """A number that another connection's commit changes."""
+    """A number that changes when another connection commits."""
     return int(watcher.execute("PRAGMA data_version").fetchone()[0])
 
 

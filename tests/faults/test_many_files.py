@@ -27,7 +27,7 @@ FILES = volume(50_000, 2_000)
 
 @dataclass(frozen=True)
 class Found:
-    """What a life came to: how many files were found at each step, and by how many bytes the process grew."""
+    """Result of one round: the number of files at each step, and the growth of memory in bytes."""
 
     counts: list[int]
     grown: int
@@ -45,7 +45,7 @@ def _plant(directory: Path, count: int) -> Path:
 
 
 def _whole(directory: Path, count: int) -> int:
-    """How many files of `_plant` lie there with their own bytes, if nothing else does."""
+    """Count the files of `_plant` that have their own bytes, if there are no others."""
     names = {path for path in directory.rglob("*") if path.is_file()}
     assert len(names) == count
     return sum((directory / f"part-{n % 100:02}" / f"{n:06}.txt").read_bytes() == b"%d" % n for n in range(count))
@@ -83,7 +83,7 @@ def _live_apart(url: str, root: str, count: int, writer: Connection) -> None:
 
 
 def _peak() -> int:
-    """The most bytes of memory that this process has had."""
+    """Return the peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

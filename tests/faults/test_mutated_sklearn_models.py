@@ -73,7 +73,7 @@ def _mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 def _storm(kind: str, directory: str, seed: int, count: int, checked: bool, sender: Any) -> None:
-    """Load and use mutated files one after another; say before each what is done, so that a crash can be counted."""
+    """Load and use mutated files one after another; announce each first, so that a crash can be counted."""
     import skops.io
 
     warnings.simplefilter("ignore")
@@ -103,7 +103,7 @@ def _storm(kind: str, directory: str, seed: int, count: int, checked: bool, send
 
 
 def crash_rates(kind: str, directory: Path, count: int, *, checked: bool) -> Counter[str]:
-    """What became of so many mutated files; a process that a file ends is counted and started again."""
+    """Count the outcomes of mutated files; a process that crashed is counted and started again."""
     context = multiprocessing.get_context("spawn")  # forked, OpenMP hangs
     found: Counter[str] = Counter()
     tried = 0

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is stopped in the middle and comes back."""
+"""A PostgreSQL server is stopped in the middle of work and restarted."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

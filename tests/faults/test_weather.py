@@ -1,4 +1,4 @@
-"""A flaky network between the library and a real object store: what was acknowledged can be read, whole."""
+"""A flaky network to a real object store: everything acknowledged can be read, complete."""
 
 import contextlib
 import shutil
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between attempts are of no interest here."""
+    """Skip the pauses between attempts."""
     import botocore.retries.standard
 
     monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda self, context: 0.01)
@@ -35,7 +35,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("count", [12, pytest.param(1000, marks=pytest.mark.storm)])
-def test_what_was_acknowledged_in_foul_weather_can_be_read(
+def test_files_acknowledged_over_a_flaky_network_can_be_read(
     count: int,
     sqlite_url: str,
     own_place: Path,

@@ -1,4 +1,4 @@
-"""A checkpoint kept elsewhere shows what no chain can: that its end was cut off, or all of it written anew."""
+"""A checkpoint kept elsewhere detects what a chain cannot: a truncated or rewritten chain."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ FILE = Path("checkpoint.json")
 
 
 def _write_anew(client: MlflowClient, url: str, *, keep: int | None = None, actor: str | None = None) -> None:
-    """Give a model another past without a fault in its chain, as somebody who owns the database can."""
+    """Rewrite a model's history with a valid chain, as the owner of the database can."""
     drop_guards(url)
     events: list[HistoryEvent] = []
     for event in client.get_history("nba")[:keep]:
@@ -96,7 +96,7 @@ def test_the_checkpoint_of_one_model_keeps_the_others(client: MlflowClient) -> N
     assert {entry["name"]: entry["sequence"] for entry in models} == {"nba": 3, "mlb": 2}
 
 
-def test_a_model_that_is_gone_is_found(client: MlflowClient, database_url: str) -> None:
+def test_a_missing_model_is_found(client: MlflowClient, database_url: str) -> None:
     register(client, "nba")
     client.create_registered_model("mlb")
     client.verify_all(checkpoint=FILE)

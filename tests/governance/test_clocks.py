@@ -1,4 +1,4 @@
-"""A machine whose clock is ahead: what it may do, what is told of it, and how the history is put right."""
+"""A machine's clock is ahead: changes are refused or reported, and the history can be corrected."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ YEAR = timedelta(days=365)
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> None:
-    """Let the clock that counts be so far ahead: the machine's, and on PostgreSQL the server's."""
+    """Set the database's clock ahead: the machine's, and on PostgreSQL the server's."""
     shift = ahead // timedelta(microseconds=1)
     monkeypatch.setattr(clock, "clock_us", lambda server_us: time.time_ns() // 1_000 + shift)
 
@@ -157,7 +157,7 @@ def test_events_that_followed_the_wrong_one_are_corrected_with_it(
 
 def test_a_correction_that_cannot_be_true_is_refused(ahead: MlflowClient) -> None:
     for length in (timedelta(days=364), timedelta(days=366), timedelta(days=-1)):
-        with pytest.raises(InvalidParameterError, match="Say by how much the clock was ahead so that they fit"):
+        with pytest.raises(InvalidParameterError, match="Give another value for how far the clock was ahead"):
             ahead.correct_clock("nba", ahead=length)
     with pytest.raises(InvalidParameterError, match="has events 1 to"):
         ahead.correct_clock("nba", from_seq=0)

@@ -1,4 +1,4 @@
-"""Every event reaches whoever polls: at least once, in order, whatever is committed meanwhile or stopped."""
+"""Every event reaches every poller at least once and in order, despite concurrent commits and restarts."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ CURSOR = Path("cursor.json")
 
 
 class Kept:
-    """A sink that keeps what it takes, and breaks when told to."""
+    """A sink that stores events, and fails on request."""
 
     def __init__(self, *, breaks_at: int | None = None) -> None:
         self.events: list[PublishedEvent] = []
@@ -73,7 +73,7 @@ def test_polling_for_nothing_is_refused(sqlite_url: str, after: int, limit: int,
 
 
 def test_a_sequence_would_lose_the_event_that_commits_late(postgres_url: str) -> None:
-    """Why positions are handed out under a lock: the same with a sequence, as people write it first."""
+    """Show why positions are assigned under a lock: with a plain sequence, a poller misses events."""
     run = raw_sql(postgres_url)
     run("CREATE TABLE naive (id bigserial PRIMARY KEY)")
     with psycopg.connect(postgres_url.replace("+psycopg", "")) as slow:
@@ -184,7 +184,7 @@ def test_a_watcher_that_stops_after_taking_takes_it_again(client: MlflowClient) 
     assert (stopped.positions, whole.positions) == ([1], [1, 2])
 
 
-def test_watching_may_begin_with_what_is_still_to_come(client: MlflowClient) -> None:
+def test_watching_may_begin_with_future_events(client: MlflowClient) -> None:
     register(client, "nba")
     sink = Kept()
     client.watch_events(sink, cursor=CURSOR, once=True, from_now=True)
@@ -220,7 +220,7 @@ def test_a_cursor_that_cannot_be_kept_delivers_nothing(sqlite_url: str) -> None:
 
 
 class Receiver:
-    """A server on loopback that answers what it is told, and keeps what it got."""
+    """A loopback server that gives configured responses and stores its requests."""
 
     def __init__(self) -> None:
         self.answers: list[int] = []
@@ -303,14 +303,14 @@ def test_without_a_secret_there_is_no_signature(posted: MlflowClient, receiver: 
 
 
 @pytest.mark.parametrize("answer", [408, 425, 429, 500, 502, 503])
-def test_what_may_work_later_is_tried_again(posted: MlflowClient, receiver: Receiver, answer: int) -> None:
+def test_a_temporary_failure_is_retried(posted: MlflowClient, receiver: Receiver, answer: int) -> None:
     receiver.answers = [answer, answer]
     posted.watch_events(_sink(receiver), cursor=CURSOR, once=True)
     assert [json.loads(body)["position"] for _, body in receiver.requests] == [1, 1, 1, 2]
 
 
 @pytest.mark.parametrize("answer", [301, 302, 307, 400, 401, 404, 410])
-def test_what_is_refused_for_good_is_not_tried_again(posted: MlflowClient, receiver: Receiver, answer: int) -> None:
+def test_a_permanent_refusal_is_not_retried(posted: MlflowClient, receiver: Receiver, answer: int) -> None:
     receiver.answers = [answer]
     with pytest.raises(UnavailableError, match=rf"did not take event 1 \(1 attempts\): HTTP status {answer}"):
         posted.watch_events(_sink(receiver), cursor=CURSOR, once=True)

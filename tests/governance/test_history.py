@@ -1,4 +1,4 @@
-"""Every change is one event, in the same transaction; what changes nothing leaves none."""
+"""Every change is one event in the same transaction; a call that changes nothing has none."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -167,7 +167,7 @@ CHANGES: list[tuple[Change, EventKind, int | None, str | None, str | None, dict[
 
 
 @pytest.mark.parametrize(("change", "kind", "version", "before", "after", "details"), CHANGES)
-def test_a_change_is_an_event_with_what_it_replaced_and_why(
+def test_a_change_is_an_event_with_the_old_value_and_the_reason(
     client: MlflowClient,
     database_url: str,
     change: Change,
@@ -350,7 +350,7 @@ def test_a_recreated_name_is_a_new_model_with_a_chain_of_its_own(client: MlflowC
 
 
 def test_the_history_of_a_name_that_never_was_is_an_error(client: MlflowClient) -> None:
-    with pytest.raises(ModelNotFoundError, match="nor was there ever one"):
+    with pytest.raises(ModelNotFoundError, match="no model ever had this name"):
         client.get_history("nobody")
 
 
@@ -433,7 +433,7 @@ def test_the_database_refuses_to_change_history(
     assert client.get_history("nba") == before
 
 
-def test_a_deleted_version_comes_back_until_its_bytes_are_gone(client: MlflowClient, sql: RawSql) -> None:
+def test_a_deleted_version_can_be_restored_until_its_files_are_removed(client: MlflowClient, sql: RawSql) -> None:
     register(client, "nba", 2)
     client.delete_model_version("nba", 1)
     with pytest.raises(NotFoundError, match="it was deleted"):

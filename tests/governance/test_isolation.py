@@ -49,7 +49,7 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 
 
 class Bench:
-    """A database where pairs are tried, each on models of its own."""
+    """A database on which pairs of calls are tried, each on its own models."""
 
     def __init__(self, url: str, watch: Any) -> None:
         self.client = MlflowClient(url)
@@ -63,11 +63,11 @@ class Bench:
         event.listen(engine, "commit", lambda _: self._before_statement())
 
     def allowed(self, first: str, second: str) -> list[Any]:
-        """What one after the other comes to, in both orders."""
+        """The results of both serial orders."""
         return [self._one_after_the_other(*order) for order in ((first, second), (second, first))]
 
     def found(self, first: str, second: str) -> Iterator[Any]:
-        """What it comes to when the first is held before its first, second, … statement, up to its COMMIT."""
+        """The results when the first call is held before each of its statements, up to COMMIT."""
         for place in itertools.count(1):
             trial, self._stop = self._prepared(), _Stop(place)
             said: dict[str, str] = {}
@@ -125,7 +125,7 @@ class Bench:
             thread.join(0.002)
 
     def _outcome(self, trial: str) -> Any:
-        """What everybody can see afterwards; how the chains came to be is verified apart."""
+        """The visible state afterwards; the chains are verified separately."""
         where = f"name LIKE '%{trial}'"
         for (uid,) in self._watch.execute(f"SELECT uid FROM registered_models WHERE {where}").fetchall():
             self.client.backend.verification.verify_uid(uid)
@@ -138,7 +138,7 @@ class Bench:
 
 
 class _Stop:
-    """Where a thread is held: before its statement of this number."""
+    """A point at which a thread is held: before its statement of this number."""
 
     def __init__(self, place: int) -> None:
         self.left = place
@@ -177,7 +177,7 @@ def test_side_by_side_is_as_one_after_the_other(bench: Bench, first: str, second
 
 
 def test_without_the_lock_it_is_not(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That these orders find it shows that the ones above would."""
+    """Show that the tests above can fail."""
     monkeypatch.setattr(history_writer, "_lock", without_lock(history_writer._lock_statement))
     with pytest.raises((AssertionError, RegistryError)):
         _try(bench, "alias 2", "delete 2")

@@ -1,4 +1,4 @@
-"""Eight processes do everything at once for minutes; afterwards plain SQL says that every invariant holds."""
+"""Eight processes do everything at once for minutes; afterwards plain SQL checks every invariant."""
 
 from collections import Counter
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_every_invariant_holds_after_a_mixed_storm(
 
 
 def _check_acknowledged(told: list[Told], sql: Any) -> None:
-    """Every change that was acknowledged is on record once, and every point of a run that is there."""
+    """Check that every acknowledged change and point is recorded exactly once."""
     events = Counter(reason for (reason,) in sql("SELECT reason FROM history WHERE kind <> 'stage_changed'"))
     reasons = [reason for one in told for reason in one.reasons]
     assert [reason for reason in reasons if not events[reason]] == []

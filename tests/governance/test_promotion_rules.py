@@ -1,4 +1,4 @@
-"""Rules guard a stage inside the promoting transaction, on what the tables say at that moment."""
+"""Promotion rules are evaluated inside the promoting transaction, on the rows of that moment."""
 
 import re
 from collections.abc import Callable

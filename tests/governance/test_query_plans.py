@@ -1,4 +1,4 @@
-"""What is asked often is answered by an index, however many versions and events there are."""
+"""Frequent queries use an index, however many versions and events exist."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -88,7 +88,7 @@ def test_resolving_is_one_query_that_walks_an_index(large: MlflowClient, uri: st
     assert "Seq Scan on stage_periods" not in plan
 
 
-@pytest.mark.parametrize("at", [NOON, GAP], ids=["held", "nobody"])
+@pytest.mark.parametrize("at", [NOON, GAP], ids=["held", "empty"])
 def test_going_back_in_time_reads_a_handful_of_rows(large: MlflowClient, at: datetime) -> None:
     statements = _statements(large, lambda: large.find_model_version_by_stage("nba", "Production", at))
     plan = _plan(large, *statements[0])

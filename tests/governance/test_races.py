@@ -78,7 +78,7 @@ def test_racing_promotions_all_succeed_and_leave_one_holder(client: MlflowClient
 
 
 @PROMOTIONS
-def test_who_looks_meanwhile_sees_one_holder(client: MlflowClient, workers: int, rounds: int) -> None:
+def test_a_concurrent_reader_sees_one_holder(client: MlflowClient, workers: int, rounds: int) -> None:
     register(client, "nba", workers)
     client.transition_model_version_stage("nba", 1, "Production")
     assert errors(race(client.tracking_uri, promote_and_look, workers=workers, rounds=rounds)) == []
@@ -102,7 +102,7 @@ def test_of_racing_entrants_one_gets_in(client: MlflowClient, sql: RawSql) -> No
     assert sql(HOLDERS) == [(1,)]
 
 
-def test_compare_and_set_lets_nobody_overwrite_another(client: MlflowClient) -> None:
+def test_compare_and_set_prevents_lost_updates(client: MlflowClient) -> None:
     register(client, "nba", 4)
     client.transition_model_version_stage("nba", 1, "Production")
     told = race(client.tracking_uri, succeed_the_holder, workers=4, rounds=6)
@@ -149,7 +149,7 @@ def test_without_the_lock_these_races_fail(
     racing: Callable[[MlflowClient, pytest.MonkeyPatch], list[Told]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The races above can fail: the same ones with the lock left out, by a switch that only tests have."""
+    """Show that the races above can fail: run them without the lock, by a switch that only tests have."""
     assert errors(racing(client, monkeypatch)) != []
 
 
@@ -171,7 +171,7 @@ def _judge(client: MlflowClient, chaos: Chaos) -> None:
 
 
 @pytest.mark.parametrize("calls", [120, pytest.param(volume(20_000, 1_500), marks=pytest.mark.storm)])
-def test_what_was_acknowledged_survives_kills(models: MlflowClient, calls: int) -> None:
+def test_acknowledged_changes_survive_kills(models: MlflowClient, calls: int) -> None:
     with _chaos(models.tracking_uri) as chaos:
         for turn in range(calls // 50):
             chaos.wait_for(50)
@@ -182,7 +182,7 @@ def test_what_was_acknowledged_survives_kills(models: MlflowClient, calls: int) 
 
 
 @pytest.mark.parametrize("calls", [120, pytest.param(volume(20_000, 1_500), marks=pytest.mark.storm)])
-def test_what_was_acknowledged_survives_a_server_that_comes_and_goes(
+def test_acknowledged_changes_survive_server_restarts(
     postgres_server: PostgresServer, postgres_url: str, calls: int
 ) -> None:
     name = postgres_url.rpartition("/")[2]
@@ -203,7 +203,7 @@ def test_what_was_acknowledged_survives_a_server_that_comes_and_goes(
 
 
 def _trouble(server: PostgresServer, proxy: LossyProxy, name: str, turn: int, chance: random.Random) -> None:
-    """What comes over a server: its sessions are ended, COMMITs or their answers are lost, it is restarted."""
+    """Faults of a server: ended sessions, lost COMMITs or responses, restarts."""
     if turn % 3 == 0:
         server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     elif turn % 3 == 1:
@@ -243,9 +243,7 @@ JUDGED = [
 
 
 @pytest.mark.parametrize(("calls", "reasons", "complaints"), JUDGED)
-def test_the_judge_finds_what_is_wrong_and_nothing_else(
-    calls: list[Call], reasons: list[str], complaints: list[str]
-) -> None:
+def test_the_judge_finds_errors_and_nothing_else(calls: list[Call], reasons: list[str], complaints: list[str]) -> None:
     events = [
         HistoryEvent("uid", seq, "stage_changed", "tester", seq, version=1, to_value="Production", reason=reason)
         for seq, reason in enumerate(reasons, 1)

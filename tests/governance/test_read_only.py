@@ -86,7 +86,7 @@ def look():
     client = registry.MlflowClient(sys.argv[1], read_only=True)
     return client, client.resolve("models:/nba/Production").version, client.verify("nba", read_bytes=True).versions
 
-look()  # whoever is nobody may not be able to read this package: all of it is loaded now
+look()  # the user 'nobody' may be unable to read this package, so load all of it now
 registry.disconnect()
 if os.getuid() == 0:
     os.setgid(65534)
@@ -135,6 +135,6 @@ def _importing_first(script: str) -> str:
     return inspect.cleandoc(f"import {modules}, pathlib, encodings.idna") + "\n" + script
 
 
-def test_module_level_functions_use_what_is_set(client: MlflowClient) -> None:
+def test_module_level_functions_use_the_setting(client: MlflowClient) -> None:
     register(client, "nba")
     assert registry.history("nba")["kind"].tolist() == ["created", "version_created"]

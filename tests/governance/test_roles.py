@@ -1,4 +1,4 @@
-"""What a PostgreSQL user may do is said by the database: raw SQL gets no further than the library."""
+"""PostgreSQL itself enforces the roles: raw SQL may do no more than the library."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def owner(postgres_url: str) -> MlflowClient:
 
 @pytest.fixture
 def login(owner: MlflowClient, postgres_server: PostgresServer) -> Iterator[Callable[[Role], str]]:
-    """Makes a database user with a role; the URL to log in with."""
+    """A function that creates a database user with a role and returns its URL."""
     database = owner.tracking_uri.rpartition("/")[2]
     users: list[str] = []
 
@@ -94,7 +94,7 @@ FORBIDDEN: list[Callable[[MlflowClient], Any]] = [
 ]
 
 
-def test_a_writer_is_refused_what_a_promoter_does_and_told_which_role_it_needs(
+def test_a_writer_may_not_promote_and_is_told_which_role_it_needs(
     owner: MlflowClient, login: Callable[[Role], str]
 ) -> None:
     owner.transition_model_version_stage("nba", 2, "Staging")
@@ -221,7 +221,7 @@ def test_a_reader_reads_everything_and_changes_nothing(login: Callable[[Role], s
             raw_sql(url)(f"DELETE FROM {table}")
 
 
-def test_granting_again_takes_away_what_a_lesser_role_may_not(
+def test_granting_a_lesser_role_revokes_the_other_rights(
     owner: MlflowClient, login: Callable[[Role], str], postgres_server: PostgresServer
 ) -> None:
     url = login(Role.PROMOTER)
@@ -243,7 +243,7 @@ def test_a_name_that_no_user_can_have_is_refused(name: str) -> None:
 
 
 def test_every_table_is_thought_of() -> None:
-    """Tables that only the owner changes are named here, so that a new table cannot be forgotten."""
+    """List the tables that only the owner changes, so that a new table cannot be forgotten."""
     changed = {
         line.split(" ON TABLE ")[1].split()[0]
         for line in grants(Role.PROMOTER).split("\n")

@@ -1,4 +1,4 @@
-"""Going back: twice is further back, a promotion starts a new branch, what is deleted is passed over."""
+"""Rollback: twice goes further back, a promotion starts a new branch, deleted versions are skipped."""
 
 import pytest
 from governed_models import kinds, register, stages
@@ -60,12 +60,12 @@ def test_rollback_walks_the_links(client: MlflowClient, steps: list[tuple[str, i
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
-        ([], "nobody holds Production"),
-        ([(PROMOTE, 1)], "version 1 holds Production"),
-        ([(PROMOTE, 1), (PROMOTE, 2), (BACK, 0)], "version 1 holds Production"),
-        ([(PROMOTE, 1), (PROMOTE, 2), (DELETE, 1)], "version 2 holds Production"),
-        ([(PROMOTE, 1), (DELETE, 1)], "nobody holds Production"),
-        ([(STAGE, 1)], "nobody holds Production"),
+        ([], "Production of 'nba' is empty, and no other"),
+        ([(PROMOTE, 1)], "is held by version 1, and no other"),
+        ([(PROMOTE, 1), (PROMOTE, 2), (BACK, 0)], "is held by version 1, and no other"),
+        ([(PROMOTE, 1), (PROMOTE, 2), (DELETE, 1)], "is held by version 2, and no other"),
+        ([(PROMOTE, 1), (DELETE, 1)], "is empty, and no other"),
+        ([(STAGE, 1)], "is empty, and no other"),
     ],
 )
 def test_there_is_an_end_to_going_back(client: MlflowClient, steps: list[tuple[str, int]], words: str) -> None:
@@ -99,7 +99,7 @@ def test_a_rollback_says_why_and_that_rules_were_not_judged(client: MlflowClient
 def test_compare_and_set_holds_for_rollback(client: MlflowClient) -> None:
     register(client, "nba", 2)
     _play(client, [(PROMOTE, 1), (PROMOTE, 2)])
-    with pytest.raises(StageConflictError, match="version 2 holds Production"):
+    with pytest.raises(StageConflictError, match="is held by version 2; expected_current="):
         client.rollback("nba", expected_current=1)
     assert kinds(client, "nba").count("rolled_back") == 0
     assert client.rollback("nba", expected_current=2).version == 1

@@ -1,4 +1,4 @@
-"""An active stage has one holder, whoever moves it and by whatever program."""
+"""An active stage has at most one version, whichever program moves it."""
 
 import sqlite3
 
@@ -55,20 +55,21 @@ def test_a_stage_without_a_holder_may_be_many(client: MlflowClient) -> None:
 @pytest.mark.parametrize(
     ("holder", "expected", "words"),
     [
-        (1, None, "version 1 holds Production of 'nba' now, not nobody"),
-        (1, 3, "version 1 holds Production of 'nba' now, not version 3"),
-        (None, 1, "nobody holds Production of 'nba' now, not version 1"),
+        (1, None, "is held by version 1; expected_current=None requires an empty stage"),
+        (1, 3, "is held by version 1; expected_current=3 requires version 3"),
+        (None, 1, "is empty; expected_current=1 requires version 1"),
     ],
 )
-def test_compare_and_set_names_who_holds_the_stage(
+def test_compare_and_set_names_the_version_in_the_stage(
     client: MlflowClient, holder: int | None, expected: int | None, words: str
 ) -> None:
     register(client, "nba", 3)
     if holder is not None:
         client.transition_model_version_stage("nba", holder, "Production")
     before = stages(client, "nba")
-    with pytest.raises(StageConflictError, match=words):
+    with pytest.raises(StageConflictError) as caught:
         client.transition_model_version_stage("nba", 2, "Production", expected_current=expected)
+    assert caught.value.message == f"Production of 'nba' {words}. Re-read the stage and retry."
     assert stages(client, "nba") == before
 
 
@@ -83,19 +84,22 @@ def test_compare_and_set_passes_when_it_is_right(
     assert stages(client, "nba")[2] == "Production"
 
 
-def test_compare_and_set_of_a_stage_that_nobody_can_hold_is_refused(client: MlflowClient) -> None:
+def test_compare_and_set_of_a_stage_for_many_versions_is_refused(client: MlflowClient) -> None:
     register(client, "nba")
-    with pytest.raises(InvalidParameterError, match="nobody holds the stage Archived"):
+    with pytest.raises(InvalidParameterError, match="since Archived may have many versions"):
         client.transition_model_version_stage("nba", 1, "Archived", expected_current=None)
 
 
 def test_an_alias_has_compare_and_set_too(client: MlflowClient) -> None:
     register(client, "nba", 2)
     client.set_registered_model_alias("nba", "champion", 1, expected_current=None)
-    with pytest.raises(StageConflictError, match="version 1 holds @champion of 'nba' now, not nobody"):
+    with pytest.raises(StageConflictError, match="points to version 1; expected_current=None requires no alias"):
         client.set_registered_model_alias("nba", "champion", 2, expected_current=None)
-    with pytest.raises(StageConflictError, match="version 1 holds @champion of 'nba' now, not version 2"):
+    with pytest.raises(StageConflictError) as caught:
         client.delete_registered_model_alias("nba", "champion", expected_current=2)
+    assert caught.value.message == (
+        "@champion of 'nba' points to version 1; expected_current=2 requires version 2. Re-read the alias and retry."
+    )
     client.set_registered_model_alias("nba", "champion", 2, expected_current=1)
     assert client.get_model_version_by_alias("nba", "champion").version == 2
 
@@ -116,7 +120,7 @@ def test_raw_sql_cannot_make_up_a_stage(client: MlflowClient, sql: RawSql, value
         sql(f"UPDATE model_versions SET current_stage = {value}")
 
 
-def test_what_holds_a_stage_is_deleted_only_with_force(client: MlflowClient) -> None:
+def test_a_version_in_an_active_stage_is_deleted_only_with_force(client: MlflowClient) -> None:
     register(client, "nba", 2)
     client.transition_model_version_stage("nba", 1, "Production")
     with pytest.raises(InUseError, match="Version 1 of 'nba' is in stage Production"):

@@ -1,4 +1,4 @@
-"""Whatever is done to a model in whatever order: the registry says what a few lines of plain Python say.
+"""Any operations in any order: the registry agrees with a model of a few lines of plain Python.
 
 The same steps run on one database beside a plain model, and on both databases beside it and each other, which then also
 refuse with equal errors. ``-m storm`` runs a thousand sequences and more.
@@ -45,7 +45,7 @@ _TIME: Final = re.compile(r"[0-9-]{10}T[0-9:.]+Z")
 
 @dataclass
 class Hold:
-    """A plain period: who, and the hold that a rollback would restore."""
+    """A plain period: its version, and the period that a rollback would restore."""
 
     version: int
     before: "Hold | None"
@@ -53,7 +53,7 @@ class Hold:
 
 @dataclass
 class Plain:
-    """A registered model as a dict would have it."""
+    """A registered model in plain Python."""
 
     uids: list[str] = field(default_factory=list)
     stages: dict[int, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Plain:
         return next((version for version, held in self.stages.items() if held == stage), None)
 
     def target(self, stage: str) -> Hold | None:
-        """What a rollback would restore."""
+        """Return the version that a rollback would restore."""
         holder, hold = self.holder(stage), self.last.get(stage)
         if hold is not None and holder is not None:
             hold = hold.before
@@ -107,7 +107,7 @@ seldom = st.integers(0, 3)
 
 
 class Governed(RuleBasedStateMachine):
-    """One registry, or several that do the same, and their plain twin."""
+    """One or several registries that run the same steps, and their plain model."""
 
     clients: Sequence[MlflowClient] = ()
     model_ids: Sequence[str] = ()
@@ -121,22 +121,22 @@ class Governed(RuleBasedStateMachine):
                 client.delete_registered_model(found.name, force=True)
 
     def _do(self, call: Callable[[MlflowClient], Any], *, allowed: bool) -> bool:
-        """Whether it was done; it must be if it is allowed, and raise our error if it is not, everywhere the same."""
+        """Run a step everywhere; it must succeed if it is allowed, and raise our error if not. Tell whether it did."""
         outcomes = {_TIME.sub("TIME", _outcome(call, client)) for client in self.clients}
         assert len(outcomes) == 1, outcomes
         assert (outcomes == {"done"}) == allowed, outcomes
         return allowed
 
     def _name(self, number: int) -> str:
-        """One of the names, mostly one that is taken."""
+        """Draw a name, mostly one that is taken."""
         return sorted(self.plain)[number % len(self.plain)] if number > 1 and self.plain else NAMES[number % 2]
 
     def _version(self, plain: Plain, number: int) -> int:
-        """A version's number, mostly of one that was once there."""
+        """Draw a version number, mostly of a version that existed."""
         return 1 + number % len(plain.stages) if number and plain.stages else 99
 
     def _note(self, name: str) -> None:
-        """Write down who holds what since the last event."""
+        """Record the holders since the last event."""
         plain = self.plain[name]
         slots: dict[str, int | None] = {stage: plain.holder(stage) for stage in HELD}
         slots |= {f"@{alias}": plain.aliases.get(alias) for alias in ALIASES}
@@ -146,7 +146,7 @@ class Governed(RuleBasedStateMachine):
                 plain.past[slot] = [*past, (self._moments(name, slot), holder)]
 
     def _moments(self, name: str, slot: str) -> list[datetime]:
-        """When a slot changed last, by database. Another model may have borne the name too."""
+        """Return when a slot changed last, by database. Another model may have had the name too."""
         found = []
         for client, uid in zip(self.clients, self.plain[name].uids, strict=True):
             events = [event for event in client.get_history(name) if event.model_uid == uid]
@@ -403,7 +403,7 @@ def _run(urls: Sequence[str], examples: int, steps: int) -> None:
 @pytest.mark.parametrize(
     ("examples", "steps"), [(15, 25), pytest.param(*volume((1_000, 50), (60, 30)), marks=pytest.mark.storm)]
 )
-def test_a_model_is_what_plain_python_says(sqlite_url: str, examples: int, steps: int) -> None:
+def test_a_registered_model_agrees_with_plain_python(sqlite_url: str, examples: int, steps: int) -> None:
     _run([sqlite_url], examples, steps)
 
 

@@ -1,4 +1,4 @@
-"""Who held a stage or an alias at a moment: exact to the microsecond, for clients and loaders alike."""
+"""Which version a stage or alias had at a past time: exact to the microsecond, for clients and loaders."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -32,7 +32,7 @@ def moments(client: MlflowClient) -> dict[str, datetime]:
     ("name", "before", "after"),
     [("one", None, 1), ("two", 1, 2), ("nobody", 2, None), ("back", None, 2)],
 )
-def test_a_holder_holds_from_its_moment_on_and_until_that_of_the_next(
+def test_a_period_includes_its_beginning_and_excludes_its_end(
     client: MlflowClient, moments: dict[str, datetime], name: str, before: int | None, after: int | None
 ) -> None:
     def holder(at: datetime) -> int | None:
@@ -54,7 +54,7 @@ def test_a_time_may_be_text_or_in_another_zone(client: MlflowClient, moments: di
     assert registry.resolve(f"models:/nba/production?at={format_time(elsewhere)}").version == 1
 
 
-def test_a_loader_says_that_nobody_held_the_stage(client: MlflowClient, moments: dict[str, datetime]) -> None:
+def test_a_loader_reports_that_the_stage_was_empty(client: MlflowClient, moments: dict[str, datetime]) -> None:
     for at in (moments["one"] - TICK, moments["nobody"], datetime(2020, 1, 1, tzinfo=UTC)):
         with pytest.raises(VersionNotFoundError, match="No version of 'nba' held Production at"):
             registry.resolve(f"models:/nba/Production?at={format_time(at)}")
@@ -71,7 +71,7 @@ def test_the_future_is_an_error(client: MlflowClient, moments: dict[str, datetim
         lambda: client.find_model_version_by_alias("nba", "best", tomorrow),
         lambda: registry.pyfunc.load_model(f"models:/nba/Production?at={format_time(tomorrow)}"),
     ):
-        with pytest.raises(InvalidParameterError, match="lies in the future"):
+        with pytest.raises(InvalidParameterError, match="`at` is in the future"):
             call()
 
 
@@ -84,7 +84,7 @@ def test_a_time_without_a_zone_is_an_error(client: MlflowClient, moments: dict[s
 
 
 @pytest.mark.parametrize("stage", ["None", "Archived"])
-def test_a_stage_that_nobody_can_hold_is_an_error(client: MlflowClient, stage: str) -> None:
+def test_a_stage_without_a_single_holder_is_an_error(client: MlflowClient, stage: str) -> None:
     register(client, "nba")
     with pytest.raises(InvalidParameterError, match=f"The stage {stage} has no holder"):
         client.get_model_version_by_stage("nba", stage)

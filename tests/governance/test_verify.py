@@ -1,4 +1,4 @@
-"""Edits behind the library's back are found and named: of history, of tables, of bytes."""
+"""Edits past the library are found and named: of history, tables and files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ Rewriting = Callable[[HistoryEvent], HistoryEvent]
 
 @pytest.fixture
 def full(client: MlflowClient) -> MlflowClient:
-    """A model with everything that a history can speak of, and a neighbour that shares nothing with it."""
+    """A model with every kind of event, and an unrelated second model."""
     client.create_registered_model("nba", tags={"team": "a"}, description="about")
     register(client, "nba", 4)
     register(client, "other", model_id=sealed_model(client, "other content"))
@@ -34,7 +34,7 @@ def full(client: MlflowClient) -> MlflowClient:
     return client
 
 
-def test_what_nobody_touched_is_well(full: MlflowClient) -> None:
+def test_an_unedited_registry_verifies(full: MlflowClient) -> None:
     report = full.verify("nba", read_bytes=True)
     assert (report.name, report.versions, report.events) == ("nba", 4, report.seq)
     assert report.hash == full.get_history("nba")[-1].hash
@@ -94,10 +94,13 @@ EDITS = [
     ("DELETE FROM approvals", "The approval (4, 'Staging', 'tester', "),
     ("INSERT INTO approvals SELECT model_id, version, stage, 'ann', \"session_user\", NULL, 1 FROM approvals", "'ann'"),
     ("UPDATE approvals SET stage = 'Production'", "The approval (4, "),
-    ("UPDATE stage_periods SET version = 3 WHERE version = 1 AND stage = 'Production'", "Who held ('Production', "),
-    ("UPDATE stage_periods SET until = until - 1 WHERE until IS NOT NULL", "Who held ('Production', "),
-    ("UPDATE stage_periods SET before = NULL WHERE version = 3", "Who held ('Production', "),
-    ("UPDATE stage_periods SET since = since + 1 WHERE stage = '@best'", "Who held ('@best', "),
+    (
+        "UPDATE stage_periods SET version = 3 WHERE version = 1 AND stage = 'Production'",
+        "The period of ('Production', ",
+    ),
+    ("UPDATE stage_periods SET until = until - 1 WHERE until IS NOT NULL", "The period of ('Production', "),
+    ("UPDATE stage_periods SET before = NULL WHERE version = 3", "The period of ('Production', "),
+    ("UPDATE stage_periods SET since = since + 1 WHERE stage = '@best'", "The period of ('@best', "),
     ("UPDATE logged_models SET digest = 'x' WHERE id = 1", "The digest of version 1 of 'nba' is 'x'"),
     ("UPDATE model_files SET sha256 = path WHERE logged_model_id = 1", "The manifest of version 1 of 'nba' hashes to"),
     ("UPDATE model_files SET size = 8 WHERE logged_model_id = 1", "The manifest of version 1 of 'nba' hashes to"),
@@ -135,7 +138,7 @@ def test_values_of_another_type_are_an_error_of_ours(sqlite_url: str) -> None:
     client.set_model_version_tag("nba", 1, "k", "v")
     raw_sql(sqlite_url)("UPDATE model_aliases SET version = 'one'")
     raw_sql(sqlite_url)("INSERT INTO model_version_tags SELECT version_id, x'00', value FROM model_version_tags")
-    with pytest.raises(IntegrityError, match="holds a value that cannot be there"):
+    with pytest.raises(IntegrityError, match="has an impossible value"):
         client.verify("nba")
 
 
@@ -190,7 +193,7 @@ def test_the_last_hash_is_of_the_documented_form() -> None:
 
 
 def _forget_the_model(sql: RawSql) -> None:
-    """Remove a model row by row, children first, as PostgreSQL wants it."""
+    """Remove a model row by row, children first, as PostgreSQL requires."""
     for table in ("stage_periods", "approvals", "promotion_rules", "model_aliases", "registered_model_tags"):
         sql(f"DELETE FROM {table} WHERE model_id = 1")
     sql("DELETE FROM model_version_tags WHERE version_id IN (SELECT id FROM model_versions WHERE model_id = 1)")
@@ -203,9 +206,7 @@ def test_a_model_that_was_removed_with_its_whole_history_is_missed(full: MlflowC
     drop_guards(full.tracking_uri)
     _forget_the_model(sql)
     assert full.verify("other").events == 2
-    with pytest.raises(
-        IntegrityError, match=r"counted 22 events of all models, but 2 are there, the last with number 8"
-    ):
+    with pytest.raises(IntegrityError, match=r"counted 22 events of all models, but 2 exist, the last with number 8"):
         full.verify_all()
 
 
@@ -213,5 +214,5 @@ def test_a_history_whose_model_was_removed_is_found(sqlite_url: str) -> None:
     client = MlflowClient(sqlite_url)
     register(client, "nba")
     raw_sql(sqlite_url)("DELETE FROM registered_models")  # SQLite looks at foreign keys only when told to
-    with pytest.raises(IntegrityError, match="Event 1 of all belongs to a registered model that is gone"):
+    with pytest.raises(IntegrityError, match="Event 1 belongs to a registered model that is missing"):
         client.verify_all()

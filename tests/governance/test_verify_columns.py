@@ -1,4 +1,4 @@
-"""What `verify` sees, column by column: each is edited once by SQL, and the outcome is that of a literal table."""
+"""Detection by `verify`, column by column: each is edited by SQL, and the outcome is compared with a literal table."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -166,7 +166,7 @@ def _edits() -> Iterator[tuple[Table, str, str]]:
 
 
 class _Edited:
-    """One table, edited behind the library's back, with every guard off, and put back in the end."""
+    """Edit one table past the library with all guards off, and restore it at the end."""
 
     def __init__(self, url: str, table: Table, statement: str) -> None:
         self.url, self.table, self.statement = url, table, statement
@@ -267,7 +267,7 @@ def test_signing_is_an_event_of_every_version_of_the_model(judged: MlflowClient)
     judged.verify_all()
 
 
-def test_a_model_that_was_signed_before_it_was_registered_is_well(judged: MlflowClient, database_url: str) -> None:
+def test_a_model_that_was_signed_before_it_was_registered_verifies(judged: MlflowClient, database_url: str) -> None:
     judged.create_registered_model("mlb")
     judged.create_model_version("mlb", f"models:/{judged.get_model_version('nba', 2).model_id}")
     judged.verify("mlb")
@@ -279,7 +279,7 @@ def test_a_model_that_was_signed_before_it_was_registered_is_well(judged: Mlflow
 def test_versions_of_an_older_release_are_verified_as_far_as_their_events_say(
     judged: MlflowClient, database_url: str
 ) -> None:
-    """Write events without what newer ones say, with hashes that fit, as the older release did."""
+    """Write events without the newer details, with valid hashes, as the older release did."""
     drop_guards(database_url)
     previous = None
     run = raw_sql(database_url)

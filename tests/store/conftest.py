@@ -1,4 +1,4 @@
-"""What the tests of the database share."""
+"""Fixtures of the database tests."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,6 @@ from postgres_server import PostgresServer
 
 @pytest.fixture
 def proxy(postgres_server: PostgresServer) -> Iterator[LossyProxy]:
-    """A proxy before the server, for as long as a test lasts."""
+    """A proxy in front of the server, for one test."""
     with lossy_proxy(postgres_server.port) as started:
         yield started

@@ -1,4 +1,4 @@
-"""Statements on the driver's own cursor: nobody sees a difference to SQLAlchemy's own."""
+"""Statements on the driver's own cursor behave like SQLAlchemy's own."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -92,7 +92,7 @@ def test_an_error_has_the_class_and_the_cause_that_sqlalchemy_gives_it(
     assert not ours.connection_invalidated
 
 
-def test_what_is_no_error_of_the_driver_passes_as_it_is(postgres_url: str) -> None:
+def test_an_error_that_is_not_the_drivers_passes_unchanged(postgres_url: str) -> None:
     with MlflowClient(postgres_url).backend.database.engine.connect() as connection:
         with pytest.raises(ZeroDivisionError):
             run_many(connection, "SELECT %s", ((1 / 0,) for _ in range(1)))  # type: ignore[arg-type]
@@ -165,7 +165,7 @@ def test_a_commit_that_fails_leaves_no_transaction_open(sqlite_url: str, monkeyp
             client.log_metric(run_id, "a", 1.0)
         reader.execute("COMMIT")
 
-    raw_sql(sqlite_url)("UPDATE experiments SET last_update_time = 1")  # nobody holds a lock
+    raw_sql(sqlite_url)("UPDATE experiments SET last_update_time = 1")  # no lock is left
     client.log_metric(run_id, "b", 1.0)
     assert client.get_run(run_id).data.metrics == {"b": 1.0}
 

@@ -1,4 +1,4 @@
-"""A database: its two scopes, what is tried again, and what a failure is called."""
+"""Transactions of a database: reads, writes, retries, and how failures are named."""
 
 import os
 import sqlite3
@@ -149,7 +149,7 @@ def test_an_sqlite_file_that_stays_locked_is_unavailable(sqlite_url: str, monkey
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(UnavailableError, match="stayed locked by another process; try again") as caught:
+    with pytest.raises(UnavailableError, match="stayed locked by another process; retry later") as caught:
         database.write(add("a"))
 
     assert caught.value.error_code == "TEMPORARILY_UNAVAILABLE"
@@ -327,7 +327,7 @@ FULL_DISK = """
     try:
         client.log_batch(run_id, params=[Param(f"p{n}", "x" * 6000) for n in range(200)])
     except StorageError as error:
-        print(error.error_code, "free space and try again" in str(error))
+        print(error.error_code, "Free space and retry" in str(error))
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     client.set_tag(run_id, "after", "x")
     run = client.get_run(run_id)
@@ -351,7 +351,7 @@ def test_wal_is_used_where_the_url_asks_for_it(sqlite_url: str) -> None:
     assert connect(f"{sqlite_url}?journal_mode=wal", read_only=True).read(lambda c: c.execute(COUNT).scalar_one()) == 1
 
 
-def test_what_protects_sqlite_files_is_on(sqlite_url: str) -> None:
+def test_sqlite_connections_have_the_protective_settings(sqlite_url: str) -> None:
     names = ("foreign_keys", "synchronous", "trusted_schema")
     found = connect(sqlite_url).read(
         lambda connection: [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in names]
@@ -383,7 +383,7 @@ def test_a_pooler_in_statement_mode_is_refused_by_name(postgres_url: str) -> Non
         tries.append(1)
         connection.exec_driver_sql(refusal)
 
-    with pytest.raises(UnsupportedStoreError, match=r"works in statement mode.*pool_mode = transaction"):
+    with pytest.raises(UnsupportedStoreError, match=r"runs in statement mode.*pool_mode = transaction"):
         connect(postgres_url).read(work)
 
     assert tries == [1]

@@ -1,7 +1,7 @@
 """A primary that dies and a standby that takes its place: what was acknowledged is true, and happened once.
 
-With asynchronous replication PostgreSQL may lose what it acknowledged before the primary died; nobody is told anything
-false afterwards. With synchronous replication nothing is lost.
+With asynchronous replication PostgreSQL may lose what it acknowledged before the primary died; no client is told
+anything false afterwards. With synchronous replication nothing is lost.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[ReplicatedServers]:
 
 @pytest.fixture
 def proxy(servers: ReplicatedServers) -> Iterator[LossyProxy]:
-    """What the client connects to: it leads to whoever is the primary."""
+    """A proxy that clients connect to; it leads to the current primary."""
     with lossy_proxy(servers.port) as started:
         yield started
 
@@ -58,7 +58,7 @@ def client(proxy: LossyProxy, own_place: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def fail_over(servers: ReplicatedServers, proxy: LossyProxy) -> None:
-    """Kill the primary, promote the standby, and lead the client there."""
+    """Kill the primary, promote the standby, and point the proxy there."""
     proxy.refuses = True
     servers.kill_primary()
     servers.promote_standby()
@@ -84,7 +84,7 @@ def test_a_stranger_with_the_transactions_id_makes_nothing_true(
     proxy.losses, proxy.goes_dark = [Loss.ANSWER], True
     calling = threading.Thread(target=call)
     calling.start()
-    wait_until(lambda: proxy.refuses)  # COMMIT is on its way, and nobody will hear the answer
+    wait_until(lambda: proxy.refuses)  # COMMIT is on its way, and its response will be lost
     if servers.synchronous:
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
         wait_until(lambda: servers.execute(waiting) == [(1,)])
@@ -127,7 +127,7 @@ def test_a_storm_of_failovers_acknowledges_nothing_false_and_does_nothing_twice(
 def _fail_over_under_load(
     number: int, servers: ReplicatedServers, proxy: LossyProxy, client: MlflowClient, run_ids: list[str]
 ) -> "Counter[str]":
-    """Fail over while three threads log and one promotes; count what was said, and what of it is not true."""
+    """Fail over while three threads log and one promotes; count what was acknowledged, and what of it is wrong."""
     over, stop = threading.Event(), threading.Event()
     acknowledged: list[tuple[str, bool]] = []  # what, and whether it was said after the failover
 
@@ -178,7 +178,7 @@ def _fail_over_under_load(
 
 
 def _points(servers: ReplicatedServers, number: int) -> dict[str, int]:
-    """How often each point of a failover is there."""
+    """Count each point of a failover."""
     query = f"""
         SELECT runs.run_id || '/' || metrics.step, count(*) FROM metrics
         JOIN latest_metrics ON latest_metrics.id = metrics.series_id JOIN runs ON runs.id = latest_metrics.run_id
@@ -188,6 +188,6 @@ def _points(servers: ReplicatedServers, number: int) -> dict[str, int]:
 
 
 def _promotions(servers: ReplicatedServers, pattern: str) -> dict[str, int]:
-    """How many versions entered Production for each reason."""
+    """Count the versions that entered Production, by reason."""
     query = f"SELECT reason, count(*) FROM history WHERE reason LIKE '{pattern}' AND to_value = 'Production' GROUP BY 1"
     return {str(reason): int(count) for reason, count in servers.execute(query)}

@@ -1,4 +1,4 @@
-"""Processes that are forked while threads write to SQLite: no child hangs, and nothing of the parent is lost."""
+"""Forks while threads write to SQLite: no child hangs, and the parent loses nothing."""
 
 import json
 import subprocess
@@ -79,7 +79,7 @@ def test_no_child_hangs_that_was_forked_while_threads_write(mode: str, children:
     assert json.loads(done.stdout) == {"ends": [0] * children, "lost": [0, 0, 0], "children": children}
 
 
-def test_a_fork_waits_until_other_threads_are_out_and_lets_nobody_in() -> None:
+def test_a_fork_waits_until_other_threads_are_out_and_blocks_new_ones() -> None:
     gate = ForkGate()
     order: list[str] = []
     inside, leave = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""A connection that breaks at COMMIT: what was committed is not repeated, what was not is tried again."""
+"""A connection breaks at COMMIT: a committed transaction is not repeated, any other is retried."""
 
 import pytest
 from lossy_proxy import Loss, LossyProxy
@@ -58,7 +58,7 @@ def test_a_commit_that_cannot_be_looked_up_is_not_repeated(
     run_id = shaky.create_run("0").info.run_id
     proxy.losses, proxy.goes_dark = [Loss.ANSWER], True
 
-    with pytest.raises(UnavailableError, match="Look before you repeat it"):
+    with pytest.raises(UnavailableError, match="Check whether it did before you repeat it"):
         shaky.log_metric(run_id, "loss", 0.5)
 
     proxy.refuses = False

@@ -1,4 +1,4 @@
-"""Eight processes migrate one database at once, and one of them is killed at some statement: one schema, no error.
+"""Eight processes migrate one database at once, and one is killed at some statement: one schema, no error.
 
 ``-m storm`` runs fifty rounds for each database and way, each with another statement at which the process dies.
 """
@@ -71,7 +71,7 @@ print(json.dumps([ended(pid) for pid in [start(fatal), *(start(0) for _ in range
 
 
 def migrate_at_once(url: str, *, fatal: int, first_use: bool = False) -> list[int]:
-    """How eight processes ended, the first of which is killed at its statement `fatal`; and one that came later."""
+    """Start eight processes, kill the first at statement `fatal`, then start one more; return how they ended."""
     command = [sys.executable, "-c", PROGRAM, json.dumps([url, fatal, first_use])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=_ENVIRONMENT)
     assert done.stderr == ""
@@ -82,7 +82,7 @@ ROUNDS = pytest.mark.parametrize("rounds", [1, pytest.param(volume(50, 3), marks
 
 
 def _places(rounds: int) -> list[int]:
-    """The statements at which a process dies: early ones, and ones deep inside of the migrations."""
+    """Statements at which a process dies: early ones, and ones deep inside the migrations."""
     return [2 + number * 3 for number in range(rounds)] if rounds > 1 else [30]
 
 
@@ -96,7 +96,7 @@ def _check(url: str, expected: Any) -> None:
 
 
 @ROUNDS
-def test_an_empty_file_gets_one_schema_whoever_dies(rounds: int, sqlite_url: str, own_place: Path) -> None:
+def test_an_empty_file_gets_one_schema_whichever_process_dies(rounds: int, sqlite_url: str, own_place: Path) -> None:
     expected = snapshot(connect(sqlite_url))
     for fatal in _places(rounds):
         url = f"sqlite:///{own_place}/{fatal}.db"
@@ -109,7 +109,7 @@ def test_an_empty_file_gets_one_schema_whoever_dies(rounds: int, sqlite_url: str
 
 @ROUNDS
 @pytest.mark.parametrize("revision", ["base", "0003"])
-def test_a_shared_database_gets_one_schema_whoever_dies(
+def test_a_shared_database_gets_one_schema_whichever_process_dies(
     rounds: int, revision: str, postgres_url: str, postgres_server: PostgresServer
 ) -> None:
     expected = snapshot(connect(postgres_url))
@@ -124,7 +124,7 @@ def test_a_shared_database_gets_one_schema_whoever_dies(
 
 
 @ROUNDS
-def test_an_old_file_gets_one_schema_whoever_dies(rounds: int, sqlite_url: str, own_place: Path) -> None:
+def test_an_old_file_gets_one_schema_whichever_process_dies(rounds: int, sqlite_url: str, own_place: Path) -> None:
     expected = snapshot(connect(sqlite_url))
     downgrade(connect(sqlite_url), "0003")
     disconnect()

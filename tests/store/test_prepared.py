@@ -1,4 +1,4 @@
-"""Statements that run often stay prepared on PostgreSQL, where the server itself answers, and until they get stale."""
+"""Frequent statements are prepared on PostgreSQL, unless a pooler is in between, until they become stale."""
 
 import psycopg
 import pytest
@@ -12,7 +12,7 @@ PREPARED = text("SELECT statement FROM pg_prepared_statements")
 
 
 def prepared(client: MlflowClient) -> list[str]:
-    """The statements that the server keeps for the one connection of this thread."""
+    """The statements that the server has prepared for this thread's connection."""
     return client.backend.database.look_up(lambda connection: list(connection.execute(PREPARED).scalars()))
 
 
@@ -21,7 +21,7 @@ def look_up_often(client: MlflowClient, run_id: str) -> None:
         client.get_run(run_id)
 
 
-def test_the_server_keeps_what_runs_often(postgres_url: str) -> None:
+def test_frequent_statements_are_prepared(postgres_url: str) -> None:
     client = MlflowClient(postgres_url)
 
     look_up_often(client, client.create_run("0").info.run_id)
@@ -40,7 +40,7 @@ def test_nothing_is_prepared_through_a_pooler(
     assert prepared(client) == []
 
 
-def test_a_column_that_changes_under_a_prepared_statement_stops_nobody(
+def test_a_column_that_changes_under_a_prepared_statement_causes_no_error(
     postgres_url: str, postgres_server: PostgresServer
 ) -> None:
     client = MlflowClient(postgres_url)
@@ -53,7 +53,7 @@ def test_a_column_that_changes_under_a_prepared_statement_stops_nobody(
     assert client.get_run(run_id).info.run_name == "first"
 
 
-def test_a_server_that_forgot_a_prepared_statement_stops_nobody(postgres_url: str) -> None:
+def test_a_server_that_forgot_a_prepared_statement_causes_no_error(postgres_url: str) -> None:
     client = MlflowClient(postgres_url)
     run_id = client.create_run("0", run_name="first").info.run_id
     look_up_often(client, run_id)

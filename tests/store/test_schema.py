@@ -1,4 +1,4 @@
-"""The schema: made by migrations alone, the same on every way to it, and never forced on a database."""
+"""The schema: created by migrations alone, equal on every path to it, and never forced on a database."""
 
 import ast
 import contextlib
@@ -59,7 +59,7 @@ def counts(database: Database) -> dict[str, int]:
 
 
 def fill(client: MlflowClient, place: Path) -> None:
-    """Write at least one row to every table that has been there from the first revisions on."""
+    """Write at least one row to every table of the first revisions."""
     (place / "model").mkdir()
     (place / "model" / "MLmodel").write_text("flavors: {}\n")
     experiment = client.create_experiment("nba", tags={"team": "east"})
@@ -100,7 +100,7 @@ def test_the_catalogue_is_the_snapshot(empty_database_url: str) -> None:
     assert found.splitlines() == expected.read_text().splitlines()
 
 
-def test_the_first_use_of_an_sqlite_file_makes_what_the_migrations_make(sqlite_url: str, own_place: Path) -> None:
+def test_the_first_use_of_an_sqlite_file_equals_the_migrations(sqlite_url: str, own_place: Path) -> None:
     migrated = connect(f"sqlite:///{own_place / 'migrated.db'}")
     upgrade(migrated)
     script = migrations_directory() / "empty_sqlite.sql"
@@ -131,7 +131,7 @@ def contents(database: Database) -> dict[str, list[dict[str, Any]]]:
 
 
 def first_use_script(migrated: Database) -> str:
-    """The file that the first use of an SQLite file runs, from what the migrations made."""
+    """The script for the first use of an SQLite file, from the result of the migrations."""
     query = """
         SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%'
         ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, name
@@ -182,7 +182,7 @@ def test_a_filled_database_goes_down_and_up_again(revision: str, database_url: s
     assert MlflowClient(database_url).search_registered_models() is not None
 
 
-def test_what_is_filled_reaches_every_table_of_the_first_revisions(database_url: str, own_place: Path) -> None:
+def test_the_filled_database_has_rows_in_every_table_of_the_first_revisions(database_url: str, own_place: Path) -> None:
     fill(MlflowClient(database_url), own_place)
 
     empty = {name for name, count in counts(connect(database_url)).items() if count == 0}
@@ -193,7 +193,7 @@ def test_what_is_filled_reaches_every_table_of_the_first_revisions(database_url:
 
 
 @pytest.mark.slow
-def test_one_revision_after_the_other_makes_what_all_at_once_make(empty_database_url: str, sqlite_url: str) -> None:
+def test_one_revision_at_a_time_equals_all_at_once(empty_database_url: str, sqlite_url: str) -> None:
     database = connect(empty_database_url)
     for revision in revisions():
         upgrade(database, revision)
@@ -205,7 +205,7 @@ def test_one_revision_after_the_other_makes_what_all_at_once_make(empty_database
 
 
 def broken_migrations(place: Path) -> Path:
-    """The migrations with a last one that does much and then fails."""
+    """The migrations, with an extra one that changes much and then fails."""
     directory = place / "migrations"
     shutil.copytree(migrations_directory(), directory, ignore=shutil.ignore_patterns("__pycache__"))
     (directory / "versions" / "9000_broken.py").write_text(
@@ -331,7 +331,7 @@ MLFLOW = (
 
 
 def execute(database: Database, statement: str) -> None:
-    """Run a statement where our tables are not there, and so no marker can be written."""
+    """Run a statement on a database without our tables, where no marker can be written."""
     with database.exclusive() as connection:
         connection.exec_driver_sql(statement)
 
@@ -343,7 +343,7 @@ def test_a_database_of_mlflow_is_refused_and_stays(empty_database_url: str) -> N
     catalogue = snapshot(database)
 
     for use in (lambda: MlflowClient(empty_database_url).search_experiments(), lambda: upgrade(database)):
-        with pytest.raises(ForeignStoreError, match=r"holds MLflow's tables.*for example sqlite:///registry.db"):
+        with pytest.raises(ForeignStoreError, match=r"has MLflow's tables.*for example sqlite:///registry.db"):
             use()
 
     assert snapshot(database) == catalogue
@@ -354,7 +354,7 @@ def test_a_table_of_somebody_else_with_one_of_our_names_is_not_taken(empty_datab
     database = connect(empty_database_url)
     execute(database, "CREATE TABLE history (line TEXT)")
 
-    with pytest.raises(ForeignStoreError, match="a table 'history' that the registry did not make"):
+    with pytest.raises(ForeignStoreError, match="a table 'history' that the registry did not create"):
         upgrade(database)
 
     assert counts(database) == {"history": 0}

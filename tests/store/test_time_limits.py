@@ -1,4 +1,4 @@
-"""A PostgreSQL server that says nothing any more: the caller gets an error in the time that the settings allow."""
+"""A PostgreSQL server falls silent: the caller gets an error within the configured time."""
 
 import socket
 

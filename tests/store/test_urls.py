@@ -1,4 +1,4 @@
-"""Which database a URL names, and where an SQLite file may not lie."""
+"""Parsing of database URLs, and file systems on which SQLite is refused."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_an_sqlite_path_becomes_absolute(own_place: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/data/100%25 #1/a.db", "/data/what?/a.db", "/data/a b.db"])
-def test_an_sqlite_path_is_taken_as_it_stands(path: str) -> None:
+def test_an_sqlite_path_is_taken_literally(path: str) -> None:
     url = parse_database_url(f"sqlite:///{path}?journal_mode=wal")
 
     assert (url.database, dict(url.query)) == (path, {"journal_mode": "wal"})
@@ -44,15 +44,15 @@ def test_a_database_in_memory(text: str) -> None:
         ("mysql://me:secret@host/db", "A 'mysql' URI cannot hold a registry."),
         ("mssql+pyodbc://me:secret@host/db", "A 'mssql+pyodbc' URI cannot hold a registry."),
         ("http://host:5000", "A 'http' URI cannot hold a registry."),
-        ("postgresql+psycopg2://me:secret@host/db", "write postgresql+psycopg://"),
-        ("postgresql+asyncpg://me:secret@host/db", "write postgresql+psycopg://"),
+        ("postgresql+psycopg2://me:secret@host/db", "Write postgresql+psycopg://"),
+        ("postgresql+asyncpg://me:secret@host/db", "Write postgresql+psycopg://"),
         ("sqlite://data/a.db", "Three slashes make a relative path"),
         ("sqlite:///a.db?mode=ro", "Unknown option 'mode'"),
         ("sqlite:///a.db?journal_mode=off", "Unknown journal_mode 'off'"),
         ("sqlite:///file:a.db", "give a plain file path"),
         ("sqlite:///a\0.db", "give a plain file path"),
-        ("postgresql://me:se:c/ret@host:x/db", "cannot be read"),
-        ("", "cannot be read"),
+        ("postgresql://me:se:c/ret@host:x/db", "cannot be parsed"),
+        ("", "cannot be parsed"),
     ],
 )
 def test_other_urls_are_refused_with_what_to_write_instead(text: str, says: str) -> None:
@@ -71,7 +71,7 @@ def test_other_urls_are_refused_with_what_to_write_instead(text: str, says: str)
         ("postgresql://me@host/db?sslpassword=secret&sslmode=require", None),
     ],
 )
-def test_what_is_secret_is_not_shown(text: str, expected: str | None) -> None:
+def test_secrets_are_not_shown(text: str, expected: str | None) -> None:
     told = redacted_url(parse_database_url(text))
 
     assert "secret" not in told
@@ -85,9 +85,7 @@ def mounts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *lines: str) -> None
     monkeypatch.setattr(urls, "_MOUNTS", table)
 
 
-def test_the_innermost_mount_says_what_file_system_holds_a_path(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_innermost_mount_decides_the_file_system_of_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     share = str(tmp_path / "my share").replace(" ", r"\040")
     mounts(
         monkeypatch,

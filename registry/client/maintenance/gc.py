@@ -75,20 +75,20 @@ def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> G
     for candidate in found:
         item = _item(backend, candidate)
         if candidate.kind == "run":
-            models = store.condemn_run(candidate.key, windows)
+            models = store.purge_run(candidate.key, windows)
             with_run.update(models or ())
             gone = models is not None
         elif candidate.kind == "logged model":
-            gone = candidate.key in with_run or store.condemn_logged_model(candidate.key, windows)
+            gone = candidate.key in with_run or store.purge_logged_model(candidate.key, windows)
         elif candidate.kind == "upload":
-            gone = store.condemn_upload(candidate.key, windows)
+            gone = store.remove_upload(candidate.key, windows)
         else:
             gone = candidate.kind == "leftover"
         if gone:
             items.append(item)
     failures = _remove_bytes(backend, owned)
     for key in store.purged_runs():
-        store.settle_run(key)
+        store.remove_run(key)
     items += [
         _item(backend, candidate)
         for candidate in found

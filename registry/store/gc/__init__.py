@@ -1,13 +1,14 @@
-"""What nothing reaches any more: finding it, and taking it out of the tables in small transactions.
+"""Garbage collection of rows: find what nothing refers to, and remove it in small transactions.
 
-Leaves the bytes to whoever calls. Three steps, each safe to be interrupted and to be repeated by the next gc:
+The caller removes the files. Three steps; each may be interrupted, and the next gc repeats it:
 
-1. `condemn_…`: under row locks, judge once more, take the last name away and note the bytes in `removals`; one commit.
-2. The caller removes the bytes of each row of `removals`, then `forget_removal`.
-3. `settle_run`, `remove_experiment`: rows that only waited for the steps before.
+1. `purge_…` and `remove_upload` check again under row locks, make the row unresolvable, and record its files in
+   `removals`, in one commit.
+2. The caller removes the files of each row of `removals`, then calls `forget_removal`.
+3. `remove_run`, `remove_experiment` remove rows that had to wait for the steps before.
 
-Invariant: what can be resolved is never condemned, and what was condemned can never be resolved again: whoever names a
-logged model in a new version, seals it, or restores a run locks the row that was judged.
+Guarantees: what can be resolved is never purged, and what was purged can never be resolved again. Registering a
+version, sealing a model and restoring a run lock the same row.
 """
 
 from registry.store.gc.plan import Candidate, Removal

@@ -1,6 +1,6 @@
-"""What a gc would find now: read only, and perhaps no longer true when it acts.
+"""List what gc may remove now. Read only; the sweep checks each item again.
 
-Invariant: nothing is listed that this database does not have a row for.
+Guarantees: nothing is listed that this database has no row for.
 """
 
 from collections import defaultdict
@@ -13,10 +13,10 @@ from sqlalchemy import Connection, select
 from registry.store.dialects import AnyRow
 from registry.store.gc.reachability import (
     Windows,
-    came_from_elsewhere,
     is_abandoned,
     is_collectable_run,
     is_expired,
+    is_imported_run,
     is_unreached,
 )
 from registry.store.ownership import root_of_experiment
@@ -36,11 +36,10 @@ Kind = Literal["run", "experiment", "logged model", "upload", "leftover"]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something that may go. `key` is the row's; `root` and `path` say where its bytes are, None if it has none.
+    """An item that gc may remove. `key` is its row; `root` and `path` locate its files, None if it has none.
 
     `since` is when it was deleted or begun (milliseconds). `size` is known for sealed models only. `versions` are the
-    deleted versions that are left without files, as ``churn version 3``. `claimed_root` is the root of artifacts whose
-    owner alone may remove the bytes.
+    deleted versions that lose their files, as ``churn version 3``. Only the owner of `claimed_root` may remove files.
     """
 
     kind: Kind
@@ -57,7 +56,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Bytes that nothing names any more: everything below `path` of `root`, which is below `claimed_root`."""
+    """Files that nothing refers to: everything below `path` of `root`, which is inside `claimed_root`."""
 
     key: int
     root: str
@@ -67,7 +66,7 @@ class Removal:
 
 
 def find_candidates(connection: Connection, windows: Windows) -> list[Candidate]:
-    """All that may go, in the order in which it is collected."""
+    """List all candidates, in the order of removal."""
     return [
         *_leftovers(connection),
         *_runs(connection, windows),
@@ -78,7 +77,7 @@ def find_candidates(connection: Connection, windows: Windows) -> list[Candidate]
 
 
 def read_removals(connection: Connection) -> list[Removal]:
-    """Bytes that await removal, the oldest first."""
+    """Return the files that wait for removal, oldest first."""
     query = select(RemovalRow.__table__, ExperimentRow.artifact_location).join(
         ExperimentRow, ExperimentRow.id == RemovalRow.experiment_id
     )
@@ -96,7 +95,7 @@ def _leftovers(connection: Connection) -> Iterator[Candidate]:
 
 
 def _runs(connection: Connection, windows: Windows) -> Iterator[Candidate]:
-    foreign = came_from_elsewhere().label("is_foreign")
+    foreign = is_imported_run().label("is_foreign")
     query = select(RunRow.__table__, ExperimentRow.artifact_location, foreign).join(
         ExperimentRow, ExperimentRow.id == RunRow.experiment_id
     )
@@ -141,11 +140,11 @@ def _deleted_versions(connection: Connection, rows: Sequence[AnyRow]) -> dict[in
         .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
         .order_by(ModelVersionRow.id)
     )
-    found: dict[int, list[str]] = defaultdict(list)
+    versions: dict[int, list[str]] = defaultdict(list)
     for keys in batches([row.id for row in rows]):
         for row in connection.execute(query.where(ModelVersionRow.logged_model_id.in_(keys))):
-            found[row.logged_model_id].append(f"{row.name} version {row.version}")
-    return found
+            versions[row.logged_model_id].append(f"{row.name} version {row.version}")
+    return versions
 
 
 def _uploads(connection: Connection, windows: Windows) -> Iterator[Candidate]:
@@ -166,10 +165,10 @@ def _uploads(connection: Connection, windows: Windows) -> Iterator[Candidate]:
 
 
 def _experiments(connection: Connection, windows: Windows) -> Iterator[Candidate]:
-    """Experiments that are expired; whether one is empty by then shows when the rest has been collected."""
-    is_kept = ExperimentRow.purged_time.is_(None)
+    """Yield expired experiments; whether one is empty is decided after the other items are gone."""
+    is_present = ExperimentRow.purged_time.is_(None)
     query = (
-        select(ExperimentRow.__table__).where(is_expired(ExperimentRow, windows), is_kept).order_by(ExperimentRow.id)
+        select(ExperimentRow.__table__).where(is_expired(ExperimentRow, windows), is_present).order_by(ExperimentRow.id)
     )
     for row in connection.execute(query):
         yield Candidate("experiment", row.id, str(row.id), row.name, row.deleted_time)
@@ -180,10 +179,10 @@ def _claimed_root(row: AnyRow) -> str:
 
 
 def relative_run_location(run_id: str) -> str:
-    """Where the files of a run lie, relative to its experiment's place."""
+    """Return the location of a run's files, relative to its experiment's artifact location."""
     return run_location("", run_id).lstrip("/")
 
 
 def batches(items: Sequence[int], size: int = 500) -> Iterable[Sequence[int]]:
-    """Pieces that fit into one statement."""
+    """Yield batches of items that fit into one statement."""
     return (items[start : start + size] for start in range(0, len(items), size))

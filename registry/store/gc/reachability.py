@@ -1,6 +1,6 @@
-"""What reaches what, as conditions of SQL. Pure; the whole judgement of what may go stands here.
+"""SQL conditions that decide what gc may remove. Pure: every such decision is made here.
 
-Invariant: a condition is about one row and what names it now; it holds no longer than the transaction that asks.
+A condition is about one row and the rows that refer to it, and holds only within the transaction that evaluates it.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,10 @@ from registry.store.transfer.run_import import ORIGIN_TAG
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Two moments, in milliseconds since the epoch: the ends of the retention window and of the grace period.
+    """Cutoff times of the retention window and the grace period, in milliseconds since the epoch.
 
-    What was deleted by `expired` may go, and uploads that began by `abandoned` and never became a model.
+    gc may remove what was deleted at or before `expired`, and uploads that began at or before `abandoned` and never
+    became a model.
     """
 
     expired: int
@@ -35,15 +36,15 @@ class Windows:
 
 
 def is_expired(row: type[ExperimentRow] | type[RunRow] | type[LoggedModelRow], windows: Windows) -> ColumnElement[bool]:
-    """An experiment, run or logged model was deleted, and may not be wanted back any more."""
+    """Return the condition: an experiment, run or logged model was deleted, and its retention window is over."""
     return and_(row.lifecycle_stage == LifecycleStage.DELETED, row.deleted_time <= windows.expired)
 
 
 def is_unreached(windows: Windows) -> ColumnElement[bool]:
-    """Nothing needs the files of a logged model, and they are not purged yet.
+    """Return the condition: nothing needs the files of a logged model, and it is not purged.
 
-    A version needs them, whatever its stage, until it is deleted and the window is over. So does a run that made or
-    used the model. A sealed model that never had a run or a version stands for itself until it is deleted.
+    A version needs them in any stage, until it is deleted and the retention window is over. So does a run that created
+    or used the model. A sealed model that never had a run or a version is kept until it is deleted itself.
     """
     is_deleted = LoggedModelRow.lifecycle_stage == LifecycleStage.DELETED
     is_new = and_(LoggedModelRow.status == LoggedModelStatus.PENDING, LoggedModelRow.creation_time > windows.abandoned)
@@ -58,17 +59,17 @@ def is_unreached(windows: Windows) -> ColumnElement[bool]:
 
 
 def is_collectable_run(windows: Windows) -> ColumnElement[bool]:
-    """A run was deleted, may not be wanted back any more, and was not purged yet."""
+    """Return the condition: a run was deleted, its retention window is over, and it is not purged."""
     return and_(is_expired(RunRow, windows), RunRow.purged_time.is_(None))
 
 
-def came_from_elsewhere() -> ColumnElement[bool]:
-    """A run was made in another registry, whose files may lie at the same place: they are not ours to remove."""
+def is_imported_run() -> ColumnElement[bool]:
+    """Return the condition: a run was imported; its files may belong to the other registry, so gc leaves them."""
     return _exists(RunRow, TagRow.run_id == RunRow.id, TagRow.key == ORIGIN_TAG)
 
 
-def is_nameless_run() -> ColumnElement[bool]:
-    """A purged run is named by no version, not even by a deleted one, and by no logged model."""
+def is_unreferenced_run() -> ColumnElement[bool]:
+    """Return the condition: no version, not even a deleted one, and no logged model refers to a purged run."""
     return and_(
         RunRow.purged_time.is_not(None),
         not_(_exists(RunRow, ModelVersionRow.run_id == RunRow.run_id)),
@@ -77,23 +78,23 @@ def is_nameless_run() -> ColumnElement[bool]:
 
 
 def is_abandoned(windows: Windows) -> ColumnElement[bool]:
-    """An upload began long ago and never became a model."""
+    """Return the condition: an upload began before the grace period and never became a model."""
     return UploadRow.started <= windows.abandoned
 
 
 def is_empty_experiment(windows: Windows) -> ColumnElement[bool]:
-    """An experiment was deleted, may not be wanted back any more, and nothing is in it."""
-    within = (RunRow, LoggedModelRow, UploadRow, RemovalRow)
+    """Return the condition: an experiment was deleted, its retention window is over, and it is empty."""
+    contents = (RunRow, LoggedModelRow, UploadRow, RemovalRow)
     return and_(
         is_expired(ExperimentRow, windows),
-        *(not_(_exists(ExperimentRow, row.experiment_id == ExperimentRow.id)) for row in within),
+        *(not_(_exists(ExperimentRow, row.experiment_id == ExperimentRow.id)) for row in contents),
     )
 
 
 def is_emptied_experiment(windows: Windows) -> ColumnElement[bool]:
-    """An experiment was deleted, may not be wanted back any more, and has only records of what deleted versions name.
+    """Return the condition: a deleted, expired experiment has only purged runs and models that deleted versions name.
 
-    The default experiment stays: its name is never anybody else's.
+    The default experiment is never purged, because its name is reserved.
     """
     kept_run = and_(RunRow.experiment_id == ExperimentRow.id, RunRow.purged_time.is_(None))
     named_run = and_(
@@ -142,6 +143,6 @@ def _stands_alone(windows: Windows) -> ColumnElement[bool]:
 
 
 def _exists(judged: type[Base], *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether other rows meet conditions that tie them to the row which is judged."""
-    # Said explicitly: other tables of the query that asks are not the ones that are meant here.
+    """Return EXISTS of rows that meet conditions on the outer row `judged`."""
+    # Correlate explicitly, so that other tables of the outer query are not taken for the inner ones.
     return select(literal(1)).where(*conditions).correlate(judged).exists()

@@ -1,7 +1,7 @@
-"""The registry in SQL: registered models, versions, stages, aliases and their history.
+"""Registered models in SQL: versions, stages, aliases, rules and history.
 
-Each transaction that changes a model locks the model's row first (`history_writer`). One lock order means no deadlocks;
-stages, aliases and the history chain move under that lock.
+Each transaction that changes a model locks the model's row first (`history_writer`). One lock order means no deadlocks.
+Stages, aliases and the history chain change under that lock.
 """
 
 from registry.store.registry.clock_repair import ClockRepairStore

@@ -1,8 +1,8 @@
-"""Putting right what a clock that was ahead did to a model's history.
+"""Correct the times in a model's history after a clock was ahead.
 
-Events are never edited: the repair appends an event that says by how much the times of others are off, and moves the
-periods of stages and aliases accordingly. Invariant: corrected times grow with the sequence, and none lies ahead of the
-clock.
+Events are never edited. The repair appends an event with the correction, and moves the periods of stages and aliases.
+
+Guarantees: corrected times grow with the sequence, and none is ahead of the clock.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from registry.store.transactions import read_transaction, write_transaction
 
 @dataclass(frozen=True, slots=True)
 class AheadModel:
-    """A living model whose last event lies ahead of the clock, by so many microseconds."""
+    """A model whose last event is `ahead_us` microseconds ahead of the clock."""
 
     name: str
     ahead_us: int
@@ -31,7 +31,7 @@ class ClockRepairStore(RegistryStore):
 
     @read_transaction
     def ahead(self, connection: Connection) -> list[AheadModel]:
-        """The living models that cannot be changed because their last event lies ahead of the clock, by name."""
+        """Return the models that cannot be changed because their last event is ahead of the clock, by name."""
         now = read_clock_us(connection)
         query = select(RegisteredModelRow.name, RegisteredModelRow.last_event_us).where(
             RegisteredModelRow.deleted_time.is_(None), RegisteredModelRow.last_event_us > now + TOLERANCE_US
@@ -50,35 +50,35 @@ class ClockRepairStore(RegistryStore):
         ahead_us: int | None = None,
         reason: str | None = None,
     ) -> HistoryEvent:
-        """Append the event that corrects the times of others, and move the periods that begin or end with them.
+        """Append an event that corrects the times of earlier ones, and move the periods that begin or end with them.
 
-        Without `from_seq` and `to_seq` all events that lie ahead of the clock are corrected. `ahead_us` is how far the
-        clock was ahead; without it the last of them is taken to have happened now.
+        By default, all events ahead of the clock are corrected. `ahead_us` is how far the clock was ahead; by default,
+        the last corrected event gets the current time.
 
         Raises:
-            ModelNotFoundError: no such model.
-            InvalidStateError: no event lies ahead of the clock.
-            InvalidParameterError: the corrected times would not grow, or would lie ahead of the clock.
+            ModelNotFoundError: There is no such model.
+            InvalidStateError: No event is ahead of the clock.
+            InvalidParameterError: The corrected times would not grow, or would be ahead of the clock.
         """
-        with self.locked(connection, name) as ledger:
-            times = _times(connection, ledger)
-            first, last = _range(name, times, ledger.now_us, from_seq, to_seq)
-            shift = ledger.now_us - times[last] if ahead_us is None else -ahead_us
-            _check_shift(name, times, first, last, shift, ledger.now_us)
-            _move_periods(connection, ledger.key, times[first], times[last], shift)
+        with self.locked(connection, name) as model:
+            times = _times(connection, model)
+            first, last = _range(name, times, model.now_us, from_seq, to_seq)
+            shift = model.now_us - times[last] if ahead_us is None else -ahead_us
+            _check_shift(name, times, first, last, shift, model.now_us)
+            _move_periods(connection, model.key, times[first], times[last], shift)
             details = {"from_seq": first, "to_seq": last, "shift": shift}
-            return ledger.record_correction(details, last_us=_last_time(times, last, shift), reason=reason)
+            return model.record_correction(details, last_us=_last_time(times, last, shift), reason=reason)
 
 
-def _times(connection: Connection, ledger: LockedModel) -> dict[int, int]:
-    query = select(HistoryRow.__table__).where(HistoryRow.model_id == ledger.key).order_by(HistoryRow.seq)
-    return corrected_times([event_of(row, ledger.uid) for row in connection.execute(query)])
+def _times(connection: Connection, model: LockedModel) -> dict[int, int]:
+    query = select(HistoryRow.__table__).where(HistoryRow.model_id == model.key).order_by(HistoryRow.seq)
+    return corrected_times([event_of(row, model.uid) for row in connection.execute(query)])
 
 
 def _range(name: str, times: dict[int, int], now: int, from_seq: int | None, to_seq: int | None) -> tuple[int, int]:
     ahead = [seq for seq, moment in times.items() if moment > now]
     if from_seq is None and not ahead:
-        raise InvalidStateError(f"No event of {name!r} lies ahead of the clock, so there is nothing to correct.")
+        raise InvalidStateError(f"No event of {name!r} is ahead of the clock, so there is nothing to correct.")
     first, last = ahead[0] if from_seq is None else from_seq, max(times) if to_seq is None else to_seq
     if not 1 <= first <= last <= max(times):
         raise InvalidParameterError(f"The model {name!r} has events 1 to {max(times)}, not {first} to {last}.")
@@ -91,7 +91,7 @@ def _check_shift(name: str, times: dict[int, int], first: int, last: int, shift:
         raise InvalidParameterError(
             f"Events {first} to {last} of {name!r} happened after {_shown(earliest)} and not later than "
             f"{_shown(latest)}; moved by {shift / 1e6:.0f} s they would be from {_shown(times[first] + shift)} to "
-            f"{_shown(times[last] + shift)}. Say by how much the clock was ahead so that they fit."
+            f"{_shown(times[last] + shift)}. Give another value for how far the clock was ahead."
         )
 
 
@@ -101,9 +101,9 @@ def _last_time(times: dict[int, int], last: int, shift: int) -> int:
 
 
 def _move_periods(connection: Connection, model_key: int, begin: int, end: int, shift: int) -> None:
-    """Move what begins or ends with the corrected events, in the order of time: no two ever begin at one moment."""
-    mine = StagePeriodRow.model_id == model_key
-    query = select(StagePeriodRow.id, StagePeriodRow.since, StagePeriodRow.until).where(mine)
+    """Move periods that begin or end with corrected events, in time order, so that no two begin at the same time."""
+    of_model = StagePeriodRow.model_id == model_key
+    query = select(StagePeriodRow.id, StagePeriodRow.since, StagePeriodRow.until).where(of_model)
     for row in connection.execute(query.order_by(StagePeriodRow.since)).all():
         moved = {
             name: moment + shift

@@ -1,6 +1,6 @@
-"""A registered model as its tables have it now, in the form that its history is compared with.
+"""Read the current state of a registered model from its tables, in the form that `replay` makes of its history.
 
-Reads everything of one model in a fixed number of queries, however many versions it has. Changes nothing.
+The number of queries does not depend on the number of versions.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ from registry.store.tables import (
 
 @dataclass(frozen=True, slots=True)
 class SealedFiles:
-    """The bytes behind a version: where they are and what they must be; `size_bytes` is what its row says of them."""
+    """Location and manifest of a version's files; `size_bytes` is the size in its row."""
 
     version: int
     size_bytes: int | None
@@ -38,7 +38,7 @@ class SealedFiles:
 
 
 def read_state(connection: Connection, model: AnyRow) -> ModelState:
-    """What the tables say of a model, a row of `registered_models`."""
+    """Return the state of a model, a row of `registered_models`."""
     key = model.id
     aliases = select(ModelAliasRow.alias, ModelAliasRow.version).where(ModelAliasRow.model_id == key)
     rules = select(PromotionRulesRow.stage, PromotionRulesRow.rules).where(PromotionRulesRow.model_id == key)
@@ -61,8 +61,8 @@ def read_state(connection: Connection, model: AnyRow) -> ModelState:
 
 
 def read_sealed(connection: Connection, model_key: int) -> list[SealedFiles]:
-    """Where the files of every version are whose bytes are kept, with their manifests, by number."""
-    places = (
+    """Return location and manifest of every version that is not purged, by number."""
+    locations = (
         select(
             ModelVersionRow.version,
             ModelVersionRow.logged_model_id,
@@ -83,7 +83,7 @@ def read_sealed(connection: Connection, model_key: int) -> list[SealedFiles]:
             f"{row.artifact_location.rstrip('/')}/{row.location}",
             manifests[row.logged_model_id],
         )
-        for row in connection.execute(places)
+        for row in connection.execute(locations)
     ]
 
 
@@ -145,7 +145,7 @@ def _periods(connection: Connection, model_key: int) -> list[Period]:
     query = select(StagePeriodRow.__table__).where(StagePeriodRow.model_id == model_key)
     rows = connection.execute(query.order_by(StagePeriodRow.stage, StagePeriodRow.since)).all()
     beginnings = {row.id: row.since for row in rows}
-    # A link out of the model's own periods shows as 0, when nothing began.
+    # A link to a period of another model is read as 0, at which no period begins.
     return [
         Period(row.stage, row.since, row.version, row.until, row.before and beginnings.get(row.before, 0))
         for row in rows

@@ -1,7 +1,7 @@
-"""Reading what happened: a model's events, who held what, and the events of all models in the order of their commits.
+"""Read history: a model's events, its stage tenures, and the events of all models in the order of commits.
 
-Changes nothing. Invariant: whoever polls with the position of the last event that they saw misses none, whatever is
-committed at the same time; `ledger` hands positions out under a lock that is held until the commit.
+Guarantees: a reader that polls from the position of the last event it saw misses none, because positions are assigned
+under a lock that is held until the commit (`history_writer`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from registry.store.transactions import Store, read_transaction
 
 @dataclass(frozen=True, slots=True)
 class StageTenure:
-    """A version's hold of a stage (or ``@alias``); microseconds since the epoch, `until` None while it lasts."""
+    """A period in which a version held a stage or ``@alias``; in microseconds since the epoch, `until` None if open."""
 
     model_uid: str
     stage: str
@@ -31,7 +31,7 @@ class StageTenure:
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """The end of a model's chain: what a checkpoint keeps."""
+    """The last event of a model's chain, as a checkpoint stores it."""
 
     model_uid: str
     name: str
@@ -40,7 +40,7 @@ class ChainHead:
 
 
 class HistoryStore(Store):
-    """Answers what happened, when and by whom."""
+    """Queries events and stage tenures."""
 
     @read_transaction
     def events(
@@ -53,12 +53,12 @@ class HistoryStore(Store):
         since: int | None = None,
         until: int | None = None,
     ) -> list[HistoryEvent]:
-        """The events of every model that bears or ever bore a name, oldest model first; times in microseconds.
+        """Return the events of every model that has or had a name, oldest model first.
 
-        `since` is included, `until` is not.
+        Times are microseconds since the epoch; `since` is included, `until` is not.
 
         Raises:
-            ModelNotFoundError: no model ever bore the name.
+            ModelNotFoundError: No model ever had the name.
         """
         models = _models_named(connection, name)
         query = select(HistoryRow.__table__).where(HistoryRow.model_id.in_(list(models)))
@@ -75,10 +75,10 @@ class HistoryStore(Store):
 
     @read_transaction
     def holdings(self, connection: Connection, name: str) -> list[StageTenure]:
-        """Every hold of a stage or alias of every model that bears or ever bore a name, in order of their beginning.
+        """Return all stage and alias tenures of every model that has or had a name, by beginning.
 
         Raises:
-            ModelNotFoundError: no model ever bore the name.
+            ModelNotFoundError: No model ever had the name.
         """
         models = _models_named(connection, name)
         began = (HistoryRow.model_id == StagePeriodRow.model_id) & (HistoryRow.time_us == StagePeriodRow.since)
@@ -89,18 +89,18 @@ class HistoryStore(Store):
             .order_by(StagePeriodRow.model_id, StagePeriodRow.since)
         )
         corrected = _corrected_beginnings(connection, models)
-        holdings = []
+        tenures = []
         for row in connection.execute(query):
             event = corrected.get((row.model_id, row.since))
             actor, reason = (row.actor, row.reason) if event is None else (event.actor, event.reason)
             uid = models[row.model_id]
-            holdings.append(StageTenure(uid, row.stage, row.version, row.since, row.until, actor, reason))
-        return holdings
+            tenures.append(StageTenure(uid, row.stage, row.version, row.since, row.until, actor, reason))
+        return tenures
 
     @read_transaction
     def poll(self, connection: Connection, *, after: int, limit: int) -> list[PublishedEvent]:
-        """The next events of all models after a position, at most `limit`, in the order of their commits."""
-        # Cut off before the join: otherwise a planner may join and sort everything that is to come.
+        """Return at most `limit` events of all models after a position, in the order of commits."""
+        # Limit before the join, since a planner might otherwise join and sort all later events.
         events = (
             select(HistoryRow.__table__).where(HistoryRow.id > after).order_by(HistoryRow.id).limit(limit).subquery()
         )
@@ -113,18 +113,18 @@ class HistoryStore(Store):
 
     @read_transaction
     def last_position(self, connection: Connection) -> int:
-        """The position of the last event of all; 0 if there is none."""
+        """Return the position of the last event of all models; 0 if there is none."""
         return connection.execute(select(RegistryIdRow.last_event)).scalar_one()
 
     @read_transaction
     def heads(self, connection: Connection) -> list[ChainHead]:
-        """The end of every chain, deleted models included, by uid."""
+        """Return the end of every chain by uid, deleted models included."""
         query = select(RegisteredModelRow.__table__).order_by(RegisteredModelRow.uid)
         return [ChainHead(row.uid, row.name, row.last_seq, row.head_hash or "") for row in connection.execute(query)]
 
     @read_transaction
     def hash_at(self, connection: Connection, model_uid: str, seq: int) -> str | None:
-        """The stored hash of one event, or None if there is no such event."""
+        """Return the stored hash of one event, or None."""
         query = (
             select(HistoryRow.hash)
             .join(RegisteredModelRow, RegisteredModelRow.id == HistoryRow.model_id)
@@ -134,29 +134,29 @@ class HistoryStore(Store):
 
 
 def _corrected_beginnings(connection: Connection, models: Mapping[int, str]) -> dict[tuple[int, int], HistoryEvent]:
-    """Events of models whose history was corrected, by model and corrected time: periods begin with those."""
+    """Return the events of models with a clock correction, by model and corrected time: periods begin at those."""
     query = select(HistoryRow.model_id).where(
         HistoryRow.model_id.in_(list(models)), HistoryRow.kind == EventKind.CLOCK_CORRECTED
     )
-    found: dict[tuple[int, int], HistoryEvent] = {}
+    by_time: dict[tuple[int, int], HistoryEvent] = {}
     for key in set(connection.execute(query).scalars()):
         rows = connection.execute(select(HistoryRow.__table__).where(HistoryRow.model_id == key))
         events = [event_of(row, models[key]) for row in rows.all()]
         times = corrected_times(events)
-        found |= {(key, times[event.seq]): event for event in events}
-    return found
+        by_time |= {(key, times[event.seq]): event for event in events}
+    return by_time
 
 
 def _models_named(connection: Connection, name: str) -> dict[int, str]:
-    """Key and uid of every model that bears or ever bore a name."""
-    bearers = union(
+    """Return key and uid of every model that has or had a name."""
+    keys = union(
         select(RegisteredModelRow.id).where(RegisteredModelRow.name == name),
         select(HistoryRow.model_id).where(
             HistoryRow.kind == literal_column(f"'{EventKind.RENAMED}'"), HistoryRow.from_value == name
         ),
     ).subquery()
-    query = select(RegisteredModelRow.id, RegisteredModelRow.uid).where(RegisteredModelRow.id.in_(select(bearers)))
-    found: dict[int, str] = {row.id: row.uid for row in connection.execute(query)}
-    if not found:
-        raise ModelNotFoundError(f"Registered Model with name={name} not found, nor was there ever one.")
-    return found
+    query = select(RegisteredModelRow.id, RegisteredModelRow.uid).where(RegisteredModelRow.id.in_(select(keys)))
+    models: dict[int, str] = {row.id: row.uid for row in connection.execute(query)}
+    if not models:
+        raise ModelNotFoundError(f"Registered Model with name={name} not found; no model ever had this name.")
+    return models

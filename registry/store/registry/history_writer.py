@@ -1,7 +1,7 @@
-"""A registered model under its lock, and the events that this transaction appends to its history.
+"""Lock a registered model and append events to its history: their sequence, time and hash.
 
-Owns the chain: sequence, time and hash of events. Invariant: what a transaction changes about a model and the events
-that say so are committed together; event times grow with the sequence, whatever the clock does.
+Guarantees: changes of a model and their events are committed together. Event times grow with the sequence, whatever the
+clock does.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from registry.store.transactions import Store
 from registry.validation.names import casefold_name
 
 TOLERANCE_US: Final = 5 * 60 * 1_000_000
-"""How far the last event of a model may lie ahead of the clock before changes are refused."""
+"""How far the last event of a model may be ahead of the clock before changes are refused, in microseconds."""
 
 
 class RegistryStore(Store):
-    """A store that changes registered models in somebody's name."""
+    """Base of stores that change registered models; `actor` is recorded in every event."""
 
     def __init__(self, database: Any, *, actor: str, ignore_clock: bool = False) -> None:
         super().__init__(database)
@@ -35,10 +35,10 @@ class RegistryStore(Store):
         self.ignore_clock = ignore_clock
 
     def locked(self, connection: Connection, name: str) -> "contextlib.AbstractContextManager[LockedModel]":
-        """The model of that name, locked until the transaction ends; its events are written when the block ends.
+        """Lock a model until the transaction ends; its events are written at the end of the block.
 
         Raises:
-            ModelNotFoundError: no such model.
+            ModelNotFoundError: There is no such model.
         """
         return write_on_exit(
             LockedModel(connection, lock_model(connection, name), self.actor, ignore_clock=self.ignore_clock)
@@ -46,7 +46,7 @@ class RegistryStore(Store):
 
 
 class LockedModel:
-    """One locked model: `key` and `name` say which, `record` notes what changed."""
+    """A locked registered model, with the events and changes that are not written yet."""
 
     def __init__(self, connection: Connection, row: AnyRow, actor: str, *, ignore_clock: bool = False) -> None:
         self.connection = connection
@@ -71,10 +71,10 @@ class LockedModel:
         reason: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> HistoryEvent:
-        """Append an event; `before` and `after` are what the change replaced and put there.
+        """Append an event; `before` and `after` are the old and the new value.
 
         Raises:
-            ClockAheadError: the model's last event lies more than five minutes ahead of the clock.
+            ClockAheadError: The model's last event is more than five minutes ahead of the clock.
         """
         last_us = self._events[-1].time_us if self._events else self.row.last_event_us
         if last_us > self.now_us + TOLERANCE_US and not self._ignore_clock:
@@ -82,7 +82,7 @@ class LockedModel:
         return self._append(kind, last_us, version, before, after, reason, details)
 
     def record_correction(self, details: Mapping[str, Any], *, last_us: int, reason: str | None) -> HistoryEvent:
-        """Append the event that corrects the times of others; `last_us` is the corrected time of the last one."""
+        """Append an event that corrects earlier event times; `last_us` is the corrected time of the last event."""
         return self._append(EventKind.CLOCK_CORRECTED, last_us, None, None, None, reason, details)
 
     def _append(
@@ -114,20 +114,20 @@ class LockedModel:
         return event
 
     def change(self, **columns: Any) -> None:
-        """Set columns of the model's own row when the block ends."""
+        """Set columns of the model's row at the end of the block."""
         self._changes.update(columns)
 
     def next_version(self) -> int:
-        """The number of a new version: one more than was ever given."""
+        """Return the next version number; numbers are never reused."""
         number = int(self.row.last_version) + 1
         self.change(last_version=number)
         return number
 
     def save(self) -> None:
-        """Write events and changes; nothing if there are none.
+        """Write the events and changes; do nothing if there are no events.
 
-        The count of all events is raised last before the insert: its row lock is held to the end of the transaction, so
-        that event ids appear in the order of their commits and a reader who remembers the last id misses nothing.
+        The counter of all events is increased just before the insert. Its row stays locked until the transaction ends,
+        so event ids appear in the order of commits, and a reader that polls from the last id misses none.
         """
         if not self._events:
             return
@@ -147,7 +147,7 @@ class LockedModel:
         _CHANGE_MODEL.write(self.connection, {"model_key": self.key, **values})
 
 
-# Statements that every change runs are built once: building one costs more than running it.
+# Built once, because building a statement costs more than running it.
 _COUNT: Final = table(RegistryIdRow).c.last_event
 _RAISE_COUNT: Final = Compiled(
     update(table(RegistryIdRow)).values(last_event=_COUNT + bindparam("count")).returning(_COUNT)
@@ -158,17 +158,17 @@ _CHANGE_MODEL: Final = Compiled(update(_MODELS).where(_MODELS.c.id == bindparam(
 
 
 @contextlib.contextmanager
-def write_on_exit(ledger: LockedModel) -> Iterator[LockedModel]:
-    """A block at whose end the ledger is written; not if the block raises."""
-    yield ledger
-    ledger.save()
+def write_on_exit(model: LockedModel) -> Iterator[LockedModel]:
+    """Save a locked model at the end of the block, unless the block raises."""
+    yield model
+    model.save()
 
 
 def lock_model(connection: Connection, name: str) -> AnyRow:
-    """The row of a living model, locked, with the session's database user.
+    """Lock and return the row of a model that is not deleted, with the session's database user.
 
     Raises:
-        ModelNotFoundError: no such model.
+        ModelNotFoundError: There is no such model.
     """
     row = _lock_statement(connection.dialect.name).first(connection, name_params(name))
     if row is None:
@@ -192,30 +192,30 @@ def _not_deleted(name_key: Any, name: Any) -> Any:
 
 
 NOT_DELETED: Final[Any] = _not_deleted(bindparam("name_key"), bindparam("name"))
-"""The condition that picks the living model of a name; the folded key is what is indexed among the living."""
+"""The condition for the model of a name that is not deleted; its index is on the case-folded key."""
 
 
 def name_params(name: str) -> dict[str, str]:
-    """The values that `NOT_DELETED` binds."""
+    """Return the parameters of `NOT_DELETED`."""
     return {"name": name, "name_key": casefold_name(name)}
 
 
 def not_deleted(name: str) -> Any:
-    """`NOT_DELETED` with its values, for statements that are built when they are run."""
+    """Return `NOT_DELETED` with its values, for statements that are not compiled ahead."""
     return _not_deleted(casefold_name(name), name)
 
 
 def _clock_ahead(name: str, last_us: int, now_us: int) -> ClockAheadError:
     last, now = format_time(moment_of(last_us)), format_time(moment_of(now_us))
     return ClockAheadError(
-        f"The last event of {name!r} is of {last}, but it is {now} now: some machine's clock was ahead, or this one's "
-        f"is behind. If this clock is right, correct the history with 'registry correct-clock {name}'; "
-        "REGISTRY_IGNORE_CLOCK=1 makes changes all the same."
+        f"The last event of {name!r} has the time {last}, but the clock says {now}: some machine's clock was ahead, or "
+        f"this one is behind. If this clock is right, correct the history with 'registry correct-clock {name}'; "
+        "REGISTRY_IGNORE_CLOCK=1 allows changes anyway."
     )
 
 
 def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
-    """The error for a name that no living model has: what it was renamed to, or when and by whom it was deleted."""
+    """Return the error for a missing name: what it was renamed to, or when and by whom it was deleted."""
     renamed = (
         select(RegisteredModelRow.name)
         .join(HistoryRow, HistoryRow.model_id == RegisteredModelRow.id)
@@ -236,7 +236,7 @@ def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
 
 
 def find_deletion(connection: Connection, name: str) -> AnyRow | None:
-    """Key of the model of that name that was deleted last, with time and actor of its deletion; or None."""
+    """Return key, time and actor of the last deletion of a model of this name, or None."""
     # Nothing follows a deletion: it is the last event of its chain.
     last = (HistoryRow.model_id == RegisteredModelRow.id) & (HistoryRow.seq == RegisteredModelRow.last_seq)
     query = (
@@ -268,10 +268,10 @@ def _row(event_id: int, model_key: int, event: HistoryEvent) -> dict[str, Any]:
 
 
 def event_of(row: AnyRow, model_uid: str) -> HistoryEvent:
-    """The event of a row of `history`; its hash is computed anew, not read.
+    """Return the event of a row of `history`; its hash is computed, not read.
 
     Raises:
-        IntegrityError: its details are not what this package writes.
+        IntegrityError: The details are not a JSON object.
     """
     return HistoryEvent(
         model_uid=model_uid,
@@ -293,12 +293,12 @@ def _details(row: AnyRow, model_uid: str) -> dict[str, Any]:
     if row.details is None:
         return {}
     try:
-        found = json.loads(row.details, parse_constant=_refuse_constant)
+        details = json.loads(row.details, parse_constant=_refuse_constant)
     except (TypeError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        details = None
+    if not isinstance(details, dict):
         raise IntegrityError(f"Event {row.seq} of the model {model_uid} was edited: its details are not a JSON object.")
-    return found
+    return details
 
 
 def _refuse_constant(name: str) -> Any:

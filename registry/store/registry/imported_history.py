@@ -1,6 +1,6 @@
-"""The histories that imported models brought along, as they are stored, and whether they are still what they were.
+"""Store and check the histories that imported models had in other registries.
 
-Invariant: what is stored of a model's past elsewhere ends in the hash that the model's own history holds.
+Guarantees: an imported history ends in the hash that the model's own history records.
 """
 
 import json
@@ -23,7 +23,7 @@ from registry.store.tables import ImportedEventRow
 
 
 def insert_imported_history(connection: Connection, model_key: int, segments: Sequence[ImportedHistory]) -> None:
-    """Store the past of a model, oldest segment first."""
+    """Store imported histories of a model, oldest first."""
     rows = [
         {"model_id": model_key, "segment": number, "seq": event.seq, "event": event.canonical().decode()}
         for number, segment in enumerate(segments, 1)
@@ -35,10 +35,10 @@ def insert_imported_history(connection: Connection, model_key: int, segments: Se
 def read_imported_history(
     connection: Connection, model_key: int, events: Sequence[HistoryEvent]
 ) -> list[ImportedHistory]:
-    """The past of a model with these own events, oldest segment first; empty if it was never imported.
+    """Return the imported histories of a model with these events, oldest first; empty if it was never imported.
 
     Raises:
-        IntegrityError: a stored event cannot be read, or nothing says what registry a segment is of.
+        IntegrityError: A stored event cannot be read, or the registry of a segment is not recorded.
     """
     query = select(ImportedEventRow.__table__).where(ImportedEventRow.model_id == model_key)
     stored: defaultdict[int, list[HistoryEvent]] = defaultdict(list)
@@ -49,19 +49,19 @@ def read_imported_history(
         stored[row.segment].append(event)
     segments: list[ImportedHistory] = []
     after: Sequence[HistoryEvent] = events
-    for _, found in sorted(stored.items(), reverse=True):
+    for _, segment in sorted(stored.items(), reverse=True):
         closing = find_import(after)
         registry_id = "" if closing is None else str(closing.details.get("registry_id"))
-        segments.append(ImportedHistory(registry_id, found[0].model_uid, tuple(found)))
-        after = found
+        segments.append(ImportedHistory(registry_id, segment[0].model_uid, tuple(segment)))
+        after = segment
     return segments[::-1]
 
 
 def check_imported_history(connection: Connection, model: AnyRow, events: Sequence[HistoryEvent]) -> None:
-    """Compare what is stored of a model's past with its own events.
+    """Check the imported histories of a model against its own events.
 
     Raises:
-        IntegrityError: an event of the past was edited, added or removed.
+        IntegrityError: An imported event was edited, added or removed.
     """
     segments = read_imported_history(connection, model.id, events)
     check_imported_histories(segments)

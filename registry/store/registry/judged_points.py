@@ -1,7 +1,6 @@
-"""The points that a promotion was judged on: noted in its event, and looked for again when a model is verified.
+"""The metric points that a promotion was judged on: recorded in its event, and checked again by `verify`.
 
-Invariant: a run that goes on is no tampering. Points that came later are told, not refused, and so are points that gc
-removed with their run.
+A run that continues is not tampering: later points, and points that gc removed with their run, are reported as notes.
 """
 
 import math
@@ -24,7 +23,7 @@ Order = tuple[int, int, bool, float]
 
 @dataclass(frozen=True, slots=True)
 class JudgedPoint:
-    """The latest point of a metric when a rule judged it; `value` has all its digits, ``nan`` or ``inf``."""
+    """The latest point of a metric when a rule was evaluated; `value` has all its digits, or is ``nan`` or ``inf``."""
 
     version: int
     run_id: str
@@ -35,19 +34,21 @@ class JudgedPoint:
 
 
 def judged_metrics(rules: Iterable[PromotionRule]) -> set[str]:
-    """The metrics that rules look at."""
+    """Return the metrics that rules refer to."""
     return {metric for rule in rules if (metric := getattr(rule, "metric", None)) is not None}
 
 
 def read_points(connection: Connection, run_id: str | None) -> dict[str, AnyRow]:
-    """The latest points of a run, by metric."""
+    """Return the latest points of a run, by metric."""
     query = select(LatestMetricRow.key, LatestMetricRow.step, LatestMetricRow.timestamp, LatestMetricRow.value)
     rows = connection.execute(query.join(RunRow, RunRow.id == LatestMetricRow.run_id).where(RunRow.run_id == run_id))
     return {row.key: row for row in rows}
 
 
-def noted(version: int, run_id: str | None, points: dict[str, AnyRow], metrics: set[str]) -> list[dict[str, Any]]:
-    """The points of a version that rules looked at, as its event has them."""
+def points_for_event(
+    version: int, run_id: str | None, points: dict[str, AnyRow], metrics: set[str]
+) -> list[dict[str, Any]]:
+    """Return the judged points of a version in the form that its event stores."""
     return [
         asdict(JudgedPoint(version, str(run_id), key, repr(value_from_db(row.value)), row.step, row.timestamp))
         for key, row in sorted(points.items())
@@ -58,23 +59,23 @@ def noted(version: int, run_id: str | None, points: dict[str, AnyRow], metrics: 
 def check_judged_points(
     connection: Connection, name: str, events: Sequence[HistoryEvent], state: ModelState
 ) -> Iterator[str]:
-    """Look for every point that a promotion was judged on; what changed since, or cannot be checked, as sentences.
+    """Check every point that a promotion was judged on; yield a note for each that changed or cannot be checked.
 
     Raises:
-        IntegrityError: such a point was edited or removed, or the latest value is not the last point.
+        IntegrityError: A point was edited or removed, or the latest value is not the last point.
     """
     judged = [JudgedPoint(**point) for event in events for point in event.details.get("judged", ())]
     for point in dict.fromkeys(judged):
-        what = f"{point.metric} = {point.value} (step {point.step}) of version {point.version} of {name!r}"
+        subject = f"{point.metric} = {point.value} (step {point.step}) of version {point.version} of {name!r}"
         series = (LatestMetricRow.run_id == RunRow.id) & (LatestMetricRow.key == point.metric)
         query = select(RunRow.purged_time, LatestMetricRow.__table__).outerjoin(LatestMetricRow, series)
         row = connection.execute(query.where(RunRow.run_id == point.run_id)).one_or_none()
         if row is None and _is_deleted(state, point.version):
-            yield f"{what}: no longer checkable, its run was removed"
+            yield f"{subject}: no longer checkable, its run was removed"
         elif row is None or row.id is None:
-            raise IntegrityError(f"{what} was judged, but its run or the metric of it is gone.")
+            raise IntegrityError(f"{subject} was judged, but its run or metric is missing.")
         else:
-            yield from _check_series(connection, what, point, row)
+            yield from _check_series(connection, subject, point, row)
 
 
 def _is_deleted(state: ModelState, number: int) -> bool:
@@ -82,34 +83,34 @@ def _is_deleted(state: ModelState, number: int) -> bool:
     return state.deleted or version is None or version.deleted
 
 
-def _check_series(connection: Connection, what: str, point: JudgedPoint, latest: AnyRow) -> Iterator[str]:
+def _check_series(connection: Connection, subject: str, point: JudgedPoint, latest: AnyRow) -> Iterator[str]:
     judged = _order(point.step, point.timestamp, float(point.value))
     now = _order(latest.step, latest.timestamp, value_from_db(latest.value))
     last = _last_point(connection, latest.id)
     if last is None and latest.purged_time is not None:
         if now < judged:
-            raise IntegrityError(f"{what} was judged, but the latest value of its run is older: it was edited.")
+            raise IntegrityError(f"{subject} was judged, but the latest value of its run is older: it was edited.")
         if now != judged:
-            yield f"{what}: no longer checkable, gc removed the points of its run"
+            yield f"{subject}: no longer checkable, gc removed the points of its run"
         return
     if last != now:
-        raise IntegrityError(f"{what} was judged, but the latest value of its run now is not that of its last point.")
-    if not _is_there(connection, latest.id, point):
-        raise IntegrityError(f"{what} was judged, but there is no such point any more: it was edited or removed.")
+        raise IntegrityError(f"{subject} was judged, but the latest value of its run now differs from its last point.")
+    if not _has_point(connection, latest.id, point):
+        raise IntegrityError(f"{subject} was judged, but this point no longer exists: it was edited or removed.")
     if now != judged:
-        yield f"{what}: changed since, the latest value is {value_from_db(latest.value)!r} (step {latest.step})"
+        yield f"{subject}: changed since, the latest value is {value_from_db(latest.value)!r} (step {latest.step})"
 
 
 def _last_point(connection: Connection, series: int) -> Order | None:
-    """The last point of a series in the order of `latest_metrics`, or None if it has none."""
-    mine = MetricRow.series_id == series
-    top = select(MetricRow.step).where(mine).order_by(MetricRow.step.desc()).limit(1).scalar_subquery()
-    query = select(MetricRow.step, MetricRow.timestamp, MetricRow.value).where(mine, MetricRow.step == top)
+    """Return the last point of a series in the order of `latest_metrics`, or None."""
+    in_series = MetricRow.series_id == series
+    top = select(MetricRow.step).where(in_series).order_by(MetricRow.step.desc()).limit(1).scalar_subquery()
+    query = select(MetricRow.step, MetricRow.timestamp, MetricRow.value).where(in_series, MetricRow.step == top)
     rows = connection.execute(query).all()
     return max((_order(row.step, row.timestamp, value_from_db(row.value)) for row in rows), default=None)
 
 
-def _is_there(connection: Connection, series: int, point: JudgedPoint) -> bool:
+def _has_point(connection: Connection, series: int, point: JudgedPoint) -> bool:
     query = select(MetricRow.value).where(
         MetricRow.series_id == series, MetricRow.step == point.step, MetricRow.timestamp == point.timestamp
     )
@@ -117,5 +118,5 @@ def _is_there(connection: Connection, series: int, point: JudgedPoint) -> bool:
 
 
 def _order(step: int, timestamp: int, value: float) -> Order:
-    """How points are ordered: by step, then time, then value, of which NaN is the least."""
+    """Return the sort key of a point: step, then time, then value, with NaN lowest."""
     return (step, timestamp, not math.isnan(value), 0.0 if math.isnan(value) else value)

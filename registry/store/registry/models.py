@@ -1,7 +1,7 @@
 """Registered models: their names, descriptions and tags.
 
-Leaves versions to `versions`, stages and aliases to `holders`. Invariant: of the living models no two have names that
-fold to the same text; a deleted model stays as a tombstone with its history.
+Guarantees: no two models that are not deleted have names that differ only in case or width. A deleted model stays as a
+tombstone with its history.
 """
 
 import uuid
@@ -43,10 +43,10 @@ class ModelStore(RegistryStore):
         tags: Mapping[str, str] | None = None,
         reason: str | None = None,
     ) -> RegisteredModel:
-        """A new model without versions.
+        """Create a model without versions.
 
         Raises:
-            AlreadyExistsError: the name, or one that differs only in case or width, is taken.
+            AlreadyExistsError: The name, or one that differs only in case or width, is taken.
         """
         if not insert_model(connection, name, self.actor, description=description, tags=tags, reason=reason):
             raise name_is_taken(connection, name)
@@ -54,37 +54,37 @@ class ModelStore(RegistryStore):
 
     @read_transaction
     def get(self, connection: Connection, name: str) -> RegisteredModel:
-        """A model by its exact name.
+        """Return a model by its exact name.
 
         Raises:
-            ModelNotFoundError: no such model.
+            ModelNotFoundError: There is no such model.
         """
         return read_models(connection, [require_model(connection, name)])[0]
 
     @single_query
     def require(self, connection: Connection, name: str) -> None:
-        """Pass if there is a model of that name.
+        """Check that a model exists.
 
         Raises:
-            ModelNotFoundError: no such model.
+            ModelNotFoundError: There is no such model.
         """
         require_model(connection, name)
 
     @write_transaction
     def rename(self, connection: Connection, name: str, new_name: str, *, reason: str | None = None) -> RegisteredModel:
-        """Give a model another name; versions, aliases and history follow.
+        """Rename a model; it keeps its versions, aliases and history.
 
         Raises:
-            AlreadyExistsError: another model has the new name or a twin of it.
+            AlreadyExistsError: Another model has the new name, or one that differs only in case or width.
         """
         try:
-            with self.locked(connection, name) as ledger:
+            with self.locked(connection, name) as model:
                 if new_name != name:
-                    twin = _find_colliding_name(connection, new_name)
-                    if twin is not None and twin != name:
+                    similar = _find_colliding_name(connection, new_name)
+                    if similar is not None and similar != name:
                         raise name_is_taken(connection, new_name)
-                    ledger.record(EventKind.RENAMED, before=name, after=new_name, reason=reason)
-                    ledger.change(name=new_name, name_key=casefold_name(new_name))
+                    model.record(EventKind.RENAMED, before=name, after=new_name, reason=reason)
+                    model.change(name=new_name, name_key=casefold_name(new_name))
         except ConstraintError:
             # Another transaction took the name after it was looked up.
             raise AlreadyExistsError(f"Registered Model (name={new_name}) already exists.") from None
@@ -94,62 +94,62 @@ class ModelStore(RegistryStore):
     def update(
         self, connection: Connection, name: str, *, description: str | None, reason: str | None = None
     ) -> RegisteredModel:
-        """Set the description; None leaves it as it is."""
-        with self.locked(connection, name) as ledger:
-            if description is not None and description != ledger.row.description:
-                ledger.record(
+        """Set the description; None leaves it unchanged."""
+        with self.locked(connection, name) as model:
+            if description is not None and description != model.row.description:
+                model.record(
                     EventKind.UPDATED,
-                    before=ledger.row.description,
+                    before=model.row.description,
                     after=description,
                     reason=reason,
                     details={"field": "description"},
                 )
-                ledger.change(description=description)
+                model.change(description=description)
         return read_models(connection, [require_model(connection, name)])[0]
 
     @write_transaction
     def delete(self, connection: Connection, name: str, *, force: bool = False, reason: str | None = None) -> None:
-        """Delete a model and its versions; its history stays readable and its name becomes free.
+        """Delete a model and its versions; its history stays readable, and its name becomes free.
 
         Raises:
-            InUseError: a version holds Staging or Production and `force` is False.
+            InUseError: A version is in Staging or Production and `force` is False.
         """
-        with self.locked(connection, name) as ledger:
-            held = _held_stages(connection, ledger.key)
+        with self.locked(connection, name) as model:
+            held = _held_stages(connection, model.key)
             if held and not force:
                 raise InUseError(
                     f"The model {name!r} has versions in use: {held}. Move them to Archived first, or delete with "
                     "force=True."
                 )
             now = monotonic_now_ms(connection)
-            event = ledger.record(EventKind.DELETED, before=name, reason=reason, details={"force": force})
-            living_versions = (ModelVersionRow.model_id == ledger.key) & ModelVersionRow.deleted_time.is_(None)
-            connection.execute(delete(ModelAliasRow).where(ModelAliasRow.model_id == ledger.key))
+            event = model.record(EventKind.DELETED, before=name, reason=reason, details={"force": force})
+            not_deleted = (ModelVersionRow.model_id == model.key) & ModelVersionRow.deleted_time.is_(None)
+            connection.execute(delete(ModelAliasRow).where(ModelAliasRow.model_id == model.key))
             connection.execute(
-                update(ModelVersionRow).where(living_versions).values(current_stage="None", deleted_time=now)
+                update(ModelVersionRow).where(not_deleted).values(current_stage="None", deleted_time=now)
             )
-            open_periods = (StagePeriodRow.model_id == ledger.key) & StagePeriodRow.until.is_(None)
+            open_periods = (StagePeriodRow.model_id == model.key) & StagePeriodRow.until.is_(None)
             connection.execute(update(StagePeriodRow).where(open_periods).values(until=event.time_us))
-            ledger.change(deleted_time=now)
+            model.change(deleted_time=now)
 
     @write_transaction
     def set_tag(self, connection: Connection, name: str, key: str, value: str, *, reason: str | None = None) -> None:
-        """Set a label."""
-        with self.locked(connection, name) as ledger:
-            before = _find_tag(connection, ledger.key, key)
+        """Set a tag."""
+        with self.locked(connection, name) as model:
+            before = _find_tag(connection, model.key, key)
             if before != value:
-                ledger.record(EventKind.TAG_SET, before=before, after=value, reason=reason, details={"key": key})
-                upsert(connection, RegisteredModelTagRow, [{"model_id": ledger.key, "key": key, "value": value}])
+                model.record(EventKind.TAG_SET, before=before, after=value, reason=reason, details={"key": key})
+                upsert(connection, RegisteredModelTagRow, [{"model_id": model.key, "key": key, "value": value}])
 
     @write_transaction
     def delete_tag(self, connection: Connection, name: str, key: str, *, reason: str | None = None) -> None:
-        """Remove a label; nothing happens if there is none, as in MLflow."""
-        with self.locked(connection, name) as ledger:
-            before = _find_tag(connection, ledger.key, key)
+        """Remove a tag; do nothing if it does not exist, as in MLflow."""
+        with self.locked(connection, name) as model:
+            before = _find_tag(connection, model.key, key)
             if before is not None:
-                ledger.record(EventKind.TAG_DELETED, before=before, reason=reason, details={"key": key})
-                gone = (RegisteredModelTagRow.model_id == ledger.key) & (RegisteredModelTagRow.key == key)
-                connection.execute(delete(RegisteredModelTagRow).where(gone))
+                model.record(EventKind.TAG_DELETED, before=before, reason=reason, details={"key": key})
+                condition = (RegisteredModelTagRow.model_id == model.key) & (RegisteredModelTagRow.key == key)
+                connection.execute(delete(RegisteredModelTagRow).where(condition))
 
 
 def insert_model(
@@ -161,7 +161,7 @@ def insert_model(
     tags: Mapping[str, str] | None = None,
     reason: str | None = None,
 ) -> bool:
-    """Make a model and its first event; False if the name or a twin of it is taken."""
+    """Insert a model and its first event; return False if the name or a similar one is taken."""
     now = now_ms()
     values: dict[str, Any] = {
         "uid": uuid.uuid4().hex,
@@ -174,32 +174,32 @@ def insert_model(
     statement = insert_into(connection.dialect.name, RegisteredModelRow).on_conflict_do_nothing()
     if connection.execute(statement.returning(RegisteredModelRow.id), values).first() is None:
         return False
-    with write_on_exit(LockedModel(connection, lock_model(connection, name), actor)) as ledger:
+    with write_on_exit(LockedModel(connection, lock_model(connection, name), actor)) as model:
         details: dict[str, Any] = {} if description is None else {"description": description}
-        ledger.record(EventKind.CREATED, after=name, reason=reason, details=details)
+        model.record(EventKind.CREATED, after=name, reason=reason, details=details)
         for key, value in sorted((tags or {}).items()):
-            ledger.record(EventKind.TAG_SET, after=value, details={"key": key})
-        rows = [{"model_id": ledger.key, "key": key, "value": value} for key, value in (tags or {}).items()]
+            model.record(EventKind.TAG_SET, after=value, details={"key": key})
+        rows = [{"model_id": model.key, "key": key, "value": value} for key, value in (tags or {}).items()]
         upsert(connection, RegisteredModelTagRow, rows)
     return True
 
 
 def name_is_taken(connection: Connection, name: str) -> AlreadyExistsError:
-    """The error for a name that exists, or that only differs in case or width from one that does."""
-    twin = _find_colliding_name(connection, name)
-    if twin is None or twin == name:
+    """Return the error for a name that is taken, or that differs only in case or width from a taken one."""
+    similar = _find_colliding_name(connection, name)
+    if similar is None or similar == name:
         return AlreadyExistsError(f"Registered Model (name={name}) already exists.")
     return AlreadyExistsError(
-        f"Registered Model (name={name}) cannot be told from the existing {twin!r}, which differs only in case or in "
-        "the form of its characters; use that one, or another name."
+        f"Registered Model (name={name}) is too similar to the existing {similar!r}, which differs only in case or in "
+        "the form of its characters. Use the existing name, or a different one."
     )
 
 
 def check_name_collision(connection: Connection, name: str) -> None:
-    """Stop if another living model's name differs only in case or width.
+    """Refuse a name that differs only in case or width from another model's.
 
     Raises:
-        AlreadyExistsError: there is one.
+        AlreadyExistsError: There is such a model.
     """
     if _find_colliding_name(connection, name) not in (None, name):
         raise name_is_taken(connection, name)

@@ -1,7 +1,6 @@
-"""Promotion rules in SQL: keeping them, approving, and gathering the facts that they are judged on.
+"""Store promotion rules and approvals, and collect the facts that rules are evaluated on (by `rules.evaluate`).
 
-The judgement itself is `rules.judge`. Invariant: rules are judged inside the promoting transaction, on what the tables
-say at that moment.
+Guarantees: rules are evaluated inside the promoting transaction, on the rows of that moment.
 """
 
 import functools
@@ -18,7 +17,7 @@ from registry.rules import Facts, PromotionRule, Verdict, evaluate, rules_from_j
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.registry.history_writer import LockedModel, RegistryStore
-from registry.store.registry.judged_points import judged_metrics, noted, read_points
+from registry.store.registry.judged_points import judged_metrics, points_for_event, read_points
 from registry.store.registry.queries import require_model, require_version, select_one_version
 from registry.store.registry.stage_periods import select_holder
 from registry.store.tables import (
@@ -32,7 +31,7 @@ from registry.store.transactions import read_transaction, write_transaction
 
 
 class PromotionRuleStore(RegistryStore):
-    """Keeps the rules of a model's stages, and the approvals of its versions."""
+    """Stores the rules of a model's stages, and the approvals of its versions."""
 
     @write_transaction
     def set_rules(
@@ -44,28 +43,28 @@ class PromotionRuleStore(RegistryStore):
         *,
         reason: str | None = None,
     ) -> None:
-        """Put these rules in the place of those that the stage has; no rules at all is `delete_rules`."""
+        """Replace the rules of a stage; to remove them all, use `delete_rules`."""
         text = rules_to_json(rules)
-        with self.locked(connection, name) as ledger:
-            before = find_rules(connection, ledger.key, stage)
+        with self.locked(connection, name) as model:
+            before = find_rules(connection, model.key, stage)
             if before != text:
                 details = {"stage": stage}
-                ledger.record(EventKind.RULES_SET, before=before, after=text, reason=reason, details=details)
-                upsert(connection, PromotionRulesRow, [{"model_id": ledger.key, "stage": stage, "rules": text}])
+                model.record(EventKind.RULES_SET, before=before, after=text, reason=reason, details=details)
+                upsert(connection, PromotionRulesRow, [{"model_id": model.key, "stage": stage, "rules": text}])
 
     @write_transaction
     def delete_rules(self, connection: Connection, name: str, stage: str, *, reason: str | None = None) -> None:
-        """Remove the rules of a stage; nothing happens if it has none."""
-        with self.locked(connection, name) as ledger:
-            before = find_rules(connection, ledger.key, stage)
+        """Remove the rules of a stage; do nothing if it has none."""
+        with self.locked(connection, name) as model:
+            before = find_rules(connection, model.key, stage)
             if before is not None:
-                ledger.record(EventKind.RULES_DELETED, before=before, reason=reason, details={"stage": stage})
-                gone = (PromotionRulesRow.model_id == ledger.key) & (PromotionRulesRow.stage == stage)
-                connection.execute(delete(PromotionRulesRow).where(gone))
+                model.record(EventKind.RULES_DELETED, before=before, reason=reason, details={"stage": stage})
+                condition = (PromotionRulesRow.model_id == model.key) & (PromotionRulesRow.stage == stage)
+                connection.execute(delete(PromotionRulesRow).where(condition))
 
     @read_transaction
     def get_rules(self, connection: Connection, name: str, stage: str) -> tuple[PromotionRule, ...]:
-        """The rules of a stage; empty if it has none."""
+        """Return the rules of a stage; empty if it has none."""
         text = find_rules(connection, require_model(connection, name).id, stage)
         return () if text is None else rules_from_json(text)
 
@@ -73,36 +72,36 @@ class PromotionRuleStore(RegistryStore):
     def approve(
         self, connection: Connection, name: str, version: int, stage: str, *, reason: str | None = None
     ) -> None:
-        """Say that a version may enter a stage; saying it twice is saying it once."""
-        with self.locked(connection, name) as ledger:
-            require_version(connection, ledger.key, name, version)
-            user = ledger.session_user or ""
+        """Approve a version for a stage. Idempotent."""
+        with self.locked(connection, name) as model:
+            require_version(connection, model.key, name, version)
+            user = model.session_user or ""
             key = {
-                "model_id": ledger.key,
+                "model_id": model.key,
                 "version": version,
                 "stage": stage,
                 "actor": self.actor,
                 "session_user": user,
             }
-            given = select(ApprovalRow.actor).where(*(getattr(ApprovalRow, column) == key[column] for column in key))
-            if connection.execute(given).first() is None:
-                event = ledger.record(EventKind.APPROVED, version=version, reason=reason, details={"stage": stage})
+            existing = select(ApprovalRow.actor).where(*(getattr(ApprovalRow, column) == key[column] for column in key))
+            if connection.execute(existing).first() is None:
+                event = model.record(EventKind.APPROVED, version=version, reason=reason, details={"stage": stage})
                 row = {**key, "reason": reason, "time_us": event.time_us}
                 connection.execute(insert(table(ApprovalRow)), row)
 
     @read_transaction
     def check(self, connection: Connection, name: str, version: int, stage: str) -> list[Verdict]:
-        """What the rules of a stage say of a version now; changes nothing."""
+        """Evaluate the rules of a stage for a version; changes nothing."""
         key = require_model(connection, name).id
-        entrant = candidate_version(connection, key, name, version, stage)
-        return list(evaluate_rules(connection, name, entrant, stage).verdicts)
+        candidate = candidate_version(connection, key, name, version, stage)
+        return list(evaluate_rules(connection, name, candidate, stage).verdicts)
 
 
 def candidate_version(connection: Connection, model_key: int, name: str, version: int, stage: str) -> AnyRow:
-    """The row of a living version (of `select_one_version`), with `holder` and `rules` of a stage that it may enter.
+    """Return the row of a version (of `select_one_version`), with `holder` and `rules` of the stage to enter.
 
     Raises:
-        VersionNotFoundError: no such version, or it is deleted.
+        VersionNotFoundError: There is no such version, or it is deleted.
     """
     values = {"model_key": model_key, "number": version, "entered": stage}
     row = _candidate(connection.dialect.name, stage).first(connection, values)
@@ -118,19 +117,19 @@ def _candidate(dialect: str, stage: str) -> Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the rules of a stage say of a version, and the points that they looked at."""
+    """The verdicts of a stage's rules on a version, and the metric points that they are based on."""
 
     verdicts: tuple[Verdict, ...] = ()
     points: tuple[dict[str, Any], ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether no rule failed."""
+        """Tell whether no rule failed."""
         return all(verdict.passed for verdict in self.verdicts)
 
     @property
     def details(self) -> dict[str, Any]:
-        """What an event says of it; nothing where there are no rules."""
+        """Return the details for an event; empty if there are no rules."""
         if not self.verdicts:
             return {}
         judged = {"judged": list(self.points)} if self.points else {}
@@ -138,7 +137,7 @@ class Judgement:
 
 
 def evaluate_rules(connection: Connection, name: str, row: AnyRow, stage: str) -> Judgement:
-    """The verdicts of a stage's rules on a version (a row of `candidate_version`), beside the stage's holder."""
+    """Evaluate a stage's rules on a row of `candidate_version`, compared with the version in the stage."""
     if row.rules is None:
         return Judgement()
     rules = rules_from_json(row.rules)
@@ -146,17 +145,17 @@ def evaluate_rules(connection: Connection, name: str, row: AnyRow, stage: str) -
     candidate, points = _facts(connection, row, stage, metrics)
     holder = None
     if row.holder is not None and row.holder != row.version:
-        holding = require_version(connection, row.model_id, name, row.holder)
-        holder, points_of_holder = _facts(connection, holding, stage, metrics)
+        holder_row = require_version(connection, row.model_id, name, row.holder)
+        holder, points_of_holder = _facts(connection, holder_row, stage, metrics)
         points += points_of_holder
     return Judgement(tuple(evaluate(rules, candidate, holder)), tuple(points))
 
 
 def record_judgement(
-    ledger: LockedModel, kind: EventKind, row: AnyRow, stage: str, judgement: Judgement, reason: str | None
+    model: LockedModel, kind: EventKind, row: AnyRow, stage: str, judgement: Judgement, reason: str | None
 ) -> None:
-    """Note that a promotion was refused, or that its refusal was overridden, with every figure."""
-    ledger.record(
+    """Record that a promotion was refused, or the refusal overridden, with all figures."""
+    model.record(
         kind,
         version=row.version,
         before=row.current_stage,
@@ -167,7 +166,7 @@ def record_judgement(
 
 
 def find_rules(connection: Connection, model_key: int, stage: str) -> str | None:
-    """The rules of a stage as JSON, or None."""
+    """Return the rules of a stage as JSON, or None."""
     return connection.execute(_RULES, {"model_key": model_key, "entered": stage}).scalar_one_or_none()
 
 
@@ -177,7 +176,7 @@ _RULES: Final = select(PromotionRulesRow.rules).where(
 
 
 def _facts(connection: Connection, row: AnyRow, stage: str, judged: set[str]) -> tuple[Facts, list[dict[str, Any]]]:
-    """What rules judge of a version, and its points of the metrics that they look at."""
+    """Return the facts that rules are evaluated on, and the points of the judged metrics."""
     logged = select(LoggedModelRow.flavors, LoggedModelRow.signature).where(LoggedModelRow.id == row.logged_model_id)
     flavors, signature = connection.execute(logged).one()
     points = read_points(connection, row.run_id)
@@ -190,7 +189,7 @@ def _facts(connection: Connection, row: AnyRow, stage: str, judged: set[str]) ->
         approvers=_approvers(connection, row, stage),
         registered_by=row.session_user or row.user_id,
     )
-    return facts, noted(row.version, row.run_id, points, judged)
+    return facts, points_for_event(row.version, row.run_id, points, judged)
 
 
 def _tags(connection: Connection, version_key: int) -> dict[str, str]:
@@ -200,7 +199,7 @@ def _tags(connection: Connection, version_key: int) -> dict[str, str]:
 
 
 def _approvers(connection: Connection, row: AnyRow, stage: str) -> frozenset[str]:
-    """Who approved; on PostgreSQL the database's own word counts, so that one person cannot be two."""
+    """Return who approved; on PostgreSQL the database user counts, so that one person cannot approve twice."""
     query = select(ApprovalRow.actor, ApprovalRow.session_user).where(
         ApprovalRow.model_id == row.model_id, ApprovalRow.version == row.version, ApprovalRow.stage == stage
     )

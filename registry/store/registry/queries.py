@@ -1,6 +1,6 @@
-"""Rows of the registry as entities, many at a time.
+"""Read registered models and versions as entities, many at a time.
 
-Invariant: a version comes with its tags and aliases wherever it comes from; no search leaves them out.
+Guarantees: every version has its tags and aliases, whichever query it comes from.
 """
 
 import functools
@@ -27,7 +27,7 @@ from registry.store.tables import (
 
 
 def select_versions() -> AnySelect:
-    """A query of all columns that `read_versions` needs, over living versions of living models."""
+    """Return a query of the columns that `read_versions` needs, over versions and models that are not deleted."""
     return (
         select(
             ModelVersionRow.__table__,
@@ -42,36 +42,36 @@ def select_versions() -> AnySelect:
 
 
 def read_versions(connection: Connection, rows: Iterable[AnyRow]) -> list[ModelVersion]:
-    """The versions of these rows of `select_versions`, in their order."""
-    found = list(rows)
-    if not found:
+    """Return the versions of rows of `select_versions`, in their order."""
+    rows = list(rows)
+    if not rows:
         return []
-    tags: dict[int, dict[str, str]] = {row.id: {} for row in found}
+    tags: dict[int, dict[str, str]] = {row.id: {} for row in rows}
     query = select(ModelVersionTagRow.__table__).where(ModelVersionTagRow.version_id.in_(tags))
     for tag in connection.execute(query.order_by(ModelVersionTagRow.key)):
         tags[tag.version_id][tag.key] = tag.value
-    aliases: dict[tuple[int, int], list[str]] = {(row.model_id, row.version): [] for row in found}
-    name_params = select(ModelAliasRow.__table__).where(ModelAliasRow.model_id.in_({row.model_id for row in found}))
-    for alias in connection.execute(name_params.order_by(ModelAliasRow.alias)):
+    aliases: dict[tuple[int, int], list[str]] = {(row.model_id, row.version): [] for row in rows}
+    query = select(ModelAliasRow.__table__).where(ModelAliasRow.model_id.in_({row.model_id for row in rows}))
+    for alias in connection.execute(query.order_by(ModelAliasRow.alias)):
         aliases.get((alias.model_id, alias.version), []).append(alias.alias)
-    return [_version(row, tags[row.id], aliases[row.model_id, row.version]) for row in found]
+    return [_version(row, tags[row.id], aliases[row.model_id, row.version]) for row in rows]
 
 
 def read_models(connection: Connection, rows: Iterable[AnyRow]) -> list[RegisteredModel]:
-    """The registered models of these rows of `registered_models`, in their order."""
-    found = list(rows)
-    if not found:
+    """Return the registered models of rows of `registered_models`, in their order."""
+    rows = list(rows)
+    if not rows:
         return []
-    keys = [row.id for row in found]
+    keys = [row.id for row in rows]
     tags: dict[int, dict[str, str]] = {key: {} for key in keys}
     query = select(RegisteredModelTagRow.__table__).where(RegisteredModelTagRow.model_id.in_(keys))
     for tag in connection.execute(query.order_by(RegisteredModelTagRow.key)):
         tags[tag.model_id][tag.key] = tag.value
     aliases: dict[int, dict[str, int]] = {key: {} for key in keys}
-    name_params = select(ModelAliasRow.__table__).where(ModelAliasRow.model_id.in_(keys)).order_by(ModelAliasRow.alias)
-    for alias in connection.execute(name_params):
+    query = select(ModelAliasRow.__table__).where(ModelAliasRow.model_id.in_(keys))
+    for alias in connection.execute(query.order_by(ModelAliasRow.alias)):
         aliases[alias.model_id][alias.alias] = alias.version
-    latest: dict[str, list[ModelVersion]] = {row.name: [] for row in found}
+    latest: dict[str, list[ModelVersion]] = {row.name: [] for row in rows}
     for version in read_versions(connection, connection.execute(select_latest(keys)).all()):
         latest[version.name].append(version)
     return [
@@ -85,12 +85,12 @@ def read_models(connection: Connection, rows: Iterable[AnyRow]) -> list[Register
             aliases=aliases[row.id],
             model_uid=row.uid,
         )
-        for row in found
+        for row in rows
     ]
 
 
 def select_latest(model_keys: Sequence[int]) -> AnySelect:
-    """The highest living version per model and stage."""
+    """Return a query of the highest version per model and stage, without deleted ones."""
     highest = (
         select(func.max(ModelVersionRow.id))
         .where(ModelVersionRow.model_id.in_(model_keys), ModelVersionRow.deleted_time.is_(None))
@@ -100,10 +100,10 @@ def select_latest(model_keys: Sequence[int]) -> AnySelect:
 
 
 def require_model(connection: Connection, name: str) -> AnyRow:
-    """The row of a living model, not locked.
+    """Return the row of a model that is not deleted, without locking it.
 
     Raises:
-        ModelNotFoundError: no such model.
+        ModelNotFoundError: There is no such model.
     """
     row = _MODEL.first(connection, name_params(name))
     if row is None:
@@ -112,7 +112,7 @@ def require_model(connection: Connection, name: str) -> AnyRow:
 
 
 def find_version(connection: Connection, model_key: int, version: int) -> AnyRow | None:
-    """The row of a version (of `model_versions` alone), deleted ones included, or None."""
+    """Return the row of a version in `model_versions`, deleted or not, or None."""
     return _VERSION.first(connection, {"model_key": model_key, "number": version})
 
 
@@ -122,10 +122,10 @@ _VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(*_THIS))
 
 
 def require_version(connection: Connection, model_key: int, name: str, version: int) -> AnyRow:
-    """The row of a living version (of `model_versions` alone).
+    """Return the row of a version in `model_versions` that is not deleted.
 
     Raises:
-        VersionNotFoundError: no such version, or it is deleted.
+        VersionNotFoundError: There is no such version, or it is deleted.
     """
     row = find_version(connection, model_key, version)
     if row is None or row.deleted_time is not None:
@@ -135,12 +135,12 @@ def require_version(connection: Connection, model_key: int, name: str, version: 
 
 
 def read_version(connection: Connection, model_key: int, name: str, version: int) -> ModelVersion:
-    """One living version.
+    """Return a version that is not deleted.
 
     Raises:
-        VersionNotFoundError: no such version, or it is deleted.
+        VersionNotFoundError: There is no such version, or it is deleted.
     """
-    row = _one(connection.dialect.name).first(connection, {"model_key": model_key, "number": version})
+    row = _one_version(connection.dialect.name).first(connection, {"model_key": model_key, "number": version})
     if row is None:
         require_version(connection, model_key, name, version)
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
@@ -148,20 +148,20 @@ def read_version(connection: Connection, model_key: int, name: str, version: int
 
 
 @functools.cache
-def _one(dialect: str) -> Compiled:
+def _one_version(dialect: str) -> Compiled:
     return Compiled(select_one_version(dialect))
 
 
 def select_one_version(dialect: str) -> AnySelect:
-    """The living version ``number`` of the model ``model_key`` with all that `version_of` needs, in one statement."""
-    pairs, texts = (
+    """Return a query of version ``number`` of model ``model_key`` with all columns that `version_of` needs."""
+    to_object, to_array = (
         (func.json_group_object, func.json_group_array)
         if dialect == "sqlite"
         else (func.json_object_agg, func.json_agg)
     )
     tag, alias = ModelVersionTagRow, ModelAliasRow
-    tags = select(cast(pairs(tag.key, tag.value), Text)).where(tag.version_id == ModelVersionRow.id)
-    aliases = select(cast(texts(alias.alias), Text)).where(
+    tags = select(cast(to_object(tag.key, tag.value), Text)).where(tag.version_id == ModelVersionRow.id)
+    aliases = select(cast(to_array(alias.alias), Text)).where(
         alias.model_id == ModelVersionRow.model_id, alias.version == ModelVersionRow.version
     )
     columns = (tags.scalar_subquery().label("tags"), aliases.scalar_subquery().label("aliases"))
@@ -169,7 +169,7 @@ def select_one_version(dialect: str) -> AnySelect:
 
 
 def version_of(row: AnyRow) -> ModelVersion:
-    """The entity of a row of `select_one_version`, which has tags and aliases as JSON."""
+    """Return the version of a row of `select_one_version`, which has tags and aliases as JSON."""
     return _version(row, dict(sorted(json.loads(row.tags or "{}").items())), sorted(json.loads(row.aliases or "[]")))
 
 
@@ -193,11 +193,11 @@ def _version(row: AnyRow, tags: dict[str, str], aliases: list[str]) -> ModelVers
 
 
 def describe_occupied_stages(connection: Connection, model_key: int) -> str:
-    """Which stages and aliases of a model name which versions, for messages."""
+    """Return a clause on the stages and aliases of a model that have versions, for messages."""
     stages = select(ModelVersionRow.current_stage, ModelVersionRow.version).where(
         ModelVersionRow.model_id == model_key, ModelVersionRow.current_stage.in_(ACTIVE_STAGES)
     )
     aliases = select(ModelAliasRow.alias, ModelAliasRow.version).where(ModelAliasRow.model_id == model_key)
-    found = [f"{stage} (version {version})" for stage, version in connection.execute(stages)]
-    found += [f"@{alias} (version {version})" for alias, version in connection.execute(aliases)]
-    return f"in use: {', '.join(found)}" if found else "no stage or alias is in use"
+    occupied = [f"{stage} (version {version})" for stage, version in connection.execute(stages)]
+    occupied += [f"@{alias} (version {version})" for alias, version in connection.execute(aliases)]
+    return f"in use: {', '.join(occupied)}" if occupied else "no stage or alias is in use"

@@ -1,7 +1,6 @@
-"""From a ``models:`` URI to the sealed directory behind it, in one indexed query.
+"""Resolve a ``models:`` URI to a sealed directory, with one indexed query.
 
-The cost does not depend on how many versions or events a model has. Explanations of what is missing are looked up only
-when something is missing.
+The cost does not depend on the number of versions or events. Further queries run only to explain a missing version.
 """
 
 import functools
@@ -59,26 +58,26 @@ from registry.uris import (
 )
 from registry.validation.names import casefold_name
 
-# How far ahead of this machine's clock a moment may lie: clocks of two machines differ a little.
+# How far `at` may be ahead of this machine's clock: clocks of two machines differ a little.
 _CLOCK_SKEW = timedelta(seconds=1)
 
 
 class Resolver(Store):
-    """Answers what a URI stands for now, or stood for at a moment."""
+    """Resolves URIs, now or at a past time."""
 
     def resolve(self, uri: ModelsUri) -> ResolvedModel:
-        """The sealed model that a URI names.
+        """Return the sealed model of a URI.
 
         Raises:
-            ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, LoggedModelNotFoundError: nothing is there;
-                the message says what there is.
-            InvalidParameterError: a moment in the future.
+            ModelNotFoundError, VersionNotFoundError, AliasNotFoundError, LoggedModelNotFoundError: It does not exist;
+                the message says what does.
+            InvalidParameterError: The time is in the future.
         """
         if isinstance(uri, LoggedModelUri):
             return self._resolve_logged_model(uri)
         row = self._look_up(uri)
         if row is None or row.deleted_time is not None:
-            return self._explained(uri)
+            return self._retry_or_explain(uri)
         return _resolved(row, row.name, row.version)
 
     @single_query
@@ -95,27 +94,27 @@ class Resolver(Store):
         return _resolved(row, None, None)
 
     @read_transaction
-    def _explained(self, connection: Connection, uri: RegisteredUri) -> ResolvedModel:
-        """Why nothing is there, looked up in one snapshot, in which something may have appeared."""
-        found = _find(connection, uri)
-        if found is None:
+    def _retry_or_explain(self, connection: Connection, uri: RegisteredUri) -> ResolvedModel:
+        """Try once more in a snapshot, since a version may have appeared; else raise the reason."""
+        resolved = _find(connection, uri)
+        if resolved is None:
             raise _explain(connection, uri)
-        return found
+        return resolved
 
     @read_transaction
     def find(self, connection: Connection, uri: ModelStageUri | ModelAliasUri) -> ResolvedModel | None:
-        """The model that held a stage or alias now or at a moment, None if nobody did.
+        """Return the model in a stage or under an alias, now or at a past time; None if there was none.
 
         Raises:
-            ModelNotFoundError: no such model.
-            VersionNotFoundError: who held it was deleted since; the message says when and by whom.
-            InvalidParameterError: a moment in the future.
+            ModelNotFoundError: There is no such model.
+            VersionNotFoundError: The version was deleted since; the message says when and by whom.
+            InvalidParameterError: The time is in the future.
         """
-        found = _find(connection, uri)
-        if found is None:
+        resolved = _find(connection, uri)
+        if resolved is None:
             _refuse_deleted_model(connection, uri)
             require_model(connection, uri.name)
-        return found
+        return resolved
 
 
 def _find_row(connection: Connection, uri: RegisteredUri) -> AnyRow | None:
@@ -164,7 +163,7 @@ def _slot(uri: ModelsUri) -> str:
     return f"@{uri.alias}" if isinstance(uri, ModelAliasUri) else getattr(uri, "stage", "")
 
 
-# The statements are built once; their values are bound when they run.
+# The statements are built once; values are bound when they run.
 
 
 @functools.cache
@@ -204,7 +203,7 @@ def _by_latest() -> Compiled:
 
 @functools.cache
 def _by_stage(stage: str) -> Compiled:
-    # A literal, not a bound value: only then is the partial index of the stage known to apply. One of four constants.
+    # A literal, because the database uses the partial index only then. It is one of four constants.
     in_stage: ColumnElement[str] = literal_column(f"'{stage}'")
     if stage in ACTIVE_STAGES:
         return Compiled(_base().where(ModelVersionRow.current_stage == in_stage))
@@ -212,7 +211,7 @@ def _by_stage(stage: str) -> Compiled:
 
 
 def _highest(stage: ColumnElement[str] | None = None) -> ScalarSelect[int]:
-    """The highest living version, found from the end of the index; sorting would read all versions of a model."""
+    """Return the highest version, read from the end of the index; sorting would read all versions of a model."""
     other = aliased(ModelVersionRow)
     query = select(func.max(other.version)).where(other.model_id == RegisteredModelRow.id, other.deleted_time.is_(None))
     if stage is not None:
@@ -222,21 +221,23 @@ def _highest(stage: ColumnElement[str] | None = None) -> ScalarSelect[int]:
 
 @functools.cache
 def _by_alias() -> Compiled:
-    named = (ModelAliasRow.model_id == RegisteredModelRow.id) & (ModelAliasRow.version == ModelVersionRow.version)
-    return Compiled(_base().join(ModelAliasRow, named).where(ModelAliasRow.alias == bindparam("alias")))
+    is_target = (ModelAliasRow.model_id == RegisteredModelRow.id) & (ModelAliasRow.version == ModelVersionRow.version)
+    return Compiled(_base().join(ModelAliasRow, is_target).where(ModelAliasRow.alias == bindparam("alias")))
 
 
 @functools.cache
 def _by_period() -> Compiled:
-    held = (StagePeriodRow.model_id == RegisteredModelRow.id) & (StagePeriodRow.version == ModelVersionRow.version)
-    return Compiled(_base().join(StagePeriodRow, held).where(*_held_at()))
+    has_period = (StagePeriodRow.model_id == RegisteredModelRow.id) & (
+        StagePeriodRow.version == ModelVersionRow.version
+    )
+    return Compiled(_base().join(StagePeriodRow, has_period).where(*_held_at()))
 
 
 def _held_at() -> tuple[ColumnElement[bool], ...]:
-    """The conditions on the period of a slot that covers a moment.
+    """Return the conditions on the period of a slot that covers the time ``at``.
 
-    Periods do not overlap, so it is the last that began by then, or none: one step down the index, even if the slot was
-    empty at that moment and a thousand periods lie before it.
+    Periods do not overlap, so it is the last one that began by then, or none. That is one index lookup, even if the
+    slot was empty at that time and has a thousand earlier periods.
     """
     at: BindParameter[int] = bindparam("at")
     earlier = aliased(StagePeriodRow)
@@ -273,7 +274,7 @@ def _resolved(row: AnyRow, name: str | None, version: int | None) -> ResolvedMod
 def _check_past(at: datetime) -> None:
     if at > datetime.now(UTC) + _CLOCK_SKEW:
         raise InvalidParameterError(
-            f"The time {format_time(at)} lies in the future; nobody knows who will hold a stage."
+            f"`at` is in the future: {format_time(at)}. Give a time in the past, or leave it out."
         )
 
 
@@ -315,7 +316,7 @@ def _explain_deleted(connection: Connection, row: AnyRow, uri: ModelsUri) -> Ver
 
 
 def _refuse_deleted_model(connection: Connection, uri: ModelsUri) -> None:
-    """Say who held a slot at a moment if that model was deleted since, and no other bears its name."""
+    """Raise if the model was deleted since and its name is free; the message says which version held the slot."""
     if getattr(uri, "at", None) is None:
         return
     values = _values(uri)

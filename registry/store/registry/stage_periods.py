@@ -1,7 +1,7 @@
-"""Who held a stage or an alias, from when until when.
+"""Stage periods: from when until when a version was in a stage or had an alias, which is stored as ``@alias``.
 
-An alias is a stage's equal here, under the name ``@alias``. Invariant: of one stage at most one period is open, periods
-do not overlap, and each links to the one that a rollback would go back to.
+Guarantees: each stage has at most one open period, periods do not overlap, and each links to the period that a rollback
+restores.
 """
 
 import functools
@@ -17,7 +17,7 @@ from registry.store.tables import ModelAliasRow, ModelVersionRow, StagePeriodRow
 
 
 def find_holder(connection: Connection, model_key: int, stage: str) -> int | None:
-    """The version that holds an active stage, or None; None for the other stages."""
+    """Return the version in an active stage, or None; None for any other stage."""
     if stage not in ACTIVE_STAGES:
         return None
     return _holder(stage).value(connection, {"model_key": model_key})
@@ -29,51 +29,51 @@ def _holder(stage: str) -> Compiled:
 
 
 def select_holder(stage: str) -> AnySelect:
-    """The version that holds an active stage of the model ``model_key``."""
-    # A literal, not a bound value: only then does SQLite use the partial index. It is one of two constants.
+    """Return a query of the version in an active stage of the model ``model_key``."""
+    # A literal, because SQLite uses the partial index only then. It is one of two constants.
     in_stage = ModelVersionRow.current_stage == literal_column(f"'{stage}'")
     return select(ModelVersionRow.version).where(ModelVersionRow.model_id == bindparam("model_key"), in_stage)
 
 
 def find_alias(connection: Connection, model_key: int, alias: str) -> int | None:
-    """The version that an alias names, or None."""
+    """Return the version that an alias points to, or None."""
     query = select(ModelAliasRow.version).where(ModelAliasRow.model_id == model_key, ModelAliasRow.alias == alias)
     return connection.execute(query).scalar_one_or_none()
 
 
 def open_period(connection: Connection, model_key: int, stage: str, version: int, since: int) -> None:
-    """Begin a period; it links to the last one of the stage, which ends at the same moment if it is open."""
+    """Begin a period that links to the last one of the stage; an open one ends at the same time."""
     close_period(connection, model_key, stage, since)
-    slot = {"model_key": model_key, "slot": stage}
-    _OPEN.write(connection, {**slot, "stage": stage, "model_id": model_key, "version": version, "since": since})
+    key = {"model_key": model_key, "slot": stage}
+    _OPEN.write(connection, {**key, "stage": stage, "model_id": model_key, "version": version, "since": since})
 
 
 def reopen_period(connection: Connection, model_key: int, stage: str, restored: AnyRow, since: int) -> None:
-    """Begin a period that restores an older one: it takes over that one's link, so that the next step goes past it."""
+    """Begin a period that restores an older one, and copy its link, so that the next rollback goes further back."""
     close_period(connection, model_key, stage, since)
     row = {"model_id": model_key, "stage": stage, "version": restored.version, "since": since}
     connection.execute(insert(table(StagePeriodRow)), {**row, "before": restored.before})
 
 
 def close_period(connection: Connection, model_key: int, stage: str, until: int) -> None:
-    """End the period that is open, if one is."""
+    """End the open period, if any."""
     _CLOSE.write(connection, {"model_key": model_key, "slot": stage, "moment": until})
 
 
 def find_last(connection: Connection, model_key: int, stage: str) -> AnyRow | None:
-    """The newest period of a stage, open or ended, or None."""
+    """Return the newest period of a stage, open or ended, or None."""
     return connection.execute(_LAST, {"model_key": model_key, "slot": stage}).one_or_none()
 
 
 def find_previous(connection: Connection, model_key: int, stage: str, holder: int | None) -> AnyRow | None:
-    """The period that a rollback restores: of a living version other than the holder, along the links; or None."""
-    for period in _back(connection, model_key, stage, skip_first=holder is not None):
-        if period.version != holder and _is_living(connection, model_key, period.version):
+    """Follow the links to the period that a rollback restores: of another version that is not deleted; or None."""
+    for period in _walk_back(connection, model_key, stage, skip_first=holder is not None):
+        if period.version != holder and _exists(connection, model_key, period.version):
             return period
     return None
 
 
-def _back(connection: Connection, model_key: int, stage: str, *, skip_first: bool) -> Iterator[AnyRow]:
+def _walk_back(connection: Connection, model_key: int, stage: str, *, skip_first: bool) -> Iterator[AnyRow]:
     period = find_last(connection, model_key, stage)
     while period is not None:
         if not skip_first:
@@ -85,7 +85,7 @@ def _back(connection: Connection, model_key: int, stage: str, *, skip_first: boo
         period = connection.execute(query).one_or_none()
 
 
-def _is_living(connection: Connection, model_key: int, version: int) -> bool:
+def _exists(connection: Connection, model_key: int, version: int) -> bool:
     query = select(ModelVersionRow.id).where(
         ModelVersionRow.model_id == model_key,
         ModelVersionRow.version == version,

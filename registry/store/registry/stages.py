@@ -1,8 +1,7 @@
-"""Who holds a stage or an alias: moving it, and moving it back.
+"""Move versions between stages, roll stages back, and set aliases.
 
-Leaves the record of periods to `periods` and the rules to `gates`. Invariant: an active stage has at most one holder. A
-unique index says so to every program; here the holder that gives way is archived in the same transaction, before the
-new one enters.
+Guarantees: an active stage has at most one version. A unique index enforces this for every program; here the previous
+version is archived in the same transaction, before the new one enters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,7 +49,7 @@ Expected = int | Unset | None
 
 
 class StageStore(RegistryStore):
-    """Moves stages and aliases from version to version."""
+    """Changes the version of a stage or alias."""
 
     def transition(
         self,
@@ -63,12 +62,12 @@ class StageStore(RegistryStore):
         override: bool = False,
         reason: str | None = None,
     ) -> ModelVersion:
-        """Move a version to a canonical stage; the holder of an active stage is archived.
+        """Move a version to a canonical stage, and archive the previous version of an active stage.
 
         Raises:
-            StageOccupiedError: the stage has another holder and `archive_existing` is False.
-            StageConflictError: `expected_current` is not who holds the stage.
-            PromotionRefusedError: rules of the stage failed and `override` is False; the refusal is on record.
+            StageOccupiedError: The stage has another version and `archive_existing` is False.
+            StageConflictError: The version in the stage is not `expected_current`.
+            PromotionRefusedError: Rules failed and `override` is False; the refusal is recorded in the history.
         """
         if override and not reason:
             raise InvalidParameterError(
@@ -100,25 +99,25 @@ class StageStore(RegistryStore):
         override: bool,
         reason: str | None,
     ) -> ModelVersion | Judgement:
-        """The moved version, or the judgement that refused it: then the refusal's event is all that is committed."""
-        with self.locked(connection, name) as ledger:
-            row = candidate_version(connection, ledger.key, name, version, stage)
+        """Return the moved version, or the judgement that refused it; a refusal commits only its event."""
+        with self.locked(connection, name) as model:
+            row = candidate_version(connection, model.key, name, version, stage)
             holder = row.holder
             _check_expected(name, stage, holder, expected_current)
             if row.current_stage != stage:
                 if holder is not None and not archive_existing:
                     raise StageOccupiedError(
-                        f"Version {holder} of {name!r} is in stage {stage}, which has room for one. Archive it first, "
+                        f"Version {holder} of {name!r} is in stage {stage}, which holds one version. Archive it first, "
                         "or leave archive_existing_versions at True."
                     )
                 judgement = evaluate_rules(connection, name, row, stage)
                 if not judgement.passed:
                     kind = EventKind.RULES_OVERRIDDEN if override else EventKind.PROMOTION_REFUSED
-                    record_judgement(ledger, kind, row, stage, judgement, reason)
+                    record_judgement(model, kind, row, stage, judgement, reason)
                     if not override:
                         return judgement
                     judgement = Judgement()
-                since = _promote(ledger, row, stage, holder, judgement, reason)
+                since = _promote(model, row, stage, holder, judgement, reason)
                 return replace(version_of(row), current_stage=stage, last_updated_timestamp=since)
         return version_of(row)
 
@@ -132,29 +131,29 @@ class StageStore(RegistryStore):
         expected_current: Expected = UNSET,
         reason: str | None = None,
     ) -> ModelVersion:
-        """Put back who held an active stage before; doing it again walks further back.
+        """Restore the previous version of an active stage; repeated calls go further back.
 
-        Deleted versions are passed over, and an empty stage gets its last holder back. Rules are not judged again.
+        Deleted versions are skipped. An empty stage gets its last version back. Rules are not evaluated again.
 
         Raises:
-            NoPreviousHolderError: there is nobody to go back to.
-            StageConflictError: `expected_current` is not who holds the stage.
+            NoPreviousHolderError: There is no previous version.
+            StageConflictError: The version in the stage is not `expected_current`.
         """
-        with self.locked(connection, name) as ledger:
-            holder = find_holder(connection, ledger.key, stage)
+        with self.locked(connection, name) as model:
+            holder = find_holder(connection, model.key, stage)
             _check_expected(name, stage, holder, expected_current)
-            period = find_previous(connection, ledger.key, stage, holder)
+            period = find_previous(connection, model.key, stage, holder)
             if period is None:
-                now = "nobody" if holder is None else f"version {holder}"
                 raise NoPreviousHolderError(
-                    f"Nobody to roll back to: {now} holds {stage} of {name!r} and no other living version held it."
+                    f"{_describe(name, stage, holder)}, and no other version that still exists held it before. "
+                    "Move a version there with transition_model_version_stage."
                 )
-            row = require_version(connection, ledger.key, name, period.version)
-            _set_stages(ledger, holder, row.version, stage)
-            _record_archival(ledger, holder, stage, row.version, reason)
-            event = _move(ledger, row, stage, EventKind.ROLLED_BACK, reason, {"rules": "not judged again"})
-            reopen_period(connection, ledger.key, stage, period, event.time_us)
-        return read_version(connection, ledger.key, name, row.version)
+            row = require_version(connection, model.key, name, period.version)
+            _set_stages(model, holder, row.version, stage)
+            _record_archival(model, holder, stage, row.version, reason)
+            event = _move(model, row, stage, EventKind.ROLLED_BACK, reason, {"rules": "not judged again"})
+            reopen_period(connection, model.key, stage, period, event.time_us)
+        return read_version(connection, model.key, name, row.version)
 
     @write_transaction
     def set_alias(
@@ -167,19 +166,19 @@ class StageStore(RegistryStore):
         expected_current: Expected = UNSET,
         reason: str | None = None,
     ) -> None:
-        """Let an alias name a version, whatever it named before.
+        """Point an alias to a version.
 
         Raises:
-            VersionNotFoundError: no such version.
-            StageConflictError: `expected_current` is not what the alias names.
+            VersionNotFoundError: There is no such version.
+            StageConflictError: The alias does not point to `expected_current`.
         """
-        with self.locked(connection, name) as ledger:
-            require_version(connection, ledger.key, name, version)
-            before = find_alias(connection, ledger.key, alias)
+        with self.locked(connection, name) as model:
+            require_version(connection, model.key, name, version)
+            before = find_alias(connection, model.key, alias)
             _check_expected(name, f"@{alias}", before, expected_current)
             if before == version:
                 return
-            event = ledger.record(
+            event = model.record(
                 EventKind.ALIAS_SET,
                 version=version,
                 before=None if before is None else str(before),
@@ -187,8 +186,8 @@ class StageStore(RegistryStore):
                 reason=reason,
                 details={"alias": alias},
             )
-            upsert(connection, ModelAliasRow, [{"model_id": ledger.key, "alias": alias, "version": version}])
-            open_period(connection, ledger.key, f"@{alias}", version, event.time_us)
+            upsert(connection, ModelAliasRow, [{"model_id": model.key, "alias": alias, "version": version}])
+            open_period(connection, model.key, f"@{alias}", version, event.time_us)
 
     @write_transaction
     def delete_alias(
@@ -200,25 +199,25 @@ class StageStore(RegistryStore):
         expected_current: Expected = UNSET,
         reason: str | None = None,
     ) -> None:
-        """Remove an alias; nothing happens if there is none, as in MLflow."""
-        with self.locked(connection, name) as ledger:
-            before = find_alias(connection, ledger.key, alias)
+        """Remove an alias; do nothing if it does not exist, as in MLflow."""
+        with self.locked(connection, name) as model:
+            before = find_alias(connection, model.key, alias)
             _check_expected(name, f"@{alias}", before, expected_current)
             if before is None:
                 return
-            event = ledger.record(
+            event = model.record(
                 EventKind.ALIAS_DELETED, version=before, before=str(before), reason=reason, details={"alias": alias}
             )
-            gone = (ModelAliasRow.model_id == ledger.key) & (ModelAliasRow.alias == alias)
-            connection.execute(delete(ModelAliasRow).where(gone))
-            close_period(connection, ledger.key, f"@{alias}", event.time_us)
+            condition = (ModelAliasRow.model_id == model.key) & (ModelAliasRow.alias == alias)
+            connection.execute(delete(ModelAliasRow).where(condition))
+            close_period(connection, model.key, f"@{alias}", event.time_us)
 
     @read_transaction
     def get_by_alias(self, connection: Connection, name: str, alias: str) -> ModelVersion:
-        """The version that an alias names now.
+        """Return the version that an alias points to.
 
         Raises:
-            AliasNotFoundError: no such alias.
+            AliasNotFoundError: There is no such alias.
         """
         key = require_model(connection, name).id
         version = find_alias(connection, key, alias)
@@ -230,28 +229,28 @@ class StageStore(RegistryStore):
 
     @read_transaction
     def find_by_stage(self, connection: Connection, name: str, stage: str) -> ModelVersion | None:
-        """The version that holds an active stage now, or None."""
+        """Return the version in an active stage, or None."""
         key = require_model(connection, name).id
         version = find_holder(connection, key, stage)
         return None if version is None else read_version(connection, key, name, version)
 
 
 def _promote(
-    ledger: LockedModel, row: AnyRow, stage: str, holder: int | None, judgement: Judgement, reason: str | None
+    model: LockedModel, row: AnyRow, stage: str, holder: int | None, judgement: Judgement, reason: str | None
 ) -> int:
-    """Let a version enter a stage; the time of it, in milliseconds."""
-    now = _set_stages(ledger, holder, row.version, stage)
-    _record_archival(ledger, holder, stage, row.version, reason)
-    event = _move(ledger, row, stage, EventKind.STAGE_CHANGED, reason, judgement.details)
+    """Move a version into a stage; return the time in milliseconds."""
+    now = _set_stages(model, holder, row.version, stage)
+    _record_archival(model, holder, stage, row.version, reason)
+    event = _move(model, row, stage, EventKind.STAGE_CHANGED, reason, judgement.details)
     if stage in ACTIVE_STAGES:
-        open_period(ledger.connection, ledger.key, stage, row.version, event.time_us)
+        open_period(model.connection, model.key, stage, row.version, event.time_us)
     return now
 
 
-def _record_archival(ledger: LockedModel, holder: int | None, stage: str, successor: int, reason: str | None) -> None:
-    """Note that the holder of a stage gives way. Its period ends when the next begins, so that no moment has nobody."""
+def _record_archival(model: LockedModel, holder: int | None, stage: str, successor: int, reason: str | None) -> None:
+    """Record that the previous version is archived. Its period ends when the next begins, so there is no gap."""
     if holder is not None:
-        ledger.record(
+        model.record(
             EventKind.STAGE_CHANGED,
             version=holder,
             before=stage,
@@ -262,24 +261,24 @@ def _record_archival(ledger: LockedModel, holder: int | None, stage: str, succes
 
 
 def _move(
-    ledger: LockedModel, row: AnyRow, stage: str, kind: EventKind, reason: str | None, details: Mapping[str, Any]
+    model: LockedModel, row: AnyRow, stage: str, kind: EventKind, reason: str | None, details: Mapping[str, Any]
 ) -> HistoryEvent:
-    """Note that a version moves into a stage, and end its period in the active stage that it leaves."""
-    event = ledger.record(
+    """Record that a version enters a stage, and end its period in the active stage that it leaves."""
+    event = model.record(
         kind, version=row.version, before=row.current_stage, after=stage, reason=reason, details=details
     )
     if row.current_stage in ACTIVE_STAGES:
-        close_period(ledger.connection, ledger.key, row.current_stage, event.time_us)
+        close_period(model.connection, model.key, row.current_stage, event.time_us)
     return event
 
 
-def _set_stages(ledger: LockedModel, holder: int | None, version: int, stage: str) -> int:
-    """Archive the holder, if there is one, and then let a version enter its stage; the time of it, in milliseconds."""
+def _set_stages(model: LockedModel, holder: int | None, version: int, stage: str) -> int:
+    """Archive the holder, if any, then set the version's stage; return the time in milliseconds."""
     now = now_ms()
     stages = [(version, stage)] if holder is None else [(holder, ARCHIVED), (version, stage)]
-    row = {"model_key": ledger.key, "last_update_time": now}
+    row = {"model_key": model.key, "last_update_time": now}
     _SET_STAGE.write_many(
-        ledger.connection, [{**row, "number": number, "current_stage": entered} for number, entered in stages]
+        model.connection, [{**row, "number": number, "current_stage": entered} for number, entered in stages]
     )
     return now
 
@@ -294,17 +293,30 @@ def _check_expected(name: str, stage: str, holder: int | None, expected: Expecte
         return
     if stage not in ACTIVE_STAGES and not stage.startswith("@"):
         raise InvalidParameterError(
-            f"expected_current says who holds {' or '.join(ACTIVE_STAGES)}; nobody holds the stage {stage}."
+            f"expected_current applies only to {' and '.join(ACTIVE_STAGES)}, since {stage} may have many versions. "
+            "Leave it out."
         )
     if holder != expected:
-        now = "nobody" if holder is None else f"version {holder}"
-        then = "nobody" if expected is None else f"version {expected}"
-        raise StageConflictError(f"{now} holds {stage} of {name!r} now, not {then}; look again before you move it.")
+        kind = "alias" if stage.startswith("@") else "stage"
+        required = (
+            f"version {expected}" if expected is not None else "no alias" if kind == "alias" else "an empty stage"
+        )
+        raise StageConflictError(
+            f"{_describe(name, stage, holder)}; expected_current={expected} requires {required}. "
+            f"Re-read the {kind} and retry."
+        )
+
+
+def _describe(name: str, stage: str, holder: int | None) -> str:
+    """Return a clause on the version in a stage or alias, such as ``Production of 'churn' is empty``."""
+    if stage.startswith("@"):
+        return f"{stage} of {name!r} " + ("is not set" if holder is None else f"points to version {holder}")
+    return f"{stage} of {name!r} " + ("is empty" if holder is None else f"is held by version {holder}")
 
 
 def _refusal(name: str, version: int, stage: str, verdicts: Sequence[Verdict]) -> str:
     failed = [verdict.text for verdict in verdicts if not verdict.passed]
     return (
         f"Version {version} of {name!r} may not enter {stage}: {'; '.join(failed)}. "
-        "Pass override=True with a reason to promote it all the same."
+        "Pass override=True with a reason to promote it anyway."
     )

@@ -1,7 +1,9 @@
-"""Verifying a model: its chain, and that the tables are what its events say.
+"""Verify a model: its hash chain, and its rows against its events.
 
-Edits are detected, not prevented: whoever may write the database can rewrite a whole chain, which only a checkpoint
-kept elsewhere shows. Invariant: a report is returned only if everything that was looked at is well.
+Edits are detected, not prevented: a user with write access can rewrite a whole chain, which only a checkpoint kept
+elsewhere shows.
+
+Guarantees: a report is returned only if every check passed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,10 +49,10 @@ _VERSION_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """What was verified: the chain's end, how many events and versions, and the files whose bytes may be read next.
+    """Result of a verification: the chain's end, counts of events and versions, and the sealed files.
 
-    `unlisted` are places whose files were read, but that could not be listed: a file that was added there is not seen.
-    `notes` say what changed since a promotion was judged without being an edit, and what gc made impossible to check.
+    `unlisted` are locations whose files were checked but that could not be listed, so an added file is not detected.
+    `notes` are legitimate changes since a promotion was judged, and checks that are impossible after gc.
     """
 
     name: str
@@ -65,24 +67,24 @@ class VerificationReport:
 
 
 class VerificationStore(Store):
-    """Compares tables with history."""
+    """Verifies models against their history."""
 
     @read_transaction
     def verify(self, connection: Connection, name: str) -> VerificationReport:
-        """Check the chain of a living model, and its rows against it.
+        """Verify a model that is not deleted.
 
         Raises:
-            ModelNotFoundError: no such model.
-            IntegrityError: the first thing that is wrong, with what is there and what was expected.
+            ModelNotFoundError: There is no such model.
+            IntegrityError: The first mismatch, with the actual and the expected value.
         """
         return verified(connection, require_model(connection, name))
 
     @read_transaction
     def verify_uid(self, connection: Connection, model_uid: str) -> VerificationReport:
-        """The same for a model by its uid, deleted ones included.
+        """Verify a model by uid, deleted or not.
 
         Raises:
-            IntegrityError: there is no such model, or something is wrong.
+            IntegrityError: There is no such model, or a check failed.
         """
         query = select(RegisteredModelRow.__table__).where(RegisteredModelRow.uid == model_uid)
         row = connection.execute(query).one_or_none()
@@ -92,53 +94,53 @@ class VerificationStore(Store):
 
     @read_transaction
     def check_complete(self, connection: Connection) -> None:
-        """Pass if every event that was ever counted is there, and belongs to a model that is there.
+        """Check that every counted event exists and belongs to an existing model.
 
         Raises:
-            IntegrityError: a whole model, or its whole history, was removed.
+            IntegrityError: A whole model, or its whole history, was removed.
         """
         owned = exists().where(RegisteredModelRow.id == HistoryRow.model_id)
         orphan = connection.execute(select(HistoryRow.id).where(~owned).limit(1)).scalar_one_or_none()
         if orphan is not None:
-            raise IntegrityError(f"Event {orphan} of all belongs to a registered model that is gone from the database.")
+            raise IntegrityError(f"Event {orphan} belongs to a registered model that is missing from the database.")
         counted = connection.execute(select(RegistryIdRow.last_event)).scalar_one_or_none()
         if counted is None:
-            raise IntegrityError("The row of registry_id is gone, which says which database this is.")
-        there, last = connection.execute(select(func.count(), func.max(HistoryRow.id)).select_from(HistoryRow)).one()
-        if (there, last or 0) != (counted, counted):
+            raise IntegrityError("The row of registry_id, which identifies this database, is missing.")
+        present, last = connection.execute(select(func.count(), func.max(HistoryRow.id)).select_from(HistoryRow)).one()
+        if (present, last or 0) != (counted, counted):
             raise IntegrityError(
-                f"The registry counted {counted} events of all models, but {there} are there, the last with number "
+                f"The registry counted {counted} events of all models, but {present} exist, the last with number "
                 f"{last}: the history of a whole model was removed or added."
             )
 
 
 def verified(connection: Connection, model: AnyRow) -> VerificationReport:
-    """What was verified of a model, a row of `registered_models`.
+    """Verify a model, a row of `registered_models`.
 
     Raises:
-        IntegrityError: the first thing that is wrong.
+        IntegrityError: The first mismatch.
     """
     try:
         return _verify(connection, model)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Values that no code of ours writes: a number that is a text, an event without what its kind needs.
-        raise IntegrityError(
-            f"The history or a table of {model.name!r} holds a value that cannot be there: {error!r}."
-        ) from error
+        # Values that we never write, such as a text for a number, or an event without its details.
+        raise IntegrityError(f"The history or a table of {model.name!r} has an impossible value: {error!r}.") from error
 
 
 def _verify(connection: Connection, model: AnyRow) -> VerificationReport:
     events = checked_chain(connection, model)
     expected = replay(events)
-    for what, found, wanted in _differences(read_state(connection, model), expected):
-        raise IntegrityError(f"{what} of {model.name!r} is {found!r}, but its history says {wanted!r}.")
+    for field, actual, recorded in _differences(read_state(connection, model), expected):
+        raise IntegrityError(f"{field} of {model.name!r} is {actual!r}, but its history says {recorded!r}.")
     if model.last_version != expected.last_version:
         raise IntegrityError(
             f"The model {model.name!r} counts {model.last_version} versions, but its history has "
             f"{expected.last_version}."
         )
     if (model.name_key, model.last_event_us) != (casefold_name(model.name), events[-1].time_us if events else 0):
-        raise IntegrityError(f"The row of the model {model.name!r} has a folded name or a last event of another.")
+        raise IntegrityError(
+            f"The row of the model {model.name!r} has the case-folded name or the last event time of another model."
+        )
     check_imported_history(connection, model, events)
     sealed = read_sealed(connection, model.id)
     _check_manifests(model.name, sealed, expected)
@@ -156,10 +158,10 @@ def _verify(connection: Connection, model: AnyRow) -> VerificationReport:
 
 
 def checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
-    """The events of a model, after their chain was checked.
+    """Return the events of a model after checking their chain.
 
     Raises:
-        IntegrityError: an event was edited, or is missing.
+        IntegrityError: An event was edited, or is missing.
     """
     query = select(HistoryRow.__table__).where(HistoryRow.model_id == model.id).order_by(HistoryRow.seq)
     events: list[HistoryEvent] = []
@@ -185,67 +187,69 @@ def checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
 
 
 def _differences(actual: ModelState, expected: ModelState) -> Iterator[tuple[str, Any, Any]]:
-    """What differs, the simplest things first."""
-    for what in ("name", "description", "deleted"):
-        yield from _differing(f"The {what}", getattr(actual, what), getattr(expected, what))
-    yield from _differing_items("The tag", actual.tags, expected.tags)
+    """Yield (field, actual, expected) of every difference, the simplest first."""
+    for field in ("name", "description", "deleted"):
+        yield from _compare(f"The {field}", getattr(actual, field), getattr(expected, field))
+    yield from _compare_items("The tag", actual.tags, expected.tags)
     for number in sorted({*actual.versions, *expected.versions}):
-        found, wanted = actual.versions.get(number), expected.versions.get(number)
-        if found is None or wanted is None:
-            yield f"Version {number}", _presence(found), _presence(wanted)
+        version, recorded = actual.versions.get(number), expected.versions.get(number)
+        if version is None or recorded is None:
+            yield f"Version {number}", _presence(version), _presence(recorded)
         else:
-            yield from _differing_versions(number, found, wanted)
-            if not expected.deleted:  # nothing follows the deletion of a model, so that later signatures have no event
-                yield from _differing_signatures(number, found, wanted)
-    yield from _differing_items("The alias", actual.aliases, expected.aliases)
-    yield from _differing_items("The rules for stage", actual.rules, expected.rules)
-    yield from _differing_items("The approval", actual.approvals, expected.approvals)
-    yield from _differing_items("Who held", _by_beginning(actual), _by_beginning(expected))
+            yield from _compare_versions(number, version, recorded)
+            if not expected.deleted:  # a deleted model gets no events, so later signatures have none
+                yield from _compare_signatures(number, version, recorded)
+    yield from _compare_items("The alias", actual.aliases, expected.aliases)
+    yield from _compare_items("The rules for stage", actual.rules, expected.rules)
+    yield from _compare_items("The approval", actual.approvals, expected.approvals)
+    yield from _compare_items("The period of", _by_beginning(actual), _by_beginning(expected))
 
 
 def _by_beginning(state: ModelState) -> dict[tuple[str, int], Period]:
     return {(period.stage, period.since): period for period in state.periods}
 
 
-def _differing_versions(number: int, found: VersionState, wanted: VersionState) -> Iterator[tuple[str, Any, Any]]:
-    for what in _VERSION_FIELDS:
-        words = what.replace("_", " ")
-        yield from _differing(f"The {words} of version {number}", getattr(found, what), getattr(wanted, what))
-    for what, told in wanted.recorded.items():
-        words = what.replace("_", " ")
-        yield from _differing(f"The {words} of version {number}", found.recorded.get(what), told)
-    yield from _differing_items(f"The tag of version {number}", found.tags, wanted.tags)
+def _compare_versions(number: int, actual: VersionState, expected: VersionState) -> Iterator[tuple[str, Any, Any]]:
+    for field in _VERSION_FIELDS:
+        words = field.replace("_", " ")
+        yield from _compare(f"The {words} of version {number}", getattr(actual, field), getattr(expected, field))
+    for field, value in expected.recorded.items():
+        words = field.replace("_", " ")
+        yield from _compare(f"The {words} of version {number}", actual.recorded.get(field), value)
+    yield from _compare_items(f"The tag of version {number}", actual.tags, expected.tags)
 
 
-def _differing_signatures(number: int, found: VersionState, wanted: VersionState) -> Iterator[tuple[str, Any, Any]]:
-    """Signatures that differ; of a version of an older release only those that have an event."""
-    known = found.signatures
-    if not wanted.knows_signatures:
-        known = {key: known[key] for key in known if key in wanted.signatures}
-    yield from _differing_items(f"The signature of version {number} by the key", known, wanted.signatures)
+def _compare_signatures(number: int, actual: VersionState, expected: VersionState) -> Iterator[tuple[str, Any, Any]]:
+    """Yield differing signatures; for a version of an older release, only those that have an event."""
+    signatures = actual.signatures
+    if not expected.knows_signatures:
+        signatures = {key: digest for key, digest in signatures.items() if key in expected.signatures}
+    yield from _compare_items(f"The signature of version {number} by the key", signatures, expected.signatures)
 
 
 def _presence(version: VersionState | None) -> str:
-    return "missing" if version is None else "there"
+    return "missing" if version is None else "present"
 
 
-def _differing_items(what: str, found: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for key in sorted({*found, *wanted}):
-        yield from _differing(f"{what} {key!r}", found.get(key), wanted.get(key))
+def _compare_items(
+    field: str, actual: Mapping[Any, Any], expected: Mapping[Any, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    for key in sorted({*actual, *expected}):
+        yield from _compare(f"{field} {key!r}", actual.get(key), expected.get(key))
 
 
-def _differing(what: str, found: Any, wanted: Any) -> Iterator[tuple[str, Any, Any]]:
-    if found != wanted:
-        yield what, found, wanted
+def _compare(field: str, actual: Any, expected: Any) -> Iterator[tuple[str, Any, Any]]:
+    if actual != expected:
+        yield field, actual, expected
 
 
 def _check_manifests(name: str, sealed: list[SealedFiles], expected: ModelState) -> None:
     for files in sealed:
-        wanted = expected.versions[files.version].digest
-        if files.manifest.digest != wanted:
+        recorded = expected.versions[files.version].digest
+        if files.manifest.digest != recorded:
             raise IntegrityError(
                 f"The manifest of version {files.version} of {name!r} hashes to {files.manifest.digest}, but its "
-                f"history says {wanted}: a line of its list of files was edited."
+                f"history says {recorded}: a line of the manifest was edited."
             )
         if files.size_bytes != files.manifest.size:
             raise IntegrityError(
@@ -255,9 +259,11 @@ def _check_manifests(name: str, sealed: list[SealedFiles], expected: ModelState)
 
 
 def _check_files_are_kept(connection: Connection, model: AnyRow) -> None:
-    """Pass if every living version names a logged model that is sealed, has a place, and was not purged by gc."""
-    has_place = exists().where(ExperimentRow.id == LoggedModelRow.experiment_id)
-    is_gone = LoggedModelRow.purged_time.is_not(None) | (LoggedModelRow.status != LoggedModelStatus.READY) | ~has_place
+    """Check that the logged model of every version is sealed, belongs to an experiment, and is not purged."""
+    has_experiment = exists().where(ExperimentRow.id == LoggedModelRow.experiment_id)
+    is_gone = (
+        LoggedModelRow.purged_time.is_not(None) | (LoggedModelRow.status != LoggedModelStatus.READY) | ~has_experiment
+    )
     query = (
         select(ModelVersionRow.version)
         .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
@@ -266,5 +272,6 @@ def _check_files_are_kept(connection: Connection, model: AnyRow) -> None:
     version = connection.execute(query.order_by(ModelVersionRow.version).limit(1)).scalar()
     if version is not None:
         raise IntegrityError(
-            f"Version {version} of {model.name!r} is living, but its logged model is unsealed, purged or nowhere."
+            f"Version {version} of {model.name!r} is not deleted, but its logged model is unsealed, purged or without "
+            "an experiment."
         )

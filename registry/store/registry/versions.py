@@ -1,7 +1,7 @@
-"""Model versions: numbers that name one logged model for ever.
+"""Model versions: immutable numbers under a model, each for one logged model.
 
-Leaves stages and aliases to `holders`. Invariant: numbers are 1, 2, 3 … per model, without gaps at creation and never
-given twice; a version names a sealed logged model from the moment it exists.
+Guarantees: numbers are 1, 2, 3 … per model, without gaps at creation, and never reused. A version refers to a sealed
+logged model from the moment it exists.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,10 +50,10 @@ from registry.store.transactions import read_transaction, write_transaction
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A version that is to appear: `source` is what the caller gave, `model_id` the sealed logged model behind it.
+    """A version to create: `source` is the caller's, `model_id` the sealed logged model.
 
-    Without a `run_id` it comes from the run that made the logged model. With `copy` the logged model appears with it,
-    in the same transaction. With `by_id` the caller named the logged model itself, which must not be deleted then.
+    `run_id` defaults to the run that created the logged model. With `copy`, the logged model is created in the same
+    transaction. With `by_id`, the caller gave the id of the logged model, so it must not be deleted.
     """
 
     source: str
@@ -80,67 +80,68 @@ class VersionStore(RegistryStore):
         create_model: bool = False,
         reason: str | None = None,
     ) -> ModelVersion:
-        """The next version of a model; with `create_model` the model too, if there is none of that name.
+        """Create the next version of a model, and with `create_model` the model too if it is missing.
 
         Raises:
-            ModelNotFoundError: no such model, and `create_model` is False.
-            AlreadyExistsError: there is a model whose name differs only in case or width.
-            LoggedModelNotFoundError: no such logged model.
-            InvalidStateError: the logged model is not READY, or gc removed its files.
+            ModelNotFoundError: There is no such model, and `create_model` is False.
+            AlreadyExistsError: A model has a name that differs only in case or width.
+            LoggedModelNotFoundError: There is no such logged model.
+            InvalidStateError: The logged model is not READY, or gc removed its files.
         """
-        with write_on_exit(self._ledger(connection, name, create_model=create_model, reason=reason)) as ledger:
-            if new.origin is not None and (copy := _find_copy(connection, ledger.key, new.origin)) is not None:
-                return read_version(connection, ledger.key, name, copy)
+        with write_on_exit(self._lock_or_create(connection, name, create_model=create_model, reason=reason)) as model:
+            if new.origin is not None and (copy := _find_copy(connection, model.key, new.origin)) is not None:
+                return read_version(connection, model.key, name, copy)
             if new.copy is not None:
                 insert_logged_model(connection, new.copy.new, new.copy.seal)
-            number = ledger.next_version()
-            return insert_version(ledger, number, new, reason=reason)
+            number = model.next_version()
+            return insert_version(model, number, new, reason=reason)
 
-    def _ledger(self, connection: Connection, name: str, *, create_model: bool, reason: str | None) -> LockedModel:
-        """The locked model of a name, which is made if need be and asked for."""
+    def _lock_or_create(
+        self, connection: Connection, name: str, *, create_model: bool, reason: str | None
+    ) -> LockedModel:
+        """Lock a model, created if it is missing and `create_model` is true."""
         while True:
             if create_model and not insert_model(connection, name, self.actor, reason=reason):
                 check_name_collision(connection, name)
             try:
                 return LockedModel(connection, lock_model(connection, name), self.actor, ignore_clock=self.ignore_clock)
             except ModelNotFoundError:
-                # With `create_model` it was there, and was renamed or deleted before it could be locked.
+                # With `create_model`, it existed, and was renamed or deleted before it could be locked.
                 if not create_model:
                     raise
 
     @read_transaction
     def get(self, connection: Connection, name: str, version: int) -> ModelVersion:
-        """A version by number.
+        """Return a version by number.
 
         Raises:
-            ModelNotFoundError, VersionNotFoundError: no such model or version.
+            ModelNotFoundError, VersionNotFoundError: There is no such model or version.
         """
         return read_version(connection, require_model(connection, name).id, name, version)
 
     @read_transaction
     def find_by_origin(self, connection: Connection, name: str, origin: str) -> ModelVersion | None:
-        """The living version of a model that is a copy of this version of another registry, or None."""
+        """Return the version that was copied from `origin`, a version in another registry, or None."""
         row = connection.execute(select(RegisteredModelRow.id).where(not_deleted(name))).one_or_none()
         copy = None if row is None else _find_copy(connection, row.id, origin)
         return None if row is None or copy is None else read_version(connection, row.id, name, copy)
 
     @read_transaction
     def latest(self, connection: Connection, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
-        """The highest version in each of these canonical stages (all four if none are given), lowest version first."""
+        """Return the highest version of each canonical stage (default: all four), lowest version first."""
         key = require_model(connection, name).id
-        wanted = stages or ALL_STAGES
-        query = select_latest([key]).where(ModelVersionRow.current_stage.in_(wanted))
+        query = select_latest([key]).where(ModelVersionRow.current_stage.in_(stages or ALL_STAGES))
         return read_versions(connection, connection.execute(query).all())
 
     @write_transaction
     def update(
         self, connection: Connection, name: str, version: int, *, description: str | None, reason: str | None = None
     ) -> ModelVersion:
-        """Set the description; None leaves it as it is."""
-        with self.locked(connection, name) as ledger:
-            row = require_version(connection, ledger.key, name, version)
+        """Set the description; None leaves it unchanged."""
+        with self.locked(connection, name) as model:
+            row = require_version(connection, model.key, name, version)
             if description is not None and description != row.description:
-                ledger.record(
+                model.record(
                     EventKind.UPDATED,
                     version=version,
                     before=row.description,
@@ -149,45 +150,45 @@ class VersionStore(RegistryStore):
                     details={"field": "description"},
                 )
                 _change(connection, row.id, description=description)
-        return read_version(connection, ledger.key, name, version)
+        return read_version(connection, model.key, name, version)
 
     @write_transaction
     def delete(
         self, connection: Connection, name: str, version: int, *, force: bool = False, reason: str | None = None
     ) -> None:
-        """Delete a version; its number is never given again, aliases to it go.
+        """Delete a version and its aliases; its number is never reused.
 
         Raises:
-            InUseError: it holds Staging or Production and `force` is False.
+            InUseError: The version is in Staging or Production and `force` is False.
         """
-        with self.locked(connection, name) as ledger:
-            row = require_version(connection, ledger.key, name, version)
+        with self.locked(connection, name) as model:
+            row = require_version(connection, model.key, name, version)
             if row.current_stage in ACTIVE_STAGES and not force:
                 raise InUseError(
                     f"Version {version} of {name!r} is in stage {row.current_stage}. Move it to Archived first, or "
                     "delete it with force=True."
                 )
-            _drop_aliases(ledger, version, reason)
-            event = ledger.record(
+            _drop_aliases(model, version, reason)
+            event = model.record(
                 EventKind.VERSION_DELETED,
                 version=version,
                 before=row.current_stage,
                 reason=reason,
                 details={"force": force},
             )
-            close_period(connection, ledger.key, row.current_stage, event.time_us)
+            close_period(connection, model.key, row.current_stage, event.time_us)
             _change(connection, row.id, current_stage="None", deleted_time=monotonic_now_ms(connection))
 
     @write_transaction
     def restore(self, connection: Connection, name: str, version: int, *, reason: str | None = None) -> ModelVersion:
-        """Bring a deleted version back, in stage None and without aliases.
+        """Restore a deleted version, in stage None and without aliases.
 
         Raises:
-            VersionNotFoundError: no such version was ever there.
-            InvalidStateError: it is not deleted, or its bytes are gone.
+            VersionNotFoundError: There was never such a version.
+            InvalidStateError: The version is not deleted, or gc removed its files.
         """
-        with self.locked(connection, name) as ledger:
-            row = find_version(connection, ledger.key, version)
+        with self.locked(connection, name) as model:
+            row = find_version(connection, model.key, version)
             if row is None:
                 raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
             if row.deleted_time is None:
@@ -197,20 +198,20 @@ class VersionStore(RegistryStore):
                 raise InvalidStateError(
                     f"Version {version} of {name!r} cannot be restored: its files were removed by gc."
                 )
-            ledger.record(EventKind.VERSION_RESTORED, version=version, after="None", reason=reason)
+            model.record(EventKind.VERSION_RESTORED, version=version, after="None", reason=reason)
             _change(connection, row.id, deleted_time=None)
-        return read_version(connection, ledger.key, name, version)
+        return read_version(connection, model.key, name, version)
 
     @write_transaction
     def set_tag(
         self, connection: Connection, name: str, version: int, key: str, value: str, *, reason: str | None = None
     ) -> None:
-        """Set a label."""
-        with self.locked(connection, name) as ledger:
-            row = require_version(connection, ledger.key, name, version)
+        """Set a tag."""
+        with self.locked(connection, name) as model:
+            row = require_version(connection, model.key, name, version)
             before = _find_tag(connection, row.id, key)
             if before != value:
-                ledger.record(
+                model.record(
                     EventKind.TAG_SET, version=version, before=before, after=value, reason=reason, details={"key": key}
                 )
                 upsert(connection, ModelVersionTagRow, [{"version_id": row.id, "key": key, "value": value}])
@@ -220,38 +221,36 @@ class VersionStore(RegistryStore):
     def delete_tag(
         self, connection: Connection, name: str, version: int, key: str, *, reason: str | None = None
     ) -> None:
-        """Remove a label; nothing happens if there is none, as in MLflow."""
-        with self.locked(connection, name) as ledger:
-            row = require_version(connection, ledger.key, name, version)
+        """Remove a tag; do nothing if it does not exist, as in MLflow."""
+        with self.locked(connection, name) as model:
+            row = require_version(connection, model.key, name, version)
             before = _find_tag(connection, row.id, key)
             if before is not None:
-                ledger.record(
-                    EventKind.TAG_DELETED, version=version, before=before, reason=reason, details={"key": key}
-                )
-                gone = (ModelVersionTagRow.version_id == row.id) & (ModelVersionTagRow.key == key)
-                connection.execute(delete(ModelVersionTagRow).where(gone))
+                model.record(EventKind.TAG_DELETED, version=version, before=before, reason=reason, details={"key": key})
+                condition = (ModelVersionTagRow.version_id == row.id) & (ModelVersionTagRow.key == key)
+                connection.execute(delete(ModelVersionTagRow).where(condition))
                 _change(connection, row.id)
 
 
 def insert_version(
-    ledger: LockedModel,
+    model: LockedModel,
     number: int,
     new: NewVersion,
     *,
     reason: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> ModelVersion:
-    """Let a version appear under a number that the model never gave before; `details` are added to its event.
+    """Insert a version under a number that was never used; `details` are added to its event.
 
     Raises:
-        LoggedModelNotFoundError: no such logged model.
-        InvalidStateError: the logged model is not READY, or gc removed its files.
+        LoggedModelNotFoundError: There is no such logged model.
+        InvalidStateError: The logged model is not READY, or gc removed its files.
     """
-    connection, now = ledger.connection, now_ms()
+    connection, now = model.connection, now_ms()
     logged = _lock_ready(connection, new)
     run_id = new.run_id or logged.run_id
     values = {
-        "model_id": ledger.key,
+        "model_id": model.key,
         "version": number,
         "logged_model_id": logged.id,
         "source": new.source,
@@ -259,8 +258,8 @@ def insert_version(
         "run_link": new.run_link,
         "origin": new.origin,
         "description": new.description,
-        "user_id": ledger.actor,
-        "session_user": ledger.session_user,
+        "user_id": model.actor,
+        "session_user": model.session_user,
         "creation_time": now,
         "last_update_time": now,
     }
@@ -271,20 +270,20 @@ def insert_version(
         "signatures": signatures_of(connection, logged.id),
         **(details or {}),
     }
-    ledger.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
+    model.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
     for tag, value in sorted(new.tags.items()):
-        ledger.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
+        model.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
     rows = [{"version_id": key, "key": tag, "value": value} for tag, value in new.tags.items()]
     upsert(connection, ModelVersionTagRow, rows)
     return ModelVersion(
-        name=ledger.name,
+        name=model.name,
         version=number,
         creation_timestamp=now,
         last_updated_timestamp=now,
         current_stage="None",
         source=new.source,
         description=new.description,
-        user_id=ledger.actor,
+        user_id=model.actor,
         run_id=run_id,
         run_link=new.run_link,
         tags=dict(sorted(new.tags.items())),
@@ -303,7 +302,7 @@ def _find_copy(connection: Connection, model_key: int, origin: str) -> int | Non
 
 
 def _lock_ready(connection: Connection, new: NewVersion) -> AnyRow:
-    """A sealed logged model, which gc cannot take away before this transaction ends."""
+    """Lock and return a sealed logged model, so that gc cannot remove it before this transaction ends."""
     model_id = new.model_id
     row = _LOCK_READY.first(connection, {"public_id": model_id})
     if row is None or (new.by_id and row.lifecycle_stage != LifecycleStage.ACTIVE):
@@ -338,15 +337,15 @@ def _created(new: NewVersion, run_id: str | None, digest: str) -> dict[str, Any]
     return details
 
 
-def _drop_aliases(ledger: LockedModel, version: int, reason: str | None) -> None:
-    named = (ModelAliasRow.model_id == ledger.key) & (ModelAliasRow.version == version)
-    aliases = ledger.connection.execute(select(ModelAliasRow.alias).where(named).order_by(ModelAliasRow.alias))
+def _drop_aliases(model: LockedModel, version: int, reason: str | None) -> None:
+    named = (ModelAliasRow.model_id == model.key) & (ModelAliasRow.version == version)
+    aliases = model.connection.execute(select(ModelAliasRow.alias).where(named).order_by(ModelAliasRow.alias))
     for alias in aliases.scalars().all():
-        event = ledger.record(
+        event = model.record(
             EventKind.ALIAS_DELETED, version=version, before=str(version), reason=reason, details={"alias": alias}
         )
-        close_period(ledger.connection, ledger.key, f"@{alias}", event.time_us)
-    ledger.connection.execute(delete(ModelAliasRow).where(named))
+        close_period(model.connection, model.key, f"@{alias}", event.time_us)
+    model.connection.execute(delete(ModelAliasRow).where(named))
 
 
 def _change(connection: Connection, key: int, **values: Any) -> None:

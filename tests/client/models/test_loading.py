@@ -99,7 +99,7 @@ def test_a_stage_and_an_alias_resolve_as_of_a_moment(client: MlflowClient) -> No
         with pytest.raises(RegistryError, match="No version of 'churn' held") as caught:
             client.resolve(f"{uri}?at={never}")
         assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
-        with pytest.raises(RegistryError, match="lies in the future"):
+        with pytest.raises(RegistryError, match="`at` is in the future"):
             client.resolve(f"{uri}?at=2999-01-01T00:00:00Z")
 
 

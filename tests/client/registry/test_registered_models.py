@@ -127,7 +127,7 @@ def test_a_name_that_cannot_be_told_from_another_is_refused(first: str, twin: st
         lambda: client.rename_registered_model("other", twin),
         lambda: register(client, twin),
     ):
-        with pytest.raises(AlreadyExistsError, match=f"cannot be told from the existing '{first}'"):
+        with pytest.raises(AlreadyExistsError, match=f"is too similar to the existing '{first}'"):
             call()
     with pytest.raises(ModelNotFoundError):
         client.get_registered_model(twin)
