@@ -129,7 +129,7 @@ class VersionStore(RegistryStore):
         """The highest version in each of these canonical stages (all four if none are given), lowest version first."""
         key = require_model(connection, name).id
         wanted = stages or ALL_STAGES
-        query = select_latest([key]).where(ModelVersionRow.current_stage.in_(wanted))
+        query = select_latest([key], connection.dialect.name).where(ModelVersionRow.current_stage.in_(wanted))
         return read_versions(connection, connection.execute(query).all())
 
     @write_transaction

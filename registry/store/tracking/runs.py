@@ -31,6 +31,7 @@ from registry.exceptions import (
 from registry.store.clock import monotonic_now_ms
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.long_lists import among
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.experiments import active_location, experiment_key
 from registry.store.tracking.metrics.bulk_write import append_series
@@ -323,7 +324,9 @@ def _insert_params(connection: Connection, run_id: str, params: Mapping[str, str
     if len(written) == len(params):
         return
     key = writable_run(connection, run_id)
-    known = select(ParamRow.key, ParamRow.value).where(ParamRow.run_id == key, ParamRow.key.in_(set(params) - written))
+    known = select(ParamRow.key, ParamRow.value).where(
+        ParamRow.run_id == key, among(ParamRow.key, set(params) - written, connection.dialect.name)
+    )
     changed = [(name, old, params[name]) for name, old in connection.execute(known) if old != params[name]]
     if changed:
         raise ParamConflictError(_conflict(run_id, changed, alone=len(params) == 1))

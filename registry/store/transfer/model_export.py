@@ -23,6 +23,7 @@ from registry.entities.portable import (
 )
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, RunNotFoundError, VersionNotFoundError
 from registry.store.dialects import AnyRow
+from registry.store.long_lists import among
 from registry.store.models.logged_models import read_logged_models, read_manifest, select_logged_models
 from registry.store.registry.imported_history import read_imported_history
 from registry.store.registry.queries import require_model
@@ -150,7 +151,11 @@ def _versions(connection: Connection, model: AnyRow, wanted: Sequence[int] | Non
 
 
 def _logged_models(connection: Connection, keys: Sequence[int]) -> Sequence[AnyRow]:
-    rows = connection.execute(select_logged_models().where(LoggedModelRow.id.in_(keys)).order_by(LoggedModelRow.id))
+    rows = connection.execute(
+        select_logged_models()
+        .where(among(LoggedModelRow.id, keys, connection.dialect.name))
+        .order_by(LoggedModelRow.id)
+    )
     found = rows.all()
     for row in found:
         if row.purged_time is not None:
@@ -191,7 +196,9 @@ def _experiments(connection: Connection) -> dict[str, str]:
 
 def _runs(connection: Connection, run_ids: Iterable[str | None], names: Mapping[str, str]) -> list[PortableRun]:
     wanted = [run_id for run_id in run_ids if run_id is not None]
-    rows = connection.execute(select_runs().where(RunRow.run_id.in_(wanted)).order_by(RunRow.run_id)).all()
+    rows = connection.execute(
+        select_runs().where(among(RunRow.run_id, wanted, connection.dialect.name)).order_by(RunRow.run_id)
+    ).all()
     return [_portable_run(run, names) for run in read_runs(connection, rows)]
 
 
