@@ -18,7 +18,14 @@ from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.protocol import BlobStore
 from registry.blobs.symlinks import LinkedFile, follow_links
 from registry.entities.paging import FileInfo
-from registry.exceptions import AccessDeniedError, ArtifactNotFoundError, InvalidPathError, PathExistsError, disk_error
+from registry.exceptions import (
+    AccessDeniedError,
+    ArtifactNotFoundError,
+    InvalidPathError,
+    PathExistsError,
+    RegistryError,
+    disk_error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +158,7 @@ def _open(source: Path) -> Iterator[BinaryIO]:
     try:
         with source.open("rb") as file:
             yield file
+    except RegistryError:  # what the other end refused is a StorageError, and so an OSError, too
+        raise
     except OSError as error:
         raise disk_error(f"{source} cannot be read: {os.strerror(error.errno or 0)}.", error) from error

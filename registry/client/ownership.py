@@ -115,6 +115,9 @@ class ArtifactOwnership:
         marker, ownership = self._latest(root), self._store.find(root)
         generation = max(marker.generation if marker else 0, ownership.generation if ownership else 0)
         taken = RootOwnership(root, self._store.identity(root), generation + 1, uuid.uuid4().hex)
+        if ownership is not None:
+            # The same row once more: who may not change it is refused before there is a marker of theirs.
+            self._store.take_over(ownership)
         self._write(root, taken)
         self._store.take_over(taken)
         self._is_copy.pop(root, None)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from registry.store.dialects import AnyRow, insert_into, table, upsert
 from registry.store.engine import Database
+from registry.store.long_lists import among
 from registry.store.tables import ArtifactRootRow, ExperimentRow, LoggedModelRow, ModelFileRow
 from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 from registry.store.urls import MEMORY
@@ -117,7 +118,10 @@ class OwnershipStore(Store):
         query = (
             select(LoggedModelRow.experiment_id, LoggedModelRow.location, ModelFileRow.path)
             .join(ModelFileRow, ModelFileRow.logged_model_id == LoggedModelRow.id)
-            .where(LoggedModelRow.purged_time.is_(None), LoggedModelRow.experiment_id.in_(below))
+            .where(
+                LoggedModelRow.purged_time.is_(None),
+                among(LoggedModelRow.experiment_id, below, connection.dialect.name),
+            )
             .order_by(LoggedModelRow.id.desc(), ModelFileRow.path)
         )
         row = connection.execute(query.limit(1)).one_or_none()

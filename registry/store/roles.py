@@ -15,6 +15,8 @@ class Role(StrEnum):
 
 # A reader fails earlier: every change of a model locks its row in registered_models first.
 _FOR_PROMOTERS: Final = frozenset({"model_versions", "model_aliases", "promotion_rules", "stage_periods"})
+# No role may change these; see `grants`.
+_FOR_OWNERS: Final = frozenset({"artifact_roots", "removals"})
 _DENIED: Final = re.compile(r"permission denied for (?:table|sequence) (?P<name>\w+)")
 
 
@@ -23,8 +25,12 @@ def advice(message: str) -> str:
     denied = _DENIED.fullmatch(message)
     if denied is None:
         return ""
+    if denied["name"] in _FOR_OWNERS:
+        return " It needs the 'owner' of the database, as gc, adopting and upgrading do."
     if denied["name"] in _FOR_PROMOTERS:
         role = f"the role '{Role.PROMOTER}'"
+    elif denied["name"] == "experiments":
+        role = f"the role '{Role.WRITER}' (the 'owner' of the database to relocate)"
     elif denied["name"] == "registered_models":
         role = f"the role '{Role.WRITER}' ('{Role.PROMOTER}' to rename or delete a model)"
     else:

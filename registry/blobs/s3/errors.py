@@ -51,6 +51,9 @@ _WRONG_REGION: Final = frozenset(
 )
 _SKEWED: Final = "RequestTimeTooSkewed"
 _REDIRECTS: Final = frozenset({300, 302, 303, 307, 308})
+# MinIO and others answer so; to ask again would not help.
+_FULL: Final = frozenset({"InsufficientStorage", "XMinioStorageFull", "XMinioDiskFull", "QuotaExceeded"})
+_INSUFFICIENT_STORAGE: Final = 507
 _BUSY: Final = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling"})
 
 
@@ -126,6 +129,8 @@ def _refusal(error: "ClientError", bucket: str, where: str, at: str) -> Registry
         return StorageError(f"The bucket {bucket!r} is in another region ({code}). Set AWS_DEFAULT_REGION to it.")
     if code == _SKEWED:
         return AccessDeniedError(f"The clock of this machine is not that of S3{at} ({code}). Let it keep time by NTP.")
+    if code in _FULL or status == _INSUFFICIENT_STORAGE:
+        return StorageError(f"S3{at} is full and did not store {where} ({code}). Free space there and try again.")
     if code in _BUSY or status >= 500:
         return UnavailableError(f"S3{at} could not serve {where} ({code or status}), also when asked again. Try later.")
     if status in _REDIRECTS:

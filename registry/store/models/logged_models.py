@@ -16,6 +16,7 @@ from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, Not
 from registry.store.clock import monotonic_now_ms, now_ms
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, AnySelect, table, upsert
+from registry.store.long_lists import among
 from registry.store.models.signatures import insert_signatures
 from registry.store.tables import (
     ExperimentRow,
@@ -142,7 +143,7 @@ class LoggedModelStore(Store):
 
     @read_transaction
     def names_in_run(self, connection: Connection, run_id: str) -> list[str]:
-        """The names of the READY logged models that a run made, sorted."""
+        """Return the names of the READY logged models that a run made, sorted."""
         query = select(LoggedModelRow.name).distinct().join(RunRow, RunRow.id == LoggedModelRow.run_id)
         return sorted(connection.scalars(query.where(RunRow.run_id == run_id, *_IS_READY)))
 
@@ -369,7 +370,11 @@ def _read_pairs(
     connection: Connection, kind: type[LoggedModelParamRow] | type[LoggedModelTagRow], keys: Sequence[int]
 ) -> dict[int, dict[str, str]]:
     pairs: dict[int, dict[str, str]] = {key: {} for key in keys}
-    query = select(kind.logged_model_id, kind.key, kind.value).where(kind.logged_model_id.in_(keys)).order_by(kind.key)
+    query = (
+        select(kind.logged_model_id, kind.key, kind.value)
+        .where(among(kind.logged_model_id, keys, connection.dialect.name))
+        .order_by(kind.key)
+    )
     for model_key, key, value in connection.execute(query):
         pairs[model_key][key] = value
     return pairs
@@ -381,7 +386,7 @@ def _read_versions_tags(connection: Connection, keys: Sequence[int]) -> dict[int
         select(ModelVersionRow.logged_model_id, RegisteredModelRow.name, ModelVersionRow.version)
         .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
         .where(
-            ModelVersionRow.logged_model_id.in_(keys),
+            among(ModelVersionRow.logged_model_id, keys, connection.dialect.name),
             ModelVersionRow.deleted_time.is_(None),
             RegisteredModelRow.deleted_time.is_(None),
         )
@@ -398,7 +403,7 @@ def _read_metrics(connection: Connection, models: Mapping[int, str]) -> dict[int
     query = (
         select(LoggedModelMetricRow.__table__, RunRow.run_id.label("public_run_id"))
         .outerjoin(RunRow, RunRow.id == LoggedModelMetricRow.run_id)
-        .where(LoggedModelMetricRow.logged_model_id.in_(models))
+        .where(among(LoggedModelMetricRow.logged_model_id, models, connection.dialect.name))
         .order_by(LoggedModelMetricRow.id)
     )
     for row in connection.execute(query):

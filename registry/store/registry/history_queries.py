@@ -11,6 +11,7 @@ from sqlalchemy import Connection, literal_column, select, union
 
 from registry.entities.history import EventKind, HistoryEvent, PublishedEvent, corrected_times
 from registry.exceptions import ModelNotFoundError
+from registry.store.long_lists import among
 from registry.store.registry.history_writer import event_of
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow, StagePeriodRow
 from registry.store.transactions import Store, read_transaction
@@ -61,7 +62,7 @@ class HistoryStore(Store):
             ModelNotFoundError: No model ever had the name.
         """
         models = _models_named(connection, name)
-        query = select(HistoryRow.__table__).where(HistoryRow.model_id.in_(list(models)))
+        query = select(HistoryRow.__table__).where(among(HistoryRow.model_id, models, connection.dialect.name))
         if version is not None:
             query = query.where(HistoryRow.version == version)
         if kinds:
@@ -85,7 +86,7 @@ class HistoryStore(Store):
         query = (
             select(StagePeriodRow.__table__, HistoryRow.actor, HistoryRow.reason)
             .outerjoin(HistoryRow, began)
-            .where(StagePeriodRow.model_id.in_(list(models)))
+            .where(among(StagePeriodRow.model_id, models, connection.dialect.name))
             .order_by(StagePeriodRow.model_id, StagePeriodRow.since)
         )
         corrected = _corrected_beginnings(connection, models)
@@ -136,7 +137,7 @@ class HistoryStore(Store):
 def _corrected_beginnings(connection: Connection, models: Mapping[int, str]) -> dict[tuple[int, int], HistoryEvent]:
     """Return the events of models with a clock correction, by model and corrected time: periods begin at those."""
     query = select(HistoryRow.model_id).where(
-        HistoryRow.model_id.in_(list(models)), HistoryRow.kind == EventKind.CLOCK_CORRECTED
+        among(HistoryRow.model_id, models, connection.dialect.name), HistoryRow.kind == EventKind.CLOCK_CORRECTED
     )
     by_time: dict[tuple[int, int], HistoryEvent] = {}
     for key in set(connection.execute(query).scalars()):

@@ -15,6 +15,7 @@ from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import VersionNotFoundError
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, AnySelect
+from registry.store.long_lists import among
 from registry.store.registry.history_writer import NOT_DELETED, model_not_found, name_params
 from registry.store.tables import (
     LoggedModelRow,
@@ -47,11 +48,15 @@ def read_versions(connection: Connection, rows: Iterable[AnyRow]) -> list[ModelV
     if not rows:
         return []
     tags: dict[int, dict[str, str]] = {row.id: {} for row in rows}
-    query = select(ModelVersionTagRow.__table__).where(ModelVersionTagRow.version_id.in_(tags))
+    query = select(ModelVersionTagRow.__table__).where(
+        among(ModelVersionTagRow.version_id, tags, connection.dialect.name)
+    )
     for tag in connection.execute(query.order_by(ModelVersionTagRow.key)):
         tags[tag.version_id][tag.key] = tag.value
     aliases: dict[tuple[int, int], list[str]] = {(row.model_id, row.version): [] for row in rows}
-    query = select(ModelAliasRow.__table__).where(ModelAliasRow.model_id.in_({row.model_id for row in rows}))
+    query = select(ModelAliasRow.__table__).where(
+        among(ModelAliasRow.model_id, {row.model_id for row in rows}, connection.dialect.name)
+    )
     for alias in connection.execute(query.order_by(ModelAliasRow.alias)):
         aliases.get((alias.model_id, alias.version), []).append(alias.alias)
     return [_version(row, tags[row.id], aliases[row.model_id, row.version]) for row in rows]
@@ -64,15 +69,17 @@ def read_models(connection: Connection, rows: Iterable[AnyRow]) -> list[Register
         return []
     keys = [row.id for row in rows]
     tags: dict[int, dict[str, str]] = {key: {} for key in keys}
-    query = select(RegisteredModelTagRow.__table__).where(RegisteredModelTagRow.model_id.in_(keys))
+    query = select(RegisteredModelTagRow.__table__).where(
+        among(RegisteredModelTagRow.model_id, keys, connection.dialect.name)
+    )
     for tag in connection.execute(query.order_by(RegisteredModelTagRow.key)):
         tags[tag.model_id][tag.key] = tag.value
     aliases: dict[int, dict[str, int]] = {key: {} for key in keys}
-    query = select(ModelAliasRow.__table__).where(ModelAliasRow.model_id.in_(keys))
+    query = select(ModelAliasRow.__table__).where(among(ModelAliasRow.model_id, keys, connection.dialect.name))
     for alias in connection.execute(query.order_by(ModelAliasRow.alias)):
         aliases[alias.model_id][alias.alias] = alias.version
     latest: dict[str, list[ModelVersion]] = {row.name: [] for row in rows}
-    for version in read_versions(connection, connection.execute(select_latest(keys)).all()):
+    for version in read_versions(connection, connection.execute(select_latest(keys, connection.dialect.name)).all()):
         latest[version.name].append(version)
     return [
         RegisteredModel(
@@ -89,11 +96,11 @@ def read_models(connection: Connection, rows: Iterable[AnyRow]) -> list[Register
     ]
 
 
-def select_latest(model_keys: Sequence[int]) -> AnySelect:
+def select_latest(model_keys: Sequence[int], dialect: str) -> AnySelect:
     """Return a query of the highest version per model and stage, without deleted ones."""
     highest = (
         select(func.max(ModelVersionRow.id))
-        .where(ModelVersionRow.model_id.in_(model_keys), ModelVersionRow.deleted_time.is_(None))
+        .where(among(ModelVersionRow.model_id, model_keys, dialect), ModelVersionRow.deleted_time.is_(None))
         .group_by(ModelVersionRow.model_id, ModelVersionRow.current_stage)
     )
     return select_versions().where(ModelVersionRow.id.in_(highest)).order_by(ModelVersionRow.version)

@@ -130,7 +130,9 @@ class VersionStore(RegistryStore):
     def latest(self, connection: Connection, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
         """Return the highest version of each canonical stage (default: all four), lowest version first."""
         key = require_model(connection, name).id
-        query = select_latest([key]).where(ModelVersionRow.current_stage.in_(stages or ALL_STAGES))
+        query = select_latest([key], connection.dialect.name).where(
+            ModelVersionRow.current_stage.in_(stages or ALL_STAGES)
+        )
         return read_versions(connection, connection.execute(query).all())
 
     @write_transaction

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection, func, select
 
 from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.long_lists import among
 from registry.store.search.query import chunks
 from registry.store.tables import LatestMetricRow, ParamRow, TagRow
 from registry.store.tracking.run_data import in_keys, keys_parameter
@@ -163,7 +164,7 @@ def _fetch(
     dialect = connection.dialect.name
     query = query.where(in_keys(dialect, table(kind).c.run_id))
     if keys is not None:
-        query = query.where(kind.key.in_(sorted(keys)))
+        query = query.where(among(kind.key, sorted(keys), dialect))
     yield from connection.execute(query, keys_parameter(dialect, runs))
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, SQLColumnExpression, and_, tru
 
 from registry.filters import Field, Kind
 from registry.store.dialects import table
-from registry.store.search.values import FEW, among
+from registry.store.long_lists import FEW, among
 from registry.store.tables import Base
 
 

@@ -17,8 +17,8 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Label, and_, asc, 
 
 from registry.exceptions import InvalidParameterError
 from registry.store.dialects import AnyRow, AnySelect
+from registry.store.long_lists import bind_value
 from registry.store.search.order import Segment, Term
-from registry.store.search.values import bind_value
 
 _MAX_TOKEN: Final = 200_000
 _SIZE: Final = "page_size"

@@ -1,43 +1,20 @@
 """Compare a field's value with a filter's value, the same on both databases."""
 
-import json
 import string
-from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    Double,
-    SQLColumnExpression,
-    Text,
-    any_,
-    collate,
-    func,
-    literal,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, SQLColumnExpression, collate, func, literal, or_
 
 from registry.exceptions import InvalidFilterError
 from registry.filters import Op, Scalar
+from registry.store.long_lists import among, bind_value
 from registry.store.tables import KEY
 
 # SQLite refuses patterns of more than 50,000 bytes; a character takes at most four, escaped or not.
 MAX_PATTERN: Final = 10_000
-# Up to this many values have one parameter each, which gives the planner the best estimates.
-FEW: Final = 1_000
 
 _FOLDED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _GLOB: Final = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
-
-
-def bind_value(value: Scalar) -> SQLColumnExpression[Any]:
-    """Bind a value as a parameter of its own type."""
-    if isinstance(value, str):
-        return literal(value, KEY)
-    return literal(value, Double() if isinstance(value, float) else BigInteger())
 
 
 def by_code_point(column: SQLColumnExpression[Any], dialect: str) -> SQLColumnExpression[Any]:
@@ -74,22 +51,6 @@ def compare(
             return column > other
         case _:
             return column >= other
-
-
-def among(column: SQLColumnExpression[Any], values: Sequence[Scalar], dialect: str) -> ColumnElement[bool]:
-    """Test whether a column has one of some values; many are one parameter per type, as statements have a limit."""
-    if len(values) <= FEW:
-        return column.in_([bind_value(value) for value in values])
-    texts = [value for value in values if isinstance(value, str)]
-    integers = [value for value in values if isinstance(value, int)]
-    doubles = [value for value in values if isinstance(value, float)]
-    if dialect != "sqlite":
-        typed: tuple[tuple[Sequence[Scalar], Any], ...] = ((texts, KEY), (integers, BigInteger()), (doubles, Double()))
-        return or_(*(column == any_(literal(listed, ARRAY(kind))) for listed, kind in typed if listed))
-    # Doubles stay parameters: SQLite's JSON keeps only 15 digits.
-    values_table = func.json_each(literal(json.dumps(texts + integers), Text())).table_valued("value")
-    is_listed = column.in_(select(values_table.c.value))
-    return or_(is_listed, column.in_([bind_value(value) for value in doubles])) if doubles else is_listed
 
 
 def _like(column: SQLColumnExpression[Any], pattern: str, *, ignore_case: bool, dialect: str) -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from registry.exceptions import (
 )
 from registry.store.clock import monotonic_now_ms, now_ms
 from registry.store.dialects import AnyRow, insert_into, upsert
+from registry.store.long_lists import among
 from registry.store.ownership import relocate_ownership
 from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
 from registry.store.transactions import Store, read_transaction, write_transaction
@@ -182,7 +183,9 @@ def read_experiments(connection: Connection, rows: Iterable[AnyRow]) -> list[Exp
     """Build experiments with their tags from rows of `experiments`, in their order."""
     experiment_rows = list(rows)
     tags: dict[int, dict[str, str]] = {row.id: {} for row in experiment_rows}
-    query = select(ExperimentTagRow.__table__).where(ExperimentTagRow.experiment_id.in_(tags))
+    query = select(ExperimentTagRow.__table__).where(
+        among(ExperimentTagRow.experiment_id, tags, connection.dialect.name)
+    )
     for tag in connection.execute(query.order_by(ExperimentTagRow.key)) if tags else ():
         tags[tag.experiment_id][tag.key] = tag.value
     return [

@@ -31,6 +31,7 @@ from registry.exceptions import (
 from registry.store.clock import monotonic_now_ms
 from registry.store.compiled import Compiled
 from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.long_lists import among
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.experiments import active_location, experiment_key
 from registry.store.tracking.metrics.bulk_write import append_series
@@ -290,7 +291,7 @@ def _insert_params(connection: Connection, run_id: str, params: Mapping[str, str
         return
     key = writable_run(connection, run_id)
     existing = select(ParamRow.key, ParamRow.value).where(
-        ParamRow.run_id == key, ParamRow.key.in_(set(params) - written)
+        ParamRow.run_id == key, among(ParamRow.key, set(params) - written, connection.dialect.name)
     )
     changed = [(name, old, params[name]) for name, old in connection.execute(existing) if old != params[name]]
     if changed:

@@ -23,6 +23,7 @@ from registry.entities.portable import (
 )
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, RunNotFoundError, VersionNotFoundError
 from registry.store.dialects import AnyRow
+from registry.store.long_lists import among
 from registry.store.models.logged_models import read_logged_models, read_manifest, select_logged_models
 from registry.store.registry.imported_history import read_imported_history
 from registry.store.registry.queries import require_model
@@ -145,7 +146,11 @@ def _read_versions(connection: Connection, model: AnyRow, versions: Sequence[int
 
 
 def _read_sealed_rows(connection: Connection, keys: Sequence[int]) -> Sequence[AnyRow]:
-    query = select_logged_models().where(LoggedModelRow.id.in_(keys)).order_by(LoggedModelRow.id)
+    query = (
+        select_logged_models()
+        .where(among(LoggedModelRow.id, keys, connection.dialect.name))
+        .order_by(LoggedModelRow.id)
+    )
     rows = connection.execute(query).all()
     for row in rows:
         if row.purged_time is not None:
@@ -186,7 +191,9 @@ def _experiment_names(connection: Connection) -> dict[str, str]:
 
 def _read_runs(connection: Connection, run_ids: Iterable[str | None], names: Mapping[str, str]) -> list[PortableRun]:
     known_ids = [run_id for run_id in run_ids if run_id is not None]
-    rows = connection.execute(select_runs().where(RunRow.run_id.in_(known_ids)).order_by(RunRow.run_id)).all()
+    rows = connection.execute(
+        select_runs().where(among(RunRow.run_id, known_ids, connection.dialect.name)).order_by(RunRow.run_id)
+    ).all()
     return [_run_to_portable(run, names) for run in read_runs(connection, rows)]
 
 

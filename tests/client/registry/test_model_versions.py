@@ -198,7 +198,10 @@ def test_raw_sql_cannot_make_a_second_holder(stage: str, three: MlflowClient, da
 def test_promoting_holds_only_if_the_expected_version_holds_it(three: MlflowClient) -> None:
     promote = three.transition_model_version_stage
     promote("churn", 1, "Production", expected_current=None)
-    with pytest.raises(StageConflictError, match="Production of 'churn' is held by version 1; expected_current=None requires an empty stage") as caught:
+    with pytest.raises(
+        StageConflictError,
+        match="Production of 'churn' is held by version 1; expected_current=None requires an empty stage",
+    ) as caught:
         promote("churn", 2, "Production", expected_current=None)
     assert caught.value.error_code == "RESOURCE_CONFLICT"
     assert code_of(promote, "churn", 2, "Production", expected_current=3) == "RESOURCE_CONFLICT"
@@ -283,7 +286,9 @@ def test_latest_is_an_alias_of_the_highest_version(three: MlflowClient) -> None:
 def test_an_alias_is_moved_only_if_the_expected_version_has_it(three: MlflowClient) -> None:
     three.set_registered_model_alias("churn", "best", 1, expected_current=None)
 
-    with pytest.raises(StageConflictError, match="@best of 'churn' points to version 1; expected_current=2 requires version 2"):
+    with pytest.raises(
+        StageConflictError, match="@best of 'churn' points to version 1; expected_current=2 requires version 2"
+    ):
         three.set_registered_model_alias("churn", "best", 3, expected_current=2)
     assert code_of(three.delete_registered_model_alias, "churn", "best", expected_current=None) == "RESOURCE_CONFLICT"
     assert three.get_registered_model("churn").aliases == {"best": 1}

@@ -1,0 +1,48 @@
+"""Test whether a column has one of many values: any number of them in one statement, on both databases."""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Double,
+    SQLColumnExpression,
+    Text,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+)
+
+from registry.filters import Scalar
+from registry.store.tables import KEY
+
+# Up to this many values have one parameter each, which gives the planner the best estimates.
+FEW: Final = 1_000
+
+
+def bind_value(value: Scalar) -> SQLColumnExpression[Any]:
+    """Bind a value as a parameter of its own type."""
+    if isinstance(value, str):
+        return literal(value, KEY)
+    return literal(value, Double() if isinstance(value, float) else BigInteger())
+
+
+def among(column: SQLColumnExpression[Any], values: Collection[Scalar], dialect: str) -> ColumnElement[bool]:
+    """Test whether a column has one of some values; many are one parameter per type, as statements have a limit."""
+    if len(values) <= FEW:
+        return column.in_([bind_value(value) for value in values])
+    texts = [value for value in values if isinstance(value, str)]
+    integers = [value for value in values if isinstance(value, int)]
+    doubles = [value for value in values if isinstance(value, float)]
+    if dialect != "sqlite":
+        typed: tuple[tuple[Sequence[Scalar], Any], ...] = ((texts, KEY), (integers, BigInteger()), (doubles, Double()))
+        return or_(*(column == any_(literal(listed, ARRAY(kind))) for listed, kind in typed if listed))
+    # Doubles stay parameters: SQLite's JSON keeps only 15 digits.
+    listed = func.json_each(literal(json.dumps(texts + integers), Text())).table_valued("value")
+    found = column.in_(select(listed.c.value))
+    return or_(found, column.in_([bind_value(value) for value in doubles])) if doubles else found
