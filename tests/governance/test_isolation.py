@@ -178,6 +178,6 @@ def test_side_by_side_is_as_one_after_the_other(bench: Bench, first: str, second
 
 def test_without_the_lock_it_is_not(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Show that the tests above can fail."""
-    monkeypatch.setattr(history_writer, "_lock", without_lock(history_writer._lock_statement))
+    monkeypatch.setattr(history_writer, "_lock_statement", without_lock(history_writer._lock_statement))
     with pytest.raises((AssertionError, RegistryError)):
         _try(bench, "alias 2", "delete 2")
