@@ -13,9 +13,7 @@ import typer
 
 from registry import __version__
 from registry.cli import (
-    adopt,
     cache,
-    correct_clock,
     db,
     demo,
     events,
@@ -102,7 +100,7 @@ def _build() -> typer.Typer:
     app.command()(history.history)
     app.command()(history.holders)
     app.command()(history.verify)
-    app.command()(correct_clock.correct_clock)
+    app.command()(maintenance.correct_clock)
     app.command()(events.watch)
     app.command()(versions.resolve)
     app.command("export")(transfer.export_model)
@@ -110,7 +108,7 @@ def _build() -> typer.Typer:
     app.command()(versions.sign)
     app.command()(maintenance.gc)
     app.command()(maintenance.relocate)
-    app.command()(adopt.adopt)
+    app.command()(maintenance.adopt)
     app.command()(maintenance.doctor)
     return app
 

@@ -7,11 +7,58 @@ import typer
 
 from registry.cli import output
 from registry.cli.formatting import minute, size
-from registry.cli.options import ArtifactLocation, AsJson, TrackingUri, open_client, use_place
+from registry.cli.options import ArtifactLocation, AsJson, ModelName, TrackingUri, open_client, use_place
 from registry.cli.output import Column
 
 if TYPE_CHECKING:
     from registry.entities.reports import Finding, GarbageItem, GarbageReport
+
+
+def adopt(
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="Own the files where they are; the other database can remove none from now on."
+        ),
+    ] = False,
+    new_root: Annotated[
+        str | None,
+        typer.Option("--new-root", metavar="ROOT", help="Own the copy of the files at ROOT."),
+    ] = None,
+    old_root: Annotated[
+        str | None,
+        typer.Option("--old-root", metavar="ROOT", help="The root that was copied, if the database has several."),
+    ] = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Let a copied or restored database remove and replace files again: at a new root, or in the original's place."""
+    for root in open_client(tracking_uri).adopt(take_over=take_over, new_root=new_root, old_root=old_root):
+        output.line(f"The files at {root} belong to this database from now on.")
+
+
+def correct_clock(
+    name: ModelName,
+    ahead: Annotated[
+        str | None,
+        typer.Option(
+            "--ahead",
+            metavar="TIME",
+            help="How far the clock was ahead: 365d, 12h. Default: so that the last event happened now.",
+        ),
+    ] = None,
+    from_seq: Annotated[
+        int | None, typer.Option("--from", metavar="NO", help="The first event; default: the first ahead of the clock.")
+    ] = None,
+    to_seq: Annotated[int | None, typer.Option("--to", metavar="NO", help="The last event; default: the last.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")] = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Correct the times of events from a machine whose clock was ahead, by a further event."""
+    client = open_client(tracking_uri)
+    event = client.correct_clock(name, ahead=ahead, from_seq=from_seq, to_seq=to_seq, reason=reason)
+    first, last, shift = (event.details[key] for key in ("from_seq", "to_seq", "shift"))
+    what = f"Event {first} of {name} counts" if first == last else f"Events {first} to {last} of {name} count"
+    output.line(f"{what} as {-shift / 1e6:.0f} s earlier from now on.")
 
 
 def gc(
