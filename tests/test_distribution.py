@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import registry
-from registry.distribution import DISTRIBUTION, install_command
+from registry.package_name import DISTRIBUTION, install_command
 
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "pyproject.toml"

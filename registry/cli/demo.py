@@ -20,8 +20,8 @@ from registry.cli.formatting import duration
 from registry.cli.options import ArtifactLocation, TrackingUri, use_place
 from registry.cli.output import Column
 from registry.cli.runs import param_column
-from registry.distribution import install_command
 from registry.exceptions import InvalidStateError, MissingDependencyError
+from registry.package_name import install_command
 
 if TYPE_CHECKING:
     from registry.entities import Experiment, Run

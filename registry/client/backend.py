@@ -15,8 +15,8 @@ from registry.settings import Place, Settings, actor_of, current_settings, place
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
-from registry.store.models.logged_models import LoggedModelStore
-from registry.store.models.signatures import SignatureStore
+from registry.store.logged_models.logged_models import LoggedModelStore
+from registry.store.logged_models.signatures import SignatureStore
 from registry.store.ownership import OwnershipStore
 from registry.store.registry import (
     ClockRepairStore,

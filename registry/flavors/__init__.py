@@ -4,10 +4,10 @@ The rest of the package uses `save_model`, `load_model` and `load_pyfunc`. Only 
 run, by ``allow_code=True``.
 """
 
-from registry.flavors.code_model import set_model
 from registry.flavors.discovery import flavor_names, forget_flavors, get_flavor
 from registry.flavors.load import load_model, load_pyfunc
 from registry.flavors.mlmodel import Model, ModelInfo
+from registry.flavors.models_from_code import set_model
 from registry.flavors.protocol import Flavor, Predictor
 from registry.flavors.pyfunc_model import PyFuncModel
 from registry.flavors.python_model import PythonModel, PythonModelContext

@@ -4,8 +4,8 @@ import importlib
 import importlib.metadata
 from typing import Any, Final
 
-from registry.distribution import install_command
 from registry.exceptions import MissingDependencyError
+from registry.package_name import install_command
 
 # Several distributions can provide one module: the build without CUDA has its own distribution.
 _BUILDS: Final[dict[str, tuple[str, ...]]] = {"xgboost": ("xgboost", "xgboost-cpu")}

@@ -18,9 +18,9 @@ from registry.exceptions import (
 )
 from registry.flavors import pickles
 from registry.flavors.allow_code import require_consent
-from registry.flavors.code_model import LOADER_MODULE, load_code_model
 from registry.flavors.files import copy_in
 from registry.flavors.mlmodel import inside
+from registry.flavors.models_from_code import LOADER_MODULE, load_code_model
 from registry.flavors.optional_imports import installed_version
 from registry.flavors.protocol import Predictor
 from registry.flavors.python_model import FunctionModel, PythonModel, PythonModelContext

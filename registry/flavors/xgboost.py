@@ -15,7 +15,7 @@ from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
 from registry.flavors.optional_imports import optional_import
 from registry.flavors.protocol import Predictor
 from registry.flavors.untrusted.model_directory import check_xgboost_bytes
-from registry.flavors.wrapper_parameters import FILE_NAME as PARAMETERS_FILE, WrapperParameters, save_wrapper_parameters
+from registry.flavors.xgboost_parameters import FILE_NAME as PARAMETERS_FILE, WrapperParameters, save_wrapper_parameters
 
 FORMATS: Final = ("ubj", "json", "xgb", "deprecated")
 _BOOSTER: Final = "xgboost.core.Booster"

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from registry.exceptions import UnavailableError
-from registry.store.cursors import run
+from registry.store.driver_sql import run
 
 # Pauses before each attempt to look up a lost COMMIT.
 LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)

@@ -19,8 +19,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
-from registry.distribution import install_command
 from registry.exceptions import MissingDependencyError, disk_error
+from registry.package_name import install_command
 from registry.store.commit_markers import SESSION, Session
 from registry.store.forking import leave_to_parent
 from registry.store.urls import MEMORY, refuse_network_filesystem

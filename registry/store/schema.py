@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect, text
 
-from registry.distribution import install_command
 from registry.exceptions import ForeignStoreError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
-from registry.store.cursors import run
+from registry.package_name import install_command
+from registry.store.driver_sql import run
 from registry.store.engine import Database
 from registry.store.urls import redacted_url
 

@@ -12,7 +12,7 @@ from file_trees import read_files, write_files
 from hostile_s3 import BUCKET, Answer, Asked, HostileS3, content, hostile_s3, listing
 
 from registry.blobs import BlobStore, open_blob_store
-from registry.blobs.s3 import bodies, pages
+from registry.blobs.s3 import bounded_responses, listing_pages
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.exceptions import IntegrityError, InvalidPathError, RegistryError, StorageError
 
@@ -228,7 +228,7 @@ def endless() -> Iterator[bytes]:
 def test_a_response_without_end_is_an_error_in_little_memory(
     server: HostileS3, calls: dict[str, Call], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(bounded_responses, "MAX_BYTES", 1_000_000)
     server.script = lambda _: Answer(400, endless())
     tracemalloc.start()
     try:
@@ -244,7 +244,7 @@ def test_a_response_without_end_is_an_error_in_little_memory(
 def test_a_listing_without_end_is_an_error(
     server: HostileS3, store: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "MAX_PAGES", 20)
+    monkeypatch.setattr(listing_pages, "MAX_PAGES", 20)
     tokens = itertools.count()
     server.script = lambda _: listing(f"p/0/{next(tokens)}", token=f"t{next(tokens)}")
     for call in (lambda: store.list(), lambda: list(store.walk()), lambda: store.total_size("0")):

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 import registry
 from registry import MlflowClient, flavors
 from registry.exceptions import InvalidModelError
-from registry.flavors.wrapper_parameters import FILE_NAME
+from registry.flavors.xgboost_parameters import FILE_NAME
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -55,7 +55,7 @@ def _operate(request: dict[str, Any]) -> None:
     from registry.client.models.model_upload import seal_directory
     from registry.entities.logged_model import new_model_id
     from registry.flavors import Model
-    from registry.store.models.logged_models import NewModel
+    from registry.store.logged_models.logged_models import NewModel
 
     client = MlflowClient(request["url"])
     given = request["given"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from registry import MlflowClient
 from registry.exceptions import StageConflictError, StageOccupiedError
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.registry import NewVersion
 
 # Forked from a server that has imported everything and opened nothing, so a new process costs milliseconds.
@@ -151,7 +151,7 @@ def _call(work: Round, client: MlflowClient, worker: int, round_number: int) -> 
 def break_safeguard(which: str) -> None:
     """Leave out a safeguard in this process; the races must notice."""
     from registry.store import engine
-    from registry.store.registry import history_writer, models, versions
+    from registry.store.registry import history_writer, registered_models, versions
 
     assert which == "lock"
     lock = history_writer.lock_model
@@ -162,7 +162,7 @@ def break_safeguard(which: str) -> None:
         time.sleep(0.002)  # as long as reading another table takes on a busy machine
         return row
 
-    history_writer.lock_model = models.lock = versions.lock = slow
+    history_writer.lock_model = registered_models.lock = versions.lock = slow
     engine._SQLITE_WRITE = engine._SQLITE_READ
     engine.ATTEMPTS = 1  # a retry would hide the conflicts of a transaction without the lock
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.blobs.options import S3Options
-from registry.blobs.s3.bodies import BoundedSession
+from registry.blobs.s3.bounded_responses import BoundedSession
 from registry.blobs.s3.errors import ATTEMPTS, check_endpoint, invalid_endpoint
 from registry.exceptions import InvalidParameterError
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import error_code, printable, status_code
-from registry.blobs.s3.pages import Listed, all_objects, checked_key, pages
+from registry.blobs.s3.listing_pages import Listed, all_objects, checked_key, pages
 from registry.blobs.s3.truncated_responses import require_field
 from registry.exceptions import StorageError
 

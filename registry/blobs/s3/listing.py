@@ -11,7 +11,7 @@ from typing import Any
 from registry.blobs.paths import check_blob_path, join
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import is_missing
-from registry.blobs.s3.pages import checked_key, objects, pages
+from registry.blobs.s3.listing_pages import checked_key, objects, pages
 from registry.blobs.s3.truncated_responses import head_object
 from registry.entities.paging import FileInfo
 from registry.exceptions import AccessDeniedError

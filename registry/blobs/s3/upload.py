@@ -17,8 +17,8 @@ from registry.blobs.parallel import in_order
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.conditional_writes import ConflictingWriteError, Write, conditionally
 from registry.blobs.s3.errors import ATTEMPTS, pause
+from registry.blobs.s3.listing_pages import all_objects
 from registry.blobs.s3.multipart import MultipartUpload, Part, composite, described, encoded, multipart_upload
-from registry.blobs.s3.pages import all_objects
 from registry.blobs.s3.read import PART
 from registry.blobs.s3.truncated_responses import head_object
 from registry.exceptions import AccessDeniedError, IntegrityError, UnavailableError

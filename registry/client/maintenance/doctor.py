@@ -19,9 +19,9 @@ from registry.blobs import ModelCache
 from registry.blobs.protocol import BlobStore
 from registry.client.backend import open_store
 from registry.client.ownership import ArtifactOwnership
-from registry.distribution import install_command
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError
+from registry.package_name import install_command
 from registry.settings import Place, Settings, cache_directory, current_settings, place_of
 from registry.store import schema
 from registry.store.diagnostics import (

@@ -19,7 +19,7 @@ from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.exceptions import ArtifactNotFoundError, InvalidStateError, RunNotFoundError
 from registry.flavors import ModelInfo, save_model
-from registry.store.models.logged_models import NewModel, SealedCopy
+from registry.store.logged_models.logged_models import NewModel, SealedCopy
 from registry.store.registry import NewVersion
 from registry.uris import LocalUri, LoggedModelUri, RegisteredUri, RunUri, S3Uri, Uri, parse
 from registry.validation.arguments import check_mapping

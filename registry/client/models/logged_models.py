@@ -11,7 +11,7 @@ from registry.entities import LoggedModel, LoggedModelStatus
 from registry.entities.logged_model import new_model_id
 from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidStateError
 from registry.settings import current_settings
-from registry.store.models.logged_models import NewModel
+from registry.store.logged_models.logged_models import NewModel
 from registry.validation.arguments import check_mapping
 from registry.validation.names import check_key, check_text
 from registry.validation.paths import check_artifact_path, check_local_path

@@ -15,7 +15,7 @@ from registry.client.backend import Backend
 from registry.entities import LoggedModel, Manifest
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError, UploadExpiredError
 from registry.flavors import Model, check_directory, needs_safety_check
-from registry.store.models.logged_models import NewModel, Seal, SealedCopy
+from registry.store.logged_models.logged_models import NewModel, Seal, SealedCopy
 
 MLMODEL = "MLmodel"
 

@@ -15,9 +15,9 @@ import importlib.util
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.distribution import install_command
 from registry.entities import Manifest
 from registry.exceptions import InvalidParameterError, MissingDependencyError, UntrustedModelError
+from registry.package_name import install_command
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey

@@ -11,10 +11,10 @@ import pandas as pd
 
 from registry.client.base import ClientBase
 from registry.client.models.loading import resolve
-from registry.distribution import install_command
 from registry.entities import Run
 from registry.entities.model_registry import ModelVersion
 from registry.exceptions import InvalidParameterError, InvalidTypeError, InvalidUriError, MissingDependencyError
+from registry.package_name import install_command
 from registry.uris import parse_models
 from registry.validation.names import check_run_id
 

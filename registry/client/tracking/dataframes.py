@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.distribution import install_command
 from registry.exceptions import InvalidParameterError, MissingDependencyError
+from registry.package_name import install_command
 from registry.store.search import RunTable, TableColumns
 from registry.validation.arguments import check_list
 

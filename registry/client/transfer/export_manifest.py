@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from registry.entities import Manifest, RunStatus
 from registry.entities.history import ImportedHistory, canonical_json, check_imported_histories, event_from
-from registry.entities.portable import PortableLoggedModel, PortableModel, PortableRun, PortableVersion
-from registry.entities.replay import ModelState, VersionState, replay
+from registry.entities.history_replay import ModelState, VersionState, replay
+from registry.entities.portable_model import PortableLoggedModel, PortableModel, PortableRun, PortableVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import IntegrityError, InvalidParameterError, RegistryError
 from registry.rules import rules_from_json

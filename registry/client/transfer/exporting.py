@@ -15,7 +15,7 @@ from registry.client.base import ClientBase
 from registry.client.transfer.archive import ArchiveWriter, create_archive
 from registry.client.transfer.export_manifest import to_json
 from registry.client.transfer.metrics_jsonl import write_points
-from registry.entities.portable import PortableLoggedModel, PortablePoints, PortableRun
+from registry.entities.portable_model import PortableLoggedModel, PortablePoints, PortableRun
 from registry.exceptions import ArtifactNotFoundError, IntegrityError
 from registry.validation.arguments import check_list
 from registry.validation.names import check_model_name, check_version

@@ -19,9 +19,9 @@ from registry.entities import LifecycleStage, Metric
 from registry.entities.history import ImportedHistory
 from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import RegisteredModel
-from registry.entities.portable import PortableLoggedModel, PortableMetric, PortableModel, PortableRun
+from registry.entities.portable_model import PortableLoggedModel, PortableMetric, PortableModel, PortableRun
 from registry.exceptions import AlreadyExistsError, IntegrityError, InvalidModelError, InvalidStateError
-from registry.store.models.logged_models import NewModel
+from registry.store.logged_models.logged_models import NewModel
 from registry.store.transfer.model_import import ImportedLoggedModel, ImportedModel
 from registry.store.transfer.run_import import ImportedRun
 from registry.validation.names import check_model_name

@@ -11,8 +11,8 @@ Guarantees: what can be resolved is never purged, and what was purged can never 
 version, sealing a model and restoring a run lock the same row.
 """
 
-from registry.store.gc.plan import Candidate, Removal
-from registry.store.gc.reachability import Windows
+from registry.store.gc.candidates import Candidate, Removal
+from registry.store.gc.removal_conditions import Windows
 from registry.store.gc.sweep import GcStore
 
 __all__ = ["Candidate", "GcStore", "Removal", "Windows"]

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, s
 from registry.entities import LifecycleStage
 from registry.store.clock import monotonic_now_ms, read_clock_us
 from registry.store.dialects import table
-from registry.store.gc.plan import Candidate, Removal, find_candidates, read_removals, relative_run_location
-from registry.store.gc.reachability import (
+from registry.store.gc.candidates import Candidate, Removal, find_candidates, read_removals, relative_run_location
+from registry.store.gc.removal_conditions import (
     Windows,
     is_abandoned,
     is_collectable_run,

@@ -6,8 +6,8 @@ Stages, aliases and the history chain change under that lock.
 
 from registry.store.registry.clock_repair import ClockRepairStore
 from registry.store.registry.history_queries import HistoryStore
-from registry.store.registry.models import ModelStore
 from registry.store.registry.promotion_rules import PromotionRuleStore
+from registry.store.registry.registered_models import ModelStore
 from registry.store.registry.resolver import Resolver
 from registry.store.registry.signing import SigningStore
 from registry.store.registry.stages import StageStore

@@ -16,7 +16,7 @@ from registry.entities.history import EventKind, HistoryEvent, canonical_json, c
 from registry.entities.times import format_time
 from registry.exceptions import ClockAheadError, IntegrityError, ModelNotFoundError
 from registry.store import clock
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, table
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 from registry.store.transactions import Store

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, bindparam, delete, insert, null, select
 from registry.entities.history import EventKind
 from registry.entities.stages import ACTIVE_STAGES
 from registry.rules import Facts, PromotionRule, Verdict, evaluate, rules_from_json, rules_to_json
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.registry.history_writer import LockedModel, RegistryStore
-from registry.store.registry.judged_points import judged_metrics, points_for_event, read_points
+from registry.store.registry.promotion_evidence import judged_metrics, points_for_event, read_points
 from registry.store.registry.queries import require_model, require_version, select_one_version
 from registry.store.registry.stage_periods import select_holder
 from registry.store.tables import (

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Text, bindparam, cast, func, select
 from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import VersionNotFoundError
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, AnySelect
 from registry.store.long_lists import among
 from registry.store.registry.history_writer import NOT_DELETED, model_not_found, name_params

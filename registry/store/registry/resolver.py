@@ -33,7 +33,7 @@ from registry.exceptions import (
     NotFoundError,
     VersionNotFoundError,
 )
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, AnySelect
 from registry.store.registry.history_writer import find_deletion, not_deleted
 from registry.store.registry.queries import describe_occupied_stages, require_model, require_version

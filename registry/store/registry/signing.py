@@ -10,8 +10,8 @@ from registry.entities.history import EventKind
 from registry.exceptions import LoggedModelNotFoundError
 from registry.store.clock import now_ms
 from registry.store.dialects import AnyRow, upsert
+from registry.store.registry.creation_event import signature_digest
 from registry.store.registry.history_writer import LockedModel, RegistryStore, lock_model
-from registry.store.registry.version_facts import signature_digest
 from registry.store.tables import LoggedModelRow, ModelSignatureRow, ModelVersionRow, RegisteredModelRow
 from registry.store.transactions import write_transaction
 

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 
 from registry.entities.stages import ACTIVE_STAGES
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.tables import ModelAliasRow, ModelVersionRow, StagePeriodRow
 

@@ -23,7 +23,7 @@ from registry.exceptions import (
 )
 from registry.rules import Verdict
 from registry.store.clock import now_ms
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.registry.history_writer import LockedModel, RegistryStore
 from registry.store.registry.promotion_rules import Judgement, candidate_version, evaluate_rules, record_judgement

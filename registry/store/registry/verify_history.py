@@ -14,14 +14,14 @@ from sqlalchemy import Connection, exists, func, select
 
 from registry.entities import LoggedModelStatus
 from registry.entities.history import HistoryEvent, check_times_grow
-from registry.entities.replay import ModelState, Period, VersionState, replay
+from registry.entities.history_replay import ModelState, Period, VersionState, replay
 from registry.exceptions import IntegrityError
 from registry.store.dialects import AnyRow
-from registry.store.registry.current_state import SealedFiles, read_sealed, read_state
 from registry.store.registry.history_writer import event_of
 from registry.store.registry.imported_history import check_imported_history
-from registry.store.registry.judged_points import check_judged_points
+from registry.store.registry.promotion_evidence import check_judged_points
 from registry.store.registry.queries import require_model
+from registry.store.registry.state_from_tables import SealedFiles, read_sealed, read_state
 from registry.store.tables import (
     ExperimentRow,
     HistoryRow,

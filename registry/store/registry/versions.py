@@ -22,11 +22,11 @@ from registry.exceptions import (
     VersionNotFoundError,
 )
 from registry.store.clock import monotonic_now_ms, now_ms
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, table, upsert
-from registry.store.models.logged_models import SealedCopy, insert_logged_model
+from registry.store.logged_models.logged_models import SealedCopy, insert_logged_model
+from registry.store.registry.creation_event import recorded_of, signatures_of
 from registry.store.registry.history_writer import LockedModel, RegistryStore, lock_model, not_deleted, write_on_exit
-from registry.store.registry.models import check_name_collision, insert_model
 from registry.store.registry.queries import (
     find_version,
     read_version,
@@ -35,8 +35,8 @@ from registry.store.registry.queries import (
     require_version,
     select_latest,
 )
+from registry.store.registry.registered_models import check_name_collision, insert_model
 from registry.store.registry.stage_periods import close_period
-from registry.store.registry.version_facts import recorded_of, signatures_of
 from registry.store.tables import (
     LoggedModelRow,
     ModelAliasRow,

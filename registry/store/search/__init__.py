@@ -4,9 +4,9 @@ Parsing belongs to `registry.filters`, reading entities to the neighbouring room
 its fields map to columns (`field_mapping`); conditions, order and paging are shared.
 """
 
-from registry.store.search.columnar import RunTable, TableColumns
 from registry.store.search.models import LoggedModelScope, LoggedModelSearch, MetricDataset, ModelSearch, VersionSearch
 from registry.store.search.query import SearchRequest
+from registry.store.search.run_columns import RunTable, TableColumns
 from registry.store.search.runs import ExperimentSearch, RunScope, RunSearch
 
 __all__ = ["LoggedModelScope", "MetricDataset", "RunScope", "RunTable", "SearchRequest", "SearchStore", "TableColumns"]

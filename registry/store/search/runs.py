@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 from registry.entities import Experiment, PagedList, Run
 from registry.filters import Field, Kind
 from registry.store.dialects import table
-from registry.store.search.columnar import RunTable, TableColumns, read_table
 from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, is_one_of
 from registry.store.search.query import SearchRequest, SearchSource, search
+from registry.store.search.run_columns import RunTable, TableColumns, read_table
 from registry.store.search.values import by_code_point
 from registry.store.tables import (
     DatasetInputRow,

@@ -28,10 +28,10 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from registry.entities import RunData
-from registry.store.compiled import Compiled
-from registry.store.cursors import run
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import table
-from registry.store.input_rows import execute_with_rows
+from registry.store.driver_sql import run
+from registry.store.rows_as_cte import execute_with_rows
 from registry.store.tables import DatasetInputRow, LatestMetricRow, ParamRow, RunModelRow, TagRow
 from registry.store.tracking.metrics.read import value_from_db
 

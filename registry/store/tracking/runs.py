@@ -29,7 +29,7 @@ from registry.exceptions import (
     RunNotFoundError,
 )
 from registry.store.clock import monotonic_now_ms
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.long_lists import among
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow

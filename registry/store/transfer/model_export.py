@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, exists, select, union_all
 from registry.entities import Run
 from registry.entities.history import ImportedHistory
 from registry.entities.logged_model import LoggedModel
-from registry.entities.portable import (
+from registry.entities.portable_model import (
     PortableFile,
     PortableInput,
     PortableLoggedModel,
@@ -23,8 +23,8 @@ from registry.entities.portable import (
 )
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, RunNotFoundError, VersionNotFoundError
 from registry.store.dialects import AnyRow
+from registry.store.logged_models.logged_models import read_logged_models, read_manifest, select_logged_models
 from registry.store.long_lists import among
-from registry.store.models.logged_models import read_logged_models, read_manifest, select_logged_models
 from registry.store.registry.imported_history import read_imported_history
 from registry.store.registry.queries import require_model
 from registry.store.registry.verify_history import checked_chain, verified

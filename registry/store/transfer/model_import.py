@@ -11,15 +11,15 @@ from sqlalchemy import Connection, select, update
 
 from registry.entities import Metric
 from registry.entities.history import EventKind, ImportedHistory
-from registry.entities.portable import PortableVersion
-from registry.entities.replay import ModelState
+from registry.entities.history_replay import ModelState
+from registry.entities.portable_model import PortableVersion
 from registry.entities.stages import ACTIVE_STAGES
 from registry.store.dialects import upsert
-from registry.store.models.logged_models import SealedCopy, insert_logged_model
+from registry.store.logged_models.logged_models import SealedCopy, insert_logged_model
 from registry.store.registry.history_writer import LockedModel, RegistryStore, not_deleted
 from registry.store.registry.imported_history import insert_imported_history, read_imported_history
-from registry.store.registry.models import check_name_collision, insert_model, name_is_taken
 from registry.store.registry.queries import require_model
+from registry.store.registry.registered_models import check_name_collision, insert_model, name_is_taken
 from registry.store.registry.stage_periods import open_period
 from registry.store.registry.verify_history import checked_chain
 from registry.store.registry.versions import NewVersion, insert_version

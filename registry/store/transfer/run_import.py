@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, insert, select
 
 from registry.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric
-from registry.entities.portable import PortableRun
+from registry.entities.portable_model import PortableRun
 from registry.exceptions import ConflictError
 from registry.store.dialects import insert_into, table, upsert
 from registry.store.tables import ParamRow, RunRow, TagRow

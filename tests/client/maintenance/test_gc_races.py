@@ -20,10 +20,10 @@ from registry.blobs import open_blob_store
 from registry.blobs.local import LocalBlobStore
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ArtifactNotFoundError, InvalidStateError, NotFoundError, UploadExpiredError
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.engine import Database
 from registry.store.gc import GcStore
-from registry.store.models import logged_models
+from registry.store.logged_models import logged_models
 from registry.store.registry import versions
 
 pytestmark = pytest.mark.slow

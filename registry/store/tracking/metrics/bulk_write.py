@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from registry.entities import Metric
-from registry.store.cursors import copy, run_many
+from registry.store.driver_sql import copy, run_many
 from registry.store.tracking.metrics.write import INSERT_POINTS_SQLITE, upsert_latest, value_to_db
 
 _BLOCK: Final = 20_000

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Text, func, select
 
 from registry.exceptions import RunNotFoundError
 from registry.store.dialects import table
-from registry.store.input_rows import execute_with_rows
+from registry.store.rows_as_cte import execute_with_rows
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.tracking.run_data import in_keys, keys_parameter

@@ -12,8 +12,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from registry.entities import Metric
-from registry.store.cursors import run, run_many
-from registry.store.input_rows import execute_with_rows
+from registry.store.driver_sql import run, run_many
+from registry.store.rows_as_cte import execute_with_rows
 
 _INPUT_COLUMNS: Final = "ordinal key step timestamp value"
 _INPUT_TYPES: Final = "int text bigint bigint float8"

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from registry.entities.history import HistoryEvent
-from registry.entities.replay import ModelState
+from registry.entities.history_replay import ModelState
 from registry.exceptions import IntegrityError
 from registry.rules import PromotionRule
 from registry.store.dialects import AnyRow

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.sql import ClauseElement
 
-from registry.store.cursors import run, run_many
 from registry.store.dialects import AnyRow
+from registry.store.driver_sql import run, run_many
 
 Values = Mapping[str, Any]
 

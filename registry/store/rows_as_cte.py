@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from registry.store.cursors import Answer, run
+from registry.store.driver_sql import Answer, run
 
 # SQLite binds at most 32,766 values.
 _ROWS: Final = 2_000

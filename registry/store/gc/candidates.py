@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import Connection, select
 
 from registry.store.dialects import AnyRow
-from registry.store.gc.reachability import (
+from registry.store.gc.removal_conditions import (
     Windows,
     is_abandoned,
     is_collectable_run,

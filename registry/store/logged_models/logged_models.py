@@ -14,10 +14,10 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from registry.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Manifest, ManifestEntry, Metric
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, NotFoundError, UploadExpiredError
 from registry.store.clock import monotonic_now_ms, now_ms
-from registry.store.compiled import Compiled
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, AnySelect, table, upsert
+from registry.store.logged_models.signatures import insert_signatures
 from registry.store.long_lists import among
-from registry.store.models.signatures import insert_signatures
 from registry.store.tables import (
     ExperimentRow,
     LoggedModelMetricRow,

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from registry.entities import Manifest, ManifestEntry
-from registry.entities.replay import ModelState, Period, VersionState
+from registry.entities.history_replay import ModelState, Period, VersionState
 from registry.store.dialects import AnyRow
-from registry.store.registry.version_facts import recorded_of, signatures_of_versions
+from registry.store.registry.creation_event import recorded_of, signatures_of_versions
 from registry.store.tables import (
     ApprovalRow,
     ExperimentRow,

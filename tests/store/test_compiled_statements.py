@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 from registry import MlflowClient
 from registry.exceptions import UnavailableError
 from registry.store import connections, engine
-from registry.store.compiled import Compiled
-from registry.store.cursors import copy, run, run_many
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import table
+from registry.store.driver_sql import copy, run, run_many
 from registry.store.engine import Database
 from registry.store.tables import ExperimentRow
 
