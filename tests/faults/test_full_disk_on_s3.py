@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from file_trees import planted
+from file_trees import write_files
 from gc_places import stored_below
 from governed_models import raw_sql
-from s3_faults import refuse, tapped
+from s3_faults import refuse, tap_requests
 from s3_servers import S3Server
 from sklearn.linear_model import LogisticRegression
 
@@ -31,7 +31,7 @@ class Place:
         self.client = MlflowClient()
         self.run = self.client.create_run("0").info.run_id
         self.client.log_text(self.run, "text", "notes/a.txt")
-        self.files = planted(directory / "source", {"MLmodel": b"flavors: {}\n", "data.bin": b"x" * 5_000})
+        self.files = write_files(directory / "source", {"MLmodel": b"flavors: {}\n", "data.bin": b"x" * 5_000})
         self.client.register_model(str(self.files), "churn")
         self.pending = self.client.create_logged_model("0").model_id
         self.export = self.client.export_model("churn", directory / "churn.zip")
@@ -76,7 +76,7 @@ def test_a_full_server_is_one_error_and_changes_nothing(
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     place = Place(sqlite_url, root, own_place)
     before = place.facts()
-    with tapped(moto_s3.bucket) as wire:
+    with tap_requests(moto_s3.bucket) as wire:
         wire.always("^(PUT|POST)", refuse(status, FULL[status]))
         with pytest.raises(StorageError, match="is full and did not store.*Free space there and try again"):
             OPERATIONS[name](place)

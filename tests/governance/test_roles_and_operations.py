@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from file_trees import planted
+from file_trees import write_files
 from governed_models import raw_sql, register, sealed_model
 from postgres_server import PostgresServer
 from sklearn.linear_model import LogisticRegression
@@ -65,7 +65,7 @@ class Place:
         owner.set_promotion_rules("churn", "Staging", [])
         owner.delete_model_version("churn", 4)
         register(owner, "unloved")
-        self.files = planted(self.directory / "source", {"MLmodel": b"flavors: {}\n", "data.bin": b"x"})
+        self.files = write_files(self.directory / "source", {"MLmodel": b"flavors: {}\n", "data.bin": b"x"})
         self.export = owner.export_model("churn", self.directory / "churn.zip")
         self.key = self.directory / "key.pem"
         private = ec.generate_private_key(ec.SECP256R1())
