@@ -1,9 +1,9 @@
 """A PostgreSQL server whose disk is full, in every operation that writes rows: one error, and nothing is half-written.
 
-A trigger refuses each statement as the server itself does (SQLSTATE 53100), so each operation meets it at its first row.
+A trigger refuses each statement as the server itself does (SQLSTATE 53100): each operation meets it at its first row.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,9 @@ ROWS: dict[str, Callable[[Place], Any]] = {
 
 
 @pytest.fixture
-def place(postgres_url: str, own_place: Path) -> Iterator[Place]:
+def place(postgres_url: str, own_place: Path) -> Place:
     """A filled registry on PostgreSQL."""
-    yield Place(postgres_url, own_place)
+    return Place(postgres_url, own_place)
 
 
 @pytest.mark.parametrize("name", ROWS)
