@@ -247,6 +247,8 @@ def base_of(text: str, *, anew: bool = False) -> Path | None:
 
 def current_base(text: str) -> Path | None:
     """Return the base of a path in an argument: the working directory, or None for an absolute path."""
+    if not isinstance(text, str):
+        raise InvalidTypeError(f"A tracking URI must be a string, got {text!r}.")
     return Path.cwd() if _is_relative(text) else None
 
 

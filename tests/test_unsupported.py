@@ -81,7 +81,7 @@ sentence_transformers shap spacy spark statsmodels tensorflow transformers optun
     "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.": """
 ag2 agent agno ai_commands anthropic assistant autogen bedrock claude_code crewai dspy gemini groq haystack
 langchain litellm llama_index mistral openai pydantic_ai semantic_kernel smolagents strands txtai typesafe
-pyfunc.ChatAgent pyfunc.ChatModel pyfunc.ResponsesAgent pyfunc.set_prediction_context models.set_model
+pyfunc.ChatAgent pyfunc.ChatModel pyfunc.ResponsesAgent pyfunc.set_prediction_context
 models.set_retriever_schema models.rag_signatures models.resources models.ModelConfig models.auth_policy
 models.Resource models.ResourceType MlflowClient.create_mcp_access_endpoint MlflowClient.create_mcp_server
 MlflowClient.create_mcp_server_version MlflowClient.delete_mcp_access_endpoint MlflowClient.delete_mcp_server
@@ -95,7 +95,7 @@ MlflowClient.set_mcp_server_version_tag MlflowClient.update_mcp_access_endpoint 
 MlflowClient.update_mcp_server_version
 """,
     "Stores are not public. The tracking URI chooses them; MlflowClient has every operation.": """
-azure db store.artifact store.db store.entities store.model_registry store.tracking tracking._model_registry
+azure db store.artifact store.db store.entities store.model_registry tracking._model_registry
 tracking._tracking_service tracking.registry tracking.context tracking.request_header
 """,
     "MLflow's internals are not here. Tags are plain strings, such as 'mlflow.parentRunId'.": """
@@ -274,7 +274,7 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
         ("import registry.pytorch as torch_models", "pytorch"),
         ("from registry.utils import mlflow_tags", "utils"),
         ("from registry.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID", "utils"),
-        ("from registry.store.tracking import SEARCH_MAX_RESULTS_DEFAULT", "store.tracking"),
+        ("from registry.store.tracking import SEARCH_MAX_RESULTS_DEFAULT", "store.tracking.SEARCH_MAX_RESULTS_DEFAULT"),
         ("from registry.xgboost import autolog", "xgboost.autolog"),
         ("from registry.models import set_signature", "models.set_signature"),
         ("from registry.data import from_spark", "data.from_spark"),

@@ -108,7 +108,7 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         return StorageError(f"The file of {place} is damaged: a text in it is not UTF-8.")
     if code in _BUSY:
         return UnavailableError(f"The database {place} stayed locked by another process; retry later.")
-    if isinstance(error, DataError) or (state or "").startswith("22"):
+    if isinstance(error, DataError) or (state or "").startswith("22") or _is_unbindable(error):
         return InvalidParameterError(f"The database refused a value: {_first_line(error)}.")
     if (
         state in _LOGIN_STATES
@@ -129,6 +129,11 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
 
 def _is_statement_pooling(error: SQLAlchemyError) -> bool:
     return _STATEMENT_POOLING in str(getattr(error, "orig", ""))
+
+
+def _is_unbindable(error: SQLAlchemyError) -> bool:
+    """Tell whether SQLite's driver refused the type of a value, before the statement ran."""
+    return str(getattr(error, "orig", "")).startswith("Error binding parameter")
 
 
 def _is_unreachable(error: SQLAlchemyError) -> bool:

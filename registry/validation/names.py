@@ -139,16 +139,16 @@ def check_run_id(run_id: object) -> str:
     return run_id
 
 
-def check_version(version: object) -> int:
-    """Return a version number, given as an int or as ASCII digits, as an int."""
+def check_version(version: object, what: str = "version") -> int:
+    """Return a positive number, such as a version's, given as an int or as ASCII digits, as an int."""
     if isinstance(version, int) and not isinstance(version, bool):
         number = version
     elif isinstance(version, str) and re.fullmatch(r"[0-9]{1,18}", version):
         number = int(version)
     else:
-        raise InvalidNameError(f"Parameter 'version' must be an integer, got {version!r}.")
+        raise InvalidNameError(f"Parameter '{what}' must be an integer, got {version!r}.")
     if not 0 <= number < 2**63:
-        raise InvalidNameError(f"Parameter 'version' must be a positive integer, got {version!r}.")
+        raise InvalidNameError(f"Parameter '{what}' must be a positive integer, got {version!r}.")
     return number
 
 

@@ -126,13 +126,13 @@ import registry.client, registry.client.artifacts.downloads, sqlalchemy.dialects
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
-from registry.client.landing import landed
+from registry.client.atomic_files import move_into_place
 from registry.blobs import open_blob_store
 from registry.exceptions import StorageError
 
 target = pathlib.Path(sys.argv[1])
 for attempt in (
-    lambda: landed(target, "", lambda staging: []),
+    lambda: move_into_place(target, "", lambda staging: []),
     lambda: open_blob_store(str(target)).write("a", b"x"),
     lambda: open_blob_store(str(target)).purge("mine.txt"),
 ):

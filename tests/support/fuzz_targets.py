@@ -133,7 +133,7 @@ def _archive(data: bytes) -> None:
     try:
         with archive.open_archive(path) as reader:
             text = reader.manifest()
-            model, _ = export_manifest.parsed(text)
+            model, _ = export_manifest.from_json(text)
             files = [file for logged in model.logged_models for file in logged.files]
             reader.require([*files, *(run.points for run in model.runs if run.points is not None)])
             for file in files:
@@ -145,7 +145,7 @@ def _archive(data: bytes) -> None:
 
 def _manifest(data: bytes) -> None:
     try:
-        export_manifest.parsed(data)
+        export_manifest.from_json(data)
     except RegistryError:
         return
 

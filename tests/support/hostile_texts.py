@@ -168,7 +168,7 @@ URIS = [
     "s3://user:secret@bucket/x",
     "file:",
     "file://host/share",
-    "file:///../../etc/%70asswd",
+    "file:///../../etc/%7zasswd",
     "file:///etc/\0passwd",
     "http://169.254.169.254/latest/meta-data",
     "https://example.com/model",

@@ -208,8 +208,8 @@ class HistoryMethods(ClientBase):
             raise InvalidTypeError(f"ahead must be a timedelta or a text such as '365d', got {ahead!r}.")
         return self.backend.clock_repair.correct(
             check_model_name(name),
-            from_seq=from_seq,
-            to_seq=to_seq,
+            from_seq=None if from_seq is None else check_version(from_seq, "from_seq"),
+            to_seq=None if to_seq is None else check_version(to_seq, "to_seq"),
             ahead_us=None if length is None else length // timedelta(microseconds=1),
             reason=reason,
         )

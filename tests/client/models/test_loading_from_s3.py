@@ -111,7 +111,7 @@ def _tamper(place: Place, how: str) -> None:
         case "changed":
             client.put(key, b"WEIGHTS")
         case "truncated":
-            client.put(key, b"total_size")
+            client.put(key, b"weigh")
         case "missing":
             client.delete(key)
         case "extra":

@@ -170,7 +170,7 @@ def test_changed_bytes_and_edited_rows_are_refused_whoever_signed(client: Client
 
     file.write_bytes(good)
     raw_sql(client.tracking_uri)("UPDATE model_files SET size = size + 1 WHERE path = 'MLmodel'")
-    with pytest.raises(IntegrityError, match="a line of the manifest was edited"):
+    with pytest.raises(IntegrityError, match="a line of its list of files was edited"):
         registry.artifacts.download_artifacts("models:/churn/1", require_signature=keys[1])
 
 
