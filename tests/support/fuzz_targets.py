@@ -135,7 +135,7 @@ def _archive(data: bytes) -> None:
             text = reader.manifest()
             model, _ = export_manifest.from_json(text)
             files = [file for logged in model.logged_models for file in logged.files]
-            reader.require([*files, *(run.points for run in model.runs if run.points is not None)])
+            reader.check_contents([*files, *(run.points for run in model.runs if run.points is not None)])
             for file in files:
                 for _ in reader.read(file):
                     pass
