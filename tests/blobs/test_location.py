@@ -29,7 +29,14 @@ def test_a_root_is_read_as_it_stands_and_told_canonically(text: str, root: str) 
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "relative/path", "file:relative", "file:///bad%2escape%zz", "file://host/share", "http://server/artifacts"),
+        *(
+            "",
+            "relative/path",
+            "file:relative",
+            "file:///bad%2escape%zz",
+            "file://host/share",
+            "http://server/artifacts",
+        ),
         *("gs://bucket/prefix", "mlflow-artifacts:/0", "s3:bucket", "s3://", "s3://b", "s3://user:secret@bucket/p"),
         *("s3://bucket//a", "s3://bucket/a//b", "s3://bucket/a/../b", "s3://bucket/a\nb", "/a\0b"),
     ],
