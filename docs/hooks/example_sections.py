@@ -1,6 +1,7 @@
-"""Show the ``Example:`` of a docstring as a section of code, as Griffe does with ``Examples:``.
+"""Show the ``Example:`` of a docstring as a section of code.
 
-Griffe reads ``Example:`` as a note in Markdown, where the output ``['a'][0]`` would be a link.
+Griffe does so with ``Examples:``. It reads ``Example:`` as a note in Markdown, where the
+output ``['a'][0]`` would be a link.
 """
 
 from typing import Any
@@ -14,4 +15,5 @@ class ExampleSections(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rename the section of one module, class, function or attribute."""
         if obj.docstring:
-            obj.docstring.value = obj.docstring.value.replace("\nExample:\n", "\nExamples:\n")
+            text = obj.docstring.value
+            obj.docstring.value = text.replace("\nExample:\n", "\nExamples:\n")
