@@ -1,7 +1,7 @@
 """Show the ``Example:`` of a docstring as a section of code.
 
-Griffe does so with ``Examples:``. It reads ``Example:`` as a note in Markdown, where the
-output ``['a'][0]`` would be a link.
+Griffe does so with ``Examples:``. It reads ``Example:`` as a note in Markdown, where
+the output ``['a'][0]`` would be a link.
 """
 
 from typing import Any
