@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import registry
+from registry.package_name import DISTRIBUTION
 
 HEAVY = [
     "sqlalchemy",
@@ -147,7 +148,7 @@ def test_a_star_import_binds_every_public_name() -> None:
 def test_the_version_is_ours_and_the_version_module_has_the_version_of_mlflow(run_mlflow) -> None:
     assert registry.version.VERSION == "3.17.2"
     assert run_mlflow("answer = mlflow.version.VERSION") == registry.version.VERSION
-    assert registry.__version__ == importlib.metadata.version("registry")
+    assert registry.__version__ == importlib.metadata.version(DISTRIBUTION)
 
 
 def test_the_types_of_signatures_load_nothing_heavy() -> None:

@@ -32,7 +32,9 @@ def _source_name() -> str:
 
 
 def _source_type() -> str:
-    return "NOTEBOOK" if "ipykernel" in sys.modules else "LOCAL"
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return "NOTEBOOK" if getattr(shell, "kernel", None) is not None else "LOCAL"
 
 
 @functools.lru_cache(maxsize=4)

@@ -52,6 +52,8 @@ class Database:
         self._gate = GATE if self.is_sqlite else contextlib.nullcontext()
         self.engine = sqlite_engine(url, read_only=read_only) if self.is_sqlite else postgres_engine(url, limits)
         _all.add(self)
+        # A database that nobody holds any more closes its connections, rather than leaving them to the collector.
+        weakref.finalize(self, self.engine.dispose).atexit = False
 
     def __repr__(self) -> str:
         return f"Database({redacted_url(self.url)!r})"
