@@ -20,11 +20,9 @@ from registry.blobs import open_blob_store
 from registry.blobs.local import LocalBlobStore
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ArtifactNotFoundError, InvalidStateError, NotFoundError, UploadExpiredError
-from registry.store.compiled_statements import Compiled
 from registry.store.engine import Database
 from registry.store.gc import GcStore
 from registry.store.logged_models import logged_models
-from registry.store.registry import versions
 
 pytestmark = pytest.mark.slow
 
@@ -299,13 +297,3 @@ def test_without_the_last_look_at_the_upload_a_version_would_name_nothing(
         stage.client.delete_registered_model("churn")
         stage.collect()
     pytest.fail("no order of steps lost bytes")
-
-
-@pytest.mark.storm
-def test_without_the_lock_on_the_logged_model_a_version_would_name_nothing(
-    postgres_stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That these orders find it shows that the ones above would."""
-    monkeypatch.setattr(versions, "_LOCK_READY", Compiled(versions._READY))
-    with pytest.raises((AssertionError, NotFoundError)):
-        _want_back_in_random_orders(postgres_stage, _another_version, 150)
