@@ -106,6 +106,8 @@ from .fluent.state import (
 )
 from .rules import (
     Approvals as Approvals,
+    BetterThanHolder as BetterThanHolder,
+    EvaluatedOn as EvaluatedOn,
     FlavorIn as FlavorIn,
     MetricAtLeast as MetricAtLeast,
     MetricAtMost as MetricAtMost,
