@@ -1,5 +1,4 @@
-"""The difference of two models' metrics on one data set, with its bootstrap interval: what the evidence of kind
-``comparison`` holds."""
+"""The difference of two models' metrics on one data set, which evidence of the kind ``comparison`` holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -86,7 +86,7 @@ REFUSED: list[tuple[PromotionRule, str]] = [
     (MetricAtMost("f1_score", 0.8, dataset="holdout-2026"), "expected f1_score <= 0.8 on 'holdout-2026', actual 0.91"),
     (
         MetricAtLeast("f1_score", 0.9, dataset="holdout 2027"),
-        "actual missing; measure it: registry models evaluate models:/nba/1 DATA --targets TARGET --name 'holdout 2027'",
+        "measure it: registry models evaluate models:/nba/1 DATA --targets TARGET --name 'holdout 2027'",
     ),
     (
         MetricAtLeast("auc", 0.9, dataset="holdout-2026"),
