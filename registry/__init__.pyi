@@ -18,6 +18,8 @@ from .client import MlflowClient as MlflowClient
 from .client.artifacts.images import Image as Image
 from .client.registry.webhook import WebhookSink as WebhookSink
 from .entities.model_registry import ResolvedModel as ResolvedModel
+from .evaluation import compare_models as compare_models, evaluate as evaluate
+from .evaluation.thresholds import validate_evaluation_results as validate_evaluation_results
 from .exceptions import MlflowException as MlflowException, RegistryError as RegistryError
 from .fluent.artifacts import (
     flush_artifact_async_logging as flush_artifact_async_logging,

@@ -87,12 +87,22 @@ class PairedDifference(Entity):
     def from_content(cls, content: Mapping[str, Any]) -> "PairedDifference | None":
         """Parse the content of evidence; None for content that `to_content` does not write."""
         try:
-            models = [
+            challenger, reference = (
                 ComparedModel(str(content[role]["uri"]), content[role]["digest"], float(content[role]["value"]))
                 for role in ("challenger", "reference")
-            ]
-            figures = [float(content[name]) for name in ("difference", "low", "high", "confidence")]
-            counts = [int(content[name]) for name in ("resamples", "seed", "rows")]
-            return cls(str(content["metric"]), str(content["better"]), *models, *figures, *counts)
+            )
+            return cls(
+                metric=str(content["metric"]),
+                better=str(content["better"]),
+                challenger=challenger,
+                reference=reference,
+                difference=float(content["difference"]),
+                low=float(content["low"]),
+                high=float(content["high"]),
+                confidence=float(content["confidence"]),
+                resamples=int(content["resamples"]),
+                seed=int(content["seed"]),
+                rows=int(content["rows"]),
+            )
         except (LookupError, TypeError, ValueError, OverflowError):
             return None

@@ -94,8 +94,7 @@ def _roc_auc(truth: Array, probabilities: Array) -> OfWeights:
 
     def of_weights(weights: Array) -> Array:
         shares = weights @ actual.astype(float) / weights.sum(axis=1, keepdims=True)
-        averaged: Array = sum(shares[:, code] * area(weights) for code, area in enumerate(areas))  # type: ignore[assignment]
-        return averaged
+        return np.sum([shares[:, code] * area(weights) for code, area in enumerate(areas)], axis=0)  # type: ignore[no-any-return]
 
     return of_weights
 
@@ -119,8 +118,8 @@ def _average_precision(truth: Array, probabilities: Array) -> OfWeights:
 
 
 def _log_loss(truth: Array, probabilities: Array) -> OfWeights:
-    kind = probabilities.dtype if probabilities.dtype.kind == "f" else np.dtype(float)
-    least = np.finfo(kind).eps
+    kind: Any = probabilities.dtype if probabilities.dtype.kind == "f" else float
+    least = float(np.finfo(kind).eps)
     of_truth = probabilities[np.arange(len(truth)), truth]
     return _mean(-np.log(np.clip(of_truth, least, 1 - least)).astype(float))
 
