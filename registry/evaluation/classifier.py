@@ -23,7 +23,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The labels of a classification, sorted; of two, the positive one is last. `columns` are those of probabilities."""
+    """The labels of a classification, sorted; of two, the positive one is last.
+
+    `columns` are the labels in the order of the columns of probabilities.
+    """
 
     labels: "np.ndarray[Any, Any]"
     columns: "np.ndarray[Any, Any]"

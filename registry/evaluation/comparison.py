@@ -88,7 +88,7 @@ class ModelComparison:
         """
         frame = self.to_frame()
         level = self.differences[0].confidence
-        title = f"{self.metric} on {self.dataset.name}: difference from {frame['reference'][0]} ({level:.0%} interval)"
+        title = f"{self.metric} on {self.dataset.name}\n{level:.0%} interval of the difference from {frame['reference'][0]}"
         return figures.draw_differences(
             frame["challenger"].tolist(), frame["difference"], frame["low"], frame["high"], title
         )

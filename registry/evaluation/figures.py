@@ -84,7 +84,7 @@ def draw_calibration(truth: Any, probabilities: Any, labels: Any, *, bins: int, 
 
 def draw_lift(truth: Any, probabilities: Any, labels: Any) -> "Figure":
     """Draw how many times more of a class are among those with its highest scores than among all."""
-    figure, axes = _figure("Lift Curve", "Percentage of sample", "Lift")
+    figure, axes = _figure("Lift Curve", "Share of the sample", "Lift")
     for position, label in enumerate(labels):
         share, lift = lift_curve(truth == label, probabilities[:, position])
         axes.plot(share, lift, linewidth=2, label=f"Class {label}{' (positive)' if position == 1 else ''}")
