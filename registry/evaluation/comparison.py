@@ -14,7 +14,7 @@ from registry.evaluation import figures
 from registry.evaluation.bootstrap import difference_interval, distinct_rows
 from registry.evaluation.classifier import classifier_metrics, find_classes
 from registry.evaluation.data import EvaluationData, read_data
-from registry.evaluation.evaluators import read_config
+from registry.evaluation.evaluators import read_config, sklearn_errors
 from registry.evaluation.metrics import Arguments, EvaluationMetric, aggregates, compute
 from registry.evaluation.models import EvaluatedModel, open_model
 from registry.evaluation.outcome import Evaluation
@@ -88,7 +88,8 @@ class ModelComparison:
         """
         frame = self.to_frame()
         level = self.differences[0].confidence
-        title = f"{self.metric} on {self.dataset.name}\n{level:.0%} interval of the difference from {frame['reference'][0]}"
+        of_what = f"{level:.0%} interval of the difference from {frame['reference'][0]}"
+        title = f"{self.metric} on {self.dataset.name}\n{of_what}"
         return figures.draw_differences(
             frame["challenger"].tolist(), frame["difference"], frame["low"], frame["high"], title
         )
@@ -211,7 +212,8 @@ def _sides(
         values = [regressor_metrics(one)[name] for one in pair]
         counts = np.ones(len(numbers[0]), dtype=int)
     else:
-        numbers, values = _of_classes(name, weighted, pair)
+        with sklearn_errors():
+            numbers, values = _of_classes(name, weighted, pair)
         if weighted.uses == LABELS:
             columns, counts = distinct_rows(*numbers)
             numbers = list(columns)

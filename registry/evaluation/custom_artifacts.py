@@ -55,7 +55,10 @@ def _as_file(name: str, value: Any) -> tuple[str, bytes]:
         return ".csv", value.to_csv(index=False).encode()
     if isinstance(value, np.ndarray):
         buffer = io.BytesIO()
-        np.save(buffer, value, allow_pickle=False)
+        try:
+            np.save(buffer, value, allow_pickle=False)
+        except ValueError as error:
+            raise InvalidTypeError(f"The artifact {name!r} is an array of objects: {error}") from error
         return ".npy", buffer.getvalue()
     if hasattr(value, "savefig"):
         try:

@@ -1,13 +1,14 @@
 """Chooses evaluators by name and reads their settings: ``classifier``, ``regressor``, ``shap`` and ``default``."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from registry.evaluation.classifier import evaluate_classifier
 from registry.evaluation.explanations import explain
 from registry.evaluation.outcome import Evaluation, Outcome
 from registry.evaluation.regressor import evaluate_regressor
-from registry.exceptions import InvalidParameterError
+from registry.exceptions import InvalidParameterError, RegistryError
 from registry.validation.arguments import check_mapping
 
 CLASSIFIER: Final = "classifier"
@@ -51,12 +52,24 @@ def read_config(evaluators: str | Sequence[str] | None, config: Any) -> tuple[li
     return names, dict(settings)
 
 
+@contextmanager
+def sklearn_errors() -> Iterator[None]:
+    """Turn what scikit-learn says of targets and predictions that do not fit each other into our error."""
+    try:
+        yield
+    except RegistryError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(f"scikit-learn cannot evaluate these targets and predictions: {error}") from error
+
+
 def run_evaluators(names: Sequence[str], model_type: str | None, evaluation: Evaluation) -> Outcome:
     """Run the evaluators that fit the type of the model."""
     outcome = Outcome()
     evaluate = None if model_type is None else _BY_TYPE[model_type]
     if evaluate is not None and (model_type in names or DEFAULT in names):
-        outcome = evaluate(evaluation)
+        with sklearn_errors():
+            outcome = evaluate(evaluation)
     explains = DEFAULT in names and evaluation.config.get("log_model_explainability", True)
     if model_type is not None and evaluation.model is not None and (SHAP in names or explains):
         outcome.figures |= explain(evaluation, is_required=SHAP in names).figures

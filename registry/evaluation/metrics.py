@@ -191,7 +191,7 @@ def compute(
     known = dict(results)
     pending = list(metrics)
     while pending:
-        missing = {}
+        missing, before = {}, len(pending)
         for metric in list(pending):
             found = arguments.of(metric.eval_fn, known)
             if isinstance(found, str):
@@ -199,7 +199,7 @@ def compute(
             else:
                 known[metric.key] = _checked(metric, metric.eval_fn(*found))
                 pending.remove(metric)
-        if len(missing) == len(pending) and pending:
+        if len(pending) == before:
             columns = [*map(str, arguments.features.columns)]
             raise InvalidParameterError(
                 "; ".join(f"metric {name!r} asks for {what!r}" for name, what in missing.items())

@@ -111,7 +111,7 @@ LIMITS = [
 ]
 for number, limits in enumerate(LIMITS):
     try:
-        thresholds[number] = models.validate_evaluation_results(*limits)
+        thresholds[number] = mlflow.validate_evaluation_results(*limits)
     except Exception as error:
         thresholds[number] = [error.error_code, str(error)]
 for options in ({}, {'greater_is_better': True}, {'threshold': 'x', 'greater_is_better': True},

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluated_models import estimator, games, holdout, log
+from sklearn.exceptions import UndefinedMetricWarning
 
 import registry
 from registry import MlflowClient, models
@@ -142,7 +143,7 @@ def test_a_class_that_the_data_lacks_is_known_from_the_model(own_place: Path) ->
     frame = games("multi").tail(60)
     two = frame[frame["y"] != "draw"]
     uri = log("multi")
-    with pytest.warns(UserWarning):  # scikit-learn's, of an AUC without positives
+    with pytest.warns(UndefinedMetricWarning):  # the AUC of a class without positives
         result = evaluate(uri, two, targets="y")
     assert result.tables["per_class_metrics"]["positive_class"].tolist() == ["away", "draw", "home"]
 
@@ -215,7 +216,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model_id": "m-0"}, "contradicts the model_id"),
     ({"model": lambda frame: frame["a"].head(3)}, "one per row is expected"),
     ({"model": lambda frame: frame}, "name the one to evaluate"),
-    ({"model": lambda frame: ["x"] * len(frame)}, "labels of one type"),
+    ({"model": lambda frame: ["x"] * len(frame)}, "cannot evaluate these targets and predictions"),
 ]
 
 
@@ -340,7 +341,7 @@ def test_make_metric_refuses_what_has_no_name(own_place: Path) -> None:
         (lambda frame, metrics, directory: None, "must return a dict by name"),
         (lambda frame, metrics, directory: {7: 1}, "must return a dict by name"),
         (lambda frame, metrics, directory: {"a": object()}, "must be a file's path, JSON"),
-        (lambda frame, metrics, directory: {"a": np.array([object()])}, "must be a file's path, JSON"),
+        (lambda frame, metrics, directory: {"a": np.array([object()])}, "an array of objects"),
         (lambda frame, metrics, directory: {"a": "neither a path nor JSON"}, "must be a file's path, JSON"),
         (lambda frame, metrics, directory: {"a": Path("/no/such.csv")}, "cannot be read"),
         (lambda frame, metrics, directory: {"a": Path("/no/such.pickle")}, "must end with one of"),
@@ -437,27 +438,19 @@ def test_what_shap_cannot_explain_is_told(own_place: Path, caplog: pytest.LogCap
         )
     assert "targets must be numbers or booleans" in caplog.text
     assert "the features ['b'] are not numbers" in caplog.text
-    options: dict[str, Any] = {"targets": "y", "model_type": "classifier", "evaluators": "shap"}
-    calls = iter(range(100))
 
     def once(data: pd.DataFrame) -> Any:
-        if next(calls) % 2 == 0:
-            return [0, 1] * (len(data) // 2)
-        raise RuntimeError("no")
+        if not data.index.equals(frame.index) or not np.array_equal(data.to_numpy(), frame[["a", "b"]].to_numpy()):
+            raise RuntimeError("other rows than those of the data")
+        return [0, 1] * 4
 
+    options: dict[str, Any] = {"targets": "y", "model_type": "classifier", "evaluators": "shap"}
     registry.evaluate(once, frame, **options)
     assert "SHAP could not explain the model" in caplog.text
-    next(calls)
     with pytest.raises(InvalidParameterError, match="SHAP could not explain"):
         registry.evaluate(once, frame, evaluator_config={"ignore_exceptions": False}, **options)
     with pytest.raises(InvalidParameterError, match="Unknown explainability_algorithm 'magic'"):
-        registry.evaluate(
-            guess,
-            frame,
-            evaluator_config={"explainability_algorithm": "magic"},
-            **{**options, "model_type": "classifier"},
-            predictions=None,
-        )
+        registry.evaluate(once, frame, evaluator_config={"explainability_algorithm": "magic"}, **options)
 
 
 def test_without_shap_it_is_left_out_unless_it_was_named(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
