@@ -31,7 +31,8 @@ def per_row(predictions, targets):
 models_value = getattr(models, 'MetricValue', None) or importlib.import_module(mlflow.__name__ + '.metrics').MetricValue
 def sample(eval_df, metrics, artifacts_dir):
     path = os.path.join(artifacts_dir, 'notes.txt')
-    open(path, 'w').write('fine')
+    with open(path, 'w') as file:
+        file.write('fine')
     return {'head': eval_df.head(2), 'numbers': np.arange(3), 'plain': {'rows': len(eval_df)}, 'notes': path}
 OFF = {'log_model_explainability': False}
 WEIGHTS = [1.0, 2.0] * 30
