@@ -14,7 +14,7 @@ from registry.entities.history import EventKind, ImportedHistory
 from registry.entities.history_replay import ModelState
 from registry.entities.portable_model import PortableVersion
 from registry.entities.stages import ACTIVE_STAGES
-from registry.store.dialects import upsert
+from registry.store.dialects import table, upsert
 from registry.store.logged_models.logged_models import SealedCopy, insert_logged_model
 from registry.store.registry.history_writer import LockedModel, RegistryStore, not_deleted
 from registry.store.registry.imported_history import insert_imported_history, read_imported_history
@@ -78,8 +78,8 @@ class ModelImportStore(RegistryStore):
         rows += [PromotionRulesRow] if rules else []
         rows += [ModelAliasRow, StagePeriodRow] if stages else []
         for row in rows:  # PostgreSQL checks the right to insert even if there is no row to insert
-            columns = row.__table__.columns
-            connection.execute(insert(row.__table__).from_select(columns.keys(), select(*columns).where(false())))
+            target = table(row)
+            connection.execute(insert(target).from_select(target.c.keys(), select(target).where(false())))
 
     @write_transaction
     def insert(self, connection: Connection, imported: ImportedModel, *, reason: str | None = None) -> None:
