@@ -3,6 +3,7 @@ from . import (
     client as client,
     data as data,
     entities as entities,
+    evaluation as evaluation,
     exceptions as exceptions,
     models as models,
     protos as protos,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry.client.base import ClientBase
-from registry.client.tracking.runs import check_batch
+from registry.client.tracking.batches import check_batch
 from registry.datasets import PandasDataset
 from registry.entities import DatasetInput, Evidence, InputTag, Metric
 from registry.entities.evidence import METRIC
