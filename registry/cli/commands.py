@@ -66,8 +66,8 @@ class Command(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         """Return the help: examples first, then usage, arguments and options."""
-        own = [parameter for parameter in self.params if not getattr(parameter, "hidden", False)]
-        arguments = [parameter for parameter in own if parameter.param_type_name == "argument"]
+        own: list[Any] = [parameter for parameter in self.params if not getattr(parameter, "hidden", False)]
+        arguments = _arguments(self)
         options = [parameter for parameter in own if parameter.param_type_name == "option"]
         usage = [ctx.command_path, *map(metavar, arguments), "[OPTIONS]"]
         examples = (self.epilog or "").splitlines()
@@ -96,9 +96,8 @@ class Group(TyperGroup):
     def get_help(self, ctx: Any) -> str:
         """Return the help: what the noun is, and its verbs."""
         listed = [
-            (f"{name} {arguments}".rstrip(), first_line(command.help))
+            (" ".join([name, *map(metavar, _arguments(command))]), first_line(command.help))
             for name, command in self.visible_commands(ctx)
-            for arguments in [" ".join(metavar(p) for p in command.params if p.param_type_name == "argument")]
         ]
         return "\n\n".join(
             [
@@ -127,6 +126,10 @@ class Group(TyperGroup):
     def _is_hidden(self, ctx: Any, name: str) -> bool:
         command = self.get_command(ctx, name)
         return command is None or command.hidden
+
+
+def _arguments(command: Any) -> list[Any]:
+    return [parameter for parameter in command.params if parameter.param_type_name == "argument"]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -224,7 +227,8 @@ def _shared(
         bool, typer.Option("--no-input", callback=_store, help="Never ask; without --yes, fail instead.")
     ] = False,
 ) -> None:
-    raise AssertionError("only its parameters are used")
+    """Take the options of every command. Nobody calls this: `_store` has them by then."""
+    del tracking_uri, artifact_location, json, csv, header, quiet, no_input
 
 
 @cache

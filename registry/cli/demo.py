@@ -163,7 +163,8 @@ def _predict(best: Trained, split: Split) -> None:
 
 
 def _say_where(experiment: "Experiment", tracking_uri: str | None) -> None:
-    output.record({"database": location_of(open_database()), "files": experiment.artifact_location}, "Where it is")
+    output.heading("Where it is")
+    output.line(f"database  {location_of(open_database())}\nfiles     {experiment.artifact_location}")
     output.heading("Try next")
     if tracking_uri is not None:
         output.line(f"  export REGISTRY_TRACKING_URI={shlex.quote(_without_password(tracking_uri))}")

@@ -24,20 +24,22 @@ def _change(event: "HistoryEvent") -> str:
     return f"{subject}: {change}" if subject and change else subject or change
 
 
-_CHANGE: Final[tuple["Column[PublishedEvent]", ...]] = (
+_WHAT: Final[tuple["Column[PublishedEvent]", ...]] = (
     Column("time (UTC)", lambda published: Time(published.event.time_us), whole=True),
     Column("kind", lambda published: published.event.kind, whole=True),
     Column("version", lambda published: published.event.version, whole=True, right=True),
     Column("change", lambda published: _change(published.event)),
-    Column("actor", lambda published: published.event.actor, leaves=1),
-    Column("reason", lambda published: published.event.reason),
 )
 EVENT_COLUMNS: Final[tuple["Column[PublishedEvent]", ...]] = (
     Column("no.", lambda published: published.event.seq, whole=True, right=True),
-    *_CHANGE,
+    *_WHAT,
+    Column("actor", lambda published: published.event.actor, leaves=1),
+    Column("reason", lambda published: published.event.reason),
 )
 NAMED_EVENT_COLUMNS: Final[tuple["Column[PublishedEvent]", ...]] = (
-    Column("position", lambda published: published.position, whole=True, right=True, leaves=2),
+    Column("position", lambda published: published.position, whole=True, right=True, leaves=3),
     Column("model", lambda published: published.model_name, whole=True),
-    *_CHANGE,
+    *_WHAT,
+    Column("actor", lambda published: published.event.actor, leaves=2),
+    Column("reason", lambda published: published.event.reason, leaves=1),
 )

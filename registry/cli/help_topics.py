@@ -1,6 +1,6 @@
 """``registry help``: topics that belong to no single command."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -50,9 +50,8 @@ def _overview() -> str:
     return titled("Topics of 'registry help'", definitions(TOPICS.items()))
 
 
-def _root(context: typer.Context) -> typer.Context:
-    root = context.find_root()
-    return root
+def _root(context: typer.Context) -> Any:
+    return context.find_root()
 
 
 def _help_of(context: typer.Context, words: list[str]) -> str:
@@ -64,7 +63,7 @@ def _help_of(context: typer.Context, words: list[str]) -> str:
             known = [*getattr(at.command, "list_commands", lambda _: [])(at), *(TOPICS if at.parent is None else ())]
             raise InvalidParameterError(f"There is no topic {word!r}.{nearest(word, known)} {_listed(known)}")
         at = typer.Context(command, info_name=word, parent=at)
-    return at.get_help()
+    return str(at.get_help())
 
 
 def _listed(known: list[str]) -> str:

@@ -119,10 +119,8 @@ def _checked_version(client: "MlflowClient", name: str, text: str) -> int:
     from registry.validation.names import check_version
 
     number = check_version(text.rpartition("/")[2], "--version")
-    if not client.get_history(name, version=number, kind=["version_created", "imported"]):
-        known = [event for event in client.get_history(name, version=number)]
-        if not known:
-            raise VersionNotFoundError(f"{name!r} never had a version {number}.")
+    if not client.get_history(name, version=number):
+        raise VersionNotFoundError(f"{name!r} never had a version {number}.")
     return number
 
 
@@ -214,7 +212,7 @@ def _document(report: "VerificationReport") -> dict[str, object]:
 
 _REPORTS: Final[tuple["Column[VerificationReport]", ...]] = (
     Column("model", lambda report: report.name, whole=True),
-    Column("verdict", lambda report: "well", whole=True),
+    Column("verdict", lambda _: "well", whole=True),
     Column("events", lambda report: report.events, whole=True, right=True),
     Column("versions", lambda report: report.versions, whole=True, right=True),
     Column("files read", _count, whole=True, right=True),

@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, and the client that they work with."""
 
 import os
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
@@ -133,7 +134,7 @@ def require_registry() -> None:
     near = _registries_near(Path(database))
     found = f" Near it: {', '.join(near)}." if near else ""
     raise InvalidStateError(
-        f"There is no registry at {uri}.{found} To make one: registry db upgrade --tracking-uri {uri}"
+        f"There is no registry at {uri}.{found} To make one: registry db upgrade --tracking-uri {shlex.quote(uri)}"
     )
 
 

@@ -28,7 +28,7 @@ def show_rules(name: ModelName, stage: GuardedStage) -> None:
     "set",
     examples=[
         "registry rules set churn Production rules.json",
-        """echo '[{"kind": "metric_at_least", "metric": "auc", "value": 0.8}]' | registry rules set churn Production -""",
+        "registry rules show churn Staging --json | registry rules set churn Production -",
     ],
 )
 def set_rules(

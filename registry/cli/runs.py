@@ -225,11 +225,11 @@ def columns(
 _COLUMNS: Final[tuple["Column[Run]", ...]] = (
     Column("run id", lambda run: run.info.run_id, whole=True),
     Column("name", lambda run: run.info.run_name, whole=True),
-    Column("status", lambda run: run.info.status, whole=True, leaves=1),
+    Column("status", lambda run: run.info.status, whole=True, leaves=4),
 )
 _TIMES: Final[tuple["Column[Run]", ...]] = (
     Column("started (UTC)", lambda run: minute(run.info.start_time), whole=True, leaves=3),
-    Column("took", lambda run: duration(_took(run)), whole=True, right=True, leaves=4),
+    Column("took", lambda run: duration(_took(run)), whole=True, right=True, leaves=5),
 )
 
 

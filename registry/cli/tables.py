@@ -1,7 +1,7 @@
 """Lay out a table for a terminal. Pure.
 
-A column is whole or foldable, and may leave when the terminal is narrow. What fits in no way is printed as blocks of
-one line per value. Guarantees: no character of a cell is lost; a whole column's values stand on one line.
+A column is whole or folded at blanks, and may leave when the terminal is narrow. What fits in no way is printed as
+blocks of one line per value. Guarantees: no character of a cell is lost; no word and no whole column is broken.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,10 @@ def draw(layouts: Sequence[Layout], rows: Sequence[Sequence[str]], width: int) -
     lines = [_line([column.header for column in columns], columns, widths)]
     lines.append("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)))
     for row in rows:
-        folded = [[row[i]] if column.whole else fold(row[i], space) for i, column, space in zip(shown, columns, widths)]
+        folded = [
+            [row[i]] if column.whole else fold(row[i], space)
+            for i, column, space in zip(shown, columns, widths, strict=True)
+        ]
         for number in range(max(map(len, folded))):
             pieces = [piece[number] if number < len(piece) else "" for piece in folded]
             lines.append(_line(pieces, columns, widths))
@@ -58,31 +61,24 @@ def draw(layouts: Sequence[Layout], rows: Sequence[Sequence[str]], width: int) -
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Break a text into lines of at most `width` cells, at blanks where it can."""
+    """Break a text at blanks into lines of at most `width` cells; a word that is longer stays whole."""
     lines: list[str] = []
-    line = ""
+    line: str | None = None
     for word in text.split(" "):
-        joined = f"{line} {word}" if line else word
-        if cell_len(joined) <= width:
-            line = joined
-            continue
-        if line:
+        joined = word if line is None else f"{line} {word}"
+        if line is not None and cell_len(joined) > width:
             lines.append(line)
-        line = ""
-        for character in word:
-            if line and cell_len(line + character) > width:
-                lines.append(line)
-                line = ""
-            line += character
-    return [*lines, line]
+            joined = word
+        line = joined
+    return [*lines, line or ""]
 
 
 def _fit(columns: Sequence[Layout], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
     """Return the width of each column, or None if they do not fit."""
     natural = [max(map(cell_len, [column.header, *(row[i] for row in rows)])) for i, column in enumerate(columns)]
     least = [
-        wide if column.whole else min(wide, max(cell_len(column.header), _LEAST_FOLDED))
-        for column, wide in zip(columns, natural)
+        wide if column.whole else min(wide, max(_longest_word(column.header, [row[i] for row in rows]), _LEAST_FOLDED))
+        for i, (column, wide) in enumerate(zip(columns, natural, strict=True))
     ]
     room = width - len(_GAP) * (len(columns) - 1)
     if sum(least) > room:
@@ -98,9 +94,13 @@ def _fit(columns: Sequence[Layout], rows: Sequence[Sequence[str]], width: int) -
     return widths
 
 
+def _longest_word(header: str, texts: Sequence[str]) -> int:
+    return max(cell_len(header), *(cell_len(word) for text in texts for word in text.split(" ")))
+
+
 def _line(pieces: Sequence[str], columns: Sequence[Layout], widths: Sequence[int]) -> str:
     padded = []
-    for piece, column, width in zip(pieces, columns, widths):
+    for piece, column, width in zip(pieces, columns, widths, strict=True):
         blanks = " " * (width - cell_len(piece))
         padded.append(blanks + piece if column.right else piece + blanks)
     return _GAP.join(padded).rstrip(" ")
@@ -113,7 +113,7 @@ def _blocks(layouts: Sequence[Layout], rows: Sequence[Sequence[str]]) -> list[st
     for row in rows:
         if lines:
             lines.append("")
-        for layout, value in zip(layouts, row):
+        for layout, value in zip(layouts, row, strict=True):
             lines.append(f"{layout.header}{' ' * (wide - cell_len(layout.header))}{_GAP}{value}".rstrip(" "))
     return lines
 

@@ -4,10 +4,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from registry.entities.times import format_time, parse_duration, parse_time
+from registry.entities.times import format_time, parse_duration, parse_time_or_date
 from registry.exceptions import InvalidParameterError
 
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WORDS: Final = {"now": 0, "today": 0, "yesterday": 1}
 
 
@@ -23,8 +22,6 @@ def parse_moment(text: str | None) -> datetime | None:
     if text.lower() in _WORDS:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=_WORDS[text.lower()])
         return now if text.lower() == "now" else midnight
-    if _DATE.fullmatch(text):
-        return parse_time(f"{text}T00:00:00Z")
     try:
         return now - parse_duration(text.removeprefix("-"))
     except OverflowError:
@@ -35,7 +32,7 @@ def parse_moment(text: str | None) -> datetime | None:
                 f"{text[:40]!r} is no time. Write a date (2026-03-01), a time (2026-03-01T12:00:00Z), "
                 "or how long ago (7d, 12h)."
             ) from None
-    return parse_time(text)
+    return parse_time_or_date(text)
 
 
 def parse_age(text: str) -> str:
