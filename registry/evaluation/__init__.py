@@ -87,9 +87,9 @@ def evaluate(
         raise InvalidParameterError(f"env_manager {env_manager!r} is not supported; the model runs in this process.")
     if inference_params is not None:
         raise InvalidParameterError("inference_params are for endpoints, which are not here; leave them out.")
-    from registry.evaluation.evaluate import evaluate as evaluate_now
+    from registry.evaluation.run_evaluation import run_evaluation
 
-    return evaluate_now(
+    return run_evaluation(
         model,
         data,
         model_type=model_type,

@@ -1,4 +1,4 @@
-"""`evaluate`: measure a model on data, and record the figures with the model and the data set that they belong to.
+"""What `evaluate` does: measure a model on data, and record the figures with the model and the data set that they belong to.
 
 Guarantees: everything is computed and drawn before anything is stored; the metrics and their data set are stored in one
 transaction.
@@ -36,7 +36,7 @@ _TABLE = "eval_results_table"
 _logger = logging.getLogger(__name__)
 
 
-def evaluate(
+def run_evaluation(
     model: Any,
     data: Any,
     *,
