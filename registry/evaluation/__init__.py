@@ -77,7 +77,7 @@ def evaluate(
         >>> holdout = mlflow.data.from_pandas(X.assign(won=y), targets="won", name="holdout")
         >>> result = mlflow.evaluate("models:/churn/3", holdout, model_type="classifier", evaluators="classifier")
         >>> result.metrics["example_count"], round(result.metrics["accuracy_score"], 2)
-        (40.0, 0.9)
+        (40.0, 0.95)
         >>> result.dataset.name, result.model_id == mlflow.resolve("models:/churn/3").model_id
         ('holdout', True)
     """

@@ -27,6 +27,8 @@ def make_artifacts(
     """
     made: dict[str, tuple[str, bytes]] = {}
     for function in functions:
+        if not callable(function):
+            raise InvalidTypeError(f"custom_artifacts is a list of functions, but has {function!r:.60}.")
         name = getattr(function, "__name__", repr(function))
         with tempfile.TemporaryDirectory(prefix="registry-") as directory:
             found = function(arguments.frame(), dict(results), directory)

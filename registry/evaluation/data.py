@@ -12,6 +12,7 @@ from registry.datasets import PandasDataset
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.flavors.signatures.infer import infer_schema
 from registry.fluent.run_context_tags import context_tags
+from registry.validation.arguments import check_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,12 @@ def read_data(
         InvalidParameterError: A column does not exist, lengths differ, or an argument contradicts the data set.
         InvalidTypeError: The data is of another type.
     """
+    feature_names = None if feature_names is None else check_list(feature_names, "feature_names", object)
     if isinstance(data, PandasDataset):
         return _split(_check_dataset(data, targets, predictions, has_model), feature_names)
     if isinstance(data, pd.DataFrame):
+        if predictions is not None and not isinstance(predictions, str):
+            raise InvalidTypeError(f"predictions is the name of a column, got {type(predictions).__name__}.")
         if targets is not None and not isinstance(targets, str):
             raise InvalidParameterError("With a DataFrame, targets is the name of its column with the true values.")
         frame, column = data, targets
@@ -92,7 +96,7 @@ def _frame_of_array(data: Any, targets: Any, names: Sequence[str] | None) -> tup
             f"The data must be 2-dimensional, rows by features; it has {array.ndim} dimension(s)."
         )
     digits = len(str(array.shape[1]))
-    columns = list(names) if names is not None else [f"feature_{i + 1:0{digits}}" for i in range(array.shape[1])]
+    columns = [*map(str, names)] if names is not None else [f"feature_{i + 1:0{digits}}" for i in range(array.shape[1])]
     if len(columns) != array.shape[1] or len(set(columns)) != len(columns):
         raise InvalidParameterError(f"feature_names must have {array.shape[1]} different names, got {columns!r}.")
     frame = pd.DataFrame(array, columns=columns)
@@ -117,10 +121,10 @@ def _split(dataset: PandasDataset, feature_names: Sequence[str] | None) -> Evalu
     if feature_names is None:
         features = frame.drop(columns=taken)
     else:
-        unknown = sorted(set(map(str, feature_names)) - set(map(str, frame.columns)))
+        unknown = [name for name in map(str, feature_names) if name not in set(map(str, frame.columns))]
         if unknown:
             raise InvalidParameterError(f"The data has no columns {unknown}; feature_names names columns of the data.")
-        features = frame[list(feature_names)]
+        features = frame[[column for name in feature_names for column in frame.columns if str(column) == str(name)]]
     of_target, of_predictions = (
         None if column is None else frame[column].to_numpy() for column in (dataset.targets, dataset.predictions)
     )

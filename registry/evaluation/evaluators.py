@@ -9,7 +9,7 @@ from registry.evaluation.explanations import explain
 from registry.evaluation.outcome import Evaluation, Outcome
 from registry.evaluation.regressor import evaluate_regressor
 from registry.exceptions import InvalidParameterError, RegistryError
-from registry.validation.arguments import check_mapping
+from registry.validation.arguments import check_list, check_mapping
 
 CLASSIFIER: Final = "classifier"
 REGRESSOR: Final = "regressor"
@@ -28,8 +28,8 @@ def check_model_type(model_type: object) -> str | None:
     Raises:
         InvalidParameterError: There is no such type here.
     """
-    if model_type is None or model_type in _BY_TYPE:
-        return model_type  # type: ignore[return-value]
+    if model_type is None or (isinstance(model_type, str) and model_type in _BY_TYPE):
+        return model_type
     raise InvalidParameterError(
         f"The model_type {model_type!r} is not evaluated here; use 'classifier', 'regressor', or None with "
         "extra_metrics."
@@ -42,11 +42,14 @@ def read_config(evaluators: str | Sequence[str] | None, config: Any) -> tuple[li
     Raises:
         InvalidParameterError: There is no such evaluator.
     """
-    names = [DEFAULT] if evaluators is None else [evaluators] if isinstance(evaluators, str) else list(evaluators)
+    given = [DEFAULT] if evaluators is None else [evaluators] if isinstance(evaluators, str) else evaluators
+    names = check_list(given, "evaluators", str)
     unknown = [name for name in names if name not in NAMES]
     if unknown or not names:
         raise InvalidParameterError(f"There are no evaluators {unknown}; there are {', '.join(NAMES)}.")
     settings = check_mapping(config, "evaluator_config")
+    if not all(isinstance(key, str) for key in settings):
+        raise InvalidParameterError(f"The keys of evaluator_config must be texts, got {list(settings)!r:.100}.")
     if settings and all(name in NAMES and isinstance(value, Mapping) for name, value in settings.items()):
         settings = {key: value for name in settings for key, value in settings[name].items()}
     return names, dict(settings)

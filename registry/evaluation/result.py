@@ -89,8 +89,11 @@ class EvaluationResult:
         40.0
         >>> sorted(result.artifacts)[:2]
         ['calibration_curve_plot', 'confusion_matrix']
-        >>> result.to_frame().loc["true_positives", "value"] + result.metrics["false_negatives"] == y.sum()
-        True
+        >>> result.to_frame().loc["example_count":"accuracy_score"].round(2)
+                        value
+        metric
+        example_count   40.00
+        accuracy_score   0.95
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""What `evaluate` does: measure a model on data, and record the figures with the model and the data set that they belong to.
+"""What `evaluate` does: measure a model on data, and record the figures with the model and the data set.
 
-Guarantees: everything is computed and drawn before anything is stored; the metrics and their data set are stored in one
-transaction.
+Guarantees: everything is computed and drawn before anything is stored; the metrics and their data set are stored in
+one transaction.
 """
 
 import io

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from registry.evaluation.result import EvaluationResult
-from registry.exceptions import InvalidParameterError, ModelValidationError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, ModelValidationError
 
 _LEAST_CHANGE: Final = 1e-10
 
@@ -128,6 +128,9 @@ def validate_evaluation_results(
         raise InvalidParameterError(
             "The validation thresholds argument must be a dictionary that maps strings to MetricThreshold objects."
         )
+    for result in (candidate_result, baseline_result):
+        if not isinstance(result, EvaluationResult) and (result is not None or candidate_result is None):
+            raise InvalidTypeError(f"A result of evaluate is expected, got {type(result).__name__}.")
     baseline: Mapping[str, Any] = baseline_result.metrics if baseline_result else {}
     failed = [
         " ".join(failures)
