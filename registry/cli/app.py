@@ -167,6 +167,7 @@ def load(name: str) -> Any:
     del others  # they have added their commands to the noun
     command: Any = get_command(noun.app)
     command.name = name
+    command.hidden = PARTS[name].is_hidden
     return command
 
 
