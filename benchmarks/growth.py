@@ -1,9 +1,9 @@
 """Measure how costs grow with the stored data: ``python -m benchmarks.growth [--quick] [--json FILE]``.
 
 Fills one database of each kind step by step to 1,000,000 runs (13 rows each) and a series of 10,000,000 points, and
-measures the same few works between the steps; ``--databases``, ``--runs`` and ``--points`` choose others. On PostgreSQL
-it also says how many bytes each table takes, with its indexes. A call should not pay for data it does not ask for: a row of the table is
-flat, or grows with the logarithm, or with the size of its result. Versions and events have their own table, by
+measures the same few works between the steps; ``--databases``, ``--runs`` and ``--points`` choose others. A call should
+not pay for data it does not ask for: a row of the table is flat, or grows with the logarithm, or with the size of its
+result. On PostgreSQL it also says how many bytes each table takes. Versions and events have their own table, by
 ``python -m benchmarks.governance --only growth``.
 """
 

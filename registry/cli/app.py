@@ -24,6 +24,7 @@ from registry.cli import (
     output,
     promote,
     runs,
+    score,
     transfer,
     versions,
 )
@@ -93,6 +94,7 @@ def _build() -> typer.Typer:
     for noun in (experiments, runs, models, versions, cache, db):
         app.add_typer(noun.app)
     db.app.command()(db.grants)
+    models.app.command()(score.score)
     app.command()(promote.promote)
     app.command()(promote.rollback)
     app.command()(promote.approve)
