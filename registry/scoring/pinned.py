@@ -22,6 +22,7 @@ from registry.client.models.signing import signed_uri
 from registry.entities import Manifest
 from registry.exceptions import UntrustedModelError
 from registry.flavors import PyFuncModel, load_pyfunc
+from registry.flavors.optional_imports import optional_import
 from registry.fluent import state
 from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, parse
 
@@ -135,8 +136,20 @@ def load_once(pinned: PinnedModel, options: LoadOptions) -> PyFuncModel:
 
 
 def _load(pinned: PinnedModel, options: LoadOptions) -> PyFuncModel:
-    with ExitStack() as held:
+    threads = options.nthread
+    with ExitStack() as held, ExitStack() as limited:
         directory = held.enter_context(pinned.open_directory())
+        if _openmp_was_loaded:
+            # XGBoost loads models in threads too. In a child they would wait forever for those of its parent.
+            threadpoolctl = optional_import("threadpoolctl", "sklearn")
+            limited.enter_context(threadpoolctl.threadpool_limits(1, user_api="openmp"))
+            if threads != 1:
+                _logger.warning(
+                    "This process was forked from one that had loaded %s, whose threads a child cannot use again: it "
+                    "predicts with one thread. Start workers with the method 'spawn' to use more.",
+                    " or ".join(_OPENMP),
+                )
+                threads = 1
         model = load_pyfunc(
             directory,
             allow_code=options.allow_code,
@@ -144,17 +157,9 @@ def _load(pinned: PinnedModel, options: LoadOptions) -> PyFuncModel:
             sealed=pinned.is_sealed,
             skops_trusted_types=list(options.skops_trusted_types),
         )
+        if threads is not None:
+            model.limit_threads(threads)
         weakref.finalize(model, held.pop_all().close)  # a Python function may open its files in every `predict`
-    threads = options.nthread
-    if _openmp_was_loaded and threads != 1:
-        _logger.warning(
-            "This process was forked from one that had loaded %s, whose threads a child cannot use again: it predicts "
-            "with one thread. Start workers with the method 'spawn' to use more.",
-            " or ".join(_OPENMP),
-        )
-        threads = 1
-    if threads is not None:
-        model.limit_threads(threads)
     return model
 
 
