@@ -172,7 +172,7 @@ class Predictor:
             "digest": self.model_digest,
             "inner": self._pinned.inner,
             "config": self._options.model_config,
-            "params": _as_json(self._params),
+            "params": json.dumps(self._params, sort_keys=True, default=repr),
             "keep": list(self._keep),
             "model": self._model_columns(),
         }
@@ -199,10 +199,8 @@ class Predictor:
         return f"<Predictor {shown} {self.model_digest[:12]}>"
 
 
-def _as_json(value: Mapping[str, Any]) -> str:
+def _as_json(config: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(dict(value), sort_keys=True)
+        return json.dumps(dict(config), sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise InvalidParameterError(
-            f"params and model_config travel to workers as JSON: {error}. Give plain values."
-        ) from None
+        raise InvalidParameterError(f"model_config travels to workers as JSON: {error}. Give plain values.") from None

@@ -81,11 +81,11 @@ class LocalFiles:
 
     def size(self, path: str) -> int:
         """Ask the file system."""
-        return self._place(path).stat().st_size
+        return self._status(path).st_size
 
     def stamp(self, path: str) -> str:
         """Return size and time of the last change."""
-        status = self._place(path).stat()
+        status = self._status(path)
         return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
 
     def read_end(self, path: str, size: int) -> bytes:
@@ -116,6 +116,12 @@ class LocalFiles:
                     _sync(target.parent)
             finally:
                 incomplete.unlink(missing_ok=True)
+
+    def _status(self, path: str) -> os.stat_result:
+        try:
+            return self._place(path).stat()
+        except FileNotFoundError:
+            raise ArtifactNotFoundError(f"There is no file {self.root}/{path}.") from None
 
     def _place(self, path: str) -> Path:
         return Path(self.root, path)

@@ -356,8 +356,8 @@ def test_params_reach_the_model(own_place: Path) -> None:
     predictor = Predictor("models:/scaled/1", params={"factor": 10}, model_config={"offset": 5}, allow_code=True)
 
     assert predictor(games(3))["prediction"].tolist() == [5, 15, 25]
-    with pytest.raises(InvalidParameterError, match="travel to workers as JSON"):
-        Predictor("models:/scaled/1", params={"factor": object()})
+    with pytest.raises(InvalidParameterError, match="model_config travels to workers as JSON"):
+        Predictor("models:/scaled/1", model_config={"offset": object()})
 
 
 def test_a_stream_is_lazy_and_in_order(churn: str, caplog: pytest.LogCaptureFixture) -> None:
