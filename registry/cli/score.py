@@ -8,7 +8,9 @@ import typer
 
 import registry
 from registry.cli import output
-from registry.cli.options import AsJson, TrackingUri, use_place
+from registry.cli.models import app
+from registry.cli.options import open_client
+from registry.cli.targets import model_uri
 
 
 class Engine(StrEnum):
@@ -20,8 +22,17 @@ class Engine(StrEnum):
     SPARK = "spark"
 
 
+@app.command(
+    "score",
+    examples=[
+        "registry models score churn/Production games.parquet scores.parquet --keep game",
+        "registry models score churn/Production s3://lake/games s3://lake/scores --engine ray",
+    ],
+)
 def score(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="The model, such as models:/churn/Production.")],
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="The model, such as churn/Production or models:/churn@champion.")
+    ],
     source: Annotated[
         str, typer.Argument(metavar="IN", help="A Parquet file, a directory or a glob; local or s3://bucket/prefix.")
     ],
@@ -60,16 +71,14 @@ def score(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", help="Score again, and replace files that are there.")
     ] = False,
-    as_json: AsJson = False,
-    tracking_uri: TrackingUri = None,
 ) -> None:
     """Score Parquet files, row by row in their order.
 
     If it is broken off, repeat it as it is: finished files stay.
     """
-    use_place(tracking_uri)
+    open_client()  # takes the options of the command line, and finds out if there is no registry
     report = registry.scoring.score_parquet(
-        uri,
+        model_uri(uri),
         source,
         target,
         engine=engine.value,
@@ -82,10 +91,7 @@ def score(
         require_signature=require_signature,
         overwrite=overwrite,
     )
-    if as_json:
-        output.as_json(report)
-        return
     model = f"{report.model_name}/{report.model_version}" if report.model_name else report.model_digest[:12]
     files = "1 file" if report.parts == 1 else f"{report.parts} files"
     before = f"; {report.skipped} had been scored before" if report.skipped else ""
-    output.line(f"{report.rows:,} rows in {files} scored with {model}{before}.")
+    output.done(f"{report.rows:,} rows in {files} scored with {model}{before}.", document=report)

@@ -21,10 +21,10 @@ def churn(own_place: Path) -> str:
 
 def test_a_file_is_scored_and_the_line_says_with_what(cli: Run, churn: str) -> None:
     first = cli("models", "score", churn, "games.parquet", "scores.parquet", "--keep", "game", "--with-model")
-    again = cli("models", "score", churn, "games.parquet", "scores.parquet", "--keep", "game", "--with-model")
+    again = cli("score", "churn/Production", "games.parquet", "scores.parquet", "--keep", "game", "--with-model")
 
-    assert first == type(first)(0, "20 rows in 1 file scored with churn/1.\n", "")
-    assert again == type(first)(0, "20 rows in 1 file scored with churn/1; 1 had been scored before.\n", "")
+    assert first == type(first)(0, "", "20 rows in 1 file scored with churn/1.\n")
+    assert again == type(first)(0, "", "20 rows in 1 file scored with churn/1; 1 had been scored before.\n")
     assert pd.read_parquet("scores.parquet").columns.tolist()[:3] == ["game", "prediction", "model_name"]
 
 
@@ -54,7 +54,7 @@ def test_several_files_are_named_by_their_number(cli: Run, churn: str) -> None:
     outcome = cli("models", "score", location, "data/*.parquet", "scores")
 
     digest = registry.resolve(churn).digest[:12]
-    assert outcome == type(outcome)(0, f"6 rows in 2 files scored with {digest}.\n", "")
+    assert outcome == type(outcome)(0, "", f"6 rows in 2 files scored with {digest}.\n")
 
 
 def test_what_is_there_and_differs_is_an_error(cli: Run, churn: str) -> None:
@@ -63,6 +63,6 @@ def test_what_is_there_and_differs_is_an_error(cli: Run, churn: str) -> None:
     refused = cli("models", "score", "models:/churn/2", "games.parquet", "scores.parquet")
     done = cli("models", "score", "models:/churn/2", "games.parquet", "scores.parquet", "--overwrite", "--threads", "1")
 
-    assert refused.code != 0  # type: ignore[attr-defined]
+    assert refused.code == 5  # type: ignore[attr-defined]
     assert "--overwrite" in refused.err  # type: ignore[attr-defined]
-    assert done == type(done)(0, "20 rows in 1 file scored with churn/2.\n", "")
+    assert done == type(done)(0, "", "20 rows in 1 file scored with churn/2.\n")
