@@ -30,9 +30,7 @@ class Engine(StrEnum):
     ],
 )
 def score(
-    uri: Annotated[
-        str, typer.Argument(metavar="URI", help="The model, such as churn/Production or models:/churn@champion.")
-    ],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Such as churn/Production, models:/churn/7 or a path.")],
     source: Annotated[
         str, typer.Argument(metavar="IN", help="A Parquet file, a directory or a glob; local or s3://bucket/prefix.")
     ],
@@ -76,9 +74,11 @@ def score(
 
     If it is broken off, repeat it as it is: finished files stay.
     """
-    open_client()  # takes the options of the command line, and finds out if there is no registry
+    uri = model_uri(uri)
+    if uri.startswith(("models:", "runs:")):
+        open_client()  # raises if there is no registry, which this command does not make
     report = registry.scoring.score_parquet(
-        model_uri(uri),
+        uri,
         source,
         target,
         engine=engine.value,
