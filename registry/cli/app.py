@@ -47,7 +47,7 @@ PARTS: Final[dict[str, Part]] = {
     "models": Part(
         _MODELS,
         "Registered models: names with numbered versions.",
-        ("models", "history", "transfer", "evaluate", "compare_models"),
+        ("models", "history", "transfer", "score", "evaluate", "compare_models"),
     ),
     "versions": Part(_MODELS, "Versions: show, promote, approve and sign them.", ("versions", "promotion")),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
