@@ -45,7 +45,9 @@ PARTS: Final[dict[str, Part]] = {
     "runs": Part(_TRACK, "Runs: their params, metrics, data and models.", ("runs",)),
     "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts",)),
     "models": Part(
-        _MODELS, "Registered models: names with numbered versions.", ("models", "history", "transfer", "score")
+        _MODELS,
+        "Registered models: names with numbered versions.",
+        ("models", "history", "transfer", "score", "evaluate", "compare_models"),
     ),
     "versions": Part(_MODELS, "Versions: show, promote, approve and sign them.", ("versions", "promotion")),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
@@ -55,8 +57,8 @@ PARTS: Final[dict[str, Part]] = {
     "gc": Part(_OPERATE, "List or remove what nothing refers to.", ("gc",)),
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
-    # What people guess: the command without its noun.
-    "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
+    "evaluate": Part(_MODELS, "The same as 'models evaluate'.", ("evaluate",), is_hidden=True),
+    "compare-models": Part(_MODELS, "The same as 'models compare'.", ("compare_models",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
 }
 
@@ -165,6 +167,7 @@ def load(name: str) -> Any:
     del others  # they have added their commands to the noun
     command: Any = get_command(noun.app)
     command.name = name
+    command.hidden = PARTS[name].is_hidden
     return command
 
 
