@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from rich.cells import cell_len
 
 import registry
@@ -47,7 +47,12 @@ def _words(text: str) -> list[str]:
     width=st.integers(40, 250),
     is_terminal=st.booleans(),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # an example takes a second, so none is made smaller
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_every_value_of_a_random_store_is_printed_whole(
     cli: Callable,
     terminal: Callable,
@@ -74,7 +79,7 @@ def test_every_value_of_a_random_store_is_printed_whole(
         monkeypatch.setattr("sys.stdout.isatty", lambda: False)
 
     def printed(*words: str) -> Any:
-        outcome = cli(*words, "--tracking-uri", uri)
+        outcome = cli(*words[:2], "--tracking-uri", uri, "--", *words[2:])
         assert outcome.code == 0
         return outcome.out
 
