@@ -74,8 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An error of the library, or a wrong command line, is one line on stderr; `exit_codes` has the codes.
     """
-    # Importing makes many objects that stay; collecting garbage among them takes a tenth of a short command's time.
-    gc.set_threshold(50_000, 20, 20)
+    if arguments is None:
+        # Importing makes many objects that stay; collecting garbage among them takes a tenth of a short command's time.
+        gc.set_threshold(50_000, 20, 20)
     output.prepare_streams()
     invocation.begin()
     options.forget_client()
