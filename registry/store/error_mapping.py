@@ -32,6 +32,8 @@ from registry.store.urls import redacted_url
 _RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
 # feature_not_supported and invalid_sql_statement_name: a prepared statement no longer fits its tables, or is unknown.
 _STALE_STATES: Final = frozenset({"0A000", "26000"})
+# division_by_zero, which no statement of ours gets otherwise.
+_CHECK_STATES: Final = frozenset({"22012"})
 _DISK_FULL_STATES: Final = frozenset({"53100"})
 _DENIED_STATES: Final = frozenset({"42501"})
 _READ_ONLY_STATES: Final = frozenset({"25006"})
@@ -46,6 +48,10 @@ _SHARING: Final = (
     "directory, chmod g+s for the directory, and umask 002 for every writer."
 )
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+class ConditionFailedError(RegistryError):
+    """A condition that a statement checks (see `driver_sql.check`) does not hold; the transaction left nothing."""
 
 
 def _sqlstate(error: SQLAlchemyError) -> str | None:
@@ -86,6 +92,8 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
             f"The pooler of {place} runs in statement mode, but a registry needs transactions. Set "
             "pool_mode = transaction (or session) for this database in pgbouncer, or connect to PostgreSQL itself."
         )
+    if state in _CHECK_STATES:
+        return ConditionFailedError("A condition of a statement does not hold.")
     if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         reason = _first_line(error)
         advised = _SHARING if url.get_backend_name() == "sqlite" else advice(reason)

@@ -23,7 +23,7 @@ from registry.store.registry.registered_models import check_name_collision, inse
 from registry.store.registry.stage_periods import open_period
 from registry.store.registry.verify_history import checked_chain
 from registry.store.registry.versions import NewVersion, insert_version
-from registry.store.tables import LoggedModelRow, ModelAliasRow, ModelVersionRow, PromotionRulesRow, RegisteredModelRow
+from registry.store.tables import ModelAliasRow, ModelVersionRow, PromotionRulesRow, RegisteredModelRow
 from registry.store.tracking.metrics.read import insert_model_points
 from registry.store.transactions import read_transaction, write_transaction
 from registry.store.transfer.run_import import ImportedRun, insert_run
@@ -107,8 +107,7 @@ class ModelImportStore(RegistryStore):
 def _insert_logged_model(connection: Connection, model: ImportedLoggedModel) -> None:
     new = model.copy.new
     insert_logged_model(connection, new, model.copy.seal)
-    run_key = connection.execute(select(LoggedModelRow.run_id).where(LoggedModelRow.model_id == new.model_id)).scalar()
-    insert_model_points(connection, run_key, model.metrics)
+    insert_model_points(connection, new.run_id, model.metrics)
 
 
 def _insert_version(locked: LockedModel, imported: ImportedModel, version: PortableVersion) -> None:

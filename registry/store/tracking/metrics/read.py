@@ -5,12 +5,15 @@ Guarantees: NaN is stored as NULL and read as NaN.
 
 import math
 from collections.abc import Iterable
+from typing import Final
 
 from sqlalchemy import Connection, insert, literal, select
 
 from registry.entities import LifecycleStage, Metric
 from registry.exceptions import LoggedModelNotFoundError
 from registry.store.dialects import table
+from registry.store.driver_sql import check, send
+from registry.store.rows_as_cte import execute_with_rows, statement_with_rows
 from registry.store.tables import LatestMetricRow, LoggedModelMetricRow, LoggedModelRow, MetricRow
 from registry.store.tracking.metrics.write import value_to_db
 
@@ -20,25 +23,40 @@ def value_from_db(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def insert_model_points(connection: Connection, run_key: int | None, metrics: Iterable[Metric]) -> None:
-    """Append the points that name a logged model to the metrics of that model."""
-    points = [metric for metric in metrics if metric.model_id is not None]
-    keys = {model_id: _model_key(connection, model_id) for model_id in {str(point.model_id) for point in points}}
+_COLUMNS: Final = "ordinal model key step timestamp value dataset_name dataset_digest"
+_TYPES: Final = "int text text bigint bigint float8 text text"
+_INSERT_MODEL_POINTS: Final = """
+    WITH {given} INSERT INTO logged_model_metrics
+        (logged_model_id, run_id, key, step, timestamp, value, dataset_name, dataset_digest)
+    SELECT logged_models.id, (SELECT runs.id FROM runs WHERE runs.run_id = %s),
+        given.key, given.step, given.timestamp, given.value, given.dataset_name, given.dataset_digest
+    FROM given JOIN logged_models ON logged_models.model_id = given.model AND logged_models.lifecycle_stage = 'active'
+    ORDER BY given.ordinal
+"""
+_LOG_MODEL_POINTS: Final = f"""
+    {_INSERT_MODEL_POINTS.replace(" INSERT", ", written AS (INSERT", 1)} RETURNING 1)
+    SELECT {check("count(*) = %s")} FROM written
+"""  # noqa: S608 - made of the constants above
+
+
+def insert_model_points(connection: Connection, run_id: str | None, metrics: Iterable[Metric]) -> None:
+    """Append the points that name a logged model to the metrics of that model, as measured by a run.
+
+    On PostgreSQL the statement fails if there is no such model.
+    """
     rows = [
-        {
-            "logged_model_id": keys[str(point.model_id)],
-            "run_id": run_key,
-            "key": point.key,
-            "step": point.step,
-            "timestamp": point.timestamp,
-            "value": value_to_db(point.value),
-            "dataset_name": point.dataset_name,
-            "dataset_digest": point.dataset_digest,
-        }
-        for point in points
+        (ordinal, m.model_id, m.key, m.step, m.timestamp, value_to_db(m.value), m.dataset_name, m.dataset_digest)
+        for ordinal, m in enumerate(metrics)
+        if m.model_id is not None
     ]
-    if rows:
-        connection.execute(insert(table(LoggedModelMetricRow)), rows)
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        for model_id in {str(row[1]) for row in rows}:
+            model_key(connection, model_id)
+        list(execute_with_rows(connection, _COLUMNS, _TYPES, _INSERT_MODEL_POINTS, rows, run_id))
+    else:
+        send(connection, statement_with_rows(_COLUMNS, _TYPES, _LOG_MODEL_POINTS, rows, run_id, len(rows)))
 
 
 def link_run_points(connection: Connection, run_key: int, model_key: int, step: int) -> None:
@@ -60,7 +78,8 @@ def link_run_points(connection: Connection, run_key: int, model_key: int, step: 
     connection.execute(insert(table(LoggedModelMetricRow)).from_select(columns, at_step))
 
 
-def _model_key(connection: Connection, model_id: str) -> int:
+def model_key(connection: Connection, model_id: str) -> int:
+    """Return the key of a logged model; raise LoggedModelNotFoundError if it is deleted."""
     query = select(LoggedModelRow.id).where(
         LoggedModelRow.model_id == model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
     )
