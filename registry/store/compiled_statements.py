@@ -8,13 +8,15 @@ values in ``binds``.
 import functools
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.sql import ClauseElement
 
-from registry.store.dialects import AnyRow
 from registry.store.driver_sql import Answer, Statement, run, run_many, send
+
+if TYPE_CHECKING:
+    from registry.store.dialects import AnyRow
 
 Values = Mapping[str, Any]
 
@@ -25,7 +27,19 @@ def _row_maker(columns: tuple[str, ...]) -> Callable[[Any], Any]:
     return row_class._make
 
 
-def named_rows(answer: Answer) -> list[AnyRow]:
+def first_row(statement: Statement) -> "AnyRow | None":
+    """Return the first row of a statement that was answered, or None."""
+    assert statement.answer is not None  # noqa: S101 - the caller waited for it
+    rows = named_rows(statement.answer)
+    return rows[0] if rows else None
+
+
+def first_value(statement: Statement) -> Any | None:
+    """Return the first column of the first row of a statement that was answered, or None."""
+    return statement.rows[0][0] if statement.rows else None
+
+
+def named_rows(answer: Answer) -> "list[AnyRow]":
     """Return the rows of an answer as named tuples."""
     return list(map(_row_maker(answer.columns), answer.rows))
 
@@ -64,12 +78,12 @@ class Compiled:
         """Let the statement travel with the next one of its transaction, or with COMMIT."""
         return send(connection, self.statement(connection, values))
 
-    def rows(self, connection: Connection, values: Values) -> list[AnyRow]:
+    def rows(self, connection: Connection, values: Values) -> "list[AnyRow]":
         """Return the rows as named tuples."""
         text = self._text(connection, values)
         return named_rows(run(connection, text.text, text.parameters(values)))
 
-    def first(self, connection: Connection, values: Values) -> AnyRow | None:
+    def first(self, connection: Connection, values: Values) -> "AnyRow | None":
         """Return the first row, or None."""
         rows = self.rows(connection, values)
         return rows[0] if rows else None

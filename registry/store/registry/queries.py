@@ -6,17 +6,18 @@ Guarantees: every version has its tags and aliases, whichever query it comes fro
 import functools
 import json
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Text, bindparam, cast, func, select
 
 from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import VersionNotFoundError
-from registry.store.compiled_statements import Compiled
+from registry.store.compiled_statements import Compiled, first_row
 from registry.store.dialects import AnyRow, AnySelect
+from registry.store.driver_sql import Statement, run_all
 from registry.store.long_lists import among
-from registry.store.registry.history_writer import NOT_DELETED, model_not_found, name_params
+from registry.store.registry.history_writer import KEY_OF_NAME, NOT_DELETED, model_not_found, name_params
 from registry.store.tables import (
     LoggedModelRow,
     ModelAliasRow,
@@ -118,40 +119,63 @@ def require_model(connection: Connection, name: str) -> AnyRow:
     return row
 
 
-def find_version(connection: Connection, model_key: int, version: int) -> AnyRow | None:
+def version_statement(connection: Connection, name: str, version: int) -> Statement:
+    """Return the query of a version's row in `model_versions`, deleted or not."""
+    return _VERSION.statement(connection, {**name_params(name), "number": version})
+
+
+def find_version(connection: Connection, name: str, version: int) -> AnyRow | None:
     """Return the row of a version in `model_versions`, deleted or not, or None."""
-    return _VERSION.first(connection, {"model_key": model_key, "number": version})
+    statement = version_statement(connection, name, version)
+    run_all(connection, statement)
+    return first_row(statement)
 
 
 _MODEL: Final = Compiled(select(RegisteredModelRow.__table__).where(NOT_DELETED))
-_THIS: Final = (ModelVersionRow.model_id == bindparam("model_key"), ModelVersionRow.version == bindparam("number"))
-_VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(*_THIS))
+_NUMBER: Final[Any] = bindparam("number")
+_IN_MODEL: Final = ModelVersionRow.model_id == KEY_OF_NAME
+_VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(_IN_MODEL, ModelVersionRow.version == _NUMBER))
 
 
-def require_version(connection: Connection, model_key: int, name: str, version: int) -> AnyRow:
+def require_version(connection: Connection, name: str, version: int) -> AnyRow:
     """Return the row of a version in `model_versions` that is not deleted.
 
     Raises:
         VersionNotFoundError: There is no such version, or it is deleted.
     """
-    row = find_version(connection, model_key, version)
+    return not_deleted_row(find_version(connection, name, version), name, version)
+
+
+def not_deleted_row(row: AnyRow | None, name: str, version: int) -> AnyRow:
+    """Return the row of a version, unless it is missing or deleted.
+
+    Raises:
+        VersionNotFoundError: There is no such version, or it is deleted.
+    """
     if row is None or row.deleted_time is not None:
         deleted = "; it was deleted" if row is not None else ""
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found{deleted}")
     return row
 
 
-def read_version(connection: Connection, model_key: int, name: str, version: int) -> ModelVersion:
+def find_version_entity(connection: Connection, name: str, version: int) -> ModelVersion | None:
+    """Return a version that is not deleted, or None; one statement."""
+    row = _one_version(connection.dialect.name).first(connection, {**name_params(name), "number": version})
+    return None if row is None else version_of(row)
+
+
+def read_version(connection: Connection, name: str, version: int) -> ModelVersion:
     """Return a version that is not deleted.
 
     Raises:
-        VersionNotFoundError: There is no such version, or it is deleted.
+        ModelNotFoundError, VersionNotFoundError: There is no such model or version, or it is deleted.
     """
-    row = _one_version(connection.dialect.name).first(connection, {"model_key": model_key, "number": version})
-    if row is None:
-        require_version(connection, model_key, name, version)
+    found = find_version_entity(connection, name, version)
+    if found is None:
+        require_model(connection, name)
+        require_version(connection, name, version)
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
-    return version_of(row)
+    return found
 
 
 @functools.cache
@@ -159,8 +183,11 @@ def _one_version(dialect: str) -> Compiled:
     return Compiled(select_one_version(dialect))
 
 
-def select_one_version(dialect: str) -> AnySelect:
-    """Return a query of version ``number`` of model ``model_key`` with all columns that `version_of` needs."""
+def select_one_version(dialect: str, number: Any = _NUMBER) -> AnySelect:
+    """Return a query of a version of the model in `name_params`, with all columns that `version_of` needs.
+
+    `number` is an expression for the version; by default, the parameter ``number``.
+    """
     to_object, to_array = (
         (func.json_group_object, func.json_group_array)
         if dialect == "sqlite"
@@ -172,7 +199,7 @@ def select_one_version(dialect: str) -> AnySelect:
         alias.model_id == ModelVersionRow.model_id, alias.version == ModelVersionRow.version
     )
     columns = (tags.scalar_subquery().label("tags"), aliases.scalar_subquery().label("aliases"))
-    return select_versions().add_columns(*columns).where(*_THIS)
+    return select_versions().add_columns(*columns).where(_IN_MODEL, ModelVersionRow.version == number)
 
 
 def version_of(row: AnyRow) -> ModelVersion:
