@@ -18,7 +18,7 @@ from registry.exceptions import AlreadyExistsError, InUseError
 from registry.store.clock import monotonic_now_ms, now_ms
 from registry.store.compiled_statements import Compiled, first_row, first_value
 from registry.store.dialects import insert_into, upsert
-from registry.store.driver_sql import Statement, run_all
+from registry.store.driver_sql import Statement, end_with_next, run_all
 from registry.store.engine import ConstraintError
 from registry.store.registry.history_writer import (
     KEY_OF_NAME,
@@ -28,7 +28,7 @@ from registry.store.registry.history_writer import (
     name_params,
     write_on_exit,
 )
-from registry.store.registry.queries import read_models, require_model
+from registry.store.registry.queries import read_model, require_model
 from registry.store.tables import (
     ModelAliasRow,
     ModelVersionRow,
@@ -78,7 +78,8 @@ class ModelStore(RegistryStore):
         Raises:
             ModelNotFoundError: There is no such model.
         """
-        return read_models(connection, [require_model(connection, name)])[0]
+        end_with_next(connection)
+        return read_model(connection, name)
 
     @single_query
     def require(self, connection: Connection, name: str) -> None:
@@ -107,7 +108,7 @@ class ModelStore(RegistryStore):
         except ConstraintError:
             # Another transaction took the name after it was looked up.
             raise AlreadyExistsError(f"Registered Model (name={new_name}) already exists.") from None
-        return read_models(connection, [require_model(connection, new_name)])[0]
+        return read_model(connection, new_name)
 
     @write_transaction
     def update(
@@ -124,7 +125,7 @@ class ModelStore(RegistryStore):
                     details={"field": "description"},
                 )
                 model.change(description=description)
-        return read_models(connection, [require_model(connection, name)])[0]
+        return read_model(connection, name)
 
     @write_transaction
     def delete(self, connection: Connection, name: str, *, force: bool = False, reason: str | None = None) -> None:

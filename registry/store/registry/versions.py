@@ -36,11 +36,10 @@ from registry.store.registry.history_writer import (
     write_on_exit,
 )
 from registry.store.registry.queries import (
+    latest_versions,
     not_deleted_row,
     read_version,
-    read_versions,
     require_model,
-    select_latest,
     version_statement,
 )
 from registry.store.registry.registered_models import check_name_collision, insert_model
@@ -144,11 +143,11 @@ class VersionStore(RegistryStore):
     @read_transaction
     def latest(self, connection: Connection, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
         """Return the highest version of each canonical stage (default: all four), lowest version first."""
-        key = require_model(connection, name).id
-        query = select_latest([key], connection.dialect.name).where(
-            ModelVersionRow.current_stage.in_(stages or ALL_STAGES)
-        )
-        return read_versions(connection, connection.execute(query).all())
+        end_with_next(connection)
+        versions = latest_versions(connection, name, stages or ALL_STAGES)
+        if not versions:
+            require_model(connection, name)
+        return versions
 
     @write_transaction
     def update(

@@ -5,55 +5,35 @@ compiled once per dialect.
 """
 
 import functools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
     Double,
     Text,
-    any_,
     bindparam,
     cast,
-    func,
     literal_column,
     null,
     select,
     union_all,
 )
-from sqlalchemy.types import TypeEngine
 
 from registry.entities import RunData
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import table
 from registry.store.driver_sql import Statement, check, send
+from registry.store.long_lists import in_keys
 from registry.store.rows_as_cte import execute_with_rows, statement_with_rows
 from registry.store.tables import LatestMetricRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.metrics.read import value_from_db
 
-_INTEGER: Final = BigInteger()
 _METRIC: Final = 0
 _PARAM: Final = 1
 _TAG: Final = 2
-
-
-def in_keys(
-    dialect: str, column: ColumnElement[Any], name: str = "keys", kind: TypeEngine[Any] = _INTEGER
-) -> ColumnElement[bool]:
-    """Test whether a column has one of the values of the parameter that `keys_parameter` makes."""
-    if dialect == "sqlite":
-        listed = func.json_each(bindparam(name, type_=Text())).table_valued("value")
-        return column.in_(select(listed.c.value))
-    return column == any_(bindparam(name, type_=ARRAY(kind)))
-
-
-def keys_parameter(dialect: str, keys: Sequence[int] | Sequence[str], name: str = "keys") -> dict[str, Any]:
-    """Return the parameter for a statement with `in_keys`."""
-    return {name: json.dumps(list(keys)) if dialect == "sqlite" else list(keys)}
 
 
 def of_runs(dialect: str, column: ColumnElement[Any], *, by_id: bool) -> ColumnElement[bool]:

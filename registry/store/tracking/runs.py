@@ -26,16 +26,16 @@ from registry.exceptions import (
     ParamConflictError,
     RunNotFoundError,
 )
-from registry.store.clock import monotonic_now_ms
-from registry.store.compiled_statements import Compiled, named_rows
+from registry.store.clock import clock_statement, monotonic_now_ms
+from registry.store.compiled_statements import Compiled, first_row, named_rows
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import Answer, Statement, check, end_with_next, run_all, send
 from registry.store.error_mapping import ConditionFailedError
-from registry.store.long_lists import among
+from registry.store.long_lists import among, keys_parameter
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.experiments import active_location, experiment_key
 from registry.store.tracking.metrics.bulk_write import append_series
-from registry.store.tracking.metrics.read import insert_model_points, model_key, read_history
+from registry.store.tracking.metrics.read import history_statement, insert_model_points, model_key, points_of
 from registry.store.tracking.metrics.write import append_points
 from registry.store.tracking.run_data import (
     NewRun,
@@ -43,7 +43,6 @@ from registry.store.tracking.run_data import (
     group_run_data,
     insert_params,
     insert_run,
-    keys_parameter,
     log_params,
     log_tags,
     run_data_query,
@@ -148,10 +147,16 @@ class RunStore(Store):
     @write_transaction
     def delete(self, connection: Connection, run_id: str) -> None:
         """Mark a run as deleted; its child runs stay. Idempotent."""
-        key, stage, _ = _find(connection, run_id)
-        if stage == LifecycleStage.ACTIVE:
-            values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": monotonic_now_ms(connection)}
-            connection.execute(update(RunRow).where(RunRow.id == key).values(values))
+        found, clock = _FIND.statement(connection, {"given_id": run_id}), clock_statement(connection)
+        run_all(connection, found, clock)
+        row = first_row(found)
+        if row is None:
+            raise _not_found(run_id)
+        if row.lifecycle_stage == LifecycleStage.ACTIVE:
+            now = monotonic_now_ms(connection, clock)
+            _CHANGE.send(
+                connection, {"run_key": row.id, "lifecycle_stage": LifecycleStage.DELETED, "deleted_time": now}
+            )
 
     @write_transaction
     def restore(self, connection: Connection, run_id: str) -> None:
@@ -286,8 +291,12 @@ class RunStore(Store):
     @read_transaction
     def metric_history(self, connection: Connection, run_id: str, key: str) -> list[Metric]:
         """Return all points of one metric, sorted by (timestamp, step, value); empty if it was never logged."""
-        run_key, _, _ = _find(connection, run_id)
-        return read_history(connection, run_key, key)
+        end_with_next(connection)
+        statement = history_statement(connection, run_id, key)
+        run, points = run_all(connection, _FIND.statement(connection, {"given_id": run_id}), statement)
+        if not run.rows:
+            raise _not_found(run_id)
+        return points_of(points, key)
 
 
 def run_location(artifact_location: str, run_id: str) -> str:
@@ -301,10 +310,7 @@ def select_runs() -> AnySelect:
 
 
 def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
-    """Build runs with their data, inputs and outputs from rows of `select_runs`, in their order.
-
-    On PostgreSQL these are the last statements of their transaction.
-    """
+    """Build runs with their data, inputs and outputs from rows of `select_runs`, in their order; one round trip."""
     run_rows = list(rows)
     keys = [row.id for row in run_rows]
     if not keys:
@@ -312,7 +318,6 @@ def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
     dialect = connection.dialect.name
     parameter = keys_parameter(dialect, keys)
     queries = [run_data_query(dialect), *inputs_and_outputs_queries(dialect)]
-    end_with_next(connection)
     data, *uses = run_all(connection, *(query.statement(connection, parameter) for query in queries))
     return _build_runs(run_rows, data, uses)
 
@@ -341,13 +346,14 @@ def run_info(row: AnyRow) -> RunInfo:
 
 def writable_run(connection: Connection, run_id: str) -> int:
     """Return the key of an active run, finished or not; raise InvalidParameterError if it is deleted."""
-    key, _ = _writable(connection, run_id)
-    return key
+    run_all(connection, found := run_statement(connection, run_id))
+    return check_writable(found, run_id)
 
 
 _GIVEN: Final = RunRow.run_id == bindparam("given_id")
 _BY_ID: Final = Compiled(select_runs().where(_GIVEN))
 _FIND: Final = Compiled(select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(_GIVEN))
+_CHANGE: Final = Compiled(update(table(RunRow)).where(table(RunRow).c.id == bindparam("run_key")))
 # NULL keeps a field.
 _UNCHANGED: Final = {"status": None, "end_time": None, "name": None}
 _CHANGEABLE: Final = tuple(table(RunRow).c[name] for name in _UNCHANGED)
@@ -365,12 +371,25 @@ _CHECKED_UPDATE: Final = Compiled(
 
 def _writable(connection: Connection, run_id: str) -> tuple[int, int]:
     """Return the keys of an active run and of its experiment."""
-    key, stage, experiment = _find(connection, run_id)
+    run_all(connection, found := run_statement(connection, run_id))
+    return check_writable(found, run_id), int(found.rows[0][2])
+
+
+def run_statement(connection: Connection, run_id: str) -> Statement:
+    """Return the query of a run's keys and stage, for `check_writable`."""
+    return _FIND.statement(connection, {"given_id": run_id})
+
+
+def check_writable(found: Statement, run_id: str) -> int:
+    """Return the key of the run that `run_statement` found; raise InvalidParameterError if it is deleted."""
+    if not found.rows:
+        raise _not_found(run_id)
+    key, stage, _ = found.rows[0]
     if stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
             f"The run {run_id} must be in the 'active' state. Current state is {stage}; restore it with restore_run."
         )
-    return key, experiment
+    return int(key)
 
 
 def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:

@@ -7,14 +7,15 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from registry.entities import LifecycleStage, Metric
 from registry.exceptions import LoggedModelNotFoundError
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import table
-from registry.store.driver_sql import check, send
+from registry.store.driver_sql import Answer, Statement, check, send
 from registry.store.rows_as_cte import execute_with_rows, statement_with_rows
-from registry.store.tables import LatestMetricRow, LoggedModelMetricRow, LoggedModelRow, MetricRow
+from registry.store.tables import LatestMetricRow, LoggedModelMetricRow, LoggedModelRow, MetricRow, RunRow
 from registry.store.tracking.metrics.write import value_to_db
 
 
@@ -59,23 +60,28 @@ def insert_model_points(connection: Connection, run_id: str | None, metrics: Ite
         send(connection, statement_with_rows(_COLUMNS, _TYPES, _LOG_MODEL_POINTS, rows, run_id, len(rows)))
 
 
-def link_run_points(connection: Connection, run_key: int, model_key: int, step: int) -> None:
-    """Copy the points that a run has at a step to a logged model, as MLflow does when a model is logged."""
-    at_step = (
+def link_run_points(connection: Connection, model_id: str, step: int) -> None:
+    """Copy the points that a logged model's run has at a step to the model, as MLflow does when a model is logged."""
+    _LINK_POINTS.send(connection, {"public_id": model_id, "at_step": step})
+
+
+_LINK_POINTS: Final = Compiled(
+    insert(table(LoggedModelMetricRow)).from_select(
+        ["logged_model_id", "run_id", "key", "step", "timestamp", "value"],
         select(
-            literal(model_key),
+            LoggedModelRow.id,
             LatestMetricRow.run_id,
             LatestMetricRow.key,
             MetricRow.step,
             MetricRow.timestamp,
             MetricRow.value,
         )
+        .join(LatestMetricRow, LatestMetricRow.run_id == LoggedModelRow.run_id)
         .join(MetricRow, MetricRow.series_id == LatestMetricRow.id)
-        .where(LatestMetricRow.run_id == run_key, MetricRow.step == step)
-        .order_by(LatestMetricRow.key, MetricRow.timestamp)
+        .where(LoggedModelRow.model_id == bindparam("public_id"), MetricRow.step == bindparam("at_step"))
+        .order_by(LatestMetricRow.key, MetricRow.timestamp),
     )
-    columns = ["logged_model_id", "run_id", "key", "step", "timestamp", "value"]
-    connection.execute(insert(table(LoggedModelMetricRow)).from_select(columns, at_step))
+)
 
 
 def model_key(connection: Connection, model_id: str) -> int:
@@ -89,15 +95,23 @@ def model_key(connection: Connection, model_id: str) -> int:
     return key
 
 
-def read_history(connection: Connection, run_key: int, key: str) -> list[Metric]:
-    """Return all points of one series by (timestamp, step, value), MLflow's order."""
-    query = (
-        select(MetricRow.step, MetricRow.timestamp, MetricRow.value)
-        .join(LatestMetricRow, LatestMetricRow.id == MetricRow.series_id)
-        .where(LatestMetricRow.run_id == run_key, LatestMetricRow.key == key)
-        .order_by(MetricRow.timestamp, MetricRow.step, MetricRow.value.is_(None), MetricRow.value)
-    )
+def history_statement(connection: Connection, run_id: str, key: str) -> Statement:
+    """Return the query whose answer `points_of` takes: the points of one series of a run, in MLflow's order."""
+    return _HISTORY.statement(connection, {"given_id": run_id, "given_key": key})
+
+
+def points_of(answer: Answer, key: str) -> list[Metric]:
+    """Return the points of one series by (timestamp, step, value)."""
     return [
         Metric(key=key, value=value_from_db(value), timestamp=timestamp, step=step)
-        for step, timestamp, value in connection.execute(query)
+        for step, timestamp, value in answer.rows
     ]
+
+
+_HISTORY: Final = Compiled(
+    select(MetricRow.step, MetricRow.timestamp, MetricRow.value)
+    .join(LatestMetricRow, LatestMetricRow.id == MetricRow.series_id)
+    .join(RunRow, RunRow.id == LatestMetricRow.run_id)
+    .where(RunRow.run_id == bindparam("given_id"), LatestMetricRow.key == bindparam("given_key"))
+    .order_by(MetricRow.timestamp, MetricRow.step, MetricRow.value.is_(None), MetricRow.value)
+)
