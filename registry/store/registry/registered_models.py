@@ -177,14 +177,29 @@ def insert_model(
     connection: Connection,
     name: str,
     actor: str,
-    *facts: Statement,
+    *,
     description: str | None = None,
     tags: Mapping[str, str] | None = None,
     reason: str | None = None,
 ) -> LockedModel | None:
-    """Insert and lock a model, with its first event recorded; return None if the name or a similar one is taken.
+    """Insert and lock a model, with its first event recorded; return None if the name or a similar one is taken."""
+    model, is_new = insert_or_lock(connection, name, actor, description=description, tags=tags, reason=reason)
+    return model if is_new else None
 
-    `facts` are run after the lock is taken, in the same round trip.
+
+def insert_or_lock(
+    connection: Connection,
+    name: str,
+    actor: str,
+    *facts: Statement,
+    description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    reason: str | None = None,
+    ignore_clock: bool = False,
+) -> tuple[LockedModel | None, bool]:
+    """Insert a model with its first event, or lock the one that has the name; tell whether it is new.
+
+    There is none if only a similar name is taken. `facts` are run after the lock is taken, in the same round trip.
     """
     now = now_ms()
     values: dict[str, Any] = {
@@ -199,16 +214,18 @@ def insert_model(
     lock = lock_statement(connection, name)
     run_all(connection, inserted, lock, *facts)
     row = first_row(lock)
-    if not inserted.rows or row is None:
-        return None
-    model = LockedModel(connection, row, actor)
+    if row is None:
+        return None, False
+    model = LockedModel(connection, row, actor, ignore_clock=ignore_clock)
+    if not inserted.rows:
+        return model, False
     details: dict[str, Any] = {} if description is None else {"description": description}
     model.record(EventKind.CREATED, after=name, reason=reason, details=details)
     for key, value in sorted((tags or {}).items()):
         model.record(EventKind.TAG_SET, after=value, details={"key": key})
     rows = [{"model_id": model.key, "key": key, "value": value} for key, value in (tags or {}).items()]
     upsert(connection, RegisteredModelTagRow, rows)
-    return model
+    return model, True
 
 
 @functools.cache

@@ -18,7 +18,6 @@ from registry.exceptions import (
     InUseError,
     InvalidStateError,
     LoggedModelNotFoundError,
-    ModelNotFoundError,
     VersionNotFoundError,
 )
 from registry.store.clock import monotonic_now_ms, now_ms
@@ -42,7 +41,7 @@ from registry.store.registry.queries import (
     require_model,
     version_statement,
 )
-from registry.store.registry.registered_models import check_name_collision, insert_model
+from registry.store.registry.registered_models import check_name_collision, insert_or_lock
 from registry.store.registry.stage_periods import close_period
 from registry.store.tables import (
     LoggedModelRow,
@@ -110,19 +109,17 @@ class VersionStore(RegistryStore):
         self, connection: Connection, name: str, facts: Sequence[Statement], *, create_model: bool, reason: str | None
     ) -> LockedModel:
         """Lock a model, created if it is missing and `create_model` is true; read facts in the same round trip."""
+        if not create_model:
+            row = lock_model(connection, name, *facts)
+            return LockedModel(connection, row, self.actor, ignore_clock=self.ignore_clock)
         while True:
-            if create_model:
-                model = insert_model(connection, name, self.actor, *facts, reason=reason)
-                if model is not None:
-                    return model
-                check_name_collision(connection, name)
-            try:
-                row = lock_model(connection, name, *facts)
-                return LockedModel(connection, row, self.actor, ignore_clock=self.ignore_clock)
-            except ModelNotFoundError:
-                # With `create_model`, it existed, and was renamed or deleted before it could be locked.
-                if not create_model:
-                    raise
+            model, _ = insert_or_lock(
+                connection, name, self.actor, *facts, reason=reason, ignore_clock=self.ignore_clock
+            )
+            if model is not None:
+                return model
+            # Without a similar name, it existed, and was renamed or deleted before it could be locked.
+            check_name_collision(connection, name)
 
     @read_transaction
     def get(self, connection: Connection, name: str, version: int) -> ModelVersion:

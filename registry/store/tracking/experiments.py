@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from registry.entities import Experiment, LifecycleStage
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME
@@ -19,7 +19,7 @@ from registry.exceptions import (
     NotFoundError,
 )
 from registry.store.clock import monotonic_now_ms, now_ms
-from registry.store.compiled_statements import Compiled, first_row, named_rows
+from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
 from registry.store.dialects import AnyRow, insert_into, table, upsert
 from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
 from registry.store.long_lists import in_keys, keys_parameter
@@ -76,10 +76,13 @@ class ExperimentStore(Store):
         tags: Mapping[str, str] | None = None,
     ) -> str:
         """Create an experiment and return its id. The default location is ``<artifact_root>/<id>``."""
-        taken = connection.execute(
-            select(ExperimentRow.id, ExperimentRow.lifecycle_stage).where(ExperimentRow.name == name, _IS_KEPT)
-        ).one_or_none()
-        key = None if taken else _insert(connection, None, name, artifact_root, artifact_location)
+        same_name = _BY_NAME.statement(connection, {"given_name": name})
+        # Draw the key first: the location contains it, and a role that may insert experiments may not update them.
+        drawn = Statement(_DRAW_KEY)
+        run_all(connection, same_name, *([] if self.database.is_sqlite else [drawn]))
+        taken = first_row(same_name)
+        drawn_key = None if self.database.is_sqlite else first_value(drawn)
+        key = None if taken else _insert(connection, drawn_key, name, artifact_root, artifact_location)
         if key is None:
             deleted = taken is not None and taken.lifecycle_stage == LifecycleStage.DELETED
             hint = " It is deleted; restore it with restore_experiment." if deleted else ""
@@ -245,9 +248,6 @@ def check_active(found: Statement, experiment_id: object) -> tuple[int, str]:
 def _insert(connection: Connection, key: int | None, name: str, root: str, location: str | None) -> int | None:
     """Insert an experiment and return its key, or None if its name or key is taken."""
     now = now_ms()
-    if key is None and connection.dialect.name == "postgresql":
-        # Draw the key first: the location contains it, and a role that may insert experiments may not update them.
-        key = connection.execute(text("SELECT nextval(pg_get_serial_sequence('experiments', 'id'))")).scalar_one()
     default_location = "" if key is None else f"{root.rstrip('/')}/{key}"
     values = {
         "name": name,
@@ -257,12 +257,18 @@ def _insert(connection: Connection, key: int | None, name: str, root: str, locat
         "last_update_time": now,
         **({} if key is None else {"id": key}),
     }
-    statement = insert_into(connection.dialect.name, ExperimentRow).values(values).on_conflict_do_nothing()
-    created = connection.execute(statement.returning(ExperimentRow.id)).scalar_one_or_none()
+    created: int | None = _insert_statement(connection.dialect.name).value(connection, values)
     if created is not None and not location and not default_location:
-        own_row = update(ExperimentRow).where(ExperimentRow.id == created)
-        connection.execute(own_row.values(artifact_location=f"{root.rstrip('/')}/{created}"))
+        _UPDATE.send(connection, {"experiment_key": created, "artifact_location": f"{root.rstrip('/')}/{created}"})
     return created
+
+
+@functools.cache
+def _insert_statement(dialect: str) -> Compiled:
+    return Compiled(insert_into(dialect, ExperimentRow).on_conflict_do_nothing().returning(ExperimentRow.id))
+
+
+_DRAW_KEY: Final = "SELECT nextval(pg_get_serial_sequence('experiments', 'id'))"
 
 
 _BY_KEY: Final = Compiled(select(ExperimentRow.__table__).where(ExperimentRow.id == bindparam("given_key"), _IS_KEPT))
