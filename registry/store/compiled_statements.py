@@ -66,7 +66,7 @@ class Compiled:
     """
 
     def __init__(self, statement: ClauseElement) -> None:
-        self._core = statement
+        self.core = statement
         self._texts: dict[tuple[str, ...], _CompiledText] = {}
 
     def statement(self, connection: Connection, values: Values) -> Statement:
@@ -114,7 +114,7 @@ class Compiled:
         key = (connection.dialect.name, *values)
         text = self._texts.get(key)
         if text is None:
-            compiled: Any = self._core.compile(dialect=connection.dialect, column_keys=list(values))
+            compiled: Any = self.core.compile(dialect=connection.dialect, column_keys=list(values))
             constants = {
                 name: bound.effective_value
                 for name, bound in compiled.binds.items()

@@ -24,6 +24,7 @@ from registry.package_name import install_command
 from registry.store.commit_markers import SESSION, Session
 from registry.store.forking import leave_to_parent
 from registry.store.urls import MEMORY, refuse_network_filesystem
+from registry.store.waiting_for_servers import Connections
 
 if TYPE_CHECKING:
     import psycopg
@@ -117,10 +118,16 @@ def _make_directory(directory: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds that PostgreSQL may take to accept a connection and to answer a statement; 0 is no limit."""
+    """Seconds that PostgreSQL may take.
+
+    `connect` and `statement`: to accept a connection and to answer a statement; 0 is no limit. `patience`: to come back
+    when it is away. `idle`: how long connections are kept that nobody uses; 0 is for ever.
+    """
 
     connect: int = 10
     statement: float = 300.0
+    patience: float = 60.0
+    idle: float = 300.0
 
 
 DEFAULT_LIMITS: Final = TimeLimits()
@@ -143,11 +150,15 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     arguments: dict[str, Any] = {"prepare_threshold": None}
     if "connect_timeout" not in url.query and limits.connect:
         arguments["connect_timeout"] = limits.connect
-    engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=32, pool_reset_on_return=None)
+    # Last in, first out: few connections are used, and the others may be given back.
+    engine = create_engine(
+        url, connect_args=arguments, pool_size=8, max_overflow=32, pool_reset_on_return=None, pool_use_lifo=True
+    )
+    connections = Connections(engine, patience=limits.patience, idle=limits.idle)
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, args: list[Any], kwargs: dict[str, Any]) -> PipelinedConnection:
-        connection = PipelinedConnection.connect(*args, **kwargs)
+        connection = connections.open(lambda: PipelinedConnection.connect(*args, **kwargs))
         connection.limit_seconds = limits.statement or None
         return connection
 
