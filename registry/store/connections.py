@@ -157,8 +157,10 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     connections = Connections(engine, patience=limits.patience, idle=limits.idle)
 
     @event.listens_for(engine, "do_connect")
-    def _connect(_dialect: object, _record: object, args: list[Any], kwargs: dict[str, Any]) -> PipelinedConnection:
-        connection = connections.open(lambda: PipelinedConnection.connect(*args, **kwargs))
+    def _connect(
+        _dialect: object, record: ConnectionPoolEntry, args: list[Any], kwargs: dict[str, Any]
+    ) -> PipelinedConnection:
+        connection = connections.open(lambda: PipelinedConnection.connect(*args, **kwargs), record)
         connection.limit_seconds = limits.statement or None
         return connection
 

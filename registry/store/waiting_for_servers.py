@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import psycopg
 
 C = TypeVar("C")
-_OPENED: Final = "registry_opened"
+_OPENING: Final = "registry_opening"
 
 _logger = logging.getLogger("registry")
 
@@ -56,9 +56,11 @@ _AWAY: Final = (
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _TELL_EACH_SECONDS: Final = 60.0
-# While connections are scarce, one is given back after this time without use, and after this time with use.
+# While connections are scarce, one is given back after this time without use, and after this time with use; after the
+# last time if it had to be waited for, since others wait too.
 _SCARCE_IDLE_SECONDS: Final = 1.0
 _SCARCE_USE_SECONDS: Final = 5.0
+_AWAITED_USE_SECONDS: Final = 0.5
 # How long connections count as scarce after the server said so.
 _SCARCE_FOR_SECONDS: Final = 300.0
 
@@ -77,10 +79,9 @@ class Connections:
         self._used_at = time.monotonic()
         self._generation = 0
         self._thread: threading.Thread | None = None
-        event.listen(engine, "connect", self._note_opening)
         event.listen(engine, "checkin", self._note_use)
 
-    def open(self, connect: Callable[[], C]) -> C:
+    def open(self, connect: Callable[[], C], record: ConnectionPoolEntry) -> C:
         """Return a new connection, once the server gives one.
 
         Raises:
@@ -92,7 +93,7 @@ class Connections:
         attempt = 0
         while True:
             try:
-                return connect()
+                connection = connect()
             except psycopg.OperationalError as error:
                 is_full = _has(error, _FULL)
                 now = time.monotonic()
@@ -113,16 +114,17 @@ class Connections:
                 left = pause if is_full else max(began + self._patience - now, 0)
                 # Jitter: processes that a server has refused together do not come back together.
                 time.sleep(min(random.uniform(pause / 4, pause), left))  # noqa: S311 - not a secret
-
-    def _note_opening(self, _connection: "DBAPIConnection", record: ConnectionPoolEntry) -> None:
-        record.info[_OPENED] = time.monotonic(), self._generation
+            else:
+                limit = _AWAITED_USE_SECONDS if attempt else _SCARCE_USE_SECONDS
+                record.info[_OPENING] = time.monotonic() + limit, self._generation
+                return connection
 
     def _note_use(self, connection: "DBAPIConnection | None", record: ConnectionPoolEntry) -> None:
         """Give a connection back after long use where connections are scarce; else note when it was used last."""
         now = self._used_at = time.monotonic()
-        opened, generation = record.info.get(_OPENED, (now, self._generation))
-        is_old = now < self._scarce_until and now - opened >= _SCARCE_USE_SECONDS
-        if connection is not None and (is_old or generation != self._generation):
+        used_enough_at, generation = record.info.get(_OPENING, (now, self._generation))
+        is_needed_elsewhere = now < self._scarce_until and now >= used_enough_at
+        if connection is not None and (is_needed_elsewhere or generation != self._generation):
             record.invalidate()
         elif self._idle and (self._thread is None or not self._thread.is_alive()):
             self._thread = threading.Thread(target=self._give_back, name="registry-idle-connections", daemon=True)

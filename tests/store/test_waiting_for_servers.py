@@ -184,10 +184,10 @@ def test_a_connection_in_use_is_closed_when_it_comes_back_to_a_pool_that_was_giv
     database.dispose()
 
 
-def test_where_connections_are_scarce_one_goes_back_after_some_use(
+def test_a_connection_that_was_waited_for_goes_back_after_some_use(
     limited_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_for_servers, "_SCARCE_USE_SECONDS", 0.0)
+    monkeypatch.setattr(waiting_for_servers, "_AWAITED_USE_SECONDS", 0.0)
     url = parse_database_url(limited_url)
     holders = [Database(url, limits=TimeLimits(patience=0)) for _ in range(3)]
     held = [holder.engine.connect() for holder in holders[:2]]
