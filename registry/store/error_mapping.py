@@ -37,6 +37,9 @@ _CHECK_STATES: Final = frozenset({"22012"})
 _DISK_FULL_STATES: Final = frozenset({"53100"})
 _DENIED_STATES: Final = frozenset({"42501"})
 _READ_ONLY_STATES: Final = frozenset({"25006"})
+# The function of PostgreSQL that refuses BEGIN … READ WRITE on a standby; the error's state is that of any feature that
+# is not supported, and its text depends on the server's language.
+_STANDBY_REFUSAL: Final = ("0A000", "call_bool_check_hook")
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
 _NO_DATABASE_STATES: Final = frozenset({"3D000"})
 # The error of pgbouncer in statement mode, where each statement may run in another session.
@@ -72,7 +75,12 @@ def is_lost_connection(error: SQLAlchemyError) -> bool:
 
 def is_stale(error: SQLAlchemyError) -> bool:
     """Tell whether a prepared statement became invalid; a new connection helps, as it has none."""
-    return _sqlstate(error) in _STALE_STATES
+    return _sqlstate(error) in _STALE_STATES and not _is_standby(error)
+
+
+def _is_standby(error: SQLAlchemyError) -> bool:
+    diagnosis = getattr(getattr(error, "orig", None), "diag", None)
+    return (_sqlstate(error), getattr(diagnosis, "source_function", None)) == _STANDBY_REFUSAL
 
 
 def is_retryable(error: SQLAlchemyError) -> bool:
@@ -98,7 +106,7 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         reason = _first_line(error)
         advised = _SHARING if url.get_backend_name() == "sqlite" else advice(reason)
         return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advised}")
-    if state in _READ_ONLY_STATES:
+    if state in _READ_ONLY_STATES or _is_standby(error):
         return ReadOnlyError(
             f"The database {place} is read-only ({_first_line(error)}). If it is a standby, connect to the primary."
         )
