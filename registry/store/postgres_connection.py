@@ -76,6 +76,12 @@ class PipelinedConnection(psycopg.Connection[Any]):
         self.set_pipeline(prepares=False)
         self._forget()
 
+    def cursor(self, name: str = "", **options: Any) -> Any:
+        """Return a cursor; one with a name is declared on the server, so what waits is sent before."""
+        if name:
+            self.send_waiting()
+        return super().cursor(name, **options)
+
     def set_pipeline(self, *, prepares: bool) -> None:
         """Use a new pipeline, which prepares statements on the server or does not."""
         self._statements = Pipeline(self, prepares=prepares)
