@@ -92,7 +92,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "There is no server. Serve the directory that MlflowClient().get_model_version_download_uri names, or load the "
         "model with pyfunc.load_model in your own service.",
         "deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend "
-        "pyfunc.scoring_server pyfunc.spark_udf",
+        "pyfunc.scoring_server",
     ),
     (
         "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.",
@@ -126,7 +126,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("System metrics are not sampled. Log what you need with log_metric.", "*system_metrics*"),
     ("Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.", "projects run"),
-    ("Events of models are delivered by `registry watch`, or from a program by WebhookSink.", "*webhook*"),
+    ("Events of models are delivered by `registry events watch`, or from a program by WebhookSink.", "*webhook*"),
     (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file with "
         "log_artifact, or add the flavor by an entry point in the group 'registry.flavors'.",

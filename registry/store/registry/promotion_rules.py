@@ -7,12 +7,11 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from registry.entities.history import EventKind
-from registry.rules import Facts, PromotionRule, Verdict, evaluate, rules_from_json, rules_to_json
 from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
@@ -36,6 +35,9 @@ from registry.store.tables import (
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.transactions import read_transaction, write_transaction
 
+if TYPE_CHECKING:
+    from registry.rules import Facts, PromotionRule, Verdict
+
 
 class PromotionRuleStore(RegistryStore):
     """Stores the rules of a model's stages, and the approvals of its versions."""
@@ -46,11 +48,13 @@ class PromotionRuleStore(RegistryStore):
         connection: Connection,
         name: str,
         stage: str,
-        rules: Sequence[PromotionRule],
+        rules: "Sequence[PromotionRule]",
         *,
         reason: str | None = None,
     ) -> None:
         """Replace the rules of a stage; to remove them all, use `delete_rules`."""
+        from registry.rules import rules_to_json
+
         text = rules_to_json(rules)
         rules_before = rules_statement(connection, name, stage)
         with self.locked(connection, name, rules_before) as model:
@@ -72,7 +76,7 @@ class PromotionRuleStore(RegistryStore):
                 connection.execute(delete(PromotionRulesRow).where(condition))
 
     @read_transaction
-    def get_rules(self, connection: Connection, name: str, stage: str) -> tuple[PromotionRule, ...]:
+    def get_rules(self, connection: Connection, name: str, stage: str) -> "tuple[PromotionRule, ...]":
         """Return the rules of a stage; empty if it has none."""
         stored = rules_statement(connection, name, stage)
         end_with_next(connection)
@@ -80,7 +84,10 @@ class PromotionRuleStore(RegistryStore):
         text = first_value(stored)
         if text is None:
             require_model(connection, name)
-        return () if text is None else rules_from_json(text)
+            return ()
+        from registry.rules import rules_from_json
+
+        return rules_from_json(text)
 
     @write_transaction
     def approve(
@@ -105,7 +112,7 @@ class PromotionRuleStore(RegistryStore):
                 connection.execute(insert(table(ApprovalRow)), row)
 
     @read_transaction
-    def check(self, connection: Connection, name: str, version: int, stage: str) -> list[Verdict]:
+    def check(self, connection: Connection, name: str, version: int, stage: str) -> "list[Verdict]":
         """Evaluate the rules of a stage for a version; changes nothing."""
         statement = candidate_statement(connection, name, version, stage)
         run_all(connection, statement)
@@ -134,7 +141,7 @@ def _candidate(dialect: str, stage: str) -> Compiled:
 class Judgement:
     """The verdicts of a stage's rules on a version, and the metric points that they are based on."""
 
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: "tuple[Verdict, ...]" = ()
     points: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -158,6 +165,8 @@ def evaluate_rules(connection: Connection, row: AnyRow, stage: str) -> Judgement
     """
     if row.rules is None:
         return Judgement()
+    from registry.rules import evaluate, rules_from_json
+
     rules = rules_from_json(row.rules)
     versions = [row.version] if row.holder in (None, row.version) else [row.version, row.holder]
     values = [{"model_key": row.model_id, "number": version, "entered": stage} for version in versions]
@@ -227,7 +236,7 @@ _FACTS: Final = (
 )
 
 
-def _facts(answers: Sequence[Answer], judged: set[str]) -> tuple[Facts, list[dict[str, Any]]]:
+def _facts(answers: Sequence[Answer], judged: set[str]) -> "tuple[Facts, list[dict[str, Any]]]":
     """Return the facts that rules are evaluated on, and the points of the judged metrics.
 
     On PostgreSQL the database user counts as approver, so that one person cannot approve twice.
@@ -235,6 +244,8 @@ def _facts(answers: Sequence[Answer], judged: set[str]) -> tuple[Facts, list[dic
     version_rows, point_rows, tags, approvals = answers[: len(_FACTS)]
     (version,) = named_rows(version_rows)
     points = {point.key: point for point in named_rows(point_rows)}
+    from registry.rules import Facts
+
     facts = Facts(
         version=version.version,
         metrics={key: value_from_db(point.value) for key, point in points.items()},

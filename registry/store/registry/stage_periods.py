@@ -8,6 +8,7 @@ import functools
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     and_,
     bindparam,
@@ -77,12 +78,13 @@ def close_period(connection: Connection, model_key: int, stage: str, until: int)
     _CLOSE.send(connection, {"model_key": model_key, "slot": stage, "moment": until})
 
 
-def previous_statement(connection: Connection, name: str, stage: str) -> Statement:
+def previous_statement(connection: Connection, name: str, stage: str, to: int | None = None) -> Statement:
     """Return the query that follows the links to the period that a rollback of an active stage restores.
 
-    It is a period of another version that is not deleted. An empty stage gets its last version back.
+    It is a period of another version that is not deleted. An empty stage gets its last version back. With `to`, only a
+    period of that version counts.
     """
-    return _previous(stage).statement(connection, {**name_params(name), "slot": stage})
+    return _previous(stage).statement(connection, {**name_params(name), "slot": stage, "to_version": to})
 
 
 @functools.cache
@@ -101,7 +103,8 @@ def _previous(stage: str) -> Compiled:
             .exists()
         )
         columns = (_PERIODS.c.id, _PERIODS.c.version, _PERIODS.c.before)
-        return select(*columns, and_(is_restored, exists).label("is_restored"))
+        is_meant = or_(_TO.is_(None), _PERIODS.c.version == _TO)
+        return select(*columns, and_(is_restored, is_meant, exists).label("is_restored"))
 
     latest = aliased(StagePeriodRow)
     last = (
@@ -117,6 +120,7 @@ def _previous(stage: str) -> Compiled:
     return Compiled(select(walk.c.id, walk.c.version, walk.c.before).where(walk.c.is_restored))
 
 
+_TO: Final[Any] = bindparam("to_version", type_=BigInteger())
 _PERIODS: Final = table(StagePeriodRow)
 _SLOT: Final = (_PERIODS.c.model_id == bindparam("model_key"), _PERIODS.c.stage == bindparam("slot"))
 _LAST: Final = select(_PERIODS).where(*_SLOT).order_by(_PERIODS.c.since.desc()).limit(1)

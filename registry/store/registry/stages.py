@@ -7,7 +7,7 @@ version is archived in the same transaction, before the new one enters.
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, update
 
@@ -16,17 +16,17 @@ from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, UNSET, Unset
 from registry.exceptions import (
     AliasNotFoundError,
+    InUseError,
     InvalidParameterError,
     NoPreviousHolderError,
     PromotionRefusedError,
     StageConflictError,
     StageOccupiedError,
 )
-from registry.rules import Verdict
 from registry.store.clock import now_ms
 from registry.store.compiled_statements import Compiled, first_row, first_value
 from registry.store.dialects import AnyRow, table, upsert
-from registry.store.driver_sql import end_with_next
+from registry.store.driver_sql import Statement, end_with_next, run_all
 from registry.store.registry.history_writer import LockedModel, RegistryStore, name_params
 from registry.store.registry.promotion_rules import Judgement, candidate_statement, evaluate_rules, record_judgement
 from registry.store.registry.queries import (
@@ -51,6 +51,9 @@ from registry.store.registry.stage_periods import (
 )
 from registry.store.tables import ModelAliasRow, ModelVersionRow
 from registry.store.transactions import read_transaction, write_transaction
+
+if TYPE_CHECKING:
+    from registry.rules import Verdict
 
 Expected = int | Unset | None
 
@@ -91,7 +94,10 @@ class StageStore(RegistryStore):
         )
         if isinstance(outcome, ModelVersion):
             return outcome
-        raise PromotionRefusedError(_refusal(name, version, stage, outcome.verdicts))
+        raise PromotionRefusedError(
+            _refusal(name, version, stage, outcome.verdicts),
+            verdicts=[verdict.to_dict() for verdict in outcome.verdicts],
+        )
 
     @write_transaction
     def _transition(
@@ -137,6 +143,8 @@ class StageStore(RegistryStore):
         stage: str,
         *,
         expected_current: Expected = UNSET,
+        to: int | None = None,
+        force: bool = False,
         reason: str | None = None,
     ) -> ModelVersion:
         """Restore the previous version of an active stage; repeated calls go further back.
@@ -144,25 +152,38 @@ class StageStore(RegistryStore):
         Deleted versions are skipped. An empty stage gets its last version back. Rules are not evaluated again.
 
         Raises:
-            NoPreviousHolderError: There is no previous version.
+            NoPreviousHolderError: There is no previous version, or none is `to`.
             StageConflictError: The version in the stage is not `expected_current`.
+            InUseError: The version holds another active stage, and `force` is False.
         """
-        held, previous = holder_statement(connection, name, stage), previous_statement(connection, name, stage)
+        held, previous = holder_statement(connection, name, stage), previous_statement(connection, name, stage, to)
         with self.locked(connection, name, held, previous) as model:
-            holder = first_value(held)
-            _check_expected(name, stage, holder, expected_current)
-            period = first_row(previous)
-            if period is None:
-                raise NoPreviousHolderError(
-                    f"{_describe(name, stage, holder)}, and no other version that still exists held it before. "
-                    "Move a version there with transition_model_version_stage."
-                )
-            version = read_version(connection, name, period.version)
+            version, holder, period = _rollback_target(
+                connection, held, previous, name, stage, expected_current, to, force
+            )
             now = _set_stages(model, holder, version.version, stage)
             _record_archival(model, holder, stage, version.version, reason)
             event = _move(model, version, stage, EventKind.ROLLED_BACK, reason, {"rules": "not judged again"})
             reopen_period(connection, model.key, stage, period, event.time_us)
         return replace(version, current_stage=stage, last_updated_timestamp=now)
+
+    @read_transaction
+    def plan_rollback(
+        self,
+        connection: Connection,
+        name: str,
+        stage: str,
+        *,
+        expected_current: Expected = UNSET,
+        to: int | None = None,
+        force: bool = False,
+    ) -> ModelVersion:
+        """Return the version that `rollback` would restore, as it is now; raise what `rollback` would raise."""
+        held, previous = holder_statement(connection, name, stage), previous_statement(connection, name, stage, to)
+        require_model(connection, name)
+        run_all(connection, held, previous)
+        version, _, _ = _rollback_target(connection, held, previous, name, stage, expected_current, to, force)
+        return version
 
     @write_transaction
     def set_alias(
@@ -259,6 +280,38 @@ def _by_stage(dialect: str, stage: str) -> Compiled:
     return Compiled(select_one_version(dialect, select_holder(stage).correlate(None).scalar_subquery()))
 
 
+def _rollback_target(
+    connection: Connection,
+    held: Statement,
+    previous: Statement,
+    name: str,
+    stage: str,
+    expected_current: Expected,
+    to: int | None,
+    force: bool,
+) -> tuple[ModelVersion, int | None, AnyRow]:
+    """Return the version that a rollback restores, the holder that it replaces, and the period that it reopens.
+
+    `held` and `previous` are the answered `holder_statement` and `previous_statement`.
+    """
+    holder = first_value(held)
+    _check_expected(name, stage, holder, expected_current)
+    period = first_row(previous)
+    if period is None:
+        other = "no other version that still exists" if to is None else f"version {to} never"
+        raise NoPreviousHolderError(
+            f"{_describe(name, stage, holder)}, and {other} held it before. "
+            "Move a version there with transition_model_version_stage."
+        )
+    row = read_version(connection, name, period.version)
+    if row.current_stage in ACTIVE_STAGES and row.current_stage != stage and not force:
+        raise InUseError(
+            f"Version {row.version} of {name!r}, which held {stage} before, is in {row.current_stage} now: rolling "
+            f"{stage} back would leave {row.current_stage} empty. Do it all the same with force=True."
+        )
+    return row, holder, period
+
+
 def _promote(
     model: LockedModel, row: AnyRow, stage: str, holder: int | None, judgement: Judgement, reason: str | None
 ) -> int:
@@ -348,7 +401,7 @@ def _describe(name: str, stage: str, holder: int | None) -> str:
     return f"{stage} of {name!r} " + ("is empty" if holder is None else f"is held by version {holder}")
 
 
-def _refusal(name: str, version: int, stage: str, verdicts: Sequence[Verdict]) -> str:
+def _refusal(name: str, version: int, stage: str, verdicts: "Sequence[Verdict]") -> str:
     failed = [verdict.text for verdict in verdicts if not verdict.passed]
     return (
         f"Version {version} of {name!r} may not enter {stage}: {'; '.join(failed)}. "
