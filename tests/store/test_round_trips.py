@@ -15,6 +15,7 @@ from round_trips import CountingProxy, counting_proxy
 from registry import MlflowClient, disconnect
 from registry.entities import Metric, Param, RunTag
 from registry.rules import MetricAtLeast, TagEquals
+from registry.store.connections import TimeLimits
 from registry.store.engine import connect
 
 LOGGING = {
@@ -184,7 +185,7 @@ def test_round_trips_of_changes(client: MlflowClient, proxy: CountingProxy) -> N
         "create_model_version": lambda: client.create_model_version("churn", source),
         "transition": lambda: stage("churn", next(versions), "Production"),
         "transition with two rules": lambda: stage("churn", next(versions), "Staging"),
-        "rollback": lambda: client.rollback("churn", "Production"),
+        "rollback": lambda: client.rollback("churn", "Production", force=True),
         "set_registered_model_alias": lambda: client.set_registered_model_alias("churn", "champion", next(versions)),
         "delete_registered_model_alias": lambda: client.delete_registered_model_alias("churn", next(aliases)),
         "set_model_version_tag": lambda: client.set_model_version_tag("churn", 1, "a", str(next(numbers))),
@@ -196,7 +197,7 @@ def test_the_first_call_of_a_process_takes_three_round_trips_beside_the_connecti
 ) -> None:
     run_id = client.create_run("0").info.run_id
     disconnect()
-    with connect(client.tracking_uri).engine.connect():
+    with connect(client.tracking_uri, limits=TimeLimits(patience=1)).engine.connect():  # those of the tests
         connecting = proxy.trips
     fresh = MlflowClient(client.tracking_uri)
 
