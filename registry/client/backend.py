@@ -36,6 +36,8 @@ from registry.store.tracking.metrics.sample import SeriesStore
 from registry.store.tracking.runs import RunStore
 from registry.store.transfer.model_export import ModelExportStore
 from registry.store.transfer.model_import import ModelImportStore
+from registry.store.transfer.outside_models import OutsideModelStore
+from registry.store.transfer.outside_runs import OutsideRunStore
 from registry.store.transfer.run_import import RunImportStore
 
 
@@ -72,6 +74,8 @@ class Backend:
         self.model_export = ModelExportStore(self.database)
         self.model_import = ModelImportStore(self.database, actor=self.actor)
         self.run_import = RunImportStore(self.database)
+        self.outside_runs = OutsideRunStore(self.database)
+        self.outside_models = OutsideModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.gc = GcStore(self.database)

@@ -55,7 +55,11 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A logged model to insert; `signatures` maps the id of the signing key to the bundle."""
+    """A logged model to insert; `signatures` maps the id of the signing key to the bundle.
+
+    It gets the params of its run too, unless `inherits_params` is False. `adopted_location` is where files are that
+    stay there; they have no upload. `creation_time` is that of an imported model, in milliseconds.
+    """
 
     model_id: str
     experiment_id: str
@@ -66,6 +70,9 @@ class NewModel:
     tags: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
     signatures: Mapping[str, str] = field(default_factory=dict)
+    inherits_params: bool = True
+    adopted_location: str | None = None
+    creation_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,7 @@ class LoggedModelStore(Store):
         row = connection.execute(query.where(LoggedModelRow.model_id == model_id)).one_or_none()
         if row is None:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-        return f"{row.artifact_location.rstrip('/')}/{row.location}"
+        return model_location(row.artifact_location, row.location)
 
     @write_transaction
     def delete(self, connection: Connection, model_id: str) -> None:
@@ -195,7 +202,7 @@ class LoggedModelStore(Store):
 
 def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None) -> None:
     """Insert a logged model; see `LoggedModelStore.create`."""
-    if seal is not None:
+    if seal is not None and new.adopted_location is None:
         _end_upload(connection, new.model_id)
     experiment, _ = active_location(connection, new.experiment_id)
     run_key = None if new.run_id is None else writable_run(connection, new.run_id)
@@ -207,15 +214,16 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         "name": new.name,
         "model_type": new.model_type,
         "status": LoggedModelStatus.READY if seal else LoggedModelStatus.PENDING,
-        "location": _relative_location(new.model_id),
-        "creation_time": now,
+        "location": new.adopted_location or _relative_location(new.model_id),
+        "creation_time": now if new.creation_time is None else new.creation_time,
         "last_update_time": now,
         "lifecycle_stage": LifecycleStage.ACTIVE,
         **_sealed(seal),
     }
     key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
     _insert_files(connection, key, seal)
-    _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
+    inherited = _run_params(connection, run_key) if new.inherits_params else {}
+    _insert_pairs(connection, LoggedModelParamRow, key, {**inherited, **new.params})
     # The versions tag is computed when a model is read; an imported one refers to another registry.
     own_tags = {name: value for name, value in new.tags.items() if name != VERSIONS_TAG}
     _insert_pairs(connection, LoggedModelTagRow, key, own_tags)
@@ -266,7 +274,7 @@ def read_logged_models(connection: Connection, rows: Iterable[AnyRow]) -> list[L
             experiment_id=str(row.experiment_id),
             model_id=row.model_id,
             name=row.name,
-            artifact_location=f"{row.artifact_location.rstrip('/')}/{row.location}",
+            artifact_location=model_location(row.artifact_location, row.location),
             creation_timestamp=row.creation_time,
             last_updated_timestamp=row.last_update_time,
             model_type=row.model_type,
@@ -291,6 +299,16 @@ def read_manifest(connection: Connection, key: int) -> Manifest:
 
 def _relative_location(model_id: str) -> str:
     return f"models/{model_id}/artifacts"
+
+
+def model_location(artifact_location: str, location: str) -> str:
+    """Return where the files of a logged model are: below their experiment's location, or where they were adopted."""
+    return location if is_adopted(location) else f"{artifact_location.rstrip('/')}/{location}"
+
+
+def is_adopted(location: str) -> bool:
+    """Tell whether the location of a logged model is that of adopted files; they are not this registry's."""
+    return not location.startswith("models/")
 
 
 def _end_upload(connection: Connection, model_id: str) -> None:

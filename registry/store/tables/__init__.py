@@ -39,6 +39,7 @@ from registry.store.tables.registered_models import (
     RegisteredModelTagRow,
 )
 from registry.store.tables.runs import (
+    AdoptedFileRow,
     DatasetInputRow,
     DatasetInputTagRow,
     DatasetRow,
@@ -53,6 +54,7 @@ from registry.store.tables.runs import (
 
 __all__ = [
     "KEY",
+    "AdoptedFileRow",
     "ApprovalRow",
     "ArtifactRootRow",
     "Base",
