@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from registry.blobs import BlobStore
 from registry.client.backend import Backend
 from registry.entities import LoggedModel, Manifest
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError, UploadExpiredError
@@ -36,8 +37,12 @@ def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedC
     Raises:
         ArtifactNotFoundError: There are no files.
     """
-    source = backend.blobs(root)
-    place = f"{root}/{path}" if path else root
+    return store_files(backend, backend.blobs(root), path, new)
+
+
+def store_files(backend: Backend, source: BlobStore, path: str, new: NewModel) -> SealedCopy:
+    """Copy the files at `path` of a byte store, for the logged model `new`; see `store_copy`."""
+    place = f"{source.root}/{path}" if path else source.root
     if next(iter(source.walk(path)), None) is None:
         raise ArtifactNotFoundError(f"There are no files at {place!r}, so there is nothing to register.")
     location = _begin_upload(backend, new)
@@ -109,7 +114,7 @@ def described_at(backend: Backend, location: str, manifest: Manifest, shown: str
 
 
 def seal_stored(backend: Backend, location: str) -> Seal:
-    """Return the seal of files that were uploaded one by one to a location."""
+    """Return the seal of files that are at a location already."""
     manifest = backend.blobs(location).manifest()
     return _seal(manifest, described_at(backend, location, manifest, location))
 

@@ -6,7 +6,7 @@ here since its last import gets new versions only.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -208,7 +208,7 @@ def _update_texts(
         model.change(description=after)
     query = select(RegisteredModelTagRow.key, RegisteredModelTagRow.value)
     rows = connection.execute(query.where(RegisteredModelTagRow.model_id == model.key))
-    changes = _record_tags(model, None, dict(rows.tuples().all()), outside.tags, reason)
+    changes = _record_tags(model, None, _pairs(rows), outside.tags, reason)
     upsert(connection, RegisteredModelTagRow, [{"model_id": model.key, "key": k, "value": v} for k, v in changes])
     for version in outside.versions:
         row = existing.get(version.version)
@@ -223,7 +223,7 @@ def _update_texts(
             connection.execute(this.values(description=after))
         query = select(ModelVersionTagRow.key, ModelVersionTagRow.value)
         rows = connection.execute(query.where(ModelVersionTagRow.version_id == row.id))
-        changes = _record_tags(model, version.version, dict(rows.tuples().all()), version.new.tags, reason)
+        changes = _record_tags(model, version.version, _pairs(rows), version.new.tags, reason)
         upsert(connection, ModelVersionTagRow, [{"version_id": row.id, "key": k, "value": v} for k, v in changes])
 
 
@@ -273,7 +273,7 @@ def _update_aliases(model: LockedModel, outside: OutsideModel, reason: str | Non
     connection = model.connection
     versions = {number for number, row in _versions(connection, model.key).items() if row.deleted_time is None}
     query = select(ModelAliasRow.alias, ModelAliasRow.version).where(ModelAliasRow.model_id == model.key)
-    before = dict(connection.execute(query).tuples().all())
+    before = _pairs(connection.execute(query))
     for alias in sorted({*before, *outside.aliases}):
         old, new = before.get(alias), outside.aliases.get(alias)
         details = {"alias": alias}
@@ -291,3 +291,7 @@ def _update_aliases(model: LockedModel, outside: OutsideModel, reason: str | Non
             )
             upsert(connection, ModelAliasRow, [{"model_id": model.key, "alias": alias, "version": new}])
             open_period(connection, model.key, f"@{alias}", new, event.time_us)
+
+
+def _pairs(rows: Iterable[AnyRow]) -> dict[str, Any]:
+    return {key: value for key, value in rows}  # noqa: C416 - rows are no pairs to mypy

@@ -22,7 +22,6 @@ from registry.store.tables import (
     LatestMetricRow,
     MetricRow,
     ParamRow,
-    RunModelRow,
     RunRow,
     TagRow,
 )
@@ -179,7 +178,7 @@ def _empty(connection: Connection, run: PortableRun, experiment: int) -> int:
     key = _key(connection, run.run_id)
     series = select(LatestMetricRow.id).where(LatestMetricRow.run_id == key)
     connection.execute(delete(MetricRow).where(MetricRow.series_id.in_(series)))
-    for row in (LatestMetricRow, ParamRow, TagRow, DatasetInputRow, AdoptedFileRow, RunModelRow):
+    for row in (LatestMetricRow, ParamRow, TagRow, DatasetInputRow, AdoptedFileRow):
         connection.execute(delete(row).where(row.run_id == key))
     values = {**run_columns(run, experiment), "deleted_time": None, "adopted_location": None}
     connection.execute(update(RunRow).where(RunRow.id == key).values(values))
