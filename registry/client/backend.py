@@ -7,7 +7,7 @@ import functools
 import json
 from pathlib import Path
 
-from registry.blobs import BlobStore, S3Options, close_connections, open_blob_store
+from registry.blobs import AdoptedBlobStore, BlobStore, S3Options, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, flush_all
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
@@ -91,6 +91,11 @@ class Backend:
     def blobs(self, root: str) -> BlobStore:
         """Open the byte store below an absolute local path or an S3 prefix."""
         return open_store(root)
+
+    def run_files(self, run_id: str, artifact_uri: str) -> BlobStore:
+        """Open the byte store of a run's files; adopted ones are checked when they are read, and never written."""
+        store, adopted = self.blobs(artifact_uri), self.outside_runs.adopted(run_id)
+        return store if adopted is None else AdoptedBlobStore(store, adopted)
 
 
 def open_store(root: str) -> BlobStore:

@@ -9,7 +9,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -166,6 +166,7 @@ class Import:
         self.experiment_of_run: dict[str, str] = {}
         self._sample = Sample()
         self._links: list[SourceRun] = []
+        self._to_delete: set[str] = set()
         self._deleted_runs: dict[str, str] = {}
         self._missing_places: Counter[str] = Counter()
         self._origin = f"mlflow: {source.uri}"
@@ -180,7 +181,8 @@ class Import:
         refused.check("models", [model.name for model in models], self.renames.models, folds=True)
         refused.check("aliases", sorted({alias for model in models for alias in model.aliases}), self.renames.aliases)
         refused.raise_if_any(given_renames, self.renames)
-        reopened = [one for one in experiments if self._prepare(one)]
+        for experiment in experiments:
+            self._prepare(experiment)
         total = self.source.run_count()
         for experiment in experiments:
             for batch in self.source.runs(experiment, deleted=self.options.deleted):
@@ -196,8 +198,8 @@ class Import:
             self.options.progress("registered models", number, len(models))
         self.backend.outside_runs.finish(self._deleted_runs, list(self._deleted_runs))
         of_models.delete_deleted()
-        for experiment in reopened:
-            self.backend.experiments.delete(self.experiment_ids[experiment.experiment_id])
+        for experiment_id in sorted(self._to_delete):
+            self.backend.experiments.delete(self.experiment_ids[experiment_id])
         for place, count in sorted(self._missing_places.items()):
             self.problems.append(
                 f"{place} does not exist here; {count} runs were imported without files. If the files were moved, "
@@ -215,8 +217,8 @@ class Import:
             seconds=time.monotonic() - began,
         )
 
-    def _prepare(self, experiment: SourceExperiment) -> bool:
-        """Find or create the experiment of the same name; return whether it must be deleted at the end."""
+    def _prepare(self, experiment: SourceExperiment) -> None:
+        """Find or create the experiment of the same name; one that the source deleted is deleted at the end."""
         name = self.renames.experiments.get(experiment.name, experiment.name)
         self.seen["experiments"] += 1
         existing = self.backend.experiments.find_by_name(name)
@@ -228,7 +230,8 @@ class Import:
         self.experiment_ids[experiment.experiment_id] = experiment_id
         tags = {self.renames.keys.get(key, key): value for key, value in experiment.tags.items()}
         self.backend.experiments.set_tags(experiment_id, {**tags, EXPERIMENT_TAG: experiment.experiment_id})
-        return experiment.is_deleted and (existing is None or existing.lifecycle_stage != "active")
+        if experiment.is_deleted and (existing is None or existing.lifecycle_stage != "active"):
+            self._to_delete.add(experiment.experiment_id)
 
     def _import_batch(self, experiment: SourceExperiment, batch: Sequence[SourceRun]) -> None:
         by_id = {run.run.run_id: run for run in batch}
@@ -265,7 +268,8 @@ class Import:
             return
         if run.input_models or run.output_models:
             self._links.append(run)
-        self._sample.offer(run, series)
+        is_deleted_with_experiment = experiment.experiment_id in self._to_delete
+        self._sample.offer(replace(run, is_deleted=run.is_deleted or is_deleted_with_experiment), series)
         if states.get(run_id) == state:
             return
         try:
@@ -291,8 +295,10 @@ class Import:
         self.added["params"] += len(run.run.params)
         self.added["tags"] += len(run.run.tags)
         self.added["data set inputs"] += len(run.run.inputs)
-        # A deleted run is marked at the end: until then its models can be linked to it.
-        (self._deleted_runs if run.is_deleted else done)[run_id] = state
+        # A deleted run is marked at the end: until then its models can be linked to it. Those of a deleted experiment
+        # are deleted with it, so that restoring it brings them back.
+        is_deleted = run.is_deleted and not is_deleted_with_experiment
+        (self._deleted_runs if is_deleted else done)[run_id] = state
 
     def _see(self, run: SourceRun, series: Sequence[Series]) -> None:
         self.seen["runs"] += 1

@@ -8,11 +8,10 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Final, NoReturn, cast
+from typing import Any, BinaryIO, ClassVar, Final, cast
 
 from registry.blobs.paths import check_blob_path, join
-from registry.entities.manifest import Manifest
+from registry.blobs.read_only import ReadOnlyBlobStore
 from registry.entities.paging import FileInfo
 from registry.exceptions import (
     ArtifactNotFoundError,
@@ -125,7 +124,7 @@ def _errors(url: str) -> Iterator[None]:
         raise UnavailableError(f"{shown} cannot be reached: {error}.") from None
 
 
-class ServerFiles:
+class ServerFiles(ReadOnlyBlobStore):
     """A byte store that is only read, over HTTP. Subclasses say how a directory is listed and a file is read."""
 
     def __init__(self, server: Server, root: str) -> None:
@@ -136,11 +135,6 @@ class ServerFiles:
     def root(self) -> str:
         """Return the URL that all paths are relative to."""
         return self._root
-
-    @property
-    def local_directory(self) -> Path | None:
-        """Return None: the files are elsewhere."""
-        return None
 
     def _entries(self, path: str) -> list[dict[str, Any]]:
         """Return MLflow's ``files`` of a directory; paths are relative to the root."""
@@ -196,14 +190,11 @@ class ServerFiles:
         """Open one file to read it once, from beginning to end."""
         return self._open(check_blob_path(path))
 
-    def manifest(self) -> Manifest:
-        """Read and hash every file."""
-        self._refuse()
+    def refusal(self) -> StorageError:
+        """Return the error for a change of a server's files."""
+        return StorageError(f"The files at {self.root} are an MLflow server's; they are only read.")
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise StorageError(f"The files at {self.root} are an MLflow server's; they are only read.")
-
-    write = write_once = upload = download = seal = seal_from = fetch = delete = total_size = purge = _refuse
+    manifest = download = fetch = total_size = ReadOnlyBlobStore._refuse
 
 
 class ArtifactServer(ServerFiles):

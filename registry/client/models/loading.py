@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from registry.blobs import BlobStore, ModelCache
+from registry.blobs import BlobStore, ModelCache, explain_adopted
 from registry.blobs.digests import check_entry, hash_stream, missing
 from registry.client.atomic_files import move_into_place
 from registry.client.backend import Backend, open_store
@@ -71,7 +71,8 @@ def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]
     """
     store = backend.blobs(resolved.location)
     if store.local_directory is not None:
-        check_files(backend, resolved.location, backend.logged_models.manifest(resolved.model_id))
+        with explain_adopted(resolved.location, is_adopted=resolved.is_adopted):
+            check_files(backend, resolved.location, backend.logged_models.manifest(resolved.model_id))
         yield store.local_directory
         return
     settings = current_settings()
@@ -79,7 +80,8 @@ def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]
     lease = cache.find_lease(resolved.digest)
     if lease is None:
         manifest = backend.logged_models.manifest(resolved.model_id)
-        lease = cache.lease(manifest, lambda directory: _fetch(store, manifest, directory))
+        with explain_adopted(resolved.location, is_adopted=resolved.is_adopted):
+            lease = cache.lease(manifest, lambda directory: _fetch(store, manifest, directory))
     with lease as directory:
         yield directory
 
@@ -153,8 +155,8 @@ def _locate_external(uri: LocalUri | S3Uri) -> Iterator[Path]:
 @contextlib.contextmanager
 def _locate(backend: Backend, uri: ModelsUri | RunUri) -> Iterator[Path]:
     if isinstance(uri, RunUri) and _is_run_artifact(backend, uri):
-        root = backend.runs.get(uri.run_id).info.artifact_uri
-        with _downloaded(backend.blobs(root), uri.path or "") as directory:
+        store = backend.run_files(uri.run_id, backend.runs.get(uri.run_id).info.artifact_uri)
+        with _downloaded(store, uri.path or "") as directory:
             yield directory / (uri.path or "")
     else:
         inner = _path_inside(uri)

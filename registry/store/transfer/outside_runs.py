@@ -28,7 +28,7 @@ from registry.store.tables import (
 from registry.store.tracking.experiments import active_location
 from registry.store.tracking.metrics.bulk_write import append_series
 from registry.store.tracking.run_inputs import insert_run_models
-from registry.store.transactions import Store, read_transaction, write_transaction
+from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 from registry.store.transfer.run_import import insert_run_details, insert_run_row, run_columns
 
 SOURCE_TAG: Final = "registry.imported_from"
@@ -140,17 +140,18 @@ class OutsideRunStore(Store):
             these = RunRow.id.in_([keys[run_id] for run_id in deleted])
             connection.execute(update(RunRow).where(these, active).values(values))
 
-    @read_transaction
+    @single_query
     def adopted(self, connection: Connection, run_id: str) -> Manifest | None:
         """Return the digests of a run's adopted files, or None if its files belong to this registry."""
-        row = connection.execute(
-            select(RunRow.id, RunRow.adopted_location).where(RunRow.run_id == run_id)
-        ).one_or_none()
-        if row is None or row.adopted_location is None:
+        query = (
+            select(RunRow.adopted_location, AdoptedFileRow.path, AdoptedFileRow.size, AdoptedFileRow.sha256)
+            .outerjoin(AdoptedFileRow, AdoptedFileRow.run_id == RunRow.id)
+            .where(RunRow.run_id == run_id)
+        )
+        rows = connection.execute(query).all()
+        if not rows or rows[0].adopted_location is None:
             return None
-        query = select(AdoptedFileRow.path, AdoptedFileRow.size, AdoptedFileRow.sha256)
-        files = connection.execute(query.where(AdoptedFileRow.run_id == row.id))
-        return Manifest.of(ManifestEntry(path, size, sha256) for path, size, sha256 in files)
+        return Manifest.of(ManifestEntry(row.path, row.size, row.sha256) for row in rows)
 
     @read_transaction
     def counts(self, connection: Connection, run_ids: Sequence[str]) -> RunCounts:
