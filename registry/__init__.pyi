@@ -4,6 +4,7 @@ from . import (
     data as data,
     entities as entities,
     exceptions as exceptions,
+    mlflow_bridge as mlflow_bridge,
     models as models,
     protos as protos,
     pyfunc as pyfunc,

@@ -19,6 +19,7 @@ from registry.cli import (
     events,
     experiments,
     history,
+    import_mlflow,
     maintenance,
     models,
     output,
@@ -105,6 +106,7 @@ def _build() -> typer.Typer:
     app.command()(versions.resolve)
     app.command("export")(transfer.export_model)
     app.command("import")(transfer.import_model)
+    app.command("import-mlflow")(import_mlflow.import_mlflow)
     app.command()(versions.sign)
     app.command()(maintenance.gc)
     app.command()(maintenance.relocate)

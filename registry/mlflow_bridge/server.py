@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry.entities.portable_model import PortableInput, PortableMetric, PortableRun
-from registry.exceptions import ArtifactNotFoundError, UnavailableError
+from registry.exceptions import ArtifactNotFoundError
 from registry.mlflow_bridge.files import FilePlaces
 from registry.mlflow_bridge.server_files import LoggedModelFiles, RunFiles, Server
 from registry.mlflow_bridge.source import (
@@ -53,7 +53,7 @@ class ServerSource:
         """Return all experiments, deleted ones too."""
         try:
             found = list(self._pages("experiments/search", "experiments", {"view_type": "ALL", "max_results": 1_000}))
-        except (ArtifactNotFoundError, UnavailableError):
+        except ArtifactNotFoundError:
             # Before MLflow 1.28.
             found = self._server.get(f"{_API}/experiments/list", {"view_type": "ALL"}).get("experiments", [])
         return [
