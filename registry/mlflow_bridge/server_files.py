@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,6 +27,9 @@ from registry.settings import redacted_uri
 _TIMEOUT_SECONDS: Final = 120
 _DENIED: Final = (401, 403)
 _MISSING: Final = 404
+_BUSY: Final = (429, 502, 503, 504)
+_WAITS: Final = (0.2, 1.0, 3.0)
+"""Seconds between the attempts of a request."""
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
@@ -71,14 +75,14 @@ class Server:
     def open(self, path: str, values: Mapping[str, Any]) -> Iterator[BinaryIO]:
         """Open the body of the answer to a GET request."""
         request = self._request(f"{path}?{_query(values)}" if values else path)
-        with _errors(request.full_url), _OPENER.open(request, timeout=_TIMEOUT_SECONDS) as answer:
+        with _errors(request.full_url), _send(request) as answer:
             yield cast(BinaryIO, answer)
 
     def _request(self, path: str, data: bytes | None = None) -> urllib.request.Request:
         return urllib.request.Request(f"{self.url}{path}", data, self._headers)  # noqa: S310 - the scheme is checked
 
     def _json(self, request: urllib.request.Request) -> dict[str, Any]:
-        with _errors(request.full_url), _OPENER.open(request, timeout=_TIMEOUT_SECONDS) as answer:
+        with _errors(request.full_url), _send(request) as answer:
             body = answer.read()
         try:
             found = json.loads(body or b"{}")
@@ -87,6 +91,21 @@ class Server:
         if not isinstance(found, dict):
             raise UnavailableError(f"{self.url} did not answer with JSON. Is it an MLflow server?")
         return found
+
+
+def _send(request: urllib.request.Request) -> Any:
+    """Send a request, which only reads, and again if the server is busy or restarts."""
+    for wait in _WAITS:
+        try:
+            return _OPENER.open(request, timeout=_TIMEOUT_SECONDS)
+        except urllib.error.HTTPError as error:
+            if error.code not in _BUSY:
+                raise
+            error.close()
+        except OSError:
+            pass
+        time.sleep(wait)
+    return _OPENER.open(request, timeout=_TIMEOUT_SECONDS)
 
 
 def _authorization(parts: urllib.parse.SplitResult) -> dict[str, str]:
