@@ -29,6 +29,7 @@ run_id: {run_id}
 
 
 def version():
+    """Return major and minor number of the installed MLflow."""
     import mlflow
 
     return tuple(int(part) for part in mlflow.__version__.split(".")[:2])
@@ -49,6 +50,7 @@ class Writer:
         self.files = Path(tempfile.mkdtemp())
 
     def write(self):
+        """Write the whole scenario."""
         churn = self.experiment("churn")
         games = self.experiment("games: nba")
         gone = self.experiment("abandoned")
@@ -82,10 +84,12 @@ class Writer:
         return True
 
     def experiment(self, name):
+        """Create an experiment, and return its id."""
         location = None if self.artifact_root is None else (self.artifact_root / name.replace(": ", "-")).as_uri()
         return self.client.create_experiment(name, artifact_location=location)
 
     def run(self, experiment, name, depth, parent=None, status="FINISHED"):
+        """Log a run with all kinds of data, and return its id."""
         tags = {"mlflow.runName": name, "mlflow.user": "ann", "mlflow.source.name": "train.py", "note": "größer ☃"}
         if parent:
             tags["mlflow.parentRunId"] = parent
@@ -114,6 +118,7 @@ class Writer:
         return run_id
 
     def curve(self, run_id):
+        """Log a metric with many points, one step twice."""
         from mlflow.entities import Metric
 
         points = [Metric("curve", 1 / (step + 1), 1_600_000_001_000 + step, step) for step in range(50)]
@@ -121,6 +126,7 @@ class Writer:
         self.client.log_batch(run_id, metrics=points, params=[], tags=[])
 
     def inputs(self, run_id):
+        """Log a data set."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         data = Dataset("season", "abc123", "local", '{"uri": "season.csv"}', schema='{"x": 1}', profile='{"rows": 9}')
@@ -128,6 +134,7 @@ class Writer:
         self.client.log_inputs(run_id, [DatasetInput(data, tags)])
 
     def models(self, first, second, failed):
+        """Register versions: two in Production, one deleted, one under a name that is refused."""
         client = self.client
         client.create_registered_model("churn")
         for run_id in (first, second, failed, first, second):
@@ -152,11 +159,16 @@ class Writer:
         client.create_model_version("games@nba", f"{client.get_run(first).info.artifact_uri}/model", first)
 
     def logged_models(self, experiment, run_id):
+        """Log a model of MLflow 3 that is ready, and one that failed."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
         client = self.client
         model = client.create_logged_model(
-            experiment, name="forest", source_run_id=run_id, tags={"kind": "trees"}, params={"n": "10"},
+            experiment,
+            name="forest",
+            source_run_id=run_id,
+            tags={"kind": "trees"},
+            params={"n": "10"},
             model_type="agent",
         )
         directory = self.files / model.model_id
@@ -174,6 +186,7 @@ class Writer:
 
 
 def dump(path):
+    """Return an SQLite database as SQL."""
     connection = sqlite3.connect(path)
     try:
         return "\n".join(connection.iterdump()) + "\n"
@@ -182,6 +195,7 @@ def dump(path):
 
 
 def main():
+    """Write the archive."""
     parser = argparse.ArgumentParser()
     parser.add_argument("target", type=Path, help="directory of the archive")
     parser.add_argument("--database-url", help="write the database here instead of SQLite")

@@ -41,9 +41,10 @@ def main() -> None:
             pass
 
         def _forward(self, body: bytes | None) -> None:
-            request = urllib.request.Request(options.server + self.path, body, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json"}
+            request = urllib.request.Request(options.server + self.path, body, headers)  # noqa: S310
             try:
-                with urllib.request.urlopen(request) as answer:
+                with urllib.request.urlopen(request) as answer:  # noqa: S310
                     status, content = answer.status, answer.read()
             except urllib.error.HTTPError as error:
                 status, content = error.code, error.read()
