@@ -93,7 +93,9 @@ def import_mlflow(
         for text in (*report.notes, *report.problems, *report.differences):
             output.note(text)
         agreed = "all agree" if not report.differences else f"{len(report.differences)} differ"
-        output.line(f"{report.compared} values of a sample were compared: {agreed}. ({duration(round(report.seconds * 1000))})")
+        output.line(
+            f"{report.compared} values of a sample were compared: {agreed}. ({duration(round(report.seconds * 1000))})"
+        )
         if report.is_complete:
             output.line(f"Everything of {report.source} is here.")
     if not report.is_complete:

@@ -5,6 +5,7 @@ Guarantees: a backend is opened once per process and place. Opening checks the s
 
 import functools
 import json
+import shlex
 from pathlib import Path
 
 from registry.blobs import AdoptedBlobStore, BlobStore, S3Options, close_connections, open_blob_store
@@ -173,5 +174,6 @@ def refuse_mlflow_files(place: Place) -> None:
     if place.directory is not None and any(place.directory.glob("[0-9]*/meta.yaml")):
         raise ForeignStoreError(
             f"The directory {str(place.directory)!r} holds MLflow's file store and was left as it is. Keep this "
-            "registry elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI."
+            "registry elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI, and "
+            f"import this one: registry import-mlflow {shlex.quote(str(place.directory))}."
         )

@@ -97,10 +97,13 @@ def import_mlflow(
         UnavailableError: The source cannot be read.
 
     Example:
+        >>> from pathlib import Path
         >>> from registry.mlflow_bridge import import_mlflow
-        >>> report = import_mlflow("mlruns")  # doctest: +SKIP
-        >>> report.is_complete  # doctest: +SKIP
-        True
+        >>> Path("old/1").mkdir(parents=True)
+        >>> _ = Path("old/1/meta.yaml").write_text("name: imported")
+        >>> report = import_mlflow("old")
+        >>> report.is_complete, report.by_kind["experiments"].here
+        (True, 1)
     """
     if files not in ("copy", "adopt"):
         raise InvalidParameterError(f"files must be 'copy' or 'adopt', got {files!r}.")

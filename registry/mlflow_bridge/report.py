@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many there are of a kind: in the source, and here of what was imported from it; `added` by this import."""
+    """How many there are of a kind.
+
+    Attributes:
+        kind: Such as ``runs``.
+        source: How many the source has.
+        here: How many of them are here.
+        added: How many this import added.
+
+    Example:
+        >>> from registry.mlflow_bridge import Count
+        >>> Count("runs", source=200, here=200, added=12).added
+        12
+    """
 
     kind: str
     source: int
@@ -26,6 +38,12 @@ class ImportReport:
         problems: What could not be imported, and why. The same import tries again what failed.
         notes: Decisions that the source left open, such as which of two versions holds Production.
         seconds: How long it took.
+
+    Example:
+        >>> from registry.mlflow_bridge import Count, ImportReport
+        >>> report = ImportReport("mlruns", [Count("runs", 3, 2, 2)], 40, [], ["The run 4f was not imported."], [], 1.0)
+        >>> report.is_complete, report.by_kind["runs"].source
+        (False, 3)
     """
 
     source: str
