@@ -23,6 +23,7 @@ from registry.exceptions import (
     InvalidParameterError,
     InvalidStateError,
     NotFoundError,
+    PathExistsError,
 )
 from registry.mlflow_bridge.comparison import Sample, compare_runs
 from registry.mlflow_bridge.database import DatabaseSource
@@ -52,6 +53,7 @@ _FAULTS: Final = (
     InvalidParameterError,
     InvalidStateError,
     NotFoundError,
+    PathExistsError,
 )
 
 
