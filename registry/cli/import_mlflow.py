@@ -1,42 +1,41 @@
 """``registry import-mlflow``: move in from MLflow, with everything that it has."""
 
+import dataclasses
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from registry.cli import output
-from registry.cli.formatting import duration
-from registry.cli.options import AsJson, TrackingUri, use_place
+from registry.cli import exit_codes, invocation, output
+from registry.cli.commands import standalone
+from registry.cli.options import Reason, use_place
 from registry.cli.output import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from registry.mlflow_bridge import Count
 
-_INTERVAL_SECONDS: Final = 5.0
+app = standalone()
+
+_INTERVAL_SECONDS: Final = {True: 0.2, False: 5.0}
+"""Seconds between two signs of progress, on a terminal and elsewhere."""
 
 
 class FilesOption(StrEnum):
-    """What to do with the files of MLflow."""
+    """What to do with MLflow's files."""
 
     COPY = "copy"
     ADOPT = "adopt"
 
 
-_COLUMNS: "Final[tuple[Column[Count], ...]]" = (
-    Column("kind", lambda count: count.kind),
-    Column("in MLflow", lambda count: count.source, right=True),
-    Column("here", lambda count: count.here, right=True),
-    Column("new", lambda count: count.added, right=True),
+@app.command(
+    "import-mlflow",
+    examples=["registry import-mlflow ./mlruns", "registry import-mlflow sqlite:///mlflow.db --rename names.yaml"],
 )
-
-
 def import_mlflow(
     source: Annotated[
         str,
@@ -64,18 +63,16 @@ def import_mlflow(
         str | None,
         typer.Option("--server", metavar="URL", help="The MLflow server that reads mlflow-artifacts: places."),
     ] = None,
-    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")] = None,
-    as_json: AsJson = False,
-    tracking_uri: TrackingUri = None,
+    reason: Reason = None,
 ) -> None:
-    """Import the experiments, runs, models and files of an MLflow store. Again: only what is new.
+    """Import all experiments, runs, models and files of MLflow; again: only what is new.
 
-    Exit code 1 if something could not be imported, or differs.
+    Exit code 3 if something could not be imported, or differs from the source.
     """
     from registry.mlflow_bridge import import_mlflow as run_import
 
-    use_place(tracking_uri)
-    with _progress() as progress:
+    use_place()
+    with _shown_progress() as progress:
         report = run_import(
             source,
             files="adopt" if files is FilesOption.ADOPT else "copy",
@@ -83,43 +80,40 @@ def import_mlflow(
             rename=rename,
             moved=moved or (),
             server=server,
-            reason=reason,
+            reason=reason or None,
             progress=progress,
         )
-    if as_json:
-        output.as_json({**_fields(report), "is_complete": report.is_complete})
-    else:
-        output.table(_COLUMNS, report.counts)
-        for text in (*report.notes, *report.problems, *report.differences):
-            output.note(text)
-        agreed = "all agree" if not report.differences else f"{len(report.differences)} differ"
-        output.line(
-            f"{report.compared} values of a sample were compared: {agreed}. ({duration(round(report.seconds * 1000))})"
-        )
-        if report.is_complete:
-            output.line(f"Everything of {report.source} is here.")
+    fields = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+    output.listing(report.counts, _COLUMNS, document={**fields, "is_complete": report.is_complete})
+    for text in (*report.notes, *report.problems, *report.differences):
+        output.note(text)
+    agreed = f"{len(report.differences)} differ" if report.differences else "all agree"
+    output.note(f"{report.compared} values of a sample were compared with the source: {agreed}.")
     if not report.is_complete:
-        raise typer.Exit(1)
+        raise typer.Exit(exit_codes.NO)
 
 
-def _fields(report: Any) -> dict[str, Any]:
-    import dataclasses
-
-    return {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+_COLUMNS: "Final[tuple[Column[Count], ...]]" = (
+    Column("kind", lambda count: count.kind, whole=True),
+    Column("in MLflow", lambda count: count.source, right=True),
+    Column("here", lambda count: count.here, right=True),
+    Column("new", lambda count: count.added, right=True),
+)
 
 
 @contextmanager
-def _progress() -> "Iterator[Callable[[str, int, int], None]]":
+def _shown_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show how far the import is: a line that changes on a terminal, else a line now and then."""
     last = time.monotonic()
+    is_terminal = sys.stderr is not None and sys.stderr.isatty() and not invocation.current().quiet
 
     def show(kind: str, done: int, total: int) -> None:
         nonlocal last
-        if time.monotonic() - last < (0.2 if sys.stderr.isatty() else _INTERVAL_SECONDS):
+        if time.monotonic() - last < _INTERVAL_SECONDS[is_terminal]:
             return
         last = time.monotonic()
         text = f"{kind}: {done} of {total}" if total else f"{kind}: {done}"
-        if sys.stderr.isatty():
+        if is_terminal:
             sys.stderr.write(f"\r{text}\x1b[K")
             sys.stderr.flush()
         else:
@@ -128,5 +122,5 @@ def _progress() -> "Iterator[Callable[[str, int, int], None]]":
     try:
         yield show
     finally:
-        if sys.stderr.isatty():
+        if is_terminal:
             sys.stderr.write("\r\x1b[K")
