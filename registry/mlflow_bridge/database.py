@@ -6,12 +6,13 @@ a server is read in one read-only transaction.
 
 import contextlib
 import itertools
+import math
 import shutil
 import sqlite3
 import tempfile
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,9 @@ _SOURCE_TAGS: Final = {
     "entry_point_name": "mlflow.project.entryPoint",
     "source_version": "mlflow.source.git.commit",
 }
+_DEFAULT_WORKSPACE: Final = "default"
+_WORKSPACES: Final = frozenset({None, _DEFAULT_WORKSPACE})
+"""The workspaces that are read: before MLflow 3.10 there are none."""
 _DRIVERS: Final = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 _START: Final = {
     "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",),
@@ -101,7 +105,14 @@ class DatabaseSource:
                 tags[row["experiment_id"]],
             )
             for row in self._rows("experiments", order="experiment_id")
+            if row["workspace"] in _WORKSPACES
         ]
+
+    def left_out(self) -> list[str]:
+        """Return what is not read: workspaces other than the default one, whose names may be the same."""
+        tables = [self._rows(name) for name in ("experiments", "registered_models")]
+        others = sorted({row["workspace"] for rows in tables for row in rows} - _WORKSPACES)
+        return [f"The workspace {name!r} was not imported; import it from the running server." for name in others]
 
     def run_count(self) -> int:
         """Return the number of runs."""
@@ -154,8 +165,7 @@ class DatabaseSource:
         with self._errors():
             rows = self._connection.execution_options(yield_per=20_000).execute(query.order_by(*order))
             for run_id, points in itertools.groupby(rows, key=lambda row: row[0]):
-                by_key = itertools.groupby(points, key=lambda row: row[1])
-                yield str(run_id), [_series(key, of_key) for key, of_key in by_key]
+                yield str(run_id), _series(points)
 
     def logged_models(self, experiment: SourceExperiment, *, deleted: bool) -> Iterator[SourceLoggedModel]:
         """Yield the logged models of an experiment; none before MLflow 3."""
@@ -189,17 +199,22 @@ class DatabaseSource:
         tags = self._pairs("registered_model_tags", "name")
         aliases: dict[str, dict[str, int]] = defaultdict(dict)
         for row in self._rows("registered_model_aliases"):
+            if row["workspace"] not in _WORKSPACES:
+                continue
             aliases[row["name"]][row["alias"]] = int(row["version"])
         version_tags: dict[tuple[str, int], dict[str, str]] = defaultdict(dict)
         for row in self._rows("model_version_tags"):
+            if row["workspace"] not in _WORKSPACES:
+                continue
             version_tags[row["name"], int(row["version"])][row["key"]] = row["value"] or ""
-        for row in self._rows("registered_models", order="name"):
+        of_workspace = {} if "workspaces" not in self._tables.names else {"workspace": _DEFAULT_WORKSPACE}
+        for row in self._rows("registered_models", order="name", **of_workspace):
             name = row["name"]
             yield SourceModel(
                 name=name,
                 versions=[
                     _version(version, version_tags[name, int(version["version"])])
-                    for version in self._rows("model_versions", name=name, order="version")
+                    for version in self._rows("model_versions", name=name, order="version", **of_workspace)
                 ],
                 description=row["description"] or None,
                 creation_time=row["creation_time"],
@@ -268,6 +283,8 @@ class DatabaseSource:
         if table in self._tables.names:
             columns = self._tables[table].c
             query = select(columns[owner], columns[key], columns[value])
+            if "workspace" in columns:
+                query = query.where(columns.workspace == _DEFAULT_WORKSPACE)
             with self._errors():
                 if owners is not None:
                     query = query.where(columns[owner].in_(owners))
@@ -361,13 +378,17 @@ def _nothing() -> None:
     return None
 
 
-def _series(key: str, rows: Iterator[Any]) -> Series:
-    steps, timestamps, values = array("q"), array("q"), array("d")
-    for row in rows:
-        steps.append(int(row[2]))
-        timestamps.append(int(row[3]))
-        values.append(float("nan") if len(row) > 5 and row[5] else float(row[4]))
-    return Series(key, steps, timestamps, values)
+def _series(rows: Iterable[Any]) -> list[Series]:
+    """Return the series of one run. Keys that differ in case may alternate: MySQL sorts them as equal."""
+    found: dict[str, Series] = {}
+    for _, key, step, timestamp, value, *is_nan in rows:
+        if key not in found:
+            found[key] = Series(key, array("q"), array("q"), array("d"))
+        series: Any = found[key]
+        series.steps.append(int(step))
+        series.timestamps.append(int(timestamp))
+        series.values.append(math.nan if is_nan and is_nan[0] else float(value))
+    return list(found.values())
 
 
 def _run(

@@ -56,6 +56,10 @@ class FileStoreSource:
         """Return the path of the directory."""
         return str(self._root)
 
+    def left_out(self) -> list[str]:
+        """Return an empty list: all of it is read."""
+        return []
+
     def close(self) -> None:
         """Do nothing: no file stays open."""
 

@@ -33,7 +33,7 @@ from registry.mlflow_bridge.models import ModelImport
 from registry.mlflow_bridge.renames import RefusedNames, Renames, find_fault, propose, read_renames
 from registry.mlflow_bridge.report import Count, ImportReport
 from registry.mlflow_bridge.server import server_source
-from registry.mlflow_bridge.source import Files, Source, SourceExperiment, SourceRun
+from registry.mlflow_bridge.source import Files, Source, SourceExperiment, SourceModel, SourceRun
 from registry.store.tracking.run_inputs import CONTEXT_TAG
 from registry.store.tracking.runs import run_location
 from registry.store.transfer.outside_runs import AdoptedFiles, OutsideRun, Series
@@ -45,6 +45,7 @@ Progress = Callable[[str, int, int], None]
 
 EXPERIMENT_TAG: Final = "mlflow.imported_experiment_id"
 """The tag of an experiment with the id that it had in MLflow."""
+_PROMPT_TAG: Final = "mlflow.prompt.is_prompt"
 _WITHOUT_FILES: Final = " without files"
 # What makes the files of one run unreadable, but not those of the next.
 _FAULTS: Final = (
@@ -180,7 +181,8 @@ class Import:
         """Import everything, then count and compare."""
         began = time.monotonic()
         experiments = [one for one in self.source.experiments() if self.options.deleted or not one.is_deleted]
-        models = list(self.source.registered_models())
+        self.problems += self.source.left_out()
+        models = self._models_without_prompts()
         refused = RefusedNames()
         refused.check("experiments", [one.name for one in experiments], self.renames.experiments)
         refused.check("models", [model.name for model in models], self.renames.models, folds=True)
@@ -221,6 +223,14 @@ class Import:
             notes=self.notes,
             seconds=time.monotonic() - began,
         )
+
+    def _models_without_prompts(self) -> list[SourceModel]:
+        """Return the registered models; MLflow keeps prompts among them, which have no files."""
+        found = list(self.source.registered_models())
+        models = [model for model in found if model.tags.get(_PROMPT_TAG) != "true"]
+        if len(models) < len(found):
+            self.notes.append(f"{len(found) - len(models)} prompts were left out; this registry keeps none.")
+        return models
 
     def _prepare(self, experiment: SourceExperiment) -> None:
         """Find or create the experiment of the same name; one that the source deleted is deleted at the end."""

@@ -46,6 +46,10 @@ class ServerSource:
         """Return the URL of the server, without its password."""
         return redacted_uri(self._uri)
 
+    def left_out(self) -> list[str]:
+        """Return an empty list: all of it is read."""
+        return []
+
     def close(self) -> None:
         """Do nothing: each request has its own connection."""
 

@@ -129,6 +129,9 @@ class Source(Protocol):
     def registered_models(self) -> Iterator[SourceModel]:
         """Yield the registered models, sorted by name."""
 
+    def left_out(self) -> list[str]:
+        """Return sentences about what is not read."""
+
     def run_count(self) -> int:
         """Return the number of runs, for a progress bar; 0 if it is not known in advance."""
 

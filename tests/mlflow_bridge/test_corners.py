@@ -144,3 +144,19 @@ def test_adopted_files_are_those_of_the_manifest(tmp_path: Path) -> None:
         files.read("notes.txt")
     with pytest.raises(InvalidStateError, match="adds none and removes none"):
         files.purge("plots")  # type: ignore[no-untyped-call]
+
+
+def test_prompts_and_other_workspaces_are_left_out_and_told(unpack: Unpack, registry_url: str) -> None:
+    source = unpack("3.17").database()
+    execute(
+        source, "INSERT INTO registered_models (name, workspace) VALUES ('greeting', 'default'), ('churn', 'other')"
+    )
+    execute(
+        source,
+        "INSERT INTO registered_model_tags (name, workspace, key, value) "
+        "VALUES ('greeting', 'default', 'mlflow.prompt.is_prompt', 'true')",
+    )
+    report = import_mlflow(source, tracking_uri=registry_url, rename=RENAMES)
+    assert report.problems == ["The workspace 'other' was not imported; import it from the running server."]
+    assert "1 prompts were left out; this registry keeps none." in report.notes
+    assert (report.differences, report.by_kind["registered models"].here) == ([], 3)
