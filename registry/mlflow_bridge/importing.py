@@ -301,7 +301,8 @@ class Import:
         self.backend.outside_runs.write(OutsideRun(renamed, experiment_id, columns, self._origin, adopted))
         if found is not None and adopted is None:
             try:
-                self._copy(found, experiment_id, run_id, is_here=is_here)
+                is_ours = is_here and not str(states[run_id]).endswith(_WITHOUT_FILES)
+                self._copy(found, experiment_id, run_id, is_ours=is_ours)
             except _FAULTS as error:
                 self.problems.append(f"The files of the run {run_id} were not imported: {error}")
                 state = f"{state}{_WITHOUT_FILES}"
@@ -373,13 +374,21 @@ class Import:
     def _adopt(self, found: Files) -> AdoptedFiles | None:
         return None if not can_adopt(found) else AdoptedFiles(found.location, hash_files(found))
 
-    def _copy(self, found: Files, experiment_id: str, run_id: str, *, is_here: bool) -> None:
+    def _copy(self, found: Files, experiment_id: str, run_id: str, *, is_ours: bool) -> None:
+        """Copy the files of a run; with `is_ours`, replace those that an earlier import stored."""
         above = self.backend.experiments.get(experiment_id).artifact_location
         location = run_location(above, run_id)
+        directory = self.backend.blobs(location.removesuffix("/artifacts"))
         self.backend.ownership.claim(location, experiment_id)
-        if is_here:
-            self.backend.blobs(location.removesuffix("/artifacts")).purge("artifacts")
-        manifest = self.backend.blobs(location).seal_from(found.store, found.path)
+        if is_ours:
+            directory.purge("artifacts")
+        try:
+            manifest = self.backend.blobs(location).seal_from(found.store, found.path)
+        except PathExistsError:
+            raise  # somebody else's files stay
+        except _FAULTS:
+            directory.purge("artifacts")
+            raise
         self.added["files of runs"] += len(manifest.entries)
 
     def _link(self) -> None:

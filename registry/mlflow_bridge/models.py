@@ -56,6 +56,7 @@ class ModelImport:
         self.logged_ids: list[str] = []
         self._deleted: list[str] = []
         self._expected: list[OutsideModel] = []
+        self._registry_id = whole.backend.experiments.registry_id()
 
     def import_logged_model(self, model: SourceLoggedModel) -> None:
         """Import a logged model of MLflow 3 under its id, with its files, unless it is here."""
@@ -237,7 +238,7 @@ class ModelImport:
         """Return the id of the logged model of a version; make it from the files if there is none."""
         if version.model_id is not None and self._backend.outside_models.existing([version.model_id]):
             return version.model_id
-        model_id = _derived_id(model, version)
+        model_id = _derived_id(self._registry_id, model, version)
         if self._backend.outside_models.existing([model_id]):
             return model_id
         location = self._resolve(version.location)
@@ -278,7 +279,7 @@ class ModelImport:
             new = replace(new, adopted_location=files.location)
             self._backend.outside_models.insert_logged_model(new, seal, metrics=metrics)
             return
-        copy = store_files(self._backend, files.store, files.path, new)
+        copy = store_files(self._backend, files.store, files.path, new, resumes=True)
         with discard_if_expired(self._backend, copy.location):
             self._backend.outside_models.insert_logged_model(copy.new, copy.seal, metrics=metrics)
 
@@ -287,14 +288,14 @@ def _renamed(pairs: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, str
     return {keys.get(key, key): value for key, value in pairs.items()}
 
 
-def _derived_id(model: SourceModel, version: SourceVersion) -> str:
-    """Return the id of the logged model for the files of a version, the same in every import.
+def _derived_id(registry_id: str, model: SourceModel, version: SourceVersion) -> str:
+    """Return the id of the logged model for the files of a version, the same in every import into one registry.
 
     Versions share one if they name the same files of a run. A place without a run's id could be used again for others.
     """
     place = version.location if _RUN_ID.search(version.location) else f"{model.name} {version.version}"
     moment = "" if _RUN_ID.search(version.location) else str(version.creation_time)
-    digest = hashlib.sha256("\0".join((SYSTEM, place, moment)).encode()).hexdigest()
+    digest = hashlib.sha256("\0".join((SYSTEM, registry_id, place, moment)).encode()).hexdigest()
     return f"m-{digest[:32]}"
 
 

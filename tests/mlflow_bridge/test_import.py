@@ -17,6 +17,7 @@ from registry.exceptions import (
     UnsupportedStoreError,
 )
 from registry.mlflow_bridge import ImportReport, import_mlflow
+from registry.store.transfer.outside_models import OutsideModelStore
 from registry.store.transfer.outside_runs import OutsideRunStore
 
 Unpack = Callable[[str], MlflowStore]
@@ -315,3 +316,34 @@ def test_sources_that_are_none_are_refused(own_place: Path, registry_url: str) -
         import_mlflow(own_place, tracking_uri=registry_url, files="link")  # type: ignore[arg-type]
     with pytest.raises(InvalidParameterError, match="not of 'runs'"):
         import_mlflow(own_place, tracking_uri=registry_url, rename={"runs": {}})
+
+
+def test_a_copy_of_a_models_files_that_was_killed_is_made_again(
+    unpack: Unpack, registry_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = unpack("3.17").database()
+    insert = OutsideModelStore.insert_logged_model
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OutsideModelStore, "insert_logged_model", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        import_mlflow(source, tracking_uri=registry_url, rename=RENAMES)
+    monkeypatch.setattr(OutsideModelStore, "insert_logged_model", insert)
+    report = import_mlflow(source, tracking_uri=registry_url, rename=RENAMES)
+    assert (report.problems, report.differences, report.is_complete) == ([], [], True)
+
+
+def test_files_of_another_registry_at_the_same_place_stay(unpack: Unpack, registry_url: str, own_place: Path) -> None:
+    source = unpack("3.17").database()
+    import_mlflow(source, tracking_uri=registry_url, rename=RENAMES)
+    before = {path: digest for path, digest in tree(own_place / "mlruns").items() if ".registry" not in path}
+    other = f"sqlite:///{own_place / 'other.db'}"
+    for _ in range(2):
+        report = import_mlflow(source, tracking_uri=other, rename=RENAMES)
+        assert len([problem for problem in report.problems if "holds" in problem and "already" in problem]) == 5
+        assert report.by_kind["runs"].here == 4
+    MlflowClient(other).collect_garbage(apply=True, older_than="0s", grace="0s")
+    after = tree(own_place / "mlruns")
+    assert {path: after.get(path) for path in before} == before

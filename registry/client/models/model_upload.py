@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from registry.blobs import BlobStore
 from registry.client.backend import Backend
 from registry.entities import LoggedModel, Manifest
-from registry.exceptions import ArtifactNotFoundError, InvalidModelError, UploadExpiredError
+from registry.exceptions import ArtifactNotFoundError, InvalidModelError, PathExistsError, UploadExpiredError
 from registry.store.logged_models.logged_models import NewModel, Seal, SealedCopy
 
 if TYPE_CHECKING:
@@ -44,13 +44,27 @@ def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedC
     return store_files(backend, backend.blobs(root), path, new)
 
 
-def store_files(backend: Backend, source: BlobStore, path: str, new: NewModel) -> SealedCopy:
-    """Copy the files at `path` of a byte store, for the logged model `new`; see `store_copy`."""
+def store_files(backend: Backend, source: BlobStore, path: str, new: NewModel, *, resumes: bool = False) -> SealedCopy:
+    """Copy the files at `path` of a byte store, for the logged model `new`; see `store_copy`.
+
+    With `resumes`, the id is the same in every attempt: what an earlier, interrupted one has stored is removed first.
+
+    Raises:
+        PathExistsError: Files are at the location that no upload of this registry has stored; they stay.
+    """
     place = f"{source.root}/{path}" if path else source.root
     if next(iter(source.walk(path)), None) is None:
         raise ArtifactNotFoundError(f"There are no files at {place!r}, so there is nothing to register.")
+    is_begun = resumes and backend.logged_models.forget_upload(new.model_id)
     location = _begin_upload(backend, new)
-    manifest = backend.blobs(location).seal_from(source, path)
+    if is_begun:
+        above, _, name = location.rpartition("/")
+        backend.blobs(above).purge(name)
+    try:
+        manifest = backend.blobs(location).seal_from(source, path)
+    except PathExistsError:
+        backend.logged_models.forget_upload(new.model_id)  # gc must not remove what we did not store
+        raise
     return SealedCopy(new, _seal(manifest, described_at(backend, location, manifest, place)), location)
 
 

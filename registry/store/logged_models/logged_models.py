@@ -107,6 +107,11 @@ class LoggedModelStore(Store):
         return f"{root.rstrip('/')}/{location}"
 
     @write_transaction
+    def forget_upload(self, connection: Connection, model_id: str) -> bool:
+        """Forget an upload that was begun; return whether there was one. The caller answers for its files."""
+        return connection.execute(delete(UploadRow).where(UploadRow.model_id == model_id)).rowcount > 0
+
+    @write_transaction
     def create(self, connection: Connection, new: NewModel, seal: Seal | None) -> LoggedModel:
         """Create a logged model: READY with a seal, PENDING without.
 
