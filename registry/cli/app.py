@@ -44,7 +44,9 @@ PARTS: Final[dict[str, Part]] = {
     "experiments": Part(_TRACK, "Groups of runs that share a place for files.", ("experiments",)),
     "runs": Part(_TRACK, "Runs: their params, metrics, data and models.", ("runs",)),
     "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts",)),
-    "models": Part(_MODELS, "Registered models: names with numbered versions.", ("models", "history", "transfer")),
+    "models": Part(
+        _MODELS, "Registered models: names with numbered versions.", ("models", "history", "transfer", "score")
+    ),
     "versions": Part(_MODELS, "Versions: show, promote, approve and sign them.", ("versions", "promotion")),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
     "events": Part(_MODELS, "What happens to all models, as it happens.", ("events",)),
@@ -54,6 +56,8 @@ PARTS: Final[dict[str, Part]] = {
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
     "import-mlflow": Part(_OTHER, "Move in from MLflow, with everything that it has.", ("import_mlflow",)),
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
+    # What people guess: the command without its noun.
+    "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
 }
 

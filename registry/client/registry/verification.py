@@ -97,7 +97,7 @@ class VerificationMethods(ClientBase):
         unlisted = set()
         for location, files in sealed.items():
             with explain_adopted(location, is_adopted=files.is_adopted):
-                if not check_files(self.backend, location, files.manifest):
+                if not check_files(self.backend.blobs(location), files.manifest):
                     unlisted.add(location)
         return [
             replace(report, unlisted=tuple(sorted(unlisted & {files.location for files in report.sealed})))
