@@ -113,7 +113,7 @@ def test_proposals_are_names_that_are_allowed() -> None:
     assert propose("models", "a/b:c@d?") == "a-b-c-d-"
     assert propose("models", "..") == "imported-model"
     assert propose("aliases", "v1") == "alias-v1"
-    assert propose("aliases", "größer ist") == "größer-ist"
+    assert propose("aliases", "größer Kopf") == "größer-Kopf"
     assert propose("keys", "../loss(x)") == "loss_x_"
     assert propose("experiments", "a\tb\n") == "a-b-"
     with pytest.raises(InvalidNameError):
