@@ -1,4 +1,6 @@
 -- What the migrations come to on an empty SQLite file; written and checked by tests/store/test_schema.py.
+CREATE TABLE adopted_files ( run_id INTEGER NOT NULL, path TEXT NOT NULL, size BIGINT NOT NULL, sha256 TEXT NOT NULL, CONSTRAINT pk_adopted_files PRIMARY KEY (run_id, path), CONSTRAINT fk_adopted_files_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE ) WITHOUT ROWID;
+
 CREATE TABLE approvals ( model_id INTEGER NOT NULL, version BIGINT NOT NULL, stage TEXT NOT NULL, actor TEXT NOT NULL, session_user TEXT DEFAULT '' NOT NULL, reason TEXT, time_us BIGINT NOT NULL, CONSTRAINT pk_approvals PRIMARY KEY (model_id, version, stage, actor, session_user), CONSTRAINT fk_approvals_model_id_version FOREIGN KEY(model_id, version) REFERENCES model_versions (model_id, version) ) WITHOUT ROWID;
 
 CREATE TABLE artifact_roots ( root TEXT NOT NULL, "database" TEXT NOT NULL, server TEXT, generation BIGINT NOT NULL, token TEXT NOT NULL, previous_token TEXT, CONSTRAINT pk_artifact_roots PRIMARY KEY (root) ) WITHOUT ROWID;
@@ -61,7 +63,7 @@ CREATE TABLE removals ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, experimen
 
 CREATE TABLE run_models ( run_id INTEGER NOT NULL, direction TEXT NOT NULL, logged_model_id INTEGER NOT NULL, step BIGINT NOT NULL, CONSTRAINT pk_run_models PRIMARY KEY (run_id, direction, logged_model_id), CONSTRAINT ck_run_models_direction CHECK (direction IN ('input', 'output')), CONSTRAINT fk_run_models_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_run_models_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
-CREATE TABLE runs ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, name TEXT NOT NULL, user_id TEXT NOT NULL, status TEXT NOT NULL, start_time BIGINT NOT NULL, end_time BIGINT, lifecycle_stage TEXT NOT NULL, deleted_time BIGINT, purged_time BIGINT, CONSTRAINT ck_runs_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')), CONSTRAINT ck_runs_status CHECK (status IN ('RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED')), CONSTRAINT fk_runs_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_runs_run_id UNIQUE (run_id) );
+CREATE TABLE runs ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, name TEXT NOT NULL, user_id TEXT NOT NULL, status TEXT NOT NULL, start_time BIGINT NOT NULL, end_time BIGINT, lifecycle_stage TEXT NOT NULL, deleted_time BIGINT, purged_time BIGINT, adopted_location TEXT, CONSTRAINT ck_runs_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')), CONSTRAINT ck_runs_status CHECK (status IN ('RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED')), CONSTRAINT fk_runs_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_runs_run_id UNIQUE (run_id) );
 
 CREATE TABLE stage_periods ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, stage TEXT NOT NULL, version BIGINT NOT NULL, since BIGINT NOT NULL, until BIGINT, "before" INTEGER, CONSTRAINT fk_stage_periods_before FOREIGN KEY("before") REFERENCES stage_periods (id), CONSTRAINT fk_stage_periods_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT uq_stage_periods_model_id_stage_since UNIQUE (model_id, stage, since) );
 
@@ -131,5 +133,5 @@ CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_i
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0010');
+INSERT INTO registry_schema_version (version_num) VALUES ('0011');
 

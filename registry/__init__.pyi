@@ -5,6 +5,7 @@ from . import (
     entities as entities,
     evaluation as evaluation,
     exceptions as exceptions,
+    mlflow_bridge as mlflow_bridge,
     models as models,
     protos as protos,
     pyfunc as pyfunc,

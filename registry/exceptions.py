@@ -290,7 +290,10 @@ class ActiveRunError(InvalidStateError):
 
 
 class ForeignStoreError(InvalidStateError):
-    """The database or directory belongs to MLflow and was not changed. Use another one for the registry."""
+    """The database or directory belongs to MLflow and was not changed.
+
+    Use another one for the registry, and import this one with ``registry import-mlflow``.
+    """
 
 
 class SchemaOutdatedError(InvalidStateError):

@@ -56,6 +56,7 @@ PARTS: Final[dict[str, Part]] = {
     "cache": Part(_OPERATE, "Downloaded models on this machine.", ("cache",)),
     "gc": Part(_OPERATE, "List or remove what nothing refers to.", ("gc",)),
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
+    "import-mlflow": Part(_OTHER, "Move in from MLflow, with everything that it has.", ("import_mlflow",)),
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
     "evaluate": Part(_MODELS, "The same as 'models evaluate'.", ("evaluate",), is_hidden=True),
     "compare-models": Part(_MODELS, "The same as 'models compare'.", ("compare_models",), is_hidden=True),

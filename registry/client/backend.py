@@ -5,9 +5,10 @@ Guarantees: a backend is opened once per process and place. Opening checks the s
 
 import functools
 import json
+import shlex
 from pathlib import Path
 
-from registry.blobs import BlobStore, S3Options, close_connections, open_blob_store
+from registry.blobs import AdoptedBlobStore, BlobStore, S3Options, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, flush_all
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
@@ -37,6 +38,8 @@ from registry.store.tracking.metrics.sample import SeriesStore
 from registry.store.tracking.runs import RunStore
 from registry.store.transfer.model_export import ModelExportStore
 from registry.store.transfer.model_import import ModelImportStore
+from registry.store.transfer.outside_models import OutsideModelStore
+from registry.store.transfer.outside_runs import OutsideRunStore
 from registry.store.transfer.run_import import RunImportStore
 
 
@@ -74,6 +77,8 @@ class Backend:
         self.model_export = ModelExportStore(self.database)
         self.model_import = ModelImportStore(self.database, actor=self.actor)
         self.run_import = RunImportStore(self.database)
+        self.outside_runs = OutsideRunStore(self.database)
+        self.outside_models = OutsideModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.gc = GcStore(self.database)
@@ -89,6 +94,11 @@ class Backend:
     def blobs(self, root: str) -> BlobStore:
         """Open the byte store below an absolute local path or an S3 prefix."""
         return open_store(root)
+
+    def run_files(self, run_id: str, artifact_uri: str) -> BlobStore:
+        """Open the byte store of a run's files; adopted ones are checked when they are read, and never written."""
+        store, adopted = self.blobs(artifact_uri), self.outside_runs.adopted(run_id)
+        return store if adopted is None else AdoptedBlobStore(store, adopted)
 
 
 def open_store(root: str) -> BlobStore:
@@ -172,5 +182,6 @@ def refuse_mlflow_files(place: Place) -> None:
     if place.directory is not None and any(place.directory.glob("[0-9]*/meta.yaml")):
         raise ForeignStoreError(
             f"The directory {str(place.directory)!r} holds MLflow's file store and was left as it is. Keep this "
-            "registry elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI."
+            "registry elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI, and "
+            f"import this one: registry import-mlflow {shlex.quote(str(place.directory))}."
         )

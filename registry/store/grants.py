@@ -29,6 +29,7 @@ _WRITER: Final[Mapping[str, str]] = {
     "experiments": "INSERT, UPDATE (name, lifecycle_stage, last_update_time, deleted_time)",
     "experiment_tags": _ALL_ROWS,
     "runs": "INSERT, UPDATE",
+    "adopted_files": "INSERT",
     "params": "INSERT",
     "tags": _ALL_ROWS,
     "latest_metrics": "INSERT, UPDATE",

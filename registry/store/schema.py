@@ -192,7 +192,7 @@ def _refuse_foreign(connection: Connection, tables: set[str]) -> None:
     if {"alembic_version", "experiments", "runs"} <= tables:
         raise ForeignStoreError(
             f"The database {place} has MLflow's tables and was not changed. Give the registry a database of its "
-            "own, for example sqlite:///registry.db."
+            "own, for example sqlite:///registry.db, and import this one: registry import-mlflow URL."
         )
     from registry.store.tables import Base
 

@@ -57,7 +57,11 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A logged model to insert; `signatures` maps the id of the signing key to the bundle."""
+    """A logged model to insert; `signatures` maps the id of the signing key to the bundle.
+
+    It gets the params of its run too, unless `inherits_params` is False. `adopted_location` is where files are that
+    stay there; they have no upload. `creation_time` is that of an imported model, in milliseconds.
+    """
 
     model_id: str
     experiment_id: str
@@ -68,6 +72,9 @@ class NewModel:
     tags: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
     signatures: Mapping[str, str] = field(default_factory=dict)
+    inherits_params: bool = True
+    adopted_location: str | None = None
+    creation_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,11 @@ class LoggedModelStore(Store):
         }
         _INSERT_UPLOAD.send(connection, row)
         return f"{root.rstrip('/')}/{location}"
+
+    @write_transaction
+    def forget_upload(self, connection: Connection, model_id: str) -> bool:
+        """Forget an upload that was begun; return whether there was one. The caller answers for its files."""
+        return connection.execute(delete(UploadRow).where(UploadRow.model_id == model_id)).rowcount > 0
 
     def create(self, new: NewModel, seal: Seal | None) -> LoggedModel:
         """Create a logged model: READY with a seal, PENDING without.
@@ -176,7 +188,7 @@ class LoggedModelStore(Store):
         row = connection.execute(query.where(LoggedModelRow.model_id == model_id)).one_or_none()
         if row is None:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-        return f"{row.artifact_location.rstrip('/')}/{row.location}"
+        return model_location(row.artifact_location, row.location)
 
     @write_transaction
     def delete(self, connection: Connection, model_id: str) -> None:
@@ -230,8 +242,9 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         _RUN_PARAMS.statement(connection, {"given_id": new.run_id}),
     )
     ended = _END_UPLOAD.statement(connection, {"public_id": new.model_id})
-    run_all(connection, found, clock, run, params, *([] if seal is None else [ended]))
-    if seal is not None and (ended.answer is None or ended.answer.written == 0):
+    was_uploaded = seal is not None and new.adopted_location is None
+    run_all(connection, found, clock, run, params, *([ended] if was_uploaded else []))
+    if was_uploaded and (ended.answer is None or ended.answer.written == 0):
         raise UploadExpiredError(
             f"The upload of the logged model {new.model_id} has expired: storing its files took longer than gc's grace "
             "period, and gc removed them. Log the model again, and give gc a longer grace period (--grace)."
@@ -246,17 +259,18 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         "name": new.name,
         "model_type": new.model_type,
         "status": LoggedModelStatus.READY if seal else LoggedModelStatus.PENDING,
-        "location": _relative_location(new.model_id),
-        "creation_time": now,
+        "location": new.adopted_location or _relative_location(new.model_id),
+        "creation_time": now if new.creation_time is None else new.creation_time,
         "last_update_time": now,
         "lifecycle_stage": LifecycleStage.ACTIVE,
         **_sealed(seal),
     }
     _INSERT.send(connection, values)
     _insert_files(connection, new.model_id, seal)
+    inherited = dict(params.rows) if new.inherits_params else {}
     # The versions tag is computed when a model is read; an imported one refers to another registry.
     own_tags = {name: value for name, value in new.tags.items() if name != VERSIONS_TAG}
-    for kind, pairs in ((LoggedModelParamRow, {**dict(params.rows), **new.params}), (LoggedModelTagRow, own_tags)):
+    for kind, pairs in ((LoggedModelParamRow, {**inherited, **new.params}), (LoggedModelTagRow, own_tags)):
         rows = [{"public_id": new.model_id, "key": name, "value": value} for name, value in pairs.items()]
         _INSERT_PAIRS[kind].write_many(connection, rows)
     if new.signatures:
@@ -337,7 +351,7 @@ def _build(rows: Sequence[AnyRow], answers: Sequence[Answer]) -> list[LoggedMode
             experiment_id=str(row.experiment_id),
             model_id=row.model_id,
             name=row.name,
-            artifact_location=f"{row.artifact_location.rstrip('/')}/{row.location}",
+            artifact_location=model_location(row.artifact_location, row.location),
             creation_timestamp=row.creation_time,
             last_updated_timestamp=row.last_update_time,
             model_type=row.model_type,
@@ -362,6 +376,16 @@ def read_manifest(connection: Connection, key: int) -> Manifest:
 
 def _relative_location(model_id: str) -> str:
     return f"models/{model_id}/artifacts"
+
+
+def model_location(artifact_location: str, location: str) -> str:
+    """Return where the files of a logged model are: below their experiment's location, or where they were adopted."""
+    return location if is_adopted(location) else f"{artifact_location.rstrip('/')}/{location}"
+
+
+def is_adopted(location: str) -> bool:
+    """Tell whether the location of a logged model is that of adopted files; they are not this registry's."""
+    return not location.startswith("models/")
 
 
 def _sealed(seal: Seal | None) -> dict[str, Any]:

@@ -126,6 +126,11 @@ class LockedModel:
         """Set columns of the model's row at the end of the block."""
         self._changes.update(columns)
 
+    @property
+    def has_events(self) -> bool:
+        """Whether anything was recorded that is not written yet."""
+        return bool(self._events)
+
     def next_version(self) -> int:
         """Return the next version number; numbers are never reused."""
         number = int(self.row.last_version) + 1

@@ -58,7 +58,8 @@ class NewVersion:
     """A version to create: `source` is the caller's, `model_id` the sealed logged model.
 
     `run_id` defaults to the run that created the logged model. With `copy`, the logged model is created in the same
-    transaction. With `by_id`, the caller gave the id of the logged model, so it must not be deleted.
+    transaction. With `by_id`, the caller gave the id of the logged model, so it must not be deleted. `creation_time`
+    (milliseconds) and `user_id` are those of a version of another system.
     """
 
     source: str
@@ -70,6 +71,8 @@ class NewVersion:
     origin: str | None = None
     copy: SealedCopy | None = None
     by_id: bool = False
+    creation_time: int | None = None
+    user_id: str | None = None
 
 
 class VersionStore(RegistryStore):
@@ -269,6 +272,8 @@ def insert_version(
         InvalidStateError: The logged model is not READY, or gc removed its files.
     """
     connection, now = model.connection, now_ms()
+    created_at = now if new.creation_time is None else new.creation_time
+    user_id = model.actor if new.user_id is None else new.user_id
     locked, signatures = facts
     logged = _check_ready(first_row(locked), new)
     run_id = new.run_id or logged.run_id
@@ -281,16 +286,17 @@ def insert_version(
         "run_link": new.run_link,
         "origin": new.origin,
         "description": new.description,
-        "user_id": model.actor,
+        "user_id": user_id,
         "session_user": model.session_user,
-        "creation_time": now,
+        "creation_time": created_at,
         "last_update_time": now,
     }
     _INSERT.send(connection, values)
     created = {
         **_created(new, run_id, logged.digest),
-        "recorded": recorded_of(now, new.run_link, logged.flavors, logged.signature),
+        "recorded": recorded_of(created_at, new.run_link, logged.flavors, logged.signature),
         "signatures": signatures_of(signatures),
+        **({} if new.user_id is None else {"user_id": new.user_id}),
         **(details or {}),
     }
     model.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
@@ -301,12 +307,12 @@ def insert_version(
     return ModelVersion(
         name=model.name,
         version=number,
-        creation_timestamp=now,
+        creation_timestamp=created_at,
         last_updated_timestamp=now,
         current_stage="None",
         source=new.source,
         description=new.description,
-        user_id=model.actor,
+        user_id=user_id,
         run_id=run_id,
         run_link=new.run_link,
         tags=dict(sorted(new.tags.items())),

@@ -50,7 +50,7 @@ class RunTable:
     def info(self, name: str) -> Sequence[Any]:
         """Return a column of `RunInfo`, such as ``run_id``, ``status`` or ``artifact_uri``."""
         if name == "artifact_uri":
-            return [run_location(row.artifact_location, row.run_id) for row in self.rows]
+            return [run_location(row.artifact_location, row.run_id, row.adopted_location) for row in self.rows]
         if name == "experiment_id":
             return [str(row.experiment_id) for row in self.rows]
         return [row._mapping[_INFO.get(name, name)] for row in self.rows]

@@ -139,7 +139,7 @@ def _run_fields(scope: RunScope, dialect: str) -> FieldMap:
             "user_id": Column(run.user_id),
             "status": Column(run.status),
             "lifecycle_stage": Column(run.lifecycle_stage),
-            "artifact_uri": Column(location + "/" + run.run_id + "/artifacts"),
+            "artifact_uri": Column(func.coalesce(run.adopted_location, location + "/" + run.run_id + "/artifacts")),
             "start_time": Column(run.start_time),
             "end_time": Column(run.end_time, nullable=True),
         },

@@ -40,6 +40,7 @@ from registry.store.tables.registered_models import (
     RegisteredModelTagRow,
 )
 from registry.store.tables.runs import (
+    AdoptedFileRow,
     DatasetInputRow,
     DatasetInputTagRow,
     DatasetRow,
@@ -54,6 +55,7 @@ from registry.store.tables.runs import (
 
 __all__ = [
     "KEY",
+    "AdoptedFileRow",
     "ApprovalRow",
     "ArtifactRootRow",
     "Base",

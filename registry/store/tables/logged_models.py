@@ -9,7 +9,8 @@ from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Digest
 class LoggedModelRow(Base):
     """A logged model. READY means sealed: `digest` and its rows in `model_files` describe its files and never change.
 
-    `location` is relative to the experiment's `artifact_location`. `flavors` (a JSON list) and `signature` (JSON or
+    `location` is relative to the experiment's `artifact_location`; it is absolute if the files were adopted where they
+    are, and then gc never removes them. `flavors` (a JSON list) and `signature` (JSON or
     NULL) are copied from the MLmodel file, so promotion rules need not read it. If `purged_time` is set, gc has removed
     the files and only this row is left.
     """

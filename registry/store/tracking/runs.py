@@ -299,9 +299,9 @@ class RunStore(Store):
         return points_of(points, key)
 
 
-def run_location(artifact_location: str, run_id: str) -> str:
-    """Return the artifact location of a run, below that of its experiment."""
-    return f"{artifact_location.rstrip('/')}/{run_id}/artifacts"
+def run_location(artifact_location: str, run_id: str, adopted_location: str | None = None) -> str:
+    """Return the artifact location of a run: below that of its experiment, or where its files were adopted."""
+    return adopted_location or f"{artifact_location.rstrip('/')}/{run_id}/artifacts"
 
 
 def select_runs() -> AnySelect:
@@ -339,7 +339,7 @@ def run_info(row: AnyRow) -> RunInfo:
         start_time=row.start_time,
         end_time=row.end_time,
         lifecycle_stage=row.lifecycle_stage,
-        artifact_uri=run_location(row.artifact_location, row.run_id),
+        artifact_uri=run_location(row.artifact_location, row.run_id, row.adopted_location),
         run_name=row.name,
     )
 
