@@ -18,6 +18,7 @@ from registry.package_name import DISTRIBUTION
 
 MODEL: Final = "model"
 _HOME: Final = "/opt/registry"
+_FIRST: Final = "# Serves "
 _PORT: Final = 8080
 _PYTHON: Final = re.compile(r"(3\.\d+)(\.\d+)?")
 # Libraries of the system that wheels do not bring along.
@@ -66,13 +67,23 @@ def write_context(directory: Path, image: Image) -> Path:
     return file
 
 
+def is_ours(directory: Path) -> bool:
+    """Tell whether a directory is empty or was written by `write_context`, so that it may be replaced."""
+    try:
+        if not any(directory.iterdir()):
+            return True
+        return (directory / "Dockerfile").read_text(encoding="utf-8").startswith(_FIRST)
+    except (OSError, UnicodeError):
+        return False
+
+
 def _requirements(model: Path) -> Sequence[str]:
     file = model / REQUIREMENTS_FILE
     return file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
 
 
 def _lines(model: Path, image: Image, package: str, requirements: Sequence[str]) -> Iterator[str]:
-    yield f"# Serves {_one_line(image.labels)}"
+    yield f"{_FIRST}{_one_line(image.labels)}"
     yield "# docker build -t IMAGE . && docker run -p 8080:8080 IMAGE"
     yield f"FROM {image.base_image or f'python:{python_version(model)}-slim'}"
     for name, value in image.labels.items():

@@ -72,13 +72,14 @@ def _read_csv(path: Path, schema: Schema | None) -> "pd.DataFrame":
     # Since pandas 3.1, numbers are read exactly by default, and the option that asks for it is deprecated.
     major, minor = map(int, pd.__version__.split(".")[:2])
     exact: dict[str, Any] = {} if (major, minor) >= (3, 1) else {"float_precision": "round_trip"}
-    return pd.read_csv(
+    frame: pd.DataFrame = pd.read_csv(
         path,
         dtype=dict.fromkeys(texts, object),
         na_values=missing,
         keep_default_na=False,
         **exact,
     )
+    return frame
 
 
 def _read_parquet(path: Path) -> "pd.DataFrame":
@@ -147,7 +148,7 @@ def _typed(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
 
 
 def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat) -> None:
-    """Write predictions: a column each, or MLflow's JSON object ``{"predictions": …}``; NaN and infinity are null there.
+    """Write predictions: a column each, or MLflow's JSON object ``{"predictions": …}``, where NaN is null.
 
     Raises:
         InvalidParameterError: The predictions are no table, and JSON was not asked for.

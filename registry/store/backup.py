@@ -38,7 +38,7 @@ def back_up(database: Database, target: Path, *, replace: bool = False) -> int:
     """
     if not database.is_sqlite or database.url.database == MEMORY:
         raise NotSupportedError("Only an SQLite file can be copied; use pg_dump for PostgreSQL.")
-    if target.exists() and os.path.samefile(target, str(database.url.database)):
+    if target.exists() and target.samefile(str(database.url.database)):
         raise InvalidParameterError(f"{str(target)!r} is the database itself; give another file.")
     if target.exists() and not replace:
         raise PathExistsError(f"The file {str(target)!r} exists; give another name, or --force to replace it.")

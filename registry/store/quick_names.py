@@ -1,4 +1,4 @@
-"""Read names of models, experiments and aliases for completion, by the bare drivers: SQLAlchemy takes too long to import.
+"""Read names for completion by the bare drivers, since SQLAlchemy takes too long to import.
 
 Guarantees: nothing is made or changed; an SQLite file that does not exist is not created.
 """
@@ -48,4 +48,4 @@ def _read_postgres(url: str, query: str, argument: str) -> Sequence[str]:
     plain = f"postgresql{url[url.index(':') :]}"
     options = f"-c statement_timeout={_STATEMENT_MS} -c default_transaction_read_only=on"
     with psycopg.connect(plain, connect_timeout=_CONNECT_SECONDS, options=options, autocommit=True) as connection:
-        return [str(name) for (name,) in connection.execute(query, [argument], prepare=False).fetchall()]  # type: ignore[arg-type]
+        return [str(name) for (name,) in connection.execute(query, [argument], prepare=False).fetchall()]
