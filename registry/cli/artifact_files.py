@@ -27,12 +27,12 @@ FilesUri = Annotated[
 
 
 @app.command(
-    "list", examples=["registry artifacts list runs:/3f2a/plots", "registry artifacts list churn/Production -r"]
+    "list", examples=["registry artifacts list runs:/3f2a/plots", "registry artifacts list churn/Production -R"]
 )
 def list_files(
     uri: FilesUri,
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Also list what is in directories, at any depth.")
+        bool, typer.Option("--recursive", "-R", help="Also list what is in directories, at any depth.")
     ] = False,
 ) -> None:
     """List the files behind a URI with their sizes. Directories end with a slash."""

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from registry.cli import output
+from registry.cli.commands import Group, first_line, shared_options, standalone
 
 COMMAND: Final = "__complete"
 _STAGES: Final = ("Production", "Staging", "Archived", "None")
@@ -32,6 +33,10 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
+app = standalone()
+
+
+@app.command("completion", examples=["source <(registry completion bash)"])
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
 ) -> None:
@@ -118,7 +123,7 @@ def answer_for(root: Any, words: Sequence[str]) -> Answer:
         return Answer([(f"{name}={item}", text) for item, text in answer.candidates], answer.directive)
     if current.startswith("-") and not line.only_arguments:
         return Answer(_options(line))
-    if hasattr(line.command, "commands"):
+    if isinstance(line.command, Group):
         return Answer([*_commands(line.command)])
     arguments = [item for item in line.command.params if item.param_type_name == "argument"]
     if not arguments:
@@ -158,8 +163,8 @@ def _read_line(root: Any, words: Iterable[str]) -> _Line:
                     line.given[option.name] = value
                 else:
                     line.expecting = option
-        elif hasattr(line.command, "commands"):
-            line.command = line.command.commands[word]
+        elif isinstance(line.command, Group):
+            line.command = line.command.get_command(None, word)
         else:
             line.arguments += 1
             line.values.append(word)
@@ -168,7 +173,7 @@ def _read_line(root: Any, words: Iterable[str]) -> _Line:
 
 def _all_options(line: _Line) -> Iterator[Any]:
     seen: set[str] = set()
-    for item in (*line.command.params, *line.root.params):
+    for item in (*line.command.params, *shared_options()):
         if item.param_type_name == "option" and item.name not in seen:
             seen.add(item.name)
             yield item
@@ -190,9 +195,12 @@ def _options(line: _Line) -> list[tuple[str, str]]:
 
 
 def _commands(group: Any) -> Iterator[tuple[str, str]]:
-    for name, command in group.commands.items():
-        if not command.hidden:
-            yield name, (command.help or "").strip().partition("\n")[0]
+    from registry.cli.app import PARTS, Program
+
+    if isinstance(group, Program):  # whose nouns would all be imported to be asked
+        yield from ((name, part.summary) for name, part in PARTS.items() if not part.is_hidden)
+        return
+    yield from ((name, first_line(command.help)) for name, command in group.visible_commands(None))
 
 
 def _values(line: _Line, item: Any, current: str) -> Answer:

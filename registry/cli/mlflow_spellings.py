@@ -4,6 +4,7 @@ Holds MLflow's own spellings, and those that people write although MLflow lacks 
 good, and no list of commands shows them. Guarantees: a command line in this program's own words is never changed.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -147,7 +148,7 @@ def _registration(values: Values) -> Sequence[str]:
 
 def _prediction_format(words: Sequence[str]) -> Sequence[str]:
     """MLflow writes JSON, whatever the file's name; here a name that says CSV or Parquet is believed."""
-    target = next((after for word, after in zip(words, words[1:], strict=False) if word in ("-o", "--output")), "")
+    target = next((after for word, after in itertools.pairwise(words) if word in ("-o", "--output")), "")
     return [] if target.endswith((".csv", ".parquet")) else ["--output-format", "json"]
 
 

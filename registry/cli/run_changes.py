@@ -39,14 +39,12 @@ def create(
 ) -> None:
     """Record a run for what a script did, and print its id."""
     from registry.entities import Metric, Param
-    from registry.entities.times import now_ms
 
     metrics = {key: _number(key, value) for key, value in parse_pairs(metric, "--metric").items()}
     params, tags = parse_pairs(param, "--param"), parse_pairs(tag, "--tag")
     client = open_client(creates=True)
-    now = now_ms()
-    run = client.create_run(_experiment_id(client, experiment), now, tags or None, name)
-    run_id = run.info.run_id
+    run = client.create_run(_experiment_id(client, experiment), None, tags or None, name)
+    run_id, now = run.info.run_id, run.info.start_time
     if metrics or params:
         client.log_batch(
             run_id,
