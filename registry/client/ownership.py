@@ -107,8 +107,12 @@ class ArtifactOwnership:
 
     def has_copy(self, root: str, copy: str) -> bool:
         """Whether the files of a root are at another too, as far as one file of a sealed model shows."""
-        path = self._store.find_sealed_file(root)
+        path = self.find_sealed_file(root)
         return path is None or self._blobs(copy).find(path) is not None
+
+    def find_sealed_file(self, root: str) -> str | None:
+        """Return the path below a root of a file of a sealed model, or None."""
+        return self._store.find_sealed_file(root)
 
     def take_over(self, root: str) -> None:
         """Make a root this database's, whoever has it; a new generation begins with that."""

@@ -118,7 +118,7 @@ def _rows(compared: Sequence[ComparedRun], lower: frozenset[str] | None) -> dict
             rows[f"params.{key}"] = params
     for key in sorted({key for column in compared for key in column.run.data.metrics}):
         values = {column.name: column.run.data.metrics[key] for column in compared if key in column.run.data.metrics}
-        is_lower_better = _is_lower_better(key) if lower is None else key in lower
+        is_lower_better = prefers_lower(key) if lower is None else key in lower
         rows[f"metrics.{key}"] = {**values, **_summary(values, is_lower_better=is_lower_better)}
     return rows
 
@@ -136,7 +136,8 @@ def _summary(values: Mapping[str, float], *, is_lower_better: bool) -> dict[str,
     }
 
 
-def _is_lower_better(key: str) -> bool:
+def prefers_lower(key: str) -> bool:
+    """Tell by a word in a metric's name, such as ``loss`` or ``seconds``, whether it is better when lower."""
     return not _LOWER_IS_BETTER.isdisjoint(_WORDS.findall(key.lower()))
 
 
