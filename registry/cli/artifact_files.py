@@ -72,7 +72,7 @@ def download(
     if require_signature is not None:
         place = signed_uri(client.backend, place, require_signature)
     path = fetch(client, place, None if directory is None else Path(directory))
-    output.done(path, identity=path, document={"path": path})
+    output.value(path, document={"path": path})
 
 
 @app.command(

@@ -32,7 +32,7 @@ def backup(
     if not database.is_sqlite:
         command = pg_dump_command(database, file)
         output.note("A PostgreSQL database is backed up by its own program; this is the command:")
-        output.done(command, identity=command, document={"command": command})
+        output.value(command, document={"command": command})
         return
     if file == STREAM:
         with create_output(file, ".db") as path:

@@ -69,4 +69,4 @@ def generate_dockerfile(
         raise disk_error(f"The build context {str(directory)!r} cannot be written: {error.strerror}.", error) from error
     image = Image(labels, base_image, allow_code=allow_code)
     file = write_context(directory, image if package is None else Image(labels, base_image, package, allow_code))
-    output.done(str(file), identity=file, document={"dockerfile": str(file), "labels": labels})
+    output.value(str(file), document={"dockerfile": str(file), "labels": labels})
