@@ -164,7 +164,8 @@ def _read_line(root: Any, words: Iterable[str]) -> _Line:
                 else:
                     line.expecting = option
         elif isinstance(line.command, Group):
-            line.command = line.command.get_command(None, word)
+            group: Any = line.command
+            line.command = group.get_command(None, word)
         else:
             line.arguments += 1
             line.values.append(word)

@@ -130,11 +130,8 @@ def _rename(values: Values) -> Sequence[str]:
 
 def _version(values: Values) -> Sequence[str]:
     name, number = values.get("name", ""), values.get("version")
-    if name.startswith("models:/"):
-        target = [name]
-    else:
-        target = [f"{name}/{number}"] if number is not None else [name]
-    return [*target, *([values["stage"]] if "stage" in values else [])]
+    is_whole = number is None or name.startswith("models:/")
+    return [name if is_whole else f"{name}/{number}", *([values["stage"]] if "stage" in values else [])]
 
 
 def _alias(values: Values) -> Sequence[str]:

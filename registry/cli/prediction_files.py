@@ -138,7 +138,7 @@ def _typed(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
         if name not in frame:
             continue
         column = frame[name]
-        if dtype is DataType.datetime and column.dtype == object:
+        if dtype is DataType.datetime and pd.api.types.is_string_dtype(column):
             frame[name] = pd.to_datetime(column, format="ISO8601")
         elif dtype is DataType.integer and column.dtype == "int64" and column.between(-(2**31), 2**31 - 1).all():
             frame[name] = column.astype("int32")
