@@ -236,9 +236,7 @@ SPELLINGS: Final[Mapping[tuple[str, ...], Spelling]] = {
         ("models", "predict"),
         _URI,
         renames={
-            "-i": "--input",
             "--input-path": "--input",
-            "-o": "--output",
             "--output-path": "--output",
             "-t": "--input-format",
             "--content-type": "--input-format",
