@@ -158,9 +158,10 @@ def _nouns(ctx: Any) -> list[str]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'list'?`` with the names nearest to a word, or an empty text."""
-    close = difflib.get_close_matches(word.lower(), {name.lower(): name for name in known}, n=3)
     originals = {name.lower(): name for name in known}
-    return f" Did you mean {' or '.join(repr(originals[name]) for name in close)}?" if close else ""
+    begun = [name for name in originals if len(word) > 1 and name.startswith(word.lower())]
+    close = dict.fromkeys([*begun, *difflib.get_close_matches(word.lower(), originals, n=3)])
+    return f" Did you mean {' or '.join(repr(originals[name]) for name in [*close][:3])}?" if close else ""
 
 
 def metavar(parameter: Any) -> str:

@@ -18,6 +18,8 @@ def documents(events: "Sequence[PublishedEvent]") -> list[dict[str, Any]]:
 
 
 def _change(event: "HistoryEvent") -> str:
+    if event.kind == "created":
+        return ""  # the value is the model's name
     before, after = event.from_value, event.to_value
     subject = next((str(event.details[key]) for key in ("alias", "key", "field", "stage") if key in event.details), "")
     change = "" if before is None and after is None else f"{before or '-'} -> {after or '-'}"

@@ -144,7 +144,7 @@ def table(columns: Sequence[Column[T]], items: Iterable[T]) -> None:
     head = [_bold(text) if number == 0 else text for number, text in enumerate(drawing.lines[: drawing.head])]
     _write("".join(f"{text}\n" for text in [*head, *drawing.lines[drawing.head :]]))
     if drawing.left_out:
-        note(f"Too narrow for {' and '.join(drawing.left_out)}; --csv has every column.")
+        note(f"Too narrow for {', '.join(drawing.left_out)}; --csv has every column.")
 
 
 def record(

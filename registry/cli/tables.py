@@ -42,7 +42,7 @@ def draw(layouts: Sequence[Layout], rows: Sequence[Sequence[str]], width: int) -
         if widths is not None:
             break
         leaving = max(shown, key=lambda i: layouts[i].leaves)
-        if not layouts[leaving].leaves:
+        if not layouts[leaving].leaves or len(shown) == 1:
             return Drawing(_blocks(layouts, rows), 0, [])
         shown.remove(leaving)
         left_out.append(layouts[leaving].header)

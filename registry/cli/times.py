@@ -30,7 +30,7 @@ def parse_moment(text: str | None) -> datetime | None:
         if not re.match(r"[0-9]{4}-", text):
             raise InvalidParameterError(
                 f"{text[:40]!r} is no time. Write a date (2026-03-01), a time (2026-03-01T12:00:00Z), "
-                "or how long ago (7d, 12h)."
+                "or how long ago (30d, 12h)."
             ) from None
     return parse_time_or_date(text)
 
