@@ -97,7 +97,8 @@ def _split(line: str, breaks: str) -> tuple[list[str], str, int]:
             continue
         words[-1] = words[-1][:-1]
         current = _quoted(words[-1], quote)
-        head = max((current.rfind(character) for character in breaks if character in ":=@"), default=-1) + 1
+        # An at sign itself is part of what bash replaces: readline takes it for the beginning of a host's name.
+        head = max((current.rfind(mark) + (mark != "@") for mark in ":=@" if mark in breaks), default=0)
         return words[1:], quote, 0 if quote else head
     raise ValueError(line)
 
@@ -324,11 +325,11 @@ _registry_complete() {
         while IFS= read -r candidate; do COMPREPLY+=("$candidate"); done
     } <<<"$answer"
     case $directive in
-        nospace) compopt -o nospace 2>/dev/null ;;
-        file) compopt -o filenames 2>/dev/null
+        nospace) compopt -o nospace 2>/dev/null || true ;;
+        file) compopt -o filenames 2>/dev/null || true
               while IFS= read -r candidate; do COMPREPLY+=("$candidate"); done \
                   < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}") ;;
-        dir) compopt -o filenames 2>/dev/null
+        dir) compopt -o filenames 2>/dev/null || true
              while IFS= read -r candidate; do COMPREPLY+=("$candidate"); done \
                  < <(compgen -d -- "${COMP_WORDS[COMP_CWORD]}") ;;
     esac

@@ -51,6 +51,7 @@ COMMANDS = {
     "log_batch": "runs create",
     "log_metric": "runs create",
     "log_param": "runs create",
+    "plan_relocation": "db relocate",
     "poll_events": "events list",
     "register_model": "models register",
     "relocate": "db relocate",

@@ -46,7 +46,7 @@ OWN = [
     ("gc --artifacts-destination s3://files", "gc"),
     ("models generate-dockerfile -m models:/churn/1 -d out", "models generate-dockerfile models:/churn/1 -d out"),
     (
-        "models generate-dockerfile --model-uri models:/churn/1 --output-directory out --env-manager uv --enable-mlserver",
+        "models generate-dockerfile --model-uri models:/churn/1 --output-directory out --no-conda --enable-mlserver",
         "models generate-dockerfile models:/churn/1 --directory out",
     ),
     (
