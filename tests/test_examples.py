@@ -58,7 +58,7 @@ def run_pipeline(own_place: Path, environment: dict[str, str]) -> list[str]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=1800,
         )
     finally:
         checkout.chmod(0o755)
@@ -74,7 +74,7 @@ def test_the_pipeline_runs_on_sqlite(own_place: Path) -> None:
     printed = run_pipeline(own_place, {})
 
     assert "Version 2 stays out of Production." in printed
-    assert printed[-1].startswith("Version 1 is in Production again; 171 predictions are in ")
+    assert printed[-1].startswith("screening/1 is in Production again; 171 predictions are in ")
     assert len(list((own_place / "out").glob("backup-*.db"))) == 1
 
 
