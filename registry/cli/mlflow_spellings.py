@@ -149,6 +149,11 @@ def _prediction_format(words: Sequence[str]) -> Sequence[str]:
     return [] if target.endswith((".csv", ".parquet")) else ["--output-format", "json"]
 
 
+def _context_directory(words: Sequence[str]) -> Sequence[str]:
+    """MLflow has a directory by default."""
+    return [] if {"-d", "--directory"}.intersection(words) else ["--directory", "mlflow-dockerfile"]
+
+
 _VALUES: Final = {"active_only": "active", "deleted_only": "deleted"}
 _EXPERIMENT: Final = {
     "-x": "experiment",
@@ -163,7 +168,12 @@ _VERSION: Final = {**_NAME, "-m": "name", "--model-uri": "name", "-v": "version"
 _STAGE: Final = {**_VERSION, "-s": "stage", "--stage": "stage", "--to-stage": "stage"}
 _URI: Final = {"-m": "uri", "--model-uri": "uri"}
 _VIEW: Final = {"-v": "--view", "--view": "--view"}
-_OF_EXPERIMENT: Final = {"--experiment-id": "--experiment", "--experiment-name": "--experiment", "-x": "--experiment"}
+_OF_EXPERIMENT: Final = {
+    "--exp-id": "--experiment",
+    "--experiment-id": "--experiment",
+    "--experiment-name": "--experiment",
+    "-x": "--experiment",
+}
 _SEARCH: Final = {
     **_VIEW,
     **_OF_EXPERIMENT,
@@ -231,6 +241,7 @@ SPELLINGS: Final[Mapping[tuple[str, ...], Spelling]] = {
         renames={"--output-directory": "--directory"},
         flags=_NO_EFFECT,
         drops=_ENVIRONMENT,
+        adds=_context_directory,
     ),
     ("models", "predict"): Spelling(
         ("models", "predict"),
