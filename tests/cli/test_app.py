@@ -67,7 +67,7 @@ def test_a_control_character_of_an_argument_is_not_echoed_raw(cli: Callable) -> 
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from registry.cli import main; main(sys.argv[1:]); "
-        "heavy = 'sqlalchemy alembic pydantic_settings rich.console boto3 lark pandas numpy xgboost sklearn'.split(); "
+        "heavy = 'sqlalchemy alembic rich.console boto3 lark pandas numpy xgboost sklearn'.split(); "
         "sys.exit([name for name in heavy if name in sys.modules] or 0)"
     )
 

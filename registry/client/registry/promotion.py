@@ -1,13 +1,16 @@
 """Client methods for promotion rules, approvals and rollback. MLflow has none of them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from registry.client.base import ClientBase
 from registry.client.registry.model_versions import parse_expected_current
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import UNSET, Unset, active_stage
-from registry.rules import PromotionRule, Verdict
 from registry.validation.names import check_model_name, check_version
+
+if TYPE_CHECKING:
+    from registry.rules import PromotionRule, Verdict
 
 
 class PromotionMethods(ClientBase):
@@ -61,7 +64,7 @@ class PromotionMethods(ClientBase):
         return stages.rollback(name, stage, expected_current=expected, to=number, force=force, reason=reason)
 
     def set_promotion_rules(
-        self, name: str, stage: str, rules: Sequence[PromotionRule], *, reason: str | None = None
+        self, name: str, stage: str, rules: "Sequence[PromotionRule]", *, reason: str | None = None
     ) -> None:
         """Set the rules that a version must pass to enter a stage, replacing those that it had.
 
@@ -87,7 +90,7 @@ class PromotionMethods(ClientBase):
         """
         self.backend.promotion_rules.set_rules(check_model_name(name), active_stage(stage), rules, reason=reason)
 
-    def get_promotion_rules(self, name: str, stage: str) -> list[PromotionRule]:
+    def get_promotion_rules(self, name: str, stage: str) -> "list[PromotionRule]":
         """Return the promotion rules of a stage.
 
         Args:
@@ -153,7 +156,7 @@ class PromotionMethods(ClientBase):
             check_model_name(name), check_version(version), active_stage(stage), reason=reason
         )
 
-    def check_promotion(self, name: str, version: int | str, stage: str) -> list[Verdict]:
+    def check_promotion(self, name: str, version: int | str, stage: str) -> "list[Verdict]":
         """Evaluate the promotion rules of a stage for a version, without changing anything.
 
         Args:

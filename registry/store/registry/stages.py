@@ -6,7 +6,7 @@ version is archived in the same transaction, before the new one enters.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, update
 
@@ -22,7 +22,6 @@ from registry.exceptions import (
     StageConflictError,
     StageOccupiedError,
 )
-from registry.rules import Verdict
 from registry.store.clock import now_ms
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, table, upsert
@@ -45,6 +44,9 @@ from registry.store.registry.stage_periods import (
 )
 from registry.store.tables import ModelAliasRow, ModelVersionRow
 from registry.store.transactions import read_transaction, write_transaction
+
+if TYPE_CHECKING:
+    from registry.rules import Verdict
 
 Expected = int | Unset | None
 
@@ -357,7 +359,7 @@ def _describe(name: str, stage: str, holder: int | None) -> str:
     return f"{stage} of {name!r} " + ("is empty" if holder is None else f"is held by version {holder}")
 
 
-def _refusal(name: str, version: int, stage: str, verdicts: Sequence[Verdict]) -> str:
+def _refusal(name: str, version: int, stage: str, verdicts: "Sequence[Verdict]") -> str:
     failed = [verdict.text for verdict in verdicts if not verdict.passed]
     return (
         f"Version {version} of {name!r} may not enter {stage}: {'; '.join(failed)}. "
