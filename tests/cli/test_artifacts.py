@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from small_models import log_doubling
+from small_models import Doubling, log_doubling
 
 import registry
 
 
 @pytest.fixture
-def run_id(own_place: Path) -> str:
-    return log_doubling().run_id
+def run_id(doubling: Doubling) -> str:
+    return doubling.run_id
 
 
 def test_the_files_of_a_run_are_listed_with_their_sizes(cli: Callable, run_id: str) -> None:
@@ -34,7 +35,7 @@ def test_a_model_is_downloaded_whole_and_its_path_printed_alone(cli: Callable, r
     outcome = cli("artifacts", "download", "churn/1", "-d", "build/model")
 
     assert (outcome.code, outcome.out, outcome.err) == (0, f"{Path.cwd() / 'build/model'}\n", "")
-    assert registry.pyfunc.load_model("build/model").predict(log_doubling("other").rows).tolist()[:2] == [1.0, 3.0]
+    assert registry.pyfunc.load_model("build/model").predict(pd.DataFrame({"x": [0.5, 1.5]})).tolist() == [1.0, 3.0]
 
 
 def test_a_file_in_a_run_is_downloaded_under_its_own_name(cli: Callable, run_id: str) -> None:
@@ -44,7 +45,8 @@ def test_a_file_in_a_run_is_downloaded_under_its_own_name(cli: Callable, run_id:
     assert Path("note.txt").read_text() == "a note"
 
 
-def test_a_damaged_model_is_not_downloaded(cli: Callable, run_id: str) -> None:
+def test_a_damaged_model_is_not_downloaded(cli: Callable, own_place: Path) -> None:
+    log_doubling()  # its own files, as they are damaged here
     location = Path(registry.resolve("models:/churn/1").location)
     (location / "MLmodel").write_text("flavors: {}\n")
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_models import log_doubling
+from small_models import Doubling
 
 import registry
 
 
 @pytest.fixture
-def run_id(own_place: Path) -> str:
-    return log_doubling().run_id
+def run_id(doubling: Doubling) -> str:
+    return doubling.run_id
 
 
 @pytest.fixture

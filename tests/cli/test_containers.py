@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_models import log_doubling
+from small_models import Doubling
 
 import registry
 from registry.cli.dockerfile import Image, is_ours, python_version, write_context
@@ -40,8 +40,8 @@ def instructions(file: Path) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def model(own_place: Path) -> None:
-    log_doubling()
+def model(doubling: Doubling) -> None:
+    """Have version 1 of churn."""
 
 
 def test_the_context_has_the_sealed_files_and_a_dockerfile_that_serves_them(cli: Callable, model: None) -> None:
@@ -106,8 +106,8 @@ def test_base_image_package_and_consent_are_chosen(cli: Callable, model: None) -
     assert "!*.whl" in Path("build/.dockerignore").read_text()
 
 
-def test_a_model_of_a_run_becomes_a_context_too(cli: Callable, own_place: Path) -> None:
-    run_id = log_doubling().run_id
+def test_a_model_of_a_run_becomes_a_context_too(cli: Callable, doubling: Doubling) -> None:
+    run_id = doubling.run_id
 
     assert cli("models", "generate-dockerfile", f"runs:/{run_id}/model", "-d", "build").code == 0
     assert f'registry.uri="runs:/{run_id}/model"' in Path("build/Dockerfile").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_models import Doubling, log_doubling
+from small_models import Doubling
 
 import registry
 from registry.cli import main
@@ -122,14 +122,13 @@ def find(command: tuple[str, ...]) -> Any:
 
 
 @pytest.fixture
-def doubling(own_place: Path) -> Doubling:
-    made = log_doubling()
-    made.rows.to_csv("rows.csv", index=False)
+def filled_place(doubling: Doubling) -> Doubling:
+    doubling.rows.to_csv("rows.csv", index=False)
     Path("f.txt").write_text("f")
     Path("dir").mkdir()
     Path("dir/g.txt").write_text("g")
     registry.MlflowClient().set_registered_model_alias("churn", "old", 1)
-    return made
+    return doubling
 
 
 def said_here(words: list[str]) -> list[str]:
@@ -147,12 +146,12 @@ def test_a_line_of_mlflows_is_said_in_our_words(mlflows: str, ours: str) -> None
 
 
 @pytest.mark.parametrize("line", [mlflows for mlflows, _ in [*OWN, *GUESSED]])
-def test_a_line_of_mlflows_runs(cli: Callable, doubling: Doubling, line: str) -> None:
+def test_a_line_of_mlflows_runs(cli: Callable, filled_place: Doubling, line: str) -> None:
     if " restore" in line:
-        prepare = {"experiments": ["experiments", "delete", "1"], "runs": ["runs", "delete", doubling.run_id]}
+        prepare = {"experiments": ["experiments", "delete", "1"], "runs": ["runs", "delete", filled_place.run_id]}
         main([*prepare.get(line.split()[0], ["versions", "delete", "churn/1"]), "--yes"])
 
-    outcome = cli(*line.format(run=doubling.run_id).split())
+    outcome = cli(*line.format(run=filled_place.run_id).split())
 
     assert outcome.code == 0, outcome.err
 
@@ -220,7 +219,7 @@ def test_runs_as_csv_have_mlflows_columns(cli: Callable, doubling: Doubling) -> 
     assert rows[0]["status"] == "FINISHED"
 
 
-def test_predictions_are_json_as_mlflow_prints_them(cli: Callable, doubling: Doubling) -> None:
+def test_predictions_are_json_as_mlflow_prints_them(cli: Callable, filled_place: Doubling) -> None:
     printed = cli("models", "predict", "-m", "models:/churn/1", "-i", "rows.csv").json
 
     assert printed["predictions"][:2] == [1.0, 3.0]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from small_models import Doubling, log_doubling
+from small_models import Doubling
 
 import registry
 from registry.cli.prediction_files import FileFormat, read_data, write_predictions
@@ -26,12 +26,10 @@ FORMS: list[Any] = [
 ]
 
 
-@pytest.fixture
-def doubling(own_place: Path) -> Doubling:
-    made = log_doubling()
-    made.rows.to_csv("rows.csv", index=False)
-    made.rows.to_parquet("rows.parquet")
-    return made
+@pytest.fixture(autouse=True)
+def rows(doubling: Doubling) -> None:
+    doubling.rows.to_csv("rows.csv", index=False)
+    doubling.rows.to_parquet("rows.parquet")
 
 
 @pytest.mark.parametrize("source", ["rows.csv", "rows.parquet"])

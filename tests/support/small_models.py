@@ -20,8 +20,7 @@ class Doubling:
 
 def log_doubling(name: str = "churn") -> Doubling:
     """Log and register a model that doubles its one column, in the experiment ``nba``."""
-    rows = pd.DataFrame({"x": [0.5, 1.5, 1e6 + 1 / 3]})
-    model = LinearRegression(fit_intercept=False).fit(rows, 2 * rows["x"])
+    rows, model = fitted()
     registry.set_experiment("nba")
     with registry.start_run(run_name="doubling") as run:
         steps = list(range(40))
@@ -35,3 +34,9 @@ def log_doubling(name: str = "churn") -> Doubling:
             registered_model_name=name,
         )
     return Doubling(run.info.run_id, model, rows)
+
+
+def fitted() -> tuple[pd.DataFrame, Any]:
+    """Return rows and a model that doubles them."""
+    rows = pd.DataFrame({"x": [0.5, 1.5, 1e6 + 1 / 3]})
+    return rows, LinearRegression(fit_intercept=False).fit(rows, 2 * rows["x"])
