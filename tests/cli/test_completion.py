@@ -6,14 +6,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 import registry
+from registry.cli import completion
 from registry.cli.app import main, root_command
 from registry.cli.completion import answer_for
+from registry.settings import current_settings, place_of
 
 BREAKS = " \t\n\"'@><=;|&(:"
 
@@ -45,6 +47,25 @@ def fill(url: str) -> None:
     client.delete_registered_model("chess")
     client.create_registered_model("chess")
     client.delete_experiment(client.create_experiment("gone"))
+
+
+@pytest.fixture
+def ask(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+    """Return a function that asks as a shell does and returns the answer. Nothing may come on stderr."""
+    saved = os.dup(2)
+
+    def question(*arguments: str) -> str:
+        capfd.readouterr()
+        code = main(["__complete", *arguments])
+        os.dup2(saved, 2)
+        printed = capfd.readouterr()
+        assert printed.err == ""
+        assert (code == 0) == bool(printed.out)
+        return printed.out
+
+    yield question
+    os.dup2(saved, 2)
+    os.close(saved)
 
 
 def offered(*words: str) -> list[str]:
@@ -102,12 +123,8 @@ def test_nothing_is_offered_where_nothing_is_known(local_models: None) -> None:
 @pytest.mark.parametrize(
     "place", ["sqlite:////nonexist/x.db", "postgresql://nobody@127.0.0.1:9/x", "http://x", "s3://b/p"]
 )
-def test_a_store_that_cannot_be_read_is_silence(capfd: pytest.CaptureFixture[str], own_place: Path, place: str) -> None:
-    line = f"registry models show --tracking-uri {place} "
-
-    done = ask("bash", line, BREAKS)
-
-    assert (done.stdout, done.stderr) == ("", "")
+def test_a_store_that_cannot_be_read_is_silence(ask: Callable[..., str], own_place: Path, place: str) -> None:
+    assert ask("bash", f"registry models show --tracking-uri {place} ", BREAKS) == ""
     assert list(own_place.iterdir()) == []
     assert not Path("/nonexist").exists()
 
@@ -115,16 +132,10 @@ def test_a_store_that_cannot_be_read_is_silence(capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     "arguments", [[], ["bash"], ["zsh", "nosuch", ""], ["bash", "registry 'a \"", ""], ["tcsh", "x"]]
 )
-def test_a_question_that_makes_no_sense_is_silence(own_place: Path, arguments: Sequence[str]) -> None:
-    done = ask(*arguments)
-
-    assert done.stderr == ""
-    assert done.stdout in ("", "words\n")
-
-
-def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "registry", "__complete", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def test_a_question_that_makes_no_sense_is_silence(
+    ask: Callable[..., str], own_place: Path, arguments: Sequence[str]
+) -> None:
+    assert ask(*arguments) in ("", "words\n")
 
 
 def test_completion_imports_nothing_heavy(local_models: None) -> None:
@@ -139,25 +150,21 @@ def test_completion_imports_nothing_heavy(local_models: None) -> None:
     assert "churn\tmodel" in done.stdout.splitlines()
 
 
-def test_a_name_that_a_shell_would_run_is_offered_as_text(local_models: None) -> None:
-    [line] = [line for line in ask("bash", "registry models show w", BREAKS).stdout.splitlines() if "weird" in line]
+def test_a_name_that_a_shell_would_run_is_offered_as_text(local_models: None, ask: Callable[..., str]) -> None:
+    _, line = ask("bash", "registry models show w", BREAKS).splitlines()
     assert line == r"weird\ \$\(touch\ pwned\)\ \`x\`\ \'n\""
-    assert ask("bash", 'registry models show "w', BREAKS).stdout.splitlines()[1:] == [
-        r"weird \$(touch pwned) \`x\` 'n\""
-    ]
+    assert ask("bash", 'registry models show "w', BREAKS).splitlines()[1:] == [r"weird \$(touch pwned) \`x\` 'n\""]
     # Inside a quote, bash takes the text as it is, up to the quote's own character.
-    single = ask("bash", "registry models show 'w", BREAKS).stdout.splitlines()[1:]
+    single = ask("bash", "registry models show 'w", BREAKS).splitlines()[1:]
     assert single == ["weird $(touch pwned) `x` '\\''n\""]
 
 
-def test_a_name_that_would_act_on_the_terminal_is_not_offered(
-    local_models: None,
-) -> None:
+def test_a_name_that_would_act_on_the_terminal_is_not_offered(local_models: None, ask: Callable[..., str]) -> None:
     with contextlib.closing(sqlite3.connect("registry.db")) as connection:  # the library itself refuses such names
         connection.execute("UPDATE registered_models SET name = 'chu' || char(27) || '[31m' WHERE name = 'churn'")
         connection.commit()
 
-    assert ask("zsh", "models", "show", "ch").stdout == "words\nchess\tmodel\n"
+    assert ask("zsh", "models", "show", "ch") == "words\nchess\tmodel\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -260,12 +267,33 @@ def test_fish_completes(local_models: None) -> None:
     assert done.stdout.splitlines()[1].startswith("models\t")
 
 
-def test_the_process_itself_answers_too(local_models: None, capfd: pytest.CaptureFixture[str]) -> None:
-    saved = os.dup(2)
-    try:
-        assert main(["__complete", "fish", "models", "show", "chu"]) == 0
-        assert main(["__complete"]) == 1
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-    assert capfd.readouterr().out == "words\nchurn\tmodel\n"
+def test_a_word_is_answered_without_what_bash_has_already(local_models: None, ask: Callable[..., str]) -> None:
+    assert ask("bash", "registry artifacts list models:/churn@ch", BREAKS) == "words\n@champion\n"
+    assert ask("bash", "registry artifacts list models:/churn@ch", " \t\n") == "words\nmodels:/churn@champion\n"
+    assert ask("bash", 'registry artifacts list "models:/churn@ch', BREAKS) == "words\nmodels:/churn@champion\n"
+    assert ask("fish", "models", "show", "CHU") == "words\nchurn\tmodel\n"
+    assert ask("zsh", "runs", "list", "--experiment=nba games", "--view", "a") == "words\nactive\t\nall\t\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "database"),
+    [
+        ({"REGISTRY_TRACKING_URI": "", "MLFLOW_TRACKING_URI": "sqlite:///a.db"}, "sqlite:///{here}/a.db"),
+        ({"REGISTRY_TRACKING_URI": "file:///data/runs"}, "sqlite:////data/runs/registry.db"),
+        ({"REGISTRY_TRACKING_URI": "file:runs"}, "sqlite:///{here}/runs/registry.db"),
+        ({"REGISTRY_TRACKING_URI": "s3://b/p", "REGISTRY_BACKEND_STORE_URI": "postgresql://h/d"}, "postgresql://h/d"),
+        ({"REGISTRY_TRACKING_URI": "s3://b/p"}, "sqlite:///{here}/mlruns/registry.db"),
+        ({}, "sqlite:///{here}/mlruns/registry.db"),
+    ],
+)
+def test_names_come_from_the_database_that_commands_use(
+    own_place: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], database: str
+) -> None:
+    monkeypatch.delenv("REGISTRY_TRACKING_URI", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert completion._database_url(None) == database.format(here=own_place)
+    if "s3" not in str(variables):
+        settings = current_settings()
+        assert place_of(settings.tracking_uri, settings).database_url == database.format(here=own_place)

@@ -14,7 +14,7 @@ from small_models import Doubling
 
 import registry
 from registry.cli.prediction_files import FileFormat, read_data, write_predictions
-from registry.exceptions import InvalidParameterError, SchemaEnforcementError, StorageError
+from registry.exceptions import InvalidParameterError, MissingDependencyError, SchemaEnforcementError, StorageError
 from registry.models import infer_signature
 
 FORMS: list[Any] = [
@@ -221,3 +221,28 @@ def test_what_is_no_table_is_refused_as_csv_and_written_as_json(tmp_path: Path) 
 def test_a_place_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path, kind: FileFormat) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         write_predictions([1], tmp_path / "none" / "out", kind)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "fastparquet", None)
+    (tmp_path / "x.parquet").write_bytes(b"")
+
+    with pytest.raises(MissingDependencyError, match=r"registry-ml\[arrow\]"):
+        read_data(tmp_path / "x.parquet", FileFormat.PARQUET, None)
+    with pytest.raises(MissingDependencyError, match=r"registry-ml\[arrow\]"):
+        write_predictions([1], tmp_path / "y.parquet", FileFormat.PARQUET)
+
+
+def test_a_column_that_the_file_lacks_is_left_to_predict(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a\n1.5\n")
+    schema = infer_signature(pd.DataFrame({"a": [1.5], "b": [2.5]})).inputs
+
+    assert list(read_data(tmp_path / "x.csv", FileFormat.CSV, schema)[0]) == ["a"]
+
+
+def test_predictions_are_written_to_an_open_file() -> None:
+    target = io.BytesIO()
+    write_predictions([1], target, FileFormat.CSV)
+
+    assert target.getvalue() == b"prediction\n1\n"

@@ -18,6 +18,12 @@ _PATIENCE_SECONDS = 90
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\x07|\x08")
 
 
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # A test run in the background of a script inherits that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """Start a program whose stdin, stdout and stderr are a terminal of so many columns."""
 
@@ -31,7 +37,7 @@ class Terminal:
             stderr=slave,
             env={**environment, "TERM": environment.get("TERM", "xterm")},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_take_terminal,
         )
         os.close(slave)
         self._seen = b""
