@@ -47,7 +47,7 @@ PARTS: Final[dict[str, Part]] = {
     "models": Part(
         _MODELS,
         "Registered models: names with numbered versions.",
-        ("models", "model_changes", "history", "transfer", "predict", "containers"),
+        ("models", "model_changes", "history", "transfer", "predict", "containers", "score"),
     ),
     "versions": Part(
         _MODELS, "Versions: show, promote, approve and sign them.", ("versions", "version_changes", "promotion")
@@ -60,6 +60,8 @@ PARTS: Final[dict[str, Part]] = {
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
     "completion": Part(_OTHER, "Completion of commands and names in bash, zsh and fish.", ("completion",)),
+    # What people guess: the command without its noun.
+    "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
 }
 
