@@ -36,7 +36,13 @@ class Shell(StrEnum):
 app = standalone()
 
 
-@app.command("completion", examples=["source <(registry completion bash)"])
+@app.command(
+    "completion",
+    examples=[
+        "source <(registry completion bash)",
+        "registry completion fish > ~/.config/fish/completions/registry.fish",
+    ],
+)
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
 ) -> None:
