@@ -22,7 +22,7 @@ OWNERS = {
     "skops": {"flavors/"},
     "cloudpickle": {"flavors/"},
     "xgboost": {"flavors/", "cli/demo_job.py"},
-    "mlflow": set(),
+    "mlflow": {"mlflow_bridge/"},
 }
 
 

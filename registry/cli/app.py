@@ -47,7 +47,17 @@ PARTS: Final[dict[str, Part]] = {
     "models": Part(
         _MODELS,
         "Registered models: names with numbered versions.",
-        ("models", "model_changes", "history", "transfer", "predict", "containers", "score"),
+        (
+            "models",
+            "model_changes",
+            "history",
+            "transfer",
+            "predict",
+            "containers",
+            "score",
+            "evaluate",
+            "compare_models",
+        ),
     ),
     "versions": Part(
         _MODELS, "Versions: show, promote, approve and sign them.", ("versions", "version_changes", "promotion")
@@ -62,6 +72,8 @@ PARTS: Final[dict[str, Part]] = {
     "completion": Part(_OTHER, "Completion of commands and names in bash, zsh and fish.", ("completion",)),
     # What people guess: the command without its noun.
     "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
+    "evaluate": Part(_MODELS, "The same as 'models evaluate'.", ("evaluate",), is_hidden=True),
+    "compare-models": Part(_MODELS, "The same as 'models compare'.", ("compare_models",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
 }
 
@@ -77,8 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An error of the library, or a wrong command line, is one line on stderr; `exit_codes` has the codes.
     """
-    # Importing makes many objects that stay; collecting garbage among them takes a tenth of a short command's time.
-    gc.set_threshold(50_000, 20, 20)
+    if arguments is None:
+        # Importing makes many objects that stay; collecting garbage among them takes a tenth of a short command's time.
+        gc.set_threshold(50_000, 20, 20)
     output.prepare_streams()
     invocation.begin()
     options.forget_client()
@@ -174,6 +187,7 @@ def load(name: str) -> Any:
     del others  # they have added their commands to the noun
     command: Any = get_command(noun.app)
     command.name = name
+    command.hidden = PARTS[name].is_hidden
     return command
 
 

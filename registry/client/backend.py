@@ -15,6 +15,7 @@ from registry.settings import Place, Settings, actor_of, current_settings, place
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
+from registry.store.logged_models.evidence import EvidenceStore
 from registry.store.logged_models.logged_models import LoggedModelStore
 from registry.store.logged_models.signatures import SignatureStore
 from registry.store.ownership import OwnershipStore
@@ -60,6 +61,7 @@ class Backend:
         self.runs = RunStore(self.database)
         self.series = SeriesStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
+        self.evidence = EvidenceStore(self.database, actor=actor)
         self.log_queue = LogQueue(self.write_log)
         self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)

@@ -6,15 +6,17 @@ Guarantees: rules are evaluated inside the promoting transaction, on the rows of
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, null, select
 
+from registry.entities import Evidence
 from registry.entities.history import EventKind
 from registry.entities.stages import ACTIVE_STAGES
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, table, upsert
+from registry.store.logged_models.evidence import read_metric_evidence, read_records
 from registry.store.registry.history_writer import LockedModel, RegistryStore
 from registry.store.registry.promotion_evidence import judged_metrics, points_for_event, read_points
 from registry.store.registry.queries import require_model, require_version, select_one_version
@@ -153,6 +155,7 @@ def evaluate_rules(connection: Connection, name: str, row: AnyRow, stage: str) -
     rules = rules_from_json(row.rules)
     metrics = judged_metrics(rules)
     candidate, points = _facts(connection, row, stage, metrics)
+    candidate = replace(candidate, name=name, evidence=_evidence(connection, row.logged_model_id, rules))
     holder = None
     if row.holder is not None and row.holder != row.version:
         holder_row = require_version(connection, row.model_id, name, row.holder)
@@ -187,8 +190,8 @@ _RULES: Final = select(PromotionRulesRow.rules).where(
 
 def _facts(connection: Connection, row: AnyRow, stage: str, judged: set[str]) -> "tuple[Facts, list[dict[str, Any]]]":
     """Return the facts that rules are evaluated on, and the points of the judged metrics."""
-    logged = select(LoggedModelRow.flavors, LoggedModelRow.signature).where(LoggedModelRow.id == row.logged_model_id)
-    flavors, signature = connection.execute(logged).one()
+    logged = select(LoggedModelRow.flavors, LoggedModelRow.signature, LoggedModelRow.digest)
+    flavors, signature, digest = connection.execute(logged.where(LoggedModelRow.id == row.logged_model_id)).one()
     points = read_points(connection, row.run_id)
     from registry.rules import Facts
 
@@ -200,8 +203,22 @@ def _facts(connection: Connection, row: AnyRow, stage: str, judged: set[str]) ->
         flavors=frozenset(json.loads(flavors or "[]")),
         approvers=_approvers(connection, row, stage),
         registered_by=row.session_user or row.user_id,
+        digest=digest,
     )
     return facts, points_for_event(row.version, row.run_id, points, judged)
+
+
+def _evidence(connection: Connection, model_key: int, rules: "Sequence[PromotionRule]") -> tuple[Evidence, ...]:
+    """Return the evidence on a logged model that rules look at: metrics on data sets, and other records."""
+    from registry.rules import BetterThanHolder
+
+    on_data = [rule for rule in rules if getattr(rule, "dataset", None) is not None]
+    if not on_data:
+        return ()
+    metrics = [getattr(rule, "metric", None) for rule in on_data if not isinstance(rule, BetterThanHolder)]
+    names = None if None in metrics else {name for name in metrics if name is not None}
+    of_metrics = read_metric_evidence(connection, model_key, names) if metrics else ()
+    return (*of_metrics, *read_records(connection, model_key))
 
 
 def _tags(connection: Connection, version_key: int) -> dict[str, str]:
