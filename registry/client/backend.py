@@ -120,7 +120,12 @@ def open_backend(
         UnavailableError: The database cannot be reached.
     """
     place = place_of(tracking_uri, settings, base)
-    limits = TimeLimits(settings.connect_timeout_seconds, settings.statement_timeout_seconds)
+    limits = TimeLimits(
+        settings.connect_timeout_seconds,
+        settings.statement_timeout_seconds,
+        settings.database_patience,
+        settings.database_idle_seconds,
+    )
     return _open(place, actor_of(settings), read_only, settings.ignore_clock, limits)
 
 

@@ -20,6 +20,7 @@ from registry.store.gc.removal_conditions import (
     is_unreached,
     is_unreferenced_run,
 )
+from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.tables import (
     ExperimentRow,
     LatestMetricRow,
@@ -31,7 +32,6 @@ from registry.store.tables import (
     RunRow,
     UploadRow,
 )
-from registry.store.tracking.run_data import in_keys, keys_parameter
 from registry.store.transactions import Store, read_transaction, write_transaction
 
 

@@ -49,7 +49,7 @@ class EvidenceStore(Store):
         insert_dataset_inputs(connection, experiment, run_key, [used])
         if model_id is not None:
             insert_run_models(connection, run_key, "input", [(model_id, 0)])
-            insert_model_points(connection, run_key, metrics, _dataset_key(connection, dataset))
+            insert_model_points(connection, run_id, metrics, _dataset_key(connection, dataset))
 
     @write_transaction
     def add(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from registry.entities.history import HistoryEvent, canonical_json
 from registry.entities.history_replay import ModelState
 from registry.exceptions import IntegrityError
-from registry.store.dialects import AnyRow
+from registry.store.dialects import AnyRow, AnySelect
 from registry.store.logged_models.evidence import find_evidence
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
@@ -42,11 +42,10 @@ def judged_metrics(rules: "Iterable[PromotionRule]") -> set[str]:
     return {metric for rule in on_runs if (metric := getattr(rule, "metric", None)) is not None}
 
 
-def read_points(connection: Connection, run_id: str | None) -> dict[str, AnyRow]:
-    """Return the latest points of a run, by metric."""
+def select_points(run_id: Any) -> AnySelect:
+    """Return a query of the latest points of a run; `run_id` is an expression."""
     query = select(LatestMetricRow.key, LatestMetricRow.step, LatestMetricRow.timestamp, LatestMetricRow.value)
-    rows = connection.execute(query.join(RunRow, RunRow.id == LatestMetricRow.run_id).where(RunRow.run_id == run_id))
-    return {row.key: row for row in rows}
+    return query.join(RunRow, RunRow.id == LatestMetricRow.run_id).where(RunRow.run_id == run_id)
 
 
 def points_for_event(

@@ -284,7 +284,7 @@ def _explain(connection: Connection, uri: ModelsUri) -> NotFoundError:
     model = require_model(connection, name)
     match uri:
         case ModelVersionUri(version=version):
-            require_version(connection, model.id, name, version)
+            require_version(connection, name, version)
             return VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
         case ModelLatestUri():
             return VersionNotFoundError(f"No versions of model with name {name!r} found.")

@@ -14,10 +14,9 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection, func, select
 
 from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.long_lists import among
+from registry.store.long_lists import among, in_keys, keys_parameter
 from registry.store.search.query import chunks
 from registry.store.tables import LatestMetricRow, ParamRow, TagRow
-from registry.store.tracking.run_data import in_keys, keys_parameter
 from registry.store.tracking.runs import run_location
 
 KeyedRow: TypeAlias = type[LatestMetricRow] | type[ParamRow] | type[TagRow]
