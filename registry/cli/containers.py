@@ -9,7 +9,6 @@ import typer
 
 from registry.cli import output
 from registry.cli.artifact_files import FilesUri, open_uri
-from registry.cli.dockerfile import MODEL, Image, is_ours, write_context
 from registry.cli.models import app
 from registry.exceptions import PathExistsError, disk_error
 from registry.uris import ModelsUri
@@ -47,6 +46,7 @@ def generate_dockerfile(
 
     The image runs 'registry models serve' on port 8080 as a user without rights.
     """
+    from registry.cli.dockerfile import MODEL, Image, is_ours, write_context
     from registry.client.artifacts.downloads import download
 
     client, place = open_uri(uri)
