@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from registry.blobs import BlobStore, S3Options, close_connections, open_blob_store
-from registry.client.async_logging import Entry, LogQueue, flush_all
+from registry.client.async_logging import Entry, LogQueue, TaskQueue, flush_all
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, current_settings, place_of, redacted_uri
@@ -61,6 +61,7 @@ class Backend:
         self.series = SeriesStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
         self.log_queue = LogQueue(self.write_log)
+        self.tasks = TaskQueue()
         self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.stages = StageStore(self.database, actor=actor, ignore_clock=ignore_clock)

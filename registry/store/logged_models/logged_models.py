@@ -55,7 +55,10 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A logged model to insert; `signatures` maps the id of the signing key to the bundle."""
+    """A logged model to insert; `signatures` maps the id of the signing key to the bundle.
+
+    It gets the run's points at `step`, and all points of the metrics in `metric_keys`.
+    """
 
     model_id: str
     experiment_id: str
@@ -66,6 +69,7 @@ class NewModel:
     tags: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
     signatures: Mapping[str, str] = field(default_factory=dict)
+    metric_keys: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +107,14 @@ class LoggedModelStore(Store):
     def create(self, connection: Connection, new: NewModel, seal: Seal | None) -> LoggedModel:
         """Create a logged model: READY with a seal, PENDING without.
 
-        It gets the params of its run and becomes an output of the run. A READY model also gets the run's points at
-        `new.step`.
+        It gets the params of its run and becomes an output of the run. A READY model also gets points of the run.
 
         Raises:
             UploadExpiredError: there is a seal, but the upload was never begun or was removed by gc.
         """
         insert_logged_model(connection, new, seal)
         if seal is not None:
-            _link_points(connection, _require(connection, new.model_id), new.step)
+            _link_points(connection, _require(connection, new.model_id), new.step, new.metric_keys)
         return _read_one(connection, new.model_id)
 
     @write_transaction
@@ -323,9 +326,9 @@ def _require(connection: Connection, model_id: str, *, lock: bool = False) -> An
     return row
 
 
-def _link_points(connection: Connection, model: AnyRow, step: int) -> None:
+def _link_points(connection: Connection, model: AnyRow, step: int, keys: Sequence[str] = ()) -> None:
     if model.run_id is not None:
-        link_run_points(connection, model.run_id, model.id, step)
+        link_run_points(connection, model.run_id, model.id, step, keys)
 
 
 def _read_one(connection: Connection, model_id: str) -> LoggedModel:

@@ -4,7 +4,7 @@ Guarantees: NaN is stored as NULL and read as NaN.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, insert, literal, select
 
@@ -41,9 +41,12 @@ def insert_model_points(connection: Connection, run_key: int | None, metrics: It
         connection.execute(insert(table(LoggedModelMetricRow)), rows)
 
 
-def link_run_points(connection: Connection, run_key: int, model_key: int, step: int) -> None:
-    """Copy the points that a run has at a step to a logged model, as MLflow does when a model is logged."""
-    at_step = (
+def link_run_points(connection: Connection, run_key: int, model_key: int, step: int, keys: Sequence[str] = ()) -> None:
+    """Copy the points that a run has at a step, and all those of some keys, to a logged model, as MLflow does."""
+    is_linked = MetricRow.step == step
+    if keys:
+        is_linked |= LatestMetricRow.key.in_(keys)
+    points = (
         select(
             literal(model_key),
             LatestMetricRow.run_id,
@@ -53,11 +56,11 @@ def link_run_points(connection: Connection, run_key: int, model_key: int, step: 
             MetricRow.value,
         )
         .join(MetricRow, MetricRow.series_id == LatestMetricRow.id)
-        .where(LatestMetricRow.run_id == run_key, MetricRow.step == step)
+        .where(LatestMetricRow.run_id == run_key, is_linked)
         .order_by(LatestMetricRow.key, MetricRow.timestamp)
     )
     columns = ["logged_model_id", "run_id", "key", "step", "timestamp", "value"]
-    connection.execute(insert(table(LoggedModelMetricRow)).from_select(columns, at_step))
+    connection.execute(insert(table(LoggedModelMetricRow)).from_select(columns, points))
 
 
 def _model_key(connection: Connection, model_id: str) -> int:
