@@ -4,6 +4,7 @@ from . import (
     data as data,
     entities as entities,
     exceptions as exceptions,
+    lightgbm as lightgbm,
     models as models,
     protos as protos,
     pyfunc as pyfunc,
@@ -14,6 +15,7 @@ from . import (
     version as version,
     xgboost as xgboost,
 )
+from .autologging.autolog import autolog as autolog
 from .client import MlflowClient as MlflowClient
 from .client.artifacts.images import Image as Image
 from .client.registry.webhook import WebhookSink as WebhookSink

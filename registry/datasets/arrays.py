@@ -107,10 +107,11 @@ def from_numpy(
     return NumpyDataset(features, choose_source(source, context_tags), targets, name, digest, infer_schema=infer_schema)
 
 
-def array_digest(features: Arrays, targets: Arrays | None = None) -> str:
+def array_digest(features: Arrays, targets: Arrays | None = None, *, rows: int | None = None) -> str:
     """Return MLflow's digest of arrays: 8 hexadecimal digits.
 
     It covers the shape of each array and its first 10,000 values, unless they are of a type that cannot be hashed.
+    `rows` is the length of an array of which only the first rows are given.
     """
     import numpy as np
     import pandas as pd
@@ -122,7 +123,7 @@ def array_digest(features: Arrays, targets: Arrays | None = None) -> str:
             md5.update(pd.util.hash_array(head).tobytes())
         except TypeError:
             md5.update(np.int64(head.size).tobytes())
-        for length in array.shape:
+        for length in array.shape if rows is None else (rows, *array.shape[1:]):
             md5.update(np.int64(length).tobytes())
     return md5.hexdigest()[:8]
 

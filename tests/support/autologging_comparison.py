@@ -12,7 +12,7 @@ from mlflow_scripts import over_registry
 SCRIPTS = Path(__file__).parent.parent / "scripts" / "autologging"
 
 # Appended to each script. It reads by calls that both have, so that one text serves for both.
-_DESCRIBE = '''
+_DESCRIBE = """
 import json as _json
 import math as _math
 import os as _os
@@ -91,13 +91,15 @@ for _run in _runs:
         _answer.append(_entry)
 with open(_sys.argv[2], "w") as _file:
     _json.dump(_answer, _file)
-'''
+"""
 
 
 def describe(name: str, directory: Path, *, mlflow_python: str | None = None) -> list[dict[str, Any]]:
     """Return what a script logged, run by run; over `registry` unless the Python of a real mlflow is given."""
     directory.mkdir()
-    source = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8") + _DESCRIBE.replace("import mlflow as", "import mlflow as")
+    source = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8") + _DESCRIBE.replace(
+        "import mlflow as", "import mlflow as"
+    )
     program, output = directory / "script.py", directory / "answer.json"
     program.write_text(source if mlflow_python else over_registry(source), encoding="utf-8")
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{directory}/runs.db", "MPLBACKEND": "Agg"}
@@ -121,7 +123,9 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
                 lines += differences(ours[key], theirs[key], f"{path}/{key}")
         return lines
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        return [line for i, pair in enumerate(zip(ours, theirs, strict=True)) for line in differences(*pair, f"{path}[{i}]")]
+        return [
+            line for i, pair in enumerate(zip(ours, theirs, strict=True)) for line in differences(*pair, f"{path}[{i}]")
+        ]
     if isinstance(ours, float) and isinstance(theirs, float) and abs(ours - theirs) <= 1e-9 * max(1.0, abs(theirs)):
         return []
     return [] if ours == theirs else [f"{path}: here {ours!r:.300}, in mlflow {theirs!r:.300}"]
