@@ -46,7 +46,7 @@ def fit_wrapper(
 ) -> Any:
     """Fit a scikit-learn wrapper. Its own call of `train` logs all but the model."""
     call = f"{type(estimator).__name__}.fit"
-    training = Training.begin(integration, options, call, estimator, allows_nested=True)
+    training = Training.begin(integration, options, call, estimator, inner=integration)
     if training is None:
         return wrapped(*args, **kwargs)
     with training:

@@ -1,5 +1,6 @@
 """Autologging of scikit-learn's estimators: params, metrics on the training data, the model, searches."""
 
+import copy
 import functools
 import inspect
 import logging
@@ -88,8 +89,6 @@ class FitRecord:
         self._features, self._targets, self._weights = _training_data(estimator, args, kwargs)
         self._example = training.attempt("", _first_rows_or_none, self._features)
         if _may_overwrite(estimator, self._params):
-            import copy
-
             self._features, self._targets = copy.deepcopy((self._features, self._targets))
 
     def log_settings(self) -> None:
@@ -176,7 +175,10 @@ class FitRecord:
             training.log_chart(functools.partial(charts.curve_chart, curve), f"{_PREFIX}{curve.file_name}.png")
 
     def _log_page(self) -> None:
-        page = optional_import("sklearn.utils", "sklearn").estimator_html_repr(self._estimator)
+        shown = copy.copy(self._estimator)
+        if hasattr(shown, "cv_results_"):  # showing a masked array changes its fill value
+            shown.cv_results_ = copy.deepcopy(shown.cv_results_)
+        page = optional_import("sklearn.utils", "sklearn").estimator_html_repr(shown)
         self._training.log_text(_PAGE.format(page), "estimator.html")
 
 

@@ -1,5 +1,6 @@
 """What is logged of a search for parameters, such as `GridSearchCV`: the best model, the results, child runs."""
 
+import copy
 import time
 from collections.abc import Mapping
 from numbers import Number
@@ -50,7 +51,8 @@ def _log_best_estimator(training: Training, estimator: Any, described: Mapping[s
 def _table(results: Mapping[str, Any]) -> Any:
     import pandas as pd
 
-    return pd.DataFrame(dict(results))
+    # A masked array keeps the fill value that it was asked for: read from a copy.
+    return pd.DataFrame(copy.deepcopy(dict(results)))
 
 
 class ChildRuns:

@@ -35,19 +35,19 @@ _logger = logging.getLogger("registry.autologging")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A call that trains and is going on: on which object, and whether calls inside of it are logged too."""
+    """A call that trains and is going on: on which object, and the integration whose calls inside of it are logged."""
 
     owner: object
-    allows_nested: bool
+    inner: str | None = None
 
 
 _sessions: ContextVar[tuple[Session, ...]] = ContextVar("registry_training_sessions", default=())
-_SUSPENDED: Final = Session(None, allows_nested=False)
+_SUSPENDED: Final = Session(None)
 
 
-def may_log(owner: object) -> bool:
+def may_log(integration: str, owner: object) -> bool:
     """Tell whether a call on this object is an outermost one, or inside of one that lets it log."""
-    return all(session.allows_nested and session.owner is not owner for session in _sessions.get())
+    return all(session.inner == integration and session.owner is not owner for session in _sessions.get())
 
 
 def is_training() -> bool:
@@ -90,15 +90,15 @@ class Training:
 
     @classmethod
     def begin(
-        cls, integration: str, options: Options, call: str, owner: object, *, allows_nested: bool = False
+        cls, integration: str, options: Options, call: str, owner: object, *, inner: str | None = None
     ) -> "Training | None":
         """Choose or start the run for a call; None if it is not to be logged, or no run can be started."""
-        if not may_log(owner):
+        if not may_log(integration, owner):
             return None
         active = state.active_with_client()
         if options.exclusive and active is not None and not is_training():
             return None
-        training = cls(integration, options, call, Session(owner, allows_nested))
+        training = cls(integration, options, call, Session(owner, inner))
         if training.attempt("a run was not started", training._choose_run):
             return training
         training._warn()

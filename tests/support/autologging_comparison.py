@@ -15,17 +15,19 @@ SCRIPTS = Path(__file__).parent.parent / "scripts" / "autologging"
 _DESCRIBE = """
 import json as _json
 import math as _math
-import os as _os
 import sys as _sys
 
 import mlflow as _mlflow
-import yaml as _yaml
 
 _client = _mlflow.MlflowClient()
 
 
 def _number(value):
     return repr(value) if _math.isnan(value) or _math.isinf(value) else float(value)
+
+
+def _sorted(entries):
+    return sorted(entries, key=lambda entry: _json.dumps(entry, sort_keys=True))
 
 
 def _files(run_id, path=None):
@@ -47,10 +49,11 @@ def _describe_run(run):
         "metrics": {
             key: [[point.step, _number(point.value)] for point in _client.get_metric_history(run.info.run_id, key)]
             for key in run.data.metrics
+            if not key.endswith("_time")
         },
         "tags": tags,
         "artifacts": sorted(path for path in _files(run.info.run_id)),
-        "datasets": sorted(
+        "datasets": _sorted(
             [
                 item.dataset.name,
                 item.dataset.digest,
@@ -61,11 +64,11 @@ def _describe_run(run):
             ]
             for item in run.inputs.dataset_inputs
         ),
-        "models": [_describe_model(run, output.model_id) for output in run.outputs.model_outputs],
+        "models": _sorted(_describe_model(output.model_id) for output in run.outputs.model_outputs),
     }
 
 
-def _describe_model(run, model_id):
+def _describe_model(model_id):
     model = _mlflow.get_logged_model(model_id)
     info = _mlflow.models.get_model_info(f"models:/{model_id}")
     signature = None if info.signature is None else info.signature.to_dict()
@@ -73,7 +76,7 @@ def _describe_model(run, model_id):
         "name": model.name,
         "status": str(getattr(model.status, "value", model.status)),
         "params": dict(model.params),
-        "metrics": sorted({(metric.key, metric.step) for metric in model.metrics or []}),
+        "metrics": sorted({f"{metric.key} at {metric.step}" for metric in model.metrics or []}),
         "flavors": sorted(info.flavors),
         "signature": signature,
         "example": bool(info.saved_input_example_info),
@@ -87,7 +90,7 @@ for _run in _runs:
     if _parents[_run.info.run_id] is None:
         _entry = _describe_run(_run)
         _children = [_describe_run(other) for other in _runs if _parents[other.info.run_id] == _run.info.run_id]
-        _entry["children"] = sorted(_children, key=lambda child: _json.dumps(child["params"], sort_keys=True))
+        _entry["children"] = _sorted(_children)
         _answer.append(_entry)
 with open(_sys.argv[2], "w") as _file:
     _json.dump(_answer, _file)
@@ -122,6 +125,9 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
             else:
                 lines += differences(ours[key], theirs[key], f"{path}/{key}")
         return lines
+    if all(isinstance(side, list) and all(isinstance(item, str) for item in side) for side in (ours, theirs)):
+        lines = [f"{path}: only here: {item}" for item in ours if item not in theirs]
+        return lines + [f"{path}: only in mlflow: {item}" for item in theirs if item not in ours]
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         return [
             line for i, pair in enumerate(zip(ours, theirs, strict=True)) for line in differences(*pair, f"{path}[{i}]")
