@@ -20,6 +20,8 @@ from registry.flavors.optional_imports import optional_import
 NAME: Final = "sklearn"
 _PREFIX: Final = "training_"
 _FIT_METHODS: Final = ("fit", "fit_transform", "fit_predict")
+# Packages whose estimators prepare data; a fit of one of them alone is no training. MLflow's list.
+_PREPARING: Final = ("preprocessing", "impute", "feature_extraction", "feature_selection")
 # Parameters of estimators that let them overwrite their input.
 _OVERWRITING: Final = ("copy", "copy_X", "copy_x")
 _logger = logging.getLogger("registry.autologging")
@@ -51,7 +53,9 @@ def patch_module(patches: Patches, options: Options, module: Any) -> None:
 def _is_estimator(name: str, kind: Any, base: type) -> bool:
     if name.startswith("_") or not isinstance(kind, type) or not issubclass(kind, base) or kind is base:
         return False
-    return kind.__module__.partition(".")[0] == "sklearn" and not inspect.isabstract(kind)
+    package, _, rest = kind.__module__.partition(".")
+    prepares = rest.partition(".")[0] in _PREPARING or kind.__name__ == "ColumnTransformer"
+    return package == "sklearn" and not prepares and not inspect.isabstract(kind)
 
 
 def patch_methods(patches: Patches, kind: type, handler: Handler) -> None:
@@ -227,6 +231,6 @@ def modules() -> list[str]:
 
     sklearn = sys.modules["sklearn"]
     found = [info.name for info in pkgutil.iter_modules(sklearn.__path__)]
-    skipped = {"tests", "experimental", "externals", "conftest", "utils", "base"}
+    skipped = {"tests", "experimental", "externals", "conftest", "utils", "base", *_PREPARING}
     public = [f"sklearn.{name}" for name in found if not name.startswith("_") and name not in skipped]
     return [*public, "sklearn.model_selection._search_successive_halving"]

@@ -16,12 +16,16 @@ _VALIDATION: Final = (
     "permutation_test_score",
     "validation_curve",
 )
+# What these call for each fit: a function that was imported before `autolog` is no wrapper, but calls these.
+_WORKERS: Final = ("_fit_and_score", "_fit_and_predict", "_incremental_fit_estimator", "_permutation_test_score")
 
 
 def patch_validation(patches: Patches, module: Any) -> None:
     """Log nothing inside of cross-validation."""
     for name in _VALIDATION:
         patches.wrap(module, name, _suspend)
+    for name in _WORKERS:
+        patches.wrap(module._validation, name, _suspend)
 
 
 def patch_joblib(patches: Patches, module: Any) -> None:

@@ -11,14 +11,13 @@ import logging
 import numbers
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
 
 from registry.autologging.options import Options
 from registry.autologging.patching import Patches, unwrapped
-from registry.autologging.training import Training, is_training, points
+from registry.autologging.training import Training, is_training, points, without_autologging
 from registry.autologging.training_data import ByIdentity, describe_data
 from registry.client import MlflowClient
 from registry.entities import Metric
@@ -29,7 +28,6 @@ _NO_METRICS: Final = ("check_scoring", "get_scorer", "make_scorer", "get_scorer_
 # A model that predicts in a loop would fill its run with data sets.
 MAX_DATASETS: Final = 50
 _logger = logging.getLogger("registry.autologging")
-_is_inside: ContextVar[bool] = ContextVar("registry_inside_metric", default=False)
 
 
 @dataclass(slots=True)
@@ -136,7 +134,7 @@ def _predict(
     model = _active_model(estimator)
     if model is None:
         return wrapped(*args, **kwargs)
-    prediction = _call_inside(wrapped, args, kwargs)
+    prediction = without_autologging(wrapped, *args, **kwargs)
     data = _first_argument(args, kwargs)
     _guarded(model, _remember_prediction, model, data, prediction, inspect.currentframe())
     if logs_datasets and len(model.datasets) < MAX_DATASETS:
@@ -153,7 +151,7 @@ def _score(wrapped: Callable[..., Any], estimator: Any, args: tuple[Any, ...], k
     model = _active_model(estimator)
     if model is None:
         return wrapped(*args, **kwargs)
-    value = _call_inside(wrapped, args, kwargs)
+    value = without_autologging(wrapped, *args, **kwargs)
     if _is_measure(value):
         _guarded(model, _log_score, model, wrapped, estimator, args, kwargs, value, inspect.currentframe())
     return value
@@ -177,9 +175,9 @@ def _log_score(
 
 
 def _metric(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if _is_inside.get() or is_training():
+    if is_training():
         return wrapped(*args, **kwargs)
-    value = _call_inside(wrapped, args, kwargs)
+    value = without_autologging(wrapped, *args, **kwargs)
     if _is_measure(value):
         found = (_predictions.find(argument) for argument in [*args, *kwargs.values()])
         prediction = next((entry for entry in found if entry is not None), None)
@@ -202,18 +200,10 @@ def _log_metric(
 
 def _active_model(estimator: Any) -> FittedModel | None:
     """Return what is remembered of an estimator, unless this call is a part of another."""
-    if _is_inside.get() or is_training():
+    if is_training():
         return None
     model: FittedModel | None = _models.find(estimator)
     return model
-
-
-def _call_inside(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    token = _is_inside.set(True)
-    try:
-        return wrapped(*args, **kwargs)
-    finally:
-        _is_inside.reset(token)
 
 
 def _guarded(model: FittedModel, function: Callable[..., Any], *args: Any) -> None:

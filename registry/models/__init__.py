@@ -6,7 +6,7 @@ from registry.entities.schema import Schema
 from registry.flavors import set_model
 from registry.flavors.signatures.enforce import enforce_schema
 from registry.models.model import Model, ModelInfo, get_model_info
-from registry.models.signature import ModelSignature, infer_signature
+from registry.models.signature import ModelSignature, infer_signature, set_signature
 from registry.unsupported import explain_missing
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "get_model_info",
     "infer_signature",
     "set_model",
+    "set_signature",
     "validate_schema",
 ]
 

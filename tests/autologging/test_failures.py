@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import xgboost
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import registry
@@ -84,6 +86,10 @@ def test_a_place_for_models_that_cannot_be_written_is_one_warning(
     assert re.match(r"Autologging of LogisticRegression\.fit is incomplete: the model 'model' was not logged", message)
 
 
+def same(data: Any, **_: Any) -> Any:
+    return data
+
+
 class Unspeakable:
     """A value without a text."""
 
@@ -96,32 +102,34 @@ def test_a_param_without_a_text_is_left_out_and_told(told: list[str]) -> None:
 
     with registry.start_run() as run:
         booster = xgboost.train({"max_depth": 2}, xgboost.DMatrix(X, label=y), 1, xgb_model=None, maximize=None)
-        transformer = FunctionTransformer(kw_args={"x": Unspeakable()})
+        transformer = make_pipeline(FunctionTransformer(same, kw_args={"x": Unspeakable()}))
         registry.sklearn.autolog(log_models=False)
         transformer.fit(X)
 
     assert booster.num_boosted_rounds() == 1
     params = registry.get_run(run.info.run_id).data.params
-    assert (params["max_depth"], "kw_args" in params, params["validate"]) == ("2", False, "False")
-    assert any("the param 'kw_args' was not logged (RuntimeError: no text)" in message for message in told)
+    assert (params["max_depth"], params["functiontransformer__validate"]) == ("2", "False")
+    assert "functiontransformer__kw_args" not in params
+    [message] = told
+    assert "the param 'functiontransformer__kw_args' was not logged (RuntimeError: no text)" in message
 
 
 def test_a_model_that_no_format_can_hold_is_told_and_the_rest_is_logged(told: list[str]) -> None:
     registry.sklearn.autolog()
 
     with registry.start_run() as run:
-        FunctionTransformer(kw_args={"lock": __import__("threading").Lock()}).fit(X)
+        make_pipeline(FunctionTransformer(same, kw_args={"lock": threading.Lock()})).fit(X)
 
-    assert registry.get_run(run.info.run_id).data.params["validate"] == "False"
+    assert registry.get_run(run.info.run_id).data.params["functiontransformer__validate"] == "False"
     [message] = told
-    assert message.startswith("Autologging of FunctionTransformer.fit is incomplete: the model was not logged (")
+    assert message.startswith("Autologging of Pipeline.fit is incomplete: the model was not logged (")
 
 
 def test_a_model_that_skops_cannot_hold_is_logged_as_a_pickle(told: list[str]) -> None:
     registry.sklearn.autolog()
 
     with registry.start_run() as run:
-        FunctionTransformer(lambda data: data * 2).fit(X)
+        make_pipeline(FunctionTransformer(lambda data: data * 2)).fit(X)
 
     loaded = registry.sklearn.load_model(f"runs:/{run.info.run_id}/model", allow_code=True)
     assert loaded.transform(X).tolist() == (X * 2).tolist()

@@ -119,7 +119,7 @@ def test_autologging_can_be_switched_on_before_the_packages_are_imported() -> No
 import sys
 import registry as mlflow
 mlflow.autolog()
-assert not {"sklearn", "xgboost", "lightgbm", "numpy"} & set(sys.modules), sorted(sys.modules)
+assert not {"sklearn", "xgboost", "lightgbm"} & set(sys.modules)
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 X_test, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]

@@ -27,7 +27,10 @@ def _number(value):
 
 
 def _sorted(entries):
-    return sorted(entries, key=lambda entry: _json.dumps(entry, sort_keys=True))
+    def order(entry):
+        return (str(entry.get("name")) if isinstance(entry, dict) else "", _json.dumps(entry, sort_keys=True))
+
+    return sorted(entries, key=order)
 
 
 def _files(run_id, path=None):
