@@ -10,12 +10,12 @@ from registry.exceptions import InvalidParameterError, InvalidStateError, Invali
 
 
 def test_a_name_stands_for_the_newest_model_with_it_or_for_a_new_one() -> None:
-    first = registry.set_active_model(name="it's")
-    newer = registry.create_external_model("it's")
+    first = registry.set_active_model(name="its")
+    newer = registry.create_external_model("its")
 
-    again = registry.set_active_model(name="it's")
+    again = registry.set_active_model(name="its")
 
-    assert (first.name, again.model_id) == ("it's", newer.model_id)
+    assert (first.name, again.model_id) == ("its", newer.model_id)
     assert registry.get_active_model_id() == newer.model_id
 
 
