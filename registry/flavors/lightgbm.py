@@ -14,7 +14,7 @@ from registry.exceptions import InvalidModelError, InvalidParameterError
 from registry.flavors.mlmodel import PYTHON_FUNCTION, inside
 from registry.flavors.optional_imports import optional_import
 from registry.flavors.protocol import Predictor
-from registry.flavors.untrusted.lightgbm import check_model_text
+from registry.flavors.untrusted.model_directory import check_lightgbm_bytes
 from registry.flavors.xgboost_parameters import from_json, to_json
 
 FILE_NAME: Final = "model.lgb"
@@ -151,20 +151,6 @@ class LightGBMPredictor:
             text = {name: "category" for name in data.columns if _is_text(data[name])}
             data = data.astype(text) if text else data
         return self._model.predict(data)
-
-
-def check_lightgbm_bytes(data: bytes, file: Path) -> None:
-    """Check that bytes read from `file` are a whole LightGBM model.
-
-    Raises:
-        InvalidModelError: they are not, and LightGBM could crash on them.
-    """
-    try:
-        check_model_text(data)
-    except ValueError as error:
-        raise InvalidModelError(
-            f"{str(file)!r} is no whole LightGBM model: {error}. LightGBM itself could crash on it."
-        ) from None
 
 
 def _save_wrapper(model: Any, file: Path) -> None:

@@ -16,6 +16,12 @@ _MAX_FEATURES: Final = 10_000_000
 _INTEGER: Final = re.compile(rb"-?[0-9]{1,18}")
 _NUMBER: Final = re.compile(rb"[-+]?(?:[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]{1,4})?|inf|nan|\.[0-9]+)")
 _CATEGORICAL: Final = 1
+_REST: Final = re.compile(
+    rb"end of trees\n"
+    rb"(?:\nfeature_importances:\n(?:[^\n]+=[0-9.e+\-]+\n)*)?"
+    rb"(?:\nparameters:\n(?:\[[a-z0-9_]+: [^\n\[\]]*\]\n)*\n?end of parameters\n)?"
+    rb"(?:\npandas_categorical:(?P<categories>[^\n]*)\n?)?"
+)
 
 
 def check_model_text(data: bytes) -> None:
@@ -42,16 +48,13 @@ def check_model_text(data: bytes) -> None:
     position = len(head) + 2
     for number, size in enumerate(sizes):
         block = data[position : position + size]
-        if size <= 0 or len(block) != size or not block.startswith(b"Tree=%d\n" % number):
+        if size <= 0 or len(block) != size or not block.startswith(b"Tree=%d\n" % number) or block[-2:] != b"\n\n":
             raise ValueError(f"tree {number} is not where its size says")
         _check_tree(_entries(block), number, features)
         position += size
     if len(sizes) % per_round:
         raise ValueError(f"{len(sizes)} trees are no multiple of {per_round}")
-    rest = data[position:]
-    if not rest.startswith(b"end of trees\n") or b"\nTree=" in rest:
-        raise ValueError("the trees have no end")
-    _check_categories(rest)
+    _check_rest(data[position:])
 
 
 def _check_tree(tree: Mapping[bytes, bytes], number: int, features: int) -> None:
@@ -69,9 +72,10 @@ def _check_tree(tree: Mapping[bytes, bytes], number: int, features: int) -> None
     kinds = _integers(tree, b"decision_type", inner)
     for key in (b"left_child", b"right_child"):
         _integers(tree, key, inner)
-    for key in (b"leaf_count", b"internal_count", b"leaf_weight", b"internal_weight", b"internal_value", b"split_gain"):
-        if tree.get(key):
-            _numbers(tree, key, leaves if key.startswith(b"leaf") else inner)
+    for key in (b"split_gain", b"internal_value", b"internal_weight", b"internal_count"):
+        _numbers(tree, key, inner)
+    for key in (b"leaf_weight", b"leaf_count"):
+        _numbers(tree, key, leaves)
     _follow(_integers(tree, b"left_child"), _integers(tree, b"right_child"), leaves, number)
     sets = _count(tree, b"num_cat", 0, inner)
     bounds = _integers(tree, b"cat_boundaries", sets + 1) if sets else [0]
@@ -100,13 +104,15 @@ def _follow(left: list[int], right: list[int], leaves: int, number: int) -> None
         raise ValueError(f"the nodes of tree {number} form no tree")
 
 
-def _check_categories(rest: bytes) -> None:
-    """Check the line that lists pandas' categories, which LightGBM's Python part reads as JSON."""
-    _, found, text = rest.rpartition(b"\npandas_categorical:")
-    if not found:
+def _check_rest(rest: bytes) -> None:
+    """Check what follows the trees: LightGBM takes the settings apart without looking for their brackets."""
+    match = _REST.fullmatch(rest)
+    if match is None:
+        raise ValueError("what follows the trees is not as LightGBM writes it")
+    if match["categories"] is None:
         return
     try:
-        lists = json.loads(text.partition(b"\n")[0])
+        lists = json.loads(match["categories"])
     except (ValueError, RecursionError):
         raise ValueError("its categories are not JSON") from None
     if lists is not None and not (isinstance(lists, list) and all(isinstance(item, list) for item in lists)):
@@ -117,8 +123,11 @@ def _entries(block: bytes) -> dict[bytes, bytes]:
     entries: dict[bytes, bytes] = {}
     for line in block.split(b"\n"):
         key, separator, value = line.partition(b"=")
-        if separator and entries.setdefault(key, value) is not value:
+        if line not in (b"", b"tree") and not separator:
+            raise ValueError(f"the line {line[:40].decode(errors='replace')!r} has no value")
+        if key in entries and line:
             raise ValueError(f"{key.decode(errors='replace')!r} is given twice")
+        entries[key] = value
     return entries
 
 
