@@ -13,6 +13,7 @@ from . import (
     system_metrics as system_metrics,
     tracking as tracking,
     types as types,
+    utils as utils,
     version as version,
     xgboost as xgboost,
 )

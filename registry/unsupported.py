@@ -139,7 +139,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         "MLflow's internals are not here. Tags are plain strings, such as 'mlflow.parentRunId'.",
-        "utils config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test "
+        "utils.* config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test "
         "models.flavor_backend models.FlavorBackend sklearn.utils protos.*_pb2",
     ),
     (

@@ -41,6 +41,7 @@ MODULES = [
     "system_metrics",
     "tracking",
     "types",
+    "utils",
     "version",
     "xgboost",
 ]
@@ -58,7 +59,7 @@ log_text metric_history models protos pyfunc register_model resolve restore_expe
 search_experiments search_logged_models search_model_versions search_registered_models search_runs set_active_model
 set_experiment set_experiment_tag set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri
 set_system_metrics_node_id set_system_metrics_samples_before_logging set_system_metrics_sampling_interval set_tag
-set_tags set_tracking_uri sklearn stage_holders start_run system_metrics tracking types verify version xgboost
+set_tags set_tracking_uri sklearn stage_holders start_run system_metrics tracking types utils verify version xgboost
 """.split()
 
 

@@ -98,7 +98,7 @@ azure db store.artifact store.db store.entities store.model_registry tracking._m
 tracking._tracking_service tracking.registry tracking.context tracking.request_header
 """,
     "MLflow's internals are not here. Tags are plain strings, such as 'mlflow.parentRunId'.": """
-utils config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test
+utils.rest_utils config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test
 models.flavor_backend models.FlavorBackend sklearn.utils protos.model_registry_pb2 protos.service_pb2
 """,
     "The command line is `registry` (`registry --help`); scripts use the functions and MlflowClient.": """
@@ -271,8 +271,8 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
         ("from registry import start_run, trace", "trace"),
         ("import registry.catboost", "catboost"),
         ("import registry.pytorch as torch_models", "pytorch"),
-        ("from registry.utils import mlflow_tags", "utils"),
-        ("from registry.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID", "utils"),
+        ("from registry.utils import rest_utils", "utils.rest_utils"),
+        ("from registry.utils.mlflow_tags import MLFLOW_DOCKER", "utils.MLFLOW_DOCKER"),
         ("from registry.store.tracking import SEARCH_MAX_RESULTS_DEFAULT", "store.tracking.SEARCH_MAX_RESULTS_DEFAULT"),
         ("from registry.pyfunc import autolog", "pyfunc.autolog"),
         ("from registry.models import add_libraries_to_model", "models.add_libraries_to_model"),
