@@ -90,7 +90,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     (
         "Autologging is here for xgboost, lightgbm and sklearn. Log by hand otherwise: log_params and log_metrics in a "
         "run, and log_model of a flavor after training.",
-        "*autolog",
+        "pyfunc.autolog",
     ),
     (
         "There is no server. Serve the directory that MlflowClient().get_model_version_download_uri names, or load the "

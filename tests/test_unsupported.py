@@ -272,7 +272,7 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
         ("import registry.catboost", "catboost"),
         ("import registry.pytorch as torch_models", "pytorch"),
         ("from registry.utils import rest_utils", "utils.rest_utils"),
-        ("from registry.utils.mlflow_tags import MLFLOW_DOCKER", "utils.MLFLOW_DOCKER"),
+        ("from registry.utils.mlflow_tags import MLFLOW_DOCKER", "utils.mlflow_tags.MLFLOW_DOCKER"),
         ("from registry.store.tracking import SEARCH_MAX_RESULTS_DEFAULT", "store.tracking.SEARCH_MAX_RESULTS_DEFAULT"),
         ("from registry.pyfunc import autolog", "pyfunc.autolog"),
         ("from registry.models import add_libraries_to_model", "models.add_libraries_to_model"),
