@@ -25,12 +25,13 @@ def enable_system_metrics_logging() -> None:
     """Sample the machine in every run that starts from now on, in this process and its children.
 
     Example:
+        >>> import time
         >>> mlflow.enable_system_metrics_logging()
         >>> mlflow.set_system_metrics_sampling_interval(0.02)
         >>> with mlflow.start_run() as run:
         ...     time.sleep(0.3)
-        >>> sorted(mlflow.get_run(run.info.run_id).data.metrics)[0]
-        'system/cpu_utilization_percentage'
+        >>> "system/cpu_utilization_percentage" in mlflow.get_run(run.info.run_id).data.metrics
+        True
         >>> mlflow.disable_system_metrics_logging()
         >>> mlflow.set_system_metrics_sampling_interval(None)
     """
