@@ -3,12 +3,14 @@ from . import (
     client as client,
     data as data,
     entities as entities,
+    evaluation as evaluation,
     exceptions as exceptions,
     lightgbm as lightgbm,
     models as models,
     protos as protos,
     pyfunc as pyfunc,
     rules as rules,
+    scoring as scoring,
     sklearn as sklearn,
     system_metrics as system_metrics,
     tracking as tracking,
@@ -22,6 +24,8 @@ from .client import MlflowClient as MlflowClient
 from .client.artifacts.images import Image as Image
 from .client.registry.webhook import WebhookSink as WebhookSink
 from .entities.model_registry import ResolvedModel as ResolvedModel
+from .evaluation import compare_models as compare_models, evaluate as evaluate
+from .evaluation.thresholds import validate_evaluation_results as validate_evaluation_results
 from .exceptions import MlflowException as MlflowException, RegistryError as RegistryError
 from .fluent.active_model import (
     ActiveModel as ActiveModel,
@@ -124,6 +128,8 @@ from .fluent.system_metrics import (
 )
 from .rules import (
     Approvals as Approvals,
+    BetterThanHolder as BetterThanHolder,
+    EvaluatedOn as EvaluatedOn,
     FlavorIn as FlavorIn,
     MetricAtLeast as MetricAtLeast,
     MetricAtMost as MetricAtMost,

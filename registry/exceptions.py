@@ -39,6 +39,7 @@ RegistryError (= MlflowException, RestException)
 │  ├─ UntrustedModelError                         a required signature is missing or wrong
 │  ├─ AccessDeniedError (also a StorageError)     the artifact store or disk refused the credentials or rights
 │  └─ PromotionRefusedError                       promotion rules failed
+├─ ModelValidationError                           BAD_REQUEST; an evaluation does not reach its thresholds
 ├─ IntegrityError                                 DATA_LOSS
 ├─ StorageError (OSError)                         IO_ERROR
 ├─ UnavailableError (ConnectionError)             TEMPORARILY_UNAVAILABLE
@@ -338,6 +339,12 @@ class UntrustedModelError(PermissionDeniedError):
 
 class PromotionRefusedError(PermissionDeniedError):
     """Promotion rules of the stage failed; the message lists each with its values."""
+
+
+class ModelValidationError(RegistryError):
+    """The result of an evaluation does not reach its thresholds; the message has a line per metric."""
+
+    default_code = "BAD_REQUEST"
 
 
 class IntegrityError(RegistryError):

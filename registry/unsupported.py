@@ -96,7 +96,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "There is no server. Serve the directory that MlflowClient().get_model_version_download_uri names, or load the "
         "model with pyfunc.load_model in your own service.",
         "deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend "
-        "pyfunc.scoring_server pyfunc.spark_udf",
+        "pyfunc.scoring_server",
     ),
     (
         "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.",
@@ -115,10 +115,8 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "search_sessions",
     ),
     (
-        "Compute the metrics with scikit-learn and log them with log_metrics; rules on promotion can demand their "
-        "values.",
-        "evaluat* metrics validate_evaluation_results models.evaluat* models.list_evaluators models.make_metric "
-        "models.Evaluation* models.MetricThreshold",
+        "Give evaluate(extra_metrics=[models.make_metric(eval_fn=…)]) a function; models.MetricValue is its result.",
+        "metrics models.evaluat*",
     ),
     (
         "There are no workspaces or logins: each database is one. Choose it with set_tracking_uri.",
@@ -126,7 +124,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("Give start_run(log_system_metrics=True), or call enable_system_metrics_logging().", "system_metrics.*"),
     ("Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.", "projects run"),
-    ("Events of models are delivered by `registry watch`, or from a program by WebhookSink.", "*webhook*"),
+    ("Events of models are delivered by `registry events watch`, or from a program by WebhookSink.", "*webhook*"),
     (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file with "
         "log_artifact, or add the flavor by an entry point in the group 'registry.flavors'.",

@@ -25,9 +25,7 @@ OWNERS = {
     "lightgbm": {"flavors/", "autologging/"},
     "wrapt": {"autologging/patching.py"},
     "psutil": {"fluent/system_metrics.py"},
-    "polars": set(),
-    "pydantic_settings": {"settings.py"},
-    "mlflow": set(),
+    "mlflow": {"mlflow_bridge/"},
 }
 
 

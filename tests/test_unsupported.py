@@ -19,13 +19,8 @@ ADVICE = {
     ): """
 pyfunc.autolog
 """,
-    (
-        "Compute the metrics with scikit-learn and log them with log_metrics; rules on promotion can demand "
-        "their values."
-    ): """
-evaluate evaluation metrics validate_evaluation_results models.evaluate models.evaluation
-models.list_evaluators models.make_metric models.EvaluationArtifact models.EvaluationMetric
-models.EvaluationResult models.MetricThreshold
+    "Give evaluate(extra_metrics=[models.make_metric(eval_fn=…)]) a function; models.MetricValue is its result.": """
+metrics models.evaluation
 """,
     "There is no tracing. Log figures with log_metrics, texts with log_text and log_table.": """
 trace tracing add_trace context delete_trace_tag flush_trace_async_logging get_active_trace_id
@@ -64,9 +59,9 @@ projects run
         " load the model with pyfunc.load_model in your own service."
     ): """
 deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend
-pyfunc.scoring_server pyfunc.spark_udf
+pyfunc.scoring_server
 """,
-    "Events of models are delivered by `registry watch`, or from a program by WebhookSink.": """
+    "Events of models are delivered by `registry events watch`, or from a program by WebhookSink.": """
 webhooks MlflowClient.create_webhook MlflowClient.delete_webhook MlflowClient.get_webhook
 MlflowClient.list_webhooks MlflowClient.test_webhook MlflowClient.update_webhook
 """,
@@ -267,7 +262,7 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
 @pytest.mark.parametrize(
     ("statement", "name"),
     [
-        ("from registry import evaluate", "evaluate"),
+        ("from registry import search_traces", "search_traces"),
         ("from registry import start_run, trace", "trace"),
         ("import registry.catboost", "catboost"),
         ("import registry.pytorch as torch_models", "pytorch"),
@@ -280,7 +275,7 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
         ("from registry.deployments import get_deploy_client", "deployments"),
         ("from registry.models import set_retriever_schema", "models.set_retriever_schema"),
         ("from registry.pyfunc.model import ChatModel", "pyfunc.ChatModel"),
-        ("from registry.tracking.fluent import evaluate", "evaluate"),
+        ("from registry.tracking.fluent import search_traces", "search_traces"),
         ("from registry.tracking.fluent import start_run, search_traces", "search_traces"),
         ("from registry.entities import Metric, Trace", "entities.Trace"),
         ("from registry.entities.metric import Metric", "entities.metric"),

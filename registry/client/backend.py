@@ -15,6 +15,7 @@ from registry.settings import Place, Settings, actor_of, current_settings, place
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
+from registry.store.logged_models.evidence import EvidenceStore
 from registry.store.logged_models.logged_models import LoggedModelStore
 from registry.store.logged_models.signatures import SignatureStore
 from registry.store.ownership import OwnershipStore
@@ -60,6 +61,7 @@ class Backend:
         self.runs = RunStore(self.database)
         self.series = SeriesStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
+        self.evidence = EvidenceStore(self.database, actor=actor)
         self.log_queue = LogQueue(self.write_log)
         self.tasks = TaskQueue()
         self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
@@ -92,10 +94,11 @@ class Backend:
 
 def open_store(root: str) -> BlobStore:
     """Open the byte store below an absolute local path or an S3 prefix, with the current settings."""
-    return open_blob_store(root, s3=_s3_options(current_settings()))
+    return open_blob_store(root, s3=s3_options(current_settings()))
 
 
-def _s3_options(settings: Settings) -> S3Options:
+def s3_options(settings: Settings) -> S3Options:
+    """Return how the settings say that S3 is reached."""
     return S3Options(
         endpoint_url=settings.s3_endpoint_url,
         upload_extra_args=json.dumps(settings.s3_upload_extra_args, sort_keys=True),

@@ -5,7 +5,7 @@ tags of the calling program, so that nothing here reads files or looks at the pr
 """
 
 from registry.datasets.arrays import NumpyDataset, from_numpy
-from registry.datasets.frames import PandasDataset, frame_digest, from_pandas
+from registry.datasets.frames import PandasDataset, content_digest, frame_digest, from_pandas
 from registry.datasets.polars_frames import PolarsDataset, from_polars, is_polars_frame
 from registry.datasets.recorded import RecordedDataset
 from registry.datasets.sources import CodeDatasetSource, DatasetSource, UriDatasetSource, source_of
@@ -18,6 +18,7 @@ __all__ = [
     "PolarsDataset",
     "RecordedDataset",
     "UriDatasetSource",
+    "content_digest",
     "frame_digest",
     "from_numpy",
     "from_pandas",

@@ -134,8 +134,10 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
         )
     from psycopg.pq import TransactionStatus
 
+    from registry.store.tables.base import complete_for_postgresql
     from registry.store.time_limits import LimitedConnection
 
+    complete_for_postgresql()
     arguments: dict[str, Any] = {"prepare_threshold": None}
     if "connect_timeout" not in url.query and limits.connect:
         arguments["connect_timeout"] = limits.connect

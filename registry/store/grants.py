@@ -43,6 +43,8 @@ _WRITER: Final[Mapping[str, str]] = {
     "logged_model_params": _ALL_ROWS,
     "logged_model_tags": _ALL_ROWS,
     "logged_model_metrics": "INSERT",
+    "evaluation_datasets": "INSERT",
+    "evidence": "INSERT",
     "run_models": "INSERT, UPDATE",
     "model_files": "INSERT",
     "uploads": "INSERT, DELETE",

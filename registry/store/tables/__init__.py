@@ -10,6 +10,7 @@ other rooms see entities. Kinds of columns:
 """
 
 from registry.store.tables.base import KEY, Base
+from registry.store.tables.evidence import EvaluationDatasetRow, EvidenceRow
 from registry.store.tables.governance import (
     ApprovalRow,
     ArtifactRootRow,
@@ -60,6 +61,8 @@ __all__ = [
     "DatasetInputRow",
     "DatasetInputTagRow",
     "DatasetRow",
+    "EvaluationDatasetRow",
+    "EvidenceRow",
     "ExperimentRow",
     "ExperimentTagRow",
     "HistoryRow",

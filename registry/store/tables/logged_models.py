@@ -79,7 +79,10 @@ class LoggedModelTagRow(Base):
 
 
 class LoggedModelMetricRow(Base):
-    """A metric point of a logged model, measured by a run; a NULL value is NaN."""
+    """A metric point of a logged model, measured by a run; a NULL value is NaN.
+
+    `evaluation_dataset_id` is set by evaluations: the data set's schema and the digest of its whole content.
+    """
 
     __tablename__ = "logged_model_metrics"
     __table_args__ = (Index("ix_logged_model_metrics_logged_model_id_key", "logged_model_id", "key"),)
@@ -93,6 +96,7 @@ class LoggedModelMetricRow(Base):
     value: Mapped[float | None] = mapped_column(Double)
     dataset_name: Mapped[Key | None]
     dataset_digest: Mapped[Key | None]
+    evaluation_dataset_id: Mapped[int | None] = mapped_column(ID, ForeignKey("evaluation_datasets.id"))
 
 
 class RunModelRow(Base):

@@ -41,7 +41,7 @@ def insert_dataset_inputs(
     for dataset_input in datasets:
         dataset = dataset_input.dataset
         tags = {tag.key: tag.value for tag in dataset_input.tags}
-        dataset_key = _get_or_insert(
+        dataset_key = get_or_insert(
             connection,
             DatasetRow,
             {"experiment_id": experiment, "name": dataset.name, "digest": dataset.digest},
@@ -53,7 +53,7 @@ def insert_dataset_inputs(
             },
         )
         use = {"run_id": run_key, "dataset_id": dataset_key, "context": tags.pop(CONTEXT_TAG, "")}
-        input_key = _get_or_insert(connection, DatasetInputRow, use, {})
+        input_key = get_or_insert(connection, DatasetInputRow, use, {})
         rows = [{"input_id": input_key, "key": name, "value": value} for name, value in tags.items()]
         upsert(connection, DatasetInputTagRow, rows)
 
@@ -124,7 +124,8 @@ def _input_tags_query(dialect: str) -> AnySelect:
     return select(tags).where(in_keys(dialect, tags.c.input_id)).order_by(tags.c.key)
 
 
-def _get_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:
+def get_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:
+    """Return the id of the row with these unique values; insert it if missing."""
     columns = table(row).c
     statement = insert_into(connection.dialect.name, row).on_conflict_do_nothing().returning(columns.id)
     created = connection.execute(statement, {**key, **values}).scalar_one_or_none()

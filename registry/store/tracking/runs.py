@@ -101,7 +101,7 @@ class RunStore(Store):
     ) -> None:
         """Change the status, end time (milliseconds) or name of an active run; None keeps a field."""
         values = {"given_id": run_id, "status": status, "end_time": end_time, "name": name}
-        _require(connection, run_id, written=_UPDATE.write(connection, values) == 1)
+        require_written(connection, run_id, written=_UPDATE.write(connection, values) == 1)
         if name is not None:
             set_tags(connection, run_id, {RUN_NAME_TAG: name})
 
@@ -140,11 +140,11 @@ class RunStore(Store):
         if params:
             _insert_params(connection, run_id, params)
         if metrics:
-            _require(connection, run_id, written=append_points(connection, run_id, metrics))
+            require_written(connection, run_id, written=append_points(connection, run_id, metrics))
             if any(metric.model_id is not None for metric in metrics):
                 insert_model_points(connection, writable_run(connection, run_id), metrics)
         if tags:
-            _require(connection, run_id, written=set_tags(connection, run_id, tags))
+            require_written(connection, run_id, written=set_tags(connection, run_id, tags))
             if RUN_NAME_TAG in tags:
                 _UPDATE.write(connection, {**_UNCHANGED, "given_id": run_id, "name": tags[RUN_NAME_TAG]})
         if not (params or metrics or tags):
@@ -166,7 +166,7 @@ class RunStore(Store):
             writable_run(connection, run_id)
             return
         written = append_series(connection, run_id, key, steps=steps, timestamps=timestamps, values=values)
-        _require(connection, run_id, written=written)
+        require_written(connection, run_id, written=written)
 
     @write_transaction
     def delete_tag(self, connection: Connection, run_id: str, name: str) -> None:
@@ -187,7 +187,7 @@ class RunStore(Store):
         outputs: Sequence[LoggedModelOutput] = (),
     ) -> None:
         """Record data sets and models that a run used, and models that it made."""
-        key, experiment = _writable(connection, run_id)
+        key, experiment = writable_run_and_experiment(connection, run_id)
         insert_dataset_inputs(connection, experiment, key, datasets)
         insert_run_models(connection, key, "input", [(model.model_id, 0) for model in models])
         insert_run_models(connection, key, "output", [(model.model_id, model.step) for model in outputs])
@@ -240,7 +240,7 @@ def run_info(row: AnyRow) -> RunInfo:
 
 def writable_run(connection: Connection, run_id: str) -> int:
     """Return the key of an active run, finished or not; raise InvalidParameterError if it is deleted."""
-    key, _ = _writable(connection, run_id)
+    key, _ = writable_run_and_experiment(connection, run_id)
     return key
 
 
@@ -257,7 +257,7 @@ _UPDATE: Final = Compiled(
 )
 
 
-def _writable(connection: Connection, run_id: str) -> tuple[int, int]:
+def writable_run_and_experiment(connection: Connection, run_id: str) -> tuple[int, int]:
     """Return the keys of an active run and of its experiment."""
     key, stage, experiment = _find(connection, run_id)
     if stage != LifecycleStage.ACTIVE:
@@ -278,7 +278,7 @@ def _not_found(run_id: str) -> RunNotFoundError:
     return RunNotFoundError(f"Run with id={run_id} not found")
 
 
-def _require(connection: Connection, run_id: str, *, written: bool) -> None:
+def require_written(connection: Connection, run_id: str, *, written: bool) -> None:
     """Raise the reason why a statement did not find its active run, unless it was written."""
     if not written:
         writable_run(connection, run_id)

@@ -20,8 +20,10 @@ def value_from_db(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def insert_model_points(connection: Connection, run_key: int | None, metrics: Iterable[Metric]) -> None:
-    """Append the points that name a logged model to the metrics of that model."""
+def insert_model_points(
+    connection: Connection, run_key: int | None, metrics: Iterable[Metric], evaluation_dataset: int | None = None
+) -> None:
+    """Append the points that name a logged model to the metrics of that model, with the data set of an evaluation."""
     points = [metric for metric in metrics if metric.model_id is not None]
     keys = {model_id: _model_key(connection, model_id) for model_id in {str(point.model_id) for point in points}}
     rows = [
@@ -34,6 +36,7 @@ def insert_model_points(connection: Connection, run_key: int | None, metrics: It
             "value": value_to_db(point.value),
             "dataset_name": point.dataset_name,
             "dataset_digest": point.dataset_digest,
+            "evaluation_dataset_id": evaluation_dataset,
         }
         for point in points
     ]
