@@ -3,10 +3,12 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from registry.datasets.recorded import RecordedDataset
 from registry.datasets.sources import DatasetSource, choose_source
+from registry.entities.evidence import EvaluatedDataset, check_dataset_name
 from registry.entities.schema import Schema
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 
