@@ -150,7 +150,7 @@ class LogAndRegisterMethods(ClientBase):
             saved.discard()
         return saved.described.get_model_info(logged)
 
-    def log_saved_model(self, saved: "SavedModel", registered_model_name: str | None = None) -> ModelInfo:
+    def log_saved_model(self, saved: "SavedModel", registered_model_name: str | None = None) -> "ModelInfo":
         """Upload a model that is saved already, discard its files, and register it if a name is given."""
         try:
             logged = saved.upload(self.backend_for_logging)
