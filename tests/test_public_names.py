@@ -121,7 +121,7 @@ def test_importing_loads_nothing_heavy() -> None:
 def test_asking_what_there_is_loads_nothing_heavy() -> None:
     program = f"""
 import sys, registry
-dir(registry), hasattr(registry, "autolog"), hasattr(registry, "log_metrix")
+dir(registry), hasattr(registry, "log_trace"), hasattr(registry, "log_metrix")
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
     assert run_fresh(program) == "[]"
