@@ -25,6 +25,8 @@ DIFFERENCES: dict[str, list[str]] = {
         r"\[0\]/params/(copy_X|positive): only here: .*",
         r"\[0\]/metrics/(mean_squared_error|LinearRegression).*: only here: .*",
         r"\[0\]/datasets.*",
+        r"\[0\]/tags/estimator_(name|class): here .*",
+        r"\[0\]/models.*",
         *_MODELS,
     ],
     "lightgbm_models": _MODELS,
