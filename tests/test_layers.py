@@ -21,7 +21,10 @@ OWNERS = {
     "rich": {"cli/", "blobs/progress.py"},
     "skops": {"flavors/"},
     "cloudpickle": {"flavors/"},
-    "xgboost": {"flavors/", "cli/demo_job.py"},
+    "xgboost": {"flavors/", "autologging/", "cli/demo_job.py"},
+    "lightgbm": {"flavors/", "autologging/"},
+    "wrapt": {"autologging/patching.py"},
+    "psutil": {"fluent/system_metrics.py"},
     "mlflow": {"mlflow_bridge/"},
 }
 
