@@ -104,6 +104,7 @@ from .fluent.state import (
     set_registry_uri as set_registry_uri,
     set_tracking_uri as set_tracking_uri,
 )
+from .fluent.sync import sync as sync
 from .rules import (
     Approvals as Approvals,
     FlavorIn as FlavorIn,

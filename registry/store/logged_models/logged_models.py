@@ -55,7 +55,11 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A logged model to insert; `signatures` maps the id of the signing key to the bundle."""
+    """A logged model to insert; `signatures` maps the id of the signing key to the bundle.
+
+    A copy that keeps the id of its original also keeps its `creation_time` (milliseconds), and each attempt to upload
+    it has an `upload_id` of its own: so a crash, or another process that copies the same, is in nobody's way.
+    """
 
     model_id: str
     experiment_id: str
@@ -66,6 +70,13 @@ class NewModel:
     tags: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
     signatures: Mapping[str, str] = field(default_factory=dict)
+    creation_time: int | None = None
+    upload_id: str | None = None
+
+    @property
+    def upload_name(self) -> str:
+        """The name of its upload and of its directory."""
+        return self.upload_id or self.model_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +207,7 @@ class LoggedModelStore(Store):
 def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None) -> None:
     """Insert a logged model; see `LoggedModelStore.create`."""
     if seal is not None:
-        _end_upload(connection, new.model_id)
+        _end_upload(connection, new.upload_name)
     experiment, _ = active_location(connection, new.experiment_id)
     run_key = None if new.run_id is None else writable_run(connection, new.run_id)
     now = monotonic_now_ms(connection)
@@ -207,15 +218,17 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         "name": new.name,
         "model_type": new.model_type,
         "status": LoggedModelStatus.READY if seal else LoggedModelStatus.PENDING,
-        "location": _relative_location(new.model_id),
-        "creation_time": now,
+        "location": _relative_location(new.upload_name),
+        "creation_time": now if new.creation_time is None else new.creation_time,
         "last_update_time": now,
         "lifecycle_stage": LifecycleStage.ACTIVE,
         **_sealed(seal),
     }
     key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
     _insert_files(connection, key, seal)
-    _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
+    # A copy has the params that its original got from the run, not those that the run has now.
+    inherited = _run_params(connection, run_key) if new.creation_time is None else {}
+    _insert_pairs(connection, LoggedModelParamRow, key, {**inherited, **new.params})
     # The versions tag is computed when a model is read; an imported one refers to another registry.
     own_tags = {name: value for name, value in new.tags.items() if name != VERSIONS_TAG}
     _insert_pairs(connection, LoggedModelTagRow, key, own_tags)

@@ -15,6 +15,7 @@ from registry.entities.history import EventKind
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import (
+    ConflictError,
     InUseError,
     InvalidStateError,
     LoggedModelNotFoundError,
@@ -53,7 +54,8 @@ class NewVersion:
     """A version to create: `source` is the caller's, `model_id` the sealed logged model.
 
     `run_id` defaults to the run that created the logged model. With `copy`, the logged model is created in the same
-    transaction. With `by_id`, the caller gave the id of the logged model, so it must not be deleted.
+    transaction. With `by_id`, the caller gave the id of the logged model, so it must not be deleted. With `number`, the
+    version must get this number.
     """
 
     source: str
@@ -65,6 +67,7 @@ class NewVersion:
     origin: str | None = None
     copy: SealedCopy | None = None
     by_id: bool = False
+    number: int | None = None
 
 
 class VersionStore(RegistryStore):
@@ -87,6 +90,7 @@ class VersionStore(RegistryStore):
             AlreadyExistsError: A model has a name that differs only in case or width.
             LoggedModelNotFoundError: There is no such logged model.
             InvalidStateError: The logged model is not READY, or gc removed its files.
+            ConflictError: The version would get another number than the one that it must have.
         """
         with write_on_exit(self._lock_or_create(connection, name, create_model=create_model, reason=reason)) as model:
             if new.origin is not None and (copy := _find_copy(connection, model.key, new.origin)) is not None:
@@ -94,6 +98,11 @@ class VersionStore(RegistryStore):
             if new.copy is not None:
                 insert_logged_model(connection, new.copy.new, new.copy.seal)
             number = model.next_version()
+            if new.number not in (None, number):
+                raise ConflictError(
+                    f"{new.source} of {new.origin} would become version {number} of {name!r} here, not {new.number}: "
+                    "the numbers have gone apart. Copy single versions with copy_model_version."
+                )
             return insert_version(model, number, new, reason=reason)
 
     def _lock_or_create(

@@ -29,6 +29,7 @@ from registry.store.tables.logged_models import (
     ModelSignatureRow,
     RemovalRow,
     RunModelRow,
+    TombstoneRow,
     UploadRow,
 )
 from registry.store.tables.registered_models import (
@@ -85,5 +86,6 @@ __all__ = [
     "RunRow",
     "StagePeriodRow",
     "TagRow",
+    "TombstoneRow",
     "UploadRow",
 ]
