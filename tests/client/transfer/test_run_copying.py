@@ -1,4 +1,4 @@
-"""Copies of runs and experiments to another registry: all databases and stores, repeated, continued, and in conflict."""
+"""Copies of runs and experiments to another registry: on all databases and stores, repeated, continued, in conflict."""
 
 import multiprocessing
 from collections.abc import Callable
