@@ -1,6 +1,6 @@
 """Artifacts of a run or a URI (``mlflow.artifacts``)."""
 
-from registry.fluent.artifacts import (
+from registry.fluent.artifacts_by_uri import (
     download_artifacts as download_artifacts,
     list_artifacts as list_artifacts,
     load_dict as load_dict,

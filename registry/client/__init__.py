@@ -17,6 +17,7 @@ from registry.client.registry.promotion import PromotionMethods
 from registry.client.registry.registered_models import RegisteredModelMethods
 from registry.client.registry.verification import VerificationMethods
 from registry.client.tracking.experiments import ExperimentMethods
+from registry.client.tracking.logging import LoggingMethods
 from registry.client.tracking.metric_history import MetricHistoryMethods
 from registry.client.tracking.runs import RunMethods
 from registry.client.tracking.search import SearchMethods
@@ -32,6 +33,7 @@ __all__ = ["MlflowClient"]
 class MlflowClient(
     ExperimentMethods,
     RunMethods,
+    LoggingMethods,
     MetricHistoryMethods,
     LoggedModelMethods,
     RegisteredModelMethods,

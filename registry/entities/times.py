@@ -13,7 +13,6 @@ _ISO: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
     r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_time(text: str) -> datetime:
@@ -44,11 +43,6 @@ def format_time(moment: datetime) -> str:
     if moment.utcoffset() is None:
         raise InvalidParameterError(f"The time {moment.isoformat()!r} has no time zone; use an aware datetime.")
     return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-
-
-def to_milliseconds(moment: datetime) -> int:
-    """Return whole milliseconds since the epoch, rounded down."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 _UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}

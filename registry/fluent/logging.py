@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from registry.client.async_logging import RunOperations
-from registry.client.tracking.runs import check_batch, write_or_queue
+from registry.client.tracking.batches import check_batch
+from registry.client.tracking.logging import write_or_queue
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state

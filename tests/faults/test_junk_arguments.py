@@ -24,7 +24,7 @@ DOORS: Final = ["artifacts", "data", "models", "pyfunc", "sklearn", "xgboost"]
 # They say where everything is kept, for all that follows; or are endless by what they are for.
 LEFT_OUT: Final = {"set_tracking_uri", "set_registry_uri", "watch_events"}
 # They start a run where none is active, and it stays.
-LOGS_TO_A_RUN: Final = {"registry.fluent.logging", "registry.fluent.artifacts"}
+LOGS_TO_A_RUN: Final = {"registry.fluent.logging", "registry.fluent.artifacts", "registry.fluent.artifacts_by_uri"}
 # A model's bytes come before its row, so a place for them is noted first, and gc removes it.
 NOTES_AN_UPLOAD: Final = {"log_model", "register_model", "create_model_version", "copy_model_version"}
 

@@ -12,7 +12,13 @@ from postgres_server import PostgresServer
 import registry
 from registry import MlflowClient
 from registry.entities import Metric, Param, RunTag
-from registry.exceptions import InvalidParameterError, PermissionDeniedError, PromotionRefusedError, ReadOnlyError
+from registry.exceptions import (
+    IntegrityError,
+    InvalidParameterError,
+    PermissionDeniedError,
+    PromotionRefusedError,
+    ReadOnlyError,
+)
 from registry.rules import Approvals
 from registry.store.grants import grants
 from registry.store.roles import Role
@@ -176,6 +182,49 @@ RAW = [
 def test_raw_sql_of_a_writer_gets_no_further(owner: MlflowClient, login: Callable[[Role], str]) -> None:
     run = raw_sql(login(Role.WRITER))
     for statement in RAW:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            run(statement)
+    owner.verify("nba", read_bytes=True)
+
+
+# A promoter's grants cover these statements: a stage is a column that the library must be able to write. `verify` is
+# what tells that the change had no event.
+PROMOTERS_OWN = [
+    "UPDATE model_versions SET current_stage = 'Staging' WHERE version = 2",
+    "UPDATE model_versions SET current_stage = 'None'",
+    "UPDATE model_versions SET deleted_time = 1 WHERE version = 2",
+    "UPDATE model_aliases SET version = 2",
+    "INSERT INTO model_aliases VALUES (1, 'new', 2)",
+    "DELETE FROM model_aliases",
+    "INSERT INTO promotion_rules VALUES (1, 'Staging', '[]')",
+    "DELETE FROM promotion_rules",
+    "INSERT INTO stage_periods (model_id, stage, version, since) VALUES (1, 'Staging', 2, 1)",
+    "UPDATE stage_periods SET since = since - 1",
+    "UPDATE stage_periods SET until = since + 1",
+    "UPDATE registered_models SET deleted_time = 1",
+    "UPDATE registered_models SET name = 'mlb', name_key = 'mlb'",
+]
+
+
+@pytest.mark.parametrize("statement", PROMOTERS_OWN)
+def test_raw_sql_of_a_promoter_that_the_grants_cannot_stop_is_found_by_verify(
+    owner: MlflowClient, login: Callable[[Role], str], statement: str
+) -> None:
+    owner.set_promotion_rules("nba", "Production", [Approvals(1)])
+    owner.verify_all()
+    raw_sql(login(Role.PROMOTER))(statement)
+    with pytest.raises(IntegrityError):
+        owner.verify_all()
+
+
+def test_raw_sql_of_a_promoter_gets_no_further(owner: MlflowClient, login: Callable[[Role], str]) -> None:
+    run = raw_sql(login(Role.PROMOTER))
+    allowed = {statement.partition(" WHERE")[0] for statement in PROMOTERS_OWN}
+    allowed |= {"UPDATE model_versions SET current_stage = 'Production'", "UPDATE model_versions SET deleted_time = 1"}
+    allowed |= {"UPDATE registered_models SET name = 'mlb'"}
+    refused = [statement for statement in RAW if statement.partition(" WHERE")[0] not in allowed]
+    assert len(refused) == 24
+    for statement in refused:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             run(statement)
     owner.verify("nba", read_bytes=True)

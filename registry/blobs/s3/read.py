@@ -82,7 +82,8 @@ class ObjectStream(io.RawIOBase):
 
     def close(self) -> None:
         """Return the connection to the pool."""
-        if not self.closed:
+        # There is no body if the first request failed: Python closes every file object that it forgets.
+        if not self.closed and hasattr(self, "_body"):
             self._body.close()
         super().close()
 

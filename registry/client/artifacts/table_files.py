@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from registry.client.artifacts.json_yaml import decode_text, to_plain
 from registry.exceptions import InvalidParameterError
@@ -18,38 +18,6 @@ from registry.flavors.optional_imports import optional_import
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class TableFile(Protocol):
-    """A table in the form of one file format."""
-
-    @classmethod
-    def of(cls, frame: "pd.DataFrame") -> Self:
-        """Convert a DataFrame, without its index."""
-
-    @classmethod
-    def parse(cls, data: bytes, path: str) -> Self:
-        """Parse the bytes of a file.
-
-        Raises:
-            InvalidParameterError: They are not a table of this format.
-        """
-
-    @property
-    def columns(self) -> list[Any]:
-        """Return the names of the columns."""
-
-    def append(self, others: Sequence[Self]) -> Self:
-        """Return the rows of this table, then those of the others; a column that a table lacks is empty in its rows."""
-
-    def with_column(self, name: str, value: Any) -> Self:
-        """Return the table with one more column that holds one value."""
-
-    def dump(self) -> bytes:
-        """Return the bytes of the file."""
-
-    def frame(self) -> "pd.DataFrame":
-        """Return the table as a DataFrame."""
 
 
 @dataclass(frozen=True)

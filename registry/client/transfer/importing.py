@@ -54,6 +54,8 @@ class ImportMethods(ClientBase):
             ConflictError: A different run with the id of one in the file exists.
             IntegrityError: The file is damaged, or its parts contradict each other.
             InvalidModelError: A model file in it could crash its parser.
+            PermissionDeniedError: The database user is no promoter, and the file brings promotion rules, or
+                `with_stages` is given.
 
         Example:
             >>> path = client.export_model("churn", "churn.zip")
@@ -66,6 +68,8 @@ class ImportMethods(ClientBase):
             model, state = from_json(archive.manifest())
             target = new_name or state.name
             self._check_name_free(target)
+            # Before anything is written, so that a refused import leaves nothing behind.
+            self.backend.model_import.check_allowed(rules=bool(state.rules), stages=with_stages)
             _check_files(archive, model)
             for run in model.runs:
                 self.backend.run_import.check(run)

@@ -83,7 +83,7 @@ def read_page(
             continue
         if cursor is not None and segment.rank == cursor.rank:
             query = query.where(_is_after(segment.terms, cursor.values))
-        fetched += [(segment, row) for row in connection.execute(query, {_SIZE: size + 1 - len(fetched)})]
+        fetched += [(segment, row) for row in connection.execute(query, {_SIZE: size + 1 - len(fetched)}).all()]
         if len(fetched) > size:
             break
     rows = [row for _, row in fetched[:size]]

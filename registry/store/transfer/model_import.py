@@ -7,14 +7,14 @@ history; its earlier history is kept beside it unchanged, and the new history co
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, false, insert, select, update
 
 from registry.entities import Metric
 from registry.entities.history import EventKind, ImportedHistory
 from registry.entities.history_replay import ModelState
 from registry.entities.portable_model import PortableVersion
 from registry.entities.stages import ACTIVE_STAGES
-from registry.store.dialects import upsert
+from registry.store.dialects import table, upsert
 from registry.store.logged_models.logged_models import SealedCopy, insert_logged_model
 from registry.store.registry.history_writer import LockedModel, RegistryStore, not_deleted
 from registry.store.registry.imported_history import insert_imported_history, read_imported_history
@@ -23,7 +23,15 @@ from registry.store.registry.registered_models import check_name_collision, inse
 from registry.store.registry.stage_periods import open_period
 from registry.store.registry.verify_history import checked_chain
 from registry.store.registry.versions import NewVersion, insert_version
-from registry.store.tables import LoggedModelRow, ModelAliasRow, ModelVersionRow, PromotionRulesRow, RegisteredModelRow
+from registry.store.tables import (
+    Base,
+    LoggedModelRow,
+    ModelAliasRow,
+    ModelVersionRow,
+    PromotionRulesRow,
+    RegisteredModelRow,
+    StagePeriodRow,
+)
 from registry.store.tracking.metrics.read import insert_model_points
 from registry.store.transactions import read_transaction, write_transaction
 from registry.store.transfer.run_import import ImportedRun, insert_run
@@ -63,6 +71,16 @@ class ModelImportStore(RegistryStore):
         check_name_collision(connection, name)
         if connection.execute(select(RegisteredModelRow.id).where(not_deleted(name))).first() is not None:
             raise name_is_taken(connection, name)
+
+    @write_transaction
+    def check_allowed(self, connection: Connection, *, rules: bool, stages: bool) -> None:
+        """Raise PermissionDeniedError if this user of a PostgreSQL database may not insert what an import brings."""
+        rows: list[type[Base]] = [RegisteredModelRow]
+        rows += [PromotionRulesRow] if rules else []
+        rows += [ModelAliasRow, StagePeriodRow] if stages else []
+        for row in rows:  # PostgreSQL checks the right to insert even if there is no row to insert
+            target = table(row)
+            connection.execute(insert(target).from_select(target.c.keys(), select(target).where(false())))
 
     @write_transaction
     def insert(self, connection: Connection, imported: ImportedModel, *, reason: str | None = None) -> None:

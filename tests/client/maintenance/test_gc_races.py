@@ -20,9 +20,11 @@ from registry.blobs import open_blob_store
 from registry.blobs.local import LocalBlobStore
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ArtifactNotFoundError, InvalidStateError, NotFoundError, UploadExpiredError
+from registry.store.compiled_statements import Compiled
 from registry.store.engine import Database
 from registry.store.gc import GcStore
 from registry.store.logged_models import logged_models
+from registry.store.registry import versions
 
 pytestmark = pytest.mark.slow
 
@@ -247,14 +249,35 @@ def postgres_stage(postgres_url: str, own_place: Path, monkeypatch: pytest.Monke
     return stage
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(150, marks=pytest.mark.storm)])
+@pytest.mark.storm
 @pytest.mark.parametrize(
     "setting", [_another_version, _restored_version, _restored_run, _registered_of_deleted_run, _finalized]
 )
-def test_row_locks_keep_what_is_wanted_back_from_gc(
-    postgres_stage: Stage, setting: Callable[[Stage], Setting], count: int
+def test_row_locks_keep_what_is_wanted_back_from_gc(postgres_stage: Stage, setting: Callable[[Stage], Setting]) -> None:
+    _want_back_in_random_orders(postgres_stage, setting, volume(150, 7))
+
+
+@pytest.mark.parametrize(
+    "setting", [_another_version, _restored_version, _restored_run, _registered_of_deleted_run, _finalized]
+)
+def test_a_whole_gc_between_two_steps_takes_nothing_that_is_wanted_back(
+    postgres_stage: Stage, setting: Callable[[Stage], Setting]
 ) -> None:
-    _want_back_in_random_orders(postgres_stage, setting, volume(count, 7) if count > 6 else count)
+    _want_back_around_a_whole_gc(postgres_stage, setting)
+
+
+def test_without_the_lock_on_the_logged_model_a_version_would_name_nothing(
+    postgres_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That these orders find it shows that the ones above would."""
+    monkeypatch.setattr(versions, "_LOCK_READY", Compiled(versions._READY))
+    with pytest.raises((AssertionError, NotFoundError)):
+        _want_back_around_a_whole_gc(postgres_stage, _another_version)
+
+
+def _want_back_around_a_whole_gc(stage: Stage, setting: Callable[[Stage], Setting]) -> None:
+    for steps_before in range(5):
+        _want_back(stage, setting, (True,) * steps_before + (False,) * 40)
 
 
 def _want_back_in_random_orders(stage: Stage, setting: Callable[[Stage], Setting], count: int) -> None:
