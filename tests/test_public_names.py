@@ -54,7 +54,7 @@ log_image log_input log_inputs log_metric log_metrics log_model_params log_outpu
 log_table log_text metric_history models protos pyfunc register_model resolve restore_experiment restore_run rules
 search_experiments search_logged_models search_model_versions search_registered_models search_runs set_experiment
 set_experiment_tag set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri set_tag set_tags
-set_tracking_uri sklearn stage_holders start_run tracking types verify version xgboost
+set_tracking_uri sklearn stage_holders start_run sync tracking types verify version xgboost
 """.split()
 
 

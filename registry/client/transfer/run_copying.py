@@ -5,23 +5,18 @@ Guarantees: the source is only read. The target alone tells what is missing, so 
 repetition, or two copies at once; and what was deleted in the target stays deleted.
 """
 
-import contextlib
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from registry.blobs import BlobStore, Stamp
 from registry.client.backend import Backend
-from registry.client.models.loading import compare_manifests
-from registry.client.models.model_upload import discard_if_expired, store_copy
 from registry.client.transfer.importing import find_or_create_experiment
-from registry.entities import LifecycleStage, LoggedModelStatus
+from registry.client.transfer.logged_model_copying import LoggedModelCopier
+from registry.entities import LifecycleStage
 from registry.entities.copy_report import CopiedRun, CopyCounts, CopyOutcome, CopyReport
 from registry.entities.portable_model import PortableRun
 from registry.exceptions import (
-    IntegrityError,
     InvalidParameterError,
     InvalidStateError,
     NotOwnerError,
@@ -29,7 +24,6 @@ from registry.exceptions import (
     UnavailableError,
 )
 from registry.settings import redacted_uri
-from registry.store.logged_models.logged_models import NewModel
 from registry.store.ownership import root_of_artifacts
 from registry.store.transfer.run_export import ExportedLoggedModel, ExportedRun, Point, RunCounts
 from registry.store.transfer.run_merge import Origin, Presence, copied_tags
@@ -110,6 +104,15 @@ class RunCopier:
         self._on_run = on_run
         self._experiments: dict[str, str] = {}
         self._files = [0, 0]
+        self._models = LoggedModelCopier(
+            source,
+            target,
+            self._origin,
+            experiment_id=self._experiment_id,
+            places=places,
+            known={} if memory is None else memory.models,
+            dry_run=dry_run,
+        )
         self._errors: list[RegistryError] = []
 
     def copy(self, run_ids: Sequence[str], models: Sequence[str] = ()) -> CopyReport:
@@ -219,7 +222,7 @@ class RunCopier:
         self._copy_files(original, progress)
         for model_id in self._source.run_export.models_of_run(run_id):
             steps = dict(original.outputs)
-            progress.models += self._copy_model(model_id, run_id, steps.get(model_id, 0), progress.notes)
+            progress.models += self._models.copy(model_id, run_id, steps.get(model_id, 0), progress.notes)
         if memory is not None and not self._dry_run:
             memory.runs[run_id] = original
             memory.compared.add(run_id)
@@ -339,84 +342,13 @@ class RunCopier:
         sent, notes = 0, list[str]()
         for model_id in models:
             try:
-                sent += self._copy_model(model_id, None, 0, notes)
+                sent += self._models.copy(model_id, None, 0, notes)
             except UnavailableError:
                 raise
             except RegistryError as error:
                 self._errors.append(error)
                 notes.append(error.message)
         return sent, notes
-
-    def _copy_model(self, model_id: str, run_id: str | None, step: int, notes: list[str]) -> int:
-        """Copy a logged model under its id; return 1 if it was not there."""
-        exported = self._source.run_export.logged_model(model_id)
-        if exported is None:
-            return 0
-        memory = self._memory
-        if memory is not None and memory.models.get(model_id) == exported:
-            return 0
-        if exported.status == LoggedModelStatus.PENDING:
-            notes.append(f"the logged model {model_id} is not finished yet")
-            return 0
-        if self._dry_run:
-            is_known = self._target.run_export.logged_model(model_id) or self._target.run_export.tombstones([model_id])
-            return 0 if is_known else 1
-        presence, sent = self._target.run_merge.merge_model(exported, self._origin), 0
-        if presence is None:
-            sent = self._add_model(exported, run_id, step)
-            presence = self._target.run_merge.merge_model(exported, self._origin)
-        if presence != Presence.PRESENT:
-            notes.append(f"the logged model {model_id} stays away: it was deleted there")
-        elif memory is not None:
-            memory.models[model_id] = exported
-        return sent
-
-    def _add_model(self, exported: ExportedLoggedModel, run_id: str | None, step: int) -> int:
-        model, target = exported.model, self._target
-        new = NewModel(
-            model_id=model.model_id,
-            experiment_id=self._experiment_of_model(exported, run_id),
-            name=model.name,
-            run_id=run_id,
-            model_type=model.model_type,
-            params=model.params,
-            tags=model.tags,
-            step=step,
-            creation_time=exported.creation_time,
-            upload_id=f"{model.model_id}-{secrets.token_hex(4)}",
-        )
-        if exported.digest is None:
-            return int(target.run_merge.add_model(exported, new, None))
-        location = self._places(exported.location)
-        if model.manifest.digest != exported.digest:
-            raise IntegrityError(
-                f"The manifest of {model.model_id} hashes to {model.manifest.digest}, but its digest is "
-                f"{exported.digest}: a line of its list of files was edited. It was not copied."
-            )
-        with self._removed_unless_added(new) as added:
-            copy = store_copy(target, location, "", new)
-            compare_manifests(copy.seal.manifest, model.manifest, location)
-            with discard_if_expired(target, copy.location):
-                added.append(target.run_merge.add_model(exported, new, copy.seal))
-        return int(added[0])
-
-    def _experiment_of_model(self, exported: ExportedLoggedModel, run_id: str | None) -> str:
-        if run_id is not None:
-            return self._target.run_export.runs([run_id])[run_id].experiment_id
-        source_id = self._source.experiments.find_by_name(exported.model.experiment)
-        return self._experiment_id(exported.model.experiment, source_id.experiment_id if source_id else "0")
-
-    @contextlib.contextmanager
-    def _removed_unless_added(self, new: NewModel) -> Iterator[list[bool]]:
-        """Remove the files of an upload that becomes no model: another copy was faster, or an error came up."""
-        added: list[bool] = []
-        try:
-            yield added
-        finally:
-            if not any(added):
-                root = self._target.experiments.get(new.experiment_id).artifact_location
-                self._target.blobs(f"{root.rstrip('/')}/models").purge(new.upload_name)
-                self._target.run_merge.abandon_upload(new.upload_name)
 
     def _link(self, exported: Sequence[ExportedRun]) -> list[str]:
         """Record which logged models the runs used and made, now that all of these are there."""
@@ -472,21 +404,3 @@ def _is_covered(run: PortableRun, copy: PortableRun, registry_id: str) -> bool:
 
 def _is_there(path: str, stamp: Stamp, source: BlobStore, there: Stamp | None, target: BlobStore) -> bool:
     return there is not None and there.size == stamp.size and target.has_same(path, there, source)
-
-
-def local_places(directory: Path) -> Callable[[str], str]:
-    """Return the function from the place that a spool's database names to the one below its directory.
-
-    A spool that was moved, or copied from another machine, names places that are not there.
-    """
-
-    def place(uri: str) -> str:
-        if uri.startswith("s3://") or Path(uri).is_relative_to(directory) or Path(uri).exists():
-            return uri
-        parts = Path(uri).parts
-        # <root>/<experiment>/<run>/artifacts, or <root>/<experiment>/models/<model>/artifacts
-        kept = 4 if parts[-3:-2] == ("models",) else 3
-        moved = directory.joinpath(*parts[-kept:])
-        return str(moved) if moved.exists() else uri
-
-    return place

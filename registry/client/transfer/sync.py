@@ -3,11 +3,12 @@
 Guarantees: those of `run_copying`. Registered models are not sent: `copy_model` copies them.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from registry.client.backend import Backend, open_backend, open_spool
-from registry.client.transfer.run_copying import CopyMemory, RunCopier, Watcher, local_places
+from registry.client.transfer.run_copying import CopyMemory, RunCopier, Watcher
 from registry.entities.copy_report import CopyReport
 from registry.exceptions import NotFoundError
 from registry.settings import DATABASE_FILE, current_base, current_settings
@@ -62,7 +63,7 @@ class Sync:
             target_uri=self.target_uri,
             dry_run=dry_run,
             memory=memory,
-            places=local_places(self.directory),
+            places=_local_places(self.directory),
             on_run=self._on_run,
         )
         report = copier.copy(source.run_export.run_ids(), source.run_export.lone_models())
@@ -75,3 +76,21 @@ def _left_models(source: Backend) -> list[str]:
         return []
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return [f"registered models are not sent by sync: {shown}; copy each with 'registry models copy'"]
+
+
+def _local_places(directory: Path) -> Callable[[str], str]:
+    """Return the function from the place that a spool's database names to the one below its directory.
+
+    A spool that was moved, or copied from another machine, names places that are not there.
+    """
+
+    def place(uri: str) -> str:
+        if uri.startswith("s3://") or Path(uri).is_relative_to(directory) or Path(uri).exists():
+            return uri
+        parts = Path(uri).parts
+        # <root>/<experiment>/<run>/artifacts, or <root>/<experiment>/models/<model>/artifacts
+        kept = 4 if parts[-3:-2] == ("models",) else 3
+        moved = directory.joinpath(*parts[-kept:])
+        return str(moved) if moved.exists() else uri
+
+    return place
