@@ -40,6 +40,7 @@ from registry.store.transfer.model_import import ModelImportStore
 from registry.store.transfer.run_export import RunExportStore
 from registry.store.transfer.run_import import RunImportStore
 from registry.store.transfer.run_merge import RunMergeStore
+from registry.store.transfer.run_move import RunMoveStore
 
 
 class Backend:
@@ -79,6 +80,7 @@ class Backend:
         self.run_import = RunImportStore(self.database)
         self.run_export = RunExportStore(self.database)
         self.run_merge = RunMergeStore(self.database)
+        self.run_move = RunMoveStore(self.database)
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.gc = GcStore(self.database)

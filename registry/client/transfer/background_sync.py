@@ -109,6 +109,8 @@ class BackgroundSync:
                 self._sync = Sync(self._directory, self._target_uri, base=self._base)
             self._last = self._sync.send_new()
         except UnavailableError as error:
+            # The server that answers next may be a promoted standby that lacks what this one had: compare all again.
+            self._sync = None
             self._fail("The spool %s waits for its target: %s", error.message)
         except RegistryError as error:
             self._fail("The spool %s could not be sent and is tried again: %s", error.message)

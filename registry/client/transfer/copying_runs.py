@@ -1,14 +1,16 @@
-"""Client methods that copy runs, experiments and registered models to another registry.
+"""Client methods that copy runs, experiments and registered models to another registry, and move runs within one.
 
 Guarantees: those of `run_copying`; a registered model appears with all of its versions or not at all.
 """
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from registry.client.backend import Backend, open_backend
 from registry.client.base import ClientBase
 from registry.client.transfer.copying import copy_run_record
+from registry.client.transfer.importing import find_or_create_experiment
 from registry.client.transfer.run_copying import RunCopier, Watcher
 from registry.entities import LifecycleStage
 from registry.entities.copy_report import CopyReport
@@ -67,6 +69,44 @@ class RunCopyingMethods(ClientBase):
         report = copy_runs(self, run_ids, to, experiment=experiment, dry_run=dry_run)
         report.raise_errors()
         return report
+
+    def move_runs(self, run_ids: Sequence[str], experiment: str) -> None:
+        """Move runs to another experiment of this registry.
+
+        Ids and everything that was logged stay. Files are copied to the experiment's own place; ``registry gc`` removes
+        the old ones. Logged models are sealed and stay where they are, as outputs of their run. Runs are moved one by
+        one, so an interrupted move is finished by repeating it. On PostgreSQL it takes the owner of the tables.
+
+        Args:
+            run_ids: Runs that have ended.
+            experiment: Name of the experiment; created if it is missing.
+
+        Raises:
+            InvalidStateError: A run has not ended or is deleted, or the experiment is deleted.
+            RunNotFoundError: A run does not exist. Nothing was moved.
+
+        Example:
+            >>> client.move_runs([run_id], "season 2026")
+            >>> run = client.get_run(run_id)
+            >>> client.get_experiment(run.info.experiment_id).name, run.data.metrics["logloss"]
+            ('season 2026', 0.4)
+            >>> [file.path for file in client.list_artifacts(run_id)]
+            ['notes.txt']
+        """
+        ids = [check_run_id(run_id) for run_id in check_list(run_ids, "run_ids", str)]
+        check_text(experiment, "experiment", MAX_EXPERIMENT_NAME)
+        backend = self.backend
+        _require_runs(backend, ids)
+        experiment_id = find_or_create_experiment(backend, experiment)
+        for run_id in ids:
+            move = backend.run_move.begin(run_id, experiment_id, f"move-{run_id}-{secrets.token_hex(4)}")
+            if move is None:
+                continue
+            if move.is_needed:
+                backend.ownership.claim(move.new, experiment_id)
+                source = backend.blobs(move.old)
+                backend.blobs(move.new).copy_from(source, source.stamps())
+            backend.run_move.finish(move, experiment_id)
 
     def copy_experiment(
         self, name: str, *, to: str | Path, new_name: str | None = None, dry_run: bool = False
@@ -169,11 +209,9 @@ def copy_runs(
     ids = [check_run_id(run_id) for run_id in check_list(run_ids, "run_ids", str)]
     if experiment is not None:
         check_text(experiment, "experiment", MAX_EXPERIMENT_NAME)
-    found = client.backend.run_export.runs(ids)
-    for run_id in ids:
-        if run_id not in found:
-            raise RunNotFoundError(f"Run with id={run_id} not found")
-    copier = _copier(client, open_target(to), str(to), experiment=experiment, dry_run=dry_run, on_run=on_run)
+    _require_runs(client.backend, ids)
+    target = open_target(to, read_only=dry_run)
+    copier = _copier(client, target, str(to), experiment=experiment, dry_run=dry_run, on_run=on_run)
     return copier.copy(list(dict.fromkeys(ids)))
 
 
@@ -194,13 +232,21 @@ def copy_experiment(
     if experiment is None or experiment.lifecycle_stage != LifecycleStage.ACTIVE:
         raise ExperimentNotFoundError(f"There is no active experiment {name!r} to copy.")
     export = client.backend.run_export
-    copier = _copier(client, open_target(to), str(to), experiment=new_name, dry_run=dry_run, on_run=on_run)
+    target = open_target(to, read_only=dry_run)
+    copier = _copier(client, target, str(to), experiment=new_name, dry_run=dry_run, on_run=on_run)
     return copier.copy(export.run_ids(name), export.lone_models(name))
 
 
-def open_target(to: str | Path) -> Backend:
+def open_target(to: str | Path, *, read_only: bool = False) -> Backend:
     """Open the registry at a tracking URI to copy to."""
-    return open_backend(str(to), current_settings(), base=current_base(str(to)))
+    return open_backend(str(to), current_settings(), base=current_base(str(to)), read_only=read_only)
+
+
+def _require_runs(backend: Backend, run_ids: Sequence[str]) -> None:
+    found = backend.run_export.runs(run_ids)
+    for run_id in run_ids:
+        if run_id not in found:
+            raise RunNotFoundError(f"Run with id={run_id} not found")
 
 
 def _copier(

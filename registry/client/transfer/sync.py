@@ -55,7 +55,7 @@ class Sync:
     def _copy(self, memory: CopyMemory | None, *, dry_run: bool) -> CopyReport:
         settings = current_settings()
         source = open_spool(self.directory, settings)
-        target = open_backend(self.target_uri, settings, base=self._base)
+        target = open_backend(self.target_uri, settings, base=self._base, read_only=dry_run)
         copier = RunCopier(
             source,
             target,
