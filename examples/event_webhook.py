@@ -1,6 +1,6 @@
 """Send every change of a model to a webhook, and check the signature of each post as a receiver must.
 
-The receiver runs in a thread of this script. In production it is a service of yours, and `registry watch` sends.
+The receiver runs in a thread of this script. In production it is a service of yours, and `registry events watch` sends.
 Run it in any directory: `python event_webhook.py`.
 """
 

@@ -7,6 +7,7 @@ state: `set_tracking_uri` writes to it, so that child processes inherit the sett
 import difflib
 import functools
 import getpass
+import json
 import os
 import re
 import warnings
@@ -16,8 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
 import platformdirs
-from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from registry.exceptions import (
     InvalidParameterError,
@@ -47,7 +47,7 @@ def _aliases(name: str, *others: str) -> AliasChoices:
     return AliasChoices(f"REGISTRY_{name}", f"MLFLOW_{name}", *others)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. For each field, the first variable that is set and not empty applies.
 
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     ``s3_upload_extra_args``: boto3's upload arguments as JSON, such as ``{"ServerSideEncryption": "aws:kms"}``.
     """
 
-    model_config = SettingsConfigDict(populate_by_name=True, extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = ConfigDict(populate_by_name=True, extra="ignore", frozen=True)
 
     tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_aliases("TRACKING_URI"), repr=False)
     registry_uri: str | None = Field(default=None, validation_alias=_aliases("REGISTRY_URI"), repr=False)
@@ -131,9 +131,21 @@ def current_settings() -> Settings:
 def _read(_environment: tuple[str | None, ...]) -> Settings:
     _warn_of_misspellings()
     try:
-        return Settings()
+        return Settings.model_validate(_values())
     except (ValidationError, ValueError) as error:
         raise InvalidParameterError(_error_message(error)) from None
+
+
+def _values() -> dict[str, Any]:
+    """Return the first variable of each field that is set and not empty, with its value; objects come as JSON."""
+    values: dict[str, Any] = {}
+    for field_info in Settings.model_fields.values():
+        choices = map(str, getattr(field_info.validation_alias, "choices", []))
+        name = next((name for name in choices if os.environ.get(name)), None)
+        if name is not None:
+            text = os.environ[name]
+            values[name] = json.loads(text) if field_info.default == {} else text
+    return values
 
 
 # Variables of MLflow's documentation for what is not here, or goes its own way here: by family, then one by one. Those

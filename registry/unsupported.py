@@ -126,7 +126,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ),
     ("System metrics are not sampled. Log what you need with log_metric.", "*system_metrics*"),
     ("Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.", "projects run"),
-    ("Events of models are delivered by `registry watch`, or from a program by WebhookSink.", "*webhook*"),
+    ("Events of models are delivered by `registry events watch`, or from a program by WebhookSink.", "*webhook*"),
     (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file with "
         "log_artifact, or add the flavor by an entry point in the group 'registry.flavors'.",

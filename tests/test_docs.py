@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import registry
+from registry.cli.commands import shared_options
 from registry.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -62,16 +63,13 @@ def reference_hook() -> Any:
 
 @functools.cache
 def commands() -> dict[str, Any]:
-    def walk(command: Any, words: str) -> Iterator[tuple[str, Any]]:
-        yield words, command
-        for name, below in getattr(command, "commands", {}).items():
-            yield from walk(below, f"{words} {name}")
-
-    return dict(walk(reference_hook().root_command(), "registry"))
+    return dict(reference_hook().all_commands())
 
 
 def leaves() -> list[str]:
-    return sorted(words for words, command in commands().items() if not hasattr(command, "commands"))
+    return sorted(
+        words for words, command in commands().items() if not hasattr(command, "commands") and not command.hidden
+    )
 
 
 def shell_commands() -> list[tuple[str, str]]:
@@ -136,7 +134,8 @@ def test_a_command_that_is_named_exists_with_its_options(page: str, line: str) -
         name = f"{name} {words.pop(1)}"
 
     assert name in leaves() or len(words) == 1 or words[1].startswith("-"), f"{page}: there is no command {line!r}"
-    options = {option for parameter in known[name].params for option in parameter.opts} | {"--help"}
+    parameters = [*known[name].params, *shared_options()]
+    options = {option for parameter in parameters for option in parameter.opts} | {"--help", "-h"}
     given = [word.partition("=")[0] for word in words[1:] if re.fullmatch(r"--?[a-z][\w=-]*", word)]
     assert [option for option in given if option not in options] == [], f"{page}: {line}"
 

@@ -22,7 +22,6 @@ OWNERS = {
     "skops": {"flavors/"},
     "cloudpickle": {"flavors/"},
     "xgboost": {"flavors/", "cli/demo_job.py"},
-    "pydantic_settings": {"settings.py"},
     "mlflow": set(),
 }
 

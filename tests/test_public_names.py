@@ -199,7 +199,7 @@ MYPY_SETTINGS = """
 [mypy]
 follow_imports = silent
 ignore_missing_imports = true
-[mypy-sqlalchemy.*,alembic.*,pandas.*,numpy.*,pydantic.*,pydantic_settings.*,boto3.*,botocore.*,lark.*,typer.*,rich.*]
+[mypy-sqlalchemy.*,alembic.*,pandas.*,numpy.*,pydantic.*,boto3.*,botocore.*,lark.*,typer.*,rich.*]
 follow_imports = skip
 """
 

@@ -67,7 +67,7 @@ projects run
 deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend
 pyfunc.scoring_server pyfunc.spark_udf
 """,
-    "Events of models are delivered by `registry watch`, or from a program by WebhookSink.": """
+    "Events of models are delivered by `registry events watch`, or from a program by WebhookSink.": """
 webhooks MlflowClient.create_webhook MlflowClient.delete_webhook MlflowClient.get_webhook
 MlflowClient.list_webhooks MlflowClient.test_webhook MlflowClient.update_webhook
 """,

@@ -1,16 +1,16 @@
 """Write parts of the reference from the package itself, when MkDocs builds the pages.
 
-The commands of `reference/cli.md` come from Typer, the tree of `reference/errors.md`
-from the docstring of `registry.exceptions`. Each replaces a marker in the page.
+The commands of `reference/cli.md` come from the program, the tree of
+`reference/errors.md` from the docstring of `registry.exceptions`. Each replaces a
+marker in the page.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final
-
-import typer.main
 
 from registry import exceptions
 from registry.cli import app
+from registry.cli.commands import shared_options
+from registry.cli.help_topics import TOPICS, render
 
 COMMANDS: Final = "<!-- docs/hooks/reference.py inserts the commands here. -->"
 ERRORS: Final = "<!-- docs/hooks/reference.py inserts the tree of errors here. -->"
@@ -32,47 +32,70 @@ def render_errors() -> str:
 
 
 def render_commands() -> str:
-    """Return every command as Markdown: usage, help, arguments and options."""
-    commands = sorted(_commands(root_command(), "registry"))
-    return "\n\n".join(_section(name, command) for name, command in commands)
+    """Return every command as Markdown, and the topics of `registry help`."""
+    commands = [
+        (words, command)
+        for words, command in sorted(all_commands().items())
+        if not hasattr(command, "commands")
+    ]
+    shared = "\n".join(
+        ["### Everywhere", "", *_HEAD, *map(_option_row, shared_options())]
+    )
+    sections = [_section(words, command) for words, command in commands]
+    topics = [
+        f"### {title}\n\n```text\n{render(topic)}\n```"
+        for topic, title in TOPICS.items()
+    ]
+    return "\n\n".join([shared, *sections, *topics])
 
 
-def root_command() -> Any:
-    """Return the program as Typer sees it: a group of commands."""
-    return typer.main.get_command(app._app)
+_HEAD: Final = ("| Argument or option | Meaning |", "|---|---|")
 
 
-def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    inner = getattr(command, "commands", None)
-    if inner is None:
-        yield name, command
-    else:
-        for word, below in inner.items():
-            yield from _commands(below, f"{name} {word}")
+def all_commands() -> dict[str, Any]:
+    """Return the program, its nouns and their commands by their words."""
+    root = app.root_command()
+    found = {"registry": root}
+    for name in app.PARTS:
+        part = app.load(name)
+        found[f"registry {name}"] = part
+        found |= {
+            f"registry {name} {verb}": command
+            for verb, command in getattr(part, "commands", {}).items()
+        }
+    return found
 
 
 def _section(name: str, command: Any) -> str:
+    if command.hidden:
+        return ""
+    shown = [
+        parameter
+        for parameter in command.params
+        if not getattr(parameter, "hidden", False)
+    ]
     kinds = {"argument": _argument_row, "option": _option_row}
     rows = [
         row(parameter)
         for kind, row in kinds.items()
-        for parameter in command.params
+        for parameter in shown
         if parameter.param_type_name == kind
     ]
-    head = ["| Argument or option | Meaning |", "|---|---|"] if rows else []
-    usage = f"```text\n{_usage(name, command)}\n```"
-    table = "\n".join([*head, *rows])
-    return f"### `{name}`\n\n{command.help}\n\n{usage}\n\n{table}".rstrip()
+    help_text = " ".join((command.help or "").replace("\n\n", "\0").split()).replace(
+        "\0", "\n\n"
+    )
+    usage = f"{_usage(name, command)}\n\n{command.epilog or ''}".rstrip()
+    table = "\n".join([*_HEAD, *rows]) if rows else ""
+    return f"### `{name}`\n\n{help_text}\n\n```text\n{usage}\n```\n\n{table}".rstrip()
 
 
 def _usage(name: str, command: Any) -> str:
-    kinds = [parameter.param_type_name for parameter in command.params]
     arguments = [_metavar(p) for p in command.params if p.param_type_name == "argument"]
-    return " ".join([name, *arguments, *(["[OPTIONS]"] if "option" in kinds else [])])
+    return " ".join([name, *arguments, "[OPTIONS]"])
 
 
 def _argument_row(argument: Any) -> str:
-    return f"| `{_metavar(argument)}` | {_cell(argument.help)} |"
+    return f"| `{_cell(_metavar(argument))}` | {_cell(argument.help)} |"
 
 
 def _option_row(option: Any) -> str:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from registry.cli import output
+from registry.cli import exit_codes, output
+from registry.cli.commands import noun
+from registry.cli.consent import DryRun
 from registry.cli.formatting import minute, size
-from registry.cli.options import AsJson, noun
 from registry.cli.output import Column
 from registry.exceptions import RegistryError
 
@@ -18,51 +19,72 @@ if TYPE_CHECKING:
 app = noun("cache", "Downloaded models, cached on this machine.")
 
 
-@app.command("ls")
-def ls(as_json: AsJson = False) -> None:
+@app.command("list", examples=["registry cache list"])
+def list_cache() -> None:
     """List cached models, least recently used first; these are evicted first."""
-    entries = _cache().entries()
-    if as_json:
-        output.as_json(
-            [
-                {
-                    "digest": entry.digest,
-                    "size_bytes": entry.size(),
-                    "last_used": entry.last_used,
-                    "files": _files(entry),
-                }
-                for entry in entries
-            ]
+    entries = _cache().entries() if _directory().is_dir() else []
+    output.listing(
+        entries,
+        _COLUMNS,
+        nothing="The cache is empty.",
+        ids=lambda entry: entry.digest,
+        document=[
+            {
+                "digest": entry.digest,
+                "size_bytes": entry.size(),
+                "last_used": minute(entry.last_used),
+                "files": _files(entry),
+            }
+            for entry in entries
+        ],
+    )
+    output.note(f"{_directory()}: {size(sum(entry.size() for entry in entries))} of at most {size(_limit())}.")
+
+
+@app.command("clear", examples=["registry cache clear"])
+def clear(dry_run: DryRun = False) -> None:
+    """Remove all cached models that no process is using. The next load downloads them again."""
+    cache = _cache()
+    before = cache.entries()
+    total = sum(entry.size() for entry in before)
+    if dry_run:
+        output.done(
+            f"Would remove {_counted(len(before))}, {size(total)}.",
+            document={"applied": False, "removed": len(before), "freed_bytes": total, "in_use": 0},
         )
         return
-    output.listing(entries, _COLUMNS, nothing="The cache is empty.")
-    output.line(f"{_directory()}: {size(sum(entry.size() for entry in entries))} of at most {size(_limit())}.")
-
-
-@app.command("clear")
-def clear() -> None:
-    """Remove all cached models that no process is using."""
-    cache = _cache()
-    before = sum(entry.size() for entry in cache.entries())
     removed = cache.clear()
     left = cache.entries()
-    freed = before - sum(entry.size() for entry in left)
+    freed = total - sum(entry.size() for entry in left)
     in_use = f"; {len(left)} in use stay" if left else ""
-    output.line(f"Removed {removed} model{'' if removed == 1 else 's'}, {size(freed)}{in_use}.")
+    output.done(
+        f"Removed {_counted(removed)}, {size(freed)}{in_use}.",
+        document={"applied": True, "removed": removed, "freed_bytes": freed, "in_use": len(left)},
+    )
 
 
-@app.command("verify")
-def verify(as_json: AsJson = False) -> None:
-    """Read and hash every cached model, and drop damaged ones. Exit code 1 if there were any."""
+@app.command("verify", examples=["registry cache verify"])
+def verify() -> None:
+    """Read and hash every cached model, and drop damaged ones. Exit code 3 if there were any."""
     check = _cache().verify()
-    if as_json:
-        output.as_json(check)
-    else:
-        for digest in check.dropped:
-            output.line(f"{digest} was damaged and is dropped; the next load downloads it again.")
-        output.line(f"Read {check.checked} model{'' if check.checked == 1 else 's'}, {len(check.dropped)} damaged.")
+    output.done(
+        "\n".join(
+            [
+                *(
+                    f"{digest} was damaged and is dropped; the next load downloads it again."
+                    for digest in check.dropped
+                ),
+                f"Read {_counted(check.checked)}, {len(check.dropped)} damaged.",
+            ]
+        ),
+        document=check,
+    )
     if check.dropped:
-        raise typer.Exit(1)
+        raise typer.Exit(exit_codes.NO)
+
+
+def _counted(count: int) -> str:
+    return f"{count} model{'' if count == 1 else 's'}"
 
 
 def _cache() -> "ModelCache":
@@ -93,7 +115,7 @@ def _files(entry: "CacheEntry") -> int | None:
 
 _COLUMNS: Final[tuple["Column[CacheEntry]", ...]] = (
     Column("digest", lambda entry: entry.digest, whole=True),
-    Column("files", _files, right=True),
-    Column("size", lambda entry: size(entry.size()), whole=True, right=True),
-    Column("last used (UTC)", lambda entry: minute(entry.last_used), whole=True),
+    Column("files", _files, whole=True, right=True, leaves=1),
+    Column("size", lambda entry: size(entry.size()), whole=True, right=True, leaves=2),
+    Column("last used (UTC)", lambda entry: minute(entry.last_used), whole=True, leaves=3),
 )

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import registry
-from registry.cli import demo_job, output, versions
+from registry.cli import demo_job, invocation, output, versions
+from registry.cli.commands import standalone
 from registry.cli.db import location_of, open_database
 from registry.cli.demo_job import EXPERIMENT, MODEL, PRODUCTION, SETTINGS, Split, Trained
 from registry.cli.formatting import duration
-from registry.cli.options import ArtifactLocation, TrackingUri, use_place
+from registry.cli.options import use_place
 from registry.cli.output import Column
 from registry.cli.runs import param_column
 from registry.exceptions import InvalidStateError, MissingDependencyError
@@ -31,9 +32,14 @@ _NEEDED: Final = {"xgboost": "xgboost", "sklearn": "scikit-learn", "matplotlib":
 _SHOWN_VERSIONS: Final = 6
 
 
-def demo(tracking_uri: TrackingUri = None, artifact_location: ArtifactLocation = None) -> None:
+app = standalone()
+
+
+@app.command("demo", examples=["registry demo", "registry demo --tracking-uri /tmp/tried"])
+def demo() -> None:
     """Train, log, register, promote, load and predict, on real data. Takes a few seconds."""
-    use_place(tracking_uri, artifact_location)
+    use_place()
+    tracking_uri, artifact_location = invocation.current().tracking_uri, invocation.current().artifact_location
     _require_packages()
     # Hide its message about building a font cache, once per machine.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -59,7 +65,7 @@ def _prepare_database() -> None:
     """Create the schema of an empty shared database, and say so. Other databases are checked when they are opened."""
     from registry.store import schema
 
-    database = open_database(None)
+    database = open_database()
     if not database.is_sqlite and schema.current(database) is None:
         schema.upgrade(database)
         output.line(f"{location_of(database)} was empty; it has schema revision {schema.current(database)} now.")
@@ -157,16 +163,17 @@ def _predict(best: Trained, split: Split) -> None:
 
 
 def _say_where(experiment: "Experiment", tracking_uri: str | None) -> None:
-    output.record({"database": location_of(open_database(None)), "files": experiment.artifact_location}, "Where it is")
+    output.heading("Where it is")
+    output.line(f"database  {location_of(open_database())}\nfiles     {experiment.artifact_location}")
     output.heading("Try next")
     if tracking_uri is not None:
         output.line(f"  export REGISTRY_TRACKING_URI={shlex.quote(_without_password(tracking_uri))}")
     output.line(
-        f"  registry runs list --experiment {EXPERIMENT} --metric held_out_auc\n"
+        f"  registry runs list --experiment {EXPERIMENT} --best held_out_auc\n"
         f"  registry models show {MODEL}\n"
-        f"  registry resolve {PRODUCTION}\n"
+        f"  registry artifacts resolve {PRODUCTION}\n"
         f"  python -c \"import registry; print(registry.pyfunc.load_model('{PRODUCTION}'))\"\n"
-        f"  registry promote {MODEL} 1 Production --reason 'trying it out'"
+        f"  registry versions promote {MODEL}/1 Production --reason 'trying it out'"
     )
 
 

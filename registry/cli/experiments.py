@@ -1,83 +1,87 @@
 """``registry experiments``: list and show experiments."""
 
-from typing import TYPE_CHECKING, Annotated, Final
-
-import typer
+from typing import TYPE_CHECKING, Final
 
 from registry.cli import output
+from registry.cli.commands import noun
 from registry.cli.formatting import minute, moment
-from registry.cli.options import AsJson, Filter, Limit, OrderBy, TrackingUri, View, ViewOption, noun, open_client
+from registry.cli.options import (
+    Everything,
+    ExperimentTarget,
+    Filter,
+    Limit,
+    OrderBy,
+    View,
+    ViewOption,
+    fetch,
+    note_more,
+    open_client,
+)
 from registry.cli.output import Column
-from registry.exceptions import ExperimentNotFoundError
+from registry.cli.targets import find_experiment
+from registry.cli.times import expand_filter
 
 if TYPE_CHECKING:
-    from registry import MlflowClient
     from registry.entities import Experiment
 
-app = noun("experiments", "Groups of runs that share an artifact location.")
+app = noun("experiments", "Experiments: groups of runs that share a place for files.")
 
 _COLUMNS: Final[tuple["Column[Experiment]", ...]] = (
     Column("id", lambda experiment: experiment.experiment_id, whole=True, right=True),
-    Column("name", lambda experiment: experiment.name),
-    Column("created (UTC)", lambda experiment: minute(experiment.creation_time), whole=True),
-    Column("state", lambda experiment: experiment.lifecycle_stage, whole=True),
-    Column("files", lambda experiment: experiment.artifact_location),
+    Column("name", lambda experiment: experiment.name, whole=True),
+    Column("created (UTC)", lambda experiment: minute(experiment.creation_time), whole=True, leaves=1),
+    Column("state", lambda experiment: experiment.lifecycle_stage, whole=True, leaves=2),
+    Column("files", lambda experiment: experiment.artifact_location, whole=True, leaves=3),
 )
 
 
-@app.command("list")
+@app.command("list", examples=["registry experiments list", "registry experiments list --filter \"name LIKE 'nba%'\""])
 def list_experiments(
     filter_string: Filter = None,
     order_by: OrderBy = None,
     view: ViewOption = View.ACTIVE,
-    max_results: Limit = 100,
-    as_json: AsJson = False,
-    tracking_uri: TrackingUri = None,
+    limit: Limit = 100,
+    everything: Everything = False,
 ) -> None:
     """List experiments, newest first."""
-    experiments = open_client(tracking_uri).search_experiments(
-        view_type=view.view_type, max_results=max_results, filter_string=filter_string, order_by=order_by
+    client = open_client()
+    text = expand_filter(filter_string)
+    experiments, more = fetch(
+        lambda size, token: client.search_experiments(view.view_type, size, text, order_by, token), limit, everything
     )
-    output.listing(experiments, _COLUMNS, json=as_json, nothing="No experiments.")
-    output.note_more(experiments)
+    output.listing(experiments, _COLUMNS, nothing="No experiments.", ids=lambda item: item.experiment_id)
+    note_more(len(experiments), more)
 
 
-@app.command("show")
-def show_experiment(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name or id.")],
-    as_json: AsJson = False,
-    tracking_uri: TrackingUri = None,
-) -> None:
-    """Show one experiment."""
-    described = find_experiment(open_client(tracking_uri), experiment)
-    if as_json:
-        output.as_json(described)
-        return
+@app.command("show", examples=["registry experiments show nba"])
+def show_experiment(experiment: ExperimentTarget) -> None:
+    """Show one experiment: its place for files, its tags, and how many runs it has."""
+    client = open_client()
+    found = find_experiment(client, experiment)
+    counts = {
+        view: len(
+            fetch(
+                lambda size, token, v=view: client.search_runs(  # type: ignore[misc]
+                    [found.experiment_id], "", v.view_type, size, page_token=token
+                ),
+                1,
+                everything=True,
+            )[0]
+        )
+        for view in (View.ACTIVE, View.DELETED)
+    }
     output.record(
         {
-            "experiment": described.name,
-            "id": described.experiment_id,
-            "state": described.lifecycle_stage,
-            "files": described.artifact_location,
-            "created": moment(described.creation_time),
-            "updated": moment(described.last_update_time),
-        }
-    )
-    if described.tags:
-        output.record(described.tags, "Tags")
-
-
-def find_experiment(client: "MlflowClient", name_or_id: str) -> "Experiment":
-    """Return the experiment of this name, or else of this id.
-
-    Raises:
-        ExperimentNotFoundError: neither exists.
-    """
-    experiment = client.get_experiment_by_name(name_or_id)
-    if experiment is not None:
-        return experiment
-    if name_or_id.isascii() and name_or_id.isdigit():
-        return client.get_experiment(name_or_id)
-    raise ExperimentNotFoundError(
-        f"There is no experiment named {name_or_id!r}; 'registry experiments list' shows all."
+            "experiment": found.name,
+            "id": found.experiment_id,
+            "state": found.lifecycle_stage,
+            "files": found.artifact_location,
+            "created": moment(found.creation_time),
+            "updated": moment(found.last_update_time),
+            "runs": counts[View.ACTIVE],
+            "deleted runs": counts[View.DELETED],
+            "tags": found.tags,
+        },
+        document={**output.plain(found), "runs": counts[View.ACTIVE], "deleted_runs": counts[View.DELETED]},
+        identity=found.experiment_id,
     )

@@ -3,9 +3,13 @@
 from typing import TYPE_CHECKING, Final
 
 from registry.cli import output, versions
+from registry.cli.commands import noun
 from registry.cli.formatting import minute, moment
-from registry.cli.options import AsJson, Filter, Limit, ModelName, OrderBy, TrackingUri, noun, open_client
+from registry.cli.options import Everything, Filter, Limit, ModelName, OrderBy, fetch, note_more, open_client
 from registry.cli.output import Column
+from registry.cli.targets import model_name
+from registry.cli.tenures import Tenure, current_tenures
+from registry.cli.times import expand_filter
 
 if TYPE_CHECKING:
     from registry.entities.model_registry import RegisteredModel
@@ -15,53 +19,57 @@ app = noun("models", "Registered models: names with numbered versions.")
 _SHOWN_VERSIONS: Final = 20
 
 
-@app.command("list")
+@app.command("list", examples=["registry models list", "registry models list --filter \"name LIKE 'nba%'\" -q"])
 def list_models(
-    filter_string: Filter = None,
-    order_by: OrderBy = None,
-    max_results: Limit = 100,
-    as_json: AsJson = False,
-    tracking_uri: TrackingUri = None,
+    filter_string: Filter = None, order_by: OrderBy = None, limit: Limit = 100, everything: Everything = False
 ) -> None:
     """List registered models by name, with the holders of their stages."""
-    models = open_client(tracking_uri).search_registered_models(
-        filter_string=filter_string, max_results=max_results, order_by=order_by
+    client = open_client()
+    text = expand_filter(filter_string)
+    models, more = fetch(
+        lambda size, token: client.search_registered_models(text, size, order_by, token), limit, everything
     )
-    output.listing(models, _COLUMNS, json=as_json, nothing="No registered models.")
-    output.note_more(models)
+    output.listing(models, _COLUMNS, nothing="No registered models.", ids=lambda model: model.name)
+    note_more(len(models), more)
 
 
-@app.command("show")
-def show_model(name: ModelName, as_json: AsJson = False, tracking_uri: TrackingUri = None) -> None:
-    """Show one registered model and its newest versions."""
-    client = open_client(tracking_uri)
-    model = client.get_registered_model(name)
-    if as_json:
-        output.as_json(model)
-        return
+@app.command("show", examples=["registry models show churn", "registry models show churn --json | jq .holders"])
+def show_model(name: ModelName) -> None:
+    """Show one registered model: who is in which stage since when and why, its aliases, its newest versions."""
+    client = open_client()
+    model = client.get_registered_model(model_name(name))
+    tenures = current_tenures(client, model.name)
+    facts = {
+        "model": model.name,
+        "description": model.description,
+        "created": moment(model.creation_timestamp),
+        "updated": moment(model.last_updated_timestamp),
+        "Production": _in_stage(model, "Production"),
+        "Staging": _in_stage(model, "Staging"),
+        "aliases": model.aliases,
+        "tags": model.tags,
+    }
     output.record(
-        {
-            "model": model.name,
-            "description": model.description,
-            "created": moment(model.creation_timestamp),
-            "updated": moment(model.last_updated_timestamp),
-            "Production": _in_stage(model, "Production"),
-            "Staging": _in_stage(model, "Staging"),
-            "aliases": model.aliases,
-            "tags": model.tags,
-        }
+        facts,
+        document={**output.plain(model), "holders": [tenure.document() for tenure in tenures]},
+        identity=model.name,
     )
-    output.heading("Versions")
+    if not output.is_for_people():
+        return
+    if tenures:
+        output.heading("In stages and aliases")
+        output.listing(tenures, _TENURES)
+    output.heading("Newest versions")
     newest = client.search_model_versions(
-        versions.of_model(name), max_results=_SHOWN_VERSIONS, order_by=["version_number DESC"]
+        versions.of_model(model.name), max_results=_SHOWN_VERSIONS, order_by=["version_number DESC"]
     )
     output.listing(newest, versions.COLUMNS, nothing="No versions.")
-    output.note_more(newest)
+    if newest.token:
+        output.note(f"The newest {len(newest)} are shown; 'registry versions list {model.name}' has all.")
 
 
-def _in_stage(model: "RegisteredModel", stage: str) -> str | None:
-    holders = (version for version in model.latest_versions if version.current_stage == stage)
-    return next((f"version {holder.version}" for holder in holders), None)
+def _in_stage(model: "RegisteredModel", stage: str) -> int | None:
+    return next((version.version for version in model.latest_versions if version.current_stage == stage), None)
 
 
 def _newest(model: "RegisteredModel") -> int | None:
@@ -69,10 +77,17 @@ def _newest(model: "RegisteredModel") -> int | None:
 
 
 _COLUMNS: Final[tuple["Column[RegisteredModel]", ...]] = (
-    Column("name", lambda model: model.name),
-    Column("newest", _newest, right=True),
-    Column("Production", lambda model: _in_stage(model, "Production"), whole=True),
-    Column("Staging", lambda model: _in_stage(model, "Staging"), whole=True),
-    Column("aliases", lambda model: model.aliases),
-    Column("updated (UTC)", lambda model: minute(model.last_updated_timestamp), whole=True),
+    Column("name", lambda model: model.name, whole=True),
+    Column("newest", _newest, whole=True, right=True, leaves=1),
+    Column("Production", lambda model: _in_stage(model, "Production"), whole=True, right=True),
+    Column("Staging", lambda model: _in_stage(model, "Staging"), whole=True, right=True),
+    Column("aliases", lambda model: model.aliases, leaves=2),
+    Column("updated (UTC)", lambda model: minute(model.last_updated_timestamp), whole=True, leaves=3),
+)
+_TENURES: Final[tuple[Column[Tenure], ...]] = (
+    Column("place", lambda tenure: tenure.place, whole=True),
+    Column("version", lambda tenure: tenure.version, whole=True, right=True),
+    Column("since (UTC)", lambda tenure: tenure.since, whole=True),
+    Column("by", lambda tenure: tenure.actor),
+    Column("reason", lambda tenure: tenure.reason),
 )

@@ -1,50 +1,54 @@
-"""``registry export`` and ``registry import``: a registered model as one file."""
+"""``registry models export`` and ``import``: a registered model as one file."""
 
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from registry.cli import output, versions
+from registry.cli import files, output
 from registry.cli.formatting import size
-from registry.cli.options import AsJson, ModelName, TrackingUri, open_client
+from registry.cli.models import app
+from registry.cli.options import ModelName, Reason, open_client
+from registry.cli.targets import model_name
 
-_SHOWN: Final = 20
 
-
+@app.command(
+    "export", examples=["registry models export churn churn.zip", "registry models export churn - > churn.zip"]
+)
 def export_model(
     name: ModelName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A new file; - is stdout.")],
     only: Annotated[
         str | None, typer.Option("--versions", metavar="N,M", help="Only these versions. Default: all.")
     ] = None,
-    tracking_uri: TrackingUri = None,
 ) -> None:
     """Export a model with its versions, their files and runs, and its history to one file."""
+    name = model_name(name)
     numbers = None if only is None else [number.strip() for number in only.split(",")]
-    written = open_client(tracking_uri).export_model(name, file, versions=numbers)
-    output.line(f"{name}: exported to {written} ({size(written.stat().st_size)}).")
+    client = open_client()
+    with files.create_output(file, ".zip") as path:
+        written = client.export_model(name, path, versions=numbers)
+        count = written.stat().st_size
+    if file == files.STREAM:
+        output.note(f"{name}: exported ({size(count)}).")
+        return
+    output.done(
+        f"{name}: exported to {written} ({size(count)}).",
+        identity=str(written),
+        document={"name": name, "file": str(written), "size_bytes": count},
+    )
 
 
+@app.command("import", examples=["registry models import churn.zip", "registry models import churn.zip --as leavers"])
 def import_model(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that 'registry export' wrote.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file that 'models export' wrote; - is stdin.")],
     name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="The model's name here.")] = None,
     with_stages: Annotated[
         bool, typer.Option("--with-stages", help="Restore stages and aliases of the versions.")
     ] = False,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the model's history.")] = None,
-    as_json: AsJson = False,
-    tracking_uri: TrackingUri = None,
+    reason: Reason = None,
 ) -> None:
-    """Import a model from a file after checking all of it. Its name must be free here."""
-    client = open_client(tracking_uri)
-    model = client.import_model(file, name=name, with_stages=with_stages, reason=reason)
-    if as_json:
-        output.as_json(model)
-        return
-    output.line(f"{model.name}: imported.")
-    newest = client.search_model_versions(
-        versions.of_model(model.name), max_results=_SHOWN, order_by=["version_number DESC"]
-    )
-    output.listing(newest, versions.COLUMNS, nothing="No versions.")
-    output.note_more(newest)
+    """Import a model from a file after checking all of it. Its name must be free here, else exit code 5."""
+    client = open_client(creates=True)
+    with files.open_input(file, "The export", ".zip") as path:
+        model = client.import_model(path, name=name, with_stages=with_stages, reason=reason or None)
+    output.done(f"{model.name}: imported.", identity=model.name, document=model)

@@ -1,127 +1,169 @@
-"""``registry versions``, ``resolve`` and ``sign``: list and show versions, resolve URIs, sign models."""
+"""``registry versions``: list, show and sign versions."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-import registry
-from registry.cli import output
+from registry.cli import files, invocation, output
+from registry.cli.commands import noun
 from registry.cli.formatting import minute, moment
-from registry.cli.options import (
-    AsJson,
-    Filter,
-    Limit,
-    ModelName,
-    OrderBy,
-    TrackingUri,
-    VersionNumber,
-    noun,
-    open_client,
-    use_place,
-)
+from registry.cli.options import Everything, Filter, Limit, OrderBy, VersionTarget, fetch, note_more, open_client
 from registry.cli.output import Column
+from registry.cli.targets import find_version, model_name, model_uri
+from registry.cli.tenures import Tenure, current_tenures
+from registry.cli.times import expand_filter
+from registry.exceptions import InvalidParameterError
 
 if TYPE_CHECKING:
     from registry.entities.model_registry import ModelVersion
-
-
-def resolve(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="Such as models:/churn/Production or runs:/RUN_ID/model.")],
-    as_json: AsJson = False,
-    tracking_uri: TrackingUri = None,
-) -> None:
-    """Show the sealed model that a URI refers to, and where its files are."""
-    use_place(tracking_uri)
-    resolved = registry.resolve(uri)
-    if as_json:
-        output.as_json(resolved)
-        return
-    output.record(
-        {
-            "model": resolved.name,
-            "version": resolved.version,
-            "logged model": resolved.model_id,
-            "files": resolved.location,
-            "digest": resolved.digest,
-        }
-    )
-
-
-def sign(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="Such as models:/churn/3.")],
-    key: Annotated[
-        Path, typer.Option("--key", metavar="FILE", help="A private key on P-256, P-384 or P-521, in PEM form.")
-    ],
-    password: Annotated[
-        str | None, typer.Option("--password", envvar="REGISTRY_KEY_PASSWORD", help="Of the key.", show_envvar=True)
-    ] = None,
-    tracking_uri: TrackingUri = None,
-) -> None:
-    """Sign a sealed model, so that loaders with require_signature accept it."""
-    key_id = open_client(tracking_uri).sign_model(uri, private_key=key, password=password)
-    output.line(f"{uri}: signed with the key {key_id}.")
-
 
 app = noun("versions", "The numbered versions of registered models.")
 
 COLUMNS: Final[tuple["Column[ModelVersion]", ...]] = (
     Column("version", lambda version: version.version, whole=True, right=True),
     Column("stage", lambda version: version.current_stage, whole=True),
-    Column("aliases", lambda version: version.aliases),
-    Column("created (UTC)", lambda version: minute(version.creation_timestamp), whole=True),
-    Column("run id", lambda version: version.run_id, whole=True),
+    Column("aliases", lambda version: version.aliases, leaves=1),
+    Column("created (UTC)", lambda version: minute(version.creation_timestamp), whole=True, leaves=2),
+    Column("run id", lambda version: version.run_id, whole=True, leaves=3),
 )
-_WITH_NAME: Final[tuple["Column[ModelVersion]", ...]] = (Column("model", lambda version: version.name), *COLUMNS)
+_WITH_NAME: Final[tuple["Column[ModelVersion]", ...]] = (
+    Column("model", lambda version: version.name, whole=True),
+    *COLUMNS,
+)
 
 
-@app.command("list")
+@app.command("list", examples=["registry versions list churn", "registry versions list churn -q | xargs -n1 echo"])
 def list_versions(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only versions of this model.")] = None,
     filter_string: Filter = None,
     order_by: OrderBy = None,
-    max_results: Limit = 100,
-    as_json: AsJson = False,
-    tracking_uri: TrackingUri = None,
+    limit: Limit = 100,
+    everything: Everything = False,
 ) -> None:
-    """List versions of one model or of all, most recently changed first."""
-    client = open_client(tracking_uri)
+    """List versions of one model or of all, by name and number, newest first."""
+    client = open_client()
     if name is not None:
+        name = model_name(name)
         client.get_registered_model(name)  # makes a misspelt name an error, not an empty list
-    combined = " AND ".join(f"({part})" for part in (name and of_model(name), filter_string) if part)
-    page = client.search_model_versions(combined or None, max_results=max_results, order_by=order_by)
-    output.listing(page, _WITH_NAME if name is None else COLUMNS, json=as_json, nothing="No versions.")
-    output.note_more(page)
+    text = " AND ".join(f"({part})" for part in (name and of_model(name), expand_filter(filter_string)) if part)
+    order = order_by or ["name ASC", "version_number DESC"]
+    versions, more = fetch(
+        lambda size, token: client.search_model_versions(text or None, size, order, token), limit, everything
+    )
+    output.listing(
+        versions,
+        _WITH_NAME if name is None else COLUMNS,
+        nothing="No versions.",
+        ids=lambda version: f"{version.name}/{version.version}",
+    )
+    note_more(len(versions), more)
 
 
-@app.command("show")
-def show_version(
-    name: ModelName, version: VersionNumber, as_json: AsJson = False, tracking_uri: TrackingUri = None
-) -> None:
-    """Show one version: its stage, its source and where its files are."""
-    client = open_client(tracking_uri)
-    described = client.get_model_version(name, version)
-    if as_json:
-        output.as_json(described)
-        return
+@app.command("show", examples=["registry versions show churn/Production", "registry versions show churn/7 --json"])
+def show_version(version: VersionTarget) -> None:
+    """Show one version: its stage and why it is there, approvals, source, and where its files are."""
+    client = open_client()
+    found = find_version(client, version)
+    tenures = current_tenures(client, found.name, found.version)
+    location = client.get_model_version_download_uri(found.name, found.version)
     output.record(
         {
-            "model": described.name,
-            "version": described.version,
-            "stage": described.current_stage,
-            "aliases": described.aliases,
-            "description": described.description,
-            "tags": described.tags,
-            "created": moment(described.creation_timestamp),
-            "updated": moment(described.last_updated_timestamp),
-            "by": described.user_id,
-            "source": described.source,
-            "run": described.run_id,
-            "logged model": described.model_id,
-            "digest": described.digest,
-            "files": client.get_model_version_download_uri(name, version),
+            "model": found.name,
+            "version": found.version,
+            "stage": found.current_stage,
+            "aliases": found.aliases,
+            "description": found.description,
+            "tags": found.tags,
+            "created": moment(found.creation_timestamp),
+            "updated": moment(found.last_updated_timestamp),
+            "by": found.user_id,
+            "source": found.source,
+            "run": found.run_id,
+            "logged model": found.model_id,
+            "digest": found.digest,
+            "files": location,
+        },
+        document={
+            **output.plain(found),
+            "files": location,
+            "holds": [tenure.document() for tenure in tenures],
+        },
+        identity=f"{found.name}/{found.version}",
+    )
+    if output.is_for_people():
+        for tenure in tenures:
+            _explain(tenure)
+
+
+def _explain(tenure: Tenure) -> None:
+    """Print why a version holds a stage or alias."""
+    output.heading(f"Why it is {tenure.place if tenure.place.startswith('@') else f'in {tenure.place}'}")
+    how = {"rolled_back": "by a rollback", "imported": "by an import"}.get(str(tenure.kind))
+    output.record(
+        {
+            "since": tenure.since,
+            "by": tenure.actor,
+            **({"how": how} if how else {}),
+            "reason": tenure.reason,
         }
     )
+    for verdict in tenure.verdicts:
+        answer = "passed" if verdict.get("passed") else "failed, overridden" if tenure.overridden else "failed"
+        output.line(
+            f"{verdict.get('rule')}: {answer}; expected {verdict.get('expected')}, actual {verdict.get('actual')}"
+        )
+    for event in tenure.approvals:
+        output.line(f"approved by {event.actor}" + (f": {event.reason}" if event.reason else ""))
+
+
+@app.command("sign", examples=["registry versions sign churn/7 --key key.pem"])
+def sign(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION|URI", help="churn/7, churn/Production, or any URI of a sealed model.")
+    ],
+    key: Annotated[
+        Path, typer.Option("--key", metavar="FILE", help="A private key on P-256, P-384 or P-521, in PEM form.")
+    ],
+    password_file: Annotated[
+        str | None,
+        typer.Option(
+            "--password-file",
+            metavar="FILE",
+            help="Whose first line is the key's password; - is stdin. By default REGISTRY_KEY_PASSWORD, or a prompt.",
+        ),
+    ] = None,
+) -> None:
+    """Sign a sealed model, so that loaders with require_signature accept it."""
+    client = open_client(changes=True)
+    uri = model_uri(version)
+    key_id = client.sign_model(uri, private_key=key, password=_password(key, password_file))
+    output.done(f"{version}: signed with the key {key_id}.", identity=key_id, document={"uri": uri, "key_id": key_id})
+
+
+def _password(key: Path, password_file: str | None) -> str | None:
+    """Return the password of a key: from a file, the environment, or the terminal if the key is encrypted."""
+    if password_file is not None:
+        return files.read_text(password_file, "The password").partition("\n")[0].rstrip("\r")
+    given = os.environ.get("REGISTRY_KEY_PASSWORD")
+    if given or not _is_encrypted(key):
+        return given or None
+    if invocation.current().no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidParameterError(
+            f"The key {str(key)!r} has a password. Give --password-file FILE, or set REGISTRY_KEY_PASSWORD."
+        )
+    import getpass
+
+    return getpass.getpass(f"Password of {key}: ", stream=sys.stderr)
+
+
+def _is_encrypted(key: Path) -> bool:
+    try:
+        return "ENCRYPTED" in key.read_text(encoding="ascii")
+    except (OSError, UnicodeError):
+        return False  # the client says what is wrong with the file
 
 
 def of_model(name: str) -> str:

@@ -107,8 +107,12 @@ class ArtifactOwnership:
 
     def has_copy(self, root: str, copy: str) -> bool:
         """Whether the files of a root are at another too, as far as one file of a sealed model shows."""
-        path = self._store.find_sealed_file(root)
+        path = self.find_sealed_file(root)
         return path is None or self._blobs(copy).find(path) is not None
+
+    def find_sealed_file(self, root: str) -> str | None:
+        """Return the path below a root of a file of a sealed model, or None."""
+        return self._store.find_sealed_file(root)
 
     def take_over(self, root: str) -> None:
         """Make a root this database's, whoever has it; a new generation begins with that."""
@@ -168,8 +172,8 @@ class ArtifactOwnership:
         if marker is None:
             raise NotOwnerError(
                 f"The marker that says whose bytes these are is gone from {root}/{self._directory()}. If the files "
-                f"were moved, say where they are with 'registry relocate {root} NEW'; if they are here, run "
-                "'registry adopt --take-over'."
+                f"were moved, say where they are with 'registry db relocate {root} NEW'; if they are here, run "
+                "'registry db adopt --take-over'."
             )
         for _ in range(_ATTEMPTS):
             if marker.token in (ownership.token, ownership.previous_token):
@@ -182,7 +186,7 @@ class ArtifactOwnership:
         raise NotOwnerError(
             f"This database is older than the bytes at {root}: it knows generation {ownership.generation} of them, and "
             f"{_shown(marker.owner)} has begun generation {marker.generation}. If this is a restored backup that is to "
-            "go on in the other's place, run 'registry adopt --take-over'."
+            "go on in the other's place, run 'registry db adopt --take-over'."
         )
 
     def _write(self, root: str, ownership: RootOwnership) -> None:
@@ -199,7 +203,7 @@ class ArtifactOwnership:
                 raise NotOwnerError(
                     f"{_shown(marker.owner)} began generation {marker.generation} of the bytes at {root} in the same "
                     "moment, so they are its own now. If this database is to go on in its place, run "
-                    "'registry adopt --take-over'."
+                    "'registry db adopt --take-over'."
                 ) from None
 
     def _latest(self, root: str) -> Marker | None:
@@ -250,16 +254,17 @@ def _parse(place: str, data: bytes) -> Marker:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise NotOwnerError(
             f"The marker {place} cannot be read, so nobody can tell whose bytes these are. Look who changed it; "
-            "'registry adopt --take-over' writes a new one."
+            "'registry db adopt --take-over' writes a new one."
         ) from None
 
 
 def _copied(root: str, detail: str = "") -> str:
     return (
         f"The bytes at {root} belong to another database, of which this one seems to be a copy.{detail} "
-        "A copy reads and logs, but removes and replaces nothing. Give it bytes of its own with 'registry adopt "
+        "A copy reads and logs, but removes and replaces nothing. Give it bytes of its own with 'registry db adopt "
         "--new-root NEW' after copying them there, or let it go on in the other's place with "
-        "'registry adopt --take-over'. If database and files were moved, say where they are with 'registry relocate'."
+        "'registry db adopt --take-over'. If database and files were moved, say where they are with "
+        "'registry db relocate'."
     )
 
 

@@ -13,6 +13,7 @@ _ISO: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
     r"(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def parse_time(text: str) -> datetime:
@@ -32,6 +33,15 @@ def parse_time(text: str) -> datetime:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidParameterError(f"{text!r} is not a valid date and time: {error}.") from error
+
+
+def parse_time_or_date(text: str) -> datetime:
+    """Parse an ISO time as `parse_time` does, or a date such as ``2026-03-01``, which is its beginning in UTC.
+
+    Raises:
+        InvalidParameterError: the text has another form or no time zone, or is no valid date.
+    """
+    return parse_time(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
 
 
 def format_time(moment: datetime) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from registry.entities.stages import parse_stage
-from registry.entities.times import parse_time
+from registry.entities.times import parse_time_or_date
 from registry.exceptions import InvalidParameterError
 from registry.filters.fields import OPERATORS, ValueType
 from registry.filters.grammar import unquote
@@ -49,7 +49,7 @@ def parse_value(field: Field, type_: ValueType, op: Op, token: "Token") -> Scala
         if type_ is ValueType.STAGE:
             return parse_stage(_text(token, quoted=quoted))
         if type_ is ValueType.TIME and quoted:
-            return _milliseconds(parse_time(unquote(token)))
+            return _milliseconds(parse_time_or_date(unquote(token)))
         if type_ is ValueType.INTEGER:
             return _integer(unquote(token))
         return _number(token, whole=type_ is ValueType.TIME)
@@ -92,7 +92,7 @@ def _describe_type(type_: ValueType) -> str:
         ValueType.TEXT: "a text",
         ValueType.NUMBER: "a number",
         ValueType.INTEGER: "a whole number",
-        ValueType.TIME: "a time (milliseconds since the epoch, or a quoted ISO time)",
+        ValueType.TIME: "a time (milliseconds since the epoch, or a quoted date or ISO time)",
         ValueType.STAGE: "a stage",
     }[type_]
 

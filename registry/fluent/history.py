@@ -17,7 +17,7 @@ from registry.store.registry.verify_history import VerificationReport
 if TYPE_CHECKING:
     import pandas as pd
 
-    from registry.client.registry.comparison import Comparison
+    from registry.client.registry.comparison_frame import Comparison
 
 
 _TIME = "datetime64[us, UTC]"

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Select, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from registry.store.tables import Base
 
 # Rows and queries with untyped columns. SQLAlchemy 2.0 and 2.1 differ in the number of type arguments.
 if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
     AnyRow: TypeAlias = Row[*tuple[Any, ...]]
     AnySelect: TypeAlias = Select[*tuple[Any, ...]]
 else:
@@ -27,13 +29,17 @@ def table(row: type[Base]) -> Table:
     return mapped
 
 
-def insert_into(dialect: str, row: type[Base]) -> sqlite.Insert | postgresql.Insert:
+def insert_into(dialect: str, row: type[Base]) -> "sqlite.Insert | postgresql.Insert":
     """Return an INSERT of this dialect, with `on_conflict_do_update` and `on_conflict_do_nothing`."""
-    return sqlite.insert(table(row)) if dialect == "sqlite" else postgresql.insert(table(row))
+    if dialect == "sqlite":
+        return sqlite.insert(table(row))
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table(row))
 
 
 @functools.cache
-def _upsert(dialect: str, row: type[Base]) -> sqlite.Insert | postgresql.Insert:
+def _upsert(dialect: str, row: type[Base]) -> "sqlite.Insert | postgresql.Insert":
     insert = insert_into(dialect, row)
     target = table(row)
     keys = [column.name for column in target.primary_key.columns]

@@ -116,6 +116,29 @@ def downgrade(database: Database, revision: str) -> None:
         command.downgrade(_config(connection), revision)
 
 
+_COUNTED: Final = {
+    "registered_models": "models",
+    "model_versions": "versions",
+    "history": "events of models",
+    "experiments": "experiments",
+    "runs": "runs",
+}
+
+
+def count_rows(database: Database) -> dict[str, int]:
+    """Return how many models, versions, events, experiments and runs a database of any revision has."""
+
+    def count(connection: Connection) -> dict[str, int]:
+        present = _tables(connection)
+        return {
+            noun: connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608 - constants
+            for table, noun in _COUNTED.items()
+            if table in present
+        }
+
+    return database.read(count)
+
+
 def _check_known(database: Database, present: str | None, target: str) -> None:
     known = revisions()
     if target not in (*known, "head", "base"):

@@ -1,6 +1,7 @@
 """Run the command line in this process, over a small registry."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ class Outcome:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def rows(self) -> list[list[str]]:
+        """The values of tab-separated lines."""
+        return [line.split("\t") for line in self.out.splitlines()]
+
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
@@ -29,8 +35,6 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     # Undo what options set for the process when the test ends.
     monkeypatch.setenv("REGISTRY_TRACKING_URI", "file:./mlruns")
     monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", "mlruns")
-    # The environment may set COLUMNS; without it, and without a terminal, no line is broken.
-    monkeypatch.delenv("COLUMNS", raising=False)
 
     def run(*arguments: str) -> Outcome:
         capsys.readouterr()
@@ -39,6 +43,18 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Outcome(code, printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that makes stdout a terminal of a width, without colours."""
+
+    def widen(width: int) -> None:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    return widen
 
 
 @dataclass(frozen=True)

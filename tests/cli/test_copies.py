@@ -1,4 +1,4 @@
-"""``registry adopt`` and ``registry correct-clock``, and the doctor's findings about a copy."""
+"""``registry db adopt`` and ``registry models correct-clock``, and the doctor's findings about a copy."""
 
 import shutil
 import time
@@ -27,20 +27,21 @@ def test_a_copy_is_given_files_of_its_own(cli: Callable, copy: str, own_place: P
     root = str(own_place / "copy")
     assert [finding.verdict for finding in examine(copy) if "seems to be a copy" in finding.text] == ["warn"]
 
-    outcome = cli("adopt", "--new-root", root, "--tracking-uri", copy)
+    outcome = cli("db", "adopt", "--new-root", root, "--tracking-uri", copy)
 
-    assert outcome.out == f"The files at {root} belong to this database from now on.\n"
+    assert outcome.err == f"The files at {root} belong to this database from now on.\n"
     assert [finding for finding in examine(copy) if "seems to be a copy" in finding.text] == []
 
 
 def test_a_copy_takes_over(cli: Callable, copy: str, own_place: Path) -> None:
-    outcome = cli("adopt", "--take-over", "--tracking-uri", copy)
-    assert outcome.out == f"The files at {own_place / 'mlruns'} belong to this database from now on.\n"
+    outcome = cli("db", "adopt", "--take-over", "--tracking-uri", copy)
+    assert outcome.err == f"The files at {own_place / 'mlruns'} belong to this database from now on.\n"
 
 
 def test_adopting_without_saying_what_is_one_line(cli: Callable, copy: str) -> None:
-    outcome = cli("adopt", "--tracking-uri", copy)
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    outcome = cli("db", "adopt", "--tracking-uri", copy)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "--take-over" in outcome.err
 
 
 def test_a_clock_is_corrected(cli: Callable, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +52,7 @@ def test_a_clock_is_corrected(cli: Callable, sqlite_url: str, monkeypatch: pytes
     client.transition_model_version_stage("nba", 1, "Production")
     monkeypatch.undo()
 
-    outcome = cli("correct-clock", "nba", "--ahead", "365d", "--tracking-uri", sqlite_url)
+    outcome = cli("models", "correct-clock", "nba", "--ahead", "365d", "--tracking-uri", sqlite_url)
 
-    assert outcome.out == "Event 3 of nba counts as 31536000 s earlier from now on.\n"
+    assert outcome.err == "Event 3 of nba counts as 31536000 s earlier from now on.\n"
     client.verify("nba")

@@ -17,11 +17,17 @@ def test_the_schema_goes_up_down_and_up(cli: Callable, own_place: Path) -> None:
     uri = f"sqlite:///{own_place}/a.db"
     told = [
         cli("db", *words, "--tracking-uri", uri)
-        for words in (["upgrade", "0001"], ["upgrade"], ["upgrade"], ["downgrade", "0001"], ["downgrade", "base"])
+        for words in (
+            ["upgrade", "0001"],
+            ["upgrade"],
+            ["upgrade"],
+            ["downgrade", "0001", "--yes"],
+            ["downgrade", "base", "--yes"],
+        )
     ]
 
     assert [outcome.code for outcome in told] == [0, 0, 0, 0, 0]
-    assert [outcome.out for outcome in told] == [
+    assert [outcome.err for outcome in told] == [
         f"{uri}: schema revision none -> 0001.\n",
         f"{uri}: schema revision 0001 -> {NEWEST}.\n",
         f"{uri} has schema revision {NEWEST} already; nothing to do.\n",
@@ -34,10 +40,10 @@ def test_current_and_check_of_a_database_that_is_up_to_date(cli: Callable, own_p
     uri = f"sqlite:///{own_place}/a.db"
     cli("db", "upgrade", "--tracking-uri", uri)
 
-    assert cli("db", "current").out == f"{uri} has schema revision {NEWEST}; the newest is {NEWEST}.\n"
+    assert cli("db", "current").rows == [["database", uri], ["revision", NEWEST], ["newest", NEWEST]]
     assert cli("db", "current", "--json").json == {"database": uri, "revision": NEWEST, "newest": NEWEST}
     checked = cli("db", "check")
-    assert (checked.code, checked.out) == (0, f"{uri} has schema revision {NEWEST}, which this package needs.\n")
+    assert (checked.code, checked.err) == (0, f"{uri} has schema revision {NEWEST}, which this package needs.\n")
 
 
 def test_check_of_a_database_that_is_behind_fails_with_the_command(cli: Callable, own_place: Path) -> None:
@@ -46,7 +52,7 @@ def test_check_of_a_database_that_is_behind_fails_with_the_command(cli: Callable
 
     checked = cli("db", "check")
 
-    assert (checked.code, checked.out) == (1, "")
+    assert (checked.code, checked.out) == (3, "")
     assert checked.err == (
         f"registry: The database {uri} has schema revision 0001, this package needs {NEWEST}. Run 'registry db upgrade "
         f"--tracking-uri {uri}' (in a checkout: 'alembic upgrade head'); back the database up first.\n"
@@ -58,9 +64,9 @@ def test_check_of_a_database_that_is_ahead_fails(cli: Callable, own_place: Path)
     cli("db", "upgrade", "--tracking-uri", uri)
     connect(uri).write(lambda c: c.exec_driver_sql("UPDATE registry_schema_version SET version_num = '9999'"))
 
-    for command in ("check", "upgrade"):
+    for command, code in (("check", 3), ("upgrade", 1)):
         outcome = cli("db", command)
-        assert outcome.code == 1
+        assert outcome.code == code
         assert "revision 9999, newer than this package" in outcome.err
 
 
@@ -75,7 +81,7 @@ def test_looking_at_a_database_that_is_not_there_does_not_make_it(cli: Callable,
     checked = cli("db", "check", "--tracking-uri", uri)
     assert checked.code == 1
     assert checked.err == (
-        f"registry: There is no database {uri} yet. It is created on first use; 'registry db upgrade' creates it now.\n"
+        f"registry: There is no registry at {uri}. To make one: registry db upgrade --tracking-uri {uri}\n"
     )
     assert list(own_place.iterdir()) == []
 
@@ -83,7 +89,7 @@ def test_looking_at_a_database_that_is_not_there_does_not_make_it(cli: Callable,
 def test_an_unknown_revision_is_refused(cli: Callable) -> None:
     outcome = cli("db", "upgrade", "9")
 
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert outcome.err == (f"registry: There is no schema revision '9'; known: {', '.join(revisions())}, head, base.\n")
 
 
@@ -97,17 +103,17 @@ def test_a_database_that_cannot_be_reached_is_one_line(cli: Callable) -> None:
 
 
 def test_postgresql_goes_up_and_down(cli: Callable, empty_postgres_url: str) -> None:
-    assert cli("db", "check", "--tracking-uri", empty_postgres_url).code == 1
-    assert cli("db", "upgrade").out.endswith(f": schema revision none -> {NEWEST}.\n")
+    assert cli("db", "check", "--tracking-uri", empty_postgres_url).code == 3
+    assert cli("db", "upgrade").err.endswith(f": schema revision none -> {NEWEST}.\n")
     assert cli("db", "check").code == 0
-    assert cli("db", "downgrade", "base").out.endswith(f": schema revision {NEWEST} -> none.\n")
+    assert cli("db", "downgrade", "base", "--yes").err.endswith(f": schema revision {NEWEST} -> none.\n")
 
 
 @pytest.mark.parametrize("tracking_uri", ["http://host:5000", "databricks://profile", "mysql://host/db"])
 def test_a_place_that_cannot_hold_a_registry_is_refused(cli: Callable, tracking_uri: str) -> None:
     outcome = cli("db", "current", "--tracking-uri", tracking_uri)
 
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
 
 
 def test_the_package_runs_as_a_module(own_place: Path) -> None:
@@ -118,4 +124,4 @@ def test_the_package_runs_as_a_module(own_place: Path) -> None:
         check=True,
     )
 
-    assert done.stdout == f"sqlite:///{own_place}/m.db: schema revision none -> {NEWEST}.\n"
+    assert done.stderr == f"sqlite:///{own_place}/m.db: schema revision none -> {NEWEST}.\n"

@@ -36,9 +36,9 @@ def test_findings_can_be_read_by_programs(cli: Callable, filled: object) -> None
     assert {finding["area"] for finding in found} >= {"packages", "settings", "database", "bytes", "cache"}
 
 
-def test_to_look_makes_no_database(own_place: Path) -> None:
-    assert verdicts("database") == ["warn"]
-    assert not Path("mlruns/registry.db").exists()
+def test_a_missing_database_fails_and_is_not_made(own_place: Path) -> None:
+    assert verdicts("database") == ["fail"]
+    assert list(own_place.iterdir()) == []
 
 
 def test_a_damaged_database_fails(cli: Callable, filled: object) -> None:
@@ -50,7 +50,7 @@ def test_a_damaged_database_fails(cli: Callable, filled: object) -> None:
 
     outcome = cli("doctor")
 
-    assert outcome.code == 1
+    assert outcome.code == 3
     assert "of model_versions refers to a missing row of logged_models" in outcome.out
 
 
@@ -149,29 +149,29 @@ def cache_cli(cached: str, cli: Callable) -> Callable:
 
 
 def test_the_cache_is_listed(cached: str, cache_cli: Callable) -> None:
-    outcome = cache_cli("cache", "ls")
+    outcome = cache_cli("cache", "list")
     assert cached in outcome.out
-    (entry,) = cache_cli("cache", "ls", "--json").json
+    (entry,) = cache_cli("cache", "list", "--json").json
     assert (entry["digest"], entry["files"]) == (cached, 1)
     assert entry["size_bytes"] > 2048
 
 
 def test_the_cache_is_verified_and_what_is_damaged_is_dropped(cached: str, cache_cli: Callable) -> None:
-    assert cache_cli("cache", "verify").out == "Read 1 model, 0 damaged.\n"
+    assert cache_cli("cache", "verify").err == "Read 1 model, 0 damaged.\n"
     (data,) = Path(os.environ["REGISTRY_CACHE_DIR"]).rglob("data.bin")
     data.chmod(0o600)
     data.write_bytes(b"y" * 2048)
 
     outcome = cache_cli("cache", "verify")
 
-    assert outcome.code == 1
-    assert outcome.out.splitlines() == [
+    assert outcome.code == 3
+    assert outcome.err.splitlines() == [
         f"{cached} was damaged and is dropped; the next load downloads it again.",
         "Read 1 model, 1 damaged.",
     ]
-    assert cache_cli("cache", "ls").out.startswith("The cache is empty.\n")
+    assert cache_cli("cache", "list").err.startswith("The cache is empty.\n")
 
 
 def test_the_cache_is_cleared(cached: str, cache_cli: Callable) -> None:
-    assert cache_cli("cache", "clear").out.startswith("Removed 1 model, 2.")
-    assert cache_cli("cache", "clear").out == "Removed 0 models, 0 B.\n"
+    assert cache_cli("cache", "clear").err.startswith("Removed 1 model, 2.")
+    assert cache_cli("cache", "clear").err == "Removed 0 models, 0 B.\n"

@@ -1,4 +1,4 @@
-"""Lists and single items: tables that people read, JSON that programs read, and errors that name what is missing."""
+"""Lists and single items: lines and JSON for programs, tables for people, errors that name what is missing."""
 
 import subprocess
 import sys
@@ -11,14 +11,8 @@ import pytest
 import registry
 
 
-def table(text: str) -> list[list[str]]:
-    """Return the rows of a printed table, header first, split at two or more spaces."""
-    header, _rule, *rows = text.splitlines()
-    return [[part.strip() for part in row.split("  ") if part.strip()] for row in (header, *rows)]
-
-
 def test_experiments_are_listed(cli: Callable, filled: object, own_place: Path) -> None:
-    rows = table(cli("experiments", "list", "--order-by", "experiment_id").out)
+    rows = cli("experiments", "list", "--order-by", "experiment_id", "--header").rows
 
     assert rows[0] == ["id", "name", "created (UTC)", "state", "files"]
     assert [[row[0], row[1], row[3], row[4]] for row in rows[1:]] == [
@@ -38,21 +32,22 @@ def test_deleted_experiments_are_listed_when_asked_for(cli: Callable, filled: ob
 def test_an_experiment_is_shown_by_name_and_by_id(cli: Callable, filled: object, name_or_id: str) -> None:
     shown = cli("experiments", "show", name_or_id)
 
-    assert shown.out.splitlines()[:3] == ["experiment  nba", "id          1", "state       active"]
-    assert cli("experiments", "show", name_or_id, "--json").json["name"] == "nba"
+    assert shown.rows[:3] == [["experiment", "nba"], ["id", "1"], ["state", "active"]]
+    described = cli("experiments", "show", name_or_id, "--json").json
+    assert (described["name"], described["runs"], described["deleted_runs"]) == ("nba", 1, 0)
 
 
 def test_runs_are_listed_with_the_columns_asked_for(cli: Callable, filled: Any) -> None:
-    plain = table(cli("runs", "list").out)
-    compared = table(cli("runs", "list", "-e", "nba", "--param", "depth", "--metric", "auc", "--metric", "loss").out)
+    plain = cli("runs", "list", "--header")
+    compared = cli("runs", "list", "-e", "nba", "--param", "depth", "--metric", "auc", "--metric", "loss", "--header")
 
-    assert plain == [
-        ["run id", "name", "status", "started (UTC)"],
-        [filled.run_id, "first try", "FINISHED", "2026-01-01 00:00"],
+    assert plain.rows == [
+        ["run id", "name", "status", "experiment", "started (UTC)", "took"],
+        [filled.run_id, "first try", "FINISHED", "nba", "2026-01-01T00:00:00Z", "65.0"],
     ]
-    assert compared == [
-        ["run id", "name", "status", "depth", "auc", "loss"],
-        [filled.run_id, "first try", "FINISHED", "3", "0.875", "nan"],
+    assert compared.rows == [
+        ["run id", "name", "status", "auc", "loss", "depth", "started (UTC)", "took"],
+        [filled.run_id, "first try", "FINISHED", "0.875", "nan", "3", "2026-01-01T00:00:00Z", "65.0"],
     ]
 
 
@@ -69,7 +64,7 @@ def test_a_column_and_an_order_that_no_run_has_are_told(
 
 
 def test_runs_are_filtered(cli: Callable, filled: Any) -> None:
-    assert cli("runs", "list", "--filter", "metrics.auc > 0.9").out == "No runs.\n"
+    assert cli("runs", "list", "--filter", "metrics.auc > 0.9").err == "No runs.\n"
     assert len(cli("runs", "list", "--filter", "metrics.auc > 0.8", "--json").json) == 1
 
 
@@ -81,42 +76,47 @@ def test_a_run_as_json_has_what_was_logged_and_is_strict_json(cli: Callable, fil
     assert run["info"]["start_time"] == 1_767_225_600_000
 
 
-def test_a_run_is_shown_in_sections(cli: Callable, filled: Any) -> None:
+def test_a_run_is_shown_in_sections(cli: Callable, filled: Any, terminal: Callable) -> None:
+    terminal(80)
     shown = cli("runs", "show", filled.run_id).out
 
     assert "started     2026-01-01 00:00:00\ntook        1 m 05 s\n" in shown
     assert "\nParams\ndepth  3\n" in shown
-    assert "\nMetrics (latest)\nauc   0.875\nloss  nan\n" in shown
+    assert "\nMetrics\nauc   0.875\nloss  nan\n" in shown
+
+
+def test_a_run_is_lines_of_names_and_values_in_a_pipe(cli: Callable, filled: Any) -> None:
+    rows = dict(cli("runs", "show", filled.run_id).rows)
+
+    assert (rows["name"], rows["params.depth"], rows["metrics.auc"]) == ("first try", "3", "0.875")
 
 
 def test_models_are_listed_with_their_holders(cli: Callable, filled: object) -> None:
     registry.MlflowClient().set_registered_model_alias("churn", "champion", 2)
 
-    header, row = table(cli("models", "list").out)
+    header, row = cli("models", "list", "--header").rows
 
     assert header == ["name", "newest", "Production", "Staging", "aliases", "updated (UTC)"]
-    assert row[:5] == ["churn", "2", "version 1", "-", "champion=2"]
+    assert row[:5] == ["churn", "2", "1", "", "champion=2"]
 
 
-def test_a_model_is_shown_with_its_versions(cli: Callable, filled: object) -> None:
-    facts, versions = cli("models", "show", "churn").out.split("\n\nVersions\n")
-
-    assert "Production   version 1" in facts.splitlines()
-    assert [row[:2] for row in table(versions)] == [["version", "stage"], ["2", "None"], ["1", "Production"]]
+def test_a_model_is_shown_with_its_versions(cli: Callable, filled: object, terminal: Callable) -> None:
     assert cli("models", "show", "churn", "--json").json["name"] == "churn"
+    terminal(80)
+    facts, holders = cli("models", "show", "churn").out.split("\n\nIn stages and aliases\n")
+
+    assert "Production   1" in facts.splitlines()
+    held, versions = holders.split("\n\nNewest versions\n")
+    assert held.splitlines()[2].split()[:2] == ["Production", "1"]
+    assert [row.split()[:2] for row in versions.splitlines()[2:]] == [["2", "None"], ["1", "Production"]]
 
 
 def test_versions_are_listed_of_one_model_and_of_all(cli: Callable, filled: object) -> None:
-    order = ["--order-by", "version_number"]
-
-    assert [row[:2] for row in table(cli("versions", "list", *order).out)] == [
-        ["model", "version"],
-        ["churn", "1"],
-        ["churn", "2"],
-    ]
-    assert [found["version"] for found in cli("versions", "list", "churn", *order, "--json").json] == [1, 2]
+    assert [row[:2] for row in cli("versions", "list").rows] == [["churn", "2"], ["churn", "1"]]
+    found = cli("versions", "list", "churn", "--order-by", "version_number", "--json").json
+    assert [version["version"] for version in found] == [1, 2]
     picked = cli("versions", "list", "churn", "--filter", "version_number = 1 OR version_number = 9", "--json").json
-    assert [found["version"] for found in picked] == [1]
+    assert [version["version"] for version in picked] == [1]
 
 
 def test_a_model_name_with_a_quote_is_a_value_not_syntax(cli: Callable) -> None:
@@ -126,11 +126,11 @@ def test_a_model_name_with_a_quote_is_a_value_not_syntax(cli: Callable) -> None:
 
 
 def test_a_version_is_shown(cli: Callable, filled: Any, own_place: Path) -> None:
-    shown = cli("versions", "show", "churn", "1").out.splitlines()
+    shown = cli("versions", "show", "churn/1").rows
 
-    assert shown[:3] == ["model         churn", "version       1", "stage         Production"]
-    assert f"files         {own_place}/mlruns/0/models/{filled.model_ids[0]}/artifacts" in shown
-    assert cli("versions", "show", "churn", "1", "--json").json["model_id"] == filled.model_ids[0]
+    assert shown[:3] == [["model", "churn"], ["version", "1"], ["stage", "Production"]]
+    assert ["files", f"{own_place}/mlruns/0/models/{filled.model_ids[0]}/artifacts"] in shown
+    assert cli("versions", "show", "churn/1", "--json").json["model_id"] == filled.model_ids[0]
 
 
 @pytest.mark.parametrize("noun", ["experiments", "runs", "models", "versions"])
@@ -142,36 +142,42 @@ def test_a_listing_that_stops_early_says_so_on_stderr(cli: Callable, filled: Any
     outcome = cli(noun, "list", "-n", "1", "--json")
 
     assert len(outcome.json) == 1
-    assert outcome.err == "The first 1 are shown; --max-results shows more, --filter picks.\n"
+    assert outcome.err == "The first 1 are shown; --all shows the rest, --limit more, --filter picks.\n"
+    assert len(cli(noun, "list", "-n", "1", "--all", "--json").json) == 2
 
 
 @pytest.mark.parametrize("noun", ["runs", "models", "versions"])
-def test_an_empty_place_lists_nothing(cli: Callable, noun: str) -> None:
-    assert cli(noun, "list").out in ("No runs.\n", "No registered models.\n", "No versions.\n")
+def test_an_empty_registry_lists_nothing(cli: Callable, noun: str) -> None:
+    cli("db", "upgrade")
+
+    listed = cli(noun, "list")
+
+    assert (listed.code, listed.out) == (0, "")
+    assert listed.err in ("No runs.\n", "No registered models.\n", "No versions.\n")
     assert cli(noun, "list", "--json").json == []
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("code", "arguments"),
     [
-        ["experiments", "show", "nab"],
-        ["experiments", "show", "17"],
-        ["runs", "show", "0" * 32],
-        ["runs", "list", "-e", "nab"],
-        ["runs", "list", "--filter", "metrics.auc >"],
-        ["runs", "list", "--order-by", "nothing"],
-        ["models", "show", "chrun"],
-        ["versions", "list", "chrun"],
-        ["versions", "show", "churn", "9"],
-        ["versions", "show", "churn", "one"],
+        (4, ["experiments", "show", "nab"]),
+        (4, ["experiments", "show", "17"]),
+        (4, ["runs", "show", "0" * 32]),
+        (4, ["runs", "list", "-e", "nab"]),
+        (2, ["runs", "list", "--order-by", "nothing"]),
+        (4, ["models", "show", "chrun"]),
+        (4, ["versions", "list", "chrun"]),
+        (2, ["versions", "show", "churn/one"]),
     ],
 )
-def test_what_is_not_there_is_one_line_that_names_it(cli: Callable, filled: object, arguments: list[str]) -> None:
+def test_what_is_not_there_is_an_error_that_names_it(
+    cli: Callable, filled: object, code: int, arguments: list[str]
+) -> None:
     outcome = cli(*arguments)
 
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert (outcome.code, outcome.out) == (code, "")
     assert outcome.err.startswith("registry: ")
-    assert arguments[-1] in outcome.err
+    assert arguments[-1].rpartition("/")[2] in outcome.err
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
@@ -192,28 +198,29 @@ def test_a_table_that_nobody_watches_is_not_folded(cli: Callable, own_place: Pat
     assert "n" * 200 in cli("models", "list").out
 
 
-def test_a_narrow_terminal_still_gets_whole_ids(cli: Callable, monkeypatch: pytest.MonkeyPatch, filled: Any) -> None:
-    monkeypatch.setenv("COLUMNS", "30")
+def test_a_narrow_terminal_still_gets_whole_ids(cli: Callable, filled: Any, terminal: Callable) -> None:
+    terminal(30)
 
     assert filled.run_id in cli("runs", "list").out
 
 
 def test_the_place_is_taken_before_and_after_the_command(cli: Callable, filled: object, own_place: Path) -> None:
     elsewhere = f"sqlite:///{own_place}/other.db"
+    cli("db", "upgrade", elsewhere)
 
     assert cli("--tracking-uri", elsewhere, "models", "list", "--json").json == []
     assert cli("models", "list", "--json", "--tracking-uri", "file:./mlruns").json[0]["name"] == "churn"
 
 
-def test_a_warning_is_one_line(own_place: Path) -> None:
+def test_a_warning_is_one_line(filled: object, own_place: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "registry", "models", "list", "--json", "--tracking-uri", "s3://bucket/prefix"],
+        [sys.executable, "-m", "registry", "models", "list", "-q", "--tracking-uri", "s3://bucket/prefix"],
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert done.stdout == "[]\n"
+    assert done.stdout == "churn\n"
     assert done.stderr == (
         "registry: warning: The tracking URI s3://bucket/prefix says where artifacts go; runs and models are kept in "
         f"sqlite:///{own_place}/mlruns/registry.db on this machine. Set REGISTRY_BACKEND_STORE_URI to a database that "

@@ -1,4 +1,4 @@
-"""``registry promote`` and ``registry resolve``."""
+"""``registry versions promote`` and ``registry artifacts resolve``."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,62 +10,60 @@ import registry
 
 
 def test_promoting_says_who_was_archived(cli: Callable, filled: object) -> None:
-    outcome = cli("promote", "churn", "2", "production", "--reason", "better")
+    outcome = cli("versions", "promote", "churn/2", "production", "--reason", "better")
 
-    assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == (
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == (
         "churn: version 2 is in stage Production.\nchurn: version 1, which held it, is in stage Archived.\n"
     )
     assert registry.MlflowClient().get_model_version("churn", 1).current_stage == "Archived"
 
 
 def test_promoting_the_holder_again_changes_nothing(cli: Callable, filled: object) -> None:
-    assert cli("promote", "churn", "1", "Production").out == "churn: version 1 is in stage Production.\n"
+    assert cli("versions", "promote", "churn/1", "Production").err == "churn: version 1 is in stage Production.\n"
 
 
 def test_promoting_prints_the_version_as_json(cli: Callable, filled: object) -> None:
-    moved = cli("promote", "churn", "2", "Staging", "--json").json
+    moved = cli("versions", "promote", "churn/2", "Staging", "--json").json
 
     assert (moved["name"], moved["version"], moved["current_stage"]) == ("churn", 2, "Staging")
 
 
 @pytest.mark.parametrize("expected", ["2", "none"])
 def test_a_promotion_whose_expectation_fails_changes_nothing(cli: Callable, filled: object, expected: str) -> None:
-    outcome = cli("promote", "churn", "2", "Production", "--expected-current", expected)
+    outcome = cli("versions", "promote", "churn/2", "Production", "--expected-current", expected)
 
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (5, "", 1)
     assert registry.MlflowClient().get_model_version("churn", 1).current_stage == "Production"
 
 
 def test_a_promotion_whose_expectation_holds_takes_place(cli: Callable, filled: object) -> None:
-    assert cli("promote", "churn", "2", "Production", "--expected-current", "1").code == 0
-    assert cli("promote", "churn", "1", "Staging", "--expected-current", "none").code == 0
+    assert cli("versions", "promote", "churn/2", "Production", "--expected-current", "1").code == 0
+    assert cli("versions", "promote", "churn/1", "Staging", "--expected-current", "none").code == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "code", "said"),
     [
-        (
-            ["churn", "1", "Prod"],
-            "Invalid Model Version stage: 'Prod'. Value must be one of None, Staging, Production, ",
-        ),
-        (["chrun", "1", "Production"], "chrun"),
-        (["churn", "9", "Production"], "9"),
-        (["churn", "one", "Production"], "'one'"),
+        (["churn/1", "Prod"], 2, "There is no stage 'Prod'. Did you mean 'Production'?"),
+        (["chrun/1", "Production"], 4, "Did you mean 'churn'?"),
+        (["churn/9", "Production"], 4, "version=9"),
+        (["churn/one", "Production"], 2, "'one'"),
+        (["churn", "Production"], 2, "'churn' names no version"),
     ],
 )
 def test_a_promotion_of_what_is_not_there_is_one_line(
-    cli: Callable, filled: object, arguments: list[str], said: str
+    cli: Callable, filled: object, arguments: list[str], code: int, said: str
 ) -> None:
-    outcome = cli("promote", *arguments)
+    outcome = cli("versions", "promote", *arguments)
 
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (code, "", 1)
     assert said in outcome.err
 
 
 def test_a_uri_resolves_to_its_sealed_model(cli: Callable, filled: Any, own_place: Path) -> None:
     model_id = filled.model_ids[0]
-    resolved = cli("resolve", "models:/churn/Production", "--json").json
+    resolved = cli("artifacts", "resolve", "models:/churn/Production", "--json").json
 
     assert resolved == {
         "name": "churn",
@@ -74,14 +72,25 @@ def test_a_uri_resolves_to_its_sealed_model(cli: Callable, filled: Any, own_plac
         "location": f"{own_place}/mlruns/0/models/{model_id}/artifacts",
         "digest": registry.resolve("models:/churn/1").digest,
     }
-    assert cli("resolve", "models:/churn/Production").out.split() == [
-        *("model", "churn", "version", "1", "logged", "model", model_id),
-        *("files", resolved["location"], "digest", resolved["digest"]),
+    assert cli("artifacts", "resolve", "churn/Production").rows == [
+        ["model", "churn"],
+        ["version", "1"],
+        ["logged model", model_id],
+        ["files", resolved["location"]],
+        ["digest", resolved["digest"]],
     ]
 
 
-@pytest.mark.parametrize("uri", ["models:/churn", "churn/1", "models:/churn/Staging", "models:/nobody/1", "runs:/x/y"])
-def test_a_uri_that_leads_nowhere_is_one_line(cli: Callable, filled: object, uri: str) -> None:
-    outcome = cli("resolve", uri)
+@pytest.mark.parametrize(
+    ("uri", "code"),
+    [
+        ("models:/churn", 2),
+        ("models:/churn/Staging", 4),
+        ("models:/nobody/1", 4),
+        ("runs:/x/y", 4),
+    ],
+)
+def test_a_uri_that_leads_nowhere_is_one_line(cli: Callable, filled: object, uri: str, code: int) -> None:
+    outcome = cli("artifacts", "resolve", uri)
 
-    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (code, "", 1)

@@ -65,7 +65,7 @@ def test_a_change_is_refused_while_the_last_event_lies_ahead_of_the_clock(ahead:
         lambda: ahead.delete_registered_model("nba", force=True),
         lambda: register(ahead, "nba"),
     ):
-        with pytest.raises(ClockAheadError, match="registry correct-clock nba"):
+        with pytest.raises(ClockAheadError, match="registry models correct-clock nba"):
             change()
     assert ahead.get_history("nba") == before
     register(ahead, "another")
@@ -91,7 +91,7 @@ def test_who_says_so_changes_it_all_the_same(ahead: MlflowClient, monkeypatch: p
 def test_the_doctor_tells_of_it(ahead: MlflowClient) -> None:
     told = [finding for finding in examine(ahead.tracking_uri) if "ahead of the clock" in finding.text]
     assert [(finding.verdict, finding.remedy) for finding in told] == [
-        ("warn", "if the clock is right now: registry correct-clock nba")
+        ("warn", "if the clock is right now: registry models correct-clock nba")
     ]
     ahead.correct_clock("nba", ahead=YEAR)
     assert [finding for finding in examine(ahead.tracking_uri) if "ahead of the clock" in finding.text] == []

@@ -225,6 +225,10 @@ OPERATIONS: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "correct_clock": ("writer", lambda p: p.client.correct_clock("churn", from_seq=2, to_seq=2, ahead="0s")),
     "rename_registered_model": ("promoter", lambda p: p.client.rename_registered_model("churn", "churned")),
     "delete_registered_model": ("promoter", lambda p: p.client.delete_registered_model("unloved", force=True)),
+    "plan_relocation": (
+        "reader",
+        lambda p: p.client.plan_relocation(p.owner.get_experiment("0").artifact_location, "/elsewhere/0"),
+    ),
     "relocate": ("owner", lambda p: p.client.relocate(p.owner.get_experiment("0").artifact_location, "/elsewhere/0")),
     "collect_garbage": ("owner", lambda p: p.client.collect_garbage(apply=True, older_than="0d", grace="0d")),
     "adopt": ("owner", lambda p: p.client.adopt(take_over=True)),

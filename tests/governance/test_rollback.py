@@ -4,7 +4,7 @@ import pytest
 from governed_models import kinds, register, stages
 
 from registry import MlflowClient
-from registry.exceptions import InvalidParameterError, NoPreviousHolderError, StageConflictError
+from registry.exceptions import InUseError, InvalidParameterError, NoPreviousHolderError, StageConflictError
 from registry.rules import MetricAtLeast
 
 PROMOTE, BACK, EMPTY, DELETE, RESTORE, STAGE = "promote", "back", "empty", "delete", "restore", "stage"
@@ -23,7 +23,7 @@ def _play(client: MlflowClient, steps: list[tuple[str, int]]) -> int | None:
         elif step == RESTORE:
             client.restore_model_version("nba", version)
         else:
-            client.rollback("nba")
+            client.rollback("nba", force=True)
     found = client.find_model_version_by_stage("nba", "Production")
     return None if found is None else found.version
 
@@ -86,6 +86,26 @@ def test_a_rollback_leaves_the_stage_that_its_version_was_in(client: MlflowClien
     assert client.find_model_version_by_stage("nba", "Staging") is None
 
 
+def test_a_rollback_that_would_empty_another_stage_is_refused(client: MlflowClient) -> None:
+    register(client, "nba", 2)
+    _play(client, [(PROMOTE, 1), (PROMOTE, 2), (STAGE, 1)])
+    for dry_run in (True, False):
+        with pytest.raises(InUseError, match="is in Staging now: .* would leave Staging empty.*force=True"):
+            client.rollback("nba", dry_run=dry_run)
+    assert stages(client, "nba") == {1: "Staging", 2: "Production"}
+
+
+def test_a_rollback_goes_to_the_version_asked_for(client: MlflowClient) -> None:
+    register(client, "nba", 4)
+    _play(client, [*ONE_TWO_THREE])
+    assert client.rollback("nba", to=1, dry_run=True).current_stage == "Archived"
+    assert stages(client, "nba") == {1: "Archived", 2: "Archived", 3: "Production", 4: "None"}
+    assert client.rollback("nba", to=1).version == 1
+    with pytest.raises(NoPreviousHolderError, match="held by version 1, and version 4 never held it before"):
+        client.rollback("nba", to=4)
+    client.verify("nba")
+
+
 def test_a_rollback_says_why_and_that_rules_were_not_judged(client: MlflowClient) -> None:
     register(client, "nba", 2)
     _play(client, [(PROMOTE, 1), (PROMOTE, 2)])
@@ -114,6 +134,6 @@ def test_a_stage_without_holders_cannot_be_rolled_back(client: MlflowClient) -> 
 def test_staging_has_links_of_its_own(client: MlflowClient) -> None:
     register(client, "nba", 2)
     _play(client, [(STAGE, 1), (PROMOTE, 1), (STAGE, 2)])
-    assert client.rollback("nba", "Staging").version == 1
+    assert client.rollback("nba", "Staging", force=True).version == 1
     assert stages(client, "nba") == {1: "Staging", 2: "Archived"}
-    assert client.rollback("nba", "Production").version == 1
+    assert client.rollback("nba", "Production", force=True).version == 1

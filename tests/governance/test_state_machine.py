@@ -244,7 +244,7 @@ class Governed(RuleBasedStateMachine):
         name = self._name(number)
         plain = self.plain.get(name, Plain())
         hold = plain.target(stage)
-        if self._do(lambda client: client.rollback(name, stage), allowed=hold is not None):
+        if self._do(lambda client: client.rollback(name, stage, force=True), allowed=hold is not None):
             assert hold is not None
             plain.enter(hold.version, stage, hold.before)
             self._note(name)

@@ -123,7 +123,7 @@ def promote(worker: Worker) -> None:
 
 def roll_back(worker: Worker) -> None:
     name = worker.model()
-    worker.changed(lambda reason: worker.client.rollback(name, "Production", reason=reason))
+    worker.changed(lambda reason: worker.client.rollback(name, "Production", force=True, reason=reason))
 
 
 def point_alias(worker: Worker) -> None:

@@ -37,7 +37,7 @@ _CREDENTIALS: Final = (
 )
 _ENDPOINT: Final = "Check AWS_ENDPOINT_URL or MLFLOW_S3_ENDPOINT_URL (unset both for Amazon's own S3) and the network"
 
-_LOCATION: Final = "REGISTRY_ARTIFACT_LOCATION for new experiments, 'registry relocate OLD NEW' for those that are"
+_LOCATION: Final = "REGISTRY_ARTIFACT_LOCATION for new experiments, 'registry db relocate OLD NEW' for those that are"
 
 _SHOWN: Final = 500
 _MISSING_KEY: Final = frozenset({"NoSuchKey", "404", "NotFound"})

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, InvalidTypeError
-from registry.flavors.optional_imports import optional_import
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,6 +101,8 @@ def as_pillow(image: Any) -> "PillowImage":
     """
     import numpy
 
+    from registry.flavors.optional_imports import optional_import
+
     pillow = optional_import("PIL.Image", "plots")
     if isinstance(image, Image):
         return image.image
@@ -127,6 +128,8 @@ def encode_image(image: "PillowImage", path: str) -> bytes:
     Raises:
         InvalidParameterError: The ending is unknown, or the format cannot hold such pixels.
     """
+    from registry.flavors.optional_imports import optional_import
+
     pillow = optional_import("PIL.Image", "plots")
     suffix = PurePosixPath(path).suffix.lower()
     kind = pillow.registered_extensions().get(suffix)
@@ -146,6 +149,8 @@ def decode_image(data: bytes, path: str) -> "PillowImage":
     Raises:
         InvalidParameterError: They are not an image.
     """
+    from registry.flavors.optional_imports import optional_import
+
     pillow = optional_import("PIL.Image", "plots")
     try:
         image: PillowImage = pillow.open(io.BytesIO(data))

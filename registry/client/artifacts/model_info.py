@@ -3,25 +3,30 @@
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry.client.artifacts.downloads import download
 from registry.client.base import ClientBase
 from registry.client.models.loading import resolve
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError
-from registry.flavors import Model, ModelInfo
 from registry.uris import LocalUri, RunUri, S3Uri, Uri
+
+if TYPE_CHECKING:
+    from registry.flavors import ModelInfo
 
 MLMODEL = "MLmodel"
 
 
-def model_info(client: ClientBase, uri: Uri) -> ModelInfo:
+def model_info(client: ClientBase, uri: Uri) -> "ModelInfo":
     """Return the content of a URI's MLmodel file; for a sealed model, check the file and add the logged model's row.
 
     Raises:
         NotFoundError: The URI leads to no MLmodel directory.
         InvalidModelError: The MLmodel file cannot be used.
     """
+    from registry.flavors import Model
+
     with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
         download(client, _file_in(uri), Path(temporary))
         mlmodel = Model.load(Path(temporary))

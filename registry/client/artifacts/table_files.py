@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from registry.client.artifacts.json_yaml import decode_text, to_plain
 from registry.exceptions import InvalidParameterError
-from registry.flavors.optional_imports import optional_import
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +92,8 @@ class ParquetTable:
             InvalidParameterError: A column mixes types.
             MissingDependencyError: pyarrow is not installed.
         """
+        from registry.flavors.optional_imports import optional_import
+
         arrow = optional_import("pyarrow", "arrow")
         try:
             return cls(arrow.Table.from_pandas(frame, preserve_index=False))
@@ -102,6 +103,8 @@ class ParquetTable:
     @classmethod
     def parse(cls, data: bytes, path: str) -> Self:
         """Parse a Parquet file."""
+        from registry.flavors.optional_imports import optional_import
+
         arrow, parquet = optional_import("pyarrow", "arrow"), optional_import("pyarrow.parquet", "arrow")
         try:
             return cls(parquet.read_table(io.BytesIO(data)))
@@ -119,6 +122,8 @@ class ParquetTable:
         Raises:
             InvalidParameterError: A column has incompatible types.
         """
+        from registry.flavors.optional_imports import optional_import
+
         arrow = optional_import("pyarrow", "arrow")
         # pandas' metadata of one table may be wrong for the joined table.
         tables = [table.table.replace_schema_metadata(None) for table in (self, *others)]
@@ -129,11 +134,15 @@ class ParquetTable:
 
     def with_column(self, name: str, value: Any) -> Self:
         """Return the table with one more column that holds one value."""
+        from registry.flavors.optional_imports import optional_import
+
         arrow = optional_import("pyarrow", "arrow")
         return type(self)(self.table.append_column(name, arrow.array([value] * self.table.num_rows)))
 
     def dump(self) -> bytes:
         """Return the bytes of the Parquet file."""
+        from registry.flavors.optional_imports import optional_import
+
         parquet = optional_import("pyarrow.parquet", "arrow")
         buffer = io.BytesIO()
         parquet.write_table(self.table, buffer)

@@ -147,7 +147,9 @@ def _database(place: Place) -> Iterator[Finding]:
         database = connect(place.database_url, read_only=True)
         shown = database.url.render_as_string(hide_password=True)
         if database.is_sqlite and not Path(str(database.url.database)).exists():
-            yield Finding("database", WARN, f"{shown} does not exist yet", "it is made on first use")
+            yield Finding(
+                "database", FAIL, f"{shown} does not exist", "registry db upgrade makes it; or name another place"
+            )
             return
         schema.ensure(database)
         yield Finding("database", OK, f"{shown} can be read; schema revision {schema.current(database)}")
@@ -230,12 +232,20 @@ def _clock(database: Database) -> Iterator[Finding]:
             WARN,
             f"the last event of {model.name!r} lies {timedelta(microseconds=model.ahead_us) // _SECOND} s ahead of the "
             "clock, so the model cannot be changed and '?at=' is wrong",
-            f"if the clock is right now: registry correct-clock {model.name}",
+            f"if the clock is right now: registry models correct-clock {model.name}",
         )
 
 
 def _bytes(place: Place) -> Iterator[Finding]:
     root = place.artifact_root
+    if "://" not in root and not Path(root).is_dir():
+        # Trying it out would make the directory of a mistyped path.
+        above = next(parent for parent in Path(root).parents if parent.exists())
+        if above.is_dir() and os.access(above, os.W_OK):
+            yield Finding("bytes", WARN, f"{root} is not there yet", "it is made with the first file")
+        else:
+            yield Finding("bytes", FAIL, f"{root} is not there, and cannot be made in {above}")
+        return
     try:
         exclusive = try_out(open_store(root))
     except RegistryError as error:
@@ -265,7 +275,7 @@ def _other_places(place: Place) -> Iterator[Finding]:
         try:
             open_store(location).list()
         except RegistryError as error:
-            remedy = "if it was moved: registry relocate OLD NEW"
+            remedy = "if it was moved: registry db relocate OLD NEW"
             yield Finding("bytes", FAIL, f"experiments keep files at {location}: {error.message}", remedy)
         else:
             yield Finding("bytes", OK, f"experiments keep files at {location}, which can be listed")
@@ -283,9 +293,17 @@ def _ownership(place: Place) -> Iterator[Finding]:
         for root in ownership.roots()[:_PLACES]:
             fault = ownership.find_fault(root)
             if fault is not None:
-                yield Finding("bytes", WARN, fault, "see 'registry adopt --help'")
+                yield Finding("bytes", WARN, fault, "see 'registry db adopt --help'")
     except RegistryError:
         return  # the database and the bytes have their own findings
+
+
+def _size(count: int) -> str:
+    """Format a number of bytes as the command line does: ``512 B``, ``1.5 MiB``."""
+    amount, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount, units = amount / 1024, units[1:]
+    return f"{amount:.0f} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:
@@ -300,4 +318,4 @@ def _cache(settings: Settings) -> Iterator[Finding]:
         yield Finding("cache", FAIL, f"{directory} cannot be written", "set REGISTRY_CACHE_DIR to a directory that can")
         return
     limit = settings.cache_limit_bytes
-    yield Finding("cache", OK, f"{directory} has {len(entries)} models, {used} bytes of at most {limit}")
+    yield Finding("cache", OK, f"{directory} has {len(entries)} models, {_size(used)} of at most {_size(limit)}")

@@ -1,8 +1,18 @@
 """Client methods that record that bytes were moved, or who owns them. They move none themselves."""
 
+from dataclasses import dataclass
+
 from registry.client.base import ClientBase
 from registry.client.tracking.experiments import normalize_location
-from registry.exceptions import ArtifactNotFoundError, InvalidParameterError
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, RegistryError
+
+
+@dataclass(frozen=True, slots=True)
+class RelocationPlan:
+    """What `relocate` would change; `missing` is a file that is not at the new location, None if nothing is missing."""
+
+    experiments: int
+    missing: str | None
 
 
 class RelocationMethods(ClientBase):
@@ -32,6 +42,44 @@ class RelocationMethods(ClientBase):
             's3://models/games'
         """
         return self.backend.experiments.relocate(_place(old), _place(new) or "/")
+
+    def plan_relocation(self, old: str, new: str) -> RelocationPlan:
+        """Return what `relocate` would change, and whether the files are at the new location; change nothing.
+
+        Looks for one file of a sealed model, or else for any file at all.
+
+        Args:
+            old: Former local path or ``s3://bucket/prefix``.
+            new: Present local path or ``s3://bucket/prefix``.
+
+        Returns:
+            The number of experiments, and a file that is missing at `new`, or None.
+
+        Raises:
+            ExperimentNotFoundError: No experiment keeps its files at `old`; the message lists the locations in use.
+            InvalidUriError: A location is neither a path nor an S3 URI.
+
+        Example:
+            >>> location = client.get_experiment("1").artifact_location
+            >>> plan = client.plan_relocation(location, "s3://models/games")
+            >>> plan.experiments
+            1
+        """
+        old, new = _place(old), _place(new) or "/"
+        count = self.backend.experiments.count_below(old)
+        path = self.backend.ownership.find_sealed_file(old)
+        if path is not None:
+            is_there = self.backend.blobs(new).find(path) is not None
+            return RelocationPlan(count, None if is_there else f"{new}/{path}")
+        is_missing = self._has_files(old) and not self._has_files(new)
+        return RelocationPlan(count, f"every file of {old}" if is_missing else None)
+
+    def _has_files(self, root: str) -> bool:
+        """Tell whether there is anything at a location; no, if it cannot be listed."""
+        try:
+            return bool(self.backend.blobs(root).list())
+        except RegistryError:
+            return False
 
     def adopt(self, *, take_over: bool = False, new_root: str | None = None, old_root: str | None = None) -> list[str]:
         """Let this database, a copy or a restored backup, own files again, so that it may remove and replace them.

@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.client.base import ClientBase
 from registry.client.models.loading import models_of_run, resolve
@@ -18,7 +18,6 @@ from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.exceptions import ArtifactNotFoundError, InvalidStateError, RunNotFoundError
-from registry.flavors import ModelInfo, save_model
 from registry.store.logged_models.logged_models import NewModel, SealedCopy
 from registry.store.registry import NewVersion
 from registry.uris import LocalUri, LoggedModelUri, RegisteredUri, RunUri, S3Uri, Uri, parse
@@ -27,6 +26,10 @@ from registry.validation.names import MAX_MODEL_TAG_VALUE, check_key, check_mode
 from registry.validation.values import checked_text, metric_step
 
 # A place below the artifacts of a run, in the layout that runs have.
+if TYPE_CHECKING:
+    from registry.flavors import ModelInfo
+
+
 _RUN_PATH: Final = re.compile(r"/(?P<run_id>[0-9a-f]{32})/artifacts/")
 
 
@@ -47,7 +50,7 @@ class LogAndRegisterMethods(ClientBase):
         step: int = 0,
         model_id: str | None = None,
         **options: Any,
-    ) -> ModelInfo:
+    ) -> "ModelInfo":
         """Save a model in the format of a flavor and upload it as a logged model.
 
         The logged model gets the params of its run, and the run's metric points at `step`.
@@ -96,6 +99,8 @@ class LogAndRegisterMethods(ClientBase):
             tags=text_values(tags),
             step=metric_step(step),
         )
+        from registry.flavors import save_model
+
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
             directory = Path(temporary) / "model"
             described = save_model(
@@ -113,7 +118,7 @@ class LogAndRegisterMethods(ClientBase):
         tags: Mapping[str, Any] | None,
         step: int,
         options: Mapping[str, Any],
-    ) -> ModelInfo:
+    ) -> "ModelInfo":
         models = self.backend.logged_models
         pending = models.get(model_id)
         if pending.status != LoggedModelStatus.PENDING:
@@ -122,6 +127,8 @@ class LogAndRegisterMethods(ClientBase):
             )
         models.log_params(model_id, text_values(params))
         models.set_tags(model_id, text_values(tags))
+        from registry.flavors import save_model
+
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
             directory = Path(temporary) / "model"
             described = save_model(

@@ -10,17 +10,21 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry.client.backend import Backend
 from registry.entities import LoggedModel, Manifest
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError, UploadExpiredError
-from registry.flavors import Model, check_directory, needs_safety_check
 from registry.store.logged_models.logged_models import NewModel, Seal, SealedCopy
+
+if TYPE_CHECKING:
+    from registry.flavors import Model
+
 
 MLMODEL = "MLmodel"
 
 
-def seal_directory(backend: Backend, directory: Path, new: NewModel, described: Model) -> LoggedModel:
+def seal_directory(backend: Backend, directory: Path, new: NewModel, described: "Model") -> LoggedModel:
     """Store a local directory, whose MLmodel file has the content `described`, as the logged model `new`."""
     location = _begin_upload(backend, new)
     manifest = backend.blobs(location).seal(directory)
@@ -58,6 +62,8 @@ def check_outside(directory: Path) -> None:
     Raises:
         InvalidModelError: One could.
     """
+    from registry.flavors import check_directory, needs_safety_check
+
     described = _described(directory)
     if described is not None and needs_safety_check(described):
         check_directory(directory)
@@ -82,7 +88,7 @@ def discard_if_expired(backend: Backend, location: str) -> Iterator[None]:
         raise
 
 
-def described_at(backend: Backend, location: str, manifest: Manifest, shown: str) -> Model | None:
+def described_at(backend: Backend, location: str, manifest: Manifest, shown: str) -> "Model | None":
     """Read the MLmodel file of untrusted files after checking them. Return None if there is no usable one.
 
     `shown` is the location that an error names.
@@ -97,6 +103,8 @@ def described_at(backend: Backend, location: str, manifest: Manifest, shown: str
         directory = Path(temporary)
         store.download(MLMODEL, directory)
         described = _described(directory)
+        from registry.flavors import check_directory, needs_safety_check
+
         if described is not None and needs_safety_check(described):
             shutil.rmtree(directory)
             directory.mkdir()
@@ -114,9 +122,11 @@ def seal_stored(backend: Backend, location: str) -> Seal:
     return _seal(manifest, described_at(backend, location, manifest, location))
 
 
-def _described(directory: Path) -> Model | None:
+def _described(directory: Path) -> "Model | None":
     if not (directory / MLMODEL).exists():
         return None
+    from registry.flavors import Model
+
     try:
         return Model.load(directory)
     except InvalidModelError:
@@ -124,7 +134,7 @@ def _described(directory: Path) -> Model | None:
         return None
 
 
-def _seal(manifest: Manifest, described: Model | None) -> Seal:
+def _seal(manifest: Manifest, described: "Model | None") -> Seal:
     if described is None:
         return Seal(manifest)
     signature = None if described.signature is None else json.dumps(described.signature.to_dict(), sort_keys=True)

@@ -114,7 +114,7 @@ def _check(backend: Backend, resolved: ResolvedModel, key: bytes, shown: str) ->
     if bundle is None:
         raise UntrustedModelError(
             f"{shown} ({resolved.model_id}) has no signature by the key {key_id[:16]}…. The owner of that key can sign "
-            "it with 'registry sign'."
+            "it with 'registry versions sign'."
         )
     manifest = backend.logged_models.manifest(resolved.model_id)
     if manifest.digest != resolved.digest:

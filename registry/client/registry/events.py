@@ -61,7 +61,7 @@ class EventMethods(ClientBase):
         self,
         sink: EventSink,
         *,
-        cursor: str | Path,
+        cursor: str | Path | None = None,
         from_now: bool = False,
         once: bool = False,
         interval_seconds: float = 1.0,
@@ -70,8 +70,9 @@ class EventMethods(ClientBase):
 
         Args:
             sink: An object with a method ``deliver(event)``, such as `registry.WebhookSink`.
-            cursor: File that keeps the position of the last delivered event across restarts.
-            from_now: With a new cursor file, skip the events that exist already.
+            cursor: File that keeps the position of the last delivered event across restarts. None keeps it in memory
+                only: the next call begins anew.
+            from_now: With a new cursor, skip the events that exist already.
             once: Return after the events that exist now, instead of waiting for more.
             interval_seconds: Pause between polls while no event comes.
 
@@ -95,15 +96,20 @@ class EventMethods(ClientBase):
         """
         if not callable(getattr(sink, "deliver", None)):
             raise InvalidTypeError(f"A sink has a method deliver(event), such as WebhookSink; got {sink!r}.")
-        cursor_file = _Cursor(check_local_path(cursor), self.backend.experiments.registry_id())
-        position = cursor_file.read(self.backend.history.last_position(), from_now=from_now)
+        last = self.backend.history.last_position()
+        cursor_file = None
+        position = last if from_now else 0
+        if cursor is not None:
+            cursor_file = _Cursor(check_local_path(cursor), self.backend.experiments.registry_id())
+            position = cursor_file.read(last, from_now=from_now)
         delivered = 0
         while True:
             events = self.poll_events(position, _BATCH)
             for event in events:
                 sink.deliver(event)
                 position, delivered = event.position, delivered + 1
-                cursor_file.write(position)
+                if cursor_file is not None:
+                    cursor_file.write(position)
             if once and len(events) < _BATCH:
                 return delivered
             if not events:

@@ -1,13 +1,16 @@
 """Client methods for promotion rules, approvals and rollback. MLflow has none of them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from registry.client.base import ClientBase
 from registry.client.registry.model_versions import parse_expected_current
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import UNSET, Unset, active_stage
-from registry.rules import PromotionRule, Verdict
 from registry.validation.names import check_model_name, check_version
+
+if TYPE_CHECKING:
+    from registry.rules import PromotionRule, Verdict
 
 
 class PromotionMethods(ClientBase):
@@ -19,6 +22,9 @@ class PromotionMethods(ClientBase):
         stage: str = "Production",
         *,
         expected_current: int | str | Unset | None = UNSET,
+        to: int | str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
         reason: str | None = None,
     ) -> ModelVersion:
         """Restore the previous holder of a stage. Calling it again goes one holder further back.
@@ -30,13 +36,17 @@ class PromotionMethods(ClientBase):
             stage: ``Staging`` or ``Production``, in any case.
             expected_current: Compare-and-set. Omit for no check, None if the stage must be empty, or the version that
                 must hold it.
+            to: Go back to this version, which must have held the stage. Default: the holder before the present one.
+            force: Restore a version even if it has to leave another active stage for it, which is empty then.
+            dry_run: Change nothing; return the version that would be restored.
             reason: Why, for the history.
 
         Returns:
             The version that holds the stage again.
 
         Raises:
-            NoPreviousHolderError: No other version that still exists held the stage.
+            InUseError: The version holds another active stage, and `force` is False.
+            NoPreviousHolderError: No other version that still exists held the stage, or `to` never did.
             StageConflictError: `expected_current` does not match the holder.
 
         Example:
@@ -45,15 +55,16 @@ class PromotionMethods(ClientBase):
             >>> client.get_model_version("churn", 2).current_stage
             'Archived'
         """
-        return self.backend.stages.rollback(
-            check_model_name(name),
-            active_stage(stage),
-            expected_current=parse_expected_current(expected_current),
-            reason=reason,
-        )
+        name, stage = check_model_name(name), active_stage(stage)
+        expected = parse_expected_current(expected_current)
+        number = None if to is None else check_version(to, "to")
+        stages = self.backend.stages
+        if dry_run:
+            return stages.plan_rollback(name, stage, expected_current=expected, to=number, force=force)
+        return stages.rollback(name, stage, expected_current=expected, to=number, force=force, reason=reason)
 
     def set_promotion_rules(
-        self, name: str, stage: str, rules: Sequence[PromotionRule], *, reason: str | None = None
+        self, name: str, stage: str, rules: "Sequence[PromotionRule]", *, reason: str | None = None
     ) -> None:
         """Set the rules that a version must pass to enter a stage, replacing those that it had.
 
@@ -79,7 +90,7 @@ class PromotionMethods(ClientBase):
         """
         self.backend.promotion_rules.set_rules(check_model_name(name), active_stage(stage), rules, reason=reason)
 
-    def get_promotion_rules(self, name: str, stage: str) -> list[PromotionRule]:
+    def get_promotion_rules(self, name: str, stage: str) -> "list[PromotionRule]":
         """Return the promotion rules of a stage.
 
         Args:
@@ -145,7 +156,7 @@ class PromotionMethods(ClientBase):
             check_model_name(name), check_version(version), active_stage(stage), reason=reason
         )
 
-    def check_promotion(self, name: str, version: int | str, stage: str) -> list[Verdict]:
+    def check_promotion(self, name: str, version: int | str, stage: str) -> "list[Verdict]":
         """Evaluate the promotion rules of a stage for a version, without changing anything.
 
         Args:

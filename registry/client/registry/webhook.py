@@ -120,10 +120,10 @@ class WebhookSink:
             return f"{type(error).__name__}: {getattr(error, 'reason', None) or error}", False
 
 
-def event_body(event: PublishedEvent) -> bytes:
-    """Return the body for an event: canonical JSON in UTF-8."""
+def event_document(event: PublishedEvent) -> dict[str, Any]:
+    """Return an event as an object for JSON: the body of a webhook, and what the command line prints."""
     inner = event.event
-    values = {
+    return {
         "position": event.position,
         "model": event.model_name,
         "model_uid": inner.model_uid,
@@ -140,7 +140,11 @@ def event_body(event: PublishedEvent) -> bytes:
         "prev_hash": inner.prev_hash,
         "hash": inner.hash,
     }
-    return canonical_json(values).encode()
+
+
+def event_body(event: PublishedEvent) -> bytes:
+    """Return the body for an event: canonical JSON in UTF-8."""
+    return canonical_json(event_document(event)).encode()
 
 
 def signature(body: bytes, secret: bytes) -> str:

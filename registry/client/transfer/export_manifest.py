@@ -19,7 +19,6 @@ from registry.entities.history_replay import ModelState, VersionState, replay
 from registry.entities.portable_model import PortableLoggedModel, PortableModel, PortableRun, PortableVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import IntegrityError, InvalidParameterError, RegistryError
-from registry.rules import rules_from_json
 from registry.validation.names import (
     MAX_EXPERIMENT_NAME,
     MAX_MODEL_TAG_VALUE,
@@ -140,6 +139,8 @@ def _check_state(state: ModelState) -> None:
         check_alias(alias)
     for stage, rules in state.rules.items():
         _require(stage in ACTIVE_STAGES, f"rules for the stage {stage!r}")
+        from registry.rules import rules_from_json
+
         rules_from_json(rules)
     for number, version in state.versions.items():
         _require(0 < number <= state.last_version < _LIMIT, f"version {number} of {state.last_version}")

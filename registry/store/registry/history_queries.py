@@ -75,6 +75,43 @@ class HistoryStore(Store):
         return [event_of(row, models[row.model_id]) for row in rows]
 
     @read_transaction
+    def find_published(
+        self,
+        connection: Connection,
+        name: str | None = None,
+        *,
+        version: int | None = None,
+        kinds: Sequence[str] = (),
+        since: int | None = None,
+        until: int | None = None,
+        newest: int | None = None,
+    ) -> list[PublishedEvent]:
+        """Return the events of all models, or of every model that has or had a name, in the order of commits.
+
+        Times are microseconds since the epoch; `since` is included, `until` is not. `newest` keeps that many last ones.
+
+        Raises:
+            ModelNotFoundError: No model ever had the name.
+        """
+        models = RegisteredModelRow.__table__
+        query = select(HistoryRow.__table__, models.c.uid, models.c.name).join(
+            models, models.c.id == HistoryRow.model_id
+        )
+        conditions = []
+        if name is not None:
+            conditions.append(among(HistoryRow.model_id, _models_named(connection, name), connection.dialect.name))
+        if version is not None:
+            conditions.append(HistoryRow.version == version)
+        if kinds:
+            conditions.append(HistoryRow.kind.in_(kinds))
+        if since is not None:
+            conditions.append(HistoryRow.time_us >= since)
+        if until is not None:
+            conditions.append(HistoryRow.time_us < until)
+        rows = connection.execute(query.where(*conditions).order_by(HistoryRow.id.desc()).limit(newest))
+        return [PublishedEvent(row.id, row.name, event_of(row, row.uid)) for row in rows][::-1]
+
+    @read_transaction
     def holdings(self, connection: Connection, name: str) -> list[StageTenure]:
         """Return all stage and alias tenures of every model that has or had a name, by beginning.
 

@@ -209,7 +209,7 @@ def _clock_ahead(name: str, last_us: int, now_us: int) -> ClockAheadError:
     last, now = format_time(moment_of(last_us)), format_time(moment_of(now_us))
     return ClockAheadError(
         f"The last event of {name!r} has the time {last}, but the clock says {now}: some machine's clock was ahead, or "
-        f"this one is behind. If this clock is right, correct the history with 'registry correct-clock {name}'; "
+        f"this one is behind. If this clock is right, correct the history with 'registry models correct-clock {name}'; "
         "REGISTRY_IGNORE_CLOCK=1 allows changes anyway."
     )
 

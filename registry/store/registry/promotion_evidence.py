@@ -6,17 +6,19 @@ A run that continues is not tampering: later points, and points that gc removed 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
 from registry.entities.history import HistoryEvent
 from registry.entities.history_replay import ModelState
 from registry.exceptions import IntegrityError
-from registry.rules import PromotionRule
 from registry.store.dialects import AnyRow
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
+
+if TYPE_CHECKING:
+    from registry.rules import PromotionRule
 
 Order = tuple[int, int, bool, float]
 
@@ -33,7 +35,7 @@ class JudgedPoint:
     timestamp: int
 
 
-def judged_metrics(rules: Iterable[PromotionRule]) -> set[str]:
+def judged_metrics(rules: "Iterable[PromotionRule]") -> set[str]:
     """Return the metrics that rules refer to."""
     return {metric for rule in rules if (metric := getattr(rule, "metric", None)) is not None}
 

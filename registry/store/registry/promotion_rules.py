@@ -7,13 +7,12 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, null, select
 
 from registry.entities.history import EventKind
 from registry.entities.stages import ACTIVE_STAGES
-from registry.rules import Facts, PromotionRule, Verdict, evaluate, rules_from_json, rules_to_json
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.registry.history_writer import LockedModel, RegistryStore
@@ -29,6 +28,9 @@ from registry.store.tables import (
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.transactions import read_transaction, write_transaction
 
+if TYPE_CHECKING:
+    from registry.rules import Facts, PromotionRule, Verdict
+
 
 class PromotionRuleStore(RegistryStore):
     """Stores the rules of a model's stages, and the approvals of its versions."""
@@ -39,11 +41,13 @@ class PromotionRuleStore(RegistryStore):
         connection: Connection,
         name: str,
         stage: str,
-        rules: Sequence[PromotionRule],
+        rules: "Sequence[PromotionRule]",
         *,
         reason: str | None = None,
     ) -> None:
         """Replace the rules of a stage; to remove them all, use `delete_rules`."""
+        from registry.rules import rules_to_json
+
         text = rules_to_json(rules)
         with self.locked(connection, name) as model:
             before = find_rules(connection, model.key, stage)
@@ -63,10 +67,14 @@ class PromotionRuleStore(RegistryStore):
                 connection.execute(delete(PromotionRulesRow).where(condition))
 
     @read_transaction
-    def get_rules(self, connection: Connection, name: str, stage: str) -> tuple[PromotionRule, ...]:
+    def get_rules(self, connection: Connection, name: str, stage: str) -> "tuple[PromotionRule, ...]":
         """Return the rules of a stage; empty if it has none."""
         text = find_rules(connection, require_model(connection, name).id, stage)
-        return () if text is None else rules_from_json(text)
+        if text is None:
+            return ()
+        from registry.rules import rules_from_json
+
+        return rules_from_json(text)
 
     @write_transaction
     def approve(
@@ -90,7 +98,7 @@ class PromotionRuleStore(RegistryStore):
                 connection.execute(insert(table(ApprovalRow)), row)
 
     @read_transaction
-    def check(self, connection: Connection, name: str, version: int, stage: str) -> list[Verdict]:
+    def check(self, connection: Connection, name: str, version: int, stage: str) -> "list[Verdict]":
         """Evaluate the rules of a stage for a version; changes nothing."""
         key = require_model(connection, name).id
         candidate = candidate_version(connection, key, name, version, stage)
@@ -119,7 +127,7 @@ def _candidate(dialect: str, stage: str) -> Compiled:
 class Judgement:
     """The verdicts of a stage's rules on a version, and the metric points that they are based on."""
 
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: "tuple[Verdict, ...]" = ()
     points: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -140,6 +148,8 @@ def evaluate_rules(connection: Connection, name: str, row: AnyRow, stage: str) -
     """Evaluate a stage's rules on a row of `candidate_version`, compared with the version in the stage."""
     if row.rules is None:
         return Judgement()
+    from registry.rules import evaluate, rules_from_json
+
     rules = rules_from_json(row.rules)
     metrics = judged_metrics(rules)
     candidate, points = _facts(connection, row, stage, metrics)
@@ -175,11 +185,13 @@ _RULES: Final = select(PromotionRulesRow.rules).where(
 )
 
 
-def _facts(connection: Connection, row: AnyRow, stage: str, judged: set[str]) -> tuple[Facts, list[dict[str, Any]]]:
+def _facts(connection: Connection, row: AnyRow, stage: str, judged: set[str]) -> "tuple[Facts, list[dict[str, Any]]]":
     """Return the facts that rules are evaluated on, and the points of the judged metrics."""
     logged = select(LoggedModelRow.flavors, LoggedModelRow.signature).where(LoggedModelRow.id == row.logged_model_id)
     flavors, signature = connection.execute(logged).one()
     points = read_points(connection, row.run_id)
+    from registry.rules import Facts
+
     facts = Facts(
         version=row.version,
         metrics={key: value_from_db(point.value) for key, point in points.items()},

@@ -65,9 +65,16 @@ def find_last(connection: Connection, model_key: int, stage: str) -> AnyRow | No
     return connection.execute(_LAST, {"model_key": model_key, "slot": stage}).one_or_none()
 
 
-def find_previous(connection: Connection, model_key: int, stage: str, holder: int | None) -> AnyRow | None:
-    """Follow the links to the period that a rollback restores: of another version that is not deleted; or None."""
+def find_previous(
+    connection: Connection, model_key: int, stage: str, holder: int | None, to: int | None = None
+) -> AnyRow | None:
+    """Follow the links to the period that a rollback restores: of another version that is not deleted; or None.
+
+    With `to`, only a period of that version counts.
+    """
     for period in _walk_back(connection, model_key, stage, skip_first=holder is not None):
+        if to is not None and period.version != to:
+            continue
         if period.version != holder and _exists(connection, model_key, period.version):
             return period
     return None

@@ -6,7 +6,7 @@ version is archived in the same transaction, before the new one enters.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, update
 
@@ -15,13 +15,13 @@ from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, UNSET, Unset
 from registry.exceptions import (
     AliasNotFoundError,
+    InUseError,
     InvalidParameterError,
     NoPreviousHolderError,
     PromotionRefusedError,
     StageConflictError,
     StageOccupiedError,
 )
-from registry.rules import Verdict
 from registry.store.clock import now_ms
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, table, upsert
@@ -44,6 +44,9 @@ from registry.store.registry.stage_periods import (
 )
 from registry.store.tables import ModelAliasRow, ModelVersionRow
 from registry.store.transactions import read_transaction, write_transaction
+
+if TYPE_CHECKING:
+    from registry.rules import Verdict
 
 Expected = int | Unset | None
 
@@ -84,7 +87,10 @@ class StageStore(RegistryStore):
         )
         if isinstance(outcome, ModelVersion):
             return outcome
-        raise PromotionRefusedError(_refusal(name, version, stage, outcome.verdicts))
+        raise PromotionRefusedError(
+            _refusal(name, version, stage, outcome.verdicts),
+            verdicts=[verdict.to_dict() for verdict in outcome.verdicts],
+        )
 
     @write_transaction
     def _transition(
@@ -129,6 +135,8 @@ class StageStore(RegistryStore):
         stage: str,
         *,
         expected_current: Expected = UNSET,
+        to: int | None = None,
+        force: bool = False,
         reason: str | None = None,
     ) -> ModelVersion:
         """Restore the previous version of an active stage; repeated calls go further back.
@@ -136,24 +144,33 @@ class StageStore(RegistryStore):
         Deleted versions are skipped. An empty stage gets its last version back. Rules are not evaluated again.
 
         Raises:
-            NoPreviousHolderError: There is no previous version.
+            NoPreviousHolderError: There is no previous version, or none is `to`.
             StageConflictError: The version in the stage is not `expected_current`.
+            InUseError: The version holds another active stage, and `force` is False.
         """
         with self.locked(connection, name) as model:
-            holder = find_holder(connection, model.key, stage)
-            _check_expected(name, stage, holder, expected_current)
-            period = find_previous(connection, model.key, stage, holder)
-            if period is None:
-                raise NoPreviousHolderError(
-                    f"{_describe(name, stage, holder)}, and no other version that still exists held it before. "
-                    "Move a version there with transition_model_version_stage."
-                )
-            row = require_version(connection, model.key, name, period.version)
+            row, holder, period = _rollback_target(connection, model.key, name, stage, expected_current, to, force)
             _set_stages(model, holder, row.version, stage)
             _record_archival(model, holder, stage, row.version, reason)
             event = _move(model, row, stage, EventKind.ROLLED_BACK, reason, {"rules": "not judged again"})
             reopen_period(connection, model.key, stage, period, event.time_us)
         return read_version(connection, model.key, name, row.version)
+
+    @read_transaction
+    def plan_rollback(
+        self,
+        connection: Connection,
+        name: str,
+        stage: str,
+        *,
+        expected_current: Expected = UNSET,
+        to: int | None = None,
+        force: bool = False,
+    ) -> ModelVersion:
+        """Return the version that `rollback` would restore, as it is now; raise what `rollback` would raise."""
+        key = require_model(connection, name).id
+        row, _, _ = _rollback_target(connection, key, name, stage, expected_current, to, force)
+        return read_version(connection, key, name, row.version)
 
     @write_transaction
     def set_alias(
@@ -235,6 +252,34 @@ class StageStore(RegistryStore):
         return None if version is None else read_version(connection, key, name, version)
 
 
+def _rollback_target(
+    connection: Connection,
+    model_key: int,
+    name: str,
+    stage: str,
+    expected_current: Expected,
+    to: int | None,
+    force: bool,
+) -> tuple[AnyRow, int | None, AnyRow]:
+    """Return the version that a rollback restores, the holder that it replaces, and the period that it reopens."""
+    holder = find_holder(connection, model_key, stage)
+    _check_expected(name, stage, holder, expected_current)
+    period = find_previous(connection, model_key, stage, holder, to)
+    if period is None:
+        other = "no other version that still exists" if to is None else f"version {to} never"
+        raise NoPreviousHolderError(
+            f"{_describe(name, stage, holder)}, and {other} held it before. "
+            "Move a version there with transition_model_version_stage."
+        )
+    row = require_version(connection, model_key, name, period.version)
+    if row.current_stage in ACTIVE_STAGES and row.current_stage != stage and not force:
+        raise InUseError(
+            f"Version {row.version} of {name!r}, which held {stage} before, is in {row.current_stage} now: rolling "
+            f"{stage} back would leave {row.current_stage} empty. Do it all the same with force=True."
+        )
+    return row, holder, period
+
+
 def _promote(
     model: LockedModel, row: AnyRow, stage: str, holder: int | None, judgement: Judgement, reason: str | None
 ) -> int:
@@ -314,7 +359,7 @@ def _describe(name: str, stage: str, holder: int | None) -> str:
     return f"{stage} of {name!r} " + ("is empty" if holder is None else f"is held by version {holder}")
 
 
-def _refusal(name: str, version: int, stage: str, verdicts: Sequence[Verdict]) -> str:
+def _refusal(name: str, version: int, stage: str, verdicts: "Sequence[Verdict]") -> str:
     failed = [verdict.text for verdict in verdicts if not verdict.passed]
     return (
         f"Version {version} of {name!r} may not enter {stage}: {'; '.join(failed)}. "

@@ -142,25 +142,20 @@ class ExperimentStore(Store):
         Raises:
             ExperimentNotFoundError: no experiment is at `old`; the message lists the locations.
         """
-        rows = connection.execute(
-            select(ExperimentRow.id, ExperimentRow.artifact_location).order_by(ExperimentRow.id).with_for_update()
-        ).all()
-        moved = {
-            row.id: new + row.artifact_location.removeprefix(old)
-            for row in rows
-            if f"{row.artifact_location}/".startswith(f"{old}/")
-        }
-        if not moved:
-            locations = sorted({row.artifact_location for row in rows})
-            more = "" if len(locations) <= _MAX_LISTED else f" and {len(locations) - _MAX_LISTED} more"
-            listed = ", ".join(locations[:_MAX_LISTED])
-            raise ExperimentNotFoundError(
-                f"No experiment keeps its files at {old!r} or below. They are at: {listed}{more}."
-            )
-        for key, location in moved.items():
-            _update(connection, key, artifact_location=location)
+        below = _experiments_below(connection, old, lock=True)
+        for key, location in below.items():
+            _update(connection, key, artifact_location=new + location.removeprefix(old))
         relocate_ownership(connection, self.database, old, new)
-        return len(moved)
+        return len(below)
+
+    @read_transaction
+    def count_below(self, connection: Connection, location: str) -> int:
+        """Return how many experiments keep their files at a location or below, deleted ones included.
+
+        Raises:
+            ExperimentNotFoundError: none does; the message lists the locations.
+        """
+        return len(_experiments_below(connection, location))
 
     @write_transaction
     def set_tags(self, connection: Connection, experiment_id: str, tags: Mapping[str, str]) -> None:
@@ -177,6 +172,21 @@ class ExperimentStore(Store):
         if connection.execute(delete(ExperimentTagRow).where(tag)).rowcount == 0:
             raise NotFoundError(f"No tag with name: {key} in experiment with id {experiment_id}.")
         _update(connection, row.id)
+
+
+def _experiments_below(connection: Connection, location: str, *, lock: bool = False) -> dict[int, str]:
+    """Return the key and the location of each experiment at a location (whole path segments) or below."""
+    query = select(ExperimentRow.id, ExperimentRow.artifact_location).order_by(ExperimentRow.id)
+    rows = connection.execute(query.with_for_update() if lock else query).all()
+    below = {row.id: row.artifact_location for row in rows if f"{row.artifact_location}/".startswith(f"{location}/")}
+    if not below:
+        locations = sorted({row.artifact_location for row in rows})
+        more = "" if len(locations) <= _MAX_LISTED else f" and {len(locations) - _MAX_LISTED} more"
+        listed = ", ".join(locations[:_MAX_LISTED])
+        raise ExperimentNotFoundError(
+            f"No experiment keeps its files at {location!r} or below. They are at: {listed}{more}."
+        )
+    return below
 
 
 def read_experiments(connection: Connection, rows: Iterable[AnyRow]) -> list[Experiment]:

@@ -110,7 +110,7 @@ def test_a_signed_model_is_downloaded_by_stage_alias_and_run(client: Client, key
 def test_a_model_that_nobody_signed_is_refused(client: Client, keys: Keys, theirs: Keys) -> None:
     client.sign_model("models:/churn/1", private_key=theirs[0])
 
-    with pytest.raises(UntrustedModelError, match=r"has no signature by the key .* 'registry sign'"):
+    with pytest.raises(UntrustedModelError, match=r"has no signature by the key .* 'registry versions sign'"):
         registry.artifacts.download_artifacts("models:/churn/1", require_signature=keys[1])
     with pytest.raises(UntrustedModelError, match="has no signature by the key"):
         registry.pyfunc.load_model("models:/churn/1", require_signature=str(keys[1]))

@@ -1,0 +1,41 @@
+"""Ask before something is destroyed, or require --yes where nobody can be asked."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from registry.cli import invocation, output
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+
+
+def require(loss: str, yes: bool) -> None:
+    """Return if the user consents to a loss.
+
+    Asks only if stdin and stderr are terminals and --no-input is not given.
+
+    Args:
+        loss: What is lost, as a sentence that names it.
+        yes: Whether --yes was given.
+
+    Raises:
+        typer.Exit: The user said no: with code 130, as for Ctrl-C.
+        typer.BadParameter: Nobody can be asked.
+    """
+    if yes:
+        return
+    if invocation.current().no_input or not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+        raise typer.BadParameter(f"{loss} Give --yes to do it.", param_hint="--yes")
+    output.complain(loss)
+    sys.stderr.write("Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        output.complain("Nothing was changed.")
+        raise typer.Exit(130)
+
+
+def _is_terminal(stream: object) -> bool:
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty())

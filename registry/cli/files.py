@@ -1,0 +1,66 @@
+"""FILE arguments: a path, or ``-`` for stdin or stdout."""
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from registry.cli import output
+from registry.exceptions import StorageError, disk_error
+
+STREAM: Final = "-"
+
+
+def read_text(file: str, what: str) -> str:
+    """Return the text of a file or of stdin.
+
+    Raises:
+        StorageError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        if file != STREAM:
+            return Path(file).read_text(encoding="utf-8")
+        _say_that_stdin_is_read(what)
+        return sys.stdin.read()
+    except (OSError, UnicodeError) as error:
+        raise StorageError(f"{what} cannot be read from {file!r}: {error}.") from error
+
+
+@contextlib.contextmanager
+def open_input(file: str, what: str, suffix: str = "") -> Iterator[Path]:
+    """Give the path of a file; stdin is copied to a temporary file first."""
+    if file != STREAM:
+        yield Path(file)
+        return
+    _say_that_stdin_is_read(what)
+    with tempfile.TemporaryDirectory(prefix="registry-") as directory:
+        copy = Path(directory) / f"stdin{suffix}"
+        try:
+            with copy.open("wb") as target:
+                shutil.copyfileobj(sys.stdin.buffer, target)
+        except OSError as error:
+            raise disk_error(f"{what} cannot be read from stdin: {error}.", error) from error
+        yield copy
+
+
+@contextlib.contextmanager
+def create_output(file: str, suffix: str = "") -> Iterator[Path]:
+    """Give the path of a file to write; for ``-`` its bytes go to stdout when it is complete."""
+    if file != STREAM:
+        yield Path(file)
+        return
+    with tempfile.TemporaryDirectory(prefix="registry-") as directory:
+        written = Path(directory) / f"stdout{suffix}"
+        yield written
+        output.flush()
+        with written.open("rb") as source:
+            shutil.copyfileobj(source, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+def _say_that_stdin_is_read(what: str) -> None:
+    if sys.stdin.isatty():
+        output.note(f"Reading {what[0].lower()}{what[1:]} from stdin; end with Ctrl-D.")
