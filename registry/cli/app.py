@@ -40,10 +40,13 @@ _OPERATE: Final = "Operation"
 _OTHER: Final = "Other"
 
 PARTS: Final[dict[str, Part]] = {
-    "experiments": Part(_TRACK, "Groups of runs that share a place for files.", ("experiments",)),
-    "runs": Part(_TRACK, "Runs: their params, metrics, data and models.", ("runs",)),
+    "experiments": Part(_TRACK, "Groups of runs that share a place for files.", ("experiments", "copying")),
+    "runs": Part(_TRACK, "Runs: their params, metrics, data and models.", ("runs", "copying")),
     "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts",)),
-    "models": Part(_MODELS, "Registered models: names with numbered versions.", ("models", "history", "transfer")),
+    "sync": Part(_TRACK, "Send what an offline client logged to its registry.", ("sync",)),
+    "models": Part(
+        _MODELS, "Registered models: names with numbered versions.", ("models", "history", "transfer", "copying")
+    ),
     "versions": Part(_MODELS, "Versions: show, promote, approve and sign them.", ("versions", "promotion")),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
     "events": Part(_MODELS, "What happens to all models, as it happens.", ("events",)),

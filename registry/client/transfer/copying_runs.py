@@ -7,11 +7,11 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from registry.client.backend import Backend, open_backend
+from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.transfer.copying import copy_run_record
 from registry.client.transfer.importing import find_or_create_experiment
-from registry.client.transfer.run_copying import RunCopier, Watcher
+from registry.client.transfer.run_copying import RunCopier, Watcher, open_target
 from registry.entities import LifecycleStage
 from registry.entities.copy_report import CopyReport
 from registry.entities.history_replay import replay
@@ -24,7 +24,6 @@ from registry.exceptions import (
     ModelNotFoundError,
     RunNotFoundError,
 )
-from registry.settings import current_base, current_settings
 from registry.store.registry import NewVersion
 from registry.store.transfer.model_import import ImportedModel
 from registry.validation.arguments import check_list
@@ -235,11 +234,6 @@ def copy_experiment(
     target = open_target(to, read_only=dry_run)
     copier = _copier(client, target, str(to), experiment=new_name, dry_run=dry_run, on_run=on_run)
     return copier.copy(export.run_ids(name), export.lone_models(name))
-
-
-def open_target(to: str | Path, *, read_only: bool = False) -> Backend:
-    """Open the registry at a tracking URI to copy to."""
-    return open_backend(str(to), current_settings(), base=current_base(str(to)), read_only=read_only)
 
 
 def _require_runs(backend: Backend, run_ids: Sequence[str]) -> None:

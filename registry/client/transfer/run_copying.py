@@ -7,10 +7,11 @@ repetition, or two copies at once; and what was deleted in the target stays dele
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from registry.blobs import BlobStore, Stamp
-from registry.client.backend import Backend
+from registry.client.backend import Backend, open_backend
 from registry.client.transfer.importing import find_or_create_experiment
 from registry.client.transfer.logged_model_copying import LoggedModelCopier
 from registry.entities import LifecycleStage
@@ -19,11 +20,12 @@ from registry.entities.portable_model import PortableRun
 from registry.exceptions import (
     InvalidParameterError,
     InvalidStateError,
+    NotFoundError,
     NotOwnerError,
     RegistryError,
     UnavailableError,
 )
-from registry.settings import redacted_uri
+from registry.settings import current_base, current_settings, place_of, redacted_uri
 from registry.store.ownership import root_of_artifacts
 from registry.store.transfer.run_export import ExportedLoggedModel, ExportedRun, Point, RunCounts
 from registry.store.transfer.run_merge import Origin, Presence, copied_tags
@@ -39,6 +41,20 @@ _GONE: Final = {
 
 Watcher = Callable[[CopiedRun], None]
 """A function that is told of each run once it is copied."""
+
+
+def open_target(to: str | Path, *, base: Path | None = None, read_only: bool = False) -> Backend:
+    """Open the registry to copy to; with `read_only`, for a dry run, nothing is made.
+
+    Raises:
+        NotFoundError: There is no SQLite file to read.
+    """
+    settings, uri = current_settings(), str(to)
+    base = base or current_base(uri)
+    database = place_of(uri, settings, base).database_url
+    if read_only and database.startswith("sqlite:///") and not Path(database.removeprefix("sqlite:///")).exists():
+        raise NotFoundError(f"There is no registry at {uri} yet: everything would be sent, and the registry be made.")
+    return open_backend(uri, settings, base=base, read_only=read_only)
 
 
 @dataclass(slots=True)

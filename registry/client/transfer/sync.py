@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from registry.client.backend import Backend, open_backend, open_spool
-from registry.client.transfer.run_copying import CopyMemory, RunCopier, Watcher
+from registry.client.backend import Backend, open_spool
+from registry.client.transfer.run_copying import CopyMemory, RunCopier, Watcher, open_target
 from registry.entities.copy_report import CopyReport
 from registry.exceptions import NotFoundError
 from registry.settings import DATABASE_FILE, current_base, current_settings
@@ -55,7 +55,7 @@ class Sync:
     def _copy(self, memory: CopyMemory | None, *, dry_run: bool) -> CopyReport:
         settings = current_settings()
         source = open_spool(self.directory, settings)
-        target = open_backend(self.target_uri, settings, base=self._base, read_only=dry_run)
+        target = open_target(self.target_uri, base=self._base, read_only=dry_run)
         copier = RunCopier(
             source,
             target,
