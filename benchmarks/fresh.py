@@ -3,7 +3,7 @@
 import itertools
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,15 @@ from benchmarks.measuring import Worker, alternate, wall
 from benchmarks.report import Figure
 
 PROCESSES: Final = 8
+_FILL: Final = """
+import {system} as mlflow
+mlflow.set_tracking_uri("sqlite:///listed.db")
+for number in range(20):
+    with mlflow.start_run():
+        mlflow.log_metric("auc", number)
+"""
+# What a shell types to see the runs of the first experiment.
+_LIST_RUNS: Final = {"registry": ["runs", "list"], "mlflow": ["runs", "list", "--experiment-id", "0"]}
 _FIRST_USE: Final = """
 import {system} as mlflow
 mlflow.set_tracking_uri("sqlite:///{file}.db")
@@ -48,10 +57,20 @@ def fresh_processes(pythons: Mapping[str, Path], directory: Path, rounds: int) -
         calls = {system: (lambda s=system, t=script: program(s, t)) for system in ("registry", "mlflow")}
         figures = alternate(calls, rounds)
         yield Figure(title, "–", figures["registry"], figures["mlflow"], faster_at_least=promised)
+    commands = {system: _list_runs(pythons[system], system, directory / system) for system in _LIST_RUNS}
+    figures = alternate(commands, rounds)
+    yield Figure("runs list at the command line", "sqlite", figures["registry"], figures["mlflow"], faster_at_least=4)
     for _, system in itertools.product(range(rounds), ("registry", "mlflow")):
         program(system, _FIRST_MODEL)
     own = {system: _noted(directory / system / "first_model.txt") for system in ("registry", "mlflow")}
     yield Figure("first xgboost log_model of a process", "sqlite", own["registry"], own["mlflow"], faster_at_least=10)
+
+
+def _list_runs(python: Path, system: str, directory: Path) -> Callable[[], float]:
+    """Fill a database with runs; return a function that lists them by the system's own command."""
+    wall([python, "-c", _FILL.format(system=system)], directory, {})
+    variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/listed.db"}
+    return lambda: wall([python, "-m", system, *_LIST_RUNS[system]], directory, variables)
 
 
 def crowd(python: Path, system: str, url: str, directory: Path, runs: int) -> float:

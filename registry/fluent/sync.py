@@ -32,6 +32,7 @@ def sync(directory: str | Path | None = None, *, to: str | Path | None = None, d
 
     Example:
         >>> mlflow.set_tracking_uri("sqlite:///team.db", offline=True)
+        >>> experiment = mlflow.set_experiment("season")
         >>> with mlflow.start_run() as run:
         ...     mlflow.log_metric("auc", 0.91)
         >>> report = mlflow.sync()

@@ -59,10 +59,10 @@ class RunCopyingMethods(ClientBase):
             UnavailableError: The target cannot be reached.
 
         Example:
-            >>> report = client.copy_runs([run_id], to="sqlite:///team.db")
+            >>> report = client.copy_runs([run_id], to="file:./team")
             >>> report.runs[0].outcome.value, report.runs[0].points, report.runs[0].models
             ('copied', 4, 1)
-            >>> client.copy_runs([run_id], to="sqlite:///team.db").outcomes
+            >>> client.copy_runs([run_id], to="file:./team").outcomes
             {'unchanged': 1}
         """
         report = copy_runs(self, run_ids, to, experiment=experiment, dry_run=dry_run)
@@ -87,8 +87,8 @@ class RunCopyingMethods(ClientBase):
         Example:
             >>> client.move_runs([run_id], "season 2026")
             >>> run = client.get_run(run_id)
-            >>> client.get_experiment(run.info.experiment_id).name, run.data.metrics["logloss"]
-            ('season 2026', 0.4)
+            >>> client.get_experiment(run.info.experiment_id).name, run.data.params["max_depth"]
+            ('season 2026', '4')
             >>> [file.path for file in client.list_artifacts(run_id)]
             ['notes.txt']
         """
@@ -129,11 +129,11 @@ class RunCopyingMethods(ClientBase):
             UnavailableError: The target cannot be reached.
 
         Example:
-            >>> report = client.copy_experiment("games", to="sqlite:///team.db")
+            >>> report = client.copy_experiment("games", to="file:./team")
             >>> report.outcomes, report.target_counts == report.source_counts
             ({'copied': 3}, True)
-            >>> registry.MlflowClient("sqlite:///team.db").get_run(run_id).data.metrics["auc"]
-            0.8...
+            >>> registry.MlflowClient("file:./team").get_run(run_id).info.run_name
+            'depth-4'
         """
         report = copy_experiment(self, name, to, new_name=new_name, dry_run=dry_run)
         report.raise_errors()
@@ -172,10 +172,10 @@ class RunCopyingMethods(ClientBase):
             UnavailableError: The target cannot be reached.
 
         Example:
-            >>> copy = client.copy_registered_model("churn", to="sqlite:///production.db", with_stages=True)
+            >>> copy = client.copy_registered_model("churn", to="file:./production", with_stages=True)
             >>> copy.name, copy.aliases
             ('churn', {'champion': 2})
-            >>> production = registry.MlflowClient("sqlite:///production.db")
+            >>> production = registry.MlflowClient("file:./production")
             >>> production.get_model_version("churn", 2).digest == client.get_model_version("churn", 2).digest
             True
         """

@@ -32,7 +32,7 @@ from registry.store.tables import (
     UploadRow,
 )
 from registry.store.tracking.experiments import active_location
-from registry.store.tracking.metrics.read import link_run_points, value_from_db
+from registry.store.tracking.metrics.read import insert_model_points, link_run_points, value_from_db
 from registry.store.tracking.run_inputs import insert_run_models
 from registry.store.tracking.runs import writable_run
 from registry.store.transactions import Store, read_transaction, single_query, write_transaction
@@ -202,6 +202,23 @@ class LoggedModelStore(Store):
     def log_params(self, connection: Connection, model_id: str, params: Mapping[str, str]) -> None:
         """Add params."""
         _insert_pairs(connection, LoggedModelParamRow, _require(connection, model_id).id, params)
+
+    @write_transaction
+    def add_points(self, connection: Connection, run_id: str, points: Sequence[Metric]) -> None:
+        """Add points of a run to the logged models that they name, except points that a model has."""
+        run_key = connection.execute(select(RunRow.id).where(RunRow.run_id == run_id)).scalar_one_or_none()
+        models = {model_id: _read_one(connection, model_id) for model_id in {str(each.model_id) for each in points}}
+        existing = {
+            (model_id, point.key, point.step, point.timestamp, point.value)
+            for model_id, model in models.items()
+            for point in model.metrics
+        }
+        added = [
+            point
+            for point in points
+            if (point.model_id, point.key, point.step, point.timestamp, point.value) not in existing
+        ]
+        insert_model_points(connection, run_key, added)
 
 
 def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None) -> None:

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Text, func, select
 
+from registry.entities import Metric
 from registry.exceptions import RunNotFoundError
 from registry.store.dialects import table
 from registry.store.rows_as_cte import execute_with_rows
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
+from registry.store.tracking.metrics.write import value_to_db
 from registry.store.tracking.run_data import in_keys, keys_parameter
 from registry.store.transactions import Store, read_transaction
 
@@ -99,6 +101,46 @@ class SeriesStore(Store):
             _append_points(series, _select_whole(connection, whole).partitions(_BLOCK))
         _append_points(series, _read_samples(connection, long))
         return list(series.values())
+
+    @read_transaction
+    def latest(self, connection: Connection, run_ids: Sequence[str]) -> dict[str, list[Metric]]:
+        """Return the latest point of each metric of runs, by run id and sorted by key."""
+        dialect = connection.dialect.name
+        latest, runs = table(LatestMetricRow).c, table(RunRow).c
+        query = (
+            select(runs.run_id, latest.key, latest.step, latest.timestamp, latest.value)
+            .join_from(table(RunRow), table(LatestMetricRow), latest.run_id == runs.id)
+            .where(in_keys(dialect, runs.run_id, "ids", Text()))
+            .order_by(latest.key)
+        )
+        points: dict[str, list[Metric]] = {run_id: [] for run_id in run_ids}
+        for run_id, key, step, timestamp, value in connection.execute(query, keys_parameter(dialect, run_ids, "ids")):
+            points[run_id].append(Metric(key, value_from_db(value), timestamp, step))
+        return points
+
+    @read_transaction
+    def stored(self, connection: Connection, run_id: str, points: Sequence[Metric]) -> list[Metric]:
+        """Return those of the points that the run has: same key, step, timestamp and value."""
+        latest, runs = table(LatestMetricRow).c, table(RunRow).c
+        query = (
+            select(_POINT.step)
+            .join_from(table(RunRow), table(LatestMetricRow), latest.run_id == runs.id)
+            .join(table(MetricRow), _POINT.series_id == latest.id)
+            .where(runs.run_id == run_id)
+            .limit(1)
+        )
+        return [
+            point
+            for point in points
+            if connection.execute(
+                query.where(
+                    latest.key == point.key,
+                    _POINT.step == point.step,
+                    _POINT.timestamp == point.timestamp,
+                    _POINT.value.is_not_distinct_from(value_to_db(point.value)),
+                )
+            ).first()
+        ]
 
 
 def _find(connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None) -> dict[int, Series]:
