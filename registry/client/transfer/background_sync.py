@@ -52,10 +52,10 @@ class BackgroundSync:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the pass that it is in."""
+        """End the thread after the pass that it is in, for which the caller waits a while."""
         self._is_stopped = True
         self._wake.set()
-        self._thread.join()
+        self._thread.join(_LAST_WAIT_AWAY_SECONDS)
 
     def finish(self) -> None:
         """Let the thread make a last pass, wait for it for a while, and say what is left."""

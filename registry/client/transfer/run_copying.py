@@ -59,7 +59,10 @@ def open_target(to: str | Path, *, base: Path | None = None, read_only: bool = F
 
 @dataclass(slots=True)
 class CopyMemory:
-    """What a process that copies again and again need not compare again. Losing it costs time and nothing else."""
+    """What a process that sends an SQLite file again and again need not compare again.
+
+    Losing it costs time and nothing else.
+    """
 
     mark: int = 0
     compared: set[str] = field(default_factory=set)
@@ -164,9 +167,6 @@ class RunCopier:
         if memory is None:
             return
         new = self._source.run_export.new_points(memory.mark)
-        if new is None:
-            memory.compared.clear()
-            return
         memory.mark = new.mark
         for run_id, steps in new.steps.items():
             known = memory.pending.setdefault(run_id, {})

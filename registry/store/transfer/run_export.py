@@ -206,10 +206,8 @@ class RunExportStore(Store):
         return whole or [Point(step, time, value_from_db(value)) for step, time, value in connection.execute(tied)]
 
     @read_transaction
-    def new_points(self, connection: Connection, mark: int) -> NewPoints | None:
-        """Return where points were added since a mark, 0 at first; None on PostgreSQL, whose rows have no order."""
-        if connection.dialect.name != "sqlite":
-            return None
+    def new_points(self, connection: Connection, mark: int) -> NewPoints:
+        """Return where points were added since a mark, 0 at first, to an SQLite file: its rows are numbered."""
         row: ColumnElement[int] = literal_column("metrics.rowid", BigInteger)
         newest = connection.execute(select(func.max(row)).select_from(MetricRow)).scalar() or 0
         query = (

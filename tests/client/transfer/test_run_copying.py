@@ -1,6 +1,7 @@
 """Copies of runs and experiments to another registry: on all databases and stores, repeated, continued, in conflict."""
 
 import multiprocessing
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from registry.exceptions import (
     IntegrityError,
     InvalidParameterError,
     InvalidStateError,
+    NotOwnerError,
     RunNotFoundError,
 )
 
@@ -371,6 +373,19 @@ def test_a_long_history_is_copied_in_pages(dev: Client, team: Client, monkeypatc
 
     assert report.runs[0].points == 3 + 20 + 1
     assert contents(team, [run_id]) == contents(dev, [run_id])
+
+
+def test_a_copied_database_replaces_no_file(dev: Client, team: Client, own_place: Path) -> None:
+    (run_id,) = make_runs(dev, 1)
+    dev.copy_runs([run_id], to=team.tracking_uri)
+    registry.disconnect()
+    shutil.copy("team.db", "restored.db")
+    dev.log_text(run_id, "changed", "notes.txt")
+
+    with pytest.raises(NotOwnerError, match=r"notes\.txt belongs to another database"):
+        dev.copy_runs([run_id], to="sqlite:///restored.db")
+
+    assert Path(team.download_artifacts(run_id, "notes.txt")).read_text() == "notes 0"
 
 
 def _copy_in_process(uri: str, target: str, root: str) -> None:
