@@ -19,7 +19,7 @@ _XGBOOST: Final = "xgboost" if sys.platform == "darwin" else "xgboost-cpu"
 PACKAGES: Final = {
     "registry": (
         "-e",
-        f"{CHECKOUT}[postgres,sklearn]",
+        f"{CHECKOUT}[postgres,sklearn,arrow]",
         _XGBOOST,
         "moto[s3]",
         "flask",

@@ -1,8 +1,9 @@
 """Measure how costs grow with the stored data: ``python -m benchmarks.growth [--quick] [--json FILE]``.
 
 Fills one database of each kind step by step to 1,000,000 runs (13 rows each) and a series of 10,000,000 points, and
-measures the same few works between the steps. A call should not pay for data it does not ask for: a row of the table is
-flat, or grows with the logarithm, or with the size of its result. Versions and events have their own table, by
+measures the same few works between the steps; ``--databases``, ``--runs`` and ``--points`` choose others. A call should
+not pay for data it does not ask for: a row of the table is flat, or grows with the logarithm, or with the size of its
+result. On PostgreSQL it also says how many bytes each table takes. Versions and events have their own table, by
 ``python -m benchmarks.governance --only growth``.
 """
 
@@ -42,6 +43,14 @@ _SERIES: Final = (
     ("append_point", "log_metric to the series", 50),
     ("sample", "the series as a DataFrame of 1,000 points", 2),
 )
+_DATABASES: Final = ("sqlite", "postgresql")
+# One line per table, with the rows that it has in the end.
+_SIZES: Final = """
+    SELECT string_agg(format('| %s | %s | %s | %s | %s |', relname, rows, heap, indexes,
+                             round((heap + indexes)::numeric / rows, 1)), E'\\n' ORDER BY heap + indexes DESC)
+    FROM (SELECT relname, reltuples::bigint AS rows, pg_table_size(oid) AS heap, pg_indexes_size(oid) AS indexes
+          FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND reltuples > 1000) AS sized
+"""
 Column = dict[str, float]
 
 
@@ -52,10 +61,14 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="up to 10,000 runs and 100,000 points")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write facts and seconds there too")
+    parser.add_argument("--databases", nargs="+", choices=_DATABASES, default=_DATABASES, metavar="DATABASE")
+    parser.add_argument("--runs", nargs="+", type=int, metavar="N", help="runs to add at each step")
+    parser.add_argument("--points", nargs="+", type=int, metavar="N", help="points of each series")
     add_options(parser)
     options = parser.parse_args()
     python = interpreters(options, "registry")["registry"]
     runs, points = (RUNS[:2], POINTS[:2]) if options.quick else (RUNS, POINTS)
+    runs, points = tuple(options.runs or runs), tuple(options.points or points)
     found: dict[str, dict[str, Column]] = {}
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-growth-")))
@@ -63,15 +76,19 @@ def main() -> None:
         known = facts(ask(python, address, "SHOW server_version"))
         ask(python, address, "CREATE DATABASE growth")
         urls = {"sqlite": f"sqlite:///{directory / 'growth.db'}", "postgresql": f"{address}growth"}
-        for database, url in urls.items():
+        for database in options.databases:
+            url = urls[database]
             found[database] = {}
             for name, column in _columns(python, url, directory / database, runs, points):
                 found[database][name] = column
                 shown = ", ".join(f"{work}: {shown_seconds(seconds)}" for work, seconds in column.items())
                 print(f"{database}: {name}: {shown}", file=sys.stderr, flush=True)
+        sizes = _sizes(python, urls["postgresql"]) if "postgresql" in options.databases else ""
     print("\n".join(f"{name}: {fact}" for name, fact in known.items()))
     for database, columns in found.items():
         print(f"\n{_table(database, columns)}")
+    if sizes:
+        print(f"\n{sizes}")
     if options.json:
         options.json.write_text(json.dumps({"facts": known, "seconds": found}, indent=2) + "\n", encoding="utf-8")
 
@@ -102,6 +119,13 @@ def _columns(
                     **{title: _best(worker, work, times, key) for work, title, times in _SERIES},
                 },
             )
+
+
+def _sizes(python: Path, url: str) -> str:
+    """Return a Markdown table of the bytes of each table of PostgreSQL that has more than 1,000 rows."""
+    ask(python, url, "VACUUM ANALYZE")
+    head = "| table | rows | bytes | bytes of its indexes | bytes per row |\n|---|---|---|---|---|\n"
+    return head + ask(python, url, _SIZES)
 
 
 def _best(worker: Worker, work: str, times: int, *arguments: str) -> float:

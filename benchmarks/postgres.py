@@ -52,12 +52,16 @@ def postgres_server(python: Path) -> Iterator[str]:
 
 
 def ask(python: Path, address: str, statement: str) -> str:
-    """Run a statement with the psycopg of an environment. Return the first value of its result, or nothing."""
+    """Run a statement with the psycopg of an environment. Return the first value of its result, or nothing.
+
+    `address` is a database's URL, or the prefix of all of them: then the statement runs in ``postgres``.
+    """
+    url = f"{address}postgres" if address.endswith("/") else address
     script = (
         "import psycopg, sys; c = psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2]); "
         "print(c.fetchone()[0] if c.description else '')"
     )
-    command = [python, "-c", script, f"{address}postgres", statement]
+    command = [python, "-c", script, url, statement]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -8,6 +8,7 @@ from . import (
     protos as protos,
     pyfunc as pyfunc,
     rules as rules,
+    scoring as scoring,
     sklearn as sklearn,
     tracking as tracking,
     types as types,

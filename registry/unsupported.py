@@ -92,7 +92,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "There is no server. Serve the directory that MlflowClient().get_model_version_download_uri names, or load the "
         "model with pyfunc.load_model in your own service.",
         "deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend "
-        "pyfunc.scoring_server pyfunc.spark_udf",
+        "pyfunc.scoring_server",
     ),
     (
         "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.",

@@ -36,6 +36,7 @@ MODULES = [
     "protos",
     "pyfunc",
     "rules",
+    "scoring",
     "sklearn",
     "tracking",
     "types",
@@ -52,9 +53,9 @@ get_logged_model get_parent_run get_registry_uri get_run get_tracking_uri histor
 is_tracking_uri_set last_active_run last_logged_model load_table log_artifact log_artifacts log_dict log_figure
 log_image log_input log_inputs log_metric log_metrics log_model_params log_outputs log_param log_params log_stream
 log_table log_text metric_history models protos pyfunc register_model resolve restore_experiment restore_run rules
-search_experiments search_logged_models search_model_versions search_registered_models search_runs set_experiment
-set_experiment_tag set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri set_tag set_tags
-set_tracking_uri sklearn stage_holders start_run sync tracking types verify version xgboost
+scoring search_experiments search_logged_models search_model_versions search_registered_models search_runs
+set_experiment set_experiment_tag set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri
+set_tag set_tags set_tracking_uri sklearn stage_holders start_run sync tracking types verify version xgboost
 """.split()
 
 

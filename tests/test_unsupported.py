@@ -65,7 +65,7 @@ projects run
         " load the model with pyfunc.load_model in your own service."
     ): """
 deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend
-pyfunc.scoring_server pyfunc.spark_udf
+pyfunc.scoring_server
 """,
     "Events of models are delivered by `registry events watch`, or from a program by WebhookSink.": """
 webhooks MlflowClient.create_webhook MlflowClient.delete_webhook MlflowClient.get_webhook

@@ -46,7 +46,9 @@ PARTS: Final[dict[str, Part]] = {
     "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts",)),
     "sync": Part(_TRACK, "Send what an offline client logged to its registry.", ("sync",)),
     "models": Part(
-        _MODELS, "Registered models: names with numbered versions.", ("models", "history", "transfer", "copying")
+        _MODELS,
+        "Registered models: names with numbered versions.",
+        ("models", "history", "transfer", "score", "copying"),
     ),
     "versions": Part(_MODELS, "Versions: show, promote, approve and sign them.", ("versions", "promotion")),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
@@ -56,6 +58,8 @@ PARTS: Final[dict[str, Part]] = {
     "gc": Part(_OPERATE, "List or remove what nothing refers to.", ("gc",)),
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
+    # What people guess: the command without its noun.
+    "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
 }
 

@@ -112,10 +112,11 @@ class Backend:
 
 def open_store(root: str) -> BlobStore:
     """Open the byte store below an absolute local path or an S3 prefix, with the current settings."""
-    return open_blob_store(root, s3=_s3_options(current_settings()))
+    return open_blob_store(root, s3=s3_options(current_settings()))
 
 
-def _s3_options(settings: Settings) -> S3Options:
+def s3_options(settings: Settings) -> S3Options:
+    """Return how the settings say that S3 is reached."""
     return S3Options(
         endpoint_url=settings.s3_endpoint_url,
         upload_extra_args=json.dumps(settings.s3_upload_extra_args, sort_keys=True),

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 class Predictor(Protocol):
     """A model as ``pyfunc`` calls it. It must not write to `data`, which may be the caller's own object.
 
-    It may also have ``get_raw_model()``, the native model, and ``python_model``, the object behind a Python function.
+    It may also have ``get_raw_model()``, the native model, ``python_model``, the object behind a Python function, and
+    ``limit_threads(count)``, which makes the next predictions use at most so many threads.
     """
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:

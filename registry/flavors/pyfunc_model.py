@@ -53,6 +53,16 @@ class PyFuncModel:
         fitting = data if schema is None else enforce_schema(data, schema)
         return self._predictor.predict(fitting, enforce_params(params, self._metadata.get_params_schema()))
 
+    def limit_threads(self, count: int) -> None:
+        """Let predictions use at most `count` threads, if the flavor knows how: XGBoost and scikit-learn do.
+
+        Args:
+            count: The number of threads, from 1.
+        """
+        limit = getattr(self._predictor, "limit_threads", None)
+        if limit is not None:
+            limit(count)
+
     @property
     def metadata(self) -> Model:
         """Return the content of the MLmodel file."""

@@ -5,7 +5,7 @@ at loading; a pickle is read only if the caller allowed code. Nothing in the fil
 """
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from registry.flavors.protocol import Predictor
 from registry.flavors.skops_dump import dump
 from registry.flavors.untrusted.sklearn_trees import check_structures
 from registry.flavors.untrusted.skops import SKOPS_ERRORS, types_in_file
+from registry.flavors.xgboost import limit_xgboost_threads
 from registry.validation.arguments import check_list
 
 _PREDICT_FUNCTIONS: Final = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
@@ -146,6 +147,16 @@ class SklearnPredictor:
         if not callable(function):
             raise InvalidModelError(f"The {type(model).__name__} has no {predict_fn}().")
         self._function = function
+        self._threads: int | None = None
+
+    def limit_threads(self, count: int) -> None:
+        """Let the estimator and those inside it use `count` threads, of joblib, XGBoost and OpenMP."""
+        self._threads = count
+        for part in _estimators(self._model):
+            if hasattr(part, "get_booster"):
+                limit_xgboost_threads(part, count)
+            elif "n_jobs" in part.get_params(deep=False):
+                part.set_params(n_jobs=count)
 
     def get_raw_model(self) -> Any:
         """Return the estimator."""
@@ -154,7 +165,26 @@ class SklearnPredictor:
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Return the result of the predict function; estimators take no params."""
         del params
-        return self._function(data)
+        if self._threads is None:
+            return self._function(data)
+        with optional_import("threadpoolctl", "sklearn").threadpool_limits(self._threads, user_api="openmp"):
+            return self._function(data)
+
+
+def _estimators(model: Any) -> Iterator[Any]:
+    """Yield an estimator and every fitted or named estimator inside it, of a pipeline or an ensemble."""
+    seen: set[int] = set()
+    left = [model]
+    while left:
+        part = left.pop()
+        if isinstance(part, list | tuple):
+            left.extend(part)
+        elif isinstance(part, dict):
+            left.extend(part.values())
+        elif hasattr(part, "get_params") and not isinstance(part, type) and id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            left.extend(vars(part).values())
 
 
 def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[str] | None:

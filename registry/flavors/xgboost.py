@@ -147,6 +147,7 @@ class XGBoostPredictor:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._is_booster = isinstance(model, _xgboost().Booster)
+        self._threads: int | None = None
         self._accepted = frozenset(inspect.signature(model.predict).parameters)
         booster = model if self._is_booster else model.get_booster()
         self._names: list[str] | None = booster.feature_names
@@ -159,6 +160,11 @@ class XGBoostPredictor:
         """Return the Booster or wrapper."""
         return self._model
 
+    def limit_threads(self, count: int) -> None:
+        """Let the model, and the matrices that are made for it, use `count` threads."""
+        self._threads = count
+        limit_xgboost_threads(self._model, count)
+
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's predictions. Params that its ``predict`` does not take are ignored with a warning."""
         known = {key: value for key, value in (params or {}).items() if key in self._accepted}
@@ -169,7 +175,7 @@ class XGBoostPredictor:
         matrix = self._with_categories(data) if array is None else array
         if self._is_booster:
             names = None if array is None else self._names
-            matrix = _xgboost().DMatrix(matrix, feature_names=names, enable_categorical=True)
+            matrix = _xgboost().DMatrix(matrix, feature_names=names, enable_categorical=True, nthread=self._threads)
         return self._model.predict(matrix, **{"validate_features": True, **known})
 
     def _array(self, data: Any) -> Any:
@@ -185,6 +191,14 @@ class XGBoostPredictor:
             return data
         text = {name: "category" for name in self._categorical if name in data.columns and _is_text(data[name])}
         return data.astype(text) if text else data
+
+
+def limit_xgboost_threads(model: Any, count: int) -> None:
+    """Let a Booster or a wrapper use `count` threads."""
+    if hasattr(model, "get_booster"):
+        model.set_params(n_jobs=count)
+        model = model.get_booster()
+    model.set_param({"nthread": count})
 
 
 def _is_text(column: Any) -> bool:

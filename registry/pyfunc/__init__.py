@@ -1,6 +1,6 @@
 """Models as functions from data to predictions (``mlflow.pyfunc``), and models that are Python code."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Unpack
 
@@ -26,6 +26,7 @@ __all__ = [
     "load_model",
     "log_model",
     "save_model",
+    "spark_udf",
 ]
 
 FLAVOR_NAME: Final = "python_function"
@@ -225,6 +226,75 @@ def load_model(
         allow_code=allow_code,
         require_signature=require_signature,
         model_config=model_config,
+        skops_trusted_types=skops_trusted_types,
+    )
+
+
+def spark_udf(
+    spark: Any,
+    model_uri: str,
+    result_type: Any = None,
+    env_manager: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    extra_env: Mapping[str, str] | None = None,
+    prebuilt_env_uri: str | None = None,
+    model_config: Mapping[str, Any] | str | Path | None = None,
+    *,
+    nthread: int | None = None,
+    allow_code: bool | None = None,
+    require_signature: str | Path | None = None,
+    skops_trusted_types: Iterable[str] | None = None,
+) -> Callable[..., Any]:
+    """Make a function of Spark columns that predicts with the model that a URI stands for now.
+
+    The URI is resolved once, on the driver; executors open no database (see `scoring.Predictor`). Called with columns,
+    the function passes them in the order of the signature, or named ``0``, ``1`` … without one; called with one
+    ``struct``, under the names of its fields; called without columns, it takes those that the signature names.
+
+    Args:
+        spark: The SparkSession.
+        model_uri: A ``models:`` or ``runs:`` URI, a local path or an S3 location that all executors reach.
+        result_type: The type of the result, of Spark or as text: a primitive (``double``: the leftmost number of each
+            prediction), an array (all that fit), or a struct (columns by name). Default: that of the signature's
+            output, which is an array if the model returned an array when the signature was inferred; else ``double``.
+        env_manager: ``local`` or None; environments are not restored.
+        params: Params of ``predict`` that the signature names.
+        extra_env: Variables of the environment to set in executors while they score.
+        prebuilt_env_uri: Accepted as None alone.
+        model_config: Settings that overwrite those that the model was saved with, as a mapping or a YAML file.
+        nthread: Threads of each executor's process. Default: ``spark.task.cpus``.
+        allow_code: Consent to run code from the model's files. Default: ``REGISTRY_ALLOW_CODE`` on the driver.
+        require_signature: A public key (a PEM file). Refuse a model that this key did not sign.
+        skops_trusted_types: Names of types that a scikit-learn model may hold, besides those known to be safe.
+
+    Returns:
+        A function from columns to a column. Its attribute ``metadata`` is the content of the MLmodel file.
+
+    Raises:
+        NotFoundError: The URI leads to nothing.
+        InvalidParameterError: Predictions cannot have the result type.
+        NotSupportedError: An environment is asked for.
+        MissingDependencyError: pyspark is not installed.
+
+    Example:
+        >>> def score(spark, games):
+        ...     predict = mlflow.pyfunc.spark_udf(spark, "models:/churn/Production", result_type="double")
+        ...     return games.withColumn("prediction", predict("rest_days", "rating_gap"))
+    """
+    from registry.scoring.spark import spark_udf as make_spark_udf
+
+    return make_spark_udf(
+        spark,
+        model_uri,
+        result_type,
+        env_manager,
+        params,
+        extra_env,
+        prebuilt_env_uri,
+        model_config,
+        nthread=nthread,
+        allow_code=allow_code,
+        require_signature=require_signature,
         skops_trusted_types=skops_trusted_types,
     )
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from registry.blobs.digests import Advance, check_entry, copy_stream, hash_stream, missing
 from registry.blobs.directory import Directory
@@ -22,16 +22,21 @@ from registry.blobs.protocol import BlobStore, Stamp
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.conditional_writes import Write
 from registry.blobs.s3.delete import delete_keys, remove_keys, total_key_size
+from registry.blobs.s3.errors import is_missing
 from registry.blobs.s3.listing import Listing
-from registry.blobs.s3.read import PART, WIDTH, ObjectStream, check_size, copy_ranges, read_object
+from registry.blobs.s3.read import PART, WIDTH, ObjectStream, Range, check_size, copy_ranges, read_object
 from registry.blobs.s3.server_side_copy import COPY_FROM, copy_object
 from registry.blobs.s3.stored_digests import has_digests
+from registry.blobs.s3.truncated_responses import head_object
 from registry.blobs.s3.upload import Sent, check_all_stored, check_stored, put_stream
 from registry.blobs.upload_plan import SourceFile, check_free, filled_whole, local_source, planned, sealed_path
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
 from registry.exceptions import ArtifactNotFoundError, StorageError
 from registry.uris import S3Uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _logger = logging.getLogger(__name__)
 
@@ -82,6 +87,31 @@ class S3BlobStore:
     def read(self, path: str) -> bytes:
         """Return the bytes of one file."""
         return read_object(self._bucket, self._key(path))
+
+    def read_end(self, path: str, size: int) -> bytes:
+        """Return the last bytes of one file, at most `size`."""
+        key = self._key(path)
+        total = self._head(path)["ContentLength"]
+        if total == 0:
+            return b""
+        with ObjectStream(self._bucket, key, part=Range(max(0, total - size), total)) as stream:
+            return stream.read()
+
+    def etag(self, path: str) -> str:
+        """Return S3's ETag of one file: it changes when the file is replaced."""
+        return str(self._head(path)["ETag"])
+
+    def _head(self, path: str) -> "HeadObjectOutputTypeDef":
+        from botocore.exceptions import ClientError
+
+        key = self._key(path)
+        with self._bucket.errors(key):
+            try:
+                return head_object(self._bucket, key)
+            except ClientError as error:
+                if is_missing(error):
+                    raise ArtifactNotFoundError(f"There is no file {self._bucket.uri(key)}.") from error
+                raise
 
     def write(self, path: str, data: bytes) -> None:
         """Write one file atomically."""

@@ -8,7 +8,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from registry.blobs import BlobStore, ModelCache
@@ -69,16 +69,26 @@ def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]
     Raises:
         IntegrityError: A stored file is missing or differs from what was sealed.
     """
-    store = backend.blobs(resolved.location)
+    with sealed_directory(
+        backend.blobs(resolved.location),
+        resolved.digest,
+        lambda: backend.logged_models.manifest(resolved.model_id),
+    ) as directory:
+        yield directory
+
+
+@contextlib.contextmanager
+def sealed_directory(store: BlobStore, digest: str, read_manifest: Callable[[], Manifest]) -> Iterator[Path]:
+    """Do as `model_directory` for the files of a store, without a database. The manifest is read only if needed."""
     if store.local_directory is not None:
-        check_files(backend, resolved.location, backend.logged_models.manifest(resolved.model_id))
+        check_files(store, read_manifest())
         yield store.local_directory
         return
     settings = current_settings()
     cache = _cache(cache_directory(settings), settings.cache_limit_bytes)
-    lease = cache.find_lease(resolved.digest)
+    lease = cache.find_lease(digest)
     if lease is None:
-        manifest = backend.logged_models.manifest(resolved.model_id)
+        manifest = read_manifest()
         lease = cache.lease(manifest, lambda directory: _fetch(store, manifest, directory))
     with lease as directory:
         yield directory
@@ -152,21 +162,22 @@ def _locate_external(uri: LocalUri | S3Uri) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locate(backend: Backend, uri: ModelsUri | RunUri) -> Iterator[Path]:
-    if isinstance(uri, RunUri) and _is_run_artifact(backend, uri):
+    if isinstance(uri, RunUri) and is_run_artifact(backend, uri):
         root = backend.runs.get(uri.run_id).info.artifact_uri
         with _downloaded(backend.blobs(root), uri.path or "") as directory:
             yield directory / (uri.path or "")
     else:
-        inner = _path_inside(uri)
+        inner = path_inside(uri)
         with model_directory(backend, resolve(backend, uri)) as directory:
             yield directory / inner if inner else directory
 
 
-def _path_inside(uri: ModelsUri | RunUri) -> str | None:
+def path_inside(uri: ModelsUri | RunUri) -> str | None:
+    """Return the path inside the model that a URI names after it, or None."""
     return (uri.path or "").partition("/")[2] or None if isinstance(uri, RunUri) else uri.path
 
 
-def _is_run_artifact(backend: Backend, uri: RunUri) -> bool:
+def is_run_artifact(backend: Backend, uri: RunUri) -> bool:
     """Tell whether the path is a plain file of the run, not one of its logged models."""
     name = (uri.path or "").partition("/")[0]
     return backend.logged_models.find_in_run(uri.run_id, name) is None
@@ -183,18 +194,17 @@ def _downloaded(store: BlobStore, path: str) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_files(backend: Backend, location: str, expected: Manifest) -> bool:
-    """Read every file at a location and compare it with a manifest.
+def check_files(store: BlobStore, expected: Manifest) -> bool:
+    """Read every file of a store and compare it with a manifest.
 
     Returns:
-        Whether the location was listed: where that is not allowed, a file that was added is not seen.
+        Whether the store was listed: where that is not allowed, a file that was added is not seen.
 
     Raises:
         IntegrityError: A file is missing, changed or was added; the message gives both digests.
     """
-    store = backend.blobs(location)
     try:
-        with _odd_names(location):
+        with _odd_names(store.root):
             found = store.manifest()
     except AccessDeniedError:
         if store.local_directory is not None:
@@ -202,7 +212,7 @@ def check_files(backend: Backend, location: str, expected: Manifest) -> bool:
         for entry in expected.entries:
             _check_file(store, entry)
         return False
-    compare_manifests(found, expected, location)
+    compare_manifests(found, expected, store.root)
     return True
 
 

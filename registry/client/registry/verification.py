@@ -94,7 +94,7 @@ class VerificationMethods(ClientBase):
         """
         sealed = {files.location: files.manifest for report in reports for files in report.sealed}
         unlisted = {
-            location for location, manifest in sealed.items() if not check_files(self.backend, location, manifest)
+            location for location, manifest in sealed.items() if not check_files(self.backend.blobs(location), manifest)
         }
         return [
             replace(report, unlisted=tuple(sorted(unlisted & {files.location for files in report.sealed})))
