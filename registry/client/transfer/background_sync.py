@@ -6,6 +6,7 @@ waited for; what is left when the process ends is named in the log, and ``regist
 
 import atexit
 import contextlib
+import importlib
 import logging
 import os
 import random
@@ -48,6 +49,8 @@ class BackgroundSync:
         self._last: CopyReport | None = None
         self._failure: str | None = None
         self._warned = -_REMINDER_SECONDS
+        # Transfers use it, and it cannot be imported for the first time while the interpreter shuts down.
+        importlib.import_module("concurrent.futures.thread")
         self._thread = threading.Thread(target=self._run, name="registry-spool-sync", daemon=True)
         self._thread.start()
 

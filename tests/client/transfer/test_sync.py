@@ -333,6 +333,7 @@ def test_the_last_values_of_a_process_are_sent_as_it_ends(
         check=True,
     )
 
+    assert done.stderr == ""
     run_id = done.stdout.strip()
     run = target.get_run(run_id)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"auc": 99.0})
