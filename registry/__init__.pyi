@@ -120,6 +120,7 @@ from .fluent.state import (
     set_registry_uri as set_registry_uri,
     set_tracking_uri as set_tracking_uri,
 )
+from .fluent.sync import sync as sync
 from .fluent.system_metrics import (
     disable_system_metrics_logging as disable_system_metrics_logging,
     enable_system_metrics_logging as enable_system_metrics_logging,

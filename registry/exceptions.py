@@ -31,6 +31,7 @@ RegistryError (= MlflowException, RestException)
 │  ├─ SchemaOutdatedError, SchemaTooNewError      the database is older or newer than the code
 │  ├─ ClockAheadError                             the last event of a model is ahead of the clock
 │  ├─ UploadExpiredError                          gc removed an upload before it became a model
+│  ├─ OfflineError                                a change of registered models by a client that is offline
 │  └─ UnsupportedStoreError (ValueError)          a URI of a kind that cannot hold a registry
 ├─ PermissionDeniedError (PermissionError)        PERMISSION_DENIED
 │  ├─ CodeExecutionRefusedError                   loading would run code of the model
@@ -306,6 +307,10 @@ class SchemaTooNewError(InvalidStateError):
 
 class UploadExpiredError(InvalidStateError):
     """Storing a model took longer than gc's grace period, so gc removed its files. Log the model again."""
+
+
+class OfflineError(InvalidStateError):
+    """The client logs to a spool, which has no registered models. Send it with ``registry sync``, then retry."""
 
 
 class ClockAheadError(InvalidStateError):

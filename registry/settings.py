@@ -53,7 +53,8 @@ class Settings(BaseModel):
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
     URL, or ``s3://bucket/prefix``. ``default_tags``: a JSON object, added to every run. ``actor``: the name in
     histories; by default the operating system's user. ``ignore_clock``: whether a model may be changed whose last event
-    is ahead of the clock. ``allow_code``: whether loading a model may run code from its files.
+    is ahead of the clock. ``allow_code``: whether loading a model may run code from its files. ``spool_dir``: a local
+    directory to log to first, instead of the tracking URI. ``spool_sync``: whether a thread sends what is in it.
     ``s3_upload_extra_args``: boto3's upload arguments as JSON, such as ``{"ServerSideEncryption": "aws:kms"}``.
     """
 
@@ -99,6 +100,8 @@ class Settings(BaseModel):
     database_idle_seconds: float = Field(
         default=300, ge=0, validation_alias=AliasChoices("REGISTRY_DATABASE_IDLE_SECONDS")
     )
+    spool_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_SPOOL_DIR"))
+    spool_sync: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_SPOOL_SYNC"))
     follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_aliases("S3_ENDPOINT_URL"))
     s3_upload_extra_args: dict[str, Any] = Field(
@@ -255,6 +258,22 @@ class Place:
 
     def __reduce__(self) -> NoReturn:
         raise InvalidTypeError("What is open here, or may hold a password, is not pickled; pickle the client instead.")
+
+
+def spool_place(directory: Path) -> Place:
+    """Return the stores of a spool: an SQLite file and the files of its runs, both in one local directory."""
+    return Place(f"sqlite:///{directory / DATABASE_FILE}", str(directory), directory)
+
+
+def spool_directory(settings: Settings, tracking_uri: str) -> Path | None:
+    """Return the absolute directory to log to instead of a tracking URI, or None if it is logged to directly.
+
+    Only the tracking URI that is set is spooled: a client that was asked for another one uses that.
+    """
+    if settings.spool_dir is None or tracking_uri != settings.tracking_uri:
+        return None
+    directory = check_local_path(settings.spool_dir)
+    return directory if directory.is_absolute() else _base(str(directory)) / directory
 
 
 _bases: dict[str, Path] = {}

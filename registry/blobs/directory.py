@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from registry.blobs.paths import check_blob_path, check_subtree, is_temporary, join, temporary_name
+from registry.blobs.protocol import Stamp
 from registry.entities.paging import FileInfo
 from registry.exceptions import (
     ArtifactNotFoundError,
@@ -93,6 +94,12 @@ class Directory:
         if stat.S_ISREG(status.st_mode):
             return FileInfo(path, is_dir=False, file_size=status.st_size)
         raise self._refused(path, status.st_mode)
+
+    def stamp(self, path: str) -> Stamp:
+        """Return what changes whenever the bytes of a file may have changed."""
+        with self.os_errors(path), self.parent(path) as (parent, name):
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        return Stamp(status.st_size, f"{status.st_mtime_ns}-{status.st_ino}")
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:

@@ -6,7 +6,7 @@ Guarantees: those of `BlobStore`.
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -14,8 +14,8 @@ from typing import BinaryIO, Final
 from registry.blobs.digests import check_entry, copy_stream, hash_stream, missing
 from registry.blobs.directory import Directory
 from registry.blobs.paths import check_blob_path, check_subtree, join
-from registry.blobs.progress import TransferProgress
-from registry.blobs.protocol import BlobStore
+from registry.blobs.progress import TransferProgress, unwatched
+from registry.blobs.protocol import BlobStore, Stamp
 from registry.blobs.upload_plan import check_free, filled_whole, local_source, planned, sealed_path
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
@@ -159,6 +159,28 @@ class LocalBlobStore:
         with filled_whole(destination) as target, TransferProgress("Copying", manifest.size) as progress:
             for entry in manifest.entries:
                 self._fetch_file(entry, target, progress)
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return a stamp of every file; its mark is the time of its last change and its inode."""
+        stamps = {}
+        for file in self.walk():
+            with suppress(ArtifactNotFoundError):  # it has just been removed
+                stamps[file.path] = self._directory.stamp(file.path)
+        return stamps
+
+    def has_same(self, path: str, stamp: Stamp, source: BlobStore) -> bool:
+        """Compare the digests of two files."""
+        del stamp
+        with self.open(path) as own, source.open(path) as other:
+            return hash_stream(path, own) == hash_stream(path, other)
+
+    def copy_from(self, source: BlobStore, files: Mapping[str, Stamp]) -> int:
+        """Copy files of another store, replacing what is there."""
+        copied = 0
+        for path in files:
+            with suppress(ArtifactNotFoundError), source.open(path) as stream, self._directory.create(path) as target:
+                copied += copy_stream(path, stream, target, unwatched).size
+        return copied
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files, and the directories that this leaves empty."""

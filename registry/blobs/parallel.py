@@ -11,6 +11,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def _submit(pool: ThreadPoolExecutor, task: Callable[[], T]) -> Future[T]:
+    """Start a task in a thread; while the interpreter shuts down, which starts none any more, run it here."""
+    try:
+        return pool.submit(task)
+    except RuntimeError:
+        done: Future[T] = Future()
+        done.set_result(task())
+        return done
+
+
 def in_order(tasks: Iterable[Callable[[], T]], *, width: int, ahead: int | None = None) -> Iterator[T]:
     """Run tasks in `width` threads and yield their results in order.
 
@@ -23,7 +33,7 @@ def in_order(tasks: Iterable[Callable[[], T]], *, width: int, ahead: int | None 
     with ThreadPoolExecutor(width, thread_name_prefix="registry-transfer") as pool:
         try:
             for task in tasks:
-                pending.append(pool.submit(task))
+                pending.append(_submit(pool, task))
                 if len(pending) >= limit:
                     yield pending.popleft().result()
             while pending:

@@ -8,13 +8,20 @@ Every implementation guarantees (`tests/blobs/test_contract.py` checks):
 - only errors of `registry.exceptions` are raised.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from registry.entities.manifest import Manifest
 from registry.entities.paging import FileInfo
+
+
+class Stamp(NamedTuple):
+    """What a store knows about a file without reading it: its bytes, and a mark that changes whenever they may have."""
+
+    size: int
+    mark: str
 
 
 class BlobStore(Protocol):
@@ -109,6 +116,21 @@ class BlobStore(Protocol):
 
         Raises:
             IntegrityError: A file is missing or differs; `destination` is left empty.
+        """
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return a stamp of every file below the root, by path: two equal stamps mean that a file has not changed."""
+
+    def has_same(self, path: str, stamp: Stamp, source: "BlobStore") -> bool:
+        """Tell whether the file at `path`, which has this stamp, has the bytes of the one in another store.
+
+        Its own bytes are not read where the store knows a checksum. Where nothing tells, the answer is False.
+        """
+
+    def copy_from(self, source: "BlobStore", files: Mapping[str, Stamp]) -> int:
+        """Copy files of another store, with their stamps there, to the same paths; return the bytes.
+
+        What is there is replaced. On S3 the server copies large files where it can. A file that is gone is left out.
         """
 
     def delete(self, paths: Iterable[str]) -> None:

@@ -21,4 +21,5 @@ class ReadOnlyBlobStore:
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise self.refusal()
 
-    write = write_once = upload = seal = seal_from = delete = purge = _refuse
+    write = write_once = upload = seal = seal_from = copy_from = delete = purge = _refuse
+    stamps = has_same = _refuse  # they serve copies between stores

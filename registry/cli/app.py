@@ -41,9 +41,14 @@ _OPERATE: Final = "Operation"
 _OTHER: Final = "Other"
 
 PARTS: Final[dict[str, Part]] = {
-    "experiments": Part(_TRACK, "Groups of runs that share a place for files.", ("experiments", "experiment_changes")),
-    "runs": Part(_TRACK, "Runs: their params, metrics, data and models.", ("runs", "run_changes", "run_metrics")),
+    "experiments": Part(
+        _TRACK, "Groups of runs that share a place for files.", ("experiments", "experiment_changes", "copying")
+    ),
+    "runs": Part(
+        _TRACK, "Runs: their params, metrics, data and models.", ("runs", "run_changes", "run_metrics", "copying")
+    ),
     "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts", "artifact_files")),
+    "sync": Part(_TRACK, "Send what an offline client logged to its registry.", ("sync",)),
     "models": Part(
         _MODELS,
         "Registered models: names with numbered versions.",
@@ -57,6 +62,7 @@ PARTS: Final[dict[str, Part]] = {
             "score",
             "evaluate",
             "compare_models",
+            "copying",
         ),
     ),
     "versions": Part(

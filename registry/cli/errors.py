@@ -25,7 +25,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"force=True", "--force"),
         (r"allow_code=True", "REGISTRY_ALLOW_CODE=1"),
         (r"read_only=True", "read-only"),
-        (r"name='…'", "--as NAME"),
+        (r"(?:new_)?name='…'(?:, --as)?", "--as NAME"),
         (r"reason='…'", "--reason TEXT"),
         (r"expected_current=None", "--expected-current none"),
         (r"expected_current=(\d+)", r"--expected-current \1"),

@@ -6,6 +6,8 @@ VARIABLES: Final = (
     ("REGISTRY_TRACKING_URI", "Where runs and models are kept. Also MLFLOW_TRACKING_URI."),
     ("REGISTRY_BACKEND_STORE_URI", "The database, if the tracking URI is s3://."),
     ("REGISTRY_ARTIFACT_LOCATION", "Where the files of new experiments go."),
+    ("REGISTRY_SPOOL_DIR", "A directory to log to first, instead of the tracking URI; 'sync' sends it."),
+    ("REGISTRY_SPOOL_SYNC", "Whether a thread sends it while the process lives; off by default."),
     ("REGISTRY_ACTOR", "The name in histories; by default the user of the operating system."),
     ("REGISTRY_CACHE_DIR", "Where downloaded models are kept."),
     ("REGISTRY_CACHE_LIMIT_BYTES", "How large that may become; 20 GiB by default."),

@@ -81,6 +81,10 @@ def use_place() -> None:
             from registry.settings import set_variable  # imports pydantic, which --help does not need
 
             set_variable(name, value)
+    if asked.tracking_uri is not None:
+        from registry.settings import set_variable
+
+        set_variable("SPOOL_DIR", None)  # who names a registry means it, not what is to be sent to it
 
 
 def open_client(*, changes: bool = False, creates: bool = False) -> "registry.MlflowClient":

@@ -22,7 +22,9 @@ from registry.client.tracking.logging import LoggingMethods
 from registry.client.tracking.metric_history import MetricHistoryMethods
 from registry.client.tracking.runs import RunMethods
 from registry.client.tracking.search import SearchMethods
+from registry.client.transfer import background_sync as background_sync
 from registry.client.transfer.copying import CopyingMethods
+from registry.client.transfer.copying_runs import RunCopyingMethods
 from registry.client.transfer.exporting import ExportMethods
 from registry.client.transfer.importing import ImportMethods
 
@@ -44,6 +46,7 @@ class MlflowClient(
     SearchMethods,
     ComparisonMethods,
     CopyingMethods,
+    RunCopyingMethods,
     ExportMethods,
     ImportMethods,
     SigningMethods,

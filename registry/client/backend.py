@@ -6,13 +6,14 @@ Guarantees: a backend is opened once per process and place. Opening checks the s
 import functools
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from registry.blobs import AdoptedBlobStore, BlobStore, S3Options, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, TaskQueue, flush_all
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, current_settings, place_of, redacted_uri
+from registry.settings import Place, Settings, actor_of, current_settings, place_of, redacted_uri, spool_place
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
@@ -40,7 +41,10 @@ from registry.store.transfer.model_export import ModelExportStore
 from registry.store.transfer.model_import import ModelImportStore
 from registry.store.transfer.outside_models import OutsideModelStore
 from registry.store.transfer.outside_runs import OutsideRunStore
+from registry.store.transfer.run_export import RunExportStore
 from registry.store.transfer.run_import import RunImportStore
+from registry.store.transfer.run_merge import RunMergeStore
+from registry.store.transfer.run_move import RunMoveStore
 
 
 class Backend:
@@ -54,9 +58,11 @@ class Backend:
         read_only: bool = False,
         ignore_clock: bool = False,
         limits: TimeLimits = DEFAULT_LIMITS,
+        spool_of: str | None = None,
     ) -> None:
         self.place = place
         self.actor = actor
+        self.spool_of = spool_of
         refuse_mlflow_files(place)
         self.database = connect(place.database_url, read_only=read_only, limits=limits)
         ensure(self.database)
@@ -80,6 +86,9 @@ class Backend:
         self.run_import = RunImportStore(self.database)
         self.outside_runs = OutsideRunStore(self.database)
         self.outside_models = OutsideModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.run_export = RunExportStore(self.database)
+        self.run_merge = RunMergeStore(self.database)
+        self.run_move = RunMoveStore(self.database)
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.gc = GcStore(self.database)
@@ -87,6 +96,18 @@ class Backend:
         self.search = SearchStore(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
+        if spool_of is not None:
+            self._refuse_registered_models(spool_of)
+
+    def _refuse_registered_models(self, target: str) -> None:
+        """Refuse changes of registered models: their numbers and stages exist once, in the registry itself."""
+        stores = (self.models, self.versions, self.stages, self.promotion_rules, self.signing, self.model_import)
+        for store in (*stores, self.clock_repair):
+            store.refusal = (
+                f"This client is offline: it logs to {str(self.place.directory)!r}, and registered models are changed "
+                f"in the registry itself. Send the runs with 'registry sync {self.place.directory} --to "
+                f"{redacted_uri(target)}', then repeat the call with a client of that registry."
+            )
 
     def write_log(self, entry: Entry) -> None:
         """Write one entry of the log queue, all or nothing."""
@@ -130,19 +151,38 @@ def open_backend(
         SchemaTooNewError: A newer release wrote the database.
         UnavailableError: The database cannot be reached.
     """
-    place = place_of(tracking_uri, settings, base)
+    return _open_place(place_of(tracking_uri, settings, base), settings, read_only=read_only)
+
+
+def open_spool(directory: Path, settings: Settings, *, spool_of: str | None = None, read_only: bool = False) -> Backend:
+    """Open the backend of a spool; with `spool_of`, the tracking URI that it stands for, as an offline client does.
+
+    Raises:
+        StorageError: The directory cannot be written.
+        SchemaOutdatedError: An older release wrote the spool.
+    """
+    return _open_place(spool_place(directory), settings, read_only=read_only, spool_of=spool_of)
+
+
+def _open_place(place: Place, settings: Settings, *, read_only: bool, spool_of: str | None = None) -> Backend:
     limits = TimeLimits(
         settings.connect_timeout_seconds,
         settings.statement_timeout_seconds,
         settings.database_patience,
         settings.database_idle_seconds,
     )
-    return _open(place, actor_of(settings), read_only, settings.ignore_clock, limits)
+    return _open(place, actor_of(settings), read_only, settings.ignore_clock, limits, spool_of)
 
 
 @functools.lru_cache(maxsize=64)
-def _open(place: Place, actor: str, read_only: bool, ignore_clock: bool, limits: TimeLimits) -> Backend:
-    return Backend(place, actor, read_only=read_only, ignore_clock=ignore_clock, limits=limits)
+def _open(
+    place: Place, actor: str, read_only: bool, ignore_clock: bool, limits: TimeLimits, spool_of: str | None
+) -> Backend:
+    return Backend(place, actor, read_only=read_only, ignore_clock=ignore_clock, limits=limits, spool_of=spool_of)
+
+
+before_close: list[Callable[[], None]] = []
+"""What must stop before the connections of this process are closed."""
 
 
 def close_all(timeout: float | None = None) -> None:
@@ -151,6 +191,8 @@ def close_all(timeout: float | None = None) -> None:
     Raises:
         UnavailableError: The queue was not empty after `timeout` seconds; the connections are closed nevertheless.
     """
+    for stop in before_close:
+        stop()
     try:
         flush_all(timeout)
     finally:

@@ -1,11 +1,15 @@
 """The base of the client's mixins: the tracking URI and a backend that is opened on first use."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from registry.client.backend import Backend, open_backend, refuse_other_registry
+from registry.client.backend import Backend, open_backend, open_spool, refuse_other_registry
 from registry.exceptions import InvalidStateError
-from registry.settings import base_of, current_base, current_settings, redacted_uri
+from registry.settings import base_of, current_base, current_settings, place_of, redacted_uri, spool_directory
+
+when_spool_opens: list[Callable[[Path, str, Path | None], None]] = []
+"""What begins when an offline client opens its spool: called with its directory, the target and the target's base."""
 
 
 class ClientBase:
@@ -29,6 +33,7 @@ class ClientBase:
         self._base = (base_of if self._tracking_uri == settings.tracking_uri else current_base)(self._tracking_uri)
         self._registry_uri = registry_uri if registry_uri is not None else settings.registry_uri
         self._read_only = read_only
+        self._spool = spool_directory(settings, self._tracking_uri)
         self._queues_logs = settings.enable_async_logging
 
     def __getstate__(self) -> dict[str, Any]:
@@ -62,7 +67,17 @@ class ClientBase:
         # No cached_property: until Python 3.12 it has a lock, which a fork would copy while another thread holds it.
         if self._backend is None:
             refuse_other_registry(self._tracking_uri, self._registry_uri)
-            self._backend = open_backend(
-                self._tracking_uri, current_settings(), base=self._base, read_only=self._read_only
-            )
+            self._backend = self._open()
         return self._backend
+
+    def _open(self) -> Backend:
+        settings = current_settings()
+        # A tracking URI that cannot be used is an error now, not when everything is to be sent to it.
+        place = place_of(self._tracking_uri, settings, self._base)
+        if self._spool is None or place.directory == self._spool:
+            return open_backend(self._tracking_uri, settings, base=self._base, read_only=self._read_only)
+        backend = open_spool(self._spool, settings, spool_of=self._tracking_uri, read_only=self._read_only)
+        if settings.spool_sync and not self._read_only:
+            for begin in when_spool_opens:
+                begin(self._spool, self._tracking_uri, self._base)
+        return backend

@@ -15,6 +15,7 @@ from registry.fluent.notebook import CellVariable
 from registry.settings import Settings, base_of, current_settings, set_variable
 
 _stack: CellVariable[tuple[tuple[Run, MlflowClient], ...]] = CellVariable("registry_active_runs", ())
+SPOOL_DIRECTORY = "registry-spool"
 _last_run_id: CellVariable[str | None] = CellVariable("registry_last_run", None)
 
 
@@ -71,12 +72,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_parents_runs)
 
 
-def set_tracking_uri(uri: str | Path | None) -> None:
+def set_tracking_uri(
+    uri: str | Path | None, *, offline: bool | None = None, background_sync: bool | None = None
+) -> None:
     """Set where runs and models are kept, for this process and its children. Nothing is opened yet.
 
     Args:
         uri: A directory (``file:./mlruns``), a database URL (``sqlite:///…``, ``postgresql+psycopg://…``), or
             ``s3://bucket/prefix``. None returns to the default.
+        offline: Log to a spool first: to the local directory ``REGISTRY_SPOOL_DIR``, or ``./registry-spool`` if it is
+            not set. `sync` sends it to `uri`, now or later. False logs to `uri` itself. Default: offline if
+            ``REGISTRY_SPOOL_DIR`` is set.
+        background_sync: While offline, whether a thread sends the spool to `uri` as long as the process lives. Default:
+            ``REGISTRY_SPOOL_SYNC``, else False.
 
     Example:
         >>> mlflow.set_tracking_uri("sqlite:///season.db")
@@ -87,6 +95,12 @@ def set_tracking_uri(uri: str | Path | None) -> None:
     set_variable("TRACKING_URI", text)
     if text is not None:
         base_of(text, anew=True)
+    if offline is False:
+        set_variable("SPOOL_DIR", None)
+    elif offline and current_settings().spool_dir is None:
+        set_variable("SPOOL_DIR", str(Path(SPOOL_DIRECTORY).absolute()))
+    if background_sync is not None:
+        set_variable("SPOOL_SYNC", str(background_sync).lower())
 
 
 def get_tracking_uri() -> str:

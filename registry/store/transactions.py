@@ -10,14 +10,28 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
+from registry.exceptions import OfflineError
 from registry.store.engine import Database
 
 
 class Store:
-    """Base of all stores: a database and the methods on it. Safe to share between threads."""
+    """Base of all stores: a database and the methods on it. Safe to share between threads.
+
+    A store with a `refusal` writes nothing; its text says why.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.refusal: str | None = None
+
+    def check_writable(self) -> None:
+        """Pass if this store may write.
+
+        Raises:
+            OfflineError: The client is offline, and this store is not for what it logs.
+        """
+        if self.refusal is not None:
+            raise OfflineError(self.refusal)
 
 
 S = TypeVar("S", bound=Store)
@@ -50,6 +64,7 @@ def write_transaction(method: Callable[Concatenate[S, Connection, P], R]) -> Cal
 
     @functools.wraps(method)
     def call(store: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        store.check_writable()
         return store.database.write(lambda connection: method(store, connection, *args, **kwargs))
 
     return call

@@ -413,3 +413,50 @@ def test_nothing_is_purged_or_weighed_by_a_path_that_leads_elsewhere(store: Blob
         with pytest.raises(InvalidPathError):
             use(path)
     assert store.read("kept") == b"x"
+
+
+def test_a_stamp_changes_when_the_bytes_may_have_changed(store: BlobStore, tree: Path) -> None:
+    store.upload(tree)
+    before = store.stamps()
+    store.write("MLmodel", b"flavors: []\n")  # as long as before
+
+    after = store.stamps()
+
+    assert {path: stamp.size for path, stamp in after.items()} == {
+        path: len(data) for path, data in planted(tree).items()
+    }
+    assert {path for path in after if after[path] != before[path]} == {"MLmodel"}
+
+
+@pytest.mark.parametrize("other", ["same kind", "local"])
+def test_files_are_copied_over_what_is_there_and_nothing_else_changes(
+    open_fresh: Opener, tree: Path, tmp_path: Path, other: str
+) -> None:
+    source, target = open_fresh() if other == "same kind" else open_blob_store(str(tmp_path / "other")), open_fresh()
+    source.upload(tree)
+    target.write("MLmodel", b"old")
+    target.write("kept.txt", b"kept")
+    stamps = source.stamps()
+    gone = {"gone.txt": stamps["MLmodel"]}
+
+    assert target.copy_from(source, {"MLmodel": stamps["MLmodel"], **gone}) == len(b"flavors: {}\n")
+
+    assert {info.path: target.read(info.path) for info in target.walk()} == {
+        "MLmodel": b"flavors: {}\n",
+        "kept.txt": b"kept",
+    }
+
+
+@pytest.mark.parametrize("other", ["same kind", "local"])
+@pytest.mark.parametrize("size", [0, 12, 9_000_000])
+def test_equal_and_different_bytes_are_told_apart(open_fresh: Opener, tmp_path: Path, other: str, size: int) -> None:
+    source, target = open_fresh() if other == "same kind" else open_blob_store(str(tmp_path / "other")), open_fresh()
+    plant(tmp_path / "source", {"file": b"x" * size})
+    source.upload(tmp_path / "source")
+    assert target.copy_from(source, source.stamps()) == size
+
+    is_known = other == "local" or size < 9_000_000 or source.local_directory is not None
+    assert target.has_same("file", target.stamps()["file"], source) or not is_known
+    if size:
+        source.write("file", b"y" * size)
+        assert not target.has_same("file", target.stamps()["file"], source)

@@ -70,6 +70,10 @@ def _operate(request: dict[str, Any]) -> None:
             client.transition_model_version_stage("churn", given["version"], "Production")
         case "copy":
             client.copy_model_version("models:/churn/1", "copied", to=given["to"])
+        case "sync":
+            from registry.client.transfer.sync import Sync
+
+            Sync(given["source"], request["url"]).send()
         case "gc":
             client.collect_garbage(apply=True, older_than="0s", grace="0s")
         case "import":

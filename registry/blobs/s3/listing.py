@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.blobs.paths import check_blob_path, join
+from registry.blobs.protocol import Stamp
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import is_missing
 from registry.blobs.s3.listing_pages import checked_key, objects, pages
@@ -52,6 +53,20 @@ class Listing:
 
     def file(self, path: str) -> FileInfo | None:
         """Return the file at `path`, or None."""
+        stamp = self.stamp(path)
+        return None if stamp is None else FileInfo(path, is_dir=False, file_size=stamp.size)
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return size and ETag of every file below the prefix, by path."""
+        return {
+            self._path("", found.key): Stamp(found.size, found.etag)
+            for page in self._pages("", "")
+            for found in objects(self.bucket, self._base(""), page)
+            if not (found.key.endswith("/") and found.size == 0)
+        }
+
+    def stamp(self, path: str) -> Stamp | None:
+        """Return size and ETag of the file at `path`, or None."""
         from botocore.exceptions import ClientError
 
         key = join(self.prefix, path)
@@ -62,7 +77,7 @@ class Listing:
                 if is_missing(error):
                     return None
                 raise
-        return FileInfo(path, is_dir=False, file_size=head["ContentLength"])
+        return Stamp(head["ContentLength"], head.get("ETag", ""))
 
     def has_below(self, path: str) -> bool:
         """Tell whether there is an object below `path`."""

@@ -4,8 +4,8 @@ Guarantees: those of `BlobStore`. Listings are validated like any other input.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +18,7 @@ from registry.blobs.options import S3Options
 from registry.blobs.parallel import in_order
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.progress import TransferProgress, unwatched
-from registry.blobs.protocol import BlobStore
+from registry.blobs.protocol import BlobStore, Stamp
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.conditional_writes import Write
 from registry.blobs.s3.delete import delete_keys, remove_keys, total_key_size
@@ -26,6 +26,7 @@ from registry.blobs.s3.errors import is_missing
 from registry.blobs.s3.listing import Listing
 from registry.blobs.s3.read import PART, WIDTH, ObjectStream, Range, check_size, copy_ranges, read_object
 from registry.blobs.s3.server_side_copy import COPY_FROM, copy_object
+from registry.blobs.s3.stored_digests import has_digests
 from registry.blobs.s3.truncated_responses import head_object
 from registry.blobs.s3.upload import Sent, check_all_stored, check_stored, put_stream
 from registry.blobs.upload_plan import SourceFile, check_free, filled_whole, local_source, planned, sealed_path
@@ -172,6 +173,29 @@ class S3BlobStore:
                 lambda entry: entry.size,
                 lambda entry: self._fetch_file(entry, target, progress.advance),
             )
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return a stamp of every file; its mark is its ETag."""
+        return self._listing.stamps()
+
+    def has_same(self, path: str, stamp: Stamp, source: BlobStore) -> bool:
+        """Compare what S3 says of its object with the ETag of another, or with the digests of a file."""
+        if isinstance(source, S3BlobStore):
+            return stamp.mark != "" and source._listing.stamp(path) == stamp
+        with source.open(path) as stream:
+            return has_digests(self._bucket, self._key(path), stamp, stream)
+
+    def copy_from(self, source: BlobStore, files: Mapping[str, Stamp]) -> int:
+        """Copy files of another store, replacing what is there."""
+        infos = [FileInfo(path, is_dir=False, file_size=stamp.size) for path, stamp in files.items()]
+        write = Write(self._bucket, once=False, advance=unwatched)
+
+        def copy_one(file: FileInfo) -> int:
+            with suppress(ArtifactNotFoundError):
+                return self._copy_in(write, self._key(file.path), source, file).size
+            return 0
+
+        return sum(_spread(infos, _size, copy_one))
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files."""

@@ -304,6 +304,7 @@ class LogAndRegisterMethods(ClientBase):
             check_key(key): checked_text(value, f"tag {key!r}", MAX_MODEL_TAG_VALUE)
             for key, value in check_mapping(tags, "tags").items()
         }
+        self.backend.versions.check_writable()  # before anything is copied for it
         link, text = _optional_text(run_link, "run_link"), _optional_text(description, "description")
         if run_id is not None:
             check_run_id(run_id)

@@ -70,7 +70,7 @@ def store_files(backend: Backend, source: BlobStore, path: str, new: NewModel, *
 
 def _begin_upload(backend: Backend, new: NewModel) -> str:
     """Return the location for the files of a new logged model, and claim its root for this database."""
-    location = backend.logged_models.begin_upload(new.model_id, new.experiment_id)
+    location = backend.logged_models.begin_upload(new.upload_name, new.experiment_id)
     backend.ownership.claim(location, new.experiment_id)
     return location
 

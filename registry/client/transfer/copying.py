@@ -88,7 +88,7 @@ def _copy_to(
         return existing
     logged = backend.model_export.logged_model(source.model_id)
     for run_id in {version.run_id, logged.run_id} - {None}:
-        _copy_run(backend, target, str(run_id), registry_id)
+        copy_run_record(backend, target, str(run_id), registry_id)
     new = map_imported_model(target, logged)
     copy = store_copy(target, source.location, "", new)
     compare_manifests(copy.seal.manifest, logged.manifest, source.location)
@@ -111,7 +111,7 @@ def _copy_to(
         return target.versions.create(name, new_version, create_model=True, reason=reason)
 
 
-def _copy_run(backend: Backend, target: Backend, run_id: str, registry_id: str) -> None:
+def copy_run_record(backend: Backend, target: Backend, run_id: str, registry_id: str) -> None:
     """Copy a run to another registry. If it does not exist any more, the version keeps its id only."""
     try:
         run = backend.model_export.run(run_id)

@@ -6,7 +6,7 @@ versions last in one transaction; a crash leaves uploads that gc finds, never ha
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from registry.client.backend import Backend
@@ -63,6 +63,7 @@ class ImportMethods(ClientBase):
             {'champion': 2}
         """
         new_name = None if name is None else check_model_name(name)
+        self.backend.model_import.check_writable()  # before the file is read
         with open_archive(check_local_path(path)) as archive:
             model, state = from_json(archive.manifest())
             target = new_name or state.name
@@ -195,8 +196,8 @@ def map_imported_model(backend: Backend, logged: PortableLoggedModel) -> NewMode
     )
 
 
-def find_or_create_experiment(backend: Backend, name: str) -> str:
-    """Return the id of the experiment of a name; create it if missing.
+def find_or_create_experiment(backend: Backend, name: str, tags: Mapping[str, str] | None = None) -> str:
+    """Return the id of the experiment of a name; create it, with these tags, if it is missing.
 
     Raises:
         InvalidStateError: The experiment is deleted.
@@ -204,9 +205,9 @@ def find_or_create_experiment(backend: Backend, name: str) -> str:
     experiment = backend.experiments.find_by_name(name)
     if experiment is None:
         try:
-            return backend.experiments.create(name, artifact_root=backend.place.artifact_root)
+            return backend.experiments.create(name, artifact_root=backend.place.artifact_root, tags=tags)
         except AlreadyExistsError:  # another process has just created it
-            return find_or_create_experiment(backend, name)
+            return find_or_create_experiment(backend, name, tags)
     if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidStateError(
             f"The target experiment {name!r} is deleted. Restore it with "

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, s
 
 from registry.entities import LifecycleStage
 from registry.store.clock import monotonic_now_ms, read_clock_us
-from registry.store.dialects import table
+from registry.store.dialects import table, upsert
 from registry.store.gc.candidates import Candidate, Removal, find_candidates, read_removals, relative_run_location
 from registry.store.gc.removal_conditions import (
     Windows,
@@ -31,6 +31,7 @@ from registry.store.tables import (
     RemovalRow,
     RunModelRow,
     RunRow,
+    TombstoneRow,
     UploadRow,
 )
 from registry.store.transactions import Store, read_transaction, write_transaction
@@ -151,7 +152,8 @@ class GcStore(Store):
         dialect = connection.dialect.name
         points = delete(MetricRow).where(in_keys(dialect, table(MetricRow).c.series_id))
         connection.execute(points, keys_parameter(dialect, series))
-        connection.execute(delete(RunRow).where(RunRow.id == key))
+        removed = delete(RunRow).where(RunRow.id == key).returning(RunRow.run_id)
+        _record_tombstone(connection, connection.execute(removed).scalar_one(), monotonic_now_ms(connection))
 
 
 def _lock_models(connection: Connection, condition: ColumnElement[bool]) -> list[int]:
@@ -176,8 +178,13 @@ def _purge_model(connection: Connection, key: int, windows: Windows, now: int) -
         }
         connection.execute(update(LoggedModelRow).where(this).values(values))
     else:
-        connection.execute(delete(LoggedModelRow).where(this))
+        removed = delete(LoggedModelRow).where(this).returning(LoggedModelRow.model_id)
+        _record_tombstone(connection, connection.execute(removed).scalar_one(), now)
     return True
+
+
+def _record_tombstone(connection: Connection, public_id: str, now: int) -> None:
+    upsert(connection, TombstoneRow, [{"public_id": public_id, "removed_time": now}])
 
 
 def _record_removal(connection: Connection, experiment_key: int, location: str, now: int) -> None:

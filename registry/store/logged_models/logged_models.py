@@ -61,7 +61,9 @@ class NewModel:
 
     It gets the params of its run too, unless `inherits_params` is False, and the run's points at `step` with all those
     of the metrics in `metric_keys`. `adopted_location` is where files are that stay there; they have no upload.
-    `creation_time` is that of an imported model, in milliseconds.
+    `creation_time` (milliseconds) is that of an imported model, or of the original of a copy that keeps its id. Each
+    attempt to upload such a copy has an `upload_id` of its own: so a crash, or another process that copies the same, is
+    in nobody's way.
     """
 
     model_id: str
@@ -77,6 +79,12 @@ class NewModel:
     adopted_location: str | None = None
     creation_time: int | None = None
     metric_keys: Sequence[str] = ()
+    upload_id: str | None = None
+
+    @property
+    def upload_name(self) -> str:
+        """The name of its upload and of its directory."""
+        return self.upload_id or self.model_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +250,7 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         run_statement(connection, new.run_id or ""),
         _RUN_PARAMS.statement(connection, {"given_id": new.run_id}),
     )
-    ended = _END_UPLOAD.statement(connection, {"public_id": new.model_id})
+    ended = _END_UPLOAD.statement(connection, {"public_id": new.upload_name})
     was_uploaded = seal is not None and new.adopted_location is None
     run_all(connection, found, clock, run, params, *([ended] if was_uploaded else []))
     if was_uploaded and (ended.answer is None or ended.answer.written == 0):
@@ -260,7 +268,7 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         "name": new.name,
         "model_type": new.model_type,
         "status": LoggedModelStatus.READY if seal else LoggedModelStatus.PENDING,
-        "location": new.adopted_location or _relative_location(new.model_id),
+        "location": new.adopted_location or _relative_location(new.upload_name),
         "creation_time": now if new.creation_time is None else new.creation_time,
         "last_update_time": now,
         "lifecycle_stage": LifecycleStage.ACTIVE,

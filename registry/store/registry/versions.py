@@ -15,6 +15,7 @@ from registry.entities.history import EventKind
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import (
+    ConflictError,
     InUseError,
     InvalidStateError,
     LoggedModelNotFoundError,
@@ -59,7 +60,8 @@ class NewVersion:
 
     `run_id` defaults to the run that created the logged model. With `copy`, the logged model is created in the same
     transaction. With `by_id`, the caller gave the id of the logged model, so it must not be deleted. `creation_time`
-    (milliseconds) and `user_id` are those of a version of another system.
+    (milliseconds) and `user_id` are those of a version of another system. With `number`, the version must get this
+    number.
     """
 
     source: str
@@ -73,6 +75,7 @@ class NewVersion:
     by_id: bool = False
     creation_time: int | None = None
     user_id: str | None = None
+    number: int | None = None
 
 
 class VersionStore(RegistryStore):
@@ -95,6 +98,7 @@ class VersionStore(RegistryStore):
             AlreadyExistsError: A model has a name that differs only in case or width.
             LoggedModelNotFoundError: There is no such logged model.
             InvalidStateError: The logged model is not READY, or gc removed its files.
+            ConflictError: The version would get another number than the one that it must have.
         """
         copied = _COPY.statement(connection, {**name_params(name), "given_origin": new.origin})
         facts = logged_model_facts(connection, new.model_id)
@@ -106,6 +110,11 @@ class VersionStore(RegistryStore):
                 insert_logged_model(connection, new.copy.new, new.copy.seal)
                 run_all(connection, *(facts := logged_model_facts(connection, new.model_id)))
             number = model.next_version()
+            if new.number not in (None, number):
+                raise ConflictError(
+                    f"{new.source} of {new.origin} would become version {number} of {name!r} here, not {new.number}: "
+                    "the numbers have gone apart. Copy single versions with copy_model_version."
+                )
             return insert_version(model, number, new, facts, reason=reason)
 
     def _lock_or_create(

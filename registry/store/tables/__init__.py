@@ -30,6 +30,7 @@ from registry.store.tables.logged_models import (
     ModelSignatureRow,
     RemovalRow,
     RunModelRow,
+    TombstoneRow,
     UploadRow,
 )
 from registry.store.tables.registered_models import (
@@ -90,5 +91,6 @@ __all__ = [
     "RunRow",
     "StagePeriodRow",
     "TagRow",
+    "TombstoneRow",
     "UploadRow",
 ]

@@ -142,6 +142,16 @@ class RemovalRow(Base):
     since: Mapped[Millis]
 
 
+class TombstoneRow(Base):
+    """A run or logged model whose row gc removed: a copy from another registry must not bring it back."""
+
+    __tablename__ = "tombstones"
+    __table_args__ = (CLUSTERED,)
+
+    public_id: Mapped[KeyPart]
+    removed_time: Mapped[Millis]
+
+
 class ModelSignatureRow(Base):
     """A signature of a logged model's manifest; `key_id` is the SHA-256 of the public key, `bundle` is JSON."""
 

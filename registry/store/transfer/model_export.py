@@ -35,6 +35,7 @@ from registry.store.tables import (
     MetricRow,
     ModelSignatureRow,
     ModelVersionRow,
+    RegisteredModelRow,
     RegistryIdRow,
     RunRow,
 )
@@ -75,17 +76,25 @@ class ModelExportStore(Store):
         version_rows = _read_versions(connection, row, versions)
         model_rows = _read_sealed_rows(connection, sorted({version.logged_model_id for version in version_rows}))
         logged = {entity.model_id: entity for entity in read_logged_models(connection, model_rows)}
-        names = _experiment_names(connection)
+        names = experiment_names(connection)
         run_ids = {version.run_id for version in version_rows} | {entity.source_run_id for entity in logged.values()}
         portable = PortableModel(
             segments=[*read_imported_history(connection, row.id, events), own],
             versions=[
                 PortableVersion(version.version, version.public_model_id, version.run_link) for version in version_rows
             ],
-            logged_models=[_to_portable(connection, model, logged[model.model_id], names) for model in model_rows],
+            logged_models=[
+                logged_model_to_portable(connection, model, logged[model.model_id], names) for model in model_rows
+            ],
             runs=_read_runs(connection, run_ids, names),
         )
         return ExportedModel(portable, {entity.model_id: entity.artifact_location for entity in logged.values()})
+
+    @read_transaction
+    def names(self, connection: Connection) -> list[str]:
+        """Return the names of the registered models, sorted."""
+        kept = RegisteredModelRow.deleted_time.is_(None)
+        return list(connection.scalars(select(RegisteredModelRow.name).where(kept).order_by(RegisteredModelRow.name)))
 
     @read_transaction
     def logged_model(self, connection: Connection, model_id: str) -> PortableLoggedModel:
@@ -94,12 +103,14 @@ class ModelExportStore(Store):
         if key is None:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
         (row,) = _read_sealed_rows(connection, [key])
-        return _to_portable(connection, row, read_logged_models(connection, [row])[0], _experiment_names(connection))
+        return logged_model_to_portable(
+            connection, row, read_logged_models(connection, [row])[0], experiment_names(connection)
+        )
 
     @read_transaction
     def run(self, connection: Connection, run_id: str) -> PortableRun:
         """Read a run without its metric points."""
-        runs = _read_runs(connection, {run_id}, _experiment_names(connection))
+        runs = _read_runs(connection, {run_id}, experiment_names(connection))
         if not runs:
             raise RunNotFoundError(f"Run with id={run_id} not found")
         return runs[0]
@@ -158,9 +169,10 @@ def _read_sealed_rows(connection: Connection, keys: Sequence[int]) -> Sequence[A
     return rows
 
 
-def _to_portable(
+def logged_model_to_portable(
     connection: Connection, row: AnyRow, entity: LoggedModel, names: Mapping[str, str]
 ) -> PortableLoggedModel:
+    """Return a logged model of a row; `names` are the names of experiments by public id."""
     manifest = read_manifest(connection, row.id)
     signatures = select(ModelSignatureRow.key_id, ModelSignatureRow.bundle).where(
         ModelSignatureRow.logged_model_id == row.id
@@ -184,7 +196,7 @@ def _to_portable(
     )
 
 
-def _experiment_names(connection: Connection) -> dict[str, str]:
+def experiment_names(connection: Connection) -> dict[str, str]:
     """Return the names of all experiments, by public id."""
     return {str(row.id): row.name for row in connection.execute(select(ExperimentRow.id, ExperimentRow.name))}
 
@@ -194,10 +206,11 @@ def _read_runs(connection: Connection, run_ids: Iterable[str | None], names: Map
     rows = connection.execute(
         select_runs().where(among(RunRow.run_id, known_ids, connection.dialect.name)).order_by(RunRow.run_id)
     ).all()
-    return [_run_to_portable(run, names) for run in read_runs(connection, rows)]
+    return [run_to_portable(run, names) for run in read_runs(connection, rows)]
 
 
-def _run_to_portable(run: Run, names: Mapping[str, str]) -> PortableRun:
+def run_to_portable(run: Run, names: Mapping[str, str]) -> PortableRun:
+    """Return a run without its points; `names` are the names of experiments by public id."""
     return PortableRun(
         run_id=run.info.run_id,
         experiment=names[run.info.experiment_id],

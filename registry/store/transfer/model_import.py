@@ -49,7 +49,8 @@ class ImportedLoggedModel:
 class ImportedModel:
     """A registered model to insert under a free name.
 
-    `state` is the result of replaying the last of `segments`. The keys of `logged_models` are their original ids.
+    `state` is the result of replaying the last of `segments`. The keys of `logged_models` are their original ids; a
+    version whose logged model is not among them refers to the one that is here already under its original id.
     """
 
     name: str
@@ -131,9 +132,10 @@ def _insert_logged_model(connection: Connection, model: ImportedLoggedModel) -> 
 
 def _insert_version(locked: LockedModel, imported: ImportedModel, version: PortableVersion) -> None:
     original, own = imported.state.versions[version.version], imported.segments[-1]
+    logged = imported.logged_models.get(version.model_id)
     new = NewVersion(
         source=original.source or "",
-        model_id=imported.logged_models[version.model_id].copy.new.model_id,
+        model_id=version.model_id if logged is None else logged.copy.new.model_id,
         run_id=original.run_id,
         run_link=version.run_link,
         description=original.description,

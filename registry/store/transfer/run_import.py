@@ -1,7 +1,7 @@
 """Insert runs of another registry under their original ids.
 
 Run ids are random, so the same id means the same run. Guarantees: an import never changes an existing run. Whether an
-existing run is the same is decided by its immutable fields: user, start time and params.
+existing run is the same is decided by what never changes: user, start time, and the params that both have.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -52,9 +52,11 @@ class RunImportStore(Store):
         return connection.execute(query).scalar_one_or_none() == LifecycleStage.DELETED
 
     @read_transaction
-    def check(self, connection: Connection, run: PortableRun) -> None:
-        """Raise ConflictError if a different run has the id of this one."""
-        check_same_run(connection, run)
+    def check(
+        self, connection: Connection, run: PortableRun, *, source: str = "the other registry", target: str = "this one"
+    ) -> None:
+        """Raise ConflictError if a different run has the id of this one; the error names source and target."""
+        check_same_run(connection, run, source=source, target=target)
 
 
 def insert_run(connection: Connection, imported: ImportedRun) -> None:
@@ -103,24 +105,29 @@ def insert_run_details(
         rows = [{"run_id": key, "key": name, "value": value} for name, value in run.params.items()]
         connection.execute(insert(table(ParamRow)), rows)
     upsert(connection, TagRow, [{"run_id": key, "key": name, "value": value} for name, value in tags.items()])
-    insert_dataset_inputs(connection, experiment, key, _inputs(run))
+    insert_dataset_inputs(connection, experiment, key, dataset_inputs(run))
 
 
-def check_same_run(connection: Connection, run: PortableRun) -> None:
-    """Raise ConflictError if an existing run with this id differs in user, start time or params."""
+def check_same_run(
+    connection: Connection, run: PortableRun, *, source: str = "the other registry", target: str = "this one"
+) -> None:
+    """Raise ConflictError if an existing run with this id differs in user, start time or a param that both have."""
     row = connection.execute(select(RunRow.__table__).where(RunRow.run_id == run.run_id)).one_or_none()
     if row is None:
         return
     params = connection.execute(select(ParamRow.key, ParamRow.value).where(ParamRow.run_id == row.id))
-    existing = (row.user_id, row.start_time, {param.key: param.value for param in params})
-    if existing != (run.user_id, run.start_time, run.params):
-        raise ConflictError(
-            f"Another run with id {run.run_id} exists here: its user, start time or params differ. Compare the two "
-            "runs; one registry cannot hold both."
-        )
+    pairs = [("the user", run.user_id, row.user_id), ("the start time", run.start_time, row.start_time)]
+    pairs += [(f"the param {key!r}", run.params.get(key, value), value) for key, value in params]
+    for what, given, existing in pairs:
+        if given != existing:
+            raise ConflictError(
+                f"Two different runs have the id {run.run_id}: {what} is {given!r} in {source} and {existing!r} in "
+                f"{target}. One registry cannot hold both: compare them, and leave one out."
+            )
 
 
-def _inputs(run: PortableRun) -> list[DatasetInput]:
+def dataset_inputs(run: PortableRun) -> list[DatasetInput]:
+    """Return the data sets that a run used."""
     return [
         DatasetInput(
             Dataset(use.name, use.digest, use.source_type, use.source, use.schema, use.profile),

@@ -277,7 +277,7 @@ def test_another_run_of_the_same_id_is_refused_before_anything_is_stored(dev: Cl
     raw_sql(other.tracking_uri)("UPDATE params SET value = '9'")
     before = rows(other)
 
-    with pytest.raises(ConflictError, match="user, start time or params differ"):
+    with pytest.raises(ConflictError, match="the param 'depth' is '3' in the other registry and '9' in this"):
         other.import_model(file, name="again")
 
     assert rows(other) == before
