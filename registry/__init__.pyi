@@ -1,10 +1,12 @@
 from . import (
     artifacts as artifacts,
+    catboost as catboost,
     client as client,
     data as data,
     entities as entities,
     exceptions as exceptions,
     models as models,
+    onnx as onnx,
     protos as protos,
     pyfunc as pyfunc,
     rules as rules,

@@ -130,7 +130,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file with "
         "log_artifact, or add the flavor by an entry point in the group 'registry.flavors'.",
-        "catboost diffusers h2o johnsnowlabs keras lightgbm onnx optuna paddle pmdarima prophet pyspark pytorch rfunc "
+        "diffusers h2o johnsnowlabs keras lightgbm optuna paddle pmdarima prophet pyspark pytorch rfunc "
         "sentence_transformers shap spacy spark statsmodels tensorflow transformers",
     ),
     (

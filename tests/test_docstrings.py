@@ -15,7 +15,7 @@ import registry
 from registry.client import MlflowClient
 
 # Modules whose public functions users call, beside the names of `registry` itself and the methods of `MlflowClient`.
-MODULES = ["artifacts", "data", "models", "pyfunc", "scoring", "sklearn", "xgboost"]
+MODULES = ["artifacts", "catboost", "data", "models", "onnx", "pyfunc", "scoring", "sklearn", "xgboost"]
 
 
 def public() -> dict[str, Any]:

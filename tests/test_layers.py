@@ -22,6 +22,9 @@ OWNERS = {
     "skops": {"flavors/"},
     "cloudpickle": {"flavors/"},
     "xgboost": {"flavors/", "cli/demo_job.py"},
+    "catboost": {"flavors/"},
+    "onnx": {"flavors/"},
+    "onnxruntime": {"flavors/"},
     "mlflow": set(),
 }
 

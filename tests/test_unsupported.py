@@ -75,7 +75,7 @@ MlflowClient.list_webhooks MlflowClient.test_webhook MlflowClient.update_webhook
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file "
         "with log_artifact, or add the flavor by an entry point in the group 'registry.flavors'."
     ): """
-catboost diffusers h2o johnsnowlabs keras lightgbm onnx paddle pmdarima prophet pyspark pytorch rfunc
+diffusers h2o johnsnowlabs keras lightgbm paddle pmdarima prophet pyspark pytorch rfunc
 sentence_transformers shap spacy spark statsmodels tensorflow transformers optuna
 """,
     "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.": """

@@ -1,12 +1,17 @@
 """Every flavor of ours keeps the contract that plug-ins are held to."""
 
+import warnings
 from typing import Any
 
+import catboost
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import xgboost
+from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPRegressor
 
 from registry.flavors import PythonModel
 from registry.testing import FlavorContract, assert_same_predictions
@@ -14,6 +19,7 @@ from registry.testing import FlavorContract, assert_same_predictions
 generator = np.random.default_rng(3)
 X = pd.DataFrame(generator.normal(size=(60, 3)), columns=["a", "b", "c"])
 y = (X["a"] + X["b"] > 0).astype(int)
+SINGLE = X.astype("float32")
 
 
 class TestXGBoost(FlavorContract):
@@ -41,6 +47,51 @@ class TestSklearnAsAPickle(TestSklearn):
 
     def save_options(self) -> dict[str, Any]:
         return {"serialization_format": "cloudpickle"}
+
+
+class TestCatBoost(FlavorContract):
+    flavor = "catboost"
+
+    def make_model(self) -> Any:
+        model = catboost.CatBoostClassifier(
+            iterations=3, depth=2, thread_count=1, verbose=False, allow_writing_files=False
+        )
+        return model.fit(X, y)
+
+    def make_data(self) -> Any:
+        return X[:5]
+
+
+class TestCatBoostAsJSON(TestCatBoost):
+    def save_options(self) -> dict[str, Any]:
+        return {"format": "json"}
+
+
+class TestONNX(FlavorContract):
+    flavor = "onnx"
+
+    def make_model(self) -> Any:
+        return to_onnx(LogisticRegression().fit(X, y), SINGLE[:1].to_numpy(), options={"zipmap": False})
+
+    def make_data(self) -> Any:
+        return SINGLE[:5].to_numpy()
+
+    def predict(self, model: Any, data: Any) -> Any:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        outputs = [item.name for item in session.get_outputs()]
+        answers = session.run(outputs, {session.get_inputs()[0].name: data})
+        return dict(zip(outputs, answers, strict=True))
+
+
+class TestONNXWithExternalData(TestONNX):
+    def save_options(self) -> dict[str, Any]:
+        return {"size_threshold": 0}
+
+    def make_model(self) -> Any:
+        network = MLPRegressor(hidden_layer_sizes=(8,), max_iter=2, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return to_onnx(network.fit(X, y), SINGLE[:1].to_numpy())
 
 
 def _sum() -> PythonModel:
