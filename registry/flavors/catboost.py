@@ -58,8 +58,10 @@ class CatBoostFlavor:
             PYTHON_FUNCTION: {"loader_module": self.loader_module, "data": FILE_NAME},
         }
 
-    def load(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Any:
-        """Load an object of the class that was saved.
+    def load(
+        self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, sealed: bool = False, **options: Any
+    ) -> Any:
+        """Load an object of the class that was saved. `sealed` says that the bytes were verified, and are not checked.
 
         Raises:
             InvalidModelError: the MLmodel file names another class or format, or CatBoost cannot read the model file.
@@ -79,7 +81,8 @@ class CatBoostFlavor:
         try:
             data = file.read_bytes()
             if model_format == "cbm":
-                check_catboost_bytes(data, file)
+                if not sealed:
+                    check_catboost_bytes(data, file)
                 model.load_model(blob=data)
             else:
                 json.loads(data)  # CatBoost takes the first half of a file for a model
