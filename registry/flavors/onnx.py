@@ -17,6 +17,7 @@ from registry.flavors.protocol import Predictor
 FILE_NAME: Final = "model.onnx"
 PROVIDERS: Final = ("CUDAExecutionProvider", "CPUExecutionProvider")
 _MODES: Final = {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}
+_LEVELS: Final = (0, 1, 2, 3, 99)
 _COUNTS: Final = ("inter_op_num_threads", "intra_op_num_threads")
 _logger = logging.getLogger(__name__)
 
@@ -207,6 +208,8 @@ def _usable_providers(wanted: Any, *, options: bool) -> list[Any]:
     usable: list[Any] = []
     for item in names:
         name, settings = item if isinstance(item, list | tuple) and len(item) == 2 else (item, None)
+        if settings is not None and not isinstance(settings, Mapping):
+            raise ValueError(f"the options of {name} are no mapping")
         if name not in installed:
             continue
         if settings and not options:
@@ -233,6 +236,8 @@ def _session_options(settings: Mapping[str, Any], *, extra: bool) -> Any:
             raise ValueError(f"execution_mode is {mode!r}, and should be one of {', '.join(_MODES)}")
         options.execution_mode = getattr(runtime.ExecutionMode, _MODES[str(mode).lower()])
     if level := settings.get("graph_optimization_level"):
+        if level not in _LEVELS:
+            raise ValueError(f"graph_optimization_level is {level!r}, and should be one of {_LEVELS}")
         options.graph_optimization_level = runtime.GraphOptimizationLevel(level)
     entries = settings.get("extra_session_config") or {}
     if entries and not extra:
