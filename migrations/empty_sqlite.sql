@@ -1,4 +1,6 @@
 -- What the migrations come to on an empty SQLite file; written and checked by tests/store/test_schema.py.
+CREATE TABLE adopted_files ( run_id INTEGER NOT NULL, path TEXT NOT NULL, size BIGINT NOT NULL, sha256 TEXT NOT NULL, CONSTRAINT pk_adopted_files PRIMARY KEY (run_id, path), CONSTRAINT fk_adopted_files_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE ) WITHOUT ROWID;
+
 CREATE TABLE approvals ( model_id INTEGER NOT NULL, version BIGINT NOT NULL, stage TEXT NOT NULL, actor TEXT NOT NULL, session_user TEXT DEFAULT '' NOT NULL, reason TEXT, time_us BIGINT NOT NULL, CONSTRAINT pk_approvals PRIMARY KEY (model_id, version, stage, actor, session_user), CONSTRAINT fk_approvals_model_id_version FOREIGN KEY(model_id, version) REFERENCES model_versions (model_id, version) ) WITHOUT ROWID;
 
 CREATE TABLE artifact_roots ( root TEXT NOT NULL, "database" TEXT NOT NULL, server TEXT, generation BIGINT NOT NULL, token TEXT NOT NULL, previous_token TEXT, CONSTRAINT pk_artifact_roots PRIMARY KEY (root) ) WITHOUT ROWID;
@@ -11,6 +13,10 @@ CREATE TABLE dataset_inputs ( id INTEGER NOT NULL, run_id INTEGER NOT NULL, data
 
 CREATE TABLE datasets ( id INTEGER NOT NULL, experiment_id INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, source_type TEXT NOT NULL, source TEXT NOT NULL, schema TEXT, profile TEXT, CONSTRAINT pk_datasets PRIMARY KEY (id), CONSTRAINT fk_datasets_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id) ON DELETE CASCADE, CONSTRAINT uq_datasets_experiment_id_name_digest UNIQUE (experiment_id, name, digest) );
 
+CREATE TABLE evaluation_datasets ( id INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, sha256 TEXT NOT NULL, schema TEXT, row_count BIGINT NOT NULL, CONSTRAINT pk_evaluation_datasets PRIMARY KEY (id), CONSTRAINT uq_evaluation_datasets_sha256_name_digest UNIQUE (sha256, name, digest) );
+
+CREATE TABLE evidence ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, logged_model_id INTEGER NOT NULL, kind TEXT NOT NULL, dataset_id INTEGER, run_id INTEGER, content TEXT NOT NULL, actor TEXT NOT NULL, timestamp BIGINT NOT NULL, CONSTRAINT fk_evidence_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_evidence_dataset_id FOREIGN KEY(dataset_id) REFERENCES evaluation_datasets (id), CONSTRAINT fk_evidence_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL );
+
 CREATE TABLE experiment_tags ( experiment_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_experiment_tags PRIMARY KEY (experiment_id, "key"), CONSTRAINT fk_experiment_tags_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
 CREATE TABLE "experiments" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, artifact_location TEXT NOT NULL, lifecycle_stage TEXT NOT NULL, creation_time BIGINT NOT NULL, last_update_time BIGINT NOT NULL, deleted_time BIGINT, purged_time BIGINT, CONSTRAINT ck_experiments_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')) );
@@ -19,9 +25,9 @@ CREATE TABLE foreign_history ( model_id INTEGER NOT NULL, segment INTEGER NOT NU
 
 CREATE TABLE history ( id INTEGER NOT NULL, model_id INTEGER NOT NULL, seq BIGINT NOT NULL, kind TEXT NOT NULL, version BIGINT, from_value TEXT, to_value TEXT, actor TEXT NOT NULL, session_user TEXT, reason TEXT, time_us BIGINT NOT NULL, details TEXT, prev_hash TEXT, hash TEXT NOT NULL, CONSTRAINT pk_history PRIMARY KEY (id), CONSTRAINT fk_history_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT uq_history_model_id_seq UNIQUE (model_id, seq) );
 
-CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key") );
+CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key"), CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE );
 
-CREATE TABLE logged_model_metrics ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL );
+CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
 
 CREATE TABLE logged_model_params ( logged_model_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_logged_model_params PRIMARY KEY (logged_model_id, "key"), CONSTRAINT fk_logged_model_params_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
@@ -57,7 +63,7 @@ CREATE TABLE removals ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, experimen
 
 CREATE TABLE run_models ( run_id INTEGER NOT NULL, direction TEXT NOT NULL, logged_model_id INTEGER NOT NULL, step BIGINT NOT NULL, CONSTRAINT pk_run_models PRIMARY KEY (run_id, direction, logged_model_id), CONSTRAINT ck_run_models_direction CHECK (direction IN ('input', 'output')), CONSTRAINT fk_run_models_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_run_models_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
-CREATE TABLE runs ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, name TEXT NOT NULL, user_id TEXT NOT NULL, status TEXT NOT NULL, start_time BIGINT NOT NULL, end_time BIGINT, lifecycle_stage TEXT NOT NULL, deleted_time BIGINT, purged_time BIGINT, CONSTRAINT ck_runs_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')), CONSTRAINT ck_runs_status CHECK (status IN ('RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED')), CONSTRAINT fk_runs_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_runs_run_id UNIQUE (run_id) );
+CREATE TABLE runs ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, name TEXT NOT NULL, user_id TEXT NOT NULL, status TEXT NOT NULL, start_time BIGINT NOT NULL, end_time BIGINT, lifecycle_stage TEXT NOT NULL, deleted_time BIGINT, purged_time BIGINT, adopted_location TEXT, CONSTRAINT ck_runs_lifecycle_stage CHECK (lifecycle_stage IN ('active', 'deleted')), CONSTRAINT ck_runs_status CHECK (status IN ('RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED')), CONSTRAINT fk_runs_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_runs_run_id UNIQUE (run_id) );
 
 CREATE TABLE stage_periods ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, stage TEXT NOT NULL, version BIGINT NOT NULL, since BIGINT NOT NULL, until BIGINT, "before" INTEGER, CONSTRAINT fk_stage_periods_before FOREIGN KEY("before") REFERENCES stage_periods (id), CONSTRAINT fk_stage_periods_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT uq_stage_periods_model_id_stage_since UNIQUE (model_id, stage, since) );
 
@@ -66,6 +72,10 @@ CREATE TABLE tags ( run_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT
 CREATE TABLE uploads ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, location TEXT NOT NULL, started BIGINT NOT NULL, CONSTRAINT fk_uploads_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_uploads_model_id UNIQUE (model_id) );
 
 CREATE INDEX ix_dataset_inputs_dataset_id ON dataset_inputs (dataset_id);
+
+CREATE INDEX ix_evidence_logged_model_id_kind ON evidence (logged_model_id, kind);
+
+CREATE INDEX ix_evidence_run_id ON evidence (run_id);
 
 CREATE INDEX ix_history_renamed_from ON history (from_value) WHERE kind = 'renamed';
 
@@ -123,5 +133,5 @@ CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_i
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0009');
+INSERT INTO registry_schema_version (version_num) VALUES ('0011');
 

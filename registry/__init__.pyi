@@ -4,7 +4,9 @@ from . import (
     client as client,
     data as data,
     entities as entities,
+    evaluation as evaluation,
     exceptions as exceptions,
+    mlflow_bridge as mlflow_bridge,
     models as models,
     onnx as onnx,
     protos as protos,
@@ -21,6 +23,8 @@ from .client import MlflowClient as MlflowClient
 from .client.artifacts.images import Image as Image
 from .client.registry.webhook import WebhookSink as WebhookSink
 from .entities.model_registry import ResolvedModel as ResolvedModel
+from .evaluation import compare_models as compare_models, evaluate as evaluate
+from .evaluation.thresholds import validate_evaluation_results as validate_evaluation_results
 from .exceptions import MlflowException as MlflowException, RegistryError as RegistryError
 from .fluent.artifacts import (
     flush_artifact_async_logging as flush_artifact_async_logging,
@@ -109,6 +113,8 @@ from .fluent.state import (
 )
 from .rules import (
     Approvals as Approvals,
+    BetterThanHolder as BetterThanHolder,
+    EvaluatedOn as EvaluatedOn,
     FlavorIn as FlavorIn,
     MetricAtLeast as MetricAtLeast,
     MetricAtMost as MetricAtMost,

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from registry.entities.dataset import Dataset
+from registry.entities.evidence import EvaluatedDataset, check_dataset_name
 from registry.entities.schema import Schema
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.validation.names import check_text
@@ -186,6 +187,21 @@ class PandasDataset:
             profile=json.dumps(self.profile),
         )
 
+    def to_evaluated(self) -> EvaluatedDataset:
+        """Return the identity that an evaluation stores, with the digest of every row and column.
+
+        Raises:
+            InvalidParameterError: The name begins with ``sha256:``, or the data cannot be digested.
+        """
+        entity = self.to_entity()
+        name = check_dataset_name(self.name)
+        return EvaluatedDataset(name, self.digest, self.sha256, entity.schema, len(self._df))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Return the SHA-256 (hex) of every row and column; see `content_digest`."""
+        return content_digest(self._df)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields of the stored data set by name; schema, source and profile are JSON texts."""
         return self.to_entity().to_dictionary()
@@ -245,6 +261,32 @@ def frame_digest(df: "pd.DataFrame") -> str:
     for column in df.columns:
         md5.update(str(column).encode())
     return md5.hexdigest()[:8]
+
+
+def content_digest(df: "pd.DataFrame") -> str:
+    """Return the SHA-256 (hex) of a DataFrame: the names of its columns, and every value in its order.
+
+    Unlike `frame_digest` it covers all rows, times and booleans. The index does not count. Whole numbers and the same
+    numbers as floats differ.
+
+    Raises:
+        InvalidParameterError: A column has values that cannot be hashed, such as lists.
+    """
+    import pandas as pd
+
+    digest = hashlib.sha256(f"{len(df)} {df.shape[1]}".encode())
+    for position, name in enumerate(df.columns):
+        label = str(name).encode(errors="surrogatepass")
+        digest.update(f" {len(label)} ".encode() + label)
+        try:
+            hashes = pd.util.hash_pandas_object(df.iloc[:, position], index=False, categorize=False).to_numpy()
+        except (TypeError, ValueError) as error:
+            raise InvalidParameterError(
+                f"The column {name!r} cannot be digested ({error}). Leave it out, or make its values plain numbers or "
+                "texts."
+            ) from error
+        digest.update(hashes.astype("<u8").tobytes())
+    return digest.hexdigest()
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:

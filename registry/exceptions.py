@@ -39,6 +39,7 @@ RegistryError (= MlflowException, RestException)
 │  ├─ UntrustedModelError                         a required signature is missing or wrong
 │  ├─ AccessDeniedError (also a StorageError)     the artifact store or disk refused the credentials or rights
 │  └─ PromotionRefusedError                       promotion rules failed
+├─ ModelValidationError                           BAD_REQUEST; an evaluation does not reach its thresholds
 ├─ IntegrityError                                 DATA_LOSS
 ├─ StorageError (OSError)                         IO_ERROR
 ├─ UnavailableError (ConnectionError)             TEMPORARILY_UNAVAILABLE
@@ -289,7 +290,10 @@ class ActiveRunError(InvalidStateError):
 
 
 class ForeignStoreError(InvalidStateError):
-    """The database or directory belongs to MLflow and was not changed. Use another one for the registry."""
+    """The database or directory belongs to MLflow and was not changed.
+
+    Use another one for the registry, and import this one with ``registry import-mlflow``.
+    """
 
 
 class SchemaOutdatedError(InvalidStateError):
@@ -338,6 +342,12 @@ class UntrustedModelError(PermissionDeniedError):
 
 class PromotionRefusedError(PermissionDeniedError):
     """Promotion rules of the stage failed; the message lists each with its values."""
+
+
+class ModelValidationError(RegistryError):
+    """The result of an evaluation does not reach its thresholds; the message has a line per metric."""
+
+    default_code = "BAD_REQUEST"
 
 
 class IntegrityError(RegistryError):

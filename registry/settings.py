@@ -84,6 +84,10 @@ class Settings(BaseModel):
     statement_timeout_seconds: float = Field(
         default=300, ge=0, validation_alias=AliasChoices("REGISTRY_STATEMENT_TIMEOUT_SECONDS")
     )
+    database_patience: float = Field(default=60, ge=0, validation_alias=AliasChoices("REGISTRY_DATABASE_PATIENCE"))
+    database_idle_seconds: float = Field(
+        default=300, ge=0, validation_alias=AliasChoices("REGISTRY_DATABASE_IDLE_SECONDS")
+    )
     follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_aliases("S3_ENDPOINT_URL"))
     s3_upload_extra_args: dict[str, Any] = Field(

@@ -111,10 +111,8 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "search_sessions",
     ),
     (
-        "Compute the metrics with scikit-learn and log them with log_metrics; rules on promotion can demand their "
-        "values.",
-        "evaluat* metrics validate_evaluation_results models.evaluat* models.list_evaluators models.make_metric "
-        "models.Evaluation* models.MetricThreshold",
+        "Give evaluate(extra_metrics=[models.make_metric(eval_fn=…)]) a function; models.MetricValue is its result.",
+        "metrics models.evaluat*",
     ),
     (
         "Say which model is meant: log_metric(…, model_id=…), search_logged_models, last_logged_model.",

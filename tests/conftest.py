@@ -29,6 +29,7 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         del os.environ[name]
     os.environ["REGISTRY_CACHE_DIR"] = str(tmp_path / "cache")
     os.environ["REGISTRY_ACTOR"] = "tester"
+    os.environ["REGISTRY_DATABASE_PATIENCE"] = "1"
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

@@ -15,7 +15,7 @@ OWNERS = {
     "boto3": {"blobs/s3/"},
     "botocore": {"blobs/s3/"},
     "lark": {"filters/"},
-    "sqlalchemy": {"store/"},
+    "sqlalchemy": {"store/", "mlflow_bridge/database.py"},
     "psycopg": {"store/"},
     "typer": {"cli/"},
     "rich": {"cli/", "blobs/progress.py"},
@@ -25,7 +25,7 @@ OWNERS = {
     "catboost": {"flavors/"},
     "onnx": {"flavors/"},
     "onnxruntime": {"flavors/"},
-    "mlflow": set(),
+    "mlflow": {"mlflow_bridge/"},
 }
 
 

@@ -16,13 +16,8 @@ ADVICE = {
     "Log by hand: log_params and log_metrics in a run, and log_model of the flavor after training.": """
 autolog xgboost.autolog sklearn.autolog pyfunc.autolog
 """,
-    (
-        "Compute the metrics with scikit-learn and log them with log_metrics; rules on promotion can demand "
-        "their values."
-    ): """
-evaluate evaluation metrics validate_evaluation_results models.evaluate models.evaluation
-models.list_evaluators models.make_metric models.EvaluationArtifact models.EvaluationMetric
-models.EvaluationResult models.MetricThreshold
+    "Give evaluate(extra_metrics=[models.make_metric(eval_fn=…)]) a function; models.MetricValue is its result.": """
+metrics models.evaluation
 """,
     "There is no tracing. Log figures with log_metrics, texts with log_text and log_table.": """
 trace tracing add_trace context delete_trace_tag flush_trace_async_logging get_active_trace_id

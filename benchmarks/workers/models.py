@@ -63,6 +63,19 @@ class Models:
         uri = f"models:/{self._logged['s3']}/Production"
         return timed(count, lambda _: self.mlflow.pyfunc.load_model(uri))
 
+    def log_to_s3(self, count: int) -> float:
+        """Log a run with a model whose files go to S3."""
+        if "experiment" not in self._logged:
+            self._logged["experiment"] = self._experiment_on_s3()
+        return timed(count, lambda _: self._log(self._logged["experiment"]))
+
+    def load_first(self, count: int) -> float:
+        """Load models from S3 that this machine has not loaded before."""
+        if "experiment" not in self._logged:
+            self._logged["experiment"] = self._experiment_on_s3()
+        uris = [self._log(self._logged["experiment"]).model_uri for _ in range(count)]
+        return timed(count, lambda number: self.mlflow.pyfunc.load_model(uris[number]))
+
     def predict(self, count: int) -> float:
         """Predict 1,000 rows of 20 columns with a model that has a signature."""
         if "loaded" not in self._logged:
@@ -91,12 +104,15 @@ class Models:
         self.mlflow.MlflowClient().create_registered_model(name)
         return name
 
-    def _serve(self) -> str:
+    def _experiment_on_s3(self) -> str:
         import boto3
 
         bucket = f"{self.system}-{uuid.uuid4().hex}"
         boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"]).create_bucket(Bucket=bucket)
-        experiment = self.mlflow.create_experiment(bucket, artifact_location=f"s3://{bucket}/experiment")
+        return str(self.mlflow.create_experiment(bucket, artifact_location=f"s3://{bucket}/experiment"))
+
+    def _serve(self) -> str:
+        experiment = self._experiment_on_s3()
         client, name = self.mlflow.MlflowClient(), self._model()
         version = client.create_model_version(name, self._log(experiment).model_uri).version
         client.transition_model_version_stage(name, version, "Production")

@@ -70,6 +70,16 @@ class Tracking:
         assert len(found) == 5, found
         return timed(count, lambda _: self.client.search_runs([experiment], **query))
 
+    def top_five(self, count: int) -> float:
+        """Find the best five of ten runs of their own experiment."""
+        if "top" not in self._series:
+            self._series["top"] = str(self.client.create_experiment("top five"))
+            for number in range(10):
+                run_id = self.client.create_run(self._series["top"]).info.run_id
+                self.client.log_metric(run_id, "m1", number)
+        query = {"filter_string": "metrics.m1 > 1", "order_by": ["metrics.m1 DESC"], "max_results": 5}
+        return timed(count, lambda _: self.client.search_runs([self._series["top"]], **query))
+
     def frame(self, count: int, experiment: str, runs: int = 1000) -> float:
         """Read the runs of an experiment as a DataFrame."""
         found: list[int] = []

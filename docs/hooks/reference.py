@@ -36,7 +36,7 @@ def render_commands() -> str:
     commands = [
         (words, command)
         for words, command in sorted(all_commands().items())
-        if not hasattr(command, "commands")
+        if not hasattr(command, "commands") and not command.hidden
     ]
     shared = "\n".join(
         ["### Everywhere", "", *_HEAD, *map(_option_row, shared_options())]

@@ -6,6 +6,7 @@ boto3 is imported when the first S3 root is opened.
 import sys
 from pathlib import Path
 
+from registry.blobs.adopted import AdoptedBlobStore, explain_adopted
 from registry.blobs.append_only import AppendOnlyFiles, WritableFiles
 from registry.blobs.cache import ModelCache
 from registry.blobs.local import LocalBlobStore
@@ -15,12 +16,14 @@ from registry.exceptions import InvalidUriError
 from registry.uris import S3Uri, parse_location
 
 __all__ = [
+    "AdoptedBlobStore",
     "AppendOnlyFiles",
     "BlobStore",
     "ModelCache",
     "S3Options",
     "WritableFiles",
     "close_connections",
+    "explain_adopted",
     "open_blob_store",
 ]
 

@@ -45,7 +45,9 @@ PARTS: Final[dict[str, Part]] = {
     "runs": Part(_TRACK, "Runs: their params, metrics, data and models.", ("runs",)),
     "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts",)),
     "models": Part(
-        _MODELS, "Registered models: names with numbered versions.", ("models", "history", "transfer", "score")
+        _MODELS,
+        "Registered models: names with numbered versions.",
+        ("models", "history", "transfer", "score", "evaluate", "compare_models"),
     ),
     "versions": Part(_MODELS, "Versions: show, promote, approve and sign them.", ("versions", "promotion")),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
@@ -54,9 +56,10 @@ PARTS: Final[dict[str, Part]] = {
     "cache": Part(_OPERATE, "Downloaded models on this machine.", ("cache",)),
     "gc": Part(_OPERATE, "List or remove what nothing refers to.", ("gc",)),
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
+    "import-mlflow": Part(_OTHER, "Move in from MLflow, with everything that it has.", ("import_mlflow",)),
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
-    # What people guess: the command without its noun.
-    "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
+    "evaluate": Part(_MODELS, "The same as 'models evaluate'.", ("evaluate",), is_hidden=True),
+    "compare-models": Part(_MODELS, "The same as 'models compare'.", ("compare_models",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
 }
 
@@ -72,8 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An error of the library, or a wrong command line, is one line on stderr; `exit_codes` has the codes.
     """
-    # Importing makes many objects that stay; collecting garbage among them takes a tenth of a short command's time.
-    gc.set_threshold(50_000, 20, 20)
+    if arguments is None:
+        # Importing makes many objects that stay; collecting garbage among them takes a tenth of a short command's time.
+        gc.set_threshold(50_000, 20, 20)
     output.prepare_streams()
     invocation.begin()
     options.forget_client()
@@ -165,6 +169,7 @@ def load(name: str) -> Any:
     del others  # they have added their commands to the noun
     command: Any = get_command(noun.app)
     command.name = name
+    command.hidden = PARTS[name].is_hidden
     return command
 
 

@@ -8,7 +8,7 @@ from registry.cli.formatting import minute, moment
 from registry.cli.options import Everything, Filter, Limit, ModelName, OrderBy, fetch, note_more, open_client
 from registry.cli.output import Column
 from registry.cli.targets import model_name
-from registry.cli.tenures import Tenure, current_tenures
+from registry.cli.tenures import Tenure, current_tenures, flat
 from registry.cli.times import expand_filter
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def show_model(name: ModelName) -> None:
         "tags": model.tags,
     }
     output.record(
-        facts,
+        facts if output.is_for_people() else {**facts, **flat(tenures)},
         document={**output.plain(model), "holders": [tenure.document() for tenure in tenures]},
         identity=model.name,
     )

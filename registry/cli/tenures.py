@@ -45,6 +45,20 @@ class Tenure:
         }
 
 
+def flat(tenures: Sequence[Tenure]) -> dict[str, object]:
+    """Return tenures as names and values, for lines in a pipe: ``Production.since``, ``Production.by`` and so on."""
+    return {
+        f"{tenure.place}.{key}": value
+        for tenure in tenures
+        for key, value in (
+            ("version", tenure.version),
+            ("since", tenure.since),
+            ("by", tenure.actor),
+            ("reason", tenure.reason),
+        )
+    }
+
+
 def current_tenures(client: "MlflowClient", name: str, version: int | None = None) -> list[Tenure]:
     """Return the open tenures of a model, or of one version of it, stages before aliases."""
     uid = client.get_registered_model(name).model_uid

@@ -13,7 +13,7 @@ from registry.cli.formatting import minute, moment
 from registry.cli.options import Everything, Filter, Limit, OrderBy, VersionTarget, fetch, note_more, open_client
 from registry.cli.output import Column
 from registry.cli.targets import find_version, model_name, model_uri
-from registry.cli.tenures import Tenure, current_tenures
+from registry.cli.tenures import Tenure, current_tenures, flat
 from registry.cli.times import expand_filter
 from registry.exceptions import InvalidParameterError
 
@@ -85,6 +85,7 @@ def show_version(version: VersionTarget) -> None:
             "logged model": found.model_id,
             "digest": found.digest,
             "files": location,
+            **({} if output.is_for_people() else flat(tenures)),
         },
         document={
             **output.plain(found),

@@ -6,6 +6,7 @@ from registry.client.artifacts.figures import FigureMethods
 from registry.client.artifacts.tables import TableMethods
 from registry.client.maintenance.gc import GcMethods
 from registry.client.maintenance.relocate import RelocationMethods
+from registry.client.models.evidence import EvidenceMethods
 from registry.client.models.log_and_register import LogAndRegisterMethods
 from registry.client.models.logged_models import LoggedModelMethods
 from registry.client.models.signing import SigningMethods
@@ -34,6 +35,7 @@ class MlflowClient(
     LoggingMethods,
     MetricHistoryMethods,
     LoggedModelMethods,
+    EvidenceMethods,
     RegisteredModelMethods,
     ModelVersionMethods,
     LogAndRegisterMethods,

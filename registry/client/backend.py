@@ -5,9 +5,10 @@ Guarantees: a backend is opened once per process and place. Opening checks the s
 
 import functools
 import json
+import shlex
 from pathlib import Path
 
-from registry.blobs import BlobStore, S3Options, close_connections, open_blob_store
+from registry.blobs import AdoptedBlobStore, BlobStore, S3Options, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, flush_all
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
@@ -15,6 +16,7 @@ from registry.settings import Place, Settings, actor_of, current_settings, place
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
+from registry.store.logged_models.evidence import EvidenceStore
 from registry.store.logged_models.logged_models import LoggedModelStore
 from registry.store.logged_models.signatures import SignatureStore
 from registry.store.ownership import OwnershipStore
@@ -36,6 +38,8 @@ from registry.store.tracking.metrics.sample import SeriesStore
 from registry.store.tracking.runs import RunStore
 from registry.store.transfer.model_export import ModelExportStore
 from registry.store.transfer.model_import import ModelImportStore
+from registry.store.transfer.outside_models import OutsideModelStore
+from registry.store.transfer.outside_runs import OutsideRunStore
 from registry.store.transfer.run_import import RunImportStore
 
 
@@ -60,6 +64,7 @@ class Backend:
         self.runs = RunStore(self.database)
         self.series = SeriesStore(self.database)
         self.logged_models = LoggedModelStore(self.database)
+        self.evidence = EvidenceStore(self.database, actor=actor)
         self.log_queue = LogQueue(self.write_log)
         self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)
@@ -72,6 +77,8 @@ class Backend:
         self.model_export = ModelExportStore(self.database)
         self.model_import = ModelImportStore(self.database, actor=self.actor)
         self.run_import = RunImportStore(self.database)
+        self.outside_runs = OutsideRunStore(self.database)
+        self.outside_models = OutsideModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.signatures = SignatureStore(self.database)
         self.resolver = Resolver(self.database)
         self.gc = GcStore(self.database)
@@ -87,6 +94,11 @@ class Backend:
     def blobs(self, root: str) -> BlobStore:
         """Open the byte store below an absolute local path or an S3 prefix."""
         return open_store(root)
+
+    def run_files(self, run_id: str, artifact_uri: str) -> BlobStore:
+        """Open the byte store of a run's files; adopted ones are checked when they are read, and never written."""
+        store, adopted = self.blobs(artifact_uri), self.outside_runs.adopted(run_id)
+        return store if adopted is None else AdoptedBlobStore(store, adopted)
 
 
 def open_store(root: str) -> BlobStore:
@@ -118,7 +130,12 @@ def open_backend(
         UnavailableError: The database cannot be reached.
     """
     place = place_of(tracking_uri, settings, base)
-    limits = TimeLimits(settings.connect_timeout_seconds, settings.statement_timeout_seconds)
+    limits = TimeLimits(
+        settings.connect_timeout_seconds,
+        settings.statement_timeout_seconds,
+        settings.database_patience,
+        settings.database_idle_seconds,
+    )
     return _open(place, actor_of(settings), read_only, settings.ignore_clock, limits)
 
 
@@ -165,5 +182,6 @@ def refuse_mlflow_files(place: Place) -> None:
     if place.directory is not None and any(place.directory.glob("[0-9]*/meta.yaml")):
         raise ForeignStoreError(
             f"The directory {str(place.directory)!r} holds MLflow's file store and was left as it is. Keep this "
-            "registry elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI."
+            "registry elsewhere, for example set_tracking_uri('file:./registry-store') or REGISTRY_TRACKING_URI, and "
+            f"import this one: registry import-mlflow {shlex.quote(str(place.directory))}."
         )

@@ -9,6 +9,7 @@ from registry.entities.dataset import (
     RunInputs as RunInputs,
     RunOutputs as RunOutputs,
 )
+from registry.entities.evidence import EvaluatedDataset as EvaluatedDataset, Evidence as Evidence
 from registry.entities.experiment import Experiment as Experiment, ExperimentTag as ExperimentTag
 from registry.entities.logged_model import (
     LoggedModel as LoggedModel,
@@ -17,6 +18,7 @@ from registry.entities.logged_model import (
     LoggedModelTag as LoggedModelTag,
 )
 from registry.entities.manifest import Manifest as Manifest, ManifestEntry as ManifestEntry
+from registry.entities.model_comparison import ComparedModel as ComparedModel, PairedDifference as PairedDifference
 from registry.entities.paging import FileInfo as FileInfo, PagedList as PagedList
 from registry.entities.run import (
     LifecycleStage as LifecycleStage,

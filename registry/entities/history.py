@@ -259,12 +259,14 @@ def check_closed(segment: ImportedHistory, events: Sequence[HistoryEvent], what:
 
 
 def find_import(events: Sequence[HistoryEvent]) -> HistoryEvent | None:
-    """Return the event that says where a model was imported from, or None if it was created in this registry.
+    """Return the event that says which registry a model was imported from, or None if it was created in this one.
+
+    An import from another system, such as MLflow, brings no history with it; its events name the ``system`` instead.
 
     Raises:
         IntegrityError: there is more than one.
     """
-    imports = [event for event in events if event.kind == EventKind.IMPORTED]
+    imports = [event for event in events if event.kind == EventKind.IMPORTED and "system" not in event.details]
     if len(imports) > 1:
         raise IntegrityError(f"The history of the model {imports[0].model_uid} has more than one import event.")
     return imports[0] if imports else None

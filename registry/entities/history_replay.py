@@ -116,7 +116,7 @@ class _Folding:
             self._close(stage, self.times[event.seq])
 
     def imported(self, event: HistoryEvent) -> None:
-        self.state.last_version = int(event.details["last_version"])
+        self.state.last_version = max(self.state.last_version, int(event.details["last_version"]))
 
     def version_created(self, event: HistoryEvent) -> None:
         details = event.details

@@ -8,6 +8,8 @@ Guarantees: evaluating the same rules over the same facts gives the same verdict
 from registry.rules.evaluation import Facts, Verdict
 from registry.rules.promotion import (
     Approvals,
+    BetterThanHolder,
+    EvaluatedOn,
     FlavorIn,
     MetricAtLeast,
     MetricAtMost,
@@ -21,6 +23,8 @@ from registry.rules.serialization import evaluate, rules_from_json, rules_to_jso
 
 __all__ = [
     "Approvals",
+    "BetterThanHolder",
+    "EvaluatedOn",
     "Facts",
     "FlavorIn",
     "MetricAtLeast",

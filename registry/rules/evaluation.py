@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from registry.entities.evidence import METRIC, Evidence, newest_first
 from registry.entities.signature import ModelSignature
 from registry.exceptions import InvalidParameterError
 
@@ -19,7 +20,8 @@ class Facts:
 
     ``metrics`` are the latest values of its run. ``signature`` is the JSON text of `ModelSignature.to_json`, None for a
     model without one. ``approvers`` have approved it for the stage in question, and ``registered_by`` has registered
-    it; both are actors, or both are session users of the database.
+    it; both are actors, or both are session users of the database. ``digest`` is that of its logged model, and
+    ``evidence`` what was measured on it.
     """
 
     version: int
@@ -29,6 +31,9 @@ class Facts:
     flavors: Collection[str] = frozenset()
     approvers: Collection[str] = frozenset()
     registered_by: str | None = None
+    name: str = ""
+    digest: str | None = None
+    evidence: tuple[Evidence, ...] = ()
 
     def metric(self, key: str) -> float | None:
         """Return the latest value of a metric, or None if it is missing or NaN."""
@@ -41,6 +46,10 @@ class Facts:
         if value is None:
             return "missing"
         return "NaN" if math.isnan(value) else repr(float(value))
+
+    def newest_metric(self, metric: str, dataset: str) -> Evidence | None:
+        """Return the newest figure of a metric on a data set, or None."""
+        return next(newest_first(self.evidence, METRIC, dataset, metric=metric), None)
 
     def parsed_signature(self) -> ModelSignature | None:
         """Parse the signature.
@@ -59,12 +68,16 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of one rule for one version; ``expected`` and ``actual`` are the figures as text."""
+    """The result of one rule for one version; ``expected`` and ``actual`` are the figures as text.
+
+    ``evidence`` is the record that the rule was judged on; the event repeats it, and `verify` looks for it again.
+    """
 
     rule: "PromotionRule"
     passed: bool
     expected: str
     actual: str
+    evidence: Evidence | None = None
 
     @property
     def text(self) -> str:
@@ -73,4 +86,5 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form stored in an event. All figures are text, so canonical JSON can hold NaN."""
-        return {"rule": repr(self.rule), "passed": self.passed, "expected": self.expected, "actual": self.actual}
+        form = {"rule": repr(self.rule), "passed": self.passed, "expected": self.expected, "actual": self.actual}
+        return form if self.evidence is None else {**form, "evidence": self.evidence.to_event()}

@@ -5,13 +5,17 @@ Guarantees: every rule is valid, whether made by its constructor or from JSON, a
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import math
+import shlex
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, dataclass_transform
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictStr, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
+from registry.entities.evidence import COMPARISON, METRIC, check_dataset, newest_first
+from registry.entities.model_comparison import PairedDifference
 from registry.exceptions import InvalidParameterError, RegistryError
 from registry.rules.compatibility import incompatibilities
 from registry.rules.evaluation import Facts, Verdict
@@ -20,6 +24,7 @@ from registry.validation.names import MAX_MODEL_TAG_VALUE, check_key
 _R = TypeVar("_R")
 
 Key: TypeAlias = Annotated[str, AfterValidator(check_key)]
+DatasetName: TypeAlias = Annotated[str, AfterValidator(check_dataset)]
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -54,16 +59,18 @@ def _name(names: list[str], location: tuple[int | str, ...]) -> str:
 
 @_rule
 class MetricAtLeast:
-    """A rule: the run's latest value of a metric is at least `value`.
+    """A rule: a metric is at least `value`: the run's latest value, or the newest measured on a data set.
 
     A missing or NaN metric fails.
 
     Args:
         metric: Metric name.
         value: Lowest value that passes.
+        dataset: The data set on which `evaluate` measured the model: its name, or ``sha256:`` and the digest of its
+            content. Default: the latest value that the version's run logged.
 
     Raises:
-        InvalidParameterError: The name is invalid, or `value` is not a finite number.
+        InvalidParameterError: A name is invalid, or `value` is not a finite number.
 
     Example:
         >>> client.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.9)])
@@ -73,27 +80,37 @@ class MetricAtLeast:
 
     metric: Key
     value: float
+    dataset: DatasetName | None = None
     kind: Literal["metric_at_least"] = dataclasses.field(default="metric_at_least", kw_only=True, repr=False)
+
+    def __repr__(self) -> str:
+        """Return the rule as it is written."""
+        dataset = "" if self.dataset is None else f", dataset={self.dataset!r}"
+        return f"MetricAtLeast(metric={self.metric!r}, value={self.value!r}{dataset})"
 
     def judge(self, candidate: Facts, _holder: Facts | None) -> Verdict:
         """Evaluate the rule; the holder does not matter."""
+        expected = f"{self.metric} >= {self.value!r}"
+        if self.dataset is not None:
+            return _judge_on(self, candidate, self.dataset, expected, lambda value: value >= self.value)
         found = candidate.metric(self.metric)
-        passed = found is not None and found >= self.value
-        return Verdict(self, passed, f"{self.metric} >= {self.value!r}", candidate.shown_metric(self.metric))
+        return Verdict(self, found is not None and found >= self.value, expected, candidate.shown_metric(self.metric))
 
 
 @_rule
 class MetricAtMost:
-    """A rule: the run's latest value of a metric is at most `value`.
+    """A rule: a metric is at most `value`: the run's latest value, or the newest measured on a data set.
 
     A missing or NaN metric fails.
 
     Args:
         metric: Metric name.
         value: Highest value that passes.
+        dataset: The data set on which `evaluate` measured the model: its name, or ``sha256:`` and the digest of its
+            content. Default: the latest value that the version's run logged.
 
     Raises:
-        InvalidParameterError: The name is invalid, or `value` is not a finite number.
+        InvalidParameterError: A name is invalid, or `value` is not a finite number.
 
     Example:
         >>> client.set_promotion_rules("churn", "Production", [registry.MetricAtMost("logloss", 0.45)])
@@ -103,13 +120,21 @@ class MetricAtMost:
 
     metric: Key
     value: float
+    dataset: DatasetName | None = None
     kind: Literal["metric_at_most"] = dataclasses.field(default="metric_at_most", kw_only=True, repr=False)
+
+    def __repr__(self) -> str:
+        """Return the rule as it is written."""
+        dataset = "" if self.dataset is None else f", dataset={self.dataset!r}"
+        return f"MetricAtMost(metric={self.metric!r}, value={self.value!r}{dataset})"
 
     def judge(self, candidate: Facts, _holder: Facts | None) -> Verdict:
         """Evaluate the rule; the holder does not matter."""
+        expected = f"{self.metric} <= {self.value!r}"
+        if self.dataset is not None:
+            return _judge_on(self, candidate, self.dataset, expected, lambda value: value <= self.value)
         found = candidate.metric(self.metric)
-        passed = found is not None and found <= self.value
-        return Verdict(self, passed, f"{self.metric} <= {self.value!r}", candidate.shown_metric(self.metric))
+        return Verdict(self, found is not None and found <= self.value, expected, candidate.shown_metric(self.metric))
 
 
 @_rule
@@ -299,6 +324,104 @@ class Approvals:
         return Verdict(self, len(approvers) >= self.n, f"{self.n} {noun}", f"{len(approvers)}{listed}")
 
 
+@_rule
+class EvaluatedOn:
+    """A rule: the model was evaluated on a data set, with whatever result.
+
+    Args:
+        dataset: The name that the evaluation gave the data set, or ``sha256:`` and the digest of its content.
+
+    Raises:
+        InvalidParameterError: `dataset` is blank, too long or a malformed digest.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.EvaluatedOn("holdout")])
+        >>> client.check_promotion("churn", 3, "Production")[0].passed
+        False
+        >>> holdout = mlflow.data.from_pandas(X.assign(won=y), targets="won", name="holdout")
+        >>> _ = mlflow.evaluate("models:/churn/3", holdout, model_type="classifier", evaluators="classifier")
+        >>> client.check_promotion("churn", 3, "Production")[0].passed
+        True
+    """
+
+    dataset: DatasetName
+    kind: Literal["evaluated_on"] = dataclasses.field(default="evaluated_on", kw_only=True, repr=False)
+
+    def judge(self, candidate: Facts, _holder: Facts | None) -> Verdict:
+        """Evaluate the rule; the holder does not matter."""
+        found = next(newest_first(candidate.evidence, METRIC, self.dataset), None)
+        expected = f"an evaluation on {self.dataset!r}"
+        if found is None:
+            return Verdict(self, passed=False, expected=expected, actual=_not_evaluated(candidate, self.dataset))
+        shown = f"{found.content['metric']} {found.content['value']}"
+        return Verdict(self, passed=True, expected=expected, actual=f"evaluated ({shown})", evidence=found)
+
+
+@_rule
+class BetterThanHolder:
+    """A rule: the model is better than that of the version in the stage, by more than chance explains.
+
+    `compare_models` stores the evidence: both models on one data set, with a bootstrap interval of the difference. The
+    rule passes if that interval lies on the better side of zero. It passes if the stage is empty. It fails if the
+    newest comparison is with another model than the one that holds the stage now.
+
+    Args:
+        metric: Metric name, such as ``f1_score``.
+        dataset: The name of the data set of the comparison, or ``sha256:`` and the digest of its content.
+        confidence: The least confidence level of the interval, between 0 and 1. The interval has two sides: at 0.95, a
+            model that is no better passes in 2.5 % of the cases.
+
+    Raises:
+        InvalidParameterError: A name is invalid, or `confidence` is not between 0 and 1.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.BetterThanHolder("f1_score", "holdout")])
+        >>> verdict = client.check_promotion("churn", 3, "Production")[0]
+        >>> verdict.passed, verdict.expected
+        (False, "f1_score on 'holdout' better than that of version 2, with confidence 0.95")
+        >>> print(verdict.actual)
+        no comparison with version 2; make one: registry models compare models:/churn/3 models:/churn/2 DATA --targets
+        TARGET --metric f1_score --confidence 0.95 --name holdout
+    """
+
+    metric: Key
+    dataset: DatasetName
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    kind: Literal["better_than_holder"] = dataclasses.field(default="better_than_holder", kw_only=True, repr=False)
+
+    def judge(self, candidate: Facts, holder: Facts | None) -> Verdict:
+        """Evaluate the rule on the newest comparison with the holder's model."""
+        what = f"{self.metric} on {self.dataset!r}"
+        if holder is None:
+            return Verdict(self, passed=True, expected=f"{what} better than that of no holder", actual="any")
+        expected = f"{what} better than that of version {holder.version}, with confidence {self.confidence!r}"
+        records = [
+            (record, difference)
+            for record in newest_first(candidate.evidence, COMPARISON, self.dataset, metric=self.metric)
+            if (difference := PairedDifference.from_content(record.content)) is not None
+            and difference.challenger.digest == candidate.digest
+        ]
+        for record, difference in records:
+            if difference.reference.digest == holder.digest:
+                if difference.confidence >= self.confidence:
+                    return Verdict(self, difference.is_better, expected, difference.text, record)
+                actual = f"{difference.text}; make it surer: {self._command(candidate, holder)}"
+                return Verdict(self, passed=False, expected=expected, actual=actual, evidence=record)
+        actual = f"no comparison with version {holder.version}"
+        if records:
+            actual += f", only with {records[0][1].reference.uri}, whose model does not hold the stage"
+        actual += f"; make one: {self._command(candidate, holder)}"
+        return Verdict(self, passed=False, expected=expected, actual=actual)
+
+    def _command(self, candidate: Facts, holder: Facts) -> str:
+        name = "" if self.dataset.startswith("sha256:") else f" --name {shlex.quote(self.dataset)}"
+        uris = " ".join(shlex.quote(f"models:/{candidate.name}/{facts.version}") for facts in (candidate, holder))
+        return (
+            f"registry models compare {uris} DATA --targets TARGET --metric {shlex.quote(self.metric)} "
+            f"--confidence {self.confidence!r}{name}"
+        )
+
+
 PromotionRule: TypeAlias = (
     MetricAtLeast
     | MetricAtMost
@@ -308,7 +431,28 @@ PromotionRule: TypeAlias = (
     | TagEquals
     | FlavorIn
     | Approvals
+    | EvaluatedOn
+    | BetterThanHolder
 )
+
+
+def _judge_on(
+    rule: MetricAtLeast | MetricAtMost, candidate: Facts, dataset: str, expected: str, holds: Callable[[float], bool]
+) -> Verdict:
+    """Judge the newest figure that was measured on a data set."""
+    found = candidate.newest_metric(rule.metric, dataset)
+    expected = f"{expected} on {dataset!r}"
+    if found is None:
+        return Verdict(rule, passed=False, expected=expected, actual=_not_evaluated(candidate, dataset))
+    value = float(found.content["value"])  # a comparison with NaN is False
+    return Verdict(rule, holds(value), expected, "NaN" if math.isnan(value) else repr(value), found)
+
+
+def _not_evaluated(candidate: Facts, dataset: str) -> str:
+    """Return that a model was not evaluated on a data set, and the command that does so."""
+    name = "" if dataset.startswith("sha256:") else f" --name {shlex.quote(dataset)}"
+    uri = shlex.quote(f"models:/{candidate.name}/{candidate.version}")
+    return f"missing; measure it: registry models evaluate {uri} DATA --targets TARGET{name}"
 
 
 def _difference(candidate: Facts, holder: Facts) -> str:

@@ -33,7 +33,7 @@ def rules_to_json(rules: Sequence[PromotionRule]) -> str:
             raise InvalidTypeError(f"{rule!r:.100} is not a promotion rule; there are {_names()}.")
     if len(rules) > MAX_RULES:
         raise InvalidParameterError(f"A stage may have {MAX_RULES} promotion rules, got {len(rules)}.")
-    return _adapter().dump_json(tuple(rules)).decode()
+    return _adapter().dump_json(tuple(rules), exclude_none=True).decode()
 
 
 def rules_from_json(text: str) -> tuple[PromotionRule, ...]:

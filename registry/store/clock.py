@@ -4,11 +4,15 @@ Guarantees: a time from `monotonic_now_ms` is at most a minute before the latest
 slow or adjusted clock cannot shorten a retention window.
 """
 
+import functools
 import time
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, literal_column, null, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, literal_column, null, select, update
 
+from registry.store.compiled_statements import Compiled
+from registry.store.dialects import table
+from registry.store.driver_sql import Statement, run_all
 from registry.store.tables import RegistryIdRow
 
 # How far the recorded time may lag. Writing it on each call would make writers queue for its row.
@@ -39,10 +43,27 @@ def read_clock_us(connection: Connection) -> int:
     return clock_us(connection.execute(select(server_us(connection.dialect.name))).scalar_one())
 
 
-def monotonic_now_ms(connection: Connection) -> int:
+def clock_statement(connection: Connection) -> Statement:
+    """Return the query whose answer `monotonic_now_ms` takes."""
+    return _latest(connection.dialect.name).statement(connection, {})
+
+
+def monotonic_now_ms(connection: Connection, answered: Statement | None = None) -> int:
     """Return milliseconds since the epoch: now, or the latest time recorded in this database if that is later."""
-    row = connection.execute(select(RegistryIdRow.latest_ms, server_us(connection.dialect.name))).one()
-    now, latest = clock_us(row.server_us) // 1_000, int(row.latest_ms)
+    if answered is None:
+        run_all(connection, answered := clock_statement(connection))
+    ((latest_ms, server_time_us),) = answered.rows
+    now, latest = clock_us(server_time_us) // 1_000, int(latest_ms)
     if now > latest + _LAG_MS:
-        connection.execute(update(RegistryIdRow).where(RegistryIdRow.latest_ms < now).values(latest_ms=now))
+        _RECORD.send(connection, {"now": now})
     return max(now, latest)
+
+
+@functools.cache
+def _latest(dialect: str) -> Compiled:
+    return Compiled(select(RegistryIdRow.latest_ms, server_us(dialect)))
+
+
+_RECORD: Final = Compiled(
+    update(table(RegistryIdRow)).where(RegistryIdRow.latest_ms < bindparam("now")).values(latest_ms=bindparam("now"))
+)

@@ -1,7 +1,8 @@
 """Commit markers on PostgreSQL: find out whether a COMMIT took place whose response was lost.
 
 Each writing connection has one row in `commit_markers`. Each transaction writes a new token there, in the round trip of
-BEGIN. A transaction id is not enough: after a failover the promoted server may give the same id to another transaction.
+its first statement. A transaction id is not enough: after a failover the promoted server may give the same id to
+another transaction.
 
 Guarantees: "committed" means this very transaction committed. "Not committed" means that it can no longer commit,
 because the lookup waits for the row that the transaction locks.
@@ -10,6 +11,7 @@ because the lookup waits for the row that the transaction locks.
 import contextlib
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -17,28 +19,25 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from registry.exceptions import UnavailableError
-from registry.store.driver_sql import run
+from registry.store.driver_sql import Statement, begin, run
 
 # Pauses before each attempt to look up a lost COMMIT.
 LOOKUP_PAUSES_SECONDS: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0, 5.0)
 # Key of a connection's `Session` in `Connection.info`.
 SESSION: Final = "registry_session"
 # Explicit, because server or database may have other defaults.
-BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
+BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 _NOW_MS: Final = "CAST(extract(epoch FROM now()) * 1000 AS bigint)"
 _MARK: Final = f"""
-    INSERT INTO commit_markers (writer, token, time) VALUES ({{0}}, {{1}}, {_NOW_MS})
-    ON CONFLICT (writer) DO UPDATE SET token = excluded.token, time = excluded.time;
+    INSERT INTO commit_markers (writer, token, time) VALUES (%s, %s, {_NOW_MS})
+    ON CONFLICT (writer) DO UPDATE SET token = excluded.token, time = excluded.time
 """  # noqa: S608 - made of the constants above
-# Prepared once per session, if there is no pooler in between.
-_PREPARE: Final = "PREPARE registry_mark (text) AS " + _MARK
-_EXECUTE: Final = "EXECUTE registry_mark ('{0}');"
 # Rows of connections that have not written for a day. A locked row belongs to one that is writing now.
 _FORGET: Final = f"""
     DELETE FROM commit_markers WHERE writer IN (
         SELECT writer FROM commit_markers WHERE time < {_NOW_MS} - 86400000 FOR UPDATE SKIP LOCKED
-    );
+    )
 """  # noqa: S608 - made of the constants above
 # The insert waits for a transaction that has locked the row, even if it is just inserting it.
 _ASK: Final = f"""
@@ -49,9 +48,8 @@ _ASK: Final = f"""
 
 @dataclass
 class Session:
-    """State of one connection. `direct`: no pooler in between. `limits`: SQL that each transaction begins with."""
+    """State of one connection. `limits`: the statement that limits the waits of each write, if the session has none."""
 
-    direct: bool
     limits: str
     writer: str = field(default_factory=lambda: uuid.uuid4().hex)
     marks: int = 0
@@ -65,32 +63,24 @@ class Marker(NamedTuple):
 
 
 def begin_marked(connection: Connection) -> Marker:
-    """Begin a write transaction and mark it, in one round trip."""
+    """Begin a write transaction and mark it, in the round trip of its first statement."""
     session: Session = connection.info[SESSION]
-    first = session.marks == 0
     session.marks += 1
     marker = Marker(session.writer, str(session.marks))
-    writer = f"'{marker.writer}'"
-    if session.direct:
-        mark = _EXECUTE.format(marker.token)
-        if first:
-            mark = _PREPARE.format(writer, "$1") + mark
-    else:
-        mark = _MARK.format(writer, f"'{marker.token}'")
-    forget = _FORGET if first else ""
-    try:
-        run(connection, BEGIN_WRITE + session.limits + forget + mark)
-    except DBAPIError as error:
-        if first:
-            connection.invalidate(error)  # the statement may or may not be prepared
-        raise
+    forget = [Statement(_FORGET)] if session.marks == 1 else []
+    begin(connection, *_begin_write(session), *forget, Statement(_MARK, marker))
     return marker
 
 
 def begin_unmarked(connection: Connection) -> None:
     """Begin a write transaction without a marker, for databases whose marker table may not exist yet."""
-    session: Session = connection.info[SESSION]
-    run(connection, BEGIN_WRITE + session.limits)
+    begin(connection, *_begin_write(connection.info[SESSION]))
+
+
+def _begin_write(session: Session) -> Iterator[Statement]:
+    yield Statement(BEGIN_WRITE)
+    if session.limits:
+        yield Statement(session.limits)
 
 
 def was_committed(engine: Engine, marker: Marker) -> bool:

@@ -1,31 +1,47 @@
 """Core statements of hot paths: compiled once, then run as text.
 
-SQLAlchemy compiles a statement once per dialect and set of columns. The text runs on the driver's own cursor (see
-`cursors`). Two attributes of a compiled statement are used that SQLAlchemy does not document: ``positiontup``, the
-order of the parameters, and the values in ``binds``.
+SQLAlchemy compiles a statement once per dialect and set of columns; `driver_sql` runs the text. Two attributes of a
+compiled statement are used that SQLAlchemy does not document: ``positiontup``, the order of the parameters, and the
+values in ``binds``.
 """
 
 import functools
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.sql import ClauseElement
 
-from registry.store.dialects import AnyRow
-from registry.store.driver_sql import run, run_many
+from registry.store.driver_sql import Answer, Statement, run, run_many, send
+
+if TYPE_CHECKING:
+    from registry.store.dialects import AnyRow
 
 Values = Mapping[str, Any]
-
-# Up to this many rows, one statement each is faster than psycopg's pipeline.
-_ONE_BY_ONE: Final = 2
 
 
 @functools.lru_cache(maxsize=256)
 def _row_maker(columns: tuple[str, ...]) -> Callable[[Any], Any]:
     row_class: Any = namedtuple("Row", columns, rename=True)  # type: ignore[misc]  # columns are known at run time
     return row_class._make
+
+
+def first_row(statement: Statement) -> "AnyRow | None":
+    """Return the first row of a statement that was answered, or None."""
+    assert statement.answer is not None  # noqa: S101 - the caller waited for it
+    rows = named_rows(statement.answer)
+    return rows[0] if rows else None
+
+
+def first_value(statement: Statement) -> Any | None:
+    """Return the first column of the first row of a statement that was answered, or None."""
+    return statement.rows[0][0] if statement.rows else None
+
+
+def named_rows(answer: Answer) -> "list[AnyRow]":
+    """Return the rows of an answer as named tuples."""
+    return list(map(_row_maker(answer.columns), answer.rows))
 
 
 class _CompiledText(NamedTuple):
@@ -50,16 +66,24 @@ class Compiled:
     """
 
     def __init__(self, statement: ClauseElement) -> None:
-        self.statement = statement
+        self.core = statement
         self._texts: dict[tuple[str, ...], _CompiledText] = {}
 
-    def rows(self, connection: Connection, values: Values) -> list[AnyRow]:
+    def statement(self, connection: Connection, values: Values) -> Statement:
+        """Return the statement with its values, for `driver_sql.run_all`."""
+        text = self._text(connection, values)
+        return Statement(text.text, text.parameters(values))
+
+    def send(self, connection: Connection, values: Values) -> Statement:
+        """Let the statement travel with the next one of its transaction, or with COMMIT."""
+        return send(connection, self.statement(connection, values))
+
+    def rows(self, connection: Connection, values: Values) -> "list[AnyRow]":
         """Return the rows as named tuples."""
         text = self._text(connection, values)
-        answer = run(connection, text.text, text.parameters(values))
-        return list(map(_row_maker(answer.columns), answer.rows))
+        return named_rows(run(connection, text.text, text.parameters(values)))
 
-    def first(self, connection: Connection, values: Values) -> AnyRow | None:
+    def first(self, connection: Connection, values: Values) -> "AnyRow | None":
         """Return the first row, or None."""
         rows = self.rows(connection, values)
         return rows[0] if rows else None
@@ -80,10 +104,8 @@ class Compiled:
         return run(connection, text.text, text.parameters(values)).written
 
     def write_many(self, connection: Connection, rows: Sequence[Values]) -> None:
-        """Run a write once per row; all rows have the same names."""
-        if len(rows) <= _ONE_BY_ONE:
-            for row in rows:
-                self.write(connection, row)
+        """Run a write once per row, in the round trip of the next statement; all rows have the same names."""
+        if not rows:
             return
         text = self._text(connection, rows[0])
         run_many(connection, text.text, [text.parameters(row) for row in rows])
@@ -92,7 +114,7 @@ class Compiled:
         key = (connection.dialect.name, *values)
         text = self._texts.get(key)
         if text is None:
-            compiled: Any = self.statement.compile(dialect=connection.dialect, column_keys=list(values))
+            compiled: Any = self.core.compile(dialect=connection.dialect, column_keys=list(values))
             constants = {
                 name: bound.effective_value
                 for name, bound in compiled.binds.items()

@@ -24,6 +24,7 @@ from registry.package_name import install_command
 from registry.store.commit_markers import SESSION, Session
 from registry.store.forking import leave_to_parent
 from registry.store.urls import MEMORY, refuse_network_filesystem
+from registry.store.waiting_for_servers import Connections
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_SECONDS = 30.0
 # First release with the fix of the WAL-reset bug, which corrupts databases with two or more connections.
 _SAFE_WAL: Final = (3, 51, 3)
-_IDLE_LIMIT: Final = "SET LOCAL idle_in_transaction_session_timeout = '120s'; "
-_LOCK_LIMIT: Final = "SET {local}lock_timeout = '30s'; "
+# For the session, or for one transaction where a pooler shares the session with others.
+_LIMITS: Final = (
+    "set_config('lock_timeout', '30s', {local}) || set_config('idle_in_transaction_session_timeout', '120s', {local})"
+)
+_LIMIT_SESSION: Final = f"SELECT CASE WHEN pg_backend_pid() = %s THEN {_LIMITS.format(local='false')} END"
+_LIMIT_TRANSACTION: Final = f"SELECT {_LIMITS.format(local='true')}"
 # A statement is prepared on the server after it ran this often on a connection.
 _PREPARE_AFTER: Final = 2
 
@@ -113,10 +118,16 @@ def _make_directory(directory: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds that PostgreSQL may take to accept a connection and to answer a statement; 0 is no limit."""
+    """Seconds that PostgreSQL may take.
+
+    `connect` and `statement`: to accept a connection and to answer a statement; 0 is no limit. `patience`: to come back
+    when it is away. `idle`: how long connections are kept that nobody uses; 0 is for ever.
+    """
 
     connect: int = 10
     statement: float = 300.0
+    patience: float = 60.0
+    idle: float = 300.0
 
 
 DEFAULT_LIMITS: Final = TimeLimits()
@@ -134,28 +145,35 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
         )
     from psycopg.pq import TransactionStatus
 
-    from registry.store.time_limits import LimitedConnection
+    from registry.store.postgres_connection import PipelinedConnection
+    from registry.store.tables.base import complete_for_postgresql
 
+    complete_for_postgresql()
     arguments: dict[str, Any] = {"prepare_threshold": None}
     if "connect_timeout" not in url.query and limits.connect:
         arguments["connect_timeout"] = limits.connect
-    engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=32, pool_reset_on_return=None)
+    # Last in, first out: few connections are used, and the others may be given back.
+    engine = create_engine(
+        url, connect_args=arguments, pool_size=8, max_overflow=32, pool_reset_on_return=None, pool_use_lifo=True
+    )
+    connections = Connections(engine, patience=limits.patience, idle=limits.idle)
 
     @event.listens_for(engine, "do_connect")
-    def _connect(_dialect: object, _record: object, args: list[Any], kwargs: dict[str, Any]) -> LimitedConnection:
-        connection = LimitedConnection.connect(*args, **kwargs)
+    def _connect(
+        _dialect: object, record: ConnectionPoolEntry, args: list[Any], kwargs: dict[str, Any]
+    ) -> PipelinedConnection:
+        connection = connections.open(lambda: PipelinedConnection.connect(*args, **kwargs), record)
         connection.limit_seconds = limits.statement or None
         return connection
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: "psycopg.Connection[Any]", record: ConnectionPoolEntry) -> None:
+    def _configure(connection: "PipelinedConnection", record: ConnectionPoolEntry) -> None:
         connection.autocommit = True
-        direct = _is_direct(connection)
+        direct = _limit_session(connection)
         if direct:
             connection.prepare_threshold = _PREPARE_AFTER
-            connection.execute(_LOCK_LIMIT.format(local=""))
-        begin = _IDLE_LIMIT if direct else _LOCK_LIMIT.format(local="LOCAL ") + _IDLE_LIMIT
-        record.info[SESSION] = Session(direct, begin)
+            connection.set_pipeline(prepares=True)
+        record.info[SESSION] = Session("" if direct else _LIMIT_TRANSACTION)
 
     @event.listens_for(engine, "checkin")
     def _refuse_open(connection: "psycopg.Connection[Any] | None", record: ConnectionPoolEntry) -> None:
@@ -166,11 +184,11 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     return engine
 
 
-def _is_direct(connection: "psycopg.Connection[Any]") -> bool:
-    """Tell whether the connection goes to the server itself, not to a pooler; then session state is kept.
+def _limit_session(connection: "psycopg.Connection[Any]") -> bool:
+    """Limit the waits of a session that goes to the server itself; return False if there is a pooler in between.
 
-    A pooler in transaction mode, such as pgbouncer, gives each transaction to any free session of the server. It
-    reports invented process ids to its clients, so a mismatch shows a pooler.
+    A pooler in transaction mode, such as pgbouncer, gives each transaction to any free session of the server, so no
+    state of a session can be kept. It reports invented process ids to its clients, so a mismatch shows a pooler.
     """
-    answer = connection.execute("SELECT pg_backend_pid()").fetchone()
-    return answer is not None and answer[0] == connection.info.backend_pid
+    answer = connection.execute(_LIMIT_SESSION, (connection.info.backend_pid,)).fetchone()
+    return answer is not None and answer[0] is not None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sqlalchemy import Connection, Row, Select, Table
 from sqlalchemy.dialects import sqlite
 
+from registry.store.compiled_statements import Compiled
 from registry.store.tables import Base
 
 # Rows and queries with untyped columns. SQLAlchemy 2.0 and 2.1 differ in the number of type arguments.
@@ -39,18 +40,17 @@ def insert_into(dialect: str, row: type[Base]) -> "sqlite.Insert | postgresql.In
 
 
 @functools.cache
-def _upsert(dialect: str, row: type[Base]) -> "sqlite.Insert | postgresql.Insert":
+def _upsert(dialect: str, row: type[Base]) -> Compiled:
     insert = insert_into(dialect, row)
     target = table(row)
     keys = [column.name for column in target.primary_key.columns]
     changed = {column.name: insert.excluded[column.name] for column in target.columns if column.name not in keys}
-    return insert.on_conflict_do_update(index_elements=keys, set_=changed)
+    return Compiled(insert.on_conflict_do_update(index_elements=keys, set_=changed))
 
 
 def upsert(connection: Connection, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows; if the primary key exists, overwrite the other columns."""
-    if values:
-        # Sorted by key, so that overlapping transactions lock rows in one order.
-        keys = [column.name for column in table(row).primary_key.columns]
-        ordered = sorted(values, key=lambda value: [value[key] for key in keys])
-        connection.execute(_upsert(connection.dialect.name, row), ordered)
+    """Insert rows, in the round trip of the next statement; if the primary key exists, overwrite the other columns."""
+    # Sorted by key, so that overlapping transactions lock rows in one order.
+    keys = [column.name for column in table(row).primary_key.columns]
+    ordered = sorted(values, key=lambda value: [value[key] for key in keys])
+    _upsert(connection.dialect.name, row).write_many(connection, ordered)

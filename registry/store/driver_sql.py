@@ -34,19 +34,80 @@ class Answer(NamedTuple):
     written: int
 
 
+def check(condition: str) -> str:
+    """Return an expression for PostgreSQL that fails unless a condition holds, so that the transaction cannot commit.
+
+    Its error becomes a `ConditionFailedError`.
+    """
+    return f"1 / CASE WHEN {condition} THEN 1 ELSE 0 END"
+
+
+class Statement:
+    """A statement in the driver's SQL; `answer` is None until the database has answered."""
+
+    __slots__ = ("answer", "parameters", "text")
+
+    def __init__(self, text: str, parameters: Any = ()) -> None:
+        self.text, self.parameters = text, parameters
+        self.answer: Answer | None = None
+
+    @property
+    def rows(self) -> Sequence[tuple[Any, ...]]:
+        """The rows of an answer that has arrived."""
+        assert self.answer is not None  # noqa: S101 - the caller waited for it
+        return self.answer.rows
+
+
 def run(connection: Connection, statement: str, parameters: Any = ()) -> Answer:
     """Run one statement in the driver's SQL."""
-    with _cursor(connection) as cursor:
-        cursor.execute(statement, parameters)
-        if not cursor.description:
-            return Answer((), (), cursor.rowcount)
-        return Answer(cursor.fetchall(), tuple([column[0] for column in cursor.description]), cursor.rowcount)
+    (ran,) = run_all(connection, Statement(statement, parameters))
+    return ran
+
+
+def run_all(connection: Connection, *statements: Statement) -> list[Answer]:
+    """Run statements, on PostgreSQL in one round trip, and return their answers."""
+    if connection.dialect.name == "sqlite":
+        return [_run_on_sqlite(connection, statement) for statement in statements]
+    with _convert_errors(connection):
+        _postgres(connection).run(statements)
+    return [statement.answer for statement in statements if statement.answer is not None]
+
+
+def send(connection: Connection, statement: Statement) -> Statement:
+    """Let a statement travel with the next one of its transaction, or with COMMIT; SQLite runs it now.
+
+    Its answer arrives then, and so does its error.
+    """
+    if connection.dialect.name == "sqlite":
+        _run_on_sqlite(connection, statement)
+    else:
+        with _convert_errors(connection):
+            _postgres(connection).send(statement)
+    return statement
+
+
+def end_with_next(connection: Connection) -> None:
+    """Let the COMMIT of a read transaction travel with the next statement, which is its last."""
+    if connection.dialect.name != "sqlite":
+        _postgres(connection).end_with_next()
+
+
+def begin(connection: Connection, *statements: Statement, is_snapshot: bool = False) -> None:
+    """Begin a transaction on PostgreSQL, in the round trip of its first statement.
+
+    `is_snapshot`: it only reads in one snapshot; if it consists of one statement, it needs no BEGIN and no COMMIT.
+    """
+    _postgres(connection).begin(statements, is_snapshot=is_snapshot)
 
 
 def run_many(connection: Connection, statement: str, rows: Sequence[Any]) -> None:
     """Run a statement in the driver's SQL once per row of parameters."""
-    with _cursor(connection) as cursor:
-        cursor.executemany(statement, rows)
+    if connection.dialect.name == "sqlite":
+        with _cursor(connection) as cursor:
+            cursor.executemany(statement, rows)
+        return
+    for row in rows:
+        send(connection, Statement(statement, row))
 
 
 def copy(connection: Connection, statement: str, blocks: Iterable[str]) -> None:
@@ -56,17 +117,41 @@ def copy(connection: Connection, statement: str, blocks: Iterable[str]) -> None:
             writer.write(block)
 
 
+def _postgres(connection: Connection) -> Any:
+    """Return the `PipelinedConnection`; without psycopg its class cannot be imported."""
+    return connection.connection.driver_connection
+
+
+def _run_on_sqlite(connection: Connection, statement: Statement) -> Answer:
+    with _cursor(connection) as cursor:
+        cursor.execute(statement.text, statement.parameters)
+        if cursor.description:
+            columns = tuple([column[0] for column in cursor.description])
+            statement.answer = Answer(cursor.fetchall(), columns, cursor.rowcount)
+        else:
+            statement.answer = Answer((), (), cursor.rowcount)
+    return statement.answer
+
+
 @contextlib.contextmanager
 def _cursor(connection: Connection) -> Iterator[Any]:
-    """Open a cursor; convert the driver's errors inside the block to SQLAlchemy's."""
-    cursor = None
-    try:
+    """Open a cursor of the driver for the block."""
+    with _convert_errors(connection):
         cursor = connection.connection.cursor()
-        yield cursor
-    except (Exception, GeneratorExit) as error:
-        if cursor is not None:
+        try:
+            yield cursor
+        except (Exception, GeneratorExit):
             with contextlib.suppress(Exception):  # report the first error
                 cursor.close()
+            raise
+
+
+@contextlib.contextmanager
+def _convert_errors(connection: Connection) -> Iterator[None]:
+    """Convert the driver's errors inside the block to SQLAlchemy's."""
+    try:
+        yield
+    except (Exception, GeneratorExit) as error:
         converted = _to_sqlalchemy_error(connection, error)
         if converted is None:
             raise

@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError as ConstraintError, SQLAlc
 from registry.exceptions import InvalidParameterError, ReadOnlyError, RegistryError
 from registry.store.commit_markers import Marker, begin_marked, begin_unmarked, was_committed
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits, postgres_engine, sqlite_engine
-from registry.store.driver_sql import run
+from registry.store.driver_sql import Statement, begin, run
 from registry.store.error_mapping import is_lost_connection, is_retryable, is_stale, to_registry_error
 from registry.store.forking import GATE
 from registry.store.urls import MEMORY, parse_database_url, redacted_url
@@ -137,7 +137,10 @@ class Database:
 
     def _read_once(self, work: Callable[[Connection], R]) -> R:
         with self._connected() as connection, connection.begin():
-            run(connection, _SQLITE_READ if self.is_sqlite else _POSTGRES_READ)
+            if self.is_sqlite:
+                run(connection, _SQLITE_READ)
+            else:
+                begin(connection, Statement(_POSTGRES_READ), is_snapshot=True)
             return work(connection)
 
     def _look_up_once(self, work: Callable[[Connection], R]) -> R:

@@ -32,9 +32,14 @@ from registry.store.urls import redacted_url
 _RETRYABLE_STATES: Final = frozenset({"40001", "40P01", "57P01", "57P02", "57P03"})
 # feature_not_supported and invalid_sql_statement_name: a prepared statement no longer fits its tables, or is unknown.
 _STALE_STATES: Final = frozenset({"0A000", "26000"})
+# division_by_zero, which no statement of ours gets otherwise.
+_CHECK_STATES: Final = frozenset({"22012"})
 _DISK_FULL_STATES: Final = frozenset({"53100"})
 _DENIED_STATES: Final = frozenset({"42501"})
 _READ_ONLY_STATES: Final = frozenset({"25006"})
+# The function of PostgreSQL that refuses BEGIN … READ WRITE on a standby; the error's state is that of any feature that
+# is not supported, and its text depends on the server's language.
+_STANDBY_REFUSAL: Final = ("0A000", "call_bool_check_hook")
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
 _NO_DATABASE_STATES: Final = frozenset({"3D000"})
 # The error of pgbouncer in statement mode, where each statement may run in another session.
@@ -46,6 +51,10 @@ _SHARING: Final = (
     "directory, chmod g+s for the directory, and umask 002 for every writer."
 )
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+class ConditionFailedError(RegistryError):
+    """A condition that a statement checks (see `driver_sql.check`) does not hold; the transaction left nothing."""
 
 
 def _sqlstate(error: SQLAlchemyError) -> str | None:
@@ -66,7 +75,12 @@ def is_lost_connection(error: SQLAlchemyError) -> bool:
 
 def is_stale(error: SQLAlchemyError) -> bool:
     """Tell whether a prepared statement became invalid; a new connection helps, as it has none."""
-    return _sqlstate(error) in _STALE_STATES
+    return _sqlstate(error) in _STALE_STATES and not _is_standby(error)
+
+
+def _is_standby(error: SQLAlchemyError) -> bool:
+    diagnosis = getattr(getattr(error, "orig", None), "diag", None)
+    return (_sqlstate(error), getattr(diagnosis, "source_function", None)) == _STANDBY_REFUSAL
 
 
 def is_retryable(error: SQLAlchemyError) -> bool:
@@ -86,11 +100,13 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
             f"The pooler of {place} runs in statement mode, but a registry needs transactions. Set "
             "pool_mode = transaction (or session) for this database in pgbouncer, or connect to PostgreSQL itself."
         )
+    if state in _CHECK_STATES:
+        return ConditionFailedError("A condition of a statement does not hold.")
     if state in _DENIED_STATES or code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         reason = _first_line(error)
         advised = _SHARING if url.get_backend_name() == "sqlite" else advice(reason)
         return PermissionDeniedError(f"The database {place} refused the change: {reason}.{advised}")
-    if state in _READ_ONLY_STATES:
+    if state in _READ_ONLY_STATES or _is_standby(error):
         return ReadOnlyError(
             f"The database {place} is read-only ({_first_line(error)}). If it is a standby, connect to the primary."
         )

@@ -12,17 +12,20 @@ from sqlalchemy import (
     SQLColumnExpression,
     Text,
     any_,
+    bindparam,
     func,
     literal,
     or_,
     select,
 )
+from sqlalchemy.types import TypeEngine
 
 from registry.filters import Scalar
 from registry.store.tables import KEY
 
 # Up to this many values have one parameter each, which gives the planner the best estimates.
 FEW: Final = 1_000
+_INTEGER: Final = BigInteger()
 
 
 def bind_value(value: Scalar) -> SQLColumnExpression[Any]:
@@ -46,3 +49,18 @@ def among(column: SQLColumnExpression[Any], values: Collection[Scalar], dialect:
     listed = func.json_each(literal(json.dumps(texts + integers), Text())).table_valued("value")
     found = column.in_(select(listed.c.value))
     return or_(found, column.in_([bind_value(value) for value in doubles])) if doubles else found
+
+
+def in_keys(
+    dialect: str, column: ColumnElement[Any], name: str = "keys", kind: TypeEngine[Any] = _INTEGER
+) -> ColumnElement[bool]:
+    """Test whether a column has one of the values of the parameter that `keys_parameter` makes."""
+    if dialect == "sqlite":
+        listed = func.json_each(bindparam(name, type_=Text())).table_valued("value")
+        return column.in_(select(listed.c.value))
+    return column == any_(bindparam(name, type_=ARRAY(kind)))
+
+
+def keys_parameter(dialect: str, keys: Sequence[int] | Sequence[str], name: str = "keys") -> dict[str, Any]:
+    """Return the parameter for a statement with `in_keys`."""
+    return {name: json.dumps(list(keys)) if dialect == "sqlite" else list(keys)}

@@ -120,6 +120,7 @@ class OwnershipStore(Store):
             .join(ModelFileRow, ModelFileRow.logged_model_id == LoggedModelRow.id)
             .where(
                 LoggedModelRow.purged_time.is_(None),
+                LoggedModelRow.location.startswith("models/"),  # not adopted
                 among(LoggedModelRow.experiment_id, below, connection.dialect.name),
             )
             .order_by(LoggedModelRow.id.desc(), ModelFileRow.path)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from registry.store.driver_sql import Answer, run
+from registry.store.driver_sql import Answer, Statement, run
 
 # SQLite binds at most 32,766 values.
 _ROWS: Final = 2_000
@@ -33,8 +33,14 @@ def execute_with_rows(
             text = _sqlite(columns, statement, len(batch))
             yield run(connection, text, (*chain.from_iterable(batch), *rest))
     else:
-        arrays = [list(column) for column in zip(*rows, strict=True)]
-        yield run(connection, _postgres(columns, kinds, statement), (*arrays, *rest))
+        on_postgres = statement_with_rows(columns, kinds, statement, rows, *rest)
+        yield run(connection, on_postgres.text, on_postgres.parameters)
+
+
+def statement_with_rows(columns: str, kinds: str, statement: str, rows: Rows, *rest: Any) -> Statement:
+    """Return PostgreSQL's statement of `execute_with_rows`."""
+    arrays = [list(column) for column in zip(*rows, strict=True)]
+    return Statement(_postgres(columns, kinds, statement), (*arrays, *rest))
 
 
 @functools.lru_cache(maxsize=256)

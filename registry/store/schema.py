@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import ProgrammingError
 
 from registry.exceptions import ForeignStoreError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
 from registry.package_name import install_command
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSION_TABLE: Final = "registry_schema_version"
+# In the schema where tables would be created; the search path may lead to another one too.
+_REVISION_ON_POSTGRES: Final = f"""
+    SELECT version_num FROM {VERSION_TABLE}
+    WHERE to_regclass(quote_ident(current_schema()) || '.{VERSION_TABLE}') IS NOT NULL
+"""  # noqa: S608 - made of a constant
 _SQLITE_TABLES: Final = text("SELECT name FROM sqlite_master WHERE type = 'table'")
 
 
@@ -50,7 +56,7 @@ def ensure(database: Database) -> None:
         SchemaTooNewError: The schema is newer.
         ForeignStoreError: The tables belong to another program.
     """
-    revision = current(database)
+    revision = (None if database.is_sqlite else database.look_up(_revision_on_postgres)) or current(database)
     known = revisions()
     if revision is None and database.is_sqlite and not database.read_only:
         revision = _create_if_empty(database)
@@ -166,6 +172,15 @@ def _revision(connection: Connection) -> str | None:
     return None
 
 
+def _revision_on_postgres(connection: Connection) -> str | None:
+    """Return the revision in one round trip; None if there is none, whatever the reason."""
+    try:
+        rows = run(connection, _REVISION_ON_POSTGRES).rows
+    except ProgrammingError:  # there is no such table
+        return None
+    return rows[0][0] if rows else None
+
+
 def _tables(connection: Connection) -> set[str]:
     if connection.dialect.name == "sqlite":
         return set(connection.execute(_SQLITE_TABLES).scalars()) - {"sqlite_sequence", "sqlite_stat1"}
@@ -177,7 +192,7 @@ def _refuse_foreign(connection: Connection, tables: set[str]) -> None:
     if {"alembic_version", "experiments", "runs"} <= tables:
         raise ForeignStoreError(
             f"The database {place} has MLflow's tables and was not changed. Give the registry a database of its "
-            "own, for example sqlite:///registry.db."
+            "own, for example sqlite:///registry.db, and import this one: registry import-mlflow URL."
         )
     from registry.store.tables import Base
 

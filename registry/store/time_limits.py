@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 
 
-class _TimeLimit:
+class TimeLimit:
     """Give a block the time limit of a connection; a class, because a generator would cost more on every statement.
 
     Raises:
@@ -51,12 +51,12 @@ class _Watchdog:
 
     def reset(self) -> None:
         """Forget the thread and its limits; after a fork, in the child."""
-        self._running: set[_TimeLimit] = set()
+        self._running: set[TimeLimit] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._wakes_at = float("inf")
 
-    def add(self, limit: _TimeLimit) -> None:
+    def add(self, limit: TimeLimit) -> None:
         with self._changed:
             self._running.add(limit)
             if self._thread is None:
@@ -65,7 +65,7 @@ class _Watchdog:
             if limit.deadline < self._wakes_at:
                 self._changed.notify()
 
-    def remove(self, limit: _TimeLimit) -> None:
+    def remove(self, limit: TimeLimit) -> None:
         with self._changed:
             self._running.discard(limit)
 
@@ -90,37 +90,3 @@ if hasattr(os, "register_at_fork"):
 
 def _socket_of(connection: psycopg.Connection[Any]) -> socket.socket:
     return socket.socket(fileno=os.dup(connection.fileno()))
-
-
-class LimitedCursor(psycopg.Cursor[Any]):
-    """A cursor whose statements have the time limit of its connection."""
-
-    def execute(self, query: Any, params: Any = None, **options: Any) -> "LimitedCursor":
-        """Run a statement."""
-        with _TimeLimit(self.connection):
-            return super().execute(query, params, **options)
-
-    def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
-        """Run a statement for each row of parameters."""
-        with _TimeLimit(self.connection):
-            super().executemany(query, params_seq, **options)
-
-
-class LimitedConnection(psycopg.Connection[Any]):
-    """A connection whose statements, COMMIT included, may take `limit_seconds`; None is no limit."""
-
-    limit_seconds: float | None = None
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.cursor_factory = LimitedCursor
-
-    def commit(self) -> None:
-        """Commit the transaction."""
-        with _TimeLimit(self):
-            super().commit()
-
-    def rollback(self) -> None:
-        """Roll the transaction back."""
-        with _TimeLimit(self):
-            super().rollback()

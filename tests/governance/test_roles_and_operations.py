@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -97,6 +98,7 @@ def _watch(place: Place) -> None:
     place.client.watch_events(_Kept(), cursor=place.directory / "cursor", once=True)
 
 
+_HOLDOUT = registry.data.from_pandas(pd.DataFrame({"a": [1.0]}), "here", name="holdout")
 _DATASET = [DatasetInput(Dataset("games", "1", "local", "{}"), [])]
 
 # In this order: what a role may do is done, and the operations below it find the registry as it left it.
@@ -129,6 +131,7 @@ OPERATIONS: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "get_model_version_download_uri": ("reader", lambda p: p.client.get_model_version_download_uri("churn", 1)),
     "get_model_version_stages": ("reader", lambda p: p.client.get_model_version_stages("churn", 1)),
     "get_parent_run": ("reader", lambda p: p.client.get_parent_run(p.run)),
+    "get_evidence": ("reader", lambda p: p.client.get_evidence(p.model)),
     "get_promotion_rules": ("reader", lambda p: p.client.get_promotion_rules("churn", "Staging")),
     "get_registered_model": ("reader", lambda p: p.client.get_registered_model("churn")),
     "get_run": ("reader", lambda p: p.client.get_run(p.run)),
@@ -164,6 +167,8 @@ OPERATIONS: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "delete_tag": ("writer", lambda p: p.client.delete_tag(p.run, "team")),
     "log_batch": ("writer", lambda p: p.client.log_batch(p.run, tags=[registry.entities.RunTag("t", "1")])),
     "log_inputs": ("writer", lambda p: p.client.log_inputs(p.run, _DATASET)),
+    "log_evaluation": ("writer", lambda p: p.client.log_evaluation(p.run, {"f1": 0.9}, _HOLDOUT, p.model)),
+    "log_evidence": ("writer", lambda p: p.client.log_evidence(p.model, "review", {"fine": "yes"}, dataset=_HOLDOUT)),
     "log_outputs": ("writer", lambda p: p.client.log_outputs(p.run, [LoggedModelOutput(p.model, 0)])),
     "update_run": ("writer", lambda p: p.client.update_run(p.run, name="other")),
     "log_text": ("artifacts", lambda p: p.client.log_text(p.run, "text", "b.txt")),

@@ -5,14 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from governed_models import drop_guards, raw_connection, raw_sql
 from sqlalchemy import Double, Integer, Table
 
-from registry import MlflowClient
+from registry import MlflowClient, data
+from registry.entities import ComparedModel, PairedDifference
 from registry.entities.history import canonical_json
 from registry.exceptions import IntegrityError
-from registry.rules import MetricAtLeast, MetricNotWorse
+from registry.rules import BetterThanHolder, MetricAtLeast, MetricNotWorse
 from registry.store.tables import Base
 
 # The row of each table that is edited: of version 2, which rules let into Production in the place of version 1.
@@ -36,6 +38,9 @@ ROWS = {
     "tags": f"{_RUN} AND \"key\" = 'team'",
     "latest_metrics": "\"key\" = 'f1' AND value > 0.9",
     "metrics": "value > 0.9",
+    "logged_model_metrics": "evaluation_dataset_id IS NOT NULL",
+    "evaluation_datasets": "name = 'holdout'",
+    "evidence": "kind = 'comparison'",
     "registry_id": "one_row = 1",
     "artifact_roots": "generation > 0",
 }
@@ -93,6 +98,18 @@ SEEN = {
     "tags": ("", "", "run_id, key, value, a row removed"),
     "latest_metrics": ("id, run_id, key, step, timestamp, value, a row removed", "", "experiment_id"),
     "metrics": ("series_id, step, timestamp, value, a row removed", "", ""),
+    "logged_model_metrics": (
+        "id, logged_model_id, key, step, timestamp, value, dataset_name, dataset_digest, evaluation_dataset_id, "
+        "a row removed",
+        "",
+        "run_id",
+    ),
+    "evaluation_datasets": ("id, name, digest, sha256, a row removed", "", "schema, row_count"),
+    "evidence": (
+        "id, logged_model_id, kind, dataset_id, content, timestamp, a row removed",
+        "",
+        "run_id, actor",
+    ),
     "registry_id": ("last_event, a row removed", "", "id, latest_ms"),
     "artifact_roots": ("", "", "root, database, server, generation, token, previous_token, a row removed"),
 }
@@ -110,7 +127,9 @@ def judged(client: MlflowClient, own_place: Path) -> MlflowClient:
     client.update_registered_model("nba", "about")
     client.transition_model_version_stage("nba", 1, "Production")
     _version(client, 0.91)
-    client.set_promotion_rules("nba", "Production", [MetricAtLeast("f1", 0.8), MetricNotWorse("f1")])
+    on_data = [MetricAtLeast("f1", 0.8, dataset="holdout"), BetterThanHolder("f1", "holdout")]
+    client.set_promotion_rules("nba", "Production", [MetricAtLeast("f1", 0.8), MetricNotWorse("f1"), *on_data])
+    _evaluate(client)
     approver = MlflowClient(client.tracking_uri)
     approver.backend.promotion_rules.actor = "ann"
     approver.approve("nba", 2, "Production", reason="looked at it")
@@ -119,6 +138,19 @@ def judged(client: MlflowClient, own_place: Path) -> MlflowClient:
     client.set_registered_model_alias("nba", "best", 2)
     client.set_model_version_tag("nba", 2, "k", "v")
     return client
+
+
+def _evaluate(client: MlflowClient) -> None:
+    """Store a figure of version 2 on a data set, and that it is better than version 1 there."""
+    holdout = data.from_pandas(pd.DataFrame({"a": [1.0]}), "here", name="holdout")
+    challenger, reference = (client.get_model_version("nba", number) for number in (2, 1))
+    client.log_evaluation(client.create_run("0").info.run_id, {"f1": 0.85}, holdout, challenger.model_id)
+    of_challenger = ComparedModel("models:/nba/2", challenger.digest, 0.91)
+    of_reference = ComparedModel("models:/nba/1", reference.digest, 0.5)
+    found = PairedDifference("f1", "higher", of_challenger, of_reference, 0.41, 0.3, 0.5, 0.95, 9999, 0, 1)
+    client.log_evidence(
+        str(challenger.model_id), "comparison", found.to_content(), dataset=holdout, run_id=challenger.run_id
+    )
 
 
 def _version(client: MlflowClient, f1: float) -> str:

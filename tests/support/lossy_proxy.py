@@ -23,9 +23,9 @@ class Loss(Enum):
 class LossyProxy:
     """Forwards connections to a server on loopback; `port` is where it listens."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, port: int = 0) -> None:
         self.server_port = server_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self.losses: list[Loss] = []
         self.commits = 0

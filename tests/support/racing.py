@@ -171,7 +171,7 @@ def without_lock(statement: Callable[[str], Any]) -> Callable[[str], Any]:
     """Return a function that makes the statement that locks a model's row, without the lock."""
 
     def reading(dialect: str) -> Any:
-        query = statement(dialect).statement._generate()
+        query = statement(dialect).core._generate()
         query._for_update_arg = None
         return Compiled(query)
 

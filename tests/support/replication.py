@@ -41,6 +41,11 @@ class ReplicatedServers:
         """Return the port of the primary."""
         return self._ports[self._primary]
 
+    @property
+    def standby_port(self) -> int:
+        """Return the port of the standby."""
+        return self._ports[self._standby]
+
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement on the primary bypassing the library; return its rows."""
         address = f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"

@@ -1,10 +1,12 @@
 """Observe every statement that is sent to a database, by SQLAlchemy or by the driver's own cursor."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, event
+
+from registry.store.driver_sql import Statement
 
 Listener = Callable[[str, Any], None]
 
@@ -19,9 +21,9 @@ def hear_statements(engine: Engine, listener: Listener) -> None:
 
         event.listen(engine, "checkout", lambda connection, *_: connection.set_trace_callback(trace))
         return
-    import psycopg
+    from registry.store.postgres_connection import PipelinedConnection, PipelinedCursor
 
-    class ListeningCursor(psycopg.Cursor[Any]):
+    class ListeningCursor(PipelinedCursor):
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
             listener(query, params)
             return super().execute(query, params, **options)
@@ -30,8 +32,20 @@ def hear_statements(engine: Engine, listener: Listener) -> None:
             listener(query, params_seq)
             return super().executemany(query, params_seq, **options)
 
-    def equip(connection: "psycopg.Connection[Any]", *_: object) -> None:
+    def equip(connection: PipelinedConnection, *_: object) -> None:
         connection.cursor_factory = ListeningCursor
+        run, send = PipelinedConnection.run, PipelinedConnection.send
+
+        def run_heard(statements: Sequence[Statement]) -> None:
+            for statement in statements:
+                listener(statement.text, statement.parameters)
+            run(connection, statements)
+
+        def send_heard(statement: Statement) -> None:
+            listener(statement.text, statement.parameters)
+            send(connection, statement)
+
+        connection.run, connection.send = run_heard, send_heard  # type: ignore[method-assign]
 
     event.listen(engine, "checkout", equip)
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from registry.blobs import BlobStore, open_blob_store
+from registry.blobs import BlobStore, explain_adopted, open_blob_store
 from registry.client.atomic_files import move_into_place
 from registry.client.backend import Backend, open_store
 from registry.client.base import ClientBase
@@ -90,7 +90,8 @@ class SealedFiles:
             return None
         store = self.backend.blobs(self.resolved.location)
         if inner or store.local_directory is not None:
-            store.fetch(Manifest.of(entries), directory)
+            with explain_adopted(store.root, is_adopted=self.resolved.is_adopted):
+                store.fetch(Manifest.of(entries), directory)
         else:
             # A whole remote model is likely to be needed again: fetch it through the cache.
             with model_directory(self.backend, self.resolved) as cached:
@@ -152,7 +153,7 @@ def _find_run_files(client: ClientBase, uri: RunUri) -> list[Files]:
     backend = client.backend
     path = uri.path or ""
     run = backend.runs.get(check_run_id(uri.run_id))
-    plain = StoredFiles(backend.blobs(run.info.artifact_uri), path)
+    plain = StoredFiles(backend.run_files(uri.run_id, run.info.artifact_uri), path)
     name = path.partition("/")[0]
     model_id = backend.logged_models.find_in_run(uri.run_id, name) if name else None
     if model_id is None:

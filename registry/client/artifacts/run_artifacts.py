@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from registry.blobs import WritableFiles
+from registry.blobs import AdoptedBlobStore, WritableFiles
 from registry.client.artifacts.downloads import download, listing
 from registry.client.artifacts.json_yaml import dump_document
 from registry.client.base import ClientBase
@@ -267,6 +267,9 @@ class ArtifactMethods(ClientBase):
                 f"The run {run_id} must be in the 'active' state. Current state is {info.lifecycle_stage}; "
                 "restore it with restore_run."
             )
+        files = self.backend.run_files(run_id, info.artifact_uri)
+        if isinstance(files, AdoptedBlobStore):
+            return files  # refuses, and says why
         return self.backend.ownership.writable(info.artifact_uri, info.experiment_id)
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from registry.blobs import BlobStore, ModelCache
+from registry.blobs import BlobStore, ModelCache, explain_adopted
 from registry.blobs.digests import check_entry, hash_stream, missing
 from registry.client.atomic_files import move_into_place
 from registry.client.backend import Backend, open_store
@@ -69,11 +69,14 @@ def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]
     Raises:
         IntegrityError: A stored file is missing or differs from what was sealed.
     """
-    with sealed_directory(
+    opened = sealed_directory(
         backend.blobs(resolved.location),
         resolved.digest,
         lambda: backend.logged_models.manifest(resolved.model_id),
-    ) as directory:
+    )
+    with contextlib.ExitStack() as stack:
+        with explain_adopted(resolved.location, is_adopted=resolved.is_adopted):
+            directory = stack.enter_context(opened)
         yield directory
 
 
@@ -163,8 +166,8 @@ def _locate_external(uri: LocalUri | S3Uri) -> Iterator[Path]:
 @contextlib.contextmanager
 def _locate(backend: Backend, uri: ModelsUri | RunUri) -> Iterator[Path]:
     if isinstance(uri, RunUri) and is_run_artifact(backend, uri):
-        root = backend.runs.get(uri.run_id).info.artifact_uri
-        with _downloaded(backend.blobs(root), uri.path or "") as directory:
+        store = backend.run_files(uri.run_id, backend.runs.get(uri.run_id).info.artifact_uri)
+        with _downloaded(store, uri.path or "") as directory:
             yield directory / (uri.path or "")
     else:
         inner = path_inside(uri)

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.client.base import ClientBase
 from registry.client.models.loading import models_of_run, resolve
 from registry.client.models.logged_models import check_logged_model_name, text_values
-from registry.client.models.model_upload import discard_if_expired, seal_directory, seal_stored, store_copy
+from registry.client.models.model_upload import (
+    discard_if_expired,
+    seal_directory,
+    seal_stored,
+    store_copy,
+    store_files,
+)
 from registry.entities import LoggedModelStatus
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
@@ -297,7 +303,7 @@ class LogAndRegisterMethods(ClientBase):
         run = self.backend.runs.get(check_run_id(uri.run_id))
         new = _copy_of(path.rpartition("/")[2] or "artifacts", run.info.experiment_id, uri.run_id)
         try:
-            return store_copy(self.backend, run.info.artifact_uri, path, new)
+            return store_files(self.backend, self.backend.run_files(uri.run_id, run.info.artifact_uri), path, new)
         except ArtifactNotFoundError as error:
             raise ArtifactNotFoundError(f"{error}{models_of_run(self.backend, uri.run_id)}") from None
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry.blobs import BlobStore
 from registry.client.backend import Backend
 from registry.entities import LoggedModel, Manifest
-from registry.exceptions import ArtifactNotFoundError, InvalidModelError, UploadExpiredError
+from registry.exceptions import ArtifactNotFoundError, InvalidModelError, PathExistsError, UploadExpiredError
 from registry.store.logged_models.logged_models import NewModel, Seal, SealedCopy
 
 if TYPE_CHECKING:
@@ -40,12 +41,30 @@ def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedC
     Raises:
         ArtifactNotFoundError: There are no files.
     """
-    source = backend.blobs(root)
-    place = f"{root}/{path}" if path else root
+    return store_files(backend, backend.blobs(root), path, new)
+
+
+def store_files(backend: Backend, source: BlobStore, path: str, new: NewModel, *, resumes: bool = False) -> SealedCopy:
+    """Copy the files at `path` of a byte store, for the logged model `new`; see `store_copy`.
+
+    With `resumes`, the id is the same in every attempt: what an earlier, interrupted one has stored is removed first.
+
+    Raises:
+        PathExistsError: Files are at the location that no upload of this registry has stored; they stay.
+    """
+    place = f"{source.root}/{path}" if path else source.root
     if next(iter(source.walk(path)), None) is None:
         raise ArtifactNotFoundError(f"There are no files at {place!r}, so there is nothing to register.")
+    is_begun = resumes and backend.logged_models.forget_upload(new.model_id)
     location = _begin_upload(backend, new)
-    manifest = backend.blobs(location).seal_from(source, path)
+    if is_begun:
+        above, _, name = location.rpartition("/")
+        backend.blobs(above).purge(name)
+    try:
+        manifest = backend.blobs(location).seal_from(source, path)
+    except PathExistsError:
+        backend.logged_models.forget_upload(new.model_id)  # gc must not remove what we did not store
+        raise
     return SealedCopy(new, _seal(manifest, described_at(backend, location, manifest, place)), location)
 
 
@@ -117,7 +136,7 @@ def described_at(backend: Backend, location: str, manifest: Manifest, shown: str
 
 
 def seal_stored(backend: Backend, location: str) -> Seal:
-    """Return the seal of files that were uploaded one by one to a location."""
+    """Return the seal of files that are at a location already."""
     manifest = backend.blobs(location).manifest()
     return _seal(manifest, described_at(backend, location, manifest, location))
 

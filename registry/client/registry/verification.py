@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from registry.blobs import explain_adopted
 from registry.client.atomic_files import read_json, write_json
 from registry.client.base import ClientBase
 from registry.client.models.loading import check_files
@@ -92,10 +93,12 @@ class VerificationMethods(ClientBase):
         Returns:
             The reports, with the places that could not be listed.
         """
-        sealed = {files.location: files.manifest for report in reports for files in report.sealed}
-        unlisted = {
-            location for location, manifest in sealed.items() if not check_files(self.backend.blobs(location), manifest)
-        }
+        sealed = {files.location: files for report in reports for files in report.sealed}
+        unlisted = set()
+        for location, files in sealed.items():
+            with explain_adopted(location, is_adopted=files.is_adopted):
+                if not check_files(self.backend.blobs(location), files.manifest):
+                    unlisted.add(location)
         return [
             replace(report, unlisted=tuple(sorted(unlisted & {files.location for files in report.sealed})))
             for report in reports

@@ -13,6 +13,7 @@ class ResolvedModel:
         model_id: The id of the logged model.
         location: The absolute path or URI of the directory.
         digest: The SHA-256 (hex) of the directory's manifest.
+        is_adopted: Whether the files were adopted where another program keeps them, and are not this registry's.
 
     Example:
         >>> resolved = client.resolve("models:/churn/Production")
@@ -25,3 +26,4 @@ class ResolvedModel:
     model_id: str
     location: str
     digest: str
+    is_adopted: bool = False

@@ -19,6 +19,7 @@ from registry.store.gc.removal_conditions import (
     is_imported_run,
     is_unreached,
 )
+from registry.store.logged_models.logged_models import is_adopted
 from registry.store.ownership import root_of_experiment
 from registry.store.tables import (
     ExperimentRow,
@@ -127,7 +128,7 @@ def _logged_models(connection: Connection, windows: Windows) -> Iterator[Candida
             row.name,
             row.deleted_time or row.creation_time,
             row.artifact_location,
-            row.location,
+            None if is_adopted(row.location) else row.location,
             row.size_bytes,
             tuple(versions[row.id]),
             _claimed_root(row),

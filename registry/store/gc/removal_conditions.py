@@ -64,8 +64,9 @@ def is_collectable_run(windows: Windows) -> ColumnElement[bool]:
 
 
 def is_imported_run() -> ColumnElement[bool]:
-    """Return the condition: a run was imported; its files may belong to the other registry, so gc leaves them."""
-    return _exists(RunRow, TagRow.run_id == RunRow.id, TagRow.key == ORIGIN_TAG)
+    """Return the condition: a run's files may belong to another registry, or were adopted, so gc leaves them."""
+    has_origin = _exists(RunRow, TagRow.run_id == RunRow.id, TagRow.key == ORIGIN_TAG)
+    return or_(RunRow.adopted_location.is_not(None), has_origin)
 
 
 def is_unreferenced_run() -> ColumnElement[bool]:

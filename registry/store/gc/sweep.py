@@ -20,6 +20,8 @@ from registry.store.gc.removal_conditions import (
     is_unreached,
     is_unreferenced_run,
 )
+from registry.store.logged_models.logged_models import is_adopted
+from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.tables import (
     ExperimentRow,
     LatestMetricRow,
@@ -31,7 +33,6 @@ from registry.store.tables import (
     RunRow,
     UploadRow,
 )
-from registry.store.tracking.run_data import in_keys, keys_parameter
 from registry.store.transactions import Store, read_transaction, write_transaction
 
 
@@ -165,7 +166,8 @@ def _purge_model(connection: Connection, key: int, windows: Windows, now: int) -
     row = connection.execute(query.where(this, is_unreached(windows))).one_or_none()
     if row is None:
         return False
-    _record_removal(connection, row.experiment_id, row.location, now)
+    if not is_adopted(row.location):
+        _record_removal(connection, row.experiment_id, row.location, now)
     if connection.execute(select(exists().where(ModelVersionRow.logged_model_id == key))).scalar_one():
         values = {
             "purged_time": now,

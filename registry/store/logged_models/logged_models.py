@@ -4,20 +4,22 @@ Guarantees: a READY row appears only with its whole manifest, after the caller h
 Before the first byte, a row in `uploads` names the location, so `gc` can find it.
 """
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from registry.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Manifest, ManifestEntry, Metric
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, NotFoundError, UploadExpiredError
-from registry.store.clock import monotonic_now_ms, now_ms
-from registry.store.compiled_statements import Compiled
+from registry.store.clock import clock_statement, monotonic_now_ms, now_ms
+from registry.store.compiled_statements import Compiled, named_rows
 from registry.store.dialects import AnyRow, AnySelect, table, upsert
+from registry.store.driver_sql import Answer, Statement, end_with_next, run_all, send
 from registry.store.logged_models.signatures import insert_signatures
-from registry.store.long_lists import among
+from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.tables import (
     ExperimentRow,
     LoggedModelMetricRow,
@@ -28,13 +30,13 @@ from registry.store.tables import (
     ModelVersionRow,
     ParamRow,
     RegisteredModelRow,
+    RunModelRow,
     RunRow,
     UploadRow,
 )
-from registry.store.tracking.experiments import active_location
+from registry.store.tracking.experiments import check_active, experiment_statement
 from registry.store.tracking.metrics.read import insert_model_points, link_run_points, value_from_db
-from registry.store.tracking.run_inputs import insert_run_models
-from registry.store.tracking.runs import writable_run
+from registry.store.tracking.runs import check_writable, run_statement
 from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
 # MLflow's name of the tag that lists the versions of a logged model.
@@ -55,7 +57,11 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A logged model to insert; `signatures` maps the id of the signing key to the bundle."""
+    """A logged model to insert; `signatures` maps the id of the signing key to the bundle.
+
+    It gets the params of its run too, unless `inherits_params` is False. `adopted_location` is where files are that
+    stay there; they have no upload. `creation_time` is that of an imported model, in milliseconds.
+    """
 
     model_id: str
     experiment_id: str
@@ -66,6 +72,9 @@ class NewModel:
     tags: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
     signatures: Mapping[str, str] = field(default_factory=dict)
+    inherits_params: bool = True
+    adopted_location: str | None = None
+    creation_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +97,25 @@ class LoggedModelStore(Store):
     @write_transaction
     def begin_upload(self, connection: Connection, model_id: str, experiment_id: str) -> str:
         """Insert an upload and return the location for its files; it is committed before the first byte is stored."""
-        experiment, root = active_location(connection, experiment_id)
+        found, clock = experiment_statement(connection, experiment_id), clock_statement(connection)
+        run_all(connection, found, clock)
+        experiment, root = check_active(found, experiment_id)
         location = _relative_location(model_id)
         row = {
             "model_id": model_id,
             "experiment_id": experiment,
             "location": location,
-            "started": monotonic_now_ms(connection),
+            "started": monotonic_now_ms(connection, clock),
         }
-        connection.execute(insert(table(UploadRow)), row)
+        _INSERT_UPLOAD.send(connection, row)
         return f"{root.rstrip('/')}/{location}"
 
     @write_transaction
-    def create(self, connection: Connection, new: NewModel, seal: Seal | None) -> LoggedModel:
+    def forget_upload(self, connection: Connection, model_id: str) -> bool:
+        """Forget an upload that was begun; return whether there was one. The caller answers for its files."""
+        return connection.execute(delete(UploadRow).where(UploadRow.model_id == model_id)).rowcount > 0
+
+    def create(self, new: NewModel, seal: Seal | None) -> LoggedModel:
         """Create a logged model: READY with a seal, PENDING without.
 
         It gets the params of its run and becomes an output of the run. A READY model also gets the run's points at
@@ -109,10 +124,16 @@ class LoggedModelStore(Store):
         Raises:
             UploadExpiredError: there is a seal, but the upload was never begun or was removed by gc.
         """
+        answered = self._create(new, seal)
+        # Answers can get lost together with that to COMMIT.
+        return self.get(new.model_id) if None in [one.answer for one in answered] else _built(answered)
+
+    @write_transaction
+    def _create(self, connection: Connection, new: NewModel, seal: Seal | None) -> list[Statement]:
         insert_logged_model(connection, new, seal)
         if seal is not None:
-            _link_points(connection, _require(connection, new.model_id), new.step)
-        return _read_one(connection, new.model_id)
+            link_run_points(connection, new.model_id, new.step)
+        return [send(connection, statement) for statement in _statements_of(connection, new.model_id)]
 
     @write_transaction
     def finalize(
@@ -125,15 +146,16 @@ class LoggedModelStore(Store):
                 f"The logged model {model_id} is {row.status} already and cannot be finalized again."
             )
         status = LoggedModelStatus.READY if seal else LoggedModelStatus.FAILED
-        _insert_files(connection, row.id, seal)
+        _insert_files(connection, model_id, seal)
         _change(connection, row.id, status=status, **_sealed(seal))
         if step is not None:
-            _link_points(connection, row, step)
+            link_run_points(connection, model_id, step)
         return _read_one(connection, model_id)
 
     @read_transaction
     def get(self, connection: Connection, model_id: str) -> LoggedModel:
         """Return a logged model by id, deleted ones excluded."""
+        end_with_next(connection)
         return _read_one(connection, model_id)
 
     @single_query
@@ -141,7 +163,7 @@ class LoggedModelStore(Store):
         """Return the id of the newest READY logged model of a run with that name, or None."""
         return _FIND_IN_RUN.value(connection, {"given_run": run_id, "given_name": name})
 
-    @read_transaction
+    @single_query
     def names_in_run(self, connection: Connection, run_id: str) -> list[str]:
         """Return the names of the READY logged models that a run made, sorted."""
         query = select(LoggedModelRow.name).distinct().join(RunRow, RunRow.id == LoggedModelRow.run_id)
@@ -150,12 +172,15 @@ class LoggedModelStore(Store):
     @read_transaction
     def manifest(self, connection: Connection, model_id: str) -> Manifest:
         """Return the manifest of a sealed model. Deleted ones are included: versions may still refer to them."""
-        key = connection.execute(select(LoggedModelRow.id).where(LoggedModelRow.model_id == model_id)).scalar()
-        if key is None:
+        end_with_next(connection)
+        model, files = run_all(
+            connection, *(query.statement(connection, {"public_id": model_id}) for query in _MANIFEST)
+        )
+        if not model.rows:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-        return read_manifest(connection, key)
+        return Manifest.of(ManifestEntry(path, size, sha256) for path, size, sha256 in files.rows)
 
-    @read_transaction
+    @single_query
     def location(self, connection: Connection, model_id: str) -> str:
         """Return the location of a model's files. Deleted ones are included: versions may still refer to them."""
         query = select(ExperimentRow.artifact_location, LoggedModelRow.location)
@@ -163,7 +188,7 @@ class LoggedModelStore(Store):
         row = connection.execute(query.where(LoggedModelRow.model_id == model_id)).one_or_none()
         if row is None:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-        return f"{row.artifact_location.rstrip('/')}/{row.location}"
+        return model_location(row.artifact_location, row.location)
 
     @write_transaction
     def delete(self, connection: Connection, model_id: str) -> None:
@@ -195,7 +220,6 @@ class LoggedModelStore(Store):
     @write_transaction
     def add_points(self, connection: Connection, run_id: str, points: Sequence[Metric]) -> None:
         """Add points of a run to the logged models that they name, except points that a model has."""
-        run_key = connection.execute(select(RunRow.id).where(RunRow.run_id == run_id)).scalar_one_or_none()
         models = {model_id: _read_one(connection, model_id) for model_id in {str(each.model_id) for each in points}}
         existing = {
             (model_id, point.key, point.step, point.timestamp, point.value)
@@ -207,16 +231,27 @@ class LoggedModelStore(Store):
             for point in points
             if (point.model_id, point.key, point.step, point.timestamp, point.value) not in existing
         ]
-        insert_model_points(connection, run_key, added)
+        insert_model_points(connection, run_id, added)
 
 
 def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None) -> None:
     """Insert a logged model; see `LoggedModelStore.create`."""
-    if seal is not None:
-        _end_upload(connection, new.model_id)
-    experiment, _ = active_location(connection, new.experiment_id)
-    run_key = None if new.run_id is None else writable_run(connection, new.run_id)
-    now = monotonic_now_ms(connection)
+    found, clock = experiment_statement(connection, new.experiment_id), clock_statement(connection)
+    run, params = (
+        run_statement(connection, new.run_id or ""),
+        _RUN_PARAMS.statement(connection, {"given_id": new.run_id}),
+    )
+    ended = _END_UPLOAD.statement(connection, {"public_id": new.model_id})
+    was_uploaded = seal is not None and new.adopted_location is None
+    run_all(connection, found, clock, run, params, *([ended] if was_uploaded else []))
+    if was_uploaded and (ended.answer is None or ended.answer.written == 0):
+        raise UploadExpiredError(
+            f"The upload of the logged model {new.model_id} has expired: storing its files took longer than gc's grace "
+            "period, and gc removed them. Log the model again, and give gc a longer grace period (--grace)."
+        )
+    experiment, _ = check_active(found, new.experiment_id)
+    run_key = None if new.run_id is None else check_writable(run, new.run_id)
+    now = monotonic_now_ms(connection, clock)
     values = {
         "model_id": new.model_id,
         "experiment_id": experiment,
@@ -224,21 +259,50 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         "name": new.name,
         "model_type": new.model_type,
         "status": LoggedModelStatus.READY if seal else LoggedModelStatus.PENDING,
-        "location": _relative_location(new.model_id),
-        "creation_time": now,
+        "location": new.adopted_location or _relative_location(new.model_id),
+        "creation_time": now if new.creation_time is None else new.creation_time,
         "last_update_time": now,
         "lifecycle_stage": LifecycleStage.ACTIVE,
         **_sealed(seal),
     }
-    key = connection.execute(insert(table(LoggedModelRow)).returning(LoggedModelRow.id), values).scalar_one()
-    _insert_files(connection, key, seal)
-    _insert_pairs(connection, LoggedModelParamRow, key, {**_run_params(connection, run_key), **new.params})
+    _INSERT.send(connection, values)
+    _insert_files(connection, new.model_id, seal)
+    inherited = dict(params.rows) if new.inherits_params else {}
     # The versions tag is computed when a model is read; an imported one refers to another registry.
     own_tags = {name: value for name, value in new.tags.items() if name != VERSIONS_TAG}
-    _insert_pairs(connection, LoggedModelTagRow, key, own_tags)
-    insert_signatures(connection, key, new.signatures)
+    for kind, pairs in ((LoggedModelParamRow, {**inherited, **new.params}), (LoggedModelTagRow, own_tags)):
+        rows = [{"public_id": new.model_id, "key": name, "value": value} for name, value in pairs.items()]
+        _INSERT_PAIRS[kind].write_many(connection, rows)
+    if new.signatures:
+        insert_signatures(connection, _require(connection, new.model_id).id, new.signatures)
     if run_key is not None:
-        insert_run_models(connection, run_key, "output", [(new.model_id, new.step)])
+        output = {"run_id": run_key, "direction": "output", "step": new.step}
+        _INSERT_OUTPUT.send(connection, {**output, "public_id": new.model_id})
+
+
+_KEY: Final = select(LoggedModelRow.id).where(LoggedModelRow.model_id == bindparam("public_id")).scalar_subquery()
+_INSERT: Final = Compiled(insert(table(LoggedModelRow)))
+_INSERT_UPLOAD: Final = Compiled(insert(table(UploadRow)))
+# From now on the logged model refers to the files.
+_END_UPLOAD: Final = Compiled(delete(UploadRow).where(UploadRow.model_id == bindparam("public_id")))
+_INSERT_FILE: Final = Compiled(insert(table(ModelFileRow)).values(logged_model_id=_KEY))
+_INSERT_OUTPUT: Final = Compiled(insert(table(RunModelRow)).values(logged_model_id=_KEY))
+_INSERT_PAIRS: Final = {
+    kind: Compiled(insert(table(kind)).values(logged_model_id=_KEY))
+    for kind in (LoggedModelParamRow, LoggedModelTagRow)
+}
+_RUN_PARAMS: Final = Compiled(
+    select(ParamRow.key, ParamRow.value)
+    .join(RunRow, RunRow.id == ParamRow.run_id)
+    .where(RunRow.run_id == bindparam("given_id"))
+)
+_CHANGE: Final = Compiled(update(table(LoggedModelRow)).where(table(LoggedModelRow).c.id == bindparam("model_key")))
+_MANIFEST: Final = (
+    Compiled(select(LoggedModelRow.id).where(LoggedModelRow.model_id == bindparam("public_id"))),
+    Compiled(
+        select(ModelFileRow.path, ModelFileRow.size, ModelFileRow.sha256).where(ModelFileRow.logged_model_id == _KEY)
+    ),
+)
 
 
 _IS_READY: Final = (
@@ -269,34 +333,38 @@ def select_logged_models() -> AnySelect:
 
 
 def read_logged_models(connection: Connection, rows: Iterable[AnyRow]) -> list[LoggedModel]:
-    """Build logged models from rows of `select_logged_models`, in their order."""
+    """Build logged models from rows of `select_logged_models`, in their order; one round trip."""
     model_rows = list(rows)
-    keys = [row.id for row in model_rows]
-    if not keys:
-        return []
-    params = _read_pairs(connection, LoggedModelParamRow, keys)
-    tags = _read_pairs(connection, LoggedModelTagRow, keys)
-    metrics = _read_metrics(connection, {row.id: row.model_id for row in model_rows})
-    versions = _read_versions_tags(connection, keys)
+    dialect = connection.dialect.name
+    parameter = keys_parameter(dialect, [row.id for row in model_rows])
+    queries = _related_queries(dialect, by_id=False)
+    return _build(model_rows, run_all(connection, *(query.statement(connection, parameter) for query in queries)))
+
+
+def _build(rows: Sequence[AnyRow], answers: Sequence[Answer]) -> list[LoggedModel]:
+    params, tags, points, versions = answers
+    params_by_key, tags_by_key = _pairs_of(rows, params), _pairs_of(rows, tags)
+    metrics = _metrics_of({row.id: row.model_id for row in rows}, points)
+    version_tags = _versions_tags_of(versions)
     return [
         LoggedModel(
             experiment_id=str(row.experiment_id),
             model_id=row.model_id,
             name=row.name,
-            artifact_location=f"{row.artifact_location.rstrip('/')}/{row.location}",
+            artifact_location=model_location(row.artifact_location, row.location),
             creation_timestamp=row.creation_time,
             last_updated_timestamp=row.last_update_time,
             model_type=row.model_type,
             source_run_id=row.source_run_id,
             status=LoggedModelStatus(row.status),
             status_message=row.status_message,
-            tags={**tags[row.id], **versions.get(row.id, {})},
-            params=params[row.id],
+            tags={**tags_by_key[row.id], **version_tags.get(row.id, {})},
+            params=params_by_key[row.id],
             metrics=metrics[row.id],
             digest=row.digest,
             size_bytes=row.size_bytes,
         )
-        for row in model_rows
+        for row in rows
     ]
 
 
@@ -310,13 +378,14 @@ def _relative_location(model_id: str) -> str:
     return f"models/{model_id}/artifacts"
 
 
-def _end_upload(connection: Connection, model_id: str) -> None:
-    """Delete the upload's row; from now on the logged model refers to the files."""
-    if connection.execute(delete(UploadRow).where(UploadRow.model_id == model_id)).rowcount == 0:
-        raise UploadExpiredError(
-            f"The upload of the logged model {model_id} has expired: storing its files took longer than gc's grace "
-            "period, and gc removed them. Log the model again, and give gc a longer grace period (--grace)."
-        )
+def model_location(artifact_location: str, location: str) -> str:
+    """Return where the files of a logged model are: below their experiment's location, or where they were adopted."""
+    return location if is_adopted(location) else f"{artifact_location.rstrip('/')}/{location}"
+
+
+def is_adopted(location: str) -> bool:
+    """Tell whether the location of a logged model is that of adopted files; they are not this registry's."""
+    return not location.startswith("models/")
 
 
 def _sealed(seal: Seal | None) -> dict[str, Any]:
@@ -340,30 +409,36 @@ def _require(connection: Connection, model_id: str, *, lock: bool = False) -> An
     return row
 
 
-def _link_points(connection: Connection, model: AnyRow, step: int) -> None:
-    if model.run_id is not None:
-        link_run_points(connection, model.run_id, model.id, step)
-
-
 def _read_one(connection: Connection, model_id: str) -> LoggedModel:
-    key = _require(connection, model_id).id
-    row = connection.execute(select_logged_models().where(LoggedModelRow.id == key)).one()
-    return read_logged_models(connection, [row])[0]
+    statements = _statements_of(connection, model_id)
+    run_all(connection, *statements)
+    if not statements[0].rows:
+        raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
+    return _built(statements)
+
+
+def _statements_of(connection: Connection, model_id: str) -> list[Statement]:
+    """Return the queries that `_built` takes when they are answered."""
+    queries = (_BY_ID, *_related_queries(connection.dialect.name, by_id=True))
+    return [query.statement(connection, {"public_id": model_id}) for query in queries]
+
+
+def _built(answered: Sequence[Statement]) -> LoggedModel:
+    answers = [statement.answer for statement in answered if statement.answer is not None]
+    return _build(named_rows(answers[0]), answers[1:])[0]
 
 
 def _change(connection: Connection, key: int, **values: Any) -> None:
-    connection.execute(
-        update(LoggedModelRow).where(LoggedModelRow.id == key).values(last_update_time=now_ms(), **values)
-    )
+    _CHANGE.send(connection, {"model_key": key, "last_update_time": now_ms(), **values})
 
 
-def _insert_files(connection: Connection, key: int, seal: Seal | None) -> None:
-    if seal is not None and seal.manifest.entries:
+def _insert_files(connection: Connection, model_id: str, seal: Seal | None) -> None:
+    if seal is not None:
         rows = [
-            {"logged_model_id": key, "path": entry.path, "size": entry.size, "sha256": entry.sha256}
+            {"public_id": model_id, "path": entry.path, "size": entry.size, "sha256": entry.sha256}
             for entry in seal.manifest.entries
         ]
-        connection.execute(insert(table(ModelFileRow)), rows)
+        _INSERT_FILE.write_many(connection, rows)
 
 
 def _insert_pairs(
@@ -376,54 +451,63 @@ def _insert_pairs(
     upsert(connection, kind, rows)
 
 
-def _run_params(connection: Connection, run_key: int | None) -> dict[str, str]:
-    if run_key is None:
-        return {}
-    query = select(ParamRow.key, ParamRow.value).where(ParamRow.run_id == run_key)
-    return {row.key: row.value for row in connection.execute(query)}
+@functools.cache
+def _related_queries(dialect: str, *, by_id: bool) -> Sequence[Compiled]:
+    """Return the queries whose answers `_build` takes: for the model ``public_id``, or those of `keys_parameter`."""
 
+    def is_of_model(key: Any) -> ColumnElement[bool]:
+        same: ColumnElement[bool] = key == _KEY
+        return same if by_id else in_keys(dialect, key)
 
-def _read_pairs(
-    connection: Connection, kind: type[LoggedModelParamRow] | type[LoggedModelTagRow], keys: Sequence[int]
-) -> dict[int, dict[str, str]]:
-    pairs: dict[int, dict[str, str]] = {key: {} for key in keys}
-    query = (
-        select(kind.logged_model_id, kind.key, kind.value)
-        .where(among(kind.logged_model_id, keys, connection.dialect.name))
-        .order_by(kind.key)
+    param, tag, point, version = LoggedModelParamRow, LoggedModelTagRow, LoggedModelMetricRow, ModelVersionRow
+    pairs = [
+        select(row.logged_model_id, row.key, row.value).where(is_of_model(row.logged_model_id)).order_by(row.key)
+        for row in (param, tag)
+    ]
+    points = (
+        select(point.__table__, RunRow.run_id.label("public_run_id"))
+        .outerjoin(RunRow, RunRow.id == point.run_id)
+        .where(is_of_model(point.logged_model_id))
+        .order_by(point.id)
     )
-    for model_key, key, value in connection.execute(query):
+    versions = (
+        select(version.logged_model_id, RegisteredModelRow.name, version.version)
+        .join(RegisteredModelRow, RegisteredModelRow.id == version.model_id)
+        .where(
+            is_of_model(version.logged_model_id),
+            version.deleted_time.is_(None),
+            RegisteredModelRow.deleted_time.is_(None),
+        )
+        .order_by(version.id)
+    )
+    return [Compiled(query) for query in (*pairs, points, versions)]
+
+
+_BY_ID: Final = Compiled(
+    select_logged_models().where(
+        LoggedModelRow.model_id == bindparam("public_id"), LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
+    )
+)
+
+
+def _pairs_of(rows: Iterable[AnyRow], answer: Answer) -> dict[int, dict[str, str]]:
+    pairs: dict[int, dict[str, str]] = {row.id: {} for row in rows}
+    for model_key, key, value in answer.rows:
         pairs[model_key][key] = value
     return pairs
 
 
-def _read_versions_tags(connection: Connection, keys: Sequence[int]) -> dict[int, dict[str, str]]:
+def _versions_tags_of(answer: Answer) -> dict[int, dict[str, str]]:
     """Compute MLflow's tag that lists the versions of each model from the current versions, so it is never stale."""
-    query = (
-        select(ModelVersionRow.logged_model_id, RegisteredModelRow.name, ModelVersionRow.version)
-        .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
-        .where(
-            among(ModelVersionRow.logged_model_id, keys, connection.dialect.name),
-            ModelVersionRow.deleted_time.is_(None),
-            RegisteredModelRow.deleted_time.is_(None),
-        )
-        .order_by(ModelVersionRow.id)
-    )
     versions_by_model: dict[int, list[dict[str, Any]]] = {}
-    for key, name, version in connection.execute(query):
+    for key, name, version in answer.rows:
         versions_by_model.setdefault(key, []).append({"name": name, "version": version})
     return {key: {VERSIONS_TAG: json.dumps(versions)} for key, versions in versions_by_model.items()}
 
 
-def _read_metrics(connection: Connection, models: Mapping[int, str]) -> dict[int, list[Metric]]:
+def _metrics_of(models: Mapping[int, str], answer: Answer) -> dict[int, list[Metric]]:
     metrics: dict[int, list[Metric]] = {key: [] for key in models}
-    query = (
-        select(LoggedModelMetricRow.__table__, RunRow.run_id.label("public_run_id"))
-        .outerjoin(RunRow, RunRow.id == LoggedModelMetricRow.run_id)
-        .where(among(LoggedModelMetricRow.logged_model_id, models, connection.dialect.name))
-        .order_by(LoggedModelMetricRow.id)
-    )
-    for row in connection.execute(query):
+    for row in named_rows(answer):
         metrics[row.logged_model_id].append(
             Metric(
                 key=row.key,

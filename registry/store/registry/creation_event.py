@@ -5,12 +5,14 @@ Guarantees: the facts written into the event and those read from the tables by `
 
 import json
 from collections import defaultdict
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from registry.entities.history import digest_of
-from registry.store.tables import ModelSignatureRow, ModelVersionRow
+from registry.store.compiled_statements import Compiled, named_rows
+from registry.store.driver_sql import Statement
+from registry.store.tables import LoggedModelRow, ModelSignatureRow, ModelVersionRow
 
 
 def recorded_of(creation_time: int, run_link: str | None, flavors: str | None, signature: str | None) -> dict[str, Any]:
@@ -31,10 +33,19 @@ def signature_digest(bundle: str, creation_time: int) -> str:
     return digest_of([bundle, creation_time])
 
 
-def signatures_of(connection: Connection, logged_model_key: int) -> dict[str, str]:
-    """Return the digests of a logged model's signatures, by key id."""
-    query = select(ModelSignatureRow.__table__).where(ModelSignatureRow.logged_model_id == logged_model_key)
-    return {row.key_id: signature_digest(row.bundle, row.creation_time) for row in connection.execute(query)}
+SIGNATURES: Final = Compiled(
+    select(ModelSignatureRow.__table__).where(
+        ModelSignatureRow.logged_model_id
+        == select(LoggedModelRow.id).where(LoggedModelRow.model_id == bindparam("public_id")).scalar_subquery()
+    )
+)
+"""The query of a logged model's signatures."""
+
+
+def signatures_of(answered: Statement) -> dict[str, str]:
+    """Return the digests of the signatures that `SIGNATURES` found, by key id."""
+    assert answered.answer is not None  # noqa: S101 - the caller waited for it
+    return {row.key_id: signature_digest(row.bundle, row.creation_time) for row in named_rows(answered.answer)}
 
 
 def signatures_of_versions(connection: Connection, model_key: int) -> defaultdict[int, dict[str, str]]:

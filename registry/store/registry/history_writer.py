@@ -16,8 +16,9 @@ from registry.entities.history import EventKind, HistoryEvent, canonical_json, c
 from registry.entities.times import format_time
 from registry.exceptions import ClockAheadError, IntegrityError, ModelNotFoundError
 from registry.store import clock
-from registry.store.compiled_statements import Compiled
+from registry.store.compiled_statements import Compiled, first_row
 from registry.store.dialects import AnyRow, table
+from registry.store.driver_sql import Statement, run_all
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 from registry.store.transactions import Store
 from registry.validation.names import casefold_name
@@ -34,15 +35,18 @@ class RegistryStore(Store):
         self.actor = check_remark(actor, "actor (REGISTRY_ACTOR)")
         self.ignore_clock = ignore_clock
 
-    def locked(self, connection: Connection, name: str) -> "contextlib.AbstractContextManager[LockedModel]":
+    def locked(
+        self, connection: Connection, name: str, *facts: Statement
+    ) -> "contextlib.AbstractContextManager[LockedModel]":
         """Lock a model until the transaction ends; its events are written at the end of the block.
+
+        `facts` are run after the lock is taken, in the same round trip.
 
         Raises:
             ModelNotFoundError: There is no such model.
         """
-        return write_on_exit(
-            LockedModel(connection, lock_model(connection, name), self.actor, ignore_clock=self.ignore_clock)
-        )
+        row = lock_model(connection, name, *facts)
+        return write_on_exit(LockedModel(connection, row, self.actor, ignore_clock=self.ignore_clock))
 
 
 class LockedModel:
@@ -76,7 +80,7 @@ class LockedModel:
         Raises:
             ClockAheadError: The model's last event is more than five minutes ahead of the clock.
         """
-        last_us = self._events[-1].time_us if self._events else self.row.last_event_us
+        last_us = self.last_event_us
         if last_us > self.now_us + TOLERANCE_US and not self._ignore_clock:
             raise _clock_ahead(self.name, last_us, self.now_us)
         return self._append(kind, last_us, version, before, after, reason, details)
@@ -113,9 +117,19 @@ class LockedModel:
         self._events.append(event)
         return event
 
+    @property
+    def last_event_us(self) -> int:
+        """The time of the last event, in microseconds since the epoch."""
+        return self._events[-1].time_us if self._events else int(self.row.last_event_us)
+
     def change(self, **columns: Any) -> None:
         """Set columns of the model's row at the end of the block."""
         self._changes.update(columns)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether anything was recorded that is not written yet."""
+        return bool(self._events)
 
     def next_version(self) -> int:
         """Return the next version number; numbers are never reused."""
@@ -127,14 +141,14 @@ class LockedModel:
         """Write the events and changes; do nothing if there are no events.
 
         The counter of all events is increased just before the insert. Its row stays locked until the transaction ends,
-        so event ids appear in the order of commits, and a reader that polls from the last id misses none.
+        so event ids appear in the order of commits, and a reader that polls from the last id misses none. All of it
+        travels with COMMIT, because every change of any model waits for that row.
         """
         if not self._events:
             return
         count = len(self._events)
-        ((last_id,),) = _RAISE_COUNT.tuples(self.connection, {"count": count})
-        first_id = int(last_id) - count + 1
-        rows = [_row(first_id + offset, self.key, event) for offset, event in enumerate(self._events)]
+        _RAISE_COUNT.send(self.connection, {"count": count})
+        rows = [_row(count - number, self.key, event) for number, event in enumerate(self._events, 1)]
         _APPEND.write_many(self.connection, rows)
         end = self._events[-1]
         values = {
@@ -144,15 +158,15 @@ class LockedModel:
             "last_update_time": end.time_us // 1_000,
             **self._changes,
         }
-        _CHANGE_MODEL.write(self.connection, {"model_key": self.key, **values})
+        _CHANGE_MODEL.send(self.connection, {"model_key": self.key, **values})
 
 
 # Built once, because building a statement costs more than running it.
 _COUNT: Final = table(RegistryIdRow).c.last_event
-_RAISE_COUNT: Final = Compiled(
-    update(table(RegistryIdRow)).values(last_event=_COUNT + bindparam("count")).returning(_COUNT)
+_RAISE_COUNT: Final = Compiled(update(table(RegistryIdRow)).values(last_event=_COUNT + bindparam("count")))
+_APPEND: Final = Compiled(
+    insert(table(HistoryRow)).values(id=select(_COUNT).scalar_subquery() - bindparam("later_events"))
 )
-_APPEND: Final = Compiled(insert(table(HistoryRow)))
 _MODELS: Final = table(RegisteredModelRow)
 _CHANGE_MODEL: Final = Compiled(update(_MODELS).where(_MODELS.c.id == bindparam("model_key")))
 
@@ -164,16 +178,25 @@ def write_on_exit(model: LockedModel) -> Iterator[LockedModel]:
     model.save()
 
 
-def lock_model(connection: Connection, name: str) -> AnyRow:
+def lock_model(connection: Connection, name: str, *facts: Statement) -> AnyRow:
     """Lock and return the row of a model that is not deleted, with the session's database user.
+
+    `facts` are run after the lock is taken, in the same round trip.
 
     Raises:
         ModelNotFoundError: There is no such model.
     """
-    row = _lock_statement(connection.dialect.name).first(connection, name_params(name))
+    lock = lock_statement(connection, name)
+    run_all(connection, lock, *facts)
+    row = first_row(lock)
     if row is None:
         raise model_not_found(connection, name)
     return row
+
+
+def lock_statement(connection: Connection, name: str) -> Statement:
+    """Return the statement that locks a model, for `LockedModel`."""
+    return _lock_statement(connection.dialect.name).statement(connection, name_params(name))
 
 
 @functools.cache
@@ -193,6 +216,10 @@ def _not_deleted(name_key: Any, name: Any) -> Any:
 
 NOT_DELETED: Final[Any] = _not_deleted(bindparam("name_key"), bindparam("name"))
 """The condition for the model of a name that is not deleted; its index is on the case-folded key."""
+
+
+KEY_OF_NAME: Final = select(RegisteredModelRow.id).where(NOT_DELETED).scalar_subquery()
+"""The key of the model of `NOT_DELETED`: a statement that uses it need not wait for the key."""
 
 
 def name_params(name: str) -> dict[str, str]:
@@ -248,9 +275,9 @@ def find_deletion(connection: Connection, name: str) -> AnyRow | None:
     return connection.execute(query.limit(1)).one_or_none()
 
 
-def _row(event_id: int, model_key: int, event: HistoryEvent) -> dict[str, Any]:
+def _row(later_events: int, model_key: int, event: HistoryEvent) -> dict[str, Any]:
     return {
-        "id": event_id,
+        "later_events": later_events,
         "model_id": model_key,
         "seq": event.seq,
         "kind": str(event.kind),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
-from registry.entities.history import HistoryEvent
+from registry.entities.history import HistoryEvent, canonical_json
 from registry.entities.history_replay import ModelState
 from registry.exceptions import IntegrityError
-from registry.store.dialects import AnyRow
+from registry.store.dialects import AnyRow, AnySelect
+from registry.store.logged_models.evidence import find_evidence
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
 
@@ -36,15 +37,15 @@ class JudgedPoint:
 
 
 def judged_metrics(rules: "Iterable[PromotionRule]") -> set[str]:
-    """Return the metrics that rules refer to."""
-    return {metric for rule in rules if (metric := getattr(rule, "metric", None)) is not None}
+    """Return the metrics of runs that rules refer to; those on a data set are other evidence."""
+    on_runs = (rule for rule in rules if getattr(rule, "dataset", None) is None)
+    return {metric for rule in on_runs if (metric := getattr(rule, "metric", None)) is not None}
 
 
-def read_points(connection: Connection, run_id: str | None) -> dict[str, AnyRow]:
-    """Return the latest points of a run, by metric."""
+def select_points(run_id: Any) -> AnySelect:
+    """Return a query of the latest points of a run; `run_id` is an expression."""
     query = select(LatestMetricRow.key, LatestMetricRow.step, LatestMetricRow.timestamp, LatestMetricRow.value)
-    rows = connection.execute(query.join(RunRow, RunRow.id == LatestMetricRow.run_id).where(RunRow.run_id == run_id))
-    return {row.key: row for row in rows}
+    return query.join(RunRow, RunRow.id == LatestMetricRow.run_id).where(RunRow.run_id == run_id)
 
 
 def points_for_event(
@@ -78,6 +79,31 @@ def check_judged_points(
             raise IntegrityError(f"{subject} was judged, but its run or metric is missing.")
         else:
             yield from _check_series(connection, subject, point, row)
+
+
+def check_judged_evidence(
+    connection: Connection, name: str, events: Sequence[HistoryEvent], state: ModelState
+) -> Iterator[str]:
+    """Check that every record that a rule was judged on still says what the event says; yield what gc removed.
+
+    Raises:
+        IntegrityError: A record was edited or removed.
+    """
+    seen: set[str] = set()
+    for event in events:
+        for verdict in event.details.get("rules", ()) if isinstance(event.details.get("rules"), list) else ():
+            judged = verdict.get("evidence")
+            if judged is None or (form := canonical_json(judged)) in seen:
+                continue
+            seen.add(form)
+            subject = f"{judged['kind']} {judged['id']} of version {event.version} of {name!r}"
+            record = find_evidence(connection, judged["kind"], judged["id"])
+            if record is None and event.version is not None and _is_deleted(state, event.version):
+                yield f"{subject}: no longer checkable, its logged model was removed"
+            elif record is None:
+                raise IntegrityError(f"{subject} was judged, but this evidence no longer exists: it was removed.")
+            elif canonical_json(record.to_event()) != form:
+                raise IntegrityError(f"{subject} was judged, but this evidence was edited: it is {record.to_event()}.")
 
 
 def _is_deleted(state: ModelState, number: int) -> bool:

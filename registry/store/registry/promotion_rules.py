@@ -6,22 +6,31 @@ Guarantees: rules are evaluated inside the promoting transaction, on the rows of
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, null, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from registry.entities import Evidence
 from registry.entities.history import EventKind
-from registry.entities.stages import ACTIVE_STAGES
-from registry.store.compiled_statements import Compiled
+from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
 from registry.store.dialects import AnyRow, table, upsert
-from registry.store.registry.history_writer import LockedModel, RegistryStore
-from registry.store.registry.promotion_evidence import judged_metrics, points_for_event, read_points
-from registry.store.registry.queries import require_model, require_version, select_one_version
+from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
+from registry.store.logged_models.evidence import read_metric_evidence, read_records
+from registry.store.registry.history_writer import KEY_OF_NAME, LockedModel, RegistryStore, name_params
+from registry.store.registry.promotion_evidence import judged_metrics, points_for_event, select_points
+from registry.store.registry.queries import (
+    not_deleted_row,
+    require_model,
+    require_version,
+    select_one_version,
+    version_statement,
+)
 from registry.store.registry.stage_periods import select_holder
 from registry.store.tables import (
     ApprovalRow,
     LoggedModelRow,
+    ModelVersionRow,
     ModelVersionTagRow,
     PromotionRulesRow,
 )
@@ -49,8 +58,9 @@ class PromotionRuleStore(RegistryStore):
         from registry.rules import rules_to_json
 
         text = rules_to_json(rules)
-        with self.locked(connection, name) as model:
-            before = find_rules(connection, model.key, stage)
+        rules_before = rules_statement(connection, name, stage)
+        with self.locked(connection, name, rules_before) as model:
+            before = first_value(rules_before)
             if before != text:
                 details = {"stage": stage}
                 model.record(EventKind.RULES_SET, before=before, after=text, reason=reason, details=details)
@@ -59,8 +69,9 @@ class PromotionRuleStore(RegistryStore):
     @write_transaction
     def delete_rules(self, connection: Connection, name: str, stage: str, *, reason: str | None = None) -> None:
         """Remove the rules of a stage; do nothing if it has none."""
-        with self.locked(connection, name) as model:
-            before = find_rules(connection, model.key, stage)
+        rules_before = rules_statement(connection, name, stage)
+        with self.locked(connection, name, rules_before) as model:
+            before = first_value(rules_before)
             if before is not None:
                 model.record(EventKind.RULES_DELETED, before=before, reason=reason, details={"stage": stage})
                 condition = (PromotionRulesRow.model_id == model.key) & (PromotionRulesRow.stage == stage)
@@ -69,8 +80,12 @@ class PromotionRuleStore(RegistryStore):
     @read_transaction
     def get_rules(self, connection: Connection, name: str, stage: str) -> "tuple[PromotionRule, ...]":
         """Return the rules of a stage; empty if it has none."""
-        text = find_rules(connection, require_model(connection, name).id, stage)
+        stored = rules_statement(connection, name, stage)
+        end_with_next(connection)
+        run_all(connection, stored)
+        text = first_value(stored)
         if text is None:
+            require_model(connection, name)
             return ()
         from registry.rules import rules_from_json
 
@@ -81,8 +96,9 @@ class PromotionRuleStore(RegistryStore):
         self, connection: Connection, name: str, version: int, stage: str, *, reason: str | None = None
     ) -> None:
         """Approve a version for a stage. Idempotent."""
-        with self.locked(connection, name) as model:
-            require_version(connection, model.key, name, version)
+        existing_version = version_statement(connection, name, version)
+        with self.locked(connection, name, existing_version) as model:
+            not_deleted_row(first_row(existing_version), name, version)
             user = model.session_user or ""
             key = {
                 "model_id": model.key,
@@ -100,25 +116,25 @@ class PromotionRuleStore(RegistryStore):
     @read_transaction
     def check(self, connection: Connection, name: str, version: int, stage: str) -> "list[Verdict]":
         """Evaluate the rules of a stage for a version; changes nothing."""
-        key = require_model(connection, name).id
-        candidate = candidate_version(connection, key, name, version, stage)
-        return list(evaluate_rules(connection, name, candidate, stage).verdicts)
+        statement = candidate_statement(connection, name, version, stage)
+        run_all(connection, statement)
+        candidate = first_row(statement)
+        if candidate is None:
+            require_model(connection, name)
+            candidate = require_version(connection, name, version)
+        end_with_next(connection)
+        return list(evaluate_rules(connection, candidate, name, stage).verdicts)
 
 
-def candidate_version(connection: Connection, model_key: int, name: str, version: int, stage: str) -> AnyRow:
-    """Return the row of a version (of `select_one_version`), with `holder` and `rules` of the stage to enter.
-
-    Raises:
-        VersionNotFoundError: There is no such version, or it is deleted.
-    """
-    values = {"model_key": model_key, "number": version, "entered": stage}
-    row = _candidate(connection.dialect.name, stage).first(connection, values)
-    return row or require_version(connection, model_key, name, version)
+def candidate_statement(connection: Connection, name: str, version: int, stage: str) -> Statement:
+    """Return the query of a version (of `select_one_version`), with `holder` and `rules` of the stage to enter."""
+    values = {**name_params(name), "number": version, "entered": stage}
+    return _candidate(connection.dialect.name, stage).statement(connection, values)
 
 
 @functools.cache
 def _candidate(dialect: str, stage: str) -> Compiled:
-    holder = select_holder(stage).correlate(None).scalar_subquery() if stage in ACTIVE_STAGES else null()
+    holder = select_holder(stage).correlate(None).scalar_subquery()
     rules = _RULES.scalar_subquery()
     return Compiled(select_one_version(dialect).add_columns(holder.label("holder"), rules.label("rules")))
 
@@ -144,20 +160,28 @@ class Judgement:
         return {"rules": [verdict.to_dict() for verdict in self.verdicts], **judged}
 
 
-def evaluate_rules(connection: Connection, name: str, row: AnyRow, stage: str) -> Judgement:
-    """Evaluate a stage's rules on a row of `candidate_version`, compared with the version in the stage."""
+def evaluate_rules(connection: Connection, row: AnyRow, name: str, stage: str) -> Judgement:
+    """Evaluate a stage's rules on a row of `candidate_statement`, compared with the version in the stage.
+
+    Reads the facts of both versions in one round trip.
+    """
     if row.rules is None:
         return Judgement()
     from registry.rules import evaluate, rules_from_json
 
     rules = rules_from_json(row.rules)
-    metrics = judged_metrics(rules)
-    candidate, points = _facts(connection, row, stage, metrics)
-    holder = None
-    if row.holder is not None and row.holder != row.version:
-        holder_row = require_version(connection, row.model_id, name, row.holder)
-        holder, points_of_holder = _facts(connection, holder_row, stage, metrics)
-        points += points_of_holder
+    versions = [row.version] if row.holder in (None, row.version) else [row.version, row.holder]
+    values = [{"model_key": row.model_id, "number": version, "entered": stage} for version in versions]
+    answers = run_all(connection, *(query.statement(connection, value) for value in values for query in _FACTS))
+    judged = judged_metrics(rules)
+    facts: list[Facts | None] = [None, None]
+    points: list[dict[str, Any]] = []
+    for number in range(len(versions)):
+        facts[number], points_of_version = _facts(answers[number * len(_FACTS) :], judged)
+        points += points_of_version
+    candidate, holder = facts
+    assert candidate is not None  # noqa: S101 - there is at least one version
+    candidate = replace(candidate, name=name, evidence=_evidence(connection, row.logged_model_id, rules))
     return Judgement(tuple(evaluate(rules, candidate, holder)), tuple(points))
 
 
@@ -175,44 +199,78 @@ def record_judgement(
     )
 
 
-def find_rules(connection: Connection, model_key: int, stage: str) -> str | None:
-    """Return the rules of a stage as JSON, or None."""
-    return connection.execute(_RULES, {"model_key": model_key, "entered": stage}).scalar_one_or_none()
+def rules_statement(connection: Connection, name: str, stage: str) -> Statement:
+    """Return the query of the rules of a stage, as JSON."""
+    return _RULES_OF.statement(connection, {**name_params(name), "entered": stage})
 
 
 _RULES: Final = select(PromotionRulesRow.rules).where(
-    PromotionRulesRow.model_id == bindparam("model_key"), PromotionRulesRow.stage == bindparam("entered")
+    PromotionRulesRow.model_id == KEY_OF_NAME, PromotionRulesRow.stage == bindparam("entered")
+)
+_RULES_OF: Final = Compiled(_RULES)
+_THIS: Final = (ModelVersionRow.model_id == bindparam("model_key"), ModelVersionRow.version == bindparam("number"))
+# The facts about one version, each query with the parameters model_key, number and entered.
+_FACTS: Final = (
+    Compiled(
+        select(
+            ModelVersionRow.version,
+            ModelVersionRow.run_id,
+            ModelVersionRow.session_user,
+            ModelVersionRow.user_id,
+            LoggedModelRow.flavors,
+            LoggedModelRow.signature,
+            LoggedModelRow.digest,
+        )
+        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+        .where(*_THIS)
+    ),
+    Compiled(select_points(select(ModelVersionRow.run_id).where(*_THIS).scalar_subquery())),
+    Compiled(
+        select(ModelVersionTagRow.key, ModelVersionTagRow.value)
+        .join(ModelVersionRow, ModelVersionRow.id == ModelVersionTagRow.version_id)
+        .where(*_THIS)
+    ),
+    Compiled(
+        select(ApprovalRow.actor, ApprovalRow.session_user).where(
+            ApprovalRow.model_id == bindparam("model_key"),
+            ApprovalRow.version == bindparam("number"),
+            ApprovalRow.stage == bindparam("entered"),
+        )
+    ),
 )
 
 
-def _facts(connection: Connection, row: AnyRow, stage: str, judged: set[str]) -> "tuple[Facts, list[dict[str, Any]]]":
-    """Return the facts that rules are evaluated on, and the points of the judged metrics."""
-    logged = select(LoggedModelRow.flavors, LoggedModelRow.signature).where(LoggedModelRow.id == row.logged_model_id)
-    flavors, signature = connection.execute(logged).one()
-    points = read_points(connection, row.run_id)
+def _evidence(connection: Connection, model_key: int, rules: "Sequence[PromotionRule]") -> tuple[Evidence, ...]:
+    """Return the evidence on a logged model that rules look at: metrics on data sets, and other records."""
+    from registry.rules import BetterThanHolder
+
+    on_data = [rule for rule in rules if getattr(rule, "dataset", None) is not None]
+    if not on_data:
+        return ()
+    metrics = [getattr(rule, "metric", None) for rule in on_data if not isinstance(rule, BetterThanHolder)]
+    names = None if None in metrics else {name for name in metrics if name is not None}
+    of_metrics = read_metric_evidence(connection, model_key, names) if metrics else ()
+    return (*of_metrics, *read_records(connection, model_key))
+
+
+def _facts(answers: Sequence[Answer], judged: set[str]) -> "tuple[Facts, list[dict[str, Any]]]":
+    """Return the facts that rules are evaluated on, and the points of the judged metrics.
+
+    On PostgreSQL the database user counts as approver, so that one person cannot approve twice.
+    """
+    version_rows, point_rows, tags, approvals = answers[: len(_FACTS)]
+    (version,) = named_rows(version_rows)
+    points = {point.key: point for point in named_rows(point_rows)}
     from registry.rules import Facts
 
     facts = Facts(
-        version=row.version,
+        version=version.version,
         metrics={key: value_from_db(point.value) for key, point in points.items()},
-        signature=signature,
-        tags=_tags(connection, row.id),
-        flavors=frozenset(json.loads(flavors or "[]")),
-        approvers=_approvers(connection, row, stage),
-        registered_by=row.session_user or row.user_id,
+        signature=version.signature,
+        tags=dict(tags.rows),
+        flavors=frozenset(json.loads(version.flavors or "[]")),
+        approvers=frozenset(session_user or actor for actor, session_user in approvals.rows),
+        registered_by=version.session_user or version.user_id,
+        digest=version.digest,
     )
-    return facts, points_for_event(row.version, row.run_id, points, judged)
-
-
-def _tags(connection: Connection, version_key: int) -> dict[str, str]:
-    query = select(ModelVersionTagRow.key, ModelVersionTagRow.value)
-    rows = connection.execute(query.where(ModelVersionTagRow.version_id == version_key))
-    return {row.key: row.value for row in rows}
-
-
-def _approvers(connection: Connection, row: AnyRow, stage: str) -> frozenset[str]:
-    """Return who approved; on PostgreSQL the database user counts, so that one person cannot approve twice."""
-    query = select(ApprovalRow.actor, ApprovalRow.session_user).where(
-        ApprovalRow.model_id == row.model_id, ApprovalRow.version == row.version, ApprovalRow.stage == stage
-    )
-    return frozenset(session_user or actor for actor, session_user in connection.execute(query))
+    return facts, points_for_event(version.version, version.run_id, points, judged)

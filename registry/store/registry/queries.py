@@ -5,18 +5,19 @@ Guarantees: every version has its tags and aliases, whichever query it comes fro
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, Text, bindparam, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, func, select
 
 from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import VersionNotFoundError
-from registry.store.compiled_statements import Compiled
-from registry.store.dialects import AnyRow, AnySelect
-from registry.store.long_lists import among
-from registry.store.registry.history_writer import NOT_DELETED, model_not_found, name_params
+from registry.store.compiled_statements import Compiled, first_row, named_rows
+from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.driver_sql import Answer, Statement, run_all
+from registry.store.long_lists import in_keys, keys_parameter
+from registry.store.registry.history_writer import KEY_OF_NAME, NOT_DELETED, model_not_found, name_params
 from registry.store.tables import (
     LoggedModelRow,
     ModelAliasRow,
@@ -43,43 +44,51 @@ def select_versions() -> AnySelect:
 
 
 def read_versions(connection: Connection, rows: Iterable[AnyRow]) -> list[ModelVersion]:
-    """Return the versions of rows of `select_versions`, in their order."""
+    """Return the versions of rows of `select_versions`, in their order; one round trip."""
     rows = list(rows)
-    if not rows:
-        return []
-    tags: dict[int, dict[str, str]] = {row.id: {} for row in rows}
-    query = select(ModelVersionTagRow.__table__).where(
-        among(ModelVersionTagRow.version_id, tags, connection.dialect.name)
+    dialect = connection.dialect.name
+    tags, aliases = run_all(
+        connection,
+        _version_tags(dialect).statement(connection, keys_parameter(dialect, [row.id for row in rows])),
+        _model_aliases(dialect).statement(connection, keys_parameter(dialect, list({row.model_id for row in rows}))),
     )
-    for tag in connection.execute(query.order_by(ModelVersionTagRow.key)):
+    return _build_versions(rows, tags, aliases)
+
+
+def _build_versions(rows: Sequence[AnyRow], tag_rows: Answer, alias_rows: Answer) -> list[ModelVersion]:
+    tags: dict[int, dict[str, str]] = {row.id: {} for row in rows}
+    for tag in named_rows(tag_rows):
         tags[tag.version_id][tag.key] = tag.value
     aliases: dict[tuple[int, int], list[str]] = {(row.model_id, row.version): [] for row in rows}
-    query = select(ModelAliasRow.__table__).where(
-        among(ModelAliasRow.model_id, {row.model_id for row in rows}, connection.dialect.name)
-    )
-    for alias in connection.execute(query.order_by(ModelAliasRow.alias)):
+    for alias in named_rows(alias_rows):
         aliases.get((alias.model_id, alias.version), []).append(alias.alias)
     return [_version(row, tags[row.id], aliases[row.model_id, row.version]) for row in rows]
 
 
 def read_models(connection: Connection, rows: Iterable[AnyRow]) -> list[RegisteredModel]:
-    """Return the registered models of rows of `registered_models`, in their order."""
+    """Return the registered models of rows of `registered_models`, in their order; one round trip."""
     rows = list(rows)
-    if not rows:
-        return []
-    keys = [row.id for row in rows]
-    tags: dict[int, dict[str, str]] = {key: {} for key in keys}
-    query = select(RegisteredModelTagRow.__table__).where(
-        among(RegisteredModelTagRow.model_id, keys, connection.dialect.name)
-    )
-    for tag in connection.execute(query.order_by(RegisteredModelTagRow.key)):
+    parameter = keys_parameter(connection.dialect.name, [row.id for row in rows])
+    queries = model_queries(connection.dialect.name)
+    return build_models(rows, run_all(connection, *(query.statement(connection, parameter) for query in queries)))
+
+
+def model_queries(dialect: str, *, by_name: bool = False) -> Sequence[Compiled]:
+    """Return the queries whose answers `build_models` takes, for the model of a name or those of `keys_parameter`."""
+    return _model_tags(dialect, by_name), _model_aliases(dialect, by_name), *latest_queries(dialect, by_name=by_name)
+
+
+def build_models(rows: Sequence[AnyRow], answers: Sequence[Answer]) -> list[RegisteredModel]:
+    """Return the registered models of rows of `registered_models`."""
+    tag_rows, alias_rows, latest_rows, version_tags = answers
+    tags: dict[int, dict[str, str]] = {row.id: {} for row in rows}
+    for tag in named_rows(tag_rows):
         tags[tag.model_id][tag.key] = tag.value
-    aliases: dict[int, dict[str, int]] = {key: {} for key in keys}
-    query = select(ModelAliasRow.__table__).where(among(ModelAliasRow.model_id, keys, connection.dialect.name))
-    for alias in connection.execute(query.order_by(ModelAliasRow.alias)):
+    aliases: dict[int, dict[str, int]] = {row.id: {} for row in rows}
+    for alias in named_rows(alias_rows):
         aliases[alias.model_id][alias.alias] = alias.version
     latest: dict[str, list[ModelVersion]] = {row.name: [] for row in rows}
-    for version in read_versions(connection, connection.execute(select_latest(keys, connection.dialect.name)).all()):
+    for version in _build_versions(named_rows(latest_rows), version_tags, alias_rows):
         latest[version.name].append(version)
     return [
         RegisteredModel(
@@ -96,14 +105,62 @@ def read_models(connection: Connection, rows: Iterable[AnyRow]) -> list[Register
     ]
 
 
-def select_latest(model_keys: Sequence[int], dialect: str) -> AnySelect:
-    """Return a query of the highest version per model and stage, without deleted ones."""
+def latest_versions(connection: Connection, name: str, stages: Collection[str]) -> list[ModelVersion]:
+    """Return the highest version of each of these stages of a model, lowest version first; one round trip."""
+    dialect = connection.dialect.name
+    queries = (*latest_queries(dialect, by_name=True), _model_aliases(dialect, by_name=True))
+    rows, tags, aliases = run_all(connection, *(query.statement(connection, name_params(name)) for query in queries))
+    versions = _build_versions(named_rows(rows), tags, aliases)
+    return [version for version in versions if version.current_stage in stages]
+
+
+@functools.cache
+def latest_queries(dialect: str, *, by_name: bool) -> tuple[Compiled, Compiled]:
+    """Return queries of the highest version per model and stage, without deleted ones, and of the tags of these."""
     highest = (
         select(func.max(ModelVersionRow.id))
-        .where(among(ModelVersionRow.model_id, model_keys, dialect), ModelVersionRow.deleted_time.is_(None))
+        .where(_of_models(dialect, ModelVersionRow.model_id, by_name), ModelVersionRow.deleted_time.is_(None))
         .group_by(ModelVersionRow.model_id, ModelVersionRow.current_stage)
     )
-    return select_versions().where(ModelVersionRow.id.in_(highest)).order_by(ModelVersionRow.version)
+    latest = select_versions().where(ModelVersionRow.id.in_(highest)).order_by(ModelVersionRow.version)
+    tags = select(ModelVersionTagRow.__table__).where(ModelVersionTagRow.version_id.in_(highest))
+    return Compiled(latest), Compiled(tags.order_by(ModelVersionTagRow.key))
+
+
+def _of_models(dialect: str, column: Any, by_name: bool) -> ColumnElement[bool]:
+    same: ColumnElement[bool] = column == KEY_OF_NAME
+    return same if by_name else in_keys(dialect, column)
+
+
+@functools.cache
+def _version_tags(dialect: str) -> Compiled:
+    tags = table(ModelVersionTagRow)
+    return Compiled(select(tags).where(in_keys(dialect, tags.c.version_id)).order_by(tags.c.key))
+
+
+@functools.cache
+def _model_tags(dialect: str, by_name: bool = False) -> Compiled:
+    tags = table(RegisteredModelTagRow)
+    return Compiled(select(tags).where(_of_models(dialect, tags.c.model_id, by_name)).order_by(tags.c.key))
+
+
+@functools.cache
+def _model_aliases(dialect: str, by_name: bool = False) -> Compiled:
+    aliases = table(ModelAliasRow)
+    return Compiled(select(aliases).where(_of_models(dialect, aliases.c.model_id, by_name)).order_by(aliases.c.alias))
+
+
+def read_model(connection: Connection, name: str) -> RegisteredModel:
+    """Return a model that is not deleted; one round trip.
+
+    Raises:
+        ModelNotFoundError: There is no such model.
+    """
+    queries = (_MODEL, *model_queries(connection.dialect.name, by_name=True))
+    rows, *answers = run_all(connection, *(query.statement(connection, name_params(name)) for query in queries))
+    if not rows.rows:
+        raise model_not_found(connection, name)
+    return build_models(named_rows(rows), answers)[0]
 
 
 def require_model(connection: Connection, name: str) -> AnyRow:
@@ -118,40 +175,63 @@ def require_model(connection: Connection, name: str) -> AnyRow:
     return row
 
 
-def find_version(connection: Connection, model_key: int, version: int) -> AnyRow | None:
+def version_statement(connection: Connection, name: str, version: int) -> Statement:
+    """Return the query of a version's row in `model_versions`, deleted or not."""
+    return _VERSION.statement(connection, {**name_params(name), "number": version})
+
+
+def find_version(connection: Connection, name: str, version: int) -> AnyRow | None:
     """Return the row of a version in `model_versions`, deleted or not, or None."""
-    return _VERSION.first(connection, {"model_key": model_key, "number": version})
+    statement = version_statement(connection, name, version)
+    run_all(connection, statement)
+    return first_row(statement)
 
 
 _MODEL: Final = Compiled(select(RegisteredModelRow.__table__).where(NOT_DELETED))
-_THIS: Final = (ModelVersionRow.model_id == bindparam("model_key"), ModelVersionRow.version == bindparam("number"))
-_VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(*_THIS))
+_NUMBER: Final[Any] = bindparam("number")
+_IN_MODEL: Final = ModelVersionRow.model_id == KEY_OF_NAME
+_VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(_IN_MODEL, ModelVersionRow.version == _NUMBER))
 
 
-def require_version(connection: Connection, model_key: int, name: str, version: int) -> AnyRow:
+def require_version(connection: Connection, name: str, version: int) -> AnyRow:
     """Return the row of a version in `model_versions` that is not deleted.
 
     Raises:
         VersionNotFoundError: There is no such version, or it is deleted.
     """
-    row = find_version(connection, model_key, version)
+    return not_deleted_row(find_version(connection, name, version), name, version)
+
+
+def not_deleted_row(row: AnyRow | None, name: str, version: int) -> AnyRow:
+    """Return the row of a version, unless it is missing or deleted.
+
+    Raises:
+        VersionNotFoundError: There is no such version, or it is deleted.
+    """
     if row is None or row.deleted_time is not None:
         deleted = "; it was deleted" if row is not None else ""
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found{deleted}")
     return row
 
 
-def read_version(connection: Connection, model_key: int, name: str, version: int) -> ModelVersion:
+def find_version_entity(connection: Connection, name: str, version: int) -> ModelVersion | None:
+    """Return a version that is not deleted, or None; one statement."""
+    row = _one_version(connection.dialect.name).first(connection, {**name_params(name), "number": version})
+    return None if row is None else version_of(row)
+
+
+def read_version(connection: Connection, name: str, version: int) -> ModelVersion:
     """Return a version that is not deleted.
 
     Raises:
-        VersionNotFoundError: There is no such version, or it is deleted.
+        ModelNotFoundError, VersionNotFoundError: There is no such model or version, or it is deleted.
     """
-    row = _one_version(connection.dialect.name).first(connection, {"model_key": model_key, "number": version})
-    if row is None:
-        require_version(connection, model_key, name, version)
+    found = find_version_entity(connection, name, version)
+    if found is None:
+        require_model(connection, name)
+        require_version(connection, name, version)
         raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
-    return version_of(row)
+    return found
 
 
 @functools.cache
@@ -159,8 +239,11 @@ def _one_version(dialect: str) -> Compiled:
     return Compiled(select_one_version(dialect))
 
 
-def select_one_version(dialect: str) -> AnySelect:
-    """Return a query of version ``number`` of model ``model_key`` with all columns that `version_of` needs."""
+def select_one_version(dialect: str, number: Any = _NUMBER) -> AnySelect:
+    """Return a query of a version of the model in `name_params`, with all columns that `version_of` needs.
+
+    `number` is an expression for the version; by default, the parameter ``number``.
+    """
     to_object, to_array = (
         (func.json_group_object, func.json_group_array)
         if dialect == "sqlite"
@@ -172,7 +255,7 @@ def select_one_version(dialect: str) -> AnySelect:
         alias.model_id == ModelVersionRow.model_id, alias.version == ModelVersionRow.version
     )
     columns = (tags.scalar_subquery().label("tags"), aliases.scalar_subquery().label("aliases"))
-    return select_versions().add_columns(*columns).where(*_THIS)
+    return select_versions().add_columns(*columns).where(_IN_MODEL, ModelVersionRow.version == number)
 
 
 def version_of(row: AnyRow) -> ModelVersion:

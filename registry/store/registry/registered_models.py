@@ -4,21 +4,31 @@ Guarantees: no two models that are not deleted have names that differ only in ca
 tombstone with its history.
 """
 
+import functools
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from registry.entities.history import EventKind
 from registry.entities.model_registry import RegisteredModel
 from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import AlreadyExistsError, InUseError
 from registry.store.clock import monotonic_now_ms, now_ms
+from registry.store.compiled_statements import Compiled, first_row, first_value
 from registry.store.dialects import insert_into, upsert
+from registry.store.driver_sql import Statement, end_with_next, run_all
 from registry.store.engine import ConstraintError
-from registry.store.registry.history_writer import LockedModel, RegistryStore, lock_model, write_on_exit
-from registry.store.registry.queries import read_models, require_model
+from registry.store.registry.history_writer import (
+    KEY_OF_NAME,
+    LockedModel,
+    RegistryStore,
+    lock_statement,
+    name_params,
+    write_on_exit,
+)
+from registry.store.registry.queries import read_model, require_model
 from registry.store.tables import (
     ModelAliasRow,
     ModelVersionRow,
@@ -48,9 +58,18 @@ class ModelStore(RegistryStore):
         Raises:
             AlreadyExistsError: The name, or one that differs only in case or width, is taken.
         """
-        if not insert_model(connection, name, self.actor, description=description, tags=tags, reason=reason):
+        inserted = insert_model(connection, name, self.actor, description=description, tags=tags, reason=reason)
+        if inserted is None:
             raise name_is_taken(connection, name)
-        return read_models(connection, [require_model(connection, name)])[0]
+        with write_on_exit(inserted) as model:
+            return RegisteredModel(
+                name=name,
+                creation_timestamp=model.row.creation_time,
+                last_updated_timestamp=model.last_event_us // 1_000,
+                description=description,
+                tags=dict(sorted((tags or {}).items())),
+                model_uid=model.uid,
+            )
 
     @read_transaction
     def get(self, connection: Connection, name: str) -> RegisteredModel:
@@ -59,7 +78,8 @@ class ModelStore(RegistryStore):
         Raises:
             ModelNotFoundError: There is no such model.
         """
-        return read_models(connection, [require_model(connection, name)])[0]
+        end_with_next(connection)
+        return read_model(connection, name)
 
     @single_query
     def require(self, connection: Connection, name: str) -> None:
@@ -88,7 +108,7 @@ class ModelStore(RegistryStore):
         except ConstraintError:
             # Another transaction took the name after it was looked up.
             raise AlreadyExistsError(f"Registered Model (name={new_name}) already exists.") from None
-        return read_models(connection, [require_model(connection, new_name)])[0]
+        return read_model(connection, new_name)
 
     @write_transaction
     def update(
@@ -105,7 +125,7 @@ class ModelStore(RegistryStore):
                     details={"field": "description"},
                 )
                 model.change(description=description)
-        return read_models(connection, [require_model(connection, name)])[0]
+        return read_model(connection, name)
 
     @write_transaction
     def delete(self, connection: Connection, name: str, *, force: bool = False, reason: str | None = None) -> None:
@@ -135,8 +155,9 @@ class ModelStore(RegistryStore):
     @write_transaction
     def set_tag(self, connection: Connection, name: str, key: str, value: str, *, reason: str | None = None) -> None:
         """Set a tag."""
-        with self.locked(connection, name) as model:
-            before = _find_tag(connection, model.key, key)
+        tag = _TAG.statement(connection, {**name_params(name), "given_key": key})
+        with self.locked(connection, name, tag) as model:
+            before = first_value(tag)
             if before != value:
                 model.record(EventKind.TAG_SET, before=before, after=value, reason=reason, details={"key": key})
                 upsert(connection, RegisteredModelTagRow, [{"model_id": model.key, "key": key, "value": value}])
@@ -144,12 +165,12 @@ class ModelStore(RegistryStore):
     @write_transaction
     def delete_tag(self, connection: Connection, name: str, key: str, *, reason: str | None = None) -> None:
         """Remove a tag; do nothing if it does not exist, as in MLflow."""
-        with self.locked(connection, name) as model:
-            before = _find_tag(connection, model.key, key)
+        tag = _TAG.statement(connection, {**name_params(name), "given_key": key})
+        with self.locked(connection, name, tag) as model:
+            before = first_value(tag)
             if before is not None:
                 model.record(EventKind.TAG_DELETED, before=before, reason=reason, details={"key": key})
-                condition = (RegisteredModelTagRow.model_id == model.key) & (RegisteredModelTagRow.key == key)
-                connection.execute(delete(RegisteredModelTagRow).where(condition))
+                _DELETE_TAG.send(connection, {"model_key": model.key, "given_key": key})
 
 
 def insert_model(
@@ -160,8 +181,26 @@ def insert_model(
     description: str | None = None,
     tags: Mapping[str, str] | None = None,
     reason: str | None = None,
-) -> bool:
-    """Insert a model and its first event; return False if the name or a similar one is taken."""
+) -> LockedModel | None:
+    """Insert and lock a model, with its first event recorded; return None if the name or a similar one is taken."""
+    model, is_new = insert_or_lock(connection, name, actor, description=description, tags=tags, reason=reason)
+    return model if is_new else None
+
+
+def insert_or_lock(
+    connection: Connection,
+    name: str,
+    actor: str,
+    *facts: Statement,
+    description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    reason: str | None = None,
+    ignore_clock: bool = False,
+) -> tuple[LockedModel | None, bool]:
+    """Insert a model with its first event, or lock the one that has the name; tell whether it is new.
+
+    There is none if only a similar name is taken. `facts` are run after the lock is taken, in the same round trip.
+    """
     now = now_ms()
     values: dict[str, Any] = {
         "uid": uuid.uuid4().hex,
@@ -171,17 +210,27 @@ def insert_model(
         "creation_time": now,
         "last_update_time": now,
     }
-    statement = insert_into(connection.dialect.name, RegisteredModelRow).on_conflict_do_nothing()
-    if connection.execute(statement.returning(RegisteredModelRow.id), values).first() is None:
-        return False
-    with write_on_exit(LockedModel(connection, lock_model(connection, name), actor)) as model:
-        details: dict[str, Any] = {} if description is None else {"description": description}
-        model.record(EventKind.CREATED, after=name, reason=reason, details=details)
-        for key, value in sorted((tags or {}).items()):
-            model.record(EventKind.TAG_SET, after=value, details={"key": key})
-        rows = [{"model_id": model.key, "key": key, "value": value} for key, value in (tags or {}).items()]
-        upsert(connection, RegisteredModelTagRow, rows)
-    return True
+    inserted = _insert(connection.dialect.name).statement(connection, values)
+    lock = lock_statement(connection, name)
+    run_all(connection, inserted, lock, *facts)
+    row = first_row(lock)
+    if row is None:
+        return None, False
+    model = LockedModel(connection, row, actor, ignore_clock=ignore_clock)
+    if not inserted.rows:
+        return model, False
+    details: dict[str, Any] = {} if description is None else {"description": description}
+    model.record(EventKind.CREATED, after=name, reason=reason, details=details)
+    for key, value in sorted((tags or {}).items()):
+        model.record(EventKind.TAG_SET, after=value, details={"key": key})
+    rows = [{"model_id": model.key, "key": key, "value": value} for key, value in (tags or {}).items()]
+    upsert(connection, RegisteredModelTagRow, rows)
+    return model, True
+
+
+@functools.cache
+def _insert(dialect: str) -> Compiled:
+    return Compiled(insert_into(dialect, RegisteredModelRow).on_conflict_do_nothing().returning(RegisteredModelRow.id))
 
 
 def name_is_taken(connection: Connection, name: str) -> AlreadyExistsError:
@@ -212,11 +261,16 @@ def _find_colliding_name(connection: Connection, name: str) -> str | None:
     return connection.execute(query).scalar_one_or_none()
 
 
-def _find_tag(connection: Connection, model_key: int, key: str) -> str | None:
-    query = select(RegisteredModelTagRow.value).where(
-        RegisteredModelTagRow.model_id == model_key, RegisteredModelTagRow.key == key
+_TAG: Final = Compiled(
+    select(RegisteredModelTagRow.value).where(
+        RegisteredModelTagRow.model_id == KEY_OF_NAME, RegisteredModelTagRow.key == bindparam("given_key")
     )
-    return connection.execute(query).scalar_one_or_none()
+)
+_DELETE_TAG: Final = Compiled(
+    delete(RegisteredModelTagRow).where(
+        RegisteredModelTagRow.model_id == bindparam("model_key"), RegisteredModelTagRow.key == bindparam("given_key")
+    )
+)
 
 
 def _held_stages(connection: Connection, model_key: int) -> str:

@@ -35,6 +35,7 @@ from registry.exceptions import (
 )
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import AnyRow, AnySelect
+from registry.store.logged_models.logged_models import is_adopted, model_location
 from registry.store.registry.history_writer import find_deletion, not_deleted
 from registry.store.registry.queries import describe_occupied_stages, require_model, require_version
 from registry.store.tables import (
@@ -266,8 +267,9 @@ def _resolved(row: AnyRow, name: str | None, version: int | None) -> ResolvedMod
         name=name,
         version=version,
         model_id=row.model_id,
-        location=f"{row.artifact_location.rstrip('/')}/{row.location}",
+        location=model_location(row.artifact_location, row.location),
         digest=row.digest,
+        is_adopted=is_adopted(row.location),
     )
 
 
@@ -284,7 +286,7 @@ def _explain(connection: Connection, uri: ModelsUri) -> NotFoundError:
     model = require_model(connection, name)
     match uri:
         case ModelVersionUri(version=version):
-            require_version(connection, model.id, name, version)
+            require_version(connection, name, version)
             return VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
         case ModelLatestUri():
             return VersionNotFoundError(f"No versions of model with name {name!r} found.")

@@ -4,6 +4,7 @@ Guarantees: an active stage has at most one version. A unique index enforces thi
 version is archived in the same transaction, before the new one enters.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -23,24 +24,30 @@ from registry.exceptions import (
     StageOccupiedError,
 )
 from registry.store.clock import now_ms
-from registry.store.compiled_statements import Compiled
+from registry.store.compiled_statements import Compiled, first_row, first_value
 from registry.store.dialects import AnyRow, table, upsert
-from registry.store.registry.history_writer import LockedModel, RegistryStore
-from registry.store.registry.promotion_rules import Judgement, candidate_version, evaluate_rules, record_judgement
+from registry.store.driver_sql import Statement, end_with_next, run_all
+from registry.store.registry.history_writer import LockedModel, RegistryStore, name_params
+from registry.store.registry.promotion_rules import Judgement, candidate_statement, evaluate_rules, record_judgement
 from registry.store.registry.queries import (
     describe_occupied_stages,
+    not_deleted_row,
     read_version,
     require_model,
     require_version,
+    select_one_version,
     version_of,
+    version_statement,
 )
 from registry.store.registry.stage_periods import (
+    alias_statement,
     close_period,
-    find_alias,
-    find_holder,
-    find_previous,
+    holder_statement,
     open_period,
+    previous_statement,
     reopen_period,
+    select_alias,
+    select_holder,
 )
 from registry.store.tables import ModelAliasRow, ModelVersionRow
 from registry.store.transactions import read_transaction, write_transaction
@@ -106,8 +113,9 @@ class StageStore(RegistryStore):
         reason: str | None,
     ) -> ModelVersion | Judgement:
         """Return the moved version, or the judgement that refused it; a refusal commits only its event."""
-        with self.locked(connection, name) as model:
-            row = candidate_version(connection, model.key, name, version, stage)
+        candidate = candidate_statement(connection, name, version, stage)
+        with self.locked(connection, name, candidate) as model:
+            row = first_row(candidate) or require_version(connection, name, version)
             holder = row.holder
             _check_expected(name, stage, holder, expected_current)
             if row.current_stage != stage:
@@ -116,7 +124,7 @@ class StageStore(RegistryStore):
                         f"Version {holder} of {name!r} is in stage {stage}, which holds one version. Archive it first, "
                         "or leave archive_existing_versions at True."
                     )
-                judgement = evaluate_rules(connection, name, row, stage)
+                judgement = evaluate_rules(connection, row, name, stage)
                 if not judgement.passed:
                     kind = EventKind.RULES_OVERRIDDEN if override else EventKind.PROMOTION_REFUSED
                     record_judgement(model, kind, row, stage, judgement, reason)
@@ -148,13 +156,16 @@ class StageStore(RegistryStore):
             StageConflictError: The version in the stage is not `expected_current`.
             InUseError: The version holds another active stage, and `force` is False.
         """
-        with self.locked(connection, name) as model:
-            row, holder, period = _rollback_target(connection, model.key, name, stage, expected_current, to, force)
-            _set_stages(model, holder, row.version, stage)
-            _record_archival(model, holder, stage, row.version, reason)
-            event = _move(model, row, stage, EventKind.ROLLED_BACK, reason, {"rules": "not judged again"})
+        held, previous = holder_statement(connection, name, stage), previous_statement(connection, name, stage, to)
+        with self.locked(connection, name, held, previous) as model:
+            version, holder, period = _rollback_target(
+                connection, held, previous, name, stage, expected_current, to, force
+            )
+            now = _set_stages(model, holder, version.version, stage)
+            _record_archival(model, holder, stage, version.version, reason)
+            event = _move(model, version, stage, EventKind.ROLLED_BACK, reason, {"rules": "not judged again"})
             reopen_period(connection, model.key, stage, period, event.time_us)
-        return read_version(connection, model.key, name, row.version)
+        return replace(version, current_stage=stage, last_updated_timestamp=now)
 
     @read_transaction
     def plan_rollback(
@@ -168,9 +179,11 @@ class StageStore(RegistryStore):
         force: bool = False,
     ) -> ModelVersion:
         """Return the version that `rollback` would restore, as it is now; raise what `rollback` would raise."""
-        key = require_model(connection, name).id
-        row, _, _ = _rollback_target(connection, key, name, stage, expected_current, to, force)
-        return read_version(connection, key, name, row.version)
+        held, previous = holder_statement(connection, name, stage), previous_statement(connection, name, stage, to)
+        require_model(connection, name)
+        run_all(connection, held, previous)
+        version, _, _ = _rollback_target(connection, held, previous, name, stage, expected_current, to, force)
+        return version
 
     @write_transaction
     def set_alias(
@@ -189,9 +202,10 @@ class StageStore(RegistryStore):
             VersionNotFoundError: There is no such version.
             StageConflictError: The alias does not point to `expected_current`.
         """
-        with self.locked(connection, name) as model:
-            require_version(connection, model.key, name, version)
-            before = find_alias(connection, model.key, alias)
+        existing, pointed = version_statement(connection, name, version), alias_statement(connection, name, alias)
+        with self.locked(connection, name, existing, pointed) as model:
+            not_deleted_row(first_row(existing), name, version)
+            before = first_value(pointed)
             _check_expected(name, f"@{alias}", before, expected_current)
             if before == version:
                 return
@@ -217,16 +231,16 @@ class StageStore(RegistryStore):
         reason: str | None = None,
     ) -> None:
         """Remove an alias; do nothing if it does not exist, as in MLflow."""
-        with self.locked(connection, name) as model:
-            before = find_alias(connection, model.key, alias)
+        pointed = alias_statement(connection, name, alias)
+        with self.locked(connection, name, pointed) as model:
+            before = first_value(pointed)
             _check_expected(name, f"@{alias}", before, expected_current)
             if before is None:
                 return
             event = model.record(
                 EventKind.ALIAS_DELETED, version=before, before=str(before), reason=reason, details={"alias": alias}
             )
-            condition = (ModelAliasRow.model_id == model.key) & (ModelAliasRow.alias == alias)
-            connection.execute(delete(ModelAliasRow).where(condition))
+            _DELETE_ALIAS.send(connection, {"model_key": model.key, "given_alias": alias})
             close_period(connection, model.key, f"@{alias}", event.time_us)
 
     @read_transaction
@@ -236,42 +250,60 @@ class StageStore(RegistryStore):
         Raises:
             AliasNotFoundError: There is no such alias.
         """
-        key = require_model(connection, name).id
-        version = find_alias(connection, key, alias)
-        if version is None:
+        end_with_next(connection)
+        row = _by_alias(connection.dialect.name).first(connection, {**name_params(name), "alias": alias})
+        if row is None:
+            key = require_model(connection, name).id
             raise AliasNotFoundError(
                 f"Registered model alias {alias} not found for {name!r}; {describe_occupied_stages(connection, key)}."
             )
-        return read_version(connection, key, name, version)
+        return version_of(row)
 
     @read_transaction
     def find_by_stage(self, connection: Connection, name: str, stage: str) -> ModelVersion | None:
         """Return the version in an active stage, or None."""
-        key = require_model(connection, name).id
-        version = find_holder(connection, key, stage)
-        return None if version is None else read_version(connection, key, name, version)
+        end_with_next(connection)
+        row = _by_stage(connection.dialect.name, stage).first(connection, name_params(name))
+        if row is None:
+            require_model(connection, name)
+            return None
+        return version_of(row)
+
+
+@functools.cache
+def _by_alias(dialect: str) -> Compiled:
+    return Compiled(select_one_version(dialect, select_alias().scalar_subquery()))
+
+
+@functools.cache
+def _by_stage(dialect: str, stage: str) -> Compiled:
+    return Compiled(select_one_version(dialect, select_holder(stage).correlate(None).scalar_subquery()))
 
 
 def _rollback_target(
     connection: Connection,
-    model_key: int,
+    held: Statement,
+    previous: Statement,
     name: str,
     stage: str,
     expected_current: Expected,
     to: int | None,
     force: bool,
-) -> tuple[AnyRow, int | None, AnyRow]:
-    """Return the version that a rollback restores, the holder that it replaces, and the period that it reopens."""
-    holder = find_holder(connection, model_key, stage)
+) -> tuple[ModelVersion, int | None, AnyRow]:
+    """Return the version that a rollback restores, the holder that it replaces, and the period that it reopens.
+
+    `held` and `previous` are the answered `holder_statement` and `previous_statement`.
+    """
+    holder = first_value(held)
     _check_expected(name, stage, holder, expected_current)
-    period = find_previous(connection, model_key, stage, holder, to)
+    period = first_row(previous)
     if period is None:
         other = "no other version that still exists" if to is None else f"version {to} never"
         raise NoPreviousHolderError(
             f"{_describe(name, stage, holder)}, and {other} held it before. "
             "Move a version there with transition_model_version_stage."
         )
-    row = require_version(connection, model_key, name, period.version)
+    row = read_version(connection, name, period.version)
     if row.current_stage in ACTIVE_STAGES and row.current_stage != stage and not force:
         raise InUseError(
             f"Version {row.version} of {name!r}, which held {stage} before, is in {row.current_stage} now: rolling "
@@ -306,7 +338,12 @@ def _record_archival(model: LockedModel, holder: int | None, stage: str, success
 
 
 def _move(
-    model: LockedModel, row: AnyRow, stage: str, kind: EventKind, reason: str | None, details: Mapping[str, Any]
+    model: LockedModel,
+    row: AnyRow | ModelVersion,
+    stage: str,
+    kind: EventKind,
+    reason: str | None,
+    details: Mapping[str, Any],
 ) -> HistoryEvent:
     """Record that a version enters a stage, and end its period in the active stage that it leaves."""
     event = model.record(
@@ -331,6 +368,11 @@ def _set_stages(model: LockedModel, holder: int | None, version: int, stage: str
 _VERSIONS: Final = table(ModelVersionRow)
 _THIS: Final = (_VERSIONS.c.model_id == bindparam("model_key"), _VERSIONS.c.version == bindparam("number"))
 _SET_STAGE: Final = Compiled(update(_VERSIONS).where(*_THIS))
+_DELETE_ALIAS: Final = Compiled(
+    delete(ModelAliasRow).where(
+        ModelAliasRow.model_id == bindparam("model_key"), ModelAliasRow.alias == bindparam("given_alias")
+    )
+)
 
 
 def _check_expected(name: str, stage: str, holder: int | None, expected: Expected) -> None:

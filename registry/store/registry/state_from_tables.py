@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from registry.entities import Manifest, ManifestEntry
 from registry.entities.history_replay import ModelState, Period, VersionState
 from registry.store.dialects import AnyRow
+from registry.store.logged_models.logged_models import is_adopted, model_location
 from registry.store.registry.creation_event import recorded_of, signatures_of_versions
 from registry.store.tables import (
     ApprovalRow,
@@ -35,6 +36,7 @@ class SealedFiles:
     size_bytes: int | None
     location: str
     manifest: Manifest
+    is_adopted: bool = False
 
 
 def read_state(connection: Connection, model: AnyRow) -> ModelState:
@@ -80,8 +82,9 @@ def read_sealed(connection: Connection, model_key: int) -> list[SealedFiles]:
         SealedFiles(
             row.version,
             row.size_bytes,
-            f"{row.artifact_location.rstrip('/')}/{row.location}",
+            model_location(row.artifact_location, row.location),
             manifests[row.logged_model_id],
+            is_adopted(row.location),
         )
         for row in connection.execute(locations)
     ]

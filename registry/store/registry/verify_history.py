@@ -19,7 +19,7 @@ from registry.exceptions import IntegrityError
 from registry.store.dialects import AnyRow
 from registry.store.registry.history_writer import event_of
 from registry.store.registry.imported_history import check_imported_history
-from registry.store.registry.promotion_evidence import check_judged_points
+from registry.store.registry.promotion_evidence import check_judged_evidence, check_judged_points
 from registry.store.registry.queries import require_model
 from registry.store.registry.state_from_tables import SealedFiles, read_sealed, read_state
 from registry.store.tables import (
@@ -153,7 +153,10 @@ def _verify(connection: Connection, model: AnyRow) -> VerificationReport:
         events=len(events),
         versions=len(expected.versions),
         sealed=tuple(sealed),
-        notes=tuple(check_judged_points(connection, model.name, events, expected)),
+        notes=(
+            *check_judged_points(connection, model.name, events, expected),
+            *check_judged_evidence(connection, model.name, events, expected),
+        ),
     )
 
 

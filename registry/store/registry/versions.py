@@ -18,31 +18,36 @@ from registry.exceptions import (
     InUseError,
     InvalidStateError,
     LoggedModelNotFoundError,
-    ModelNotFoundError,
     VersionNotFoundError,
 )
 from registry.store.clock import monotonic_now_ms, now_ms
-from registry.store.compiled_statements import Compiled
+from registry.store.compiled_statements import Compiled, first_row, first_value
 from registry.store.dialects import AnyRow, table, upsert
+from registry.store.driver_sql import Statement, end_with_next, run_all
 from registry.store.logged_models.logged_models import SealedCopy, insert_logged_model
-from registry.store.registry.creation_event import recorded_of, signatures_of
-from registry.store.registry.history_writer import LockedModel, RegistryStore, lock_model, not_deleted, write_on_exit
-from registry.store.registry.queries import (
-    find_version,
-    read_version,
-    read_versions,
-    require_model,
-    require_version,
-    select_latest,
+from registry.store.registry.creation_event import SIGNATURES, recorded_of, signatures_of
+from registry.store.registry.history_writer import (
+    KEY_OF_NAME,
+    LockedModel,
+    RegistryStore,
+    lock_model,
+    name_params,
+    write_on_exit,
 )
-from registry.store.registry.registered_models import check_name_collision, insert_model
+from registry.store.registry.queries import (
+    latest_versions,
+    not_deleted_row,
+    read_version,
+    require_model,
+    version_statement,
+)
+from registry.store.registry.registered_models import check_name_collision, insert_or_lock
 from registry.store.registry.stage_periods import close_period
 from registry.store.tables import (
     LoggedModelRow,
     ModelAliasRow,
     ModelVersionRow,
     ModelVersionTagRow,
-    RegisteredModelRow,
     RunRow,
 )
 from registry.store.transactions import read_transaction, write_transaction
@@ -53,7 +58,8 @@ class NewVersion:
     """A version to create: `source` is the caller's, `model_id` the sealed logged model.
 
     `run_id` defaults to the run that created the logged model. With `copy`, the logged model is created in the same
-    transaction. With `by_id`, the caller gave the id of the logged model, so it must not be deleted.
+    transaction. With `by_id`, the caller gave the id of the logged model, so it must not be deleted. `creation_time`
+    (milliseconds) and `user_id` are those of a version of another system.
     """
 
     source: str
@@ -65,6 +71,8 @@ class NewVersion:
     origin: str | None = None
     copy: SealedCopy | None = None
     by_id: bool = False
+    creation_time: int | None = None
+    user_id: str | None = None
 
 
 class VersionStore(RegistryStore):
@@ -88,27 +96,33 @@ class VersionStore(RegistryStore):
             LoggedModelNotFoundError: There is no such logged model.
             InvalidStateError: The logged model is not READY, or gc removed its files.
         """
-        with write_on_exit(self._lock_or_create(connection, name, create_model=create_model, reason=reason)) as model:
-            if new.origin is not None and (copy := _find_copy(connection, model.key, new.origin)) is not None:
-                return read_version(connection, model.key, name, copy)
+        copied = _COPY.statement(connection, {**name_params(name), "given_origin": new.origin})
+        facts = logged_model_facts(connection, new.model_id)
+        locked = self._lock_or_create(connection, name, [copied, *facts], create_model=create_model, reason=reason)
+        with write_on_exit(locked) as model:
+            if new.origin is not None and (copy := first_value(copied)) is not None:
+                return read_version(connection, name, copy)
             if new.copy is not None:
                 insert_logged_model(connection, new.copy.new, new.copy.seal)
+                run_all(connection, *(facts := logged_model_facts(connection, new.model_id)))
             number = model.next_version()
-            return insert_version(model, number, new, reason=reason)
+            return insert_version(model, number, new, facts, reason=reason)
 
     def _lock_or_create(
-        self, connection: Connection, name: str, *, create_model: bool, reason: str | None
+        self, connection: Connection, name: str, facts: Sequence[Statement], *, create_model: bool, reason: str | None
     ) -> LockedModel:
-        """Lock a model, created if it is missing and `create_model` is true."""
+        """Lock a model, created if it is missing and `create_model` is true; read facts in the same round trip."""
+        if not create_model:
+            row = lock_model(connection, name, *facts)
+            return LockedModel(connection, row, self.actor, ignore_clock=self.ignore_clock)
         while True:
-            if create_model and not insert_model(connection, name, self.actor, reason=reason):
-                check_name_collision(connection, name)
-            try:
-                return LockedModel(connection, lock_model(connection, name), self.actor, ignore_clock=self.ignore_clock)
-            except ModelNotFoundError:
-                # With `create_model`, it existed, and was renamed or deleted before it could be locked.
-                if not create_model:
-                    raise
+            model, _ = insert_or_lock(
+                connection, name, self.actor, *facts, reason=reason, ignore_clock=self.ignore_clock
+            )
+            if model is not None:
+                return model
+            # Without a similar name, it existed, and was renamed or deleted before it could be locked.
+            check_name_collision(connection, name)
 
     @read_transaction
     def get(self, connection: Connection, name: str, version: int) -> ModelVersion:
@@ -117,31 +131,32 @@ class VersionStore(RegistryStore):
         Raises:
             ModelNotFoundError, VersionNotFoundError: There is no such model or version.
         """
-        return read_version(connection, require_model(connection, name).id, name, version)
+        end_with_next(connection)
+        return read_version(connection, name, version)
 
     @read_transaction
     def find_by_origin(self, connection: Connection, name: str, origin: str) -> ModelVersion | None:
         """Return the version that was copied from `origin`, a version in another registry, or None."""
-        row = connection.execute(select(RegisteredModelRow.id).where(not_deleted(name))).one_or_none()
-        copy = None if row is None else _find_copy(connection, row.id, origin)
-        return None if row is None or copy is None else read_version(connection, row.id, name, copy)
+        copy = _COPY.value(connection, {**name_params(name), "given_origin": origin})
+        return None if copy is None else read_version(connection, name, copy)
 
     @read_transaction
     def latest(self, connection: Connection, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
         """Return the highest version of each canonical stage (default: all four), lowest version first."""
-        key = require_model(connection, name).id
-        query = select_latest([key], connection.dialect.name).where(
-            ModelVersionRow.current_stage.in_(stages or ALL_STAGES)
-        )
-        return read_versions(connection, connection.execute(query).all())
+        end_with_next(connection)
+        versions = latest_versions(connection, name, stages or ALL_STAGES)
+        if not versions:
+            require_model(connection, name)
+        return versions
 
     @write_transaction
     def update(
         self, connection: Connection, name: str, version: int, *, description: str | None, reason: str | None = None
     ) -> ModelVersion:
         """Set the description; None leaves it unchanged."""
-        with self.locked(connection, name) as model:
-            row = require_version(connection, model.key, name, version)
+        existing = version_statement(connection, name, version)
+        with self.locked(connection, name, existing) as model:
+            row = not_deleted_row(first_row(existing), name, version)
             if description is not None and description != row.description:
                 model.record(
                     EventKind.UPDATED,
@@ -152,7 +167,7 @@ class VersionStore(RegistryStore):
                     details={"field": "description"},
                 )
                 _change(connection, row.id, description=description)
-        return read_version(connection, model.key, name, version)
+        return read_version(connection, name, version)
 
     @write_transaction
     def delete(
@@ -163,8 +178,9 @@ class VersionStore(RegistryStore):
         Raises:
             InUseError: The version is in Staging or Production and `force` is False.
         """
-        with self.locked(connection, name) as model:
-            row = require_version(connection, model.key, name, version)
+        existing = version_statement(connection, name, version)
+        with self.locked(connection, name, existing) as model:
+            row = not_deleted_row(first_row(existing), name, version)
             if row.current_stage in ACTIVE_STAGES and not force:
                 raise InUseError(
                     f"Version {version} of {name!r} is in stage {row.current_stage}. Move it to Archived first, or "
@@ -189,8 +205,9 @@ class VersionStore(RegistryStore):
             VersionNotFoundError: There was never such a version.
             InvalidStateError: The version is not deleted, or gc removed its files.
         """
-        with self.locked(connection, name) as model:
-            row = find_version(connection, model.key, version)
+        existing = version_statement(connection, name, version)
+        with self.locked(connection, name, existing) as model:
+            row = first_row(existing)
             if row is None:
                 raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
             if row.deleted_time is None:
@@ -202,16 +219,18 @@ class VersionStore(RegistryStore):
                 )
             model.record(EventKind.VERSION_RESTORED, version=version, after="None", reason=reason)
             _change(connection, row.id, deleted_time=None)
-        return read_version(connection, model.key, name, version)
+        return read_version(connection, name, version)
 
     @write_transaction
     def set_tag(
         self, connection: Connection, name: str, version: int, key: str, value: str, *, reason: str | None = None
     ) -> None:
         """Set a tag."""
-        with self.locked(connection, name) as model:
-            row = require_version(connection, model.key, name, version)
-            before = _find_tag(connection, row.id, key)
+        existing = version_statement(connection, name, version)
+        tag = _TAG.statement(connection, {**name_params(name), "number": version, "given_key": key})
+        with self.locked(connection, name, existing, tag) as model:
+            row = not_deleted_row(first_row(existing), name, version)
+            before = first_value(tag)
             if before != value:
                 model.record(
                     EventKind.TAG_SET, version=version, before=before, after=value, reason=reason, details={"key": key}
@@ -224,13 +243,14 @@ class VersionStore(RegistryStore):
         self, connection: Connection, name: str, version: int, key: str, *, reason: str | None = None
     ) -> None:
         """Remove a tag; do nothing if it does not exist, as in MLflow."""
-        with self.locked(connection, name) as model:
-            row = require_version(connection, model.key, name, version)
-            before = _find_tag(connection, row.id, key)
+        existing = version_statement(connection, name, version)
+        tag = _TAG.statement(connection, {**name_params(name), "number": version, "given_key": key})
+        with self.locked(connection, name, existing, tag) as model:
+            row = not_deleted_row(first_row(existing), name, version)
+            before = first_value(tag)
             if before is not None:
                 model.record(EventKind.TAG_DELETED, version=version, before=before, reason=reason, details={"key": key})
-                condition = (ModelVersionTagRow.version_id == row.id) & (ModelVersionTagRow.key == key)
-                connection.execute(delete(ModelVersionTagRow).where(condition))
+                _DELETE_TAG.send(connection, {"version_key": row.id, "given_key": key})
                 _change(connection, row.id)
 
 
@@ -238,18 +258,24 @@ def insert_version(
     model: LockedModel,
     number: int,
     new: NewVersion,
+    facts: Sequence[Statement],
     *,
     reason: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> ModelVersion:
     """Insert a version under a number that was never used; `details` are added to its event.
 
+    `facts` are the answered statements of `logged_model_facts`.
+
     Raises:
         LoggedModelNotFoundError: There is no such logged model.
         InvalidStateError: The logged model is not READY, or gc removed its files.
     """
     connection, now = model.connection, now_ms()
-    logged = _lock_ready(connection, new)
+    created_at = now if new.creation_time is None else new.creation_time
+    user_id = model.actor if new.user_id is None else new.user_id
+    locked, signatures = facts
+    logged = _check_ready(first_row(locked), new)
     run_id = new.run_id or logged.run_id
     values = {
         "model_id": model.key,
@@ -260,32 +286,33 @@ def insert_version(
         "run_link": new.run_link,
         "origin": new.origin,
         "description": new.description,
-        "user_id": model.actor,
+        "user_id": user_id,
         "session_user": model.session_user,
-        "creation_time": now,
+        "creation_time": created_at,
         "last_update_time": now,
     }
-    key = _INSERT.value(connection, values)
+    _INSERT.send(connection, values)
     created = {
         **_created(new, run_id, logged.digest),
-        "recorded": recorded_of(now, new.run_link, logged.flavors, logged.signature),
-        "signatures": signatures_of(connection, logged.id),
+        "recorded": recorded_of(created_at, new.run_link, logged.flavors, logged.signature),
+        "signatures": signatures_of(signatures),
+        **({} if new.user_id is None else {"user_id": new.user_id}),
         **(details or {}),
     }
     model.record(EventKind.VERSION_CREATED, version=number, reason=reason, details=created)
     for tag, value in sorted(new.tags.items()):
         model.record(EventKind.TAG_SET, version=number, after=value, details={"key": tag})
-    rows = [{"version_id": key, "key": tag, "value": value} for tag, value in new.tags.items()]
-    upsert(connection, ModelVersionTagRow, rows)
+    of_version = {"model_key": model.key, "number": number}
+    _INSERT_TAG.write_many(connection, [{**of_version, "key": tag, "value": new.tags[tag]} for tag in new.tags])
     return ModelVersion(
         name=model.name,
         version=number,
-        creation_timestamp=now,
+        creation_timestamp=created_at,
         last_updated_timestamp=now,
         current_stage="None",
         source=new.source,
         description=new.description,
-        user_id=model.actor,
+        user_id=user_id,
         run_id=run_id,
         run_link=new.run_link,
         tags=dict(sorted(new.tags.items())),
@@ -294,19 +321,15 @@ def insert_version(
     )
 
 
-def _find_copy(connection: Connection, model_key: int, origin: str) -> int | None:
-    query = select(ModelVersionRow.version).where(
-        ModelVersionRow.model_id == model_key,
-        ModelVersionRow.origin == origin,
-        ModelVersionRow.deleted_time.is_(None),
-    )
-    return connection.execute(query).scalar_one_or_none()
+def logged_model_facts(connection: Connection, model_id: str) -> tuple[Statement, Statement]:
+    """Return the statement that locks a logged model, so that gc cannot remove it, and the query of its signatures."""
+    values = {"public_id": model_id}
+    return _LOCK_READY.statement(connection, values), SIGNATURES.statement(connection, values)
 
 
-def _lock_ready(connection: Connection, new: NewVersion) -> AnyRow:
-    """Lock and return a sealed logged model, so that gc cannot remove it before this transaction ends."""
+def _check_ready(row: AnyRow | None, new: NewVersion) -> AnyRow:
+    """Return the row of a logged model, unless it cannot be registered."""
     model_id = new.model_id
-    row = _LOCK_READY.first(connection, {"public_id": model_id})
     if row is None or (new.by_id and row.lifecycle_stage != LifecycleStage.ACTIVE):
         raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
     if row.status != LoggedModelStatus.READY:
@@ -316,7 +339,37 @@ def _lock_ready(connection: Connection, new: NewVersion) -> AnyRow:
     return row
 
 
-_INSERT: Final = Compiled(insert(table(ModelVersionRow)).returning(table(ModelVersionRow).c.id))
+_INSERT: Final = Compiled(insert(table(ModelVersionRow)))
+_INSERT_TAG: Final = Compiled(
+    insert(table(ModelVersionTagRow)).values(
+        version_id=select(ModelVersionRow.id)
+        .where(ModelVersionRow.model_id == bindparam("model_key"), ModelVersionRow.version == bindparam("number"))
+        .scalar_subquery()
+    )
+)
+_DELETE_TAG: Final = Compiled(
+    delete(ModelVersionTagRow).where(
+        ModelVersionTagRow.version_id == bindparam("version_key"), ModelVersionTagRow.key == bindparam("given_key")
+    )
+)
+_TAG: Final = Compiled(
+    select(ModelVersionTagRow.value)
+    .join(ModelVersionRow, ModelVersionRow.id == ModelVersionTagRow.version_id)
+    .where(
+        ModelVersionRow.model_id == KEY_OF_NAME,
+        ModelVersionRow.version == bindparam("number"),
+        ModelVersionTagRow.key == bindparam("given_key"),
+    )
+)
+_CHANGE: Final = Compiled(update(table(ModelVersionRow)).where(table(ModelVersionRow).c.id == bindparam("version_key")))
+# A version that was copied from another registry.
+_COPY: Final = Compiled(
+    select(ModelVersionRow.version).where(
+        ModelVersionRow.model_id == KEY_OF_NAME,
+        ModelVersionRow.origin == bindparam("given_origin"),
+        ModelVersionRow.deleted_time.is_(None),
+    )
+)
 _READY: Final = select(
     LoggedModelRow.id,
     LoggedModelRow.status,
@@ -351,12 +404,4 @@ def _drop_aliases(model: LockedModel, version: int, reason: str | None) -> None:
 
 
 def _change(connection: Connection, key: int, **values: Any) -> None:
-    statement = update(ModelVersionRow).where(ModelVersionRow.id == key)
-    connection.execute(statement.values(last_update_time=now_ms(), **values))
-
-
-def _find_tag(connection: Connection, version_key: int, key: str) -> str | None:
-    query = select(ModelVersionTagRow.value).where(
-        ModelVersionTagRow.version_id == version_key, ModelVersionTagRow.key == key
-    )
-    return connection.execute(query).scalar_one_or_none()
+    _CHANGE.send(connection, {"version_key": key, "last_update_time": now_ms(), **values})

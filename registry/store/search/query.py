@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from registry.entities import PagedList
 from registry.filters import And, Comparison, Node, Not, Or, OrderBy
 from registry.store.dialects import AnyRow, AnySelect
+from registry.store.driver_sql import end_with_next
 from registry.store.search.conditions import compile_condition
 from registry.store.search.field_mapping import FieldMap
 from registry.store.search.order import segments
@@ -57,12 +58,24 @@ def search(
     request: SearchRequest,
     read: Callable[[Connection, Iterable[AnyRow]], list[T]],
 ) -> PagedList[T]:
-    """Return one page of a search; `read` turns rows into entities."""
+    """Return one page of a search; `read` turns rows into entities, in one round trip."""
+    rows, token = search_rows(connection, source, request)
+    entities: list[T] = []
+    for start in range(0, len(rows), CHUNK):
+        if start + CHUNK >= len(rows):
+            end_with_next(connection)
+        entities += read(connection, rows[start : start + CHUNK])
+    return PagedList(entities, token)
+
+
+def search_rows(
+    connection: Connection, source: SearchSource, request: SearchRequest
+) -> tuple[list[AnyRow], str | None]:
+    """Return the rows of one page of a search, and the token of the next page."""
     prepare = _prepare if _count_values(request.filter) <= _MAX_CACHED_VALUES else _prepare.__wrapped__
     pages = prepare(source, request.filter, request.order_by)
     rows, end = read_page(connection, pages, decode_token(request.page_token, pages), request.max_results)
-    entities = [entity for chunk in chunks(rows) for entity in read(connection, chunk)]
-    return PagedList(entities, None if end is None else encode_token(end, pages))
+    return rows, None if end is None else encode_token(end, pages)
 
 
 @functools.lru_cache(maxsize=256)

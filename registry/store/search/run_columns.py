@@ -14,10 +14,9 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection, func, select
 
 from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.long_lists import among
+from registry.store.long_lists import among, in_keys, keys_parameter
 from registry.store.search.query import chunks
 from registry.store.tables import LatestMetricRow, ParamRow, TagRow
-from registry.store.tracking.run_data import in_keys, keys_parameter
 from registry.store.tracking.runs import run_location
 
 KeyedRow: TypeAlias = type[LatestMetricRow] | type[ParamRow] | type[TagRow]
@@ -51,7 +50,7 @@ class RunTable:
     def info(self, name: str) -> Sequence[Any]:
         """Return a column of `RunInfo`, such as ``run_id``, ``status`` or ``artifact_uri``."""
         if name == "artifact_uri":
-            return [run_location(row.artifact_location, row.run_id) for row in self.rows]
+            return [run_location(row.artifact_location, row.run_id, row.adopted_location) for row in self.rows]
         if name == "experiment_id":
             return [str(row.experiment_id) for row in self.rows]
         return [row._mapping[_INFO.get(name, name)] for row in self.rows]

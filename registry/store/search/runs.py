@@ -14,7 +14,7 @@ from registry.entities import Experiment, PagedList, Run
 from registry.filters import Field, Kind
 from registry.store.dialects import table
 from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, is_one_of
-from registry.store.search.query import SearchRequest, SearchSource, search
+from registry.store.search.query import SearchRequest, SearchSource, search, search_rows
 from registry.store.search.run_columns import RunTable, TableColumns, read_table
 from registry.store.search.values import by_code_point
 from registry.store.tables import (
@@ -103,7 +103,7 @@ class RunSearch(Store):
         """Return runs as columns, read in one snapshot; `request.max_results` limits them, there are no pages."""
         if not scope.experiments:
             return read_table(connection, [], columns)
-        rows = search(connection, _run_source(scope, connection.dialect.name), request, lambda _, rows: list(rows))
+        rows, _ = search_rows(connection, _run_source(scope, connection.dialect.name), request)
         return read_table(connection, rows, columns)
 
     @read_transaction
@@ -139,7 +139,7 @@ def _run_fields(scope: RunScope, dialect: str) -> FieldMap:
             "user_id": Column(run.user_id),
             "status": Column(run.status),
             "lifecycle_stage": Column(run.lifecycle_stage),
-            "artifact_uri": Column(location + "/" + run.run_id + "/artifacts"),
+            "artifact_uri": Column(func.coalesce(run.adopted_location, location + "/" + run.run_id + "/artifacts")),
             "start_time": Column(run.start_time),
             "end_time": Column(run.end_time, nullable=True),
         },

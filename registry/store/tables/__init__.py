@@ -10,6 +10,7 @@ other rooms see entities. Kinds of columns:
 """
 
 from registry.store.tables.base import KEY, Base
+from registry.store.tables.evidence import EvaluationDatasetRow, EvidenceRow
 from registry.store.tables.governance import (
     ApprovalRow,
     ArtifactRootRow,
@@ -39,6 +40,7 @@ from registry.store.tables.registered_models import (
     RegisteredModelTagRow,
 )
 from registry.store.tables.runs import (
+    AdoptedFileRow,
     DatasetInputRow,
     DatasetInputTagRow,
     DatasetRow,
@@ -53,6 +55,7 @@ from registry.store.tables.runs import (
 
 __all__ = [
     "KEY",
+    "AdoptedFileRow",
     "ApprovalRow",
     "ArtifactRootRow",
     "Base",
@@ -60,6 +63,8 @@ __all__ = [
     "DatasetInputRow",
     "DatasetInputTagRow",
     "DatasetRow",
+    "EvaluationDatasetRow",
+    "EvidenceRow",
     "ExperimentRow",
     "ExperimentTagRow",
     "HistoryRow",

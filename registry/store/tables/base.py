@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, MetaData, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, MetaData, Text, TextClause, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 KEY = Text().with_variant(Text(collation="C"), "postgresql")
@@ -24,7 +24,21 @@ def owner(column: str) -> "Mapped[int]":
 def partial_index(name: str, predicate: str, *columns: str, unique: bool = False) -> Index:
     """Return an index over the rows that match a predicate, the same on both databases."""
     where = text(predicate)
-    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+    index = Index(name, *columns, unique=unique, sqlite_where=where)
+    _partial.append((index, where))
+    return index
+
+
+_partial: list[tuple[Index, TextClause]] = []
+
+
+def complete_for_postgresql() -> None:
+    """Give the partial indexes their predicate on PostgreSQL too.
+
+    SQLAlchemy loads a dialect to check an argument for it, and loading this one takes as long as defining all tables.
+    """
+    for index, where in _partial:
+        index.dialect_kwargs["postgresql_where"] = where
 
 
 class Base(DeclarativeBase):

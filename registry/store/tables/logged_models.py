@@ -9,7 +9,8 @@ from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Digest
 class LoggedModelRow(Base):
     """A logged model. READY means sealed: `digest` and its rows in `model_files` describe its files and never change.
 
-    `location` is relative to the experiment's `artifact_location`. `flavors` (a JSON list) and `signature` (JSON or
+    `location` is relative to the experiment's `artifact_location`; it is absolute if the files were adopted where they
+    are, and then gc never removes them. `flavors` (a JSON list) and `signature` (JSON or
     NULL) are copied from the MLmodel file, so promotion rules need not read it. If `purged_time` is set, gc has removed
     the files and only this row is left.
     """
@@ -79,7 +80,10 @@ class LoggedModelTagRow(Base):
 
 
 class LoggedModelMetricRow(Base):
-    """A metric point of a logged model, measured by a run; a NULL value is NaN."""
+    """A metric point of a logged model, measured by a run; a NULL value is NaN.
+
+    `evaluation_dataset_id` is set by evaluations: the data set's schema and the digest of its whole content.
+    """
 
     __tablename__ = "logged_model_metrics"
     __table_args__ = (Index("ix_logged_model_metrics_logged_model_id_key", "logged_model_id", "key"),)
@@ -93,6 +97,7 @@ class LoggedModelMetricRow(Base):
     value: Mapped[float | None] = mapped_column(Double)
     dataset_name: Mapped[Key | None]
     dataset_digest: Mapped[Key | None]
+    evaluation_dataset_id: Mapped[int | None] = mapped_column(ID, ForeignKey("evaluation_datasets.id"))
 
 
 class RunModelRow(Base):

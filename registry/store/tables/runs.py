@@ -3,7 +3,19 @@
 from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Id, Key, KeyPart, Millis, owner, partial_index
+from registry.store.tables.base import (
+    CLUSTERED,
+    ID,
+    NEVER_REUSED,
+    Base,
+    Digest,
+    Id,
+    Key,
+    KeyPart,
+    Millis,
+    owner,
+    partial_index,
+)
 
 
 class ExperimentRow(Base):
@@ -41,7 +53,11 @@ class ExperimentTagRow(Base):
 
 
 class RunRow(Base):
-    """A run. `id` is the surrogate key, `run_id` the public id. After `purged_time` its files and points are gone."""
+    """A run. `id` is the surrogate key, `run_id` the public id. After `purged_time` its files and points are gone.
+
+    If the files of an imported run were adopted where they are, `adopted_location` is that place (absolute) and
+    `adopted_files` has their digests; gc never removes them.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -63,6 +79,19 @@ class RunRow(Base):
     lifecycle_stage: Mapped[Key]
     deleted_time: Mapped[Millis | None]
     purged_time: Mapped[Millis | None]
+    adopted_location: Mapped[str | None] = mapped_column(Text)
+
+
+class AdoptedFileRow(Base):
+    """A file of a run whose files were adopted where they are."""
+
+    __tablename__ = "adopted_files"
+    __table_args__ = CLUSTERED
+
+    run_id: Mapped[int] = owner("runs.id")
+    path: Mapped[KeyPart]
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[Digest]
 
 
 class ParamRow(Base):

@@ -3,10 +3,11 @@
 Guarantees: a name belongs to one experiment, deleted ones included, as in MLflow, until gc has purged the experiment.
 """
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from registry.entities import Experiment, LifecycleStage
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME
@@ -18,11 +19,13 @@ from registry.exceptions import (
     NotFoundError,
 )
 from registry.store.clock import monotonic_now_ms, now_ms
-from registry.store.dialects import AnyRow, insert_into, upsert
-from registry.store.long_lists import among
+from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
+from registry.store.dialects import AnyRow, insert_into, table, upsert
+from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
+from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.ownership import relocate_ownership
 from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
-from registry.store.transactions import Store, read_transaction, write_transaction
+from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
 _MAX_LISTED = 5
 # A purged experiment remains as a row for the deleted versions that refer to it; every other query hides it.
@@ -43,15 +46,24 @@ class ExperimentStore(Store):
     @read_transaction
     def get(self, connection: Connection, experiment_id: str) -> Experiment:
         """Return an experiment by id, deleted ones included."""
-        row = _require(connection, experiment_key(experiment_id))
-        return read_experiments(connection, [row])[0]
+        key = experiment_key(experiment_id)
+        end_with_next(connection)
+        rows, tags = run_all(
+            connection,
+            _BY_KEY.statement(connection, {"given_key": key}),
+            _tags_query(connection.dialect.name).statement(connection, keys_parameter(connection.dialect.name, [key])),
+        )
+        if not rows.rows:
+            raise _missing(key)
+        return _build_experiments(named_rows(rows), tags)[0]
 
     @read_transaction
     def find_by_name(self, connection: Connection, name: str) -> Experiment | None:
         """Return an experiment by name, deleted ones included, or None."""
-        query = select(ExperimentRow.__table__).where(ExperimentRow.name == name, _IS_KEPT)
-        row = connection.execute(query).one_or_none()
-        return read_experiments(connection, [row])[0] if row else None
+        end_with_next(connection)
+        queries = (_BY_NAME, _TAGS_BY_NAME)
+        rows, tags = run_all(connection, *(query.statement(connection, {"given_name": name}) for query in queries))
+        return _build_experiments(named_rows(rows), tags)[0] if rows.rows else None
 
     @write_transaction
     def create(
@@ -64,10 +76,13 @@ class ExperimentStore(Store):
         tags: Mapping[str, str] | None = None,
     ) -> str:
         """Create an experiment and return its id. The default location is ``<artifact_root>/<id>``."""
-        taken = connection.execute(
-            select(ExperimentRow.id, ExperimentRow.lifecycle_stage).where(ExperimentRow.name == name, _IS_KEPT)
-        ).one_or_none()
-        key = None if taken else _insert(connection, None, name, artifact_root, artifact_location)
+        same_name = _BY_NAME.statement(connection, {"given_name": name})
+        # Draw the key first: the location contains it, and a role that may insert experiments may not update them.
+        drawn = Statement(_DRAW_KEY)
+        run_all(connection, same_name, *([] if self.database.is_sqlite else [drawn]))
+        taken = first_row(same_name)
+        drawn_key = None if self.database.is_sqlite else first_value(drawn)
+        key = None if taken else _insert(connection, drawn_key, name, artifact_root, artifact_location)
         if key is None:
             deleted = taken is not None and taken.lifecycle_stage == LifecycleStage.DELETED
             hint = " It is deleted; restore it with restore_experiment." if deleted else ""
@@ -75,7 +90,7 @@ class ExperimentStore(Store):
         _set_tags(connection, key, tags or {})
         return str(key)
 
-    @read_transaction
+    @single_query
     def registry_id(self, connection: Connection) -> str:
         """Return the UUID that this database got when it was created."""
         return connection.execute(select(RegistryIdRow.id)).scalar_one()
@@ -85,7 +100,7 @@ class ExperimentStore(Store):
         if not self._has_default():
             self._insert_default(artifact_root)
 
-    @read_transaction
+    @single_query
     def _has_default(self, connection: Connection) -> bool:
         query = select(ExperimentRow.id).where(ExperimentRow.id == int(DEFAULT_EXPERIMENT_ID))
         return connection.execute(query).first() is not None
@@ -190,13 +205,17 @@ def _experiments_below(connection: Connection, location: str, *, lock: bool = Fa
 
 
 def read_experiments(connection: Connection, rows: Iterable[AnyRow]) -> list[Experiment]:
-    """Build experiments with their tags from rows of `experiments`, in their order."""
+    """Build experiments with their tags from rows of `experiments`, in their order; one round trip."""
     experiment_rows = list(rows)
-    tags: dict[int, dict[str, str]] = {row.id: {} for row in experiment_rows}
-    query = select(ExperimentTagRow.__table__).where(
-        among(ExperimentTagRow.experiment_id, tags, connection.dialect.name)
-    )
-    for tag in connection.execute(query.order_by(ExperimentTagRow.key)) if tags else ():
+    dialect = connection.dialect.name
+    parameter = keys_parameter(dialect, [row.id for row in experiment_rows])
+    (tags,) = run_all(connection, _tags_query(dialect).statement(connection, parameter))
+    return _build_experiments(experiment_rows, tags)
+
+
+def _build_experiments(rows: Sequence[AnyRow], tag_rows: Answer) -> list[Experiment]:
+    tags: dict[int, dict[str, str]] = {row.id: {} for row in rows}
+    for tag in named_rows(tag_rows):
         tags[tag.experiment_id][tag.key] = tag.value
     return [
         Experiment(
@@ -208,13 +227,26 @@ def read_experiments(connection: Connection, rows: Iterable[AnyRow]) -> list[Exp
             creation_time=row.creation_time,
             last_update_time=row.last_update_time,
         )
-        for row in experiment_rows
+        for row in rows
     ]
 
 
 def active_location(connection: Connection, experiment_id: object) -> tuple[int, str]:
     """Return the key and artifact location of an experiment; raise InvalidParameterError if it is deleted."""
-    row = _require(connection, experiment_key(experiment_id))
+    run_all(connection, found := experiment_statement(connection, experiment_id))
+    return check_active(found, experiment_id)
+
+
+def check_active(found: Statement, experiment_id: object) -> tuple[int, str]:
+    """Return the key and artifact location of the experiment that `experiment_statement` found, if it is active.
+
+    Raises:
+        ExperimentNotFoundError: There is none.
+        InvalidParameterError: It is deleted.
+    """
+    row = first_row(found)
+    if row is None:
+        raise _missing(experiment_key(experiment_id))
     if row.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
             f"The experiment {experiment_id} must be in the 'active' state. Current state is deleted; "
@@ -226,9 +258,6 @@ def active_location(connection: Connection, experiment_id: object) -> tuple[int,
 def _insert(connection: Connection, key: int | None, name: str, root: str, location: str | None) -> int | None:
     """Insert an experiment and return its key, or None if its name or key is taken."""
     now = now_ms()
-    if key is None and connection.dialect.name == "postgresql":
-        # Draw the key first: the location contains it, and a role that may insert experiments may not update them.
-        key = connection.execute(text("SELECT nextval(pg_get_serial_sequence('experiments', 'id'))")).scalar_one()
     default_location = "" if key is None else f"{root.rstrip('/')}/{key}"
     values = {
         "name": name,
@@ -238,22 +267,51 @@ def _insert(connection: Connection, key: int | None, name: str, root: str, locat
         "last_update_time": now,
         **({} if key is None else {"id": key}),
     }
-    statement = insert_into(connection.dialect.name, ExperimentRow).values(values).on_conflict_do_nothing()
-    created = connection.execute(statement.returning(ExperimentRow.id)).scalar_one_or_none()
+    created: int | None = _insert_statement(connection.dialect.name).value(connection, values)
     if created is not None and not location and not default_location:
-        own_row = update(ExperimentRow).where(ExperimentRow.id == created)
-        connection.execute(own_row.values(artifact_location=f"{root.rstrip('/')}/{created}"))
+        _UPDATE.send(connection, {"experiment_key": created, "artifact_location": f"{root.rstrip('/')}/{created}"})
     return created
 
 
-_BY_KEY: Final = select(ExperimentRow.__table__).where(ExperimentRow.id == bindparam("given_key"), _IS_KEPT)
+@functools.cache
+def _insert_statement(dialect: str) -> Compiled:
+    return Compiled(insert_into(dialect, ExperimentRow).on_conflict_do_nothing().returning(ExperimentRow.id))
+
+
+_DRAW_KEY: Final = "SELECT nextval(pg_get_serial_sequence('experiments', 'id'))"
+
+
+_BY_KEY: Final = Compiled(select(ExperimentRow.__table__).where(ExperimentRow.id == bindparam("given_key"), _IS_KEPT))
+_BY_NAME: Final = Compiled(
+    select(ExperimentRow.__table__).where(ExperimentRow.name == bindparam("given_name"), _IS_KEPT)
+)
+_TAGS: Final = select(ExperimentTagRow.__table__).order_by(ExperimentTagRow.key)
+_TAGS_BY_NAME: Final = Compiled(
+    _TAGS.join(ExperimentRow, ExperimentRow.id == ExperimentTagRow.experiment_id).where(
+        ExperimentRow.name == bindparam("given_name"), _IS_KEPT
+    )
+)
+
+
+@functools.cache
+def _tags_query(dialect: str) -> Compiled:
+    return Compiled(_TAGS.where(in_keys(dialect, table(ExperimentTagRow).c.experiment_id)))
+
+
+def experiment_statement(connection: Connection, experiment_id: object) -> Statement:
+    """Return the query of an experiment, for `check_active`."""
+    return _BY_KEY.statement(connection, {"given_key": experiment_key(experiment_id)})
 
 
 def _require(connection: Connection, key: int) -> AnyRow:
-    row = connection.execute(_BY_KEY, {"given_key": key}).one_or_none()
+    row = _BY_KEY.first(connection, {"given_key": key})
     if row is None:
-        raise ExperimentNotFoundError(f"No Experiment with id={key} exists")
+        raise _missing(key)
     return row
+
+
+def _missing(key: int) -> ExperimentNotFoundError:
+    return ExperimentNotFoundError(f"No Experiment with id={key} exists")
 
 
 def _require_active(connection: Connection, experiment_id: str) -> AnyRow:
@@ -264,8 +322,10 @@ def _require_active(connection: Connection, experiment_id: str) -> AnyRow:
 
 
 def _update(connection: Connection, key: int, **values: object) -> None:
-    statement = update(ExperimentRow).where(ExperimentRow.id == key)
-    connection.execute(statement.values(last_update_time=now_ms(), **values))
+    _UPDATE.send(connection, {"experiment_key": key, "last_update_time": now_ms(), **values})
+
+
+_UPDATE: Final = Compiled(update(table(ExperimentRow)).where(table(ExperimentRow).c.id == bindparam("experiment_key")))
 
 
 def _set_tags(connection: Connection, key: int, tags: Mapping[str, str]) -> None:

@@ -5,99 +5,78 @@ compiled once per dialect.
 """
 
 import functools
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
     Double,
     Text,
-    any_,
     bindparam,
     cast,
-    func,
     literal_column,
     null,
     select,
     union_all,
 )
-from sqlalchemy.types import TypeEngine
 
 from registry.entities import RunData
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import table
-from registry.store.driver_sql import run
-from registry.store.rows_as_cte import execute_with_rows
-from registry.store.tables import DatasetInputRow, LatestMetricRow, ParamRow, RunModelRow, TagRow
+from registry.store.driver_sql import Statement, check, send
+from registry.store.long_lists import in_keys
+from registry.store.rows_as_cte import execute_with_rows, statement_with_rows
+from registry.store.tables import LatestMetricRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.metrics.read import value_from_db
 
-_INTEGER: Final = BigInteger()
 _METRIC: Final = 0
 _PARAM: Final = 1
 _TAG: Final = 2
-_RUN_WITH_USES: Final = 3
 
 
-def in_keys(
-    dialect: str, column: ColumnElement[Any], name: str = "keys", kind: TypeEngine[Any] = _INTEGER
-) -> ColumnElement[bool]:
-    """Test whether a column has one of the values of the parameter that `keys_parameter` makes."""
-    if dialect == "sqlite":
-        listed = func.json_each(bindparam(name, type_=Text())).table_valued("value")
-        return column.in_(select(listed.c.value))
-    return column == any_(bindparam(name, type_=ARRAY(kind)))
+def of_runs(dialect: str, column: ColumnElement[Any], *, by_id: bool) -> ColumnElement[bool]:
+    """Test whether a column has the key of the run ``given_id``, or one of the parameter that `keys_parameter` makes.
+
+    With the id, statements about a run need not wait for its key.
+    """
+    if by_id:
+        return column == select(RunRow.id).where(RunRow.run_id == bindparam("given_id")).scalar_subquery()
+    return in_keys(dialect, column)
 
 
-def keys_parameter(dialect: str, keys: Sequence[int] | Sequence[str], name: str = "keys") -> dict[str, Any]:
-    """Return the parameter for a statement with `in_keys`."""
-    return {name: json.dumps(list(keys)) if dialect == "sqlite" else list(keys)}
-
-
-def read_run_data(connection: Connection, run_keys: Sequence[int]) -> tuple[dict[int, RunData], list[int]]:
-    """Read metrics, params and tags of runs, each sorted by key; also return the runs with inputs or outputs."""
-    dialect = connection.dialect.name
+def group_run_data(rows: Iterable[Any], run_keys: Sequence[int]) -> dict[int, RunData]:
+    """Return metrics, params and tags of runs, each sorted by key."""
     metrics: dict[int, dict[str, float]] = {key: {} for key in run_keys}
     params: dict[int, dict[str, str]] = {key: {} for key in run_keys}
     tags: dict[int, dict[str, str]] = {key: {} for key in run_keys}
-    runs_with_uses: dict[int, None] = {}
-    for kind, run_key, key, text, number in _run_data_query(dialect).tuples(
-        connection, keys_parameter(dialect, run_keys)
-    ):
+    for kind, run_key, key, text, number in rows:
         if kind == _METRIC:
             metrics[run_key][key] = value_from_db(number)
-        elif kind == _RUN_WITH_USES:
-            runs_with_uses[run_key] = None
         else:
             (params if kind == _PARAM else tags)[run_key][key] = text
-    data = {
+    return {
         key: RunData(_sort_by_key(metrics[key]), _sort_by_key(params[key]), _sort_by_key(tags[key])) for key in run_keys
     }
-    return data, list(runs_with_uses)
 
 
 @functools.cache
-def _run_data_query(dialect: str) -> Compiled:
+def run_data_query(dialect: str, *, by_id: bool = False) -> Compiled:
+    """Return the query whose rows `group_run_data` takes, for the runs of `of_runs`."""
     metrics, params, tags = table(LatestMetricRow).c, table(ParamRow).c, table(TagRow).c
     no_text, no_number = cast(null(), Text), cast(null(), Double)
-    uses = [table(row).c.run_id for row in (DatasetInputRow, RunModelRow)]
-    query = union_all(
-        select(_literal(_METRIC), metrics.run_id, metrics.key, no_text, metrics.value).where(
-            in_keys(dialect, metrics.run_id)
-        ),
-        select(_literal(_PARAM), params.run_id, params.key, params.value, no_number).where(
-            in_keys(dialect, params.run_id)
-        ),
-        select(_literal(_TAG), tags.run_id, tags.key, tags.value, no_number).where(in_keys(dialect, tags.run_id)),
-        *(
-            select(_literal(_RUN_WITH_USES), used, no_text, no_text, no_number).where(in_keys(dialect, used))
-            for used in uses
-        ),
+
+    def rows_of(kind: int, run_key: Any, *columns: Any) -> Any:
+        return select(_literal(kind), run_key, *columns).where(of_runs(dialect, run_key, by_id=by_id))
+
+    return Compiled(
+        union_all(
+            rows_of(_METRIC, metrics.run_id, metrics.key, no_text, metrics.value),
+            rows_of(_PARAM, params.run_id, params.key, params.value, no_number),
+            rows_of(_TAG, tags.run_id, tags.key, tags.value, no_number),
+        )
     )
-    return Compiled(query)
 
 
 def _literal(kind: int) -> ColumnElement[int]:
@@ -123,6 +102,34 @@ _UPSERT_TAGS: Final = f"""
     ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value RETURNING key
 """
 
+# On PostgreSQL, statements that fail unless they have written everything; COMMIT may travel with them.
+_LOG_PARAMS: Final = f"""
+    WITH {{given}}, inserted AS (
+        INSERT INTO params (run_id, key, value) {_SELECT_INPUT} ON CONFLICT DO NOTHING RETURNING 1
+    ), same AS (
+        SELECT 1 FROM given, runs JOIN params ON params.run_id = runs.id
+        WHERE runs.run_id = %s AND runs.lifecycle_stage = 'active'
+            AND params.key = given.key COLLATE "C" AND params.value = given.value COLLATE "C"
+    )
+    SELECT {check("(SELECT count(*) FROM inserted) + (SELECT count(*) FROM same) = %s")}
+"""  # noqa: S608 - made of the constants above
+_LOG_TAGS: Final = f"""
+    WITH {{given}}, written AS (
+        INSERT INTO tags (run_id, key, value) {_SELECT_INPUT}
+        ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value RETURNING 1
+    )
+    SELECT {check("count(*) = %s")} FROM written
+"""  # noqa: S608 - made of the constants above
+
+_DELETE_TAG: Final = f"""
+    WITH deleted AS (
+        DELETE FROM tags USING runs
+        WHERE tags.run_id = runs.id AND tags.key = %s AND runs.run_id = %s AND runs.lifecycle_stage = 'active'
+        RETURNING 1
+    )
+    SELECT {check("count(*) > 0")} FROM deleted
+"""  # noqa: S608 - made of the constants above
+
 _RUN_COLUMNS: Final = "run_id, name, user_id, start_time, experiment_id, status, lifecycle_stage"
 _INSERT_RUN: Final = f"""
     INSERT INTO runs ({_RUN_COLUMNS})
@@ -141,26 +148,43 @@ _INSERT_RUN_POSTGRES: Final = f"""
 """  # noqa: S608 - made of the constants above
 
 
-def insert_run(
-    connection: Connection,
-    run_id: str,
-    experiment: int,
-    *,
-    name: str,
-    user_id: str,
-    start_time: int,
-    tags: Mapping[str, str],
-) -> str | None:
-    """Insert a run with its tags; return its experiment's artifact location, or None without an active experiment."""
-    values = (run_id, name, user_id, start_time, experiment)
+class NewRun(NamedTuple):
+    """A run to insert, with all of its tags; `experiment` is the experiment's key."""
+
+    run_id: str
+    experiment: int
+    name: str
+    user_id: str
+    start_time: int
+    tags: Mapping[str, str]
+
+
+def insert_run(connection: Connection, new: NewRun) -> Statement:
+    """Insert a run with its tags; the answer has its experiment's artifact location, or no row if none is active."""
+    values = (new.run_id, new.name, new.user_id, new.start_time, new.experiment)
     if connection.dialect.name == "sqlite":
-        locations = run(connection, _INSERT_RUN_SQLITE, values).rows
-        if locations:
-            set_tags(connection, run_id, tags)
-    else:
-        pairs = (list(tags), list(tags.values()))
-        locations = run(connection, _INSERT_RUN_POSTGRES, (*values, *pairs)).rows
-    return locations[0][0] if locations else None
+        inserted = send(connection, Statement(_INSERT_RUN_SQLITE, values))
+        if inserted.rows:
+            set_tags(connection, new.run_id, new.tags)
+        return inserted
+    return send(connection, Statement(_INSERT_RUN_POSTGRES, (*values, list(new.tags), list(new.tags.values()))))
+
+
+def log_params(params: Mapping[str, str], run_id: str) -> Statement:
+    """Return PostgreSQL's statement that inserts params; it fails if one has another value, or on no active run."""
+    rows = list(params.items())
+    return statement_with_rows(_INPUT_COLUMNS, _INPUT_TYPES, _LOG_PARAMS, rows, run_id, run_id, len(rows))
+
+
+def log_tags(tags: Mapping[str, str], run_id: str) -> Statement:
+    """Return PostgreSQL's statement that sets tags; it fails if there is no such active run."""
+    rows = list(tags.items())
+    return statement_with_rows(_INPUT_COLUMNS, _INPUT_TYPES, _LOG_TAGS, rows, run_id, len(rows))
+
+
+def delete_tag(name: str, run_id: str) -> Statement:
+    """Return PostgreSQL's statement that deletes a tag; it fails if there is none, or no such active run."""
+    return Statement(_DELETE_TAG, (name, run_id))
 
 
 def insert_params(connection: Connection, run_id: str, params: Mapping[str, str]) -> set[str]:

@@ -20,7 +20,9 @@ from registry.entities import (
     RunOutputs,
 )
 from registry.exceptions import LoggedModelNotFoundError
-from registry.store.dialects import AnyRow, AnySelect, insert_into, table, upsert
+from registry.store.compiled_statements import Compiled, named_rows
+from registry.store.dialects import insert_into, table, upsert
+from registry.store.driver_sql import Answer
 from registry.store.tables import (
     Base,
     DatasetInputRow,
@@ -29,7 +31,7 @@ from registry.store.tables import (
     LoggedModelRow,
     RunModelRow,
 )
-from registry.store.tracking.run_data import in_keys, keys_parameter
+from registry.store.tracking.run_data import of_runs
 
 CONTEXT_TAG = "mlflow.data.context"
 
@@ -41,7 +43,7 @@ def insert_dataset_inputs(
     for dataset_input in datasets:
         dataset = dataset_input.dataset
         tags = {tag.key: tag.value for tag in dataset_input.tags}
-        dataset_key = _get_or_insert(
+        dataset_key = get_or_insert(
             connection,
             DatasetRow,
             {"experiment_id": experiment, "name": dataset.name, "digest": dataset.digest},
@@ -53,7 +55,7 @@ def insert_dataset_inputs(
             },
         )
         use = {"run_id": run_key, "dataset_id": dataset_key, "context": tags.pop(CONTEXT_TAG, "")}
-        input_key = _get_or_insert(connection, DatasetInputRow, use, {})
+        input_key = get_or_insert(connection, DatasetInputRow, use, {})
         rows = [{"input_id": input_key, "key": name, "value": value} for name, value in tags.items()]
         upsert(connection, DatasetInputTagRow, rows)
 
@@ -68,63 +70,63 @@ def insert_run_models(connection: Connection, run_key: int, direction: str, mode
         upsert(connection, RunModelRow, [row])
 
 
-def read_inputs_and_outputs(
-    connection: Connection, run_keys: Sequence[int]
+def inputs_and_outputs_queries(dialect: str, *, by_id: bool = False) -> tuple[Compiled, Compiled, Compiled]:
+    """Return the queries whose answers `group_inputs_and_outputs` takes, for the runs of `of_runs`."""
+    return _models_query(dialect, by_id), _datasets_query(dialect, by_id), _input_tags_query(dialect, by_id)
+
+
+def group_inputs_and_outputs(
+    answers: Sequence[Answer], run_keys: Iterable[int]
 ) -> tuple[dict[int, RunInputs], dict[int, RunOutputs]]:
-    """Read the inputs and outputs of runs, by run key."""
-    dialect = connection.dialect.name
-    parameter = keys_parameter(dialect, run_keys)
+    """Return the inputs and outputs of runs, by run key."""
+    models, datasets, input_tags = map(named_rows, answers)
     inputs = {key: RunInputs() for key in run_keys}
-    outputs = {key: RunOutputs() for key in run_keys}
-    for row in connection.execute(_models_query(dialect), parameter):
+    outputs = {key: RunOutputs() for key in inputs}
+    for row in models:
         if row.direction == "input":
             inputs[row.run_id].model_inputs.append(LoggedModelInput(row.model_id))
         else:
             outputs[row.run_id].model_outputs.append(LoggedModelOutput(row.model_id, row.step))
-    _add_datasets(connection, connection.execute(_datasets_query(dialect), parameter).all(), inputs)
-    return inputs, outputs
-
-
-def _add_datasets(connection: Connection, rows: Sequence[AnyRow], inputs: dict[int, RunInputs]) -> None:
-    tags: dict[int, list[InputTag]] = {row.use: [] for row in rows}
-    for row in rows:
+    tags: dict[int, list[InputTag]] = {row.use: [] for row in datasets}
+    for row in datasets:
         if row.context:
             tags[row.use].append(InputTag(CONTEXT_TAG, row.context))
         dataset = Dataset(row.name, row.digest, row.source_type, row.source, row.schema, row.profile)
         inputs[row.run_id].dataset_inputs.append(DatasetInput(dataset, tags[row.use]))
-    if tags:
-        dialect = connection.dialect.name
-        for row in connection.execute(_input_tags_query(dialect), keys_parameter(dialect, list(tags))):
-            tags[row.input_id].append(InputTag(row.key, row.value))
+    for row in input_tags:
+        tags[row.input_id].append(InputTag(row.key, row.value))
+    return inputs, outputs
 
 
 @functools.cache
-def _models_query(dialect: str) -> AnySelect:
-    return (
+def _models_query(dialect: str, by_id: bool) -> Compiled:
+    return Compiled(
         select(RunModelRow.run_id, RunModelRow.direction, LoggedModelRow.model_id, RunModelRow.step)
         .join(LoggedModelRow, LoggedModelRow.id == RunModelRow.logged_model_id)
-        .where(in_keys(dialect, table(RunModelRow).c.run_id))
+        .where(of_runs(dialect, table(RunModelRow).c.run_id, by_id=by_id))
         .order_by(RunModelRow.step, LoggedModelRow.id)
     )
 
 
 @functools.cache
-def _datasets_query(dialect: str) -> AnySelect:
-    return (
+def _datasets_query(dialect: str, by_id: bool) -> Compiled:
+    return Compiled(
         select(DatasetRow.__table__, DatasetInputRow.run_id, DatasetInputRow.context, DatasetInputRow.id.label("use"))
         .join(DatasetInputRow, DatasetInputRow.dataset_id == DatasetRow.id)
-        .where(in_keys(dialect, table(DatasetInputRow).c.run_id))
+        .where(of_runs(dialect, table(DatasetInputRow).c.run_id, by_id=by_id))
         .order_by(DatasetInputRow.id)
     )
 
 
 @functools.cache
-def _input_tags_query(dialect: str) -> AnySelect:
-    tags = table(DatasetInputTagRow)
-    return select(tags).where(in_keys(dialect, tags.c.input_id)).order_by(tags.c.key)
+def _input_tags_query(dialect: str, by_id: bool) -> Compiled:
+    tags, uses = table(DatasetInputTagRow), table(DatasetInputRow).c
+    query = select(tags).join(DatasetInputRow, DatasetInputRow.id == tags.c.input_id)
+    return Compiled(query.where(of_runs(dialect, uses.run_id, by_id=by_id)).order_by(tags.c.key))
 
 
-def _get_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:
+def get_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:
+    """Return the id of the row with these unique values; insert it if missing."""
     columns = table(row).c
     statement = insert_into(connection.dialect.name, row).on_conflict_do_nothing().returning(columns.id)
     created = connection.execute(statement, {**key, **values}).scalar_one_or_none()

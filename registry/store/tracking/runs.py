@@ -4,10 +4,10 @@ Metric points are written by `metrics`, params and tags by `run_data`, data sets
 `log_batch` writes all of its metrics, params and tags, or none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
 
 from registry.entities import (
     DatasetInput,
@@ -18,8 +18,6 @@ from registry.entities import (
     Run,
     RunData,
     RunInfo,
-    RunInputs,
-    RunOutputs,
 )
 from registry.exceptions import (
     InvalidParameterError,
@@ -28,29 +26,45 @@ from registry.exceptions import (
     ParamConflictError,
     RunNotFoundError,
 )
-from registry.store.clock import monotonic_now_ms
-from registry.store.compiled_statements import Compiled
+from registry.store.clock import clock_statement, monotonic_now_ms
+from registry.store.compiled_statements import Compiled, first_row, named_rows
 from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.long_lists import among
+from registry.store.driver_sql import Answer, Statement, check, end_with_next, run_all, send
+from registry.store.error_mapping import ConditionFailedError
+from registry.store.long_lists import among, keys_parameter
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.experiments import active_location, experiment_key
 from registry.store.tracking.metrics.bulk_write import append_series
-from registry.store.tracking.metrics.read import insert_model_points, read_history
+from registry.store.tracking.metrics.read import history_statement, insert_model_points, model_key, points_of
 from registry.store.tracking.metrics.write import append_points
-from registry.store.tracking.run_data import insert_params, insert_run, read_run_data, set_tags
-from registry.store.tracking.run_inputs import insert_dataset_inputs, insert_run_models, read_inputs_and_outputs
-from registry.store.transactions import Store, read_transaction, write_transaction
+from registry.store.tracking.run_data import (
+    NewRun,
+    delete_tag,
+    group_run_data,
+    insert_params,
+    insert_run,
+    log_params,
+    log_tags,
+    run_data_query,
+    set_tags,
+)
+from registry.store.tracking.run_inputs import (
+    group_inputs_and_outputs,
+    inputs_and_outputs_queries,
+    insert_dataset_inputs,
+    insert_run_models,
+)
+from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
 RUN_NAME_TAG = "mlflow.runName"
+_ATTEMPTS: Final = 3
 
 
 class RunStore(Store):
     """The runs of a database."""
 
-    @write_transaction
     def create(
         self,
-        connection: Connection,
         *,
         run_id: str,
         experiment_id: str,
@@ -62,11 +76,13 @@ class RunStore(Store):
         """Create a run with status RUNNING in an active experiment."""
         experiment = experiment_key(experiment_id)
         all_tags = {**tags, RUN_NAME_TAG: name}
-        location = insert_run(
-            connection, run_id, experiment, name=name, user_id=user_id, start_time=start_time, tags=all_tags
-        )
+        inserted = self._insert(NewRun(run_id, experiment, name, user_id, start_time, all_tags))
+        if inserted.answer is None:  # it was lost, and the run is there if COMMIT took place
+            location = self._find_location(run_id)
+        else:
+            location = inserted.rows[0][0] if inserted.rows else None
         if location is None:
-            _, location = active_location(connection, experiment_id)
+            self._require_experiment(experiment_id)
             raise InvalidStateError(f"The experiment {experiment_id} was restored during this call. Try again.")
         info = RunInfo(
             run_id=run_id,
@@ -81,18 +97,34 @@ class RunStore(Store):
         )
         return Run(info, RunData(tags=dict(sorted(all_tags.items()))))
 
+    @write_transaction
+    def _insert(self, connection: Connection, new: NewRun) -> Statement:
+        return insert_run(connection, new)
+
+    @single_query
+    def _find_location(self, connection: Connection, run_id: str) -> str | None:
+        row = _BY_ID.first(connection, {"given_id": run_id})
+        return None if row is None else row.artifact_location
+
+    @read_transaction
+    def _require_experiment(self, connection: Connection, experiment_id: str) -> None:
+        active_location(connection, experiment_id)
+
     @read_transaction
     def get(self, connection: Connection, run_id: str) -> Run:
         """Return a run by id, deleted ones included."""
-        row = _BY_ID.first(connection, {"given_id": run_id})
-        if row is None:
+        dialect = connection.dialect.name
+        queries = [_BY_ID, run_data_query(dialect, by_id=True), *inputs_and_outputs_queries(dialect, by_id=True)]
+        end_with_next(connection)
+        given = {"given_id": run_id}
+        runs, data, *uses = run_all(connection, *(query.statement(connection, given) for query in queries))
+        rows = named_rows(runs)
+        if not rows:
             raise _not_found(run_id)
-        return read_runs(connection, [row])[0]
+        return _build_runs(rows, data, uses)[0]
 
-    @write_transaction
     def update(
         self,
-        connection: Connection,
         run_id: str,
         *,
         status: str | None = None,
@@ -101,17 +133,30 @@ class RunStore(Store):
     ) -> None:
         """Change the status, end time (milliseconds) or name of an active run; None keeps a field."""
         values = {"given_id": run_id, "status": status, "end_time": end_time, "name": name}
-        _require(connection, run_id, written=_UPDATE.write(connection, values) == 1)
-        if name is not None:
-            set_tags(connection, run_id, {RUN_NAME_TAG: name})
+        self._log(run_id, lambda: self._update(run_id, values))
+
+    @write_transaction
+    def _update(self, connection: Connection, run_id: str, values: Mapping[str, Any]) -> None:
+        if self.database.is_sqlite:
+            require_written(connection, run_id, written=_UPDATE.write(connection, values) == 1)
+        else:
+            _CHECKED_UPDATE.send(connection, values)
+        if values["name"] is not None:
+            _set_tags(connection, run_id, {RUN_NAME_TAG: values["name"]})
 
     @write_transaction
     def delete(self, connection: Connection, run_id: str) -> None:
         """Mark a run as deleted; its child runs stay. Idempotent."""
-        key, stage, _ = _find(connection, run_id)
-        if stage == LifecycleStage.ACTIVE:
-            values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": monotonic_now_ms(connection)}
-            connection.execute(update(RunRow).where(RunRow.id == key).values(values))
+        found, clock = _FIND.statement(connection, {"given_id": run_id}), clock_statement(connection)
+        run_all(connection, found, clock)
+        row = first_row(found)
+        if row is None:
+            raise _not_found(run_id)
+        if row.lifecycle_stage == LifecycleStage.ACTIVE:
+            now = monotonic_now_ms(connection, clock)
+            _CHANGE.send(
+                connection, {"run_key": row.id, "lifecycle_stage": LifecycleStage.DELETED, "deleted_time": now}
+            )
 
     @write_transaction
     def restore(self, connection: Connection, run_id: str) -> None:
@@ -123,10 +168,8 @@ class RunStore(Store):
         if connection.execute(update(RunRow).where(not_purged).values(values)).rowcount == 0:
             raise InvalidStateError(f"The run {run_id} cannot be restored: its files and points were removed by gc.")
 
-    @write_transaction
     def log_batch(
         self,
-        connection: Connection,
         run_id: str,
         *,
         metrics: Sequence[Metric] = (),
@@ -137,18 +180,61 @@ class RunStore(Store):
 
         A point that names a logged model is also added to the metrics of that model.
         """
+        if params or metrics or tags:
+            self._log(run_id, lambda: self._log_batch(run_id, metrics, params or {}, tags or {}), params, metrics)
+        else:
+            self._require_writable(run_id)
+
+    @write_transaction
+    def _log_batch(
+        self,
+        connection: Connection,
+        run_id: str,
+        metrics: Sequence[Metric],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
         if params:
             _insert_params(connection, run_id, params)
         if metrics:
-            _require(connection, run_id, written=append_points(connection, run_id, metrics))
+            require_written(connection, run_id, written=append_points(connection, run_id, metrics))
             if any(metric.model_id is not None for metric in metrics):
-                insert_model_points(connection, writable_run(connection, run_id), metrics)
+                insert_model_points(connection, run_id, metrics)
         if tags:
-            _require(connection, run_id, written=set_tags(connection, run_id, tags))
+            _set_tags(connection, run_id, tags)
             if RUN_NAME_TAG in tags:
-                _UPDATE.write(connection, {**_UNCHANGED, "given_id": run_id, "name": tags[RUN_NAME_TAG]})
-        if not (params or metrics or tags):
-            writable_run(connection, run_id)
+                _UPDATE.send(connection, {**_UNCHANGED, "given_id": run_id, "name": tags[RUN_NAME_TAG]})
+
+    def _log(
+        self,
+        run_id: str,
+        write: Callable[[], None],
+        params: Mapping[str, str] | None = None,
+        metrics: Sequence[Metric] = (),
+    ) -> None:
+        """Write to an active run. If a condition of PostgreSQL's statements does not hold, raise the reason.
+
+        The reason may be gone by then: another process logged the same param, or restored the run. Then try again.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return write()
+            except ConditionFailedError:
+                self._refuse(run_id, params or {}, metrics)
+        raise InvalidStateError(f"The run {run_id} was deleted and restored during this call. Try again.")
+
+    @read_transaction
+    def _refuse(
+        self, connection: Connection, run_id: str, params: Mapping[str, str], metrics: Sequence[Metric]
+    ) -> None:
+        """Raise the reason why a run cannot be written to, if there is one."""
+        _refuse_other_values(connection, writable_run(connection, run_id), run_id, params)
+        for model_id in {metric.model_id for metric in metrics if metric.model_id is not None}:
+            model_key(connection, model_id)
+
+    @read_transaction
+    def _require_writable(self, connection: Connection, run_id: str) -> None:
+        writable_run(connection, run_id)
 
     @write_transaction
     def log_history(
@@ -166,15 +252,25 @@ class RunStore(Store):
             writable_run(connection, run_id)
             return
         written = append_series(connection, run_id, key, steps=steps, timestamps=timestamps, values=values)
-        _require(connection, run_id, written=written)
+        require_written(connection, run_id, written=written)
+
+    def delete_tag(self, run_id: str, name: str) -> None:
+        """Delete a tag; raise NotFoundError if the run has no such tag."""
+        try:
+            self._delete_tag(run_id, name)
+        except ConditionFailedError:
+            self._require_writable(run_id)
+            raise _no_tag(run_id, name) from None
 
     @write_transaction
-    def delete_tag(self, connection: Connection, run_id: str, name: str) -> None:
-        """Delete a tag; raise NotFoundError if the run has no such tag."""
+    def _delete_tag(self, connection: Connection, run_id: str, name: str) -> None:
+        if not self.database.is_sqlite:
+            send(connection, delete_tag(name, run_id))
+            return
         key = writable_run(connection, run_id)
         deleted = connection.execute(delete(TagRow).where(TagRow.run_id == key, TagRow.key == name))
         if deleted.rowcount == 0:
-            raise NotFoundError(f"No tag with name: {name} in run with id {run_id}.")
+            raise _no_tag(run_id, name)
 
     @write_transaction
     def log_inputs(
@@ -187,7 +283,7 @@ class RunStore(Store):
         outputs: Sequence[LoggedModelOutput] = (),
     ) -> None:
         """Record data sets and models that a run used, and models that it made."""
-        key, experiment = _writable(connection, run_id)
+        key, experiment = writable_run_and_experiment(connection, run_id)
         insert_dataset_inputs(connection, experiment, key, datasets)
         insert_run_models(connection, key, "input", [(model.model_id, 0) for model in models])
         insert_run_models(connection, key, "output", [(model.model_id, model.step) for model in outputs])
@@ -195,13 +291,17 @@ class RunStore(Store):
     @read_transaction
     def metric_history(self, connection: Connection, run_id: str, key: str) -> list[Metric]:
         """Return all points of one metric, sorted by (timestamp, step, value); empty if it was never logged."""
-        run_key, _, _ = _find(connection, run_id)
-        return read_history(connection, run_key, key)
+        end_with_next(connection)
+        statement = history_statement(connection, run_id, key)
+        run, points = run_all(connection, _FIND.statement(connection, {"given_id": run_id}), statement)
+        if not run.rows:
+            raise _not_found(run_id)
+        return points_of(points, key)
 
 
-def run_location(artifact_location: str, run_id: str) -> str:
-    """Return the artifact location of a run, below that of its experiment."""
-    return f"{artifact_location.rstrip('/')}/{run_id}/artifacts"
+def run_location(artifact_location: str, run_id: str, adopted_location: str | None = None) -> str:
+    """Return the artifact location of a run: below that of its experiment, or where its files were adopted."""
+    return adopted_location or f"{artifact_location.rstrip('/')}/{run_id}/artifacts"
 
 
 def select_runs() -> AnySelect:
@@ -210,17 +310,23 @@ def select_runs() -> AnySelect:
 
 
 def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
-    """Build runs with their data, inputs and outputs from rows of `select_runs`, in their order."""
+    """Build runs with their data, inputs and outputs from rows of `select_runs`, in their order; one round trip."""
     run_rows = list(rows)
     keys = [row.id for row in run_rows]
     if not keys:
         return []
-    data, with_uses = read_run_data(connection, keys)
-    inputs, outputs = read_inputs_and_outputs(connection, with_uses) if with_uses else ({}, {})
-    return [
-        Run(run_info(row), data[row.id], inputs.get(row.id, RunInputs()), outputs.get(row.id, RunOutputs()))
-        for row in run_rows
-    ]
+    dialect = connection.dialect.name
+    parameter = keys_parameter(dialect, keys)
+    queries = [run_data_query(dialect), *inputs_and_outputs_queries(dialect)]
+    data, *uses = run_all(connection, *(query.statement(connection, parameter) for query in queries))
+    return _build_runs(run_rows, data, uses)
+
+
+def _build_runs(rows: Sequence[AnyRow], data: Answer, uses: Sequence[Answer]) -> list[Run]:
+    keys = [row.id for row in rows]
+    run_data = group_run_data(data.rows, keys)
+    inputs, outputs = group_inputs_and_outputs(uses, keys)
+    return [Run(run_info(row), run_data[row.id], inputs[row.id], outputs[row.id]) for row in rows]
 
 
 def run_info(row: AnyRow) -> RunInfo:
@@ -233,38 +339,57 @@ def run_info(row: AnyRow) -> RunInfo:
         start_time=row.start_time,
         end_time=row.end_time,
         lifecycle_stage=row.lifecycle_stage,
-        artifact_uri=run_location(row.artifact_location, row.run_id),
+        artifact_uri=run_location(row.artifact_location, row.run_id, row.adopted_location),
         run_name=row.name,
     )
 
 
 def writable_run(connection: Connection, run_id: str) -> int:
     """Return the key of an active run, finished or not; raise InvalidParameterError if it is deleted."""
-    key, _ = _writable(connection, run_id)
-    return key
+    run_all(connection, found := run_statement(connection, run_id))
+    return check_writable(found, run_id)
 
 
 _GIVEN: Final = RunRow.run_id == bindparam("given_id")
 _BY_ID: Final = Compiled(select_runs().where(_GIVEN))
 _FIND: Final = Compiled(select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(_GIVEN))
+_CHANGE: Final = Compiled(update(table(RunRow)).where(table(RunRow).c.id == bindparam("run_key")))
 # NULL keeps a field.
 _UNCHANGED: Final = {"status": None, "end_time": None, "name": None}
 _CHANGEABLE: Final = tuple(table(RunRow).c[name] for name in _UNCHANGED)
-_UPDATE: Final = Compiled(
+_UPDATE_GIVEN: Final = (
     update(RunRow)
     .where(_GIVEN, RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
     .values({column: func.coalesce(bindparam(column.name, type_=column.type), column) for column in _CHANGEABLE})
 )
+_UPDATE: Final = Compiled(_UPDATE_GIVEN)
+# On PostgreSQL: it fails if there is no such active run.
+_CHECKED_UPDATE: Final = Compiled(
+    select(literal_column(check("count(*) > 0"))).select_from(_UPDATE_GIVEN.returning(RunRow.id).cte("changed"))
+)
 
 
-def _writable(connection: Connection, run_id: str) -> tuple[int, int]:
+def writable_run_and_experiment(connection: Connection, run_id: str) -> tuple[int, int]:
     """Return the keys of an active run and of its experiment."""
-    key, stage, experiment = _find(connection, run_id)
+    run_all(connection, found := run_statement(connection, run_id))
+    return check_writable(found, run_id), int(found.rows[0][2])
+
+
+def run_statement(connection: Connection, run_id: str) -> Statement:
+    """Return the query of a run's keys and stage, for `check_writable`."""
+    return _FIND.statement(connection, {"given_id": run_id})
+
+
+def check_writable(found: Statement, run_id: str) -> int:
+    """Return the key of the run that `run_statement` found; raise InvalidParameterError if it is deleted."""
+    if not found.rows:
+        raise _not_found(run_id)
+    key, stage, _ = found.rows[0]
     if stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
             f"The run {run_id} must be in the 'active' state. Current state is {stage}; restore it with restore_run."
         )
-    return key, experiment
+    return int(key)
 
 
 def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:
@@ -274,11 +399,15 @@ def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:
     return row.id, row.lifecycle_stage, row.experiment_id
 
 
+def _no_tag(run_id: str, name: str) -> NotFoundError:
+    return NotFoundError(f"No tag with name: {name} in run with id {run_id}.")
+
+
 def _not_found(run_id: str) -> RunNotFoundError:
     return RunNotFoundError(f"Run with id={run_id} not found")
 
 
-def _require(connection: Connection, run_id: str, *, written: bool) -> None:
+def require_written(connection: Connection, run_id: str, *, written: bool) -> None:
     """Raise the reason why a statement did not find its active run, unless it was written."""
     if not written:
         writable_run(connection, run_id)
@@ -286,16 +415,30 @@ def _require(connection: Connection, run_id: str, *, written: bool) -> None:
 
 
 def _insert_params(connection: Connection, run_id: str, params: Mapping[str, str]) -> None:
-    written = insert_params(connection, run_id, params)
-    if len(written) == len(params):
+    if connection.dialect.name != "sqlite":
+        send(connection, log_params(params, run_id))
         return
-    key = writable_run(connection, run_id)
+    if len(insert_params(connection, run_id, params)) < len(params):
+        _refuse_other_values(connection, writable_run(connection, run_id), run_id, params)
+
+
+def _refuse_other_values(connection: Connection, key: int, run_id: str, params: Mapping[str, str]) -> None:
+    """Raise ParamConflictError if a run has one of these params with another value."""
+    if not params:
+        return
     existing = select(ParamRow.key, ParamRow.value).where(
-        ParamRow.run_id == key, among(ParamRow.key, set(params) - written, connection.dialect.name)
+        ParamRow.run_id == key, among(ParamRow.key, params, connection.dialect.name)
     )
     changed = [(name, old, params[name]) for name, old in connection.execute(existing) if old != params[name]]
     if changed:
         raise ParamConflictError(_conflict_message(run_id, changed, is_single=len(params) == 1))
+
+
+def _set_tags(connection: Connection, run_id: str, tags: Mapping[str, str]) -> None:
+    if connection.dialect.name != "sqlite":
+        send(connection, log_tags(tags, run_id))
+    else:
+        require_written(connection, run_id, written=set_tags(connection, run_id, tags))
 
 
 def _conflict_message(run_id: str, changed: list[tuple[str, str, str]], *, is_single: bool) -> str:

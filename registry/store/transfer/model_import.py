@@ -15,17 +15,17 @@ from registry.entities.history_replay import ModelState
 from registry.entities.portable_model import PortableVersion
 from registry.entities.stages import ACTIVE_STAGES
 from registry.store.dialects import table, upsert
+from registry.store.driver_sql import run_all
 from registry.store.logged_models.logged_models import SealedCopy, insert_logged_model
-from registry.store.registry.history_writer import LockedModel, RegistryStore, not_deleted
+from registry.store.registry.history_writer import LockedModel, RegistryStore, not_deleted, write_on_exit
 from registry.store.registry.imported_history import insert_imported_history, read_imported_history
 from registry.store.registry.queries import require_model
 from registry.store.registry.registered_models import check_name_collision, insert_model, name_is_taken
 from registry.store.registry.stage_periods import open_period
 from registry.store.registry.verify_history import checked_chain
-from registry.store.registry.versions import NewVersion, insert_version
+from registry.store.registry.versions import NewVersion, insert_version, logged_model_facts
 from registry.store.tables import (
     Base,
-    LoggedModelRow,
     ModelAliasRow,
     ModelVersionRow,
     PromotionRulesRow,
@@ -90,11 +90,12 @@ class ModelImportStore(RegistryStore):
             ConflictError: a different run has the id of an imported run.
         """
         state = imported.state
-        if not insert_model(
+        inserted = insert_model(
             connection, imported.name, self.actor, description=state.description, tags=state.tags, reason=reason
-        ):
+        )
+        if inserted is None:
             raise name_is_taken(connection, imported.name)
-        with self.locked(connection, imported.name) as model:
+        with write_on_exit(inserted) as model:
             own = imported.segments[-1]
             closing = {**own.closing, "name": state.name, "last_version": state.last_version}
             model.record(EventKind.IMPORTED, after=imported.name, reason=reason, details=closing)
@@ -125,8 +126,7 @@ class ModelImportStore(RegistryStore):
 def _insert_logged_model(connection: Connection, model: ImportedLoggedModel) -> None:
     new = model.copy.new
     insert_logged_model(connection, new, model.copy.seal)
-    run_key = connection.execute(select(LoggedModelRow.run_id).where(LoggedModelRow.model_id == new.model_id)).scalar()
-    insert_model_points(connection, run_key, model.metrics)
+    insert_model_points(connection, new.run_id, model.metrics)
 
 
 def _insert_version(locked: LockedModel, imported: ImportedModel, version: PortableVersion) -> None:
@@ -141,7 +141,9 @@ def _insert_version(locked: LockedModel, imported: ImportedModel, version: Porta
         origin=f"{own.registry_id}/{own.model_uid}/{version.version}",
     )
     identity = {"model_id": original.model_id, "user_id": original.user_id, "session_user": original.session_user}
-    insert_version(locked, version.version, new, details={"original": identity})
+    facts = logged_model_facts(locked.connection, new.model_id)
+    run_all(locked.connection, *facts)
+    insert_version(locked, version.version, new, facts, details={"original": identity})
 
 
 def _insert_rules(locked: LockedModel, state: ModelState) -> None:

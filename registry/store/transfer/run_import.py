@@ -4,7 +4,7 @@ Run ids are random, so the same id means the same run. Guarantees: an import nev
 existing run is the same is decided by its immutable fields: user, start time and params.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,8 +66,25 @@ def insert_run(connection: Connection, imported: ImportedRun) -> None:
     """
     run = imported.run
     experiment, _ = active_location(connection, imported.experiment_id)
-    values = {
-        "run_id": run.run_id,
+    key = insert_run_row(connection, run, experiment)
+    if key is None:
+        check_same_run(connection, run)
+        return
+    insert_run_details(connection, run, experiment, key, {ORIGIN_TAG: imported.registry_id, **run.tags})
+    for batch in imported.points():
+        append_points(connection, run.run_id, batch)
+
+
+def insert_run_row(connection: Connection, run: PortableRun, experiment: int) -> int | None:
+    """Insert the row of an active run and return its key; return None if a run has its id."""
+    values = {"run_id": run.run_id, **run_columns(run, experiment)}
+    statement = insert_into(connection.dialect.name, RunRow).on_conflict_do_nothing().returning(RunRow.id)
+    return connection.execute(statement, values).scalar_one_or_none()
+
+
+def run_columns(run: PortableRun, experiment: int) -> dict[str, object]:
+    """Return the columns of an imported run, except its id."""
+    return {
         "experiment_id": experiment,
         "name": run.name,
         "user_id": run.user_id,
@@ -76,19 +93,17 @@ def insert_run(connection: Connection, imported: ImportedRun) -> None:
         "end_time": run.end_time,
         "lifecycle_stage": LifecycleStage.ACTIVE,
     }
-    statement = insert_into(connection.dialect.name, RunRow).on_conflict_do_nothing().returning(RunRow.id)
-    key = connection.execute(statement, values).scalar_one_or_none()
-    if key is None:
-        check_same_run(connection, run)
-        return
+
+
+def insert_run_details(
+    connection: Connection, run: PortableRun, experiment: int, key: int, tags: Mapping[str, str]
+) -> None:
+    """Insert the params, tags and data sets of a run that has none yet."""
     if run.params:
         rows = [{"run_id": key, "key": name, "value": value} for name, value in run.params.items()]
         connection.execute(insert(table(ParamRow)), rows)
-    tags = {ORIGIN_TAG: imported.registry_id, **run.tags}
     upsert(connection, TagRow, [{"run_id": key, "key": name, "value": value} for name, value in tags.items()])
     insert_dataset_inputs(connection, experiment, key, _inputs(run))
-    for batch in imported.points():
-        append_points(connection, run.run_id, batch)
 
 
 def check_same_run(connection: Connection, run: PortableRun) -> None:

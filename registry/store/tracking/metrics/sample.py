@@ -17,11 +17,11 @@ from sqlalchemy import Connection, Text, func, select
 from registry.entities import Metric
 from registry.exceptions import RunNotFoundError
 from registry.store.dialects import table
+from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.rows_as_cte import execute_with_rows
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.tracking.metrics.write import value_to_db
-from registry.store.tracking.run_data import in_keys, keys_parameter
 from registry.store.transactions import Store, read_transaction
 
 # Of each stretch: the least value, the greatest value, one NaN.

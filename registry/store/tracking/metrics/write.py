@@ -12,8 +12,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from registry.entities import Metric
-from registry.store.driver_sql import run, run_many
-from registry.store.rows_as_cte import execute_with_rows
+from registry.store.driver_sql import Statement, check, run_many, send
+from registry.store.rows_as_cte import execute_with_rows, statement_with_rows
 
 _INPUT_COLUMNS: Final = "ordinal key step timestamp value"
 _INPUT_TYPES: Final = "int text bigint bigint float8"
@@ -35,26 +35,32 @@ _UPSERT_LATEST: Final = f"""
 """  # noqa: S608 - made of the constants above
 _UPSERT_SERIES: Final = f"WITH {{given}} {_UPSERT_LATEST}"
 INSERT_POINTS_SQLITE: Final = "INSERT INTO metrics (series_id, step, timestamp, value) VALUES (?, ?, ?, ?)"
-_INSERT_POINTS_POSTGRES: Final = f"""
-    WITH {{given}}, series AS ({_UPSERT_LATEST})
-    INSERT INTO metrics (series_id, step, timestamp, value)
-    SELECT series.id, point.step, point.timestamp, point.value
-    FROM unnest(CAST(%s AS int[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS float8[]))
-        AS point(ordinal, step, timestamp, value)
-    JOIN given ON given.ordinal = point.ordinal
-    JOIN series ON series.key = given.key COLLATE "C"
+_LOG_POINTS_POSTGRES: Final = f"""
+    WITH {{given}}, series AS ({_UPSERT_LATEST}), points AS (
+        INSERT INTO metrics (series_id, step, timestamp, value)
+        SELECT series.id, point.step, point.timestamp, point.value
+        FROM unnest(CAST(%s AS int[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS float8[]))
+            AS point(ordinal, step, timestamp, value)
+        JOIN given ON given.ordinal = point.ordinal
+        JOIN series ON series.key = given.key COLLATE "C"
+    )
+    SELECT {check("count(*) > 0")} FROM series
 """  # noqa: S608 - made of the constants above
-# A fast path for one point that is the newest of its series: planning the statement above takes longer than running
-# this one. It writes nothing if the series has a newer point.
-_INSERT_NEWEST_POINT_POSTGRES: Final = f"""
+# For one point: planning the statement above takes longer than running this one.
+_LOG_POINT_POSTGRES: Final = f"""
     WITH series AS (
         INSERT INTO latest_metrics AS old (run_id, experiment_id, key, step, timestamp, value)
         SELECT id, experiment_id, %s, %s, %s, %s FROM runs WHERE run_id = %s AND lifecycle_stage = 'active'
-        ON CONFLICT (run_id, key) DO UPDATE
-        SET step = excluded.step, timestamp = excluded.timestamp, value = excluded.value WHERE {_IS_NEWER}
-        RETURNING id, old.step, old.timestamp, old.value
+        ON CONFLICT (run_id, key) DO UPDATE SET
+            step = CASE WHEN {_IS_NEWER} THEN excluded.step ELSE old.step END,
+            timestamp = CASE WHEN {_IS_NEWER} THEN excluded.timestamp ELSE old.timestamp END,
+            value = CASE WHEN {_IS_NEWER} THEN excluded.value ELSE old.value END
+        RETURNING id
+    ), points AS (
+        INSERT INTO metrics (series_id, step, timestamp, value)
+        SELECT id, CAST(%s AS bigint), CAST(%s AS bigint), CAST(%s AS float8) FROM series
     )
-    INSERT INTO metrics (series_id, step, timestamp, value) SELECT id, step, timestamp, value FROM series
+    SELECT {check("count(*) > 0")} FROM series
 """  # noqa: S608 - made of the constants above
 
 
@@ -63,21 +69,13 @@ def value_to_db(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def append_points(connection: Connection, run_id: str, points: Sequence[Metric]) -> bool:
-    """Append points to an active run; return False and write nothing if there is no such run."""
-    latest = _latest_points(points)
-    if connection.dialect.name == "sqlite":
-        series = upsert_latest(connection, run_id, latest.values())
-        if not series:
-            return False
-        rows = [(series[m.key], m.step, m.timestamp, m.value if m.value == m.value else None) for m in points]
-        run_many(connection, INSERT_POINTS_SQLITE, rows)
-        return True
+def log_points(points: Sequence[Metric], run_id: str) -> Statement:
+    """Return PostgreSQL's statement that appends points; it fails if there is no such active run."""
     if len(points) == 1:
         (m,) = points
-        values = (m.key, m.step, m.timestamp, value_to_db(m.value), run_id)
-        if run(connection, _INSERT_NEWEST_POINT_POSTGRES, values).written:
-            return True
+        point = (m.step, m.timestamp, value_to_db(m.value))
+        return Statement(_LOG_POINT_POSTGRES, (m.key, *point, run_id, *point))
+    latest = _latest_points(points)
     ordinal = {key: number for number, key in enumerate(latest)}
     columns = (
         _array_literal(ordinal[m.key] for m in points),
@@ -85,16 +83,21 @@ def append_points(connection: Connection, run_id: str, points: Sequence[Metric])
         _array_literal(m.timestamp for m in points),
         _array_literal(m.value if m.value == m.value else "NULL" for m in points),
     )
-    (result,) = execute_with_rows(
-        connection,
-        _INPUT_COLUMNS,
-        _INPUT_TYPES,
-        _INSERT_POINTS_POSTGRES,
-        _input_rows(latest.values()),
-        run_id,
-        *columns,
-    )
-    return bool(result.written)
+    rows = _input_rows(latest.values())
+    return statement_with_rows(_INPUT_COLUMNS, _INPUT_TYPES, _LOG_POINTS_POSTGRES, rows, run_id, *columns)
+
+
+def append_points(connection: Connection, run_id: str, points: Sequence[Metric]) -> bool:
+    """Append points to an active run; return False and write nothing if there is no such run."""
+    if connection.dialect.name == "sqlite":
+        series = upsert_latest(connection, run_id, _latest_points(points).values())
+        if not series:
+            return False
+        rows = [(series[m.key], m.step, m.timestamp, m.value if m.value == m.value else None) for m in points]
+        run_many(connection, INSERT_POINTS_SQLITE, rows)
+        return True
+    send(connection, log_points(points, run_id))
+    return True
 
 
 def upsert_latest(connection: Connection, run_id: str, latest: Iterable[Metric]) -> dict[str, int]:

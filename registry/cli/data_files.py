@@ -1,0 +1,64 @@
+"""Read the data of a command line: CSV, Parquet or JSON, as a DataFrame or a named data set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from registry.cli import files
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from registry.data import PandasDataset
+
+DataFile = Annotated[
+    str,
+    typer.Argument(metavar="DATA", help="A file that ends with .csv, .parquet, .json or .jsonl; - is CSV on stdin."),
+]
+Targets = Annotated[str, typer.Option("--targets", metavar="COLUMN", help="The column with the true values.")]
+DatasetName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="The data set's name, for rules. By default that of the file."),
+]
+_ENDINGS: Final = (".csv", ".parquet", ".json", ".jsonl")
+
+
+def read_dataset(file: str, targets: str, name: str | None) -> "PandasDataset":
+    """Read a file as a data set; its name is that of the file without the ending.
+
+    Raises:
+        ArtifactNotFoundError: There is no such file.
+        InvalidParameterError: The file cannot be parsed, or has no such column.
+    """
+    import registry
+
+    source = None if file == files.STREAM else file
+    chosen = name if name is not None else "stdin" if source is None else Path(file).stem
+    return registry.data.from_pandas(read_frame(file), source, targets=targets, name=chosen)
+
+
+def read_frame(file: str) -> "pd.DataFrame":
+    """Read a file as a DataFrame.
+
+    Raises:
+        ArtifactNotFoundError: There is no such file.
+        InvalidParameterError: The file has another ending, or cannot be parsed.
+    """
+    import pandas as pd
+
+    suffix = ".csv" if file == files.STREAM else Path(file).suffix.lower()
+    if suffix not in _ENDINGS:
+        raise InvalidParameterError(f"The data {file!r} must be a file that ends with {', '.join(_ENDINGS)}.")
+    try:
+        with files.open_input(file, "The data", ".csv") as path:
+            if suffix == ".csv":
+                return pd.read_csv(path)
+            if suffix == ".parquet":
+                return pd.read_parquet(path)
+            return pd.read_json(path, lines=suffix == ".jsonl")
+    except FileNotFoundError as error:
+        raise ArtifactNotFoundError(f"There is no file {file!r}.") from error
+    except (OSError, ValueError, ImportError) as error:  # pandas and pyarrow say in many ways that a file is no table
+        raise InvalidParameterError(f"The data {file!r} cannot be read: {error}") from error

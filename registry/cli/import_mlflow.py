@@ -1,0 +1,126 @@
+"""``registry import-mlflow``: move in from MLflow, with everything that it has."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from registry.cli import exit_codes, invocation, output
+from registry.cli.commands import standalone
+from registry.cli.options import Reason, use_place
+from registry.cli.output import Column
+
+if TYPE_CHECKING:
+    from registry.mlflow_bridge import Count
+
+app = standalone()
+
+_INTERVAL_SECONDS: Final = {True: 0.2, False: 5.0}
+"""Seconds between two signs of progress, on a terminal and elsewhere."""
+
+
+class FilesOption(StrEnum):
+    """What to do with MLflow's files."""
+
+    COPY = "copy"
+    ADOPT = "adopt"
+
+
+@app.command(
+    "import-mlflow",
+    examples=["registry import-mlflow ./mlruns", "registry import-mlflow sqlite:///mlflow.db --rename names.yaml"],
+)
+def import_mlflow(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A directory such as ./mlruns, a database URL, or http://… of a running server."
+        ),
+    ],
+    files: Annotated[
+        FilesOption, typer.Option("--files", help="Copy files, or adopt them where they are.")
+    ] = FilesOption.COPY,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted experiments and runs too.")] = False,
+    rename: Annotated[
+        Path | None,
+        typer.Option(
+            "--rename",
+            metavar="FILE",
+            help="YAML with new names for those that are not allowed here; a missing FILE is written with proposals.",
+        ),
+    ] = None,
+    moved: Annotated[
+        list[str] | None,
+        typer.Option("--moved", metavar="OLD=NEW", help="Files that were moved since; may be repeated."),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="The MLflow server that reads mlflow-artifacts: places."),
+    ] = None,
+    reason: Reason = None,
+) -> None:
+    """Import all experiments, runs, models and files of MLflow; again: only what is new.
+
+    Exit code 3 if something could not be imported, or differs from the source.
+    """
+    from registry.mlflow_bridge import import_mlflow as run_import
+
+    use_place()
+    with _shown_progress() as progress:
+        report = run_import(
+            source,
+            files="adopt" if files is FilesOption.ADOPT else "copy",
+            deleted=deleted,
+            rename=rename,
+            moved=moved or (),
+            server=server,
+            reason=reason or None,
+            progress=progress,
+        )
+    fields = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+    output.listing(report.counts, _COLUMNS, document={**fields, "is_complete": report.is_complete})
+    for text in (*report.notes, *report.problems, *report.differences):
+        output.note(text)
+    agreed = f"{len(report.differences)} differ" if report.differences else "all agree"
+    output.note(f"{report.compared} values of a sample were compared with the source: {agreed}.")
+    if not report.is_complete:
+        raise typer.Exit(exit_codes.NO)
+
+
+_COLUMNS: "Final[tuple[Column[Count], ...]]" = (
+    Column("kind", lambda count: count.kind, whole=True),
+    Column("in MLflow", lambda count: count.source, right=True),
+    Column("here", lambda count: count.here, right=True),
+    Column("new", lambda count: count.added, right=True),
+)
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far the import is: a line that changes on a terminal, else a line now and then."""
+    last = time.monotonic()
+    is_terminal = sys.stderr is not None and sys.stderr.isatty() and not invocation.current().quiet
+
+    def show(kind: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last < _INTERVAL_SECONDS[is_terminal]:
+            return
+        last = time.monotonic()
+        text = f"{kind}: {done} of {total}" if total else f"{kind}: {done}"
+        if is_terminal:
+            sys.stderr.write(f"\r{text}\x1b[K")
+            sys.stderr.flush()
+        else:
+            output.note(text)
+
+    try:
+        yield show
+    finally:
+        if is_terminal:
+            sys.stderr.write("\r\x1b[K")

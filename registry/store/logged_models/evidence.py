@@ -1,0 +1,180 @@
+"""Evidence on logged models in SQL: metrics with the data set that they were measured on, and other records.
+
+Guarantees: a metric of an evaluation and its data set are written in one transaction; a record never changes.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert, select
+
+from registry.entities import DatasetInput, EvaluatedDataset, Evidence, LifecycleStage, Metric
+from registry.entities.evidence import METRIC
+from registry.entities.history import canonical_json
+from registry.exceptions import LoggedModelNotFoundError
+from registry.store.clock import now_ms
+from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.engine import Database
+from registry.store.tables import EvaluationDatasetRow, EvidenceRow, LoggedModelMetricRow, LoggedModelRow, RunRow
+from registry.store.tracking.metrics.read import insert_model_points, value_from_db
+from registry.store.tracking.metrics.write import append_points
+from registry.store.tracking.run_inputs import get_or_insert, insert_dataset_inputs, insert_run_models
+from registry.store.tracking.runs import require_written, writable_run_and_experiment
+from registry.store.transactions import Store, read_transaction, write_transaction
+
+
+class EvidenceStore(Store):
+    """The evidence of a database, written in the name of one actor."""
+
+    def __init__(self, database: Database, *, actor: str) -> None:
+        super().__init__(database)
+        self.actor = actor
+
+    @write_transaction
+    def log_evaluation(
+        self,
+        connection: Connection,
+        run_id: str,
+        metrics: Sequence[Metric],
+        dataset: EvaluatedDataset,
+        *,
+        used: DatasetInput,
+        model_id: str | None,
+    ) -> None:
+        """Add the metrics of an evaluation to a run and to a logged model, with the data set: all or nothing."""
+        run_key, experiment = writable_run_and_experiment(connection, run_id)
+        if metrics:
+            require_written(connection, run_id, written=append_points(connection, run_id, metrics))
+        insert_dataset_inputs(connection, experiment, run_key, [used])
+        if model_id is not None:
+            insert_run_models(connection, run_key, "input", [(model_id, 0)])
+            insert_model_points(connection, run_id, metrics, _dataset_key(connection, dataset))
+
+    @write_transaction
+    def add(
+        self,
+        connection: Connection,
+        model_id: str,
+        kind: str,
+        content: Mapping[str, Any],
+        *,
+        dataset: EvaluatedDataset | None,
+        run_id: str | None,
+    ) -> Evidence:
+        """Add a record on a logged model, and return it."""
+        text, timestamp = canonical_json(dict(content)), now_ms()
+        row = {
+            "logged_model_id": _model_key(connection, model_id),
+            "kind": kind,
+            "dataset_id": None if dataset is None else _dataset_key(connection, dataset),
+            "run_id": None if run_id is None else writable_run_and_experiment(connection, run_id)[0],
+            "content": text,
+            "actor": self.actor,
+            "timestamp": timestamp,
+        }
+        key = connection.execute(insert(table(EvidenceRow)).returning(EvidenceRow.id), row).scalar_one()
+        return Evidence(key, kind, model_id, dataset, json.loads(text), timestamp, run_id)
+
+    @read_transaction
+    def list(self, connection: Connection, model_id: str, kind: str | None = None) -> Sequence[Evidence]:
+        """Return the evidence on a logged model, of one kind or of all: metrics first, oldest first."""
+        key = _model_key(connection, model_id)
+        metrics = read_metric_evidence(connection, key) if kind in (None, METRIC) else []
+        return [*metrics, *(read_records(connection, key, None if kind is None else {kind}) if kind != METRIC else ())]
+
+
+def read_metric_evidence(
+    connection: Connection, model_key: int, metrics: Collection[str] | None = None
+) -> Sequence[Evidence]:
+    """Return the metrics of a logged model that name a data set, oldest first; all, or those of these names."""
+    query = select_metric_evidence().where(LoggedModelMetricRow.logged_model_id == model_key)
+    if metrics is not None:
+        query = query.where(LoggedModelMetricRow.key.in_(sorted(metrics)))
+    rows = connection.execute(query.where(LoggedModelMetricRow.dataset_name.is_not(None)))
+    return [metric_evidence_of(row) for row in rows.all()]
+
+
+def read_records(connection: Connection, model_key: int, kinds: Collection[str] | None = None) -> Sequence[Evidence]:
+    """Return the other evidence on a logged model, oldest first; all, or of these kinds."""
+    query = select_records().where(EvidenceRow.logged_model_id == model_key)
+    if kinds is not None:
+        query = query.where(EvidenceRow.kind.in_(sorted(kinds)))
+    return [record_of(row) for row in connection.execute(query).all()]
+
+
+def find_evidence(connection: Connection, kind: str, key: int) -> Evidence | None:
+    """Return one record by its kind and number, or None."""
+    if kind == METRIC:
+        row = connection.execute(select_metric_evidence().where(LoggedModelMetricRow.id == key)).one_or_none()
+        return None if row is None else metric_evidence_of(row)
+    row = connection.execute(select_records().where(EvidenceRow.id == key)).one_or_none()
+    return None if row is None else record_of(row)
+
+
+_DATASET: Final = (
+    EvaluationDatasetRow.sha256,
+    EvaluationDatasetRow.schema,
+    EvaluationDatasetRow.row_count,
+)
+
+
+def select_metric_evidence() -> AnySelect:
+    """Return a query of the columns that `metric_evidence_of` needs, oldest first."""
+    return (
+        select(LoggedModelMetricRow.__table__, *_DATASET, LoggedModelRow.model_id, RunRow.run_id.label("public_run_id"))
+        .join(LoggedModelRow, LoggedModelRow.id == LoggedModelMetricRow.logged_model_id)
+        .outerjoin(EvaluationDatasetRow, EvaluationDatasetRow.id == LoggedModelMetricRow.evaluation_dataset_id)
+        .outerjoin(RunRow, RunRow.id == LoggedModelMetricRow.run_id)
+        .order_by(LoggedModelMetricRow.id)
+    )
+
+
+def metric_evidence_of(row: AnyRow) -> Evidence:
+    """Return a metric point as evidence; the name and digest are those that stand beside the figure."""
+    return Evidence(
+        id=row.id,
+        kind=METRIC,
+        model_id=row.model_id,
+        dataset=EvaluatedDataset(row.dataset_name, row.dataset_digest, row.sha256, row.schema, row.row_count),
+        content={"metric": row.key, "value": repr(value_from_db(row.value)), "step": row.step},
+        timestamp=row.timestamp,
+        run_id=row.public_run_id,
+    )
+
+
+def select_records() -> AnySelect:
+    """Return a query of the columns that `record_of` needs, oldest first."""
+    dataset = (EvaluationDatasetRow.name, EvaluationDatasetRow.digest, *_DATASET)
+    return (
+        select(EvidenceRow.__table__, *dataset, LoggedModelRow.model_id, RunRow.run_id.label("public_run_id"))
+        .join(LoggedModelRow, LoggedModelRow.id == EvidenceRow.logged_model_id)
+        .outerjoin(EvaluationDatasetRow, EvaluationDatasetRow.id == EvidenceRow.dataset_id)
+        .outerjoin(RunRow, RunRow.id == EvidenceRow.run_id)
+        .order_by(EvidenceRow.id)
+    )
+
+
+def record_of(row: AnyRow) -> Evidence:
+    """Return a row of `select_records` as evidence."""
+    dataset = None
+    if row.dataset_id is not None:
+        dataset = EvaluatedDataset(row.name, row.digest, row.sha256, row.schema, row.row_count)
+    content = json.loads(row.content)
+    return Evidence(row.id, row.kind, row.model_id, dataset, content, row.timestamp, row.public_run_id)
+
+
+def _dataset_key(connection: Connection, dataset: EvaluatedDataset) -> int:
+    key = {"name": dataset.name, "digest": dataset.digest, "sha256": dataset.sha256}
+    values = {"schema": dataset.schema, "row_count": dataset.rows}
+    return get_or_insert(connection, EvaluationDatasetRow, key, values)
+
+
+def _model_key(connection: Connection, model_id: str) -> int:
+    query = select(LoggedModelRow.id).where(
+        LoggedModelRow.model_id == model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
+    )
+    key = connection.execute(query).scalar_one_or_none()
+    if key is None:
+        raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
+    return int(key)

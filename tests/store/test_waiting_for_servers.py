@@ -1,0 +1,209 @@
+"""A PostgreSQL server that is away or full is waited for, and connections go back where they are scarce."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lossy_proxy import Loss, LossyProxy, lossy_proxy
+from postgres_server import PostgresServer
+from replication import wait_until
+
+from registry import MlflowClient, disconnect
+from registry.exceptions import UnavailableError
+from registry.store import waiting_for_servers
+from registry.store.connections import TimeLimits
+from registry.store.engine import Database
+from registry.store.tracking.runs import RunStore
+from registry.store.urls import parse_database_url
+
+
+@pytest.fixture
+def connections_of(postgres_server: PostgresServer) -> Callable[[str], int]:
+    """Count the connections of a user to the server."""
+
+    def count(user: str) -> int:
+        ((number,),) = postgres_server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{user}'")
+        return int(number)
+
+    return count
+
+
+@pytest.fixture
+def limited_url(postgres_url: str, postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a user who may have two connections."""
+    database = postgres_url.rpartition("/")[2]
+    user = f"limited_{database}"
+    postgres_server.execute(f"CREATE ROLE {user} LOGIN CONNECTION LIMIT 2")
+    postgres_server.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {user}", database=database)
+    postgres_server.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {user}", database=database)
+    MlflowClient(postgres_url).search_experiments()
+    yield postgres_url.replace("postgres@", f"{user}@")
+    disconnect()
+    postgres_server.execute(f"DROP OWNED BY {user}", database=database)
+    postgres_server.execute(f"DROP ROLE {user}")
+
+
+def test_a_process_that_logs_from_one_thread_has_one_connection(
+    limited_url: str, connections_of: Callable[[str], int]
+) -> None:
+    client = MlflowClient(limited_url)
+    run_id = client.create_run("0").info.run_id
+    for step in range(20):
+        client.log_metric(run_id, "loss", 0.5, step=step)
+    client.search_runs(["0"])
+
+    assert connections_of(limited_url.partition("//")[2].partition("@")[0]) == 1
+
+
+@pytest.mark.slow
+def test_a_server_that_is_full_is_waited_for_without_limit_and_gets_connections_back(
+    limited_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = MlflowClient(limited_url).create_run("0").info.run_id
+    disconnect()
+    # No patience: a server that is full is waited for nevertheless. Each database stands for a process.
+    limits = TimeLimits(patience=0)
+    databases = [Database(parse_database_url(limited_url), limits=limits) for _ in range(6)]
+
+    def log(number: int) -> None:
+        store = RunStore(databases[number])
+        for step in range(5):
+            store.log_batch(run_id, tags={f"tag{number}-{step}": "x"})
+
+    with caplog.at_level(logging.WARNING, "registry"), ThreadPoolExecutor(6) as processes:
+        list(processes.map(log, range(6)))
+    for database in databases:
+        database.dispose()
+
+    tags = MlflowClient(limited_url).get_run(run_id).data.tags
+    assert {key for key in tags if key.startswith("tag")} == {f"tag{n}-{s}" for n in range(6) for s in range(5)}
+    assert "too many connections for role" in caplog.text
+    assert "Waiting until it has one." in caplog.text
+
+
+def test_a_server_that_does_not_listen_yet_is_waited_for(
+    postgres_url: str,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("REGISTRY_DATABASE_PATIENCE", "60")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started: list[LossyProxy] = []
+
+    def start() -> None:
+        wait_until(lambda: "Waiting" in caplog.text)
+        started.append(LossyProxy(postgres_server.port, port=port))
+
+    with caplog.at_level(logging.WARNING, "registry"), ThreadPoolExecutor(1) as later:
+        done = later.submit(start)
+        client = MlflowClient(postgres_url.replace(f":{postgres_server.port}/", f":{port}/"))
+        run_id = client.create_run("0").info.run_id
+        done.result()
+
+    assert MlflowClient(postgres_url).get_run(run_id).info.run_id == run_id
+    assert "Connection refused" in caplog.text
+    assert "Waiting for at most 60 seconds." in caplog.text
+    disconnect()
+    started[0].close()
+
+
+def test_a_server_that_goes_away_while_a_run_logs_is_waited_for_and_no_point_is_lost(
+    postgres_url: str,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("REGISTRY_DATABASE_PATIENCE", "60")
+    with lossy_proxy(postgres_server.port) as proxy, ThreadPoolExecutor(1) as later:
+        client = MlflowClient(postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/"))
+        run_id = client.create_run("0").info.run_id
+
+        def come_back() -> None:
+            wait_until(lambda: "Waiting" in caplog.text)
+            proxy.refuses = proxy.goes_dark = False
+
+        proxy.losses, proxy.goes_dark = [Loss.REQUEST], True
+        back = later.submit(come_back)
+        for step in range(3):
+            client.log_metric(run_id, "loss", 0.5, step=step)
+        back.result()
+
+        assert [point.step for point in client.get_metric_history(run_id, "loss")] == [0, 1, 2]
+        disconnect()
+
+
+def test_without_patience_a_server_that_is_away_is_unavailable_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("REGISTRY_DATABASE_PATIENCE", "0")
+
+    with pytest.raises(UnavailableError, match="Connection refused"):
+        MlflowClient("postgresql://me@127.0.0.1:1/none").search_experiments()
+
+    assert caplog.text == ""
+
+
+def test_an_error_that_waiting_does_not_mend_is_raised_at_once(
+    postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UnavailableError, match='database "nothing" does not exist'):
+        MlflowClient(postgres_server.url("nothing")).search_experiments()
+
+    assert caplog.text == ""
+
+
+def test_connections_that_nobody_uses_are_closed_and_opened_again(
+    limited_url: str, connections_of: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_DATABASE_IDLE_SECONDS", "0.2")
+    user = limited_url.partition("//")[2].partition("@")[0]
+    client = MlflowClient(limited_url)
+    run_id = client.create_run("0").info.run_id
+
+    wait_until(lambda: connections_of(user) == 0)
+
+    client.set_tag(run_id, "later", "x")
+    assert client.get_run(run_id).data.tags["later"] == "x"
+
+
+def test_a_connection_in_use_is_closed_when_it_comes_back_to_a_pool_that_was_given_back(limited_url: str) -> None:
+    database = Database(parse_database_url(limited_url), limits=TimeLimits(idle=0.1))
+    with database.engine.connect() as used:
+        with database.engine.connect() as idle:
+            idle_driver = idle.connection.driver_connection
+        wait_until(lambda: bool(idle_driver and idle_driver.closed))
+        driver = used.connection.driver_connection
+
+    assert driver is not None
+    assert driver.closed
+    database.dispose()
+
+
+def test_a_connection_that_was_waited_for_goes_back_after_some_use(
+    limited_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_AWAITED_USE_SECONDS", 0.0)
+    url = parse_database_url(limited_url)
+    holders = [Database(url, limits=TimeLimits(patience=0)) for _ in range(3)]
+    held = [holder.engine.connect() for holder in holders[:2]]
+
+    with ThreadPoolExecutor(1) as third:
+        opened = third.submit(lambda: holders[2].engine.connect())
+        with pytest.raises(TimeoutError):
+            opened.result(0.2)
+        held[0].close()
+        holders[0].dispose()
+        third_connection = opened.result()
+    driver = third_connection.connection.driver_connection
+    third_connection.close()
+
+    assert driver is not None
+    assert driver.closed
+    held[1].close()
+    for holder in holders:
+        holder.dispose()
