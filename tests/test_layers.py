@@ -25,6 +25,7 @@ OWNERS = {
     "catboost": {"flavors/"},
     "onnx": {"flavors/"},
     "onnxruntime": {"flavors/"},
+    "torch": {"flavors/"},
     "mlflow": {"mlflow_bridge/"},
 }
 

@@ -67,10 +67,14 @@ webhooks MlflowClient.create_webhook MlflowClient.delete_webhook MlflowClient.ge
 MlflowClient.list_webhooks MlflowClient.test_webhook MlflowClient.update_webhook
 """,
     (
+        "There is no module for PyTorch. Log a program of torch.export by MlflowClient.log_model('pytorch', …), or "
+        "convert the model and use onnx.log_model."
+    ): "pytorch",
+    (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file "
         "with log_artifact, or add the flavor by an entry point in the group 'registry.flavors'."
     ): """
-diffusers h2o johnsnowlabs keras lightgbm paddle pmdarima prophet pyspark pytorch rfunc
+diffusers h2o johnsnowlabs keras lightgbm paddle pmdarima prophet pyspark rfunc
 sentence_transformers shap spacy spark statsmodels tensorflow transformers optuna
 """,
     "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.": """

@@ -138,7 +138,9 @@ class OnnxPredictor:
         names = [item.name for item in inputs]
         if isinstance(data, pd.DataFrame):
             one = len(names) == 1
-            feeds = {names[0]: data.to_numpy()} if one else {name: data[name].to_numpy() for name in names}
+            feeds: dict[str, Any] = (
+                {names[0]: data.to_numpy()} if one else {name: data[name].to_numpy() for name in names}
+            )
         elif isinstance(data, dict):
             feeds = dict(data)
         elif not isinstance(data, np.ndarray):
@@ -152,7 +154,7 @@ class OnnxPredictor:
         else:
             feeds = {names[0]: data}
         for item in inputs:
-            value = feeds.get(item.name)
+            value: Any = feeds.get(item.name)
             if item.type == "tensor(float)" and getattr(value, "dtype", None) == np.float64:
                 feeds[item.name] = value.astype(np.float32)
         outputs = [item.name for item in self._session.get_outputs()]

@@ -215,7 +215,7 @@ def get_default_pip_requirements() -> list[str]:
         >>> [line.partition("==")[0] for line in mlflow.onnx.get_default_pip_requirements()]
         ['onnx', 'onnxruntime']
     """
-    return list(flavors.Environment.of([FLAVOR_NAME]).requirements)
+    return list(flavors.Environment.of([FLAVOR_NAME, "onnxruntime"]).requirements)
 
 
 def get_default_conda_env() -> dict[str, Any]:
@@ -229,7 +229,7 @@ def get_default_conda_env() -> dict[str, Any]:
         >>> environment["name"], environment["channels"]
         ('mlflow-env', ['conda-forge'])
     """
-    return dict(flavors.Environment.of([FLAVOR_NAME]).conda)
+    return dict(flavors.Environment.of([FLAVOR_NAME, "onnxruntime"]).conda)
 
 
 explain_missing(globals())
