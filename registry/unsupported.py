@@ -126,8 +126,8 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ("Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.", "projects run"),
     ("Events of models are delivered by `registry events watch`, or from a program by WebhookSink.", "*webhook*"),
     (
-        "There is no module for PyTorch. Log a program of torch.export by MlflowClient.log_model('pytorch', …), or convert "
-        "the model and use onnx.log_model.",
+        "There is no module for PyTorch. Log a program of torch.export by MlflowClient.log_model('pytorch', …), or "
+        "convert the model and use onnx.log_model.",
         "pytorch",
     ),
     (
