@@ -6,6 +6,7 @@ from . import (
     entities as entities,
     evaluation as evaluation,
     exceptions as exceptions,
+    lightgbm as lightgbm,
     mlflow_bridge as mlflow_bridge,
     models as models,
     onnx as onnx,
@@ -14,11 +15,14 @@ from . import (
     rules as rules,
     scoring as scoring,
     sklearn as sklearn,
+    system_metrics as system_metrics,
     tracking as tracking,
     types as types,
+    utils as utils,
     version as version,
     xgboost as xgboost,
 )
+from .autologging.autolog import autolog as autolog
 from .client import MlflowClient as MlflowClient
 from .client.artifacts.images import Image as Image
 from .client.registry.webhook import WebhookSink as WebhookSink
@@ -26,6 +30,12 @@ from .entities.model_registry import ResolvedModel as ResolvedModel
 from .evaluation import compare_models as compare_models, evaluate as evaluate
 from .evaluation.thresholds import validate_evaluation_results as validate_evaluation_results
 from .exceptions import MlflowException as MlflowException, RegistryError as RegistryError
+from .fluent.active_model import (
+    ActiveModel as ActiveModel,
+    clear_active_model as clear_active_model,
+    get_active_model_id as get_active_model_id,
+    set_active_model as set_active_model,
+)
 from .fluent.artifacts import (
     flush_artifact_async_logging as flush_artifact_async_logging,
     get_artifact_uri as get_artifact_uri,
@@ -39,6 +49,7 @@ from .fluent.artifacts import (
     log_table as log_table,
     log_text as log_text,
 )
+from .fluent.diagnostics import doctor as doctor
 from .fluent.experiments import (
     create_experiment as create_experiment,
     delete_experiment as delete_experiment,
@@ -110,6 +121,13 @@ from .fluent.state import (
     is_tracking_uri_set as is_tracking_uri_set,
     set_registry_uri as set_registry_uri,
     set_tracking_uri as set_tracking_uri,
+)
+from .fluent.system_metrics import (
+    disable_system_metrics_logging as disable_system_metrics_logging,
+    enable_system_metrics_logging as enable_system_metrics_logging,
+    set_system_metrics_node_id as set_system_metrics_node_id,
+    set_system_metrics_samples_before_logging as set_system_metrics_samples_before_logging,
+    set_system_metrics_sampling_interval as set_system_metrics_sampling_interval,
 )
 from .rules import (
     Approvals as Approvals,

@@ -73,6 +73,17 @@ class Settings(BaseModel):
     ignore_clock: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_IGNORE_CLOCK"))
     allow_code: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_ALLOW_CODE"))
     enable_async_logging: bool = Field(default=False, validation_alias=_aliases("ENABLE_ASYNC_LOGGING"))
+    enable_system_metrics_logging: bool = Field(
+        default=False, validation_alias=_aliases("ENABLE_SYSTEM_METRICS_LOGGING")
+    )
+    system_metrics_sampling_interval: float = Field(
+        default=10, gt=0, validation_alias=_aliases("SYSTEM_METRICS_SAMPLING_INTERVAL")
+    )
+    system_metrics_samples_before_logging: int = Field(
+        default=1, gt=0, validation_alias=_aliases("SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING")
+    )
+    system_metrics_node_id: str | None = Field(default=None, validation_alias=_aliases("SYSTEM_METRICS_NODE_ID"))
+    active_model_id: str | None = Field(default=None, validation_alias=_aliases("ACTIVE_MODEL_ID"))
     truncate_long_values: bool = Field(default=True, validation_alias=_aliases("TRUNCATE_LONG_VALUES"))
     cache_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_CACHE_DIR"))
     cache_limit_bytes: int = Field(
@@ -154,8 +165,8 @@ def _values() -> dict[str, Any]:
 _UNHEEDED: Final = re.compile(
     r"MLFLOW_(?:(?:ASSISTANT|ASYNC_LOGGING|ASYNC_TRACE_LOGGING|AUTH|CONDA|DEPLOYMENT|DEPLOYMENTS|ENABLE|GATEWAY|GCS|GENAI|"
     r"HTTP|HUGGINGFACE|INPUT_EXAMPLE|JOB|MULTIPART|MYSQL_SSL|ONLINE_SCORING|PROMPT_CACHE|REQUIREMENTS_INFERENCE|SANDBOX|"
-    r"SCORING_SERVER|SERVER|SQLALCHEMYSTORE|SYSTEM_METRICS|TRACE|TRACING|TRACKING|WEBHOOK|WORKSPACE)_\w+|"
-    r"ACTIVE_MODEL_ID|ALLOW_HTTP_REDIRECTS|ALLOW_PICKLE_DESERIALIZATION|ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT|"
+    r"SCORING_SERVER|SERVER|SQLALCHEMYSTORE|TRACE|TRACING|TRACKING|WEBHOOK|WORKSPACE)_\w+|"
+    r"ALLOW_HTTP_REDIRECTS|ALLOW_PICKLE_DESERIALIZATION|ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT|"
     r"CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX|DEFAULT_PREDICTION_DEVICE|DFS_TMP|DOWNLOAD_CHUNK_TIMEOUT|ENV_ROOT|"
     r"KERBEROS_TICKET_CACHE|KERBEROS_USER|LOCK_MODEL_DEPENDENCIES|LOGGING_LEVEL|LOG_MODEL_COMPRESSION|LOG_UV_FILES|"
     r"READ_REPLICA_BACKEND_STORE_URI|RECORD_ENV_VARS_IN_MODEL_LOGGING|REGISTRY_DIR|RUN_CONTEXT|WORKSPACE)"

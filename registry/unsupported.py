@@ -87,7 +87,11 @@ REMOVED: Final = {name: (last, call) for call, last, names in _REMOVED for name 
 
 # What to do instead, by patterns of names. The first row that fits is the answer.
 _TABLE: Final[tuple[tuple[str, str], ...]] = (
-    ("Log by hand: log_params and log_metrics in a run, and log_model of the flavor after training.", "*autolog"),
+    (
+        "Autologging is here for xgboost, lightgbm and sklearn. Log by hand otherwise: log_params and log_metrics in a "
+        "run, and log_model of a flavor after training.",
+        "pyfunc.autolog",
+    ),
     (
         "There is no server. Serve the directory that MlflowClient().get_model_version_download_uri names, or load the "
         "model with pyfunc.load_model in your own service.",
@@ -115,14 +119,10 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "metrics models.evaluat*",
     ),
     (
-        "Say which model is meant: log_metric(…, model_id=…), search_logged_models, last_logged_model.",
-        "ActiveModel *_active_model*",
-    ),
-    (
         "There are no workspaces or logins: each database is one. Choose it with set_tracking_uri.",
         "*workspace* legacy_databricks_cli login",
     ),
-    ("System metrics are not sampled. Log what you need with log_metric.", "*system_metrics*"),
+    ("Give start_run(log_system_metrics=True), or call enable_system_metrics_logging().", "system_metrics.*"),
     ("Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.", "projects run"),
     ("Events of models are delivered by `registry events watch`, or from a program by WebhookSink.", "*webhook*"),
     (
@@ -133,7 +133,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file with "
         "log_artifact, or add the flavor by an entry point in the group 'registry.flavors'.",
-        "diffusers h2o johnsnowlabs keras lightgbm optuna paddle pmdarima prophet pyspark rfunc "
+        "diffusers h2o johnsnowlabs keras optuna paddle pmdarima prophet pyspark rfunc "
         "sentence_transformers shap spacy spark statsmodels tensorflow transformers",
     ),
     (
@@ -142,12 +142,12 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         "MLflow's internals are not here. Tags are plain strings, such as 'mlflow.parentRunId'.",
-        "utils config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test "
+        "utils.* config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test "
         "models.flavor_backend models.FlavorBackend sklearn.utils protos.*_pb2",
     ),
     (
         "The command line is `registry` (`registry --help`); scripts use the functions and MlflowClient.",
-        "demo doctor experiments runs models.cli",
+        "demo experiments runs models.cli",
     ),
     (
         "Settings are environment variables, REGISTRY_… or MLFLOW_…; see docs/operations/settings.md.",
@@ -156,8 +156,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ("Use registry.__version__, or registry.version.VERSION for MLflow's.", "VERSION"),
     (
         "Logged models are sealed. Give signature= or pip_requirements= to log_model, and log the model again.",
-        "models.set_signature models.add_libraries_to_model models.update_model_requirements models.wheeled_model "
-        "pyfunc.add_to_model",
+        "models.add_libraries_to_model models.update_model_requirements models.wheeled_model pyfunc.add_to_model",
     ),
     (
         "Make a DataFrame and use data.from_pandas; a source of any kind can be given as its URI.",

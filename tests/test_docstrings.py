@@ -15,7 +15,19 @@ import registry
 from registry.client import MlflowClient
 
 # Modules whose public functions users call, beside the names of `registry` itself and the methods of `MlflowClient`.
-MODULES = ["artifacts", "catboost", "data", "models", "onnx", "pyfunc", "scoring", "sklearn", "xgboost"]
+MODULES = [
+    "artifacts",
+    "catboost",
+    "data",
+    "lightgbm",
+    "models",
+    "onnx",
+    "pyfunc",
+    "scoring",
+    "sklearn",
+    "system_metrics",
+    "xgboost",
+]
 
 
 def public() -> dict[str, Any]:

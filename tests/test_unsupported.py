@@ -13,8 +13,11 @@ from registry.unsupported import REMOVED, find_message
 
 # Names of mlflow 3.17 that are not here, by what to do instead.
 ADVICE = {
-    "Log by hand: log_params and log_metrics in a run, and log_model of the flavor after training.": """
-autolog xgboost.autolog sklearn.autolog pyfunc.autolog
+    (
+        "Autologging is here for xgboost, lightgbm and sklearn. Log by hand otherwise: log_params and log_metrics in "
+        "a run, and log_model of a flavor after training."
+    ): """
+pyfunc.autolog
 """,
     "Give evaluate(extra_metrics=[models.make_metric(eval_fn=…)]) a function; models.MetricValue is its result.": """
 metrics models.evaluation
@@ -40,17 +43,13 @@ MlflowClient.parse_prompt_uri MlflowClient.register_prompt MlflowClient.search_p
 MlflowClient.search_prompts MlflowClient.set_prompt_alias MlflowClient.set_prompt_tag
 MlflowClient.set_prompt_version_tag
 """,
-    "Say which model is meant: log_metric(…, model_id=…), search_logged_models, last_logged_model.": """
-ActiveModel clear_active_model get_active_model_id set_active_model
-""",
     "There are no workspaces or logins: each database is one. Choose it with set_tracking_uri.": """
 create_workspace delete_workspace get_workspace legacy_databricks_cli list_workspaces login set_workspace
 update_workspace MlflowClient.create_workspace MlflowClient.delete_workspace MlflowClient.get_workspace
 MlflowClient.get_workspace_store_uri MlflowClient.list_workspaces MlflowClient.update_workspace
 """,
-    "System metrics are not sampled. Log what you need with log_metric.": """
-disable_system_metrics_logging enable_system_metrics_logging set_system_metrics_node_id
-set_system_metrics_samples_before_logging set_system_metrics_sampling_interval system_metrics
+    "Give start_run(log_system_metrics=True), or call enable_system_metrics_logging().": """
+system_metrics.metrics system_metrics.system_metrics_monitor
 """,
     "Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.": """
 projects run
@@ -74,7 +73,7 @@ MlflowClient.list_webhooks MlflowClient.test_webhook MlflowClient.update_webhook
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file "
         "with log_artifact, or add the flavor by an entry point in the group 'registry.flavors'."
     ): """
-diffusers h2o johnsnowlabs keras lightgbm paddle pmdarima prophet pyspark rfunc
+diffusers h2o johnsnowlabs keras paddle pmdarima prophet pyspark rfunc
 sentence_transformers shap spacy spark statsmodels tensorflow transformers optuna
 """,
     "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.": """
@@ -98,23 +97,23 @@ azure db store.artifact store.db store.entities store.model_registry tracking._m
 tracking._tracking_service tracking.registry tracking.context tracking.request_header
 """,
     "MLflow's internals are not here. Tags are plain strings, such as 'mlflow.parentRunId'.": """
-utils config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test
+utils.rest_utils config error_classification import_checkpoints mismatch ml_package_versions pytest telemetry test
 models.flavor_backend models.FlavorBackend sklearn.utils protos.model_registry_pb2 protos.service_pb2
 """,
     "The command line is `registry` (`registry --help`); scripts use the functions and MlflowClient.": """
-demo doctor experiments runs models.cli
+demo experiments runs models.cli
 """,
     "Settings are environment variables, REGISTRY_… or MLFLOW_…; see docs/operations/settings.md.": """
 environment_variables
 """,
     "Use registry.__version__, or registry.version.VERSION for MLflow's.": "VERSION",
     ("Logged models are sealed. Give signature= or pip_requirements= to log_model, and log the model again."): """
-models.set_signature models.add_libraries_to_model models.update_model_requirements models.wheeled_model
+models.add_libraries_to_model models.update_model_requirements models.wheeled_model
 pyfunc.add_to_model
 """,
     "Make a DataFrame and use data.from_pandas; a source of any kind can be given as its URI.": """
-data.from_huggingface data.from_numpy data.from_polars data.from_spark data.from_tensorflow data.load_delta
-data.load_dataset data.numpy_dataset data.spark_dataset data.polars_dataset data.tensorflow_dataset
+data.from_huggingface data.from_spark data.from_tensorflow data.load_delta
+data.load_dataset data.spark_dataset data.tensorflow_dataset
 data.huggingface_dataset data.delta_dataset_source data.dataset_registry
 MlflowClient.add_dataset_to_experiments MlflowClient.create_dataset MlflowClient.delete_dataset
 MlflowClient.delete_dataset_tag MlflowClient.get_dataset MlflowClient.remove_dataset_from_experiments
@@ -267,22 +266,21 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
 @pytest.mark.parametrize(
     ("statement", "name"),
     [
-        ("from registry import autolog", "autolog"),
+        ("from registry import search_traces", "search_traces"),
         ("from registry import start_run, trace", "trace"),
-        ("import registry.lightgbm", "lightgbm"),
+        ("import registry.catboost", "catboost"),
         ("import registry.pytorch as torch_models", "pytorch"),
-        ("from registry.utils import mlflow_tags", "utils"),
-        ("from registry.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID", "utils"),
+        ("from registry.utils import rest_utils", "utils.rest_utils"),
+        ("from registry.utils.mlflow_tags import MLFLOW_DOCKER", "utils.mlflow_tags.MLFLOW_DOCKER"),
         ("from registry.store.tracking import SEARCH_MAX_RESULTS_DEFAULT", "store.tracking.SEARCH_MAX_RESULTS_DEFAULT"),
-        ("from registry.xgboost import autolog", "xgboost.autolog"),
-        ("from registry.models import set_signature", "models.set_signature"),
+        ("from registry.pyfunc import autolog", "pyfunc.autolog"),
+        ("from registry.models import add_libraries_to_model", "models.add_libraries_to_model"),
         ("from registry.data import from_spark", "data.from_spark"),
         ("from registry.deployments import get_deploy_client", "deployments"),
-        ("from registry.models.signature import set_signature", "models.set_signature"),
         ("from registry.models import set_retriever_schema", "models.set_retriever_schema"),
         ("from registry.pyfunc.model import ChatModel", "pyfunc.ChatModel"),
-        ("from registry.tracking.fluent import autolog", "autolog"),
-        ("from registry.tracking.fluent import start_run, set_active_model", "set_active_model"),
+        ("from registry.tracking.fluent import search_traces", "search_traces"),
+        ("from registry.tracking.fluent import start_run, search_traces", "search_traces"),
         ("from registry.entities import Metric, Trace", "entities.Trace"),
         ("from registry.entities.metric import Metric", "entities.metric"),
         ("from registry.entities.model_registry import PromptVersion", "entities.model_registry.PromptVersion"),

@@ -41,23 +41,38 @@ _OPERATE: Final = "Operation"
 _OTHER: Final = "Other"
 
 PARTS: Final[dict[str, Part]] = {
-    "experiments": Part(_TRACK, "Groups of runs that share a place for files.", ("experiments",)),
-    "runs": Part(_TRACK, "Runs: their params, metrics, data and models.", ("runs",)),
-    "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts",)),
+    "experiments": Part(_TRACK, "Groups of runs that share a place for files.", ("experiments", "experiment_changes")),
+    "runs": Part(_TRACK, "Runs: their params, metrics, data and models.", ("runs", "run_changes", "run_metrics")),
+    "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts", "artifact_files")),
     "models": Part(
         _MODELS,
         "Registered models: names with numbered versions.",
-        ("models", "history", "transfer", "score", "evaluate", "compare_models"),
+        (
+            "models",
+            "model_changes",
+            "history",
+            "transfer",
+            "predict",
+            "containers",
+            "score",
+            "evaluate",
+            "compare_models",
+        ),
     ),
-    "versions": Part(_MODELS, "Versions: show, promote, approve and sign them.", ("versions", "promotion")),
+    "versions": Part(
+        _MODELS, "Versions: show, promote, approve and sign them.", ("versions", "version_changes", "promotion")
+    ),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
     "events": Part(_MODELS, "What happens to all models, as it happens.", ("events",)),
-    "db": Part(_OPERATE, "The database: schema, roles, copies, places of files.", ("db", "db_files")),
+    "db": Part(_OPERATE, "The database: schema, roles, copies, places of files.", ("db", "db_files", "backup")),
     "cache": Part(_OPERATE, "Downloaded models on this machine.", ("cache",)),
     "gc": Part(_OPERATE, "List or remove what nothing refers to.", ("gc",)),
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
     "import-mlflow": Part(_OTHER, "Move in from MLflow, with everything that it has.", ("import_mlflow",)),
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
+    "completion": Part(_OTHER, "Completion of commands and names in bash, zsh and fish.", ("completion",)),
+    # What people guess: the command without its noun.
+    "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
     "evaluate": Part(_MODELS, "The same as 'models evaluate'.", ("evaluate",), is_hidden=True),
     "compare-models": Part(_MODELS, "The same as 'models compare'.", ("compare_models",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
@@ -82,6 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     invocation.begin()
     options.forget_client()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["__complete"]:
+        from registry.cli.completion import complete
+
+        return complete(root_command(), arguments[1:])
     try:
         with warnings.catch_warnings():
             warnings.showwarning = output.warning

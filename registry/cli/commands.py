@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from registry.cli import invocation, output
+from registry.cli import invocation, mlflow_spellings, output
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -115,6 +115,9 @@ class Group(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command of a verb; a misspelt one is an error that names the nearest."""
+        translated = _from_mlflow(ctx, args)
+        if translated is not None:
+            return translated
         command = self.get_command(ctx, args[0])
         if command is None:
             if args[0].startswith("-"):
@@ -130,6 +133,27 @@ class Group(TyperGroup):
 
 def _arguments(command: Any) -> list[Any]:
     return [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+
+
+def _from_mlflow(ctx: Any, args: list[str]) -> tuple[str, Any, list[str]] | None:
+    """Return the command and words that a line in MLflow's words stands for, or None for any other line."""
+    written = (*_nouns(ctx), args[0])
+    program = ctx.find_root()
+
+    def find(command: tuple[str, ...]) -> Any:
+        found = program.command
+        for name in command:
+            found = found.get_command(program, name)
+        return found
+
+    if (reason := mlflow_spellings.absent(written)) is not None:
+        ctx.fail(reason)
+    line = mlflow_spellings.translate(written, args[1:], find)
+    return None if line is None else (args[0], find(line.command), [*line.words])
+
+
+def _nouns(ctx: Any) -> list[str]:
+    return [] if ctx.parent is None else [ctx.command.name]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -28,10 +28,23 @@ def gc(
     grace: Annotated[
         str, typer.Option("--grace", metavar="TIME", help="Treat an upload as abandoned only after this time.")
     ] = "24h",
+    run_ids: Annotated[
+        str | None, typer.Option("--run-ids", metavar="ID,ID", help="Only these deleted runs, with their models.")
+    ] = None,
+    experiment_ids: Annotated[
+        str | None,
+        typer.Option("--experiment-ids", metavar="ID,ID", help="Only these deleted experiments, with their runs."),
+    ] = None,
 ) -> None:
     """List unreferenced data and files; with --apply, remove them for good."""
     client = open_client(changes=apply)
-    report = client.collect_garbage(apply=apply, older_than=parse_age(older_than), grace=parse_age(grace))
+    report = client.collect_garbage(
+        apply=apply,
+        older_than=parse_age(older_than),
+        grace=parse_age(grace),
+        run_ids=_ids(run_ids),
+        experiment_ids=_ids(experiment_ids),
+    )
     output.listing(
         report.items,
         _COLUMNS,
@@ -47,6 +60,10 @@ def gc(
     _summarise(report)
     if report.failures:
         raise typer.Exit(exit_codes.FAILED)
+
+
+def _ids(text: str | None) -> list[str] | None:
+    return None if text is None else [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _summarise(report: "GarbageReport") -> None:

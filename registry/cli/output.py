@@ -183,6 +183,14 @@ def record(
         _write("".join(f"{visible(name)}\t{visible(bare(value))}\n" for name, value in fields.items()))
 
 
+def value(text: str, *, document: object = None) -> None:
+    """Print one value alone, such as a path or a command line, wherever stdout leads; with --json the document."""
+    if invocation.current().json:
+        as_json(text if document is None else document)
+    else:
+        line(text)
+
+
 def done(sentence: str, *, identity: object = None, document: object = None) -> None:
     """Print what a change did.
 

@@ -5,6 +5,7 @@ not. A run is its id, the first 4 characters or more of it, or ``EXPERIMENT/run-
 """
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -71,8 +72,16 @@ def model_name(text: str) -> str:
 
 
 def model_uri(text: str) -> str:
-    """Return a target as a URI: a version's gets ``models:/`` before it, anything else stays."""
-    return f"{_MODELS}{text}" if _VERSION.fullmatch(text) else text
+    """Return a target as a URI: a version's gets ``models:/`` before it, anything else stays.
+
+    ``build/model`` is a path if it exists; ``churn/7`` is a version even then, and ``./churn/7`` the path.
+    """
+    match = _VERSION.fullmatch(text)
+    if match is None or match["name"] in (".", "..", "~"):
+        return text
+    place = (match["place"] or "").lower()
+    is_version = match["alias"] is not None or place.isdigit() or place in ("latest", *map(str.lower, ALL_STAGES))
+    return f"{_MODELS}{text}" if is_version or not Path(text).exists() else text
 
 
 def parse_stage(text: str, known: "tuple[str, ...]" = ALL_STAGES) -> str:

@@ -1,6 +1,7 @@
-"""Logging in the background: ``synchronous=False`` queues values in order, and one thread writes them in batches.
+"""Work in the background: `LogQueue` writes values of ``synchronous=False`` in batches, `TaskQueue` uploads models.
 
-Guarantees: no queued value is lost silently: it is written, or its ticket and the log say why not.
+Guarantees: no queued value is lost silently: it is written, or its ticket and the log say why not. A model that waits
+for its upload is bytes that no row names yet: a crash leaves what a crash before `log_model` would leave.
 """
 
 import atexit
@@ -19,6 +20,8 @@ from registry.exceptions import InvalidStateError, RegistryError, UnavailableErr
 
 CAPACITY: Final = 200_000
 BATCH: Final = 20_000
+# Tasks hold files in a temporary directory: a loop of fits that is faster than its uploads waits.
+TASKS: Final = 8
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _LAST_WAIT_SECONDS: Final = 60.0
@@ -188,7 +191,66 @@ def _merge(batch: Sequence[Entry]) -> Entry | None:
     return merged
 
 
-_queues: "weakref.WeakSet[LogQueue]" = weakref.WeakSet()
+class TaskQueue:
+    """Tasks that one thread per process does in order. Whoever reads what they store calls `wait` first."""
+
+    def __init__(self, capacity: int = TASKS) -> None:
+        self._capacity = capacity
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._unfinished = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        _queues.add(self)
+
+    def put(self, task: Callable[[], None]) -> None:
+        """Queue a task, which reports its own failures; block while the queue is full."""
+        with self._changed:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="registry-task-queue", daemon=True)
+                self._thread.start()
+            self._changed.wait_for(lambda: self._unfinished < self._capacity)
+            self._tasks.append(task)
+            self._unfinished += 1
+            self._changed.notify_all()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all tasks are done, at most `timeout` seconds. In a task itself, return at once.
+
+        Raises:
+            UnavailableError: The time ran out; the thread goes on.
+        """
+        if not self._unfinished or threading.current_thread() is self._thread:
+            return
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._unfinished, timeout):
+                raise UnavailableError(f"{self._unfinished} uploads could not be finished in {timeout} seconds.")
+
+    flush = wait
+
+    def renew(self) -> None:
+        """Reset the queue in a forked child: the parent does the tasks."""
+        self._changed = threading.Condition()
+        self._tasks = deque()
+        self._thread, self._unfinished = None, 0
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._tasks))
+                task = self._tasks.popleft()
+            try:
+                task()
+            except Exception:
+                # This thread has no caller to raise to.
+                _logger.exception("A task in the background failed")
+            finally:
+                del task
+                with self._changed:
+                    self._unfinished -= 1
+                    self._changed.notify_all()
+
+
+_queues: "weakref.WeakSet[LogQueue | TaskQueue]" = weakref.WeakSet()
 
 
 def _renew_all() -> None:
@@ -201,7 +263,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def flush_all(timeout: float | None = None) -> None:
-    """Wait until all queued values of this process are written or failed, at most `timeout` seconds per queue."""
+    """Wait until all that this process has queued is stored or failed, at most `timeout` seconds per queue."""
     for queue in list(_queues):
         queue.flush(timeout)
 
@@ -210,7 +272,7 @@ def _flush_at_exit() -> None:
     try:
         flush_all(_LAST_WAIT_SECONDS)
     except UnavailableError as error:
-        _logger.error("The process ends with values that were not logged: %s", error)  # noqa: TRY400 - no trace helps
+        _logger.error("The process ends with values or models that were not logged: %s", error)  # noqa: TRY400 - no trace helps
 
 
 atexit.register(_flush_at_exit)

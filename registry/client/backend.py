@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 from registry.blobs import AdoptedBlobStore, BlobStore, S3Options, close_connections, open_blob_store
-from registry.client.async_logging import Entry, LogQueue, flush_all
+from registry.client.async_logging import Entry, LogQueue, TaskQueue, flush_all
 from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, current_settings, place_of, redacted_uri
@@ -66,6 +66,7 @@ class Backend:
         self.logged_models = LoggedModelStore(self.database)
         self.evidence = EvidenceStore(self.database, actor=actor)
         self.log_queue = LogQueue(self.write_log)
+        self.tasks = TaskQueue()
         self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.stages = StageStore(self.database, actor=actor, ignore_clock=ignore_clock)

@@ -1,9 +1,8 @@
 """The type of the data sets that `log_input` takes (``mlflow.data.dataset``)."""
 
-from registry.datasets import PandasDataset
+from registry.datasets import RecordedDataset
 from registry.unsupported import explain_missing
 
-# The base class of MLflow's; data sets of DataFrames are the only kind here.
-Dataset = PandasDataset
+Dataset = RecordedDataset
 
 explain_missing(globals())

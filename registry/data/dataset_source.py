@@ -1,17 +1,18 @@
 """Sources of data sets (``mlflow.data.dataset_source``)."""
 
-from registry.datasets import CodeDatasetSource, DatasetSource, PandasDataset, UriDatasetSource, source_of
+from registry.datasets import CodeDatasetSource, DatasetSource, RecordedDataset, UriDatasetSource, source_of
 from registry.entities import Dataset, DatasetInput
 from registry.unsupported import explain_missing
 
 __all__ = ["CodeDatasetSource", "DatasetSource", "UriDatasetSource", "get_source"]
 
 
-def get_source(dataset: PandasDataset | Dataset | DatasetInput) -> DatasetSource:
+def get_source(dataset: RecordedDataset | Dataset | DatasetInput) -> DatasetSource:
     """Return the source of a data set.
 
     Args:
-        dataset: A data set from `from_pandas`, or one that was read from a run (``run.inputs.dataset_inputs``).
+        dataset: A data set from `from_pandas` or its like, or one that was read from a run
+            (``run.inputs.dataset_inputs``).
 
     Returns:
         A `UriDatasetSource` with the path or URI, or a `CodeDatasetSource` with the tags of the program.
@@ -28,7 +29,7 @@ def get_source(dataset: PandasDataset | Dataset | DatasetInput) -> DatasetSource
         >>> mlflow.data.get_source(used).uri
         's3://nba/games.parquet'
     """
-    if isinstance(dataset, PandasDataset):
+    if isinstance(dataset, RecordedDataset):
         return dataset.source
     return source_of(dataset.dataset if isinstance(dataset, DatasetInput) else dataset)
 

@@ -29,7 +29,7 @@ def save_wrapper_parameters(model: Any, directory: Path) -> list[str]:
     own = {name: getattr(model, name, None) for name in sorted(_parameter_names(type(model)))}
     for name, value in (own | dict(vars(model).get("kwargs") or {})).items():
         try:
-            parameters[name] = _to_json(name, value)
+            parameters[name] = to_json(name, value)
         except TypeError:
             left_out.append(name)
     content = {"parameters": parameters, "evals_result": _results(vars(model).get("evals_result_"))}
@@ -55,8 +55,8 @@ class WrapperParameters:
             if file.stat().st_size > _MAX_BYTES:
                 raise ValueError(f"it is larger than {_MAX_BYTES} bytes")
             content = json.loads(file.read_text(encoding="utf-8"))
-            values = {name: _from_json(value) for name, value in content["parameters"].items()}
-            results = _from_json(content.get("evals_result"))
+            values = {name: from_json(value) for name, value in content["parameters"].items()}
+            results = from_json(content.get("evals_result"))
             _check_threads(values.get("n_jobs"))
             if not isinstance(values.get("missing", math.nan), int | float):
                 raise ValueError(f"missing is {values['missing']!r}, not a number")
@@ -100,12 +100,12 @@ def _check_threads(count: object) -> None:
 
 def _results(results: object) -> Any:
     try:
-        return _to_json("evals_result", results)
+        return to_json("evals_result", results)
     except TypeError:
         return None
 
 
-def _to_json(name: str, value: Any) -> Any:
+def to_json(name: str, value: Any) -> Any:
     """Return the JSON form of a value. Values that JSON lacks become a map with one key that starts with ``$``.
 
     Raises:
@@ -125,32 +125,33 @@ def _to_json(name: str, value: Any) -> Any:
     if type(value) is float:
         return value if math.isfinite(value) else {"$float": str(value)}
     if type(value) is list:
-        return [_to_json("", item) for item in value]
+        return [to_json("", item) for item in value]
     if type(value) is tuple:
-        return {"$tuple": [_to_json("", item) for item in value]}
+        return {"$tuple": [to_json("", item) for item in value]}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return {"$array": [_to_json("", item) for item in value.tolist()], "dtype": value.dtype.name}
+        return {"$array": [to_json("", item) for item in value.tolist()], "dtype": value.dtype.name}
     if isinstance(value, Mapping):
         if all(type(key) is str and not key.startswith("$") for key in value):
-            return {key: _to_json("", item) for key, item in value.items()}
-        return {"$map": [[_to_json("", key), _to_json("", item)] for key, item in value.items()]}
+            return {key: to_json("", item) for key, item in value.items()}
+        return {"$map": [[to_json("", key), to_json("", item)] for key, item in value.items()]}
     raise TypeError(f"a {type(value).__name__} is not data")
 
 
-def _from_json(value: Any) -> Any:
+def from_json(value: Any) -> Any:
+    """Return the value whose JSON form `to_json` returned."""
     if isinstance(value, list):
-        return [_from_json(item) for item in value]
+        return [from_json(item) for item in value]
     if not isinstance(value, dict):
         return value
     if "$float" in value:
         return _SPECIAL_FLOATS[value["$float"]]
     if "$tuple" in value:
-        return tuple(_from_json(value["$tuple"]))
+        return tuple(from_json(value["$tuple"]))
     if "$map" in value:
-        return {_from_json(key): _from_json(item) for key, item in value["$map"]}
+        return {from_json(key): from_json(item) for key, item in value["$map"]}
     if "$array" in value:
-        return _array(_from_json(value["$array"]), str(value["dtype"]))
-    return {key: _from_json(item) for key, item in value.items()}
+        return _array(from_json(value["$array"]), str(value["dtype"]))
+    return {key: from_json(item) for key, item in value.items()}
 
 
 def _array(items: list[Any], dtype: str) -> Any:

@@ -13,6 +13,7 @@ from registry.client.tracking.logging import write_or_queue
 from registry.entities import DatasetInput, InputTag, LoggedModelInput, LoggedModelOutput, Metric, Param, RunTag
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state
+from registry.fluent.active_model import get_active_model_id
 from registry.fluent.runs import choose_run
 from registry.validation.arguments import check_list, check_mapping
 from registry.validation.values import flattened, metric_value, now_ms
@@ -103,7 +104,7 @@ def log_metric(
             else True.
         timestamp: Milliseconds since the epoch. Default: now.
         run_id: The run. Default: the active run, which is started if there is none.
-        model_id: The logged model that the metric describes.
+        model_id: The logged model that the metric describes. Default: the active model, if there is one.
         dataset: The data set on which the metric was measured, from `data.from_pandas`.
 
     Returns:
@@ -142,7 +143,7 @@ def log_metrics(
             ``REGISTRY_ENABLE_ASYNC_LOGGING``, else True.
         run_id: The run. Default: the active run, which is started if there is none.
         timestamp: Milliseconds since the epoch. Default: now.
-        model_id: The logged model that the metrics describe.
+        model_id: The logged model that the metrics describe. Default: the active model, if there is one.
         dataset: The data set on which the metrics were measured, from `data.from_pandas`.
 
     Returns:
@@ -339,6 +340,7 @@ def _to_metrics(
     metrics: Iterable[tuple[str, Any]], step: int | None, timestamp: int | None, model_id: str | None, dataset: Any
 ) -> list[Metric]:
     timestamp, step = now_ms() if timestamp is None else timestamp, 0 if step is None else step
+    model_id = model_id or get_active_model_id()
     name, digest = (None, None) if dataset is None else (_check_dataset(dataset).name, dataset.digest)
     return [Metric(key, metric_value(key, value), timestamp, step, model_id, name, digest) for key, value in metrics]
 

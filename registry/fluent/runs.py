@@ -11,7 +11,7 @@ from registry.client import MlflowClient
 from registry.client.tracking.runs import PARENT_RUN_ID
 from registry.entities import LifecycleStage, Run, RunStatus, RunTag
 from registry.exceptions import ActiveRunError, InvalidParameterError, InvalidStateError, RegistryError
-from registry.fluent import state
+from registry.fluent import state, system_metrics
 from registry.fluent.experiments import active_experiment_id
 from registry.fluent.notebook import restore_cell_variables
 from registry.fluent.run_context_tags import context_tags, parent_process_run_id
@@ -65,7 +65,8 @@ def start_run(
         parent_run_id: The parent of a new run. Default: the active run, if `nested`.
         tags: Tags of the run as a mapping from key to value.
         description: A text, stored as the tag ``mlflow.note.content``.
-        log_system_metrics: Accepted for MLflow's scripts. System metrics are not recorded.
+        log_system_metrics: Sample processor, memory, disk and network while the run is active (needs psutil).
+            Default: ``REGISTRY_ENABLE_SYSTEM_METRICS_LOGGING``, else False.
 
     Returns:
         The active run; use it in a ``with`` statement to end it.
@@ -83,7 +84,6 @@ def start_run(
         >>> mlflow.get_parent_run(child.info.run_id).info.run_name
         'search'
     """
-    del log_system_metrics  # system metrics are not recorded
     stack = state.active()
     if stack and not nested:
         raise ActiveRunError(
@@ -103,6 +103,7 @@ def start_run(
         run = client.create_run(experiment_id or active_experiment_id(), tags=all_tags, run_name=run_name)
     active = ActiveRun(run.info, run.data, run.inputs, run.outputs)
     state.push(active, client)
+    system_metrics.start(client, run, log_system_metrics)
     return active
 
 
@@ -126,6 +127,7 @@ def end_run(status: str = "FINISHED") -> None:
     if active is not None:
         run, client = active
         state.pop()
+        system_metrics.stop(run.info.run_id)
         client.set_terminated(run.info.run_id, checked)
 
 

@@ -9,7 +9,7 @@ from registry.evaluation.thresholds import MetricThreshold, validate_evaluation_
 from registry.flavors import set_model
 from registry.flavors.signatures.enforce import enforce_schema
 from registry.models.model import Model, ModelInfo, get_model_info
-from registry.models.signature import ModelSignature, infer_signature
+from registry.models.signature import ModelSignature, infer_signature, set_signature
 from registry.unsupported import explain_missing
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "list_evaluators",
     "make_metric",
     "set_model",
+    "set_signature",
     "validate_evaluation_results",
     "validate_schema",
 ]

@@ -1,10 +1,12 @@
 """scikit-learn models (``mlflow.sklearn``), stored with skops, or as pickles on request."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Unpack
 
 from registry import flavors
+from registry.autologging import integrations
+from registry.autologging.options import Options
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo
 from registry.fluent import models
@@ -17,6 +19,7 @@ __all__ = [
     "SERIALIZATION_FORMAT_PICKLE",
     "SERIALIZATION_FORMAT_SKOPS",
     "SUPPORTED_SERIALIZATION_FORMATS",
+    "autolog",
     "get_default_conda_env",
     "get_default_pip_requirements",
     "load_model",
@@ -244,6 +247,87 @@ def get_default_conda_env(include_cloudpickle: bool = False, include_skops: bool
 def _environment(include_cloudpickle: bool, include_skops: bool) -> flavors.Environment:
     formats = {"cloudpickle": include_cloudpickle, "skops": include_skops}
     return flavors.Environment.of(["scikit-learn", *(name for name, included in formats.items() if included)])
+
+
+def autolog(
+    log_input_examples: bool = False,
+    log_model_signatures: bool = True,
+    log_models: bool = True,
+    log_datasets: bool = True,
+    disable: bool = False,
+    exclusive: bool = False,
+    disable_for_unsupported_versions: bool = False,
+    silent: bool = False,
+    max_tuning_runs: int | None = 5,
+    log_post_training_metrics: bool = True,
+    serialization_format: str | None = None,
+    registered_model_name: str | None = None,
+    pos_label: Any = None,
+    extra_tags: Mapping[str, str] | None = None,
+) -> None:
+    """Log what scikit-learn's estimators do from now on: their outermost ``fit``, and metrics after it.
+
+    Logged are params, metrics on the training data, the confusion matrix and curves of classifiers, the identity of
+    the data, and the model; of a search for parameters also the results and child runs. Metrics of
+    ``sklearn.metrics`` that are computed later from a prediction of the model are logged to its run. It may be called
+    before sklearn is imported.
+
+    Args:
+        log_input_examples: Store the first five rows of the training data with the model. Default: False.
+        log_model_signatures: Store the model's signature. Default: True.
+        log_models: Log the trained model. Default: True.
+        log_datasets: Record the identity of the training and evaluation data. Default: True.
+        disable: Switch autologging off and put the original functions back. Default: False.
+        exclusive: Log only to runs that autologging makes itself. Default: False.
+        disable_for_unsupported_versions: Stay off with a version of scikit-learn that is older than those tested.
+            Default: False.
+        silent: Show no messages of autologging. Default: False.
+        max_tuning_runs: How many of the best settings of a search become child runs. None: all. Default: 5.
+        log_post_training_metrics: Log metrics that are computed after training. Default: True.
+        serialization_format: ``skops``, ``cloudpickle`` or ``pickle``. Default: skops, and cloudpickle for models that
+            skops cannot hold.
+        registered_model_name: Register each model as the next version of this registered model.
+        pos_label: The positive label of binary classifiers: precision, recall and F1 are then those of this label.
+            Default: the averages over labels, weighted by their number.
+        extra_tags: Tags of the runs that autologging makes, as a mapping from key to value.
+
+    Raises:
+        InvalidParameterError: `max_tuning_runs` is negative.
+        MissingDependencyError: wrapt is not installed.
+
+    Example:
+        >>> mlflow.sklearn.autolog(silent=True)
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.metrics import accuracy_score
+        >>> linear = LogisticRegression().fit(X[:30], y[:30])
+        >>> X_test, y_test = X[30:], y[30:]
+        >>> accuracy_score(y_test, linear.predict(X_test))
+        0.9
+        >>> mlflow.last_active_run().data.metrics["accuracy_score_X_test"]
+        0.9
+        >>> mlflow.sklearn.autolog(disable=True)
+    """
+    if disable:
+        integrations.disable_by_name(FLAVOR_NAME)
+        return
+    integrations.enable(
+        FLAVOR_NAME,
+        Options(
+            log_input_examples=log_input_examples,
+            log_model_signatures=log_model_signatures,
+            log_models=log_models,
+            log_datasets=log_datasets,
+            exclusive=exclusive,
+            disable_for_unsupported_versions=disable_for_unsupported_versions,
+            silent=silent,
+            registered_model_name=registered_model_name,
+            extra_tags=extra_tags,
+            max_tuning_runs=max_tuning_runs,
+            log_post_training_metrics=log_post_training_metrics,
+            serialization_format=serialization_format,
+            pos_label=pos_label,
+        ),
+    )
 
 
 explain_missing(globals())

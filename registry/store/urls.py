@@ -18,7 +18,7 @@ _NETWORK_FILESYSTEMS: Final = frozenset(
     | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs"}
 )
 _MOUNTS: Final = Path("/proc/self/mounts")
-_SECRET_OPTIONS: Final = frozenset({"password", "sslpassword"})
+SECRET_OPTIONS: Final = frozenset({"password", "sslpassword"})
 # The path is taken literally, with its percent signs: SQLAlchemy 2.1 decodes them, 2.0 does not.
 _SQLITE: Final = re.compile(
     r"(?is:sqlite(?:\+pysqlite)?)://(?P<host>[^/?]*)(?:/(?P<path>(?s:.)*?))?"
@@ -86,7 +86,7 @@ def redacted_url(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         mode = url.query.get("journal_mode")
         return f"sqlite:///{url.database}" + (f"?journal_mode={mode}" if mode else "")
-    hidden = {key: "hidden" if key in _SECRET_OPTIONS else value for key, value in url.query.items()}
+    hidden = {key: "hidden" if key in SECRET_OPTIONS else value for key, value in url.query.items()}
     return url.set(query=hidden).render_as_string(hide_password=True)
 
 

@@ -1,10 +1,13 @@
 """XGBoost models (``mlflow.xgboost``): Boosters and the scikit-learn wrappers, stored as UBJSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Unpack
 
 from registry import flavors
+from registry.autologging import integrations
+from registry.autologging.options import Options
+from registry.autologging.run_callback import RunCallback
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo
 from registry.fluent import models
@@ -13,6 +16,8 @@ from registry.unsupported import explain_missing
 
 __all__ = [
     "FLAVOR_NAME",
+    "RunCallback",
+    "autolog",
     "get_default_conda_env",
     "get_default_pip_requirements",
     "load_model",
@@ -200,6 +205,74 @@ def get_default_conda_env() -> dict[str, Any]:
         ('mlflow-env', ['conda-forge'])
     """
     return dict(flavors.Environment.of([FLAVOR_NAME]).conda)
+
+
+def autolog(
+    importance_types: Sequence[str] | None = None,
+    log_input_examples: bool = False,
+    log_model_signatures: bool = True,
+    log_models: bool = True,
+    log_datasets: bool = True,
+    disable: bool = False,
+    exclusive: bool = False,
+    disable_for_unsupported_versions: bool = False,
+    silent: bool = False,
+    registered_model_name: str | None = None,
+    model_format: str = "ubj",
+    extra_tags: Mapping[str, str] | None = None,
+) -> None:
+    """Log what ``xgboost.train`` and the scikit-learn wrappers do from now on.
+
+    Logged are params, the metrics of each round, the best iteration, importances as JSON and as a chart, the identity
+    of the data, and the model. It may be called before xgboost is imported.
+
+    Args:
+        importance_types: Kinds of importance to log, such as ``["weight", "gain"]``. Default: ``weight``.
+        log_input_examples: Store the first five rows of the training data with the model. Default: False.
+        log_model_signatures: Store the model's signature. Default: True.
+        log_models: Log the trained model. Default: True.
+        log_datasets: Record the identity of the training and evaluation data. Default: True.
+        disable: Switch autologging off and put the original functions back. Default: False.
+        exclusive: Log only to runs that autologging makes itself. Default: False.
+        disable_for_unsupported_versions: Stay off with a version of xgboost that is older than those tested. Default:
+            False.
+        silent: Show no messages of autologging. Default: False.
+        registered_model_name: Register each model as the next version of this registered model.
+        model_format: ``ubj`` (the default) or ``json``.
+        extra_tags: Tags of the runs that autologging makes, as a mapping from key to value.
+
+    Raises:
+        MissingDependencyError: wrapt is not installed.
+
+    Example:
+        >>> import xgboost
+        >>> mlflow.xgboost.autolog(silent=True)
+        >>> train = xgboost.DMatrix(X, label=y)
+        >>> booster = xgboost.train({"max_depth": 2}, train, 5, evals=[(train, "train")], verbose_eval=False)
+        >>> run = mlflow.last_active_run()
+        >>> run.data.params["max_depth"], sorted(run.data.metrics)
+        ('2', ['train-rmse'])
+        >>> mlflow.xgboost.autolog(disable=True)
+    """
+    if disable:
+        integrations.disable_by_name(FLAVOR_NAME)
+        return
+    integrations.enable(
+        FLAVOR_NAME,
+        Options(
+            log_input_examples=log_input_examples,
+            log_model_signatures=log_model_signatures,
+            log_models=log_models,
+            log_datasets=log_datasets,
+            exclusive=exclusive,
+            disable_for_unsupported_versions=disable_for_unsupported_versions,
+            silent=silent,
+            registered_model_name=registered_model_name,
+            extra_tags=extra_tags,
+            importance_types=importance_types,
+            model_format=model_format,
+        ),
+    )
 
 
 explain_missing(globals())

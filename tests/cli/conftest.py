@@ -1,16 +1,22 @@
 """Run the command line in this process, over a small registry."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import registry
 from registry.cli import main
+
+if TYPE_CHECKING:
+    from small_models import Doubling
 
 
 @dataclass(frozen=True)
@@ -81,3 +87,34 @@ def filled(own_place: Path) -> Filled:
     made = [client.register_model(str(source), "churn").model_id for _ in range(2)]
     client.transition_model_version_stage("churn", 1, "Production")
     return Filled(run.info.run_id, (str(made[0]), str(made[1])))
+
+
+@pytest.fixture(scope="session")
+def logged_doubling(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Log a small model once, in a process of its own; return the directory of the registry and the run's id."""
+    place = tmp_path_factory.mktemp("doubling")
+    code = "import small_models; print(small_models.log_doubling().run_id)"
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "MLFLOW_"))}
+    support = Path(__file__).parent.parent / "support"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        env=clean | {"PYTHONPATH": str(support), "REGISTRY_ACTOR": "tester"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return place / "mlruns", done.stdout.split()[-1]
+
+
+@pytest.fixture
+def doubling(own_place: Path, logged_doubling: tuple[Path, str]) -> "Doubling":
+    """Copy the database of `logged_doubling` to this test's own place. The files stay where they are."""
+    from small_models import Doubling, fitted  # imports scikit-learn, which most tests do not need
+
+    place, run_id = logged_doubling
+    (own_place / "mlruns").mkdir()
+    shutil.copyfile(place / "registry.db", own_place / "mlruns/registry.db")
+    rows, model = fitted()
+    return Doubling(run_id, model, rows)

@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import catboost
+import lightgbm
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -27,6 +28,16 @@ class TestXGBoost(FlavorContract):
 
     def make_model(self) -> Any:
         return xgboost.XGBClassifier(n_estimators=3, max_depth=2, nthread=1).fit(X, y)
+
+    def make_data(self) -> Any:
+        return X[:5]
+
+
+class TestLightGBM(FlavorContract):
+    flavor = "lightgbm"
+
+    def make_model(self) -> Any:
+        return lightgbm.LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1, min_child_samples=2).fit(X, y)
 
     def make_data(self) -> Any:
         return X[:5]

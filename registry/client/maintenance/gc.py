@@ -8,7 +8,7 @@ Guarantees:
 - a crash leaves at worst bytes that the next gc finds again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -16,7 +16,7 @@ from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.entities.reports import GarbageItem, GarbageReport
 from registry.entities.times import parse_duration
-from registry.exceptions import InvalidParameterError, InvalidTypeError, StorageError, UnavailableError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError, StorageError, UnavailableError
 from registry.store.gc import Candidate, Windows
 
 RETENTION: Final = timedelta(days=30)
@@ -27,7 +27,13 @@ class GcMethods(ClientBase):
     """Client method that removes unreferenced data. It is not MLflow's: its gc is a command."""
 
     def collect_garbage(
-        self, *, apply: bool = False, older_than: timedelta | str = RETENTION, grace: timedelta | str = GRACE
+        self,
+        *,
+        apply: bool = False,
+        older_than: timedelta | str = RETENTION,
+        grace: timedelta | str = GRACE,
+        run_ids: Iterable[str] | None = None,
+        experiment_ids: Iterable[str] | None = None,
     ) -> GarbageReport:
         """List what may be removed, or remove it for good.
 
@@ -40,12 +46,15 @@ class GcMethods(ClientBase):
             apply: Remove it. By default nothing changes.
             older_than: Retention after deletion, as a timedelta or a text such as ``"30d"`` (the default).
             grace: Age from which an unfinished upload counts as abandoned, 24 hours by default.
+            run_ids: Only these runs with their models, and what `experiment_ids` names. By default all.
+            experiment_ids: Only these experiments with their runs and models, and what `run_ids` names. By default all.
 
         Returns:
             The items with kind, location and size in bytes, ``counts`` by kind, and removals that failed.
 
         Raises:
             InvalidParameterError: a length of time is negative or does not parse.
+            NotFoundError: a run or experiment that is named may not be removed now.
             ReadOnlyError: `apply` with a read-only client.
             NotOwnerError: `apply` in a copy of a database, whose bytes belong to the original; nothing was changed.
             StorageError, UnavailableError: the bytes cannot be measured.
@@ -60,10 +69,33 @@ class GcMethods(ClientBase):
         """
         now = self.backend.gc.now_ms()
         windows = Windows(expired=now - _milliseconds(older_than), abandoned=now - _milliseconds(grace))
-        found = self.backend.gc.find(windows)
+        found = _choose(self.backend.gc.find(windows), run_ids, experiment_ids)
         if not apply:
             return GarbageReport(False, tuple(_item(self.backend, candidate) for candidate in found))
         return collect(self.backend, found, windows)
+
+
+def _choose(
+    found: Sequence[Candidate], run_ids: Iterable[str] | None, experiment_ids: Iterable[str] | None
+) -> Sequence[Candidate]:
+    """Return the candidates that belong to these runs and experiments, or all if neither is given."""
+    if run_ids is None and experiment_ids is None:
+        return found
+    runs, experiments = _ids(run_ids, "run_ids"), _ids(experiment_ids, "experiment_ids")
+    chosen = [item for item in found if item.run_id in runs or item.experiment_id in experiments]
+    for kind, ids in (("run", runs), ("experiment", experiments)):
+        if missing := ids - {item.id for item in chosen if item.kind == kind}:
+            raise NotFoundError(
+                f"gc may not remove the {kind} {sorted(missing)[0]!r} now: there is none, it is not deleted, it was "
+                "deleted too short a time ago (older_than), or a version needs it."
+            )
+    return chosen
+
+
+def _ids(ids: Iterable[str] | None, what: str) -> set[str]:
+    if isinstance(ids, str):
+        raise InvalidTypeError(f"{what} must be a list of ids, got the text {ids!r}.")
+    return {str(item) for item in ids or ()}
 
 
 def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> GarbageReport:

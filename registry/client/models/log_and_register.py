@@ -3,12 +3,16 @@
 Guarantees: a step that fails leaves nothing that resolves: no model with half its files, no name without a version.
 """
 
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.models.loading import models_of_run, resolve
 from registry.client.models.logged_models import check_logged_model_name, text_values
@@ -19,7 +23,7 @@ from registry.client.models.model_upload import (
     store_copy,
     store_files,
 )
-from registry.entities import LoggedModelStatus
+from registry.entities import LoggedModel, LoggedModelStatus
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
 from registry.entities.model_registry import ModelVersion, ResolvedModel
@@ -33,10 +37,50 @@ from registry.validation.values import checked_text, metric_step
 
 # A place below the artifacts of a run, in the layout that runs have.
 if TYPE_CHECKING:
-    from registry.flavors import ModelInfo
+    from registry.flavors import Model, ModelInfo
 
 
 _RUN_PATH: Final = re.compile(r"/(?P<run_id>[0-9a-f]{32})/artifacts/")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A model in a temporary directory of this process, and the logged model that its upload makes of it."""
+
+    directory: Path
+    new: NewModel
+    described: "Model"
+    process: int
+
+    @classmethod
+    def save(cls, flavor: str, model: Any, new: NewModel, **options: Any) -> "SavedModel":
+        """Save a model in the format of a flavor; afterwards the model may be changed."""
+        from registry.flavors import save_model
+
+        directory = Path(tempfile.mkdtemp(prefix="registry-"))
+        try:
+            described = save_model(
+                model,
+                directory / "model",
+                flavor,
+                model_id=new.model_id,
+                run_id=new.run_id,
+                artifact_path=new.name,
+                **options,
+            )
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return cls(directory, new, described, os.getpid())
+
+    def upload(self, backend: Backend) -> LoggedModel:
+        """Store the files and insert the logged model."""
+        return seal_directory(backend, self.directory / "model", self.new, self.described)
+
+    def discard(self) -> None:
+        """Remove the directory. A forked child leaves it to its parent."""
+        if os.getpid() == self.process:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class LogAndRegisterMethods(ClientBase):
@@ -105,15 +149,22 @@ class LogAndRegisterMethods(ClientBase):
             tags=text_values(tags),
             step=metric_step(step),
         )
-        from registry.flavors import save_model
+        saved = SavedModel.save(flavor, model, new, **options)
+        try:
+            logged = saved.upload(self.backend)
+        finally:
+            saved.discard()
+        return saved.described.get_model_info(logged)
 
-        with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
-            directory = Path(temporary) / "model"
-            described = save_model(
-                model, directory, flavor, model_id=new.model_id, run_id=run_id, artifact_path=name, **options
-            )
-            logged = seal_directory(self.backend, directory, new, described)
-        return described.get_model_info(logged)
+    def log_saved_model(self, saved: "SavedModel", registered_model_name: str | None = None) -> "ModelInfo":
+        """Upload a model that is saved already, discard its files, and register it if a name is given."""
+        try:
+            logged = saved.upload(self.backend_for_logging)
+        finally:
+            saved.discard()
+        if registered_model_name is not None:
+            self.register_model(f"models:/{logged.model_id}", registered_model_name)
+        return saved.described.get_model_info(logged)
 
     def _log_into(
         self,

@@ -41,6 +41,7 @@ class Candidate:
 
     `since` is when it was deleted or begun (milliseconds). `size` is known for sealed models only. `versions` are the
     deleted versions that lose their files, as ``churn version 3``. Only the owner of `claimed_root` may remove files.
+    `run_id` and `experiment_id` are those that it belongs to, if known.
     """
 
     kind: Kind
@@ -53,6 +54,8 @@ class Candidate:
     size: int | None = None
     versions: tuple[str, ...] = ()
     claimed_root: str | None = None
+    run_id: str | None = None
+    experiment_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,16 @@ def _runs(connection: Connection, windows: Windows) -> Iterator[Candidate]:
             row.artifact_location,
             path,
             claimed_root=_claimed_root(row),
+            run_id=row.run_id,
+            experiment_id=str(row.experiment_id),
         )
 
 
 def _logged_models(connection: Connection, windows: Windows) -> Iterator[Candidate]:
-    query = select(LoggedModelRow.__table__, ExperimentRow.artifact_location).join(
-        ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id
+    query = (
+        select(LoggedModelRow.__table__, ExperimentRow.artifact_location, RunRow.run_id.label("source_run_id"))
+        .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
+        .outerjoin(RunRow, RunRow.id == LoggedModelRow.run_id)
     )
     rows = connection.execute(query.where(is_unreached(windows)).order_by(LoggedModelRow.id)).all()
     versions = _deleted_versions(connection, rows)
@@ -132,6 +139,8 @@ def _logged_models(connection: Connection, windows: Windows) -> Iterator[Candida
             row.size_bytes,
             tuple(versions[row.id]),
             _claimed_root(row),
+            row.source_run_id,
+            str(row.experiment_id),
         )
 
 
@@ -172,7 +181,8 @@ def _experiments(connection: Connection, windows: Windows) -> Iterator[Candidate
         select(ExperimentRow.__table__).where(is_expired(ExperimentRow, windows), is_present).order_by(ExperimentRow.id)
     )
     for row in connection.execute(query):
-        yield Candidate("experiment", row.id, str(row.id), row.name, row.deleted_time)
+        experiment_id = str(row.id)
+        yield Candidate("experiment", row.id, experiment_id, row.name, row.deleted_time, experiment_id=experiment_id)
 
 
 def _claimed_root(row: AnyRow) -> str:

@@ -59,8 +59,9 @@ class Seal:
 class NewModel:
     """A logged model to insert; `signatures` maps the id of the signing key to the bundle.
 
-    It gets the params of its run too, unless `inherits_params` is False. `adopted_location` is where files are that
-    stay there; they have no upload. `creation_time` is that of an imported model, in milliseconds.
+    It gets the params of its run too, unless `inherits_params` is False, and the run's points at `step` with all those
+    of the metrics in `metric_keys`. `adopted_location` is where files are that stay there; they have no upload.
+    `creation_time` is that of an imported model, in milliseconds.
     """
 
     model_id: str
@@ -75,6 +76,7 @@ class NewModel:
     inherits_params: bool = True
     adopted_location: str | None = None
     creation_time: int | None = None
+    metric_keys: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,7 @@ class LoggedModelStore(Store):
     def create(self, new: NewModel, seal: Seal | None) -> LoggedModel:
         """Create a logged model: READY with a seal, PENDING without.
 
-        It gets the params of its run and becomes an output of the run. A READY model also gets the run's points at
-        `new.step`.
+        It gets the params of its run and becomes an output of the run. A READY model also gets points of the run.
 
         Raises:
             UploadExpiredError: there is a seal, but the upload was never begun or was removed by gc.
@@ -132,7 +133,7 @@ class LoggedModelStore(Store):
     def _create(self, connection: Connection, new: NewModel, seal: Seal | None) -> list[Statement]:
         insert_logged_model(connection, new, seal)
         if seal is not None:
-            link_run_points(connection, new.model_id, new.step)
+            link_run_points(connection, new.model_id, new.step, new.metric_keys)
         return [send(connection, statement) for statement in _statements_of(connection, new.model_id)]
 
     @write_transaction

@@ -18,7 +18,9 @@ from registry.exceptions import (
     ExperimentNotFoundError,
     InvalidParameterError,
     InvalidStateError,
+    InvalidTypeError,
     LoggedModelNotFoundError,
+    NotFoundError,
     ReadOnlyError,
     RunNotFoundError,
     UploadExpiredError,
@@ -89,6 +91,29 @@ def test_a_deleted_run_goes_with_rows_points_and_files_when_the_window_is_over(p
     assert (place.rows("metrics"), place.rows("latest_metrics"), place.rows("params")) == (2, 1, 1)
     assert {path.partition("/artifacts/")[2] for path in place.stored()} == {"notes.txt"}
     assert place.rows("removals") == 0
+
+
+def test_only_the_runs_and_experiments_that_are_named_go(place: Place) -> None:
+    first, second, third = place.run(), place.run(), place.run()
+    models = [place.model(first), place.model(second)]
+    for run_id in (first, second, third):
+        place.client.delete_run(run_id)
+    experiment = place.client.get_run(third).info.experiment_id
+    place.client.delete_experiment(experiment)
+    place.age(31)
+
+    def removed(**named: list[str]) -> list[tuple[str, str]]:
+        return [(item.kind, item.id) for item in place.client.collect_garbage(apply=True, **named).items]
+
+    assert removed(run_ids=[first]) == [("run", first), ("logged model", models[0])]
+    assert removed(experiment_ids=[experiment]) == [("run", third), ("experiment", experiment)]
+    assert removed(run_ids=[], experiment_ids=[]) == []
+    for named in ({"run_ids": [first]}, {"run_ids": [second], "experiment_ids": ["0"]}):
+        with pytest.raises(NotFoundError, match="may not remove"):
+            removed(**named)
+    with pytest.raises(InvalidTypeError, match="a list of ids"):
+        place.client.collect_garbage(run_ids=second)
+    assert removed() == [("run", second), ("logged model", models[1])]
 
 
 def test_a_version_in_production_loads_after_its_run_was_collected(place: Place) -> None:

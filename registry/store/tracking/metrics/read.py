@@ -4,10 +4,10 @@ Guarantees: NaN is stored as NULL and read as NaN.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select
 
 from registry.entities import LifecycleStage, Metric
 from registry.exceptions import LoggedModelNotFoundError
@@ -74,14 +74,15 @@ def insert_model_points(
         send(connection, statement_with_rows(_COLUMNS, _TYPES, _LOG_MODEL_POINTS, rows, run_id, len(rows)))
 
 
-def link_run_points(connection: Connection, model_id: str, step: int) -> None:
-    """Copy the points that a logged model's run has at a step to the model, as MLflow does when a model is logged."""
+def link_run_points(connection: Connection, model_id: str, step: int, keys: Sequence[str] = ()) -> None:
+    """Copy points of a logged model's run to the model: those at a step, as MLflow does, and all those of some keys."""
     _LINK_POINTS.send(connection, {"public_id": model_id, "at_step": step})
+    for key in keys:
+        _LINK_METRIC.send(connection, {"public_id": model_id, "at_step": step, "given_key": key})
 
 
-_LINK_POINTS: Final = Compiled(
-    insert(table(LoggedModelMetricRow)).from_select(
-        ["logged_model_id", "run_id", "key", "step", "timestamp", "value"],
+def _link(*conditions: ColumnElement[bool]) -> Compiled:
+    points = (
         select(
             LoggedModelRow.id,
             LatestMetricRow.run_id,
@@ -92,10 +93,15 @@ _LINK_POINTS: Final = Compiled(
         )
         .join(LatestMetricRow, LatestMetricRow.run_id == LoggedModelRow.run_id)
         .join(MetricRow, MetricRow.series_id == LatestMetricRow.id)
-        .where(LoggedModelRow.model_id == bindparam("public_id"), MetricRow.step == bindparam("at_step"))
-        .order_by(LatestMetricRow.key, MetricRow.timestamp),
+        .where(LoggedModelRow.model_id == bindparam("public_id"), *conditions)
+        .order_by(LatestMetricRow.key, MetricRow.timestamp)
     )
-)
+    columns = ["logged_model_id", "run_id", "key", "step", "timestamp", "value"]
+    return Compiled(insert(table(LoggedModelMetricRow)).from_select(columns, points))
+
+
+_LINK_POINTS: Final = _link(MetricRow.step == bindparam("at_step"))
+_LINK_METRIC: Final = _link(LatestMetricRow.key == bindparam("given_key"), MetricRow.step != bindparam("at_step"))
 
 
 def model_key(connection: Connection, model_id: str) -> int:

@@ -1,110 +1,26 @@
-"""Data sets as values: the identity of a DataFrame that a run used, and its source.
-
-A data set is a record: nothing is ever loaded from a source. Callers pass the function that infers a schema and the
-tags of the calling program, so that nothing here reads files or looks at the process. Guarantees: digest, source and
-profile are those of mlflow 3.17 for the same DataFrame.
-"""
+"""Data sets made from DataFrames of pandas. Guarantees: digest and profile are those of mlflow 3.17."""
 
 import hashlib
-import json
-import logging
 import os
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from registry.entities.dataset import Dataset
+from registry.datasets.recorded import RecordedDataset
+from registry.datasets.sources import DatasetSource, choose_source
 from registry.entities.evidence import EvaluatedDataset, check_dataset_name
 from registry.entities.schema import Schema
 from registry.exceptions import InvalidParameterError, InvalidTypeError
-from registry.validation.names import check_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SchemaInference: TypeAlias = Callable[["pd.DataFrame"], Schema]
+SchemaInference: TypeAlias = Callable[[Any], Schema]
 
-MAX_NAME: Final = 500
-MAX_DIGEST: Final = 36
-MAX_SOURCE: Final = 4_096
 _DIGESTED_ROWS: Final = 10_000
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):")
-# PostgreSQL cannot store these characters.
-_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-
-_logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class UriDatasetSource:
-    """A local path or a URI of any scheme that data came from, as it was given."""
-
-    uri: str
-
-    @property
-    def source_type(self) -> str:
-        """Return ``local``, ``http`` or the URI's scheme in lower case."""
-        scheme = _SCHEME.match(self.uri)
-        name = scheme[1].lower() if scheme else "file"
-        return {"file": "local", "https": "http"}.get(name, name)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return MLflow's JSON form as a dict."""
-        return {"url" if self.source_type == "http" else "uri": self.uri}
-
-    def to_json(self) -> str:
-        """Return MLflow's JSON form as text."""
-        return json.dumps(self.to_dict())
-
-
-@dataclass(frozen=True, slots=True)
-class CodeDatasetSource:
-    """The program that made the data, named by its tags (``mlflow.user``, ``mlflow.source.name``, …)."""
-
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def source_type(self) -> str:
-        """Return ``code``."""
-        return "code"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return MLflow's JSON form as a dict."""
-        return {"tags": dict(self.tags)}
-
-    def to_json(self) -> str:
-        """Return MLflow's JSON form as text."""
-        return json.dumps(self.to_dict())
-
-
-DatasetSource: TypeAlias = UriDatasetSource | CodeDatasetSource
-
-
-def source_of(dataset: Dataset) -> DatasetSource:
-    """Return the source of a data set that was read from the store.
-
-    Raises:
-        InvalidParameterError: The stored source has a form that `DatasetSource` lacks.
-    """
-    if not isinstance(dataset, Dataset):
-        raise InvalidTypeError(f"A data set of a run is expected, got a value of type {type(dataset).__name__}.")
-    try:
-        form = json.loads(dataset.source)
-    except (ValueError, RecursionError) as error:
-        raise InvalidParameterError(f"The source of data set {dataset.name!r} is not JSON: {error}") from error
-    if isinstance(form, dict) and dataset.source_type == "code" and isinstance(form.get("tags"), dict):
-        return CodeDatasetSource(form["tags"])
-    uri = form.get("uri", form.get("url")) if isinstance(form, dict) else None
-    if isinstance(uri, str):
-        return UriDatasetSource(uri)
-    raise InvalidParameterError(
-        f"The source of data set {dataset.name!r} has the type {dataset.source_type!r} and neither uri, url nor tags."
-    )
-
-
-class PandasDataset:
+class PandasDataset(RecordedDataset):
     """A DataFrame with its identity. The frame is kept, not copied."""
 
     def __init__(
@@ -122,22 +38,21 @@ class PandasDataset:
         for role, column in (("targets", targets), ("predictions", predictions)):
             _check_column(df, role, column)
         self._df = df
-        self._source = source
         self._targets = targets
         self._predictions = predictions
-        self._infer_schema = infer_schema
-        self._name = "dataset" if name is None else check_text(name, "name of the data set", MAX_NAME)
-        self._digest = frame_digest(df) if digest is None else check_text(digest, "digest", MAX_DIGEST)
+        self._schema_inference = infer_schema
+        super().__init__(source, name, digest)
+
+    def _compute_digest(self) -> str:
+        return frame_digest(self._df)
+
+    def _infer_schema(self) -> Schema | None:
+        return None if self._schema_inference is None else self._schema_inference(self._df)
 
     @property
     def df(self) -> "pd.DataFrame":
         """Return the DataFrame."""
         return self._df
-
-    @property
-    def source(self) -> DatasetSource:
-        """Return the source of the data."""
-        return self._source
 
     @property
     def targets(self) -> str | None:
@@ -150,42 +65,9 @@ class PandasDataset:
         return self._predictions
 
     @property
-    def name(self) -> str:
-        """Return the name; ``dataset`` if none was given."""
-        return self._name
-
-    @property
-    def digest(self) -> str:
-        """Return the digest: 8 hexadecimal digits, unless another was given."""
-        return self._digest
-
-    @property
     def profile(self) -> dict[str, int]:
         """Return the numbers of rows and of cells."""
         return {"num_rows": len(self._df), "num_elements": int(self._df.size)}
-
-    @cached_property
-    def schema(self) -> Schema | None:
-        """Return the columns and their types, or None if they cannot be inferred."""
-        if self._infer_schema is None:
-            return None
-        try:
-            return self._infer_schema(self._df)
-        except (InvalidParameterError, TypeError, ValueError) as error:
-            _logger.debug("No schema for data set %r: %s", self.name, error)
-            return None
-
-    def to_entity(self) -> Dataset:
-        """Return the stored form of the data set: everything but the data."""
-        return Dataset(
-            name=self.name,
-            digest=self.digest,
-            source_type=self.source.source_type,
-            source=self.source.to_json(),
-            # Column names may be numbers, dates or tuples.
-            schema=json.dumps({"mlflow_colspec": self.schema.to_dict()}, default=str) if self.schema else None,
-            profile=json.dumps(self.profile),
-        )
 
     def to_evaluated(self) -> EvaluatedDataset:
         """Return the identity that an evaluation stores, with the digest of every row and column.
@@ -201,17 +83,6 @@ class PandasDataset:
     def sha256(self) -> str:
         """Return the SHA-256 (hex) of every row and column; see `content_digest`."""
         return content_digest(self._df)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields of the stored data set by name; schema, source and profile are JSON texts."""
-        return self.to_entity().to_dictionary()
-
-    def to_json(self) -> str:
-        """Return `to_dict` as JSON text."""
-        return json.dumps(self.to_dict())
-
-    # MLflow's name, which its scripts and plugins call.
-    _to_mlflow_entity = to_entity
 
 
 def from_pandas(
@@ -232,7 +103,7 @@ def from_pandas(
         InvalidParameterError: `targets` or `predictions` is not a column, or the frame's index cannot be hashed.
         InvalidNameError: The name is blank, longer than 500 characters or unprintable.
     """
-    resolved = CodeDatasetSource(dict(context_tags or {})) if source is None else _parse_source(source)
+    resolved = choose_source(source, context_tags)
     return PandasDataset(df, resolved, targets, name, digest, predictions, infer_schema=infer_schema)
 
 
@@ -304,21 +175,6 @@ def _union(text: "pd.Index[Any]", numbers: "pd.Index[Any]") -> "pd.Index[Any]":
         return text.union(numbers, sort=True)
     except TypeError:
         return text.union(numbers, sort=False)
-
-
-def _parse_source(source: object) -> DatasetSource:
-    if isinstance(source, UriDatasetSource | CodeDatasetSource):
-        return source
-    if not isinstance(source, str | os.PathLike):
-        raise InvalidTypeError(
-            f"A source is a path, a URI or a DatasetSource, got {type(source).__name__}: {source!r}."
-        )
-    text = str(os.fspath(source))
-    if not text.strip() or len(text) > MAX_SOURCE or _UNSTORABLE.search(text):
-        raise InvalidParameterError(
-            f"The source {text[:60]!r} must have 1 to {MAX_SOURCE} characters, no NUL and no half of a surrogate pair."
-        )
-    return UriDatasetSource(text)
 
 
 def _check_frame(df: object) -> None:

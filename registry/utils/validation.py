@@ -1,0 +1,34 @@
+"""The limits of keys and values (``mlflow.utils.validation``)."""
+
+from typing import Final
+
+from registry.unsupported import explain_missing
+from registry.validation.names import (
+    MAX_ALIAS,
+    MAX_EXPERIMENT_NAME,
+    MAX_EXPERIMENT_TAG_VALUE,
+    MAX_KEY,
+    MAX_MODEL_TAG_VALUE,
+    MAX_PARAM_VALUE,
+    MAX_RUN_TAG_VALUE,
+)
+
+__all__ = [
+    "MAX_ENTITY_KEY_LENGTH",
+    "MAX_EXPERIMENT_NAME_LENGTH",
+    "MAX_EXPERIMENT_TAG_VAL_LENGTH",
+    "MAX_MODEL_REGISTRY_TAG_VALUE_LENGTH",
+    "MAX_PARAM_VAL_LENGTH",
+    "MAX_REGISTERED_MODEL_ALIAS_LENGTH",
+    "MAX_TAG_VAL_LENGTH",
+]
+
+MAX_ENTITY_KEY_LENGTH: Final = MAX_KEY
+MAX_EXPERIMENT_NAME_LENGTH: Final = MAX_EXPERIMENT_NAME
+MAX_EXPERIMENT_TAG_VAL_LENGTH: Final = MAX_EXPERIMENT_TAG_VALUE
+MAX_MODEL_REGISTRY_TAG_VALUE_LENGTH: Final = MAX_MODEL_TAG_VALUE
+MAX_PARAM_VAL_LENGTH: Final = MAX_PARAM_VALUE
+MAX_REGISTERED_MODEL_ALIAS_LENGTH: Final = MAX_ALIAS
+MAX_TAG_VAL_LENGTH: Final = MAX_RUN_TAG_VALUE
+
+explain_missing(globals())
