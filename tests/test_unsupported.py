@@ -268,7 +268,7 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
     [
         ("from registry import search_traces", "search_traces"),
         ("from registry import start_run, trace", "trace"),
-        ("import registry.catboost", "catboost"),
+        ("import registry.keras", "keras"),
         ("import registry.pytorch as torch_models", "pytorch"),
         ("from registry.utils import rest_utils", "utils.rest_utils"),
         ("from registry.utils.mlflow_tags import MLFLOW_DOCKER", "utils.mlflow_tags.MLFLOW_DOCKER"),
