@@ -38,6 +38,7 @@ class FlavorContract(ABC):
         runs_code: Whether loading runs code of the model, and therefore needs consent. Default: False.
 
     Example:
+        >>> import xgboost
         >>> from registry.testing import FlavorContract
         >>> class TestXGBoost(FlavorContract):
         ...     flavor = "xgboost"
@@ -242,7 +243,8 @@ def assert_same_predictions(expected: Any, actual: Any) -> None:
 
     Example:
         >>> from registry.testing import assert_same_predictions
-        >>> assert_same_predictions([1.0, 2.0], X["rating_gap"][:0].tolist() + [1.0, 2.0])
+        >>> registry.xgboost.save_model(model, "saved")
+        >>> assert_same_predictions(model.predict(X), mlflow.pyfunc.load_model("saved").predict(X))
     """
     import numpy as np
 

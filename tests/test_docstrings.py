@@ -26,6 +26,7 @@ MODULES = [
     "scoring",
     "sklearn",
     "system_metrics",
+    "testing",
     "xgboost",
 ]
 
