@@ -1,5 +1,6 @@
 from . import (
     artifacts as artifacts,
+    catboost as catboost,
     client as client,
     data as data,
     entities as entities,
@@ -8,6 +9,7 @@ from . import (
     lightgbm as lightgbm,
     mlflow_bridge as mlflow_bridge,
     models as models,
+    onnx as onnx,
     protos as protos,
     pyfunc as pyfunc,
     rules as rules,

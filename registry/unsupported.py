@@ -126,9 +126,14 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ("Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.", "projects run"),
     ("Events of models are delivered by `registry events watch`, or from a program by WebhookSink.", "*webhook*"),
     (
+        "There is no module for PyTorch. Log a program of torch.export by MlflowClient.log_model('pytorch', …), or "
+        "convert the model and use onnx.log_model.",
+        "pytorch",
+    ),
+    (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file with "
         "log_artifact, or add the flavor by an entry point in the group 'registry.flavors'.",
-        "catboost diffusers h2o johnsnowlabs keras onnx optuna paddle pmdarima prophet pyspark pytorch rfunc "
+        "diffusers h2o johnsnowlabs keras optuna paddle pmdarima prophet pyspark rfunc "
         "sentence_transformers shap spacy spark statsmodels tensorflow transformers",
     ),
     (

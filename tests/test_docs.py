@@ -122,7 +122,7 @@ def test_the_programs_of_a_page_run_one_after_another(page: Path) -> None:
 def test_blocks_say_their_language_by_one_word() -> None:
     used = {language for page in PAGES for language, _ in FENCE.findall(text_of(page))}
 
-    assert used <= {"python", "bash", "text", "sql", "json", "yaml"}
+    assert used <= {"python", "bash", "text", "sql", "json", "toml", "yaml"}
 
 
 @pytest.mark.parametrize(("page", "line"), shell_commands())

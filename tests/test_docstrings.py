@@ -15,7 +15,20 @@ import registry
 from registry.client import MlflowClient
 
 # Modules whose public functions users call, beside the names of `registry` itself and the methods of `MlflowClient`.
-MODULES = ["artifacts", "data", "lightgbm", "models", "pyfunc", "scoring", "sklearn", "system_metrics", "xgboost"]
+MODULES = [
+    "artifacts",
+    "catboost",
+    "data",
+    "lightgbm",
+    "models",
+    "onnx",
+    "pyfunc",
+    "scoring",
+    "sklearn",
+    "system_metrics",
+    "testing",
+    "xgboost",
+]
 
 
 def public() -> dict[str, Any]:

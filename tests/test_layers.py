@@ -25,6 +25,10 @@ OWNERS = {
     "lightgbm": {"flavors/", "autologging/"},
     "wrapt": {"autologging/patching.py"},
     "psutil": {"fluent/system_metrics.py"},
+    "catboost": {"flavors/"},
+    "onnx": {"flavors/"},
+    "onnxruntime": {"flavors/"},
+    "torch": {"flavors/"},
     "mlflow": {"mlflow_bridge/"},
 }
 

@@ -66,10 +66,14 @@ webhooks MlflowClient.create_webhook MlflowClient.delete_webhook MlflowClient.ge
 MlflowClient.list_webhooks MlflowClient.test_webhook MlflowClient.update_webhook
 """,
     (
+        "There is no module for PyTorch. Log a program of torch.export by MlflowClient.log_model('pytorch', …), or "
+        "convert the model and use onnx.log_model."
+    ): "pytorch",
+    (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file "
         "with log_artifact, or add the flavor by an entry point in the group 'registry.flavors'."
     ): """
-catboost diffusers h2o johnsnowlabs keras onnx paddle pmdarima prophet pyspark pytorch rfunc
+diffusers h2o johnsnowlabs keras paddle pmdarima prophet pyspark rfunc
 sentence_transformers shap spacy spark statsmodels tensorflow transformers optuna
 """,
     "There is no support for language-model frameworks; plain runs, artifacts and pyfunc models work.": """
@@ -264,7 +268,7 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
     [
         ("from registry import search_traces", "search_traces"),
         ("from registry import start_run, trace", "trace"),
-        ("import registry.catboost", "catboost"),
+        ("import registry.keras", "keras"),
         ("import registry.pytorch as torch_models", "pytorch"),
         ("from registry.utils import rest_utils", "utils.rest_utils"),
         ("from registry.utils.mlflow_tags import MLFLOW_DOCKER", "utils.mlflow_tags.MLFLOW_DOCKER"),

@@ -189,7 +189,7 @@ def test_a_package_adds_a_flavor_by_an_entry_point(tmp_path: Path, third_party: 
 
 
 def test_an_unknown_flavor_is_named_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"No flavor 'text'.*python_function, sklearn, xgboost"):
+    with pytest.raises(NotFoundError, match=r"No flavor 'text'.*python_function, pytorch, sklearn, xgboost"):
         flavors.save_model("hello", tmp_path / "model", "text")
 
 

@@ -11,12 +11,18 @@ from typing import Any, Final
 
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError
 from registry.flavors.mlmodel import PYTHON_FUNCTION, Model, inside
+from registry.flavors.untrusted.catboost import check_model_blob
 from registry.flavors.untrusted.lightgbm import check_model_text
 from registry.flavors.untrusted.skops import check_skops_file
 from registry.flavors.untrusted.xgboost import check_model_bytes
 
 # Keys of each flavor's entry that name the model file.
-_KEYS: Final = {"xgboost": ("data",), "lightgbm": ("data",), "sklearn": ("pickled_model", "model_path")}
+_KEYS: Final = {
+    "xgboost": ("data",),
+    "lightgbm": ("data",),
+    "catboost": ("data",),
+    "sklearn": ("pickled_model", "model_path"),
+}
 
 
 def needs_safety_check(model: Model) -> bool:
@@ -25,16 +31,20 @@ def needs_safety_check(model: Model) -> bool:
 
 
 def check_directory(directory: str | Path) -> None:
-    """Check that every XGBoost, LightGBM and skops file that the MLmodel file names is whole; read no other file.
+    """Check that every XGBoost, LightGBM, CatBoost and skops file that the MLmodel file names is whole; read no other.
 
     Raises:
         InvalidModelError: the MLmodel file or a model file is damaged, or its format is not that of its flavor.
-        ArtifactNotFoundError: there is no MLmodel file, or it names an XGBoost or LightGBM file that is missing.
+        ArtifactNotFoundError: there is no MLmodel file, or it names a file of the first three that is missing.
     """
     root = Path(directory)
     model = Model.load(root)
     for data in _named(model, "xgboost", _KEYS["xgboost"]):
         check_xgboost_file(inside(root, data, "flavors.xgboost.data"))
+    for data in _named(model, "catboost", _KEYS["catboost"]):
+        if model.flavors.get("catboost", {}).get("save_format", "cbm") == "cbm":
+            file = inside(root, data, "flavors.catboost.data")
+            check_catboost_bytes(file.read_bytes(), file)
     for data in _named(model, "lightgbm", _KEYS["lightgbm"]):
         file = inside(root, data, "flavors.lightgbm.data")
         if file.suffix == ".lgb":  # MLflow's wrappers are skops files or pickles, which no loader here reads
@@ -64,6 +74,20 @@ def check_xgboost_bytes(data: bytes, file: Path) -> None:
         raise InvalidModelError(
             f"{str(file)!r} is no whole XGBoost model in UBJSON or JSON: {error}. XGBoost itself could crash on it. "
             "If an old XGBoost wrote it in its binary format, load it there and save it again as UBJSON or JSON."
+        ) from None
+
+
+def check_catboost_bytes(data: bytes, file: Path) -> None:
+    """Check that bytes read from `file` are a whole CatBoost model.
+
+    Raises:
+        InvalidModelError: they are not, and CatBoost could crash on them.
+    """
+    try:
+        check_model_blob(data)
+    except ValueError as error:
+        raise InvalidModelError(
+            f"{str(file)!r} is no whole CatBoost model: {error}. CatBoost itself could crash on it."
         ) from None
 
 
