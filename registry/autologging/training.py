@@ -197,11 +197,19 @@ class Training:
         saved = SavedModel.save(flavor, model, new, **options)
         self._saved.append(saved)
         registered = self.options.registered_model_name if name == "model" else None
-        self.in_background(f"the model {name!r} was not logged", lambda: self.client.log_saved_model(saved, registered))
+        self.in_background(f"the model {name!r} was not logged", lambda: self._upload(saved, registered))
         remember_logged_model(new.model_id)
         if name == "model":
             self.model_id = new.model_id
         return new.model_id
+
+    def _upload(self, saved: SavedModel, registered_model_name: str | None) -> None:
+        try:
+            logged = saved.upload(self.client.backend_for_logging)
+        finally:
+            saved.discard()
+        if registered_model_name is not None:
+            self.client.register_model(f"models:/{logged.model_id}", registered_model_name)
 
     def _texts(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Return params as texts, cut as MLflow cuts them. Those that have no text or no valid key are left out."""

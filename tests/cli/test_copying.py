@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,10 @@ def test_a_sync_without_a_target_asks_for_one(cli: Callable, filled: object) -> 
 
 def watch(to: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "registry", "sync", "spool", "--to", to, "--watch", "--interval", "0.1"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A test run in the background of a script inherits that Ctrl-C is ignored.
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    )
 
 
 def next_line(watching: Any) -> str:

@@ -156,16 +156,6 @@ class LogAndRegisterMethods(ClientBase):
             saved.discard()
         return saved.described.get_model_info(logged)
 
-    def log_saved_model(self, saved: "SavedModel", registered_model_name: str | None = None) -> "ModelInfo":
-        """Upload a model that is saved already, discard its files, and register it if a name is given."""
-        try:
-            logged = saved.upload(self.backend_for_logging)
-        finally:
-            saved.discard()
-        if registered_model_name is not None:
-            self.register_model(f"models:/{logged.model_id}", registered_model_name)
-        return saved.described.get_model_info(logged)
-
     def _log_into(
         self,
         model_id: str,
