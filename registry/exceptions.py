@@ -134,6 +134,10 @@ class RegistryError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python's own way is not taken by Dask, which would make an OSError of ours without its arguments.
+        return _restore, (type(self), self.message, self.error_code, self.json_kwargs)
+
     @classmethod
     def invalid_parameter_value(cls, message: str, **kwargs: Any) -> Self:
         """Create an error with the code ``INVALID_PARAMETER_VALUE`` (MLflow's constructor).
@@ -159,6 +163,12 @@ class RegistryError(Exception):
 MlflowException = RegistryError
 # MLflow's client raises this for an error of the server. Scripts catch it and read `error_code`.
 RestException = RegistryError
+
+
+def _restore(cls: type[RegistryError], message: str, error_code: str, json_kwargs: dict[str, Any]) -> RegistryError:
+    error = cls("", error_code, **json_kwargs)
+    error.message, error.args = message, (message,)  # it may be as long as messages are shortened to, and a bit more
+    return error
 
 
 def _shortened(message: str) -> str:

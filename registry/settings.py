@@ -78,10 +78,10 @@ class Settings(BaseModel):
         default=False, validation_alias=_aliases("ENABLE_SYSTEM_METRICS_LOGGING")
     )
     system_metrics_sampling_interval: float = Field(
-        default=10, gt=0, validation_alias=_aliases("SYSTEM_METRICS_SAMPLING_INTERVAL")
+        default=10, gt=0, le=1_000_000, validation_alias=_aliases("SYSTEM_METRICS_SAMPLING_INTERVAL")
     )
     system_metrics_samples_before_logging: int = Field(
-        default=1, gt=0, validation_alias=_aliases("SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING")
+        default=1, gt=0, le=1_000_000, validation_alias=_aliases("SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING")
     )
     system_metrics_node_id: str | None = Field(default=None, validation_alias=_aliases("SYSTEM_METRICS_NODE_ID"))
     active_model_id: str | None = Field(default=None, validation_alias=_aliases("ACTIVE_MODEL_ID"))

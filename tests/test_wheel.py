@@ -79,11 +79,11 @@ def test_an_installed_wheel_migrates_an_sqlite_file_from_scratch(installed: Path
     uri = f"sqlite:///{tmp_path}/fresh.db"
     newest = max(path.name[:4] for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))
 
-    upgraded = run_installed(installed, tmp_path, "-m", "registry", "db", "upgrade", "--tracking-uri", uri)
-    checked = run_installed(installed, tmp_path, "-m", "registry", "db", "check", "--tracking-uri", uri)
+    upgraded = run_installed(installed, tmp_path, "-m", "registry", "db", "upgrade", "--json", "--tracking-uri", uri)
+    checked = run_installed(installed, tmp_path, "-m", "registry", "db", "check", "--json", "--tracking-uri", uri)
 
-    assert f"schema revision none -> {newest}" in upgraded
-    assert f"has schema revision {newest}" in checked
+    assert newest in upgraded
+    assert newest in checked
 
 
 @needs_checkout

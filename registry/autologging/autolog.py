@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from registry.autologging import integrations
+from registry.validation.arguments import check_list
 
 
 def autolog(
@@ -50,9 +51,10 @@ def autolog(
         >>> mlflow.autolog(disable=True)
     """
     del log_traces
+    excluded = check_list(exclude_flavors, "exclude_flavors", str)
     if disable:
         for name in integrations.INTEGRATIONS:
-            if name not in (exclude_flavors or ()):
+            if name not in excluded:
                 integrations.disable(name)
         return
     given = {
@@ -65,4 +67,4 @@ def autolog(
         "silent": silent,
         "extra_tags": extra_tags,
     }
-    integrations.enable_all(given, exclude_flavors or ())
+    integrations.enable_all(given, excluded)

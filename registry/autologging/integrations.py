@@ -155,5 +155,6 @@ _SHARED: Final = {
 
 
 def _check(options: Options) -> None:
-    if options.max_tuning_runs is not None and options.max_tuning_runs < 0:
-        raise InvalidParameterError(f"`max_tuning_runs` must be non-negative, instead got {options.max_tuning_runs}.")
+    limit = options.max_tuning_runs
+    if limit is not None and not (isinstance(limit, int) and limit >= 0):
+        raise InvalidParameterError(f"`max_tuning_runs` must be non-negative, instead got {limit!r}.")

@@ -66,7 +66,7 @@ class FittedModel:
         [point] = points({key: value}, step=0)
         if self.model_id is None:
             self.client.log_batch(self.run_id, [point], synchronous=True)
-        self.client.backend_for_logging.tasks.put(functools.partial(self._store, point, described))
+        self.client._backend_for_logging.tasks.put(functools.partial(self._store, point, described))
 
     def _store(self, point: Metric, described: dict[str, str]) -> None:
         if self.model_id is not None:  # its row may have waited for its upload until now
@@ -89,7 +89,7 @@ class FittedModel:
             new = [item for item in described if item.dataset.digest not in self.datasets]
             self.datasets.update(item.dataset.digest for item in new)
         if new:
-            self.client.backend_for_logging.runs.log_inputs(self.run_id, datasets=new, models=())
+            self.client._backend_for_logging.runs.log_inputs(self.run_id, datasets=new, models=())
 
 
 @dataclass(frozen=True, slots=True)

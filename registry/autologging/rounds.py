@@ -35,7 +35,7 @@ class RoundMetrics:
         self._points += points(metrics, step)
         if not self._is_scheduled and time.monotonic() - self._last_written > _PAUSE_SECONDS:
             self._is_scheduled = True
-            self._client.backend_for_logging.tasks.put(self._flush_if_possible)
+            self._client._backend_for_logging.tasks.put(self._flush_if_possible)
 
     def finish(self, best: int | None, reported: Mapping[str, Any]) -> list[str]:
         """Write the points that are left, and for a best round those of MLflow; return the names of all metrics.

@@ -167,7 +167,7 @@ class Training:
 
     def log_datasets(self, datasets: Sequence[DatasetInput]) -> None:
         """Record data sets that the run used."""
-        self.client.backend_for_logging.runs.log_inputs(self.run_id, datasets=datasets, models=())
+        self.client._backend_for_logging.runs.log_inputs(self.run_id, datasets=datasets, models=())
 
     def log_text(self, text: str, artifact_file: str) -> None:
         """Store a text among the run's artifacts, in the background."""
@@ -205,7 +205,7 @@ class Training:
 
     def _upload(self, saved: SavedModel, registered_model_name: str | None) -> None:
         try:
-            logged = saved.upload(self.client.backend_for_logging)
+            logged = saved.upload(self.client._backend_for_logging)
         finally:
             saved.discard()
         if registered_model_name is not None:
@@ -231,7 +231,7 @@ class Training:
         _sessions.reset(self._token)
         try:
             if self._tasks:
-                self.client.backend_for_logging.tasks.put(self._do_tasks)
+                self.client._backend_for_logging.tasks.put(self._do_tasks)
             else:
                 self._warn()
             if self._is_managed:

@@ -99,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         # Importing makes many objects that stay; collecting garbage among them takes a tenth of a short command's time.
         gc.set_threshold(50_000, 20, 20)
+    # A training waits for a server that is away; who types a command wants to be told.
+    os.environ.setdefault("REGISTRY_DATABASE_PATIENCE", "0")
     output.prepare_streams()
     invocation.begin()
     options.forget_client()

@@ -57,12 +57,12 @@ class ClientBase:
     @property
     def backend(self) -> Backend:
         """Return the stores behind this client, after what this process uploads in the background is stored."""
-        backend = self.backend_for_logging
+        backend = self._backend_for_logging
         backend.tasks.wait()
         return backend
 
     @property
-    def backend_for_logging(self) -> Backend:
+    def _backend_for_logging(self) -> Backend:
         """Return the stores without waiting for uploads; opening them may migrate an empty SQLite file."""
         # No cached_property: until Python 3.12 it has a lock, which a fork would copy while another thread holds it.
         if self._backend is None:

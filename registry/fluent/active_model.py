@@ -3,6 +3,7 @@
 import os
 from typing import Any, Self
 
+from registry.client.models.logged_models import check_logged_model_name
 from registry.entities import LoggedModel
 from registry.exceptions import InvalidParameterError
 from registry.fluent.logged_models import create_external_model, get_logged_model
@@ -56,7 +57,7 @@ def set_active_model(*, name: str | None = None, model_id: str | None = None) ->
     """
     if name is None and model_id is None:
         raise InvalidParameterError("Either name or model_id must be provided.")
-    model = _find_or_create(str(name)) if model_id is None else get_logged_model(model_id)
+    model = _find_or_create(check_logged_model_name(name)) if model_id is None else get_logged_model(model_id)
     if name is not None and model.name != name:
         raise InvalidParameterError(
             f"LoggedModel with model_id {model_id!r} has name {model.name!r}, which does not match the provided name "

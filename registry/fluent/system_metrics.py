@@ -15,9 +15,11 @@ from registry.entities import Metric, Run
 from registry.exceptions import InvalidParameterError, RegistryError, UnavailableError
 from registry.package_name import install_command
 from registry.settings import current_settings, set_variable
+from registry.validation.names import check_key
 from registry.validation.values import now_ms
 
 PREFIX: Final = "system/"
+_LARGEST: Final = 1_000_000
 _logger = logging.getLogger("registry")
 
 
@@ -54,7 +56,7 @@ def set_system_metrics_sampling_interval(interval: float | None) -> None:
         interval: Seconds. None: 10.
 
     Raises:
-        InvalidParameterError: It is not positive.
+        InvalidParameterError: It is not a positive number up to 1,000,000.
 
     Example:
         >>> mlflow.set_system_metrics_sampling_interval(2.5)
@@ -70,13 +72,13 @@ def set_system_metrics_samples_before_logging(samples: int | None) -> None:
         samples: A number of samples. None: 1.
 
     Raises:
-        InvalidParameterError: It is not positive.
+        InvalidParameterError: It is not a positive number up to 1,000,000.
 
     Example:
         >>> mlflow.set_system_metrics_samples_before_logging(3)
         >>> mlflow.set_system_metrics_samples_before_logging(None)
     """
-    _set_positive("SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", samples)
+    _set_positive("SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", samples, whole=True)
 
 
 def set_system_metrics_node_id(node_id: str | None) -> None:
@@ -85,16 +87,21 @@ def set_system_metrics_node_id(node_id: str | None) -> None:
     Args:
         node_id: A name, without characters that keys cannot have. None: no name.
 
+    Raises:
+        InvalidParameterError: A key cannot have the name.
+
     Example:
         >>> mlflow.set_system_metrics_node_id("node-3")
         >>> mlflow.set_system_metrics_node_id(None)
     """
-    set_variable("SYSTEM_METRICS_NODE_ID", node_id)
+    set_variable("SYSTEM_METRICS_NODE_ID", None if node_id is None else check_key(node_id, "node_id"))
 
 
-def _set_positive(name: str, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise InvalidParameterError(f"{name.lower().replace('_', ' ')} must be positive, got {value!r}.")
+def _set_positive(name: str, value: float | None, *, whole: bool = False) -> None:
+    if value is not None and not (isinstance(value, int if whole else int | float) and 0 < value <= _LARGEST):
+        kind = "integer" if whole else "number"
+        what = name.lower().replace("_", " ")
+        raise InvalidParameterError(f"{what} must be a positive {kind} up to {_LARGEST:,}, got {value!r}.")
     set_variable(name, None if value is None else str(value))
 
 

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator as TypedIterator, Tuple, Union  # noqa: UP035 - the forms that pyspark understands
 
-from registry.exceptions import InvalidParameterError, NotSupportedError, SchemaEnforcementError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, NotSupportedError, SchemaEnforcementError
 from registry.flavors.mlmodel import Model
 from registry.flavors.optional_imports import optional_import
 from registry.flavors.signatures.enforce import enforce_params
 from registry.flavors.untrusted.yaml import read_map
 from registry.scoring.predictor import Predictor
 from registry.scoring.spark_types import parse_result_type, result_type_of, to_spark
+from registry.validation.arguments import describe_value
 
 
 def spark_udf(
@@ -36,6 +37,8 @@ def spark_udf(
 ) -> Callable[..., Any]:
     """Make the user-defined function; see `registry.pyfunc.spark_udf`."""
     pandas_udf = optional_import("pyspark.sql.functions", "spark").pandas_udf
+    if not hasattr(spark, "conf"):
+        raise InvalidTypeError(f"spark must be a SparkSession, got {describe_value(spark)}.")
     if env_manager not in (None, "local") or prebuilt_env_uri is not None:
         raise NotSupportedError(
             "Environments are not restored: executors predict in the Python that they run in. Leave env_manager and "

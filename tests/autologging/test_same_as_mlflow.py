@@ -18,8 +18,8 @@ DIFFERENCES: dict[str, list[str]] = {
     "xgboost_ranking": _MODELS,
     "xgboost_wrapper": _MODELS,
     "sklearn_estimators": [],
-    # The best estimator is logged when its run has metrics already.
-    "sklearn_search": _MODELS,
+    # The best estimator is logged when its run has metrics already, and has the params of its run: the search's.
+    "sklearn_search": [*_MODELS, r"\[\d+\]/models\[\d\]/params/\w+: here '.*', in mlflow '.*'"],
     "sklearn_after_training": [
         # Two fits in one run whose params contradict each other: MLflow drops what belongs to the second.
         r"\[0\]/params/(copy_X|positive): only here: .*",

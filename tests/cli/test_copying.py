@@ -5,7 +5,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -136,12 +137,16 @@ def test_a_sync_without_a_target_asks_for_one(cli: Callable, filled: object) -> 
     assert (outcome.code, "Give --to URI" in outcome.err) == (2, True)
 
 
-def watch(to: str) -> "subprocess.Popen[str]":
+@contextmanager
+def watch(to: str) -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-m", "registry", "sync", "spool", "--to", to, "--watch", "--interval", "0.1"]
     # A test run in the background of a script inherits that Ctrl-C is ignored.
-    return subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    )
+    undo = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=undo) as watching:
+        try:
+            yield watching
+        finally:
+            watching.kill()
 
 
 def next_line(watching: Any) -> str:
@@ -167,6 +172,7 @@ def test_watching_sends_what_is_new(own_place: Path) -> None:
 def test_watching_waits_for_a_registry_that_is_away(own_place: Path) -> None:
     registry.MlflowClient("file:./spool").create_run("0")
     os.environ["REGISTRY_CONNECT_TIMEOUT_SECONDS"] = "1"
+    os.environ["REGISTRY_DATABASE_PATIENCE"] = "0"
     with watch("postgresql://ann@127.0.0.1:1/registry") as watching:
         assert next_line(watching).startswith("registry: waiting: ")
         watching.send_signal(signal.SIGINT)

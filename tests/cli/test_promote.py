@@ -71,6 +71,7 @@ def test_a_uri_resolves_to_its_sealed_model(cli: Callable, filled: Any, own_plac
         "model_id": model_id,
         "location": f"{own_place}/mlruns/0/models/{model_id}/artifacts",
         "digest": registry.resolve("models:/churn/1").digest,
+        "is_adopted": False,
     }
     assert cli("artifacts", "resolve", "churn/Production").rows == [
         ["model", "churn"],

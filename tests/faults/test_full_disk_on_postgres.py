@@ -34,7 +34,8 @@ class Place:
     """A registry with one of everything, made before the disk of its server is full."""
 
     def __init__(self, url: str, root: Path) -> None:
-        self.dsn = url.replace("postgresql+psycopg://", "postgresql://")
+        # One connection: a server whose disk is full may be unable to open another.
+        self._connection = psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True)
         registry.set_tracking_uri(url)
         self.client = MlflowClient()
         self.run = self.client.create_run("0").info.run_id
@@ -54,9 +55,12 @@ class Place:
 
     def sql(self, statement: str) -> list[Any]:
         """Run a statement as the owner of the database; return its rows."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self._connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
     def fill(self) -> None:
         """Let every statement that writes a row fail as on a full disk, except the marker of the transaction."""
@@ -130,9 +134,11 @@ KEPT_APART = (
 
 
 @pytest.fixture
-def place(postgres_url: str, own_place: Path) -> Place:
+def place(postgres_url: str, own_place: Path) -> Iterator[Place]:
     """A filled registry on PostgreSQL."""
-    return Place(postgres_url, own_place)
+    place = Place(postgres_url, own_place)
+    yield place
+    place.close()
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -209,3 +215,4 @@ def test_on_a_disk_that_is_really_full_what_was_acknowledged_is_there_and_nothin
     for name in refused:
         ROWS[name](place)
     assert [report.name for report in place.client.verify_all()] != []
+    place.close()

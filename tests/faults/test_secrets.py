@@ -18,6 +18,7 @@ from governed_models import raw_sql
 from s3_servers import S3Server
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
+from tblib import pickling_support
 
 from registry import MlflowClient, exceptions, set_tracking_uri
 from registry.client.maintenance.doctor import examine
@@ -232,6 +233,7 @@ def test_errors_travel_without_a_secret(wrong: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in dir(exceptions) if name.endswith("Error")])
 def test_every_error_of_ours_travels_whole(name: str) -> None:
+    pickling_support.install()  # as Dask does: errors come back from its workers
     kind = getattr(exceptions, name)
     again = pickle.loads(pickle.dumps(kind("it broke", error_code="BAD_REQUEST", model="churn")))
 

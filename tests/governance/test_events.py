@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from governed_models import raw_sql, register, sealed_model
+from governed_models import raw_connection, raw_sql, register, sealed_model
 
 import registry
 from registry import MlflowClient
@@ -84,40 +84,29 @@ def test_a_sequence_would_lose_the_event_that_commits_late(postgres_url: str) ->
     assert (seen, late) == ([2], [])
 
 
-def test_an_event_that_commits_late_is_not_lost(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_that_commits_late_is_not_lost(postgres_url: str) -> None:
     registry.set_tracking_uri(postgres_url)
     client = MlflowClient()
-    register(client, "slow")
-    register(client, "fast")
+    register(client, "first")
+    register(client, "second")
     start = client.poll_events()[-1].position
-    inside, go_on = threading.Event(), threading.Event()
-    commit = client.backend.models.database._write_once
-
-    def hold_before_commit(work: Any) -> Any:
-        def and_wait(connection: Any) -> Any:
-            result = work(connection)
-            if threading.current_thread().name == "slow":
-                inside.set()
-                go_on.wait(30)
-            return result
-
-        return commit(and_wait)
-
-    monkeypatch.setattr(client.backend.models.database, "_write_once", hold_before_commit)
-    slow = threading.Thread(target=client.set_registered_model_tag, args=("slow", "k", "v"), name="slow")
-    fast = threading.Thread(target=client.set_registered_model_tag, args=("fast", "k", "v"), name="fast")
-    slow.start()
-    assert inside.wait(30)
-    fast.start()
+    changes = [
+        threading.Thread(target=client.set_registered_model_tag, args=(name, "k", "v")) for name in ("first", "second")
+    ]
+    with raw_connection(postgres_url) as other, other.transaction():
+        # Whoever records an event has this row until the commit, which travels with the event.
+        other.execute("SELECT last_event FROM registry_id FOR UPDATE")
+        for change in changes:
+            change.start()
+        for change in changes:
+            change.join(0.3)
+        assert [change.is_alive() for change in changes] == [True, True]  # they wait for their places
+        assert client.poll_events(after=start) == []
+    for change in changes:
+        change.join()
     seen = client.poll_events(after=start)
-    fast.join(0.5)
-    seen += client.poll_events(after=seen[-1].position if seen else start)
-    assert fast.is_alive()  # it waits for its place
-    go_on.set()
-    slow.join()
-    fast.join()
-    seen += client.poll_events(after=seen[-1].position if seen else start)
-    assert [(event.position - start, event.model_name) for event in seen] == [(1, "slow"), (2, "fast")]
+    assert [event.position - start for event in seen] == [1, 2]
+    assert {event.model_name for event in seen} == {"first", "second"}
 
 
 def test_a_reader_beside_many_writers_misses_nothing(client: MlflowClient) -> None:

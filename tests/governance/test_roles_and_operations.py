@@ -240,6 +240,10 @@ OPERATIONS: dict[str, tuple[str, Callable[[Place], Any]]] = {
 }
 
 
+# They read this registry and write another, or move files between experiments; tests of transfers cover them.
+ACROSS_REGISTRIES = {"copy_runs", "copy_experiment", "copy_registered_model", "move_runs"}
+
+
 def _figure() -> Any:
     from matplotlib.figure import Figure
 
@@ -272,7 +276,8 @@ def place(
 
 
 def test_every_public_operation_has_its_place_in_the_table() -> None:
-    assert set(OPERATIONS) == {name for name, _ in inspect.getmembers(MlflowClient) if not name.startswith("_")}
+    public = {name for name, _ in inspect.getmembers(MlflowClient) if not name.startswith("_")}
+    assert set(OPERATIONS) == public - ACROSS_REGISTRIES
 
 
 @pytest.mark.parametrize("place", ROLES, indirect=True)

@@ -92,7 +92,8 @@ SEEN = {
     "runs": (
         "id, run_id, a row removed",
         "",
-        "experiment_id, name, user_id, status, start_time, end_time, lifecycle_stage, deleted_time, purged_time",
+        "experiment_id, name, user_id, status, start_time, end_time, lifecycle_stage, deleted_time, purged_time, "
+        "adopted_location",
     ),
     "params": ("", "", "run_id, key, value, a row removed"),
     "tags": ("", "", "run_id, key, value, a row removed"),

@@ -85,14 +85,20 @@ def client(proxy: CountingProxy, postgres_url: str, postgres_server: PostgresSer
     return MlflowClient(postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/"))
 
 
-def count(proxy: CountingProxy, operations: dict[str, Callable[[], Any]]) -> dict[str, int]:
-    """Return the round trips of each operation; each is called once before, which may open a connection."""
+def count(proxy: CountingProxy, operations: dict[str, Callable[[], Any]], *, calls: int = 1) -> dict[str, int]:
+    """Return the round trips of each operation, the fewest of some calls: a statement is prepared in an early one.
+
+    Each is called once before, which may open a connection.
+    """
     counts = {}
     for name, operation in operations.items():
         operation()
-        before = proxy.trips
-        operation()
-        counts[name] = proxy.trips - before
+        trips = []
+        for _ in range(calls):
+            before = proxy.trips
+            operation()
+            trips.append(proxy.trips - before)
+        counts[name] = min(trips)
     return counts
 
 
@@ -155,7 +161,7 @@ def test_round_trips_of_reading(client: MlflowClient, proxy: CountingProxy) -> N
         "search_registered_models": lambda: client.search_registered_models(),
         "search_model_versions": lambda: client.search_model_versions("name = 'churn'"),
         "search_logged_models": lambda: client.search_logged_models(["0"]),
-    }) == READING  # fmt: skip
+    }, calls=2) == READING  # fmt: skip
 
 
 def test_round_trips_of_changes(client: MlflowClient, proxy: CountingProxy) -> None:

@@ -63,8 +63,9 @@ def test_a_server_that_is_full_is_waited_for_without_limit_and_gets_connections_
 ) -> None:
     run_id = MlflowClient(limited_url).create_run("0").info.run_id
     disconnect()
-    # No patience: a server that is full is waited for nevertheless. Each database stands for a process.
-    limits = TimeLimits(patience=0)
+    # No patience: a server that is full is waited for nevertheless. Each database is a process; one that got its
+    # connection at once does not know that others wait, and gives it back after its idle time.
+    limits = TimeLimits(patience=0, idle=1)
     databases = [Database(parse_database_url(limited_url), limits=limits) for _ in range(6)]
 
     def log(number: int) -> None:

@@ -18,6 +18,7 @@ from registry.entities.reports import GarbageItem, GarbageReport
 from registry.entities.times import parse_duration
 from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError, StorageError, UnavailableError
 from registry.store.gc import Candidate, Windows
+from registry.validation.arguments import check_list
 
 RETENTION: Final = timedelta(days=30)
 GRACE: Final = timedelta(hours=24)
@@ -93,9 +94,7 @@ def _choose(
 
 
 def _ids(ids: Iterable[str] | None, what: str) -> set[str]:
-    if isinstance(ids, str):
-        raise InvalidTypeError(f"{what} must be a list of ids, got the text {ids!r}.")
-    return {str(item) for item in ids or ()}
+    return set(check_list(ids, what, str))
 
 
 def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> GarbageReport:

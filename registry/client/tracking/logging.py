@@ -207,7 +207,7 @@ def write_or_queue(client: LoggingMethods, run_id: str, batch: Batch, synchronou
     in_background = client._queues_logs if synchronous is None else not synchronous
     # A point of a logged model needs the model's row, which may wait for its upload.
     names_model = any(metric.model_id is not None for metric in batch.metrics)
-    backend = client.backend if names_model else client.backend_for_logging
+    backend = client.backend if names_model else client._backend_for_logging
     if in_background:
         return backend.log_queue.put(Entry(run_id, *batch))
     backend.runs.log_batch(run_id, metrics=batch.metrics, params=batch.params, tags=batch.tags)

@@ -209,7 +209,7 @@ def copy_runs(
     if experiment is not None:
         check_text(experiment, "experiment", MAX_EXPERIMENT_NAME)
     _require_runs(client.backend, ids)
-    target = open_target(to, read_only=dry_run)
+    target = open_target(to, read_only=bool(dry_run))
     copier = _copier(client, target, str(to), experiment=experiment, dry_run=dry_run, on_run=on_run)
     return copier.copy(list(dict.fromkeys(ids)))
 
@@ -231,7 +231,7 @@ def copy_experiment(
     if experiment is None or experiment.lifecycle_stage != LifecycleStage.ACTIVE:
         raise ExperimentNotFoundError(f"There is no active experiment {name!r} to copy.")
     export = client.backend.run_export
-    target = open_target(to, read_only=dry_run)
+    target = open_target(to, read_only=bool(dry_run))
     copier = _copier(client, target, str(to), experiment=new_name, dry_run=dry_run, on_run=on_run)
     return copier.copy(export.run_ids(name), export.lone_models(name))
 

@@ -14,8 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import Tree
 
-from registry import MlflowClient
-from registry.client.models import model_upload
+from registry import MlflowClient, flavors
 from registry.exceptions import InvalidModelError
 from registry.flavors import save_model
 
@@ -93,7 +92,7 @@ def test_an_export_is_refused_and_leaves_nothing(
     client: MlflowClient, own_place: Path, bad: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as careless:
-        careless.setattr(model_upload, "check_directory", lambda directory: None)
+        careless.setattr(flavors, "check_directory", lambda directory: None)
         client.register_model(str(bad(own_place / "source")), "churn")
     client.export_model("churn", "churn.zip")
     target = MlflowClient("sqlite:///target.db")

@@ -64,11 +64,11 @@ def test_a_table_that_has_just_grown_is_no_trap(client, database):
     check_plans(client, database)
 
 
-def test_a_page_takes_two_statements_however_long_it_is_and_reads_what_was_logged_by_index(client, database):
+def test_a_page_takes_five_statements_however_long_it_is_and_reads_what_was_logged_by_index(client, database):
     for size in (1, 500):
         with sent_statements(database) as sent:
             client.search_runs(["2"], max_results=size, order_by=["metrics.m0"])
-        assert len(sent) == 2
+        assert len(sent) == 5  # the page, then the data of its runs; PostgreSQL answers in two round trips
 
     with sent_statements(database) as sent:
         client.search_runs(["2"], max_results=5)
