@@ -132,7 +132,7 @@ def grants(
 
 def open_database(*, read_only: bool = False) -> "Database":
     """Open the database of this command line, whichever schema it has."""
-    from registry.client.backend import refuse_mlflow_files
+    from registry.client.backend import limits_of, refuse_mlflow_files
     from registry.settings import current_settings, place_of
     from registry.store.engine import connect
 
@@ -140,7 +140,7 @@ def open_database(*, read_only: bool = False) -> "Database":
     settings = current_settings()
     place = place_of(settings.tracking_uri, settings)
     refuse_mlflow_files(place)
-    return connect(place.database_url, read_only=read_only)
+    return connect(place.database_url, read_only=read_only, limits=limits_of(settings))
 
 
 def _is_missing(database: "Database") -> bool:

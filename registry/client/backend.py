@@ -165,13 +165,17 @@ def open_spool(directory: Path, settings: Settings, *, spool_of: str | None = No
 
 
 def _open_place(place: Place, settings: Settings, *, read_only: bool, spool_of: str | None = None) -> Backend:
-    limits = TimeLimits(
+    return _open(place, actor_of(settings), read_only, settings.ignore_clock, limits_of(settings), spool_of)
+
+
+def limits_of(settings: Settings) -> TimeLimits:
+    """Return how long the settings let a database take."""
+    return TimeLimits(
         settings.connect_timeout_seconds,
         settings.statement_timeout_seconds,
         settings.database_patience,
         settings.database_idle_seconds,
     )
-    return _open(place, actor_of(settings), read_only, settings.ignore_clock, limits, spool_of)
 
 
 @functools.lru_cache(maxsize=64)

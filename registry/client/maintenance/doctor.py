@@ -4,6 +4,7 @@ Guarantees: nothing changes except one probe file, which is removed again; no se
 never an exception.
 """
 
+import dataclasses
 import importlib.metadata
 import os
 import secrets
@@ -17,7 +18,7 @@ from pydantic import AliasChoices
 
 from registry.blobs import ModelCache
 from registry.blobs.protocol import BlobStore
-from registry.client.backend import open_store
+from registry.client.backend import limits_of, open_store
 from registry.client.ownership import ArtifactOwnership
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError
@@ -96,6 +97,12 @@ def examine(tracking_uri: str | None = None) -> list[Finding]:
     return found + list(_cache(settings))
 
 
+def _connect(place: Place) -> Database:
+    """Open the database to look at it; one that is away is a finding, and not waited for."""
+    limits = dataclasses.replace(limits_of(current_settings()), patience=0)
+    return connect(place.database_url, read_only=True, limits=limits)
+
+
 def _packages() -> Iterator[Finding]:
     for name, purpose, extra in _PACKAGES:
         version = _version(name)
@@ -144,7 +151,7 @@ def _settings(settings: Settings, tracking_uri: str | None) -> Iterator[Finding]
 
 def _database(place: Place) -> Iterator[Finding]:
     try:
-        database = connect(place.database_url, read_only=True)
+        database = _connect(place)
         shown = database.url.render_as_string(hide_password=True)
         if database.is_sqlite and not Path(str(database.url.database)).exists():
             yield Finding(
@@ -267,7 +274,7 @@ def _bytes(place: Place) -> Iterator[Finding]:
 def _other_places(place: Place) -> Iterator[Finding]:
     """Check that the locations of existing experiments can be listed."""
     try:
-        locations = artifact_locations(connect(place.database_url, read_only=True))
+        locations = artifact_locations(_connect(place))
     except RegistryError:
         return  # the database has its own finding
     elsewhere = [location for location in locations if not f"{location}/".startswith(f"{place.artifact_root}/")]
@@ -284,7 +291,7 @@ def _other_places(place: Place) -> Iterator[Finding]:
 def _ownership(place: Place) -> Iterator[Finding]:
     """Check that gc may remove files at the locations of experiments."""
     try:
-        database = connect(place.database_url, read_only=True)
+        database = _connect(place)
         if database.is_sqlite and not Path(str(database.url.database)).exists():
             return
         schema.ensure(database)
