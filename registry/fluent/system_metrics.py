@@ -101,7 +101,7 @@ def _set_positive(name: str, value: float | None, *, whole: bool = False) -> Non
     if value is not None and not (isinstance(value, int if whole else int | float) and 0 < value <= _LARGEST):
         kind = "integer" if whole else "number"
         what = name.lower().replace("_", " ")
-        raise InvalidParameterError(f"{what} must be a positive {kind} up to {_LARGEST:,}, got {value!r}.")
+        raise InvalidParameterError(f"{what} must be positive: a {kind} up to {_LARGEST:,}, got {value!r}.")
     set_variable(name, None if value is None else str(value))
 
 
