@@ -38,6 +38,8 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         sys.modules["registry"].disconnect(timeout=30)
     if settings := sys.modules.get("registry.settings"):
         settings.forget_bases()
+    if state := sys.modules.get("registry.fluent.state"):
+        state._forget_parents_runs()
     for name in _variables():
         del os.environ[name]
     os.environ.update(outside)
