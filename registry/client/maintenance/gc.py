@@ -18,7 +18,7 @@ from registry.entities.reports import GarbageItem, GarbageReport
 from registry.entities.times import parse_duration
 from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError, StorageError, UnavailableError
 from registry.store.gc import Candidate, Windows
-from registry.validation.arguments import check_list
+from registry.validation.arguments import check_list, describe_value
 
 RETENTION: Final = timedelta(days=30)
 GRACE: Final = timedelta(hours=24)
@@ -94,7 +94,10 @@ def _choose(
 
 
 def _ids(ids: Iterable[str] | None, what: str) -> set[str]:
-    return set(check_list(ids, what, str))
+    try:
+        return set(check_list(ids, what, str))
+    except InvalidTypeError:
+        raise InvalidTypeError(f"{what} must be a list of ids, got {describe_value(ids)}.") from None
 
 
 def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> GarbageReport:
