@@ -39,7 +39,7 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     if settings := sys.modules.get("registry.settings"):
         settings.forget_bases()
     if state := sys.modules.get("registry.fluent.state"):
-        state._forget_parents_runs()
+        state.forget_runs()
     for name in _variables():
         del os.environ[name]
     os.environ.update(outside)

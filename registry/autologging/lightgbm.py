@@ -11,9 +11,8 @@ from registry.autologging.options import Options
 from registry.autologging.patching import Patches
 from registry.autologging.rounds import RoundMetrics, guarded
 from registry.autologging.training import Training
-from registry.autologging.training_data import ByIdentity, describe_data, first_rows, signature_of
+from registry.autologging.training_data import Examples, describe_data, signature_of
 from registry.entities import DatasetInput
-from registry.exceptions import InvalidTypeError
 from registry.flavors.optional_imports import optional_import
 
 NAME: Final = "lightgbm"
@@ -30,13 +29,13 @@ _NOT_PARAMS: Final = {
     "callbacks",
 }
 _IMPORTANCES: Final = ("split", "gain")
-_examples = ByIdentity()
+_examples: Final = Examples("Dataset")
 
 
 def patch(patches: Patches, options: Options) -> None:
     """Patch an imported lightgbm."""
     lightgbm = optional_import("lightgbm", "lightgbm")
-    patches.wrap(lightgbm.Dataset, "__init__", _keep_example)
+    patches.wrap(lightgbm.Dataset, "__init__", _examples.keep)
     patches.wrap(lightgbm, "train", functools.partial(_train, options, True))
     patches.wrap(lightgbm.sklearn, "train", functools.partial(_train, options, False))
     base = lightgbm.LGBMModel
@@ -44,26 +43,6 @@ def patch(patches: Patches, options: Options) -> None:
         if isinstance(kind, type) and issubclass(kind, base):
             estimators.patch_methods(patches, kind, functools.partial(boosting.fit_wrapper, NAME, options))
             post_training.patch_estimator(patches, kind, options)
-
-
-def _keep_example(wrapped: Callable[..., Any], dataset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Keep the first rows that a Dataset is made from: it may free them."""
-    try:
-        example = first_rows(args[0] if args else kwargs.get("data"))
-    except Exception as error:  # noqa: BLE001 - raised again when an example is needed
-        example = error
-    result = wrapped(*args, **kwargs)
-    _examples.set(dataset, example)
-    return result
-
-
-def _example_of(dataset: Any) -> Any:
-    example = _examples.find(dataset)
-    if example is None:
-        raise InvalidTypeError("autologging must be enabled before the Dataset is made")
-    if isinstance(example, Exception):
-        raise example
-    return example
 
 
 def _train(
@@ -157,7 +136,7 @@ class TrainRecord:
     def _log_model(self, booster: Any, keys: list[str]) -> None:
         described = boosting.example_and_signature(
             self._training,
-            lambda: _example_of(self._given["train_set"]),
+            lambda: _examples.of(self._given["train_set"]),
             lambda example: signature_of(example, booster.predict),
         )
         self._training.log_model(NAME, booster, metric_keys=keys, **described)

@@ -48,6 +48,36 @@ class ByIdentity:
         return value if reference is not None and reference() is key else None
 
 
+class Examples:
+    """The first rows of the data that training data sets are made from: the sets themselves do not give them back.
+
+    `kind` is the name of their class, for the error of one that was made before.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._kept = ByIdentity()
+
+    def keep(self, wrapped: Callable[..., Any], dataset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Keep the first rows around the constructor of a data set, for `Patches.wrap`."""
+        try:
+            example = first_rows(args[0] if args else kwargs.get("data"))
+        except Exception as error:  # noqa: BLE001 - raised again when an example is needed
+            example = error
+        result = wrapped(*args, **kwargs)
+        self._kept.set(dataset, example)
+        return result
+
+    def of(self, dataset: Any) -> Any:
+        """Return the first rows that a data set was made from; raise what prevented them from being kept."""
+        example = self._kept.find(dataset)
+        if example is None:
+            raise InvalidTypeError(f"autologging must be enabled before the {self._kind} is made")
+        if isinstance(example, Exception):
+            raise example
+        return example
+
+
 def signature_of(example: Any, predict: Callable[[Any], Any]) -> Any:
     """Return the signature of a model, from an example and the model's prediction for it."""
     # Predict from a copy: a model may change its input. Do without the warning of integer columns: nobody asked here.

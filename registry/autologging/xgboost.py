@@ -11,9 +11,8 @@ from registry.autologging.options import Options
 from registry.autologging.patching import Patches
 from registry.autologging.rounds import RoundMetrics, guarded
 from registry.autologging.training import Training
-from registry.autologging.training_data import ByIdentity, describe_array, describe_data, first_rows, signature_of
+from registry.autologging.training_data import Examples, describe_array, describe_data, signature_of
 from registry.entities import DatasetInput
-from registry.exceptions import InvalidTypeError
 from registry.flavors.optional_imports import optional_import
 
 NAME: Final = "xgboost"
@@ -30,13 +29,13 @@ _NOT_PARAMS: Final = {
     "learning_rates",
 }
 _DIGESTED_VALUES: Final = 10_000
-_examples = ByIdentity()
+_examples: Final = Examples("DMatrix")
 
 
 def patch(patches: Patches, options: Options) -> None:
     """Patch an imported xgboost."""
     xgboost = optional_import("xgboost", "xgboost")
-    patches.wrap(xgboost.DMatrix, "__init__", _keep_example)
+    patches.wrap(xgboost.DMatrix, "__init__", _examples.keep)
     patches.wrap(xgboost, "train", functools.partial(_train, options, True))
     patches.wrap(xgboost.sklearn, "train", functools.partial(_train, options, False))
     base = xgboost.sklearn.XGBModel
@@ -44,27 +43,6 @@ def patch(patches: Patches, options: Options) -> None:
         if isinstance(kind, type) and issubclass(kind, base) and kind is not base:
             estimators.patch_methods(patches, kind, functools.partial(boosting.fit_wrapper, NAME, options))
             post_training.patch_estimator(patches, kind, options)
-
-
-def _keep_example(wrapped: Callable[..., Any], matrix: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Keep the first rows that a DMatrix is made from: it does not give them back."""
-    try:
-        example = first_rows(args[0] if args else kwargs.get("data"))
-    except Exception as error:  # noqa: BLE001 - raised again when an example is needed
-        example = error
-    result = wrapped(*args, **kwargs)
-    _examples.set(matrix, example)
-    return result
-
-
-def example_of(matrix: Any) -> Any:
-    """Return the first rows that a DMatrix was made from."""
-    example = _examples.find(matrix)
-    if example is None:
-        raise InvalidTypeError("autologging must be enabled before the DMatrix is made")
-    if isinstance(example, Exception):
-        raise example
-    return example
 
 
 def _train(
@@ -142,7 +120,7 @@ class TrainRecord:
         options = self._training.options
         described = boosting.example_and_signature(
             self._training,
-            lambda: example_of(self._given["dtrain"]),
+            lambda: _examples.of(self._given["dtrain"]),
             lambda example: signature_of(example, lambda data: booster.predict(xgboost.DMatrix(data))),
         )
         self._training.log_model(NAME, booster, metric_keys=keys, model_format=options.model_format, **described)

@@ -1,12 +1,13 @@
 """The base of byte stores that are only read: what writes or removes is refused."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import NoReturn
 
 from registry.exceptions import RegistryError
 
 
-class ReadOnlyBlobStore:
+class ReadOnlyBlobStore(ABC):
     """The part of a `BlobStore` that changes files, all of it refused."""
 
     @property
@@ -14,9 +15,9 @@ class ReadOnlyBlobStore:
         """Return None: the files are handed out one by one."""
         return None
 
+    @abstractmethod
     def refusal(self) -> RegistryError:
         """Return the error that says why nothing is written or removed."""
-        raise NotImplementedError
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise self.refusal()

@@ -167,13 +167,14 @@ def _replace(path: Path, text: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             name.unlink()
         raise
-    _sync_directory(path.parent)
+    sync_to_disk(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
     if os.name != "posix":  # elsewhere a directory cannot be opened
         return
-    descriptor = os.open(directory, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

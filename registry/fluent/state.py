@@ -62,14 +62,15 @@ def last_run_id() -> str | None:
     return _last_run_id.get()
 
 
-def _forget_parents_runs() -> None:
-    # A child of fork works beside its parent: it must neither log to the parent's run nor end it.
+def forget_runs() -> None:
+    """Let no run of this context be active, or have been."""
     _stack.set(())
     _last_run_id.set(None)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parents_runs)
+    # A child of fork works beside its parent: it must neither log to the parent's run nor end it.
+    os.register_at_fork(after_in_child=forget_runs)
 
 
 def set_tracking_uri(

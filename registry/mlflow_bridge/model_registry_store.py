@@ -5,16 +5,14 @@ transaction that promotes, and the files of a version are sealed, whoever asks. 
 reason. Prompts and webhooks of mlflow have no place in a registry.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from mlflow.exceptions import MlflowException
-from mlflow.protos import databricks_pb2
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.abstract_store import AbstractStore
 
 from registry.mlflow_bridge import entities as convert
-from registry.mlflow_bridge.places import MODEL_SCHEME, open_client, translate_class
+from registry.mlflow_bridge.places import MODEL_SCHEME, open_client, refusal, translate_class, without_items
 
 _MAX_MODELS: Final = 100
 _MAX_VERSIONS: Final = 10_000
@@ -160,34 +158,17 @@ class RegistryModelStore(AbstractStore):  # type: ignore[misc]  # mlflow has no 
         """Return the version that an alias names."""
         return convert.to_version(self._client.get_model_version_by_alias(name, alias))
 
-    def list_webhooks(self, *_args: Any, **_kwargs: Any) -> Any:
-        """Return an empty page: `registry events watch --webhook` delivers events."""
-        return PagedList([], None)
 
-    def list_webhooks_by_event(self, *_args: Any, **_kwargs: Any) -> Any:
-        """Return an empty page: mlflow asks for webhooks after each change."""
-        return PagedList([], None)
-
-
-def _without_items(_self: Any, *_args: Any, **_kwargs: Any) -> Any:
-    return PagedList([], None)
-
-
-def _refusal(name: str) -> Callable[..., Any]:
-    def refuse(_self: Any, *_args: Any, **_kwargs: Any) -> Any:
-        raise MlflowException(
-            f"{name} is not supported by the registry: it has no prompts and no webhooks of mlflow's kind. "
-            "'registry events watch --webhook URL' delivers the events of its history.",
-            error_code=databricks_pb2.NOT_IMPLEMENTED,
-        )
-
-    return refuse
-
+_REASON: Final = (
+    "it has no prompts and no webhooks of mlflow's kind. 'registry events watch --webhook URL' delivers the events of "
+    "its history."
+)
 
 for _name in dir(AbstractStore):
     _is_own = _name in vars(RegistryModelStore)
     if not _name.startswith("_") and ("prompt" in _name or "webhook" in _name) and not _is_own:
-        if _name in ("search_prompts", "search_prompt_versions"):
-            setattr(RegistryModelStore, _name, _without_items)
+        # After each change mlflow asks for webhooks.
+        if _name in ("search_prompts", "search_prompt_versions", "list_webhooks", "list_webhooks_by_event"):
+            setattr(RegistryModelStore, _name, without_items)
         else:
-            setattr(RegistryModelStore, _name, _refusal(_name))
+            setattr(RegistryModelStore, _name, refusal(_name, _REASON))

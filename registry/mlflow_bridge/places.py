@@ -12,6 +12,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
+from mlflow.store.entities.paged_list import PagedList
 
 from registry.client import MlflowClient
 from registry.exceptions import RegistryError
@@ -71,6 +72,22 @@ def translate_class(cls: type[Any]) -> type[Any]:
         if callable(member) and (not name.startswith("_") or name in ("_search_runs", "_search_datasets")):
             setattr(cls, name, translate_errors(member))
     return cls
+
+
+def refusal(name: str, reason: str) -> Callable[..., Any]:
+    """Return a method that raises mlflow's error for what a store does not support."""
+
+    def refuse(_self: Any, *_args: Any, **_kwargs: Any) -> Any:
+        raise MlflowException(
+            f"{name} is not supported by the registry: {reason}", error_code=databricks_pb2.NOT_IMPLEMENTED
+        )
+
+    return refuse
+
+
+def without_items(_self: Any, *_args: Any, **_kwargs: Any) -> Any:
+    """Return an empty page: a method that lists what a registry does not have."""
+    return PagedList([], None)
 
 
 def _code(error: RegistryError) -> Any:

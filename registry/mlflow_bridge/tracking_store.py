@@ -5,20 +5,19 @@ Tracing, evaluation data sets, scorers and mlflow's gateway have no place in a r
 anything else that concerns them is mlflow's own error NOT_IMPLEMENTED.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from mlflow import entities as theirs
 from mlflow.entities.dataset_summary import _DatasetSummary
 from mlflow.entities.metric import MetricWithRunId
 from mlflow.exceptions import MlflowException
-from mlflow.protos import databricks_pb2
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.tracking.abstract_store import AbstractStore
 
 from registry import entities as ours
 from registry.mlflow_bridge import entities as convert
-from registry.mlflow_bridge.places import open_client, translate_class
+from registry.mlflow_bridge.places import open_client, refusal, translate_class, without_items
 
 _LEAST_SAMPLE: Final = 15
 _CONTEXT: Final = "mlflow.data.context"
@@ -54,7 +53,7 @@ class RegistryTrackingStore(AbstractStore):  # type: ignore[misc]  # mlflow has 
         page_token: str | None = None,
     ) -> Any:
         """Return one page of experiments."""
-        page = self._client.search_experiments(_view(view_type), max_results, filter_string, order_by, page_token)
+        page = self._client.search_experiments(view_type, max_results, filter_string, order_by, page_token)
         return PagedList([convert.to_experiment(experiment) for experiment in page], page.token)
 
     def create_experiment(self, name: str, artifact_location: str | None = None, tags: Any = None) -> str:
@@ -132,12 +131,12 @@ class RegistryTrackingStore(AbstractStore):  # type: ignore[misc]  # mlflow has 
         page_token: str | None,
     ) -> tuple[list[Any], str | None]:
         page = self._client.search_runs(
-            experiment_ids, filter_string or "", _view(run_view_type), max_results, order_by, page_token
+            experiment_ids, filter_string or "", run_view_type, max_results, order_by, page_token
         )
         return self._with_points(page), page.token
 
     def log_batch(self, run_id: str, metrics: Any = (), params: Any = (), tags: Any = ()) -> None:
-        """Log metrics, params and tags in one transaction."""
+        """Log metrics, params and tags in one transaction; then link points that the run had with their models."""
         points = list(dict.fromkeys(convert.from_metric(metric) for metric in metrics))
         # When it has logged a model, mlflow logs the run's points again to link them with the model.
         logged_before = self._client.backend.series.stored(run_id, [point for point in points if point.model_id])
@@ -278,27 +277,10 @@ class RegistryTrackingStore(AbstractStore):  # type: ignore[misc]  # mlflow has 
         return [convert.to_run(run, points[run.info.run_id]) for run in runs]
 
 
-def _view(view_type: Any) -> int:
-    return {
-        theirs.ViewType.ACTIVE_ONLY: ours.ViewType.ACTIVE_ONLY,
-        theirs.ViewType.DELETED_ONLY: ours.ViewType.DELETED_ONLY,
-        theirs.ViewType.ALL: ours.ViewType.ALL,
-    }[view_type]
-
-
-def _refusal(name: str) -> Callable[..., Any]:
-    def refuse(_self: Any, *_args: Any, **_kwargs: Any) -> Any:
-        raise MlflowException(
-            f"{name} is not supported by the registry: it keeps runs, logged models and registered models. Use a "
-            "tracking store of mlflow's own for traces, prompts and evaluation data.",
-            error_code=databricks_pb2.NOT_IMPLEMENTED,
-        )
-
-    return refuse
-
-
-def _without_items(_self: Any, *_args: Any, **_kwargs: Any) -> Any:
-    return PagedList([], None)
+_REASON: Final = (
+    "it keeps runs, logged models and registered models. Use a tracking store of mlflow's own for traces, prompts and "
+    "evaluation data."
+)
 
 
 def _without_items_and_token(_self: Any, *_args: Any, **_kwargs: Any) -> Any:
@@ -313,6 +295,6 @@ for _name in dir(AbstractStore):
     if _name == "search_traces":
         setattr(RegistryTrackingStore, _name, _without_items_and_token)
     elif _name.startswith(("list_", "search_")) or _name in ("get_active_online_scorers", "query_trace_metrics"):
-        setattr(RegistryTrackingStore, _name, _without_items)
+        setattr(RegistryTrackingStore, _name, without_items)
     else:
-        setattr(RegistryTrackingStore, _name, _refusal(_name))
+        setattr(RegistryTrackingStore, _name, refusal(_name, _REASON))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from registry.blobs.locks import FileLock
+from registry.client.atomic_files import sync_to_disk
 from registry.client.backend import s3_options
 from registry.exceptions import ArtifactNotFoundError, disk_error
 from registry.settings import current_settings
@@ -111,9 +112,9 @@ class LocalFiles:
             try:
                 yield incomplete
                 with _disk_errors(target):
-                    _sync(incomplete)
+                    sync_to_disk(incomplete)
                     incomplete.replace(target)
-                    _sync(target.parent)
+                    sync_to_disk(target.parent)
             finally:
                 incomplete.unlink(missing_ok=True)
 
@@ -144,14 +145,6 @@ def _remove_abandoned(target: Path) -> None:
                 if lock := FileLock.attempt(left):
                     with lock:
                         left.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select
 
-from registry.entities import DatasetInput, EvaluatedDataset, Evidence, LifecycleStage, Metric
+from registry.entities import DatasetInput, EvaluatedDataset, Evidence, Metric
 from registry.entities.evidence import METRIC
 from registry.entities.history import canonical_json
-from registry.exceptions import LoggedModelNotFoundError
 from registry.store.clock import now_ms
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.engine import Database
 from registry.store.tables import EvaluationDatasetRow, EvidenceRow, LoggedModelMetricRow, LoggedModelRow, RunRow
-from registry.store.tracking.metrics.read import insert_model_points, value_from_db
+from registry.store.tracking.metrics.read import insert_model_points, model_key, value_from_db
 from registry.store.tracking.metrics.write import append_points
 from registry.store.tracking.run_inputs import get_or_insert, insert_dataset_inputs, insert_run_models
 from registry.store.tracking.runs import require_written, writable_run_and_experiment
@@ -65,7 +64,7 @@ class EvidenceStore(Store):
         """Add a record on a logged model, and return it."""
         text, timestamp = canonical_json(dict(content)), now_ms()
         row = {
-            "logged_model_id": _model_key(connection, model_id),
+            "logged_model_id": model_key(connection, model_id),
             "kind": kind,
             "dataset_id": None if dataset is None else _dataset_key(connection, dataset),
             "run_id": None if run_id is None else writable_run_and_experiment(connection, run_id)[0],
@@ -79,7 +78,7 @@ class EvidenceStore(Store):
     @read_transaction
     def list(self, connection: Connection, model_id: str, kind: str | None = None) -> Sequence[Evidence]:
         """Return the evidence on a logged model, of one kind or of all: metrics first, oldest first."""
-        key = _model_key(connection, model_id)
+        key = model_key(connection, model_id)
         metrics = read_metric_evidence(connection, key) if kind in (None, METRIC) else []
         return [*metrics, *(read_records(connection, key, None if kind is None else {kind}) if kind != METRIC else ())]
 
@@ -168,13 +167,3 @@ def _dataset_key(connection: Connection, dataset: EvaluatedDataset) -> int:
     key = {"name": dataset.name, "digest": dataset.digest, "sha256": dataset.sha256}
     values = {"schema": dataset.schema, "row_count": dataset.rows}
     return get_or_insert(connection, EvaluationDatasetRow, key, values)
-
-
-def _model_key(connection: Connection, model_id: str) -> int:
-    query = select(LoggedModelRow.id).where(
-        LoggedModelRow.model_id == model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
-    )
-    key = connection.execute(query).scalar_one_or_none()
-    if key is None:
-        raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-    return int(key)

@@ -40,7 +40,7 @@ from registry.store.tracking.metrics.write import append_points, value_to_db
 from registry.store.tracking.run_inputs import insert_dataset_inputs
 from registry.store.transactions import Store, write_transaction
 from registry.store.transfer.run_export import ExportedLoggedModel, Point
-from registry.store.transfer.run_import import ORIGIN_TAG, check_same_run, dataset_inputs
+from registry.store.transfer.run_import import ORIGIN_TAG, check_same_run, dataset_inputs, insert_run_row
 from registry.store.urls import redacted_url
 
 COPIED_FROM_TAG: Final = "registry.copied_from"
@@ -92,7 +92,7 @@ class RunMergeStore(Store):
             run = read()
             if run is None:
                 return Presence.REMOVED
-            _insert_run(connection, run, experiment)
+            insert_run_row(connection, run, experiment)
             row = _lock_run(connection, run_id)
         else:
             run = read()
@@ -207,20 +207,6 @@ def copied_tags(run: PortableRun, registry_id: str) -> dict[str, str]:
     """Return the tags of a copy: those of the run, and where it comes from."""
     own = {key: value for key, value in run.tags.items() if key != ORIGIN_TAG}
     return {**own, COPIED_FROM_TAG: registry_id}
-
-
-def _insert_run(connection: Connection, run: PortableRun, experiment: int) -> None:
-    values = {
-        "run_id": run.run_id,
-        "experiment_id": experiment,
-        "name": run.name,
-        "user_id": run.user_id,
-        "status": run.status,
-        "start_time": run.start_time,
-        "end_time": run.end_time,
-        "lifecycle_stage": LifecycleStage.ACTIVE,
-    }
-    connection.execute(insert_into(connection.dialect.name, RunRow).on_conflict_do_nothing(), values)
 
 
 def _lock_run(connection: Connection, run_id: str) -> AnyRow | None:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Text, func, select
 from registry.entities import Metric
 from registry.exceptions import RunNotFoundError
 from registry.store.dialects import table
-from registry.store.long_lists import in_keys, keys_parameter
+from registry.store.long_lists import among, in_keys, keys_parameter
 from registry.store.rows_as_cte import execute_with_rows
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
@@ -121,25 +121,20 @@ class SeriesStore(Store):
     @read_transaction
     def stored(self, connection: Connection, run_id: str, points: Sequence[Metric]) -> list[Metric]:
         """Return those of the points that the run has: same key, step, timestamp and value."""
-        latest, runs = table(LatestMetricRow).c, table(RunRow).c
+        if not points:
+            return []
+        dialect, latest, runs = connection.dialect.name, table(LatestMetricRow).c, table(RunRow).c
         query = (
-            select(_POINT.step)
+            select(latest.key, _POINT.step, _POINT.timestamp, _POINT.value)
             .join_from(table(RunRow), table(LatestMetricRow), latest.run_id == runs.id)
             .join(table(MetricRow), _POINT.series_id == latest.id)
             .where(runs.run_id == run_id)
-            .limit(1)
+            .where(among(latest.key, {point.key for point in points}, dialect))
+            .where(among(_POINT.step, {point.step for point in points}, dialect))
         )
+        existing = {tuple(row) for row in connection.execute(query)}
         return [
-            point
-            for point in points
-            if connection.execute(
-                query.where(
-                    latest.key == point.key,
-                    _POINT.step == point.step,
-                    _POINT.timestamp == point.timestamp,
-                    _POINT.value.is_not_distinct_from(value_to_db(point.value)),
-                )
-            ).first()
+            point for point in points if (point.key, point.step, point.timestamp, value_to_db(point.value)) in existing
         ]
 
 
