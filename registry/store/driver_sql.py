@@ -8,7 +8,8 @@ connections of its pool are replaced too. An interrupted connection is never use
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, exc
@@ -67,7 +68,7 @@ def run(connection: Connection, statement: str, parameters: Any = ()) -> Answer:
 def run_all(connection: Connection, *statements: Statement) -> list[Answer]:
     """Run statements, on PostgreSQL in one round trip, and return their answers."""
     if connection.dialect.name == "sqlite":
-        return [_run_on_sqlite(connection, statement) for statement in statements]
+        return _run_on_sqlite(connection, statements)
     with _convert_errors(connection):
         _postgres(connection).run(statements)
     return [statement.answer for statement in statements if statement.answer is not None]
@@ -79,7 +80,7 @@ def send(connection: Connection, statement: Statement) -> Statement:
     Its answer arrives then, and so does its error.
     """
     if connection.dialect.name == "sqlite":
-        _run_on_sqlite(connection, statement)
+        _run_on_sqlite(connection, (statement,))
     else:
         with _convert_errors(connection):
             _postgres(connection).send(statement)
@@ -122,43 +123,66 @@ def _postgres(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def _run_on_sqlite(connection: Connection, statement: Statement) -> Answer:
+def _run_on_sqlite(connection: Connection, statements: Sequence[Statement]) -> list[Answer]:
+    answers = []
     with _cursor(connection) as cursor:
-        cursor.execute(statement.text, statement.parameters)
-        if cursor.description:
-            columns = tuple([column[0] for column in cursor.description])
-            statement.answer = Answer(cursor.fetchall(), columns, cursor.rowcount)
-        else:
-            statement.answer = Answer((), (), cursor.rowcount)
-    return statement.answer
+        for statement in statements:
+            cursor.execute(statement.text, statement.parameters)
+            if cursor.description:
+                columns = tuple([column[0] for column in cursor.description])
+                statement.answer = Answer(cursor.fetchall(), columns, cursor.rowcount)
+            else:
+                statement.answer = Answer((), (), cursor.rowcount)
+            answers.append(statement.answer)
+    return answers
 
 
-@contextlib.contextmanager
-def _cursor(connection: Connection) -> Iterator[Any]:
-    """Open a cursor of the driver for the block."""
-    with _convert_errors(connection):
-        cursor = connection.connection.cursor()
-        try:
-            yield cursor
-        except (Exception, GeneratorExit):
-            with contextlib.suppress(Exception):  # report the first error
-                cursor.close()
-            raise
-
-
-@contextlib.contextmanager
-def _convert_errors(connection: Connection) -> Iterator[None]:
+class _convert_errors:  # noqa: N801 - a verb; as a class, since a generator takes several times as long
     """Convert the driver's errors inside the block to SQLAlchemy's."""
-    try:
-        yield
-    except (Exception, GeneratorExit) as error:
-        converted = _to_sqlalchemy_error(connection, error)
-        if converted is None:
-            raise
-        raise converted from None
-    except BaseException as interruption:
-        connection.invalidate(interruption)  # its response may still arrive
-        raise
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        if not isinstance(error, Exception | GeneratorExit):
+            self._connection.invalidate(error)  # its response may still arrive
+            return
+        converted = _to_sqlalchemy_error(self._connection, error)
+        if converted is not None:
+            raise converted from None
+
+
+class _cursor:  # noqa: N801 - as above
+    """Open a cursor of the driver for the block, and convert its errors."""
+
+    __slots__ = ("_connection", "_cursor")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Any:
+        with _convert_errors(self._connection):
+            self._cursor = self._connection.connection.cursor()
+        return self._cursor
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        if isinstance(error, Exception | GeneratorExit):
+            with contextlib.suppress(Exception):  # report the first error
+                self._cursor.close()
+        _convert_errors(self._connection).__exit__(kind, error, traceback)
 
 
 def _to_sqlalchemy_error(connection: Connection, error: BaseException) -> exc.DBAPIError | None:
