@@ -98,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An error of the library, or a wrong command line, is one line on stderr; `exit_codes` has the codes.
     """
     if arguments is None:
-        # Importing makes many objects that stay. Looking for garbage among them takes a tenth of a short command's time,
-        # and a third of it when the interpreter ends.
+        # Importing makes many objects that stay. Looking for garbage among them takes a tenth of a short command's
+        # time, and a third of it when the interpreter ends.
         gc.set_threshold(50_000, 20, 20)
         atexit.register(gc.freeze)
     # A training waits for a server that is away; who types a command wants to be told.

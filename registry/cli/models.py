@@ -8,7 +8,7 @@ from registry.cli.formatting import minute, moment
 from registry.cli.options import Everything, Filter, Limit, ModelName, OrderBy, fetch, note_more, open_client
 from registry.cli.output import Column
 from registry.cli.targets import model_name
-from registry.cli.tenures import Tenure, current_tenures, flat
+from registry.cli.tenures import Tenure, current_tenures, explain, flat
 from registry.cli.times import expand_filter
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ def show_model(name: ModelName) -> None:
     if tenures:
         output.heading("In stages and aliases")
         output.listing(tenures, _TENURES)
+    for tenure in tenures:
+        if tenure.verdicts or tenure.approvals:
+            explain(tenure)
     output.heading("Newest versions")
     newest = client.search_model_versions(
         versions.of_model(model.name), max_results=_SHOWN_VERSIONS, order_by=["version_number DESC"]

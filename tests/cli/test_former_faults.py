@@ -331,11 +331,50 @@ def test_f16_versions_show_says_why(cli: Callable, filled: object, terminal: Cal
     )
     assert [verdict["passed"] for verdict in held["verdicts"]] == [False, False]
     assert [approval["reason"] for approval in held["approvals"]] == ["looked at it"]
+    assert [approval["counts"] for approval in held["approvals"]] == [False]
+    piped = dict(cli("versions", "show", "churn/Production").rows)
+    assert piped["Production.reason"] == "the old one is broken"
+    assert piped["Production.rule.1"] == (
+        "MetricAtLeast(metric='auc', value=0.99): failed, overridden; expected auc >= 0.99, actual missing"
+    )
+    assert piped["Production.approval.1"].endswith(" (registered it, does not count): looked at it")
     terminal(100)
-    shown = cli("versions", "show", "churn/Production").out
-    assert "Why it is in Production\n" in shown
-    assert "MetricAtLeast(metric='auc', value=0.99): failed, overridden; expected auc >= 0.99, actual missing" in shown
-    assert cli("models", "show", "churn").out.count("the old one is broken") == 1
+    for words in (["versions", "show", "churn/Production"], ["models", "show", "churn"]):
+        shown = [" ".join(line.split()) for line in cli(*words).out.splitlines()]
+        start = shown.index("Why version 2 is in Production")
+        assert [
+            line for line in shown[start:] if line.startswith(("by ", "reason ", "MetricAtLeast", "Approvals"))
+        ] == [
+            f"by {held['actor']}",
+            "reason the old one is broken",
+            "MetricAtLeast(metric='auc', value=0.99) failed, overridden auc >= 0.99 missing",
+            "Approvals(n=1) failed, overridden 1 approval 0",
+        ]
+        assert shown[start + 1].startswith("since 20")
+        assert [line for line in shown if line.endswith("no: registered it looked at it")] != []
+
+
+def test_f16_an_approval_of_another_person_counts(
+    cli: Callable, filled: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.MlflowClient().set_promotion_rules("churn", "Production", [registry.Approvals(1)])
+    monkeypatch.setenv("REGISTRY_ACTOR", "ann")
+    cli("versions", "approve", "churn/2", "Production")
+    cli("versions", "promote", "churn/2", "Production")
+
+    piped = dict(cli("models", "show", "churn").rows)
+
+    assert piped["Production.rule.1"] == "Approvals(n=1): passed; expected 1 approval, actual 1 (ann)"
+    assert re.fullmatch(r"ann at [0-9TZ.:-]+", piped["Production.approval.1"])
+
+
+def test_f16_a_version_that_no_rule_guarded_says_so(cli: Callable, filled: object, terminal: Callable) -> None:
+    terminal(80)
+
+    assert "\nrules   none guarded it\n" in cli("versions", "show", "churn/1").out
+    cli("versions", "promote", "churn/2", "Production")
+    cli("models", "rollback", "churn")
+    assert "\nhow     by a rollback\n" in cli("versions", "show", "churn/1").out
 
 
 def test_f17_the_best_run_of_last_week(cli: Callable, filled: Any) -> None:
