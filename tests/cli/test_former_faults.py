@@ -53,7 +53,7 @@ CASES: Final = {
     "F31": "one word and one order for lists",
     "F32": "no secret is an argument",
     "F33": "a closed pipe is exit code 141",
-    "F34": "a read imports no pandas, numpy or alembic",
+    "F34": "a read imports no pandas, numpy, alembic or ORM, and ends at once",
     "F35": "an empty reason is none",
 }
 
@@ -600,13 +600,24 @@ def test_f33_a_closed_pipe_is_141(filled: object, arguments: str) -> None:
 def test_f34_a_read_imports_little(filled: object, words: list[str]) -> None:
     code = (
         "import sys; from registry.cli import main; main(sys.argv[1:]); "
-        "heavy = 'pandas numpy pyarrow alembic boto3 xgboost sklearn matplotlib rich.console'.split(); "
+        "heavy = 'pandas numpy pyarrow alembic boto3 xgboost sklearn matplotlib rich.console sqlalchemy.orm'.split(); "
         "sys.exit([name for name in heavy if name in sys.modules] or 0)"
     )
 
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_f34_a_process_ends_without_looking_for_garbage() -> None:
+    code = (
+        "import atexit, gc, sys; from registry.cli import main; "
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000)); main()"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == (f"registry {registry.__version__}\nTrue\n", "")
 
 
 def test_f35_an_empty_reason_is_none(cli: Callable, filled: object) -> None:
