@@ -110,7 +110,9 @@ async def _answer(app: Starlette, scope: dict[str, Any], body: bytes) -> Answer:
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Any:
-        return waiting.pop() if waiting else {"type": "http.disconnect"}
+        if not waiting:
+            await asyncio.Event().wait()  # the client stays until it has the whole answer
+        return waiting.pop()
 
     async def send(message: Any) -> None:
         messages.append(message)
