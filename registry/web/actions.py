@@ -109,17 +109,6 @@ def _rollback_page(request: Request, stage: str, problem: str | None = None, sta
     )
 
 
-def approve(request: Request) -> Response:
-    """Approve a version for a stage."""
-    client, name, number = _version(request)
-    stage = active_stage(str(text_of(request, "stage")))
-    client.approve(name, number, stage, reason=text_of(request, "reason"))
-    back = text_of(request, "back")
-    return go_to(
-        "/inbox" if back == "inbox" else url("models", name, number), f"Version {number} is approved for {stage}."
-    )
-
-
 def ask_registration(request: Request) -> Response:
     """Show the form that registers a model of a run."""
     client, run_id = client_of(request), request.query_params.get("run", "")
@@ -275,7 +264,6 @@ routes: Final = [
     _post(f"{_MODEL}/delete", delete_model),
     Route(f"{_VERSION}/promote", ask_promotion),
     _post(f"{_VERSION}/promote", promote),
-    _post(f"{_VERSION}/approve", approve),
     _post(f"{_VERSION}/description", describe_version),
     _post(f"{_VERSION}/tags", tag_version),
     _post(f"{_VERSION}/tags/delete", untag_version),

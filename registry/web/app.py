@@ -25,6 +25,7 @@ NOUNS: Final = (
     "model",
     "versions",
     "actions",
+    "inbox",
 )
 
 

@@ -21,6 +21,7 @@ from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import ArtifactNotFoundError, IntegrityError, RegistryError, RunNotFoundError
 from registry.store.registry.overview import RelatedVersion
 from registry.uris import parse
+from registry.web.inbox import why_no_approval
 from registry.web.pages import client_of, render
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def show_version(request: Request) -> Response:
         shown_files=_SHOWN_FILES,
         stages=[stage for stage in reversed(ALL_STAGES) if stage != page.version.current_stage],
         guarded=[stage for stage in ACTIVE_STAGES if client.get_promotion_rules(name, stage)],
-        checked=None,
+        why_no_approval=why_no_approval(request),
     )
 
 

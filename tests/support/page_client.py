@@ -105,6 +105,12 @@ def open_page(uri: str, **site: Any) -> PageClient:
     return page
 
 
+def words(text: str) -> str:
+    """Return the text of a page's content without its markup."""
+    main = text[text.index("<main") : text.index("</main>")]
+    return " ".join(re.sub(r"<[^>]+>", " ", main).split())
+
+
 async def _answer(app: Starlette, scope: dict[str, Any], body: bytes) -> Answer:
     messages: list[Any] = []
     waiting = [{"type": "http.request", "body": body, "more_body": False}]

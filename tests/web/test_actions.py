@@ -27,7 +27,7 @@ def test_a_promotion_asks_for_a_reason_and_records_the_visitor(client: MlflowCli
     assert answer.status == 303
     assert "Version 2 is in stage Production." in page.get(answer.header("location")).text
     assert stages(client, "churn") == {1: "Archived", 2: "Production", 3: "None"}
-    event = [e for e in client.get_history("churn", kind="stage_changed") if e.version == 2][0]
+    event = next(e for e in client.get_history("churn", kind="stage_changed") if e.version == 2)
     assert (event.actor, event.reason) == ("tester", "better auc")
 
 
@@ -90,7 +90,11 @@ def test_descriptions_tags_and_aliases_are_edited(client: MlflowClient, page: Pa
     assert page.post("/models/churn/aliases", {"alias": "v1", "version": "2"}).status == 400
     assert page.post("/models/churn/aliases", {"alias": "other", "version": "99"}).status == 404
     model, version = client.get_registered_model("churn"), client.get_model_version("churn", 2)
-    assert (model.description, dict(model.tags), dict(model.aliases)) == ("two\nlines", {"team": "a&b <c>"}, {"champion": 2})
+    assert (model.description, dict(model.tags), dict(model.aliases)) == (
+        "two\nlines",
+        {"team": "a&b <c>"},
+        {"champion": 2},
+    )
     assert (version.description, dict(version.tags)) == ("two\nlines", {"team": "a&b <c>"})
     assert page.post("/models/churn/aliases/delete", {"alias": "champion", "expected": "1"}).status == 409
     assert page.post("/models/churn/aliases/delete", {"alias": "champion", "expected": "2"}).status == 303
@@ -131,7 +135,14 @@ def test_a_read_only_page_has_no_forms_and_takes_none(client: MlflowClient) -> N
     register(client, "churn", 2)
     client.transition_model_version_stage("churn", 1, "Production")
     page = open_page(client.tracking_uri, read_only=True)
-    for path in ("/", "/models", "/models/churn", "/models/churn/1", "/models/churn/2/promote?stage=Production", "/inbox"):
+    for path in (
+        "/",
+        "/models",
+        "/models/churn",
+        "/models/churn/1",
+        "/models/churn/2/promote?stage=Production",
+        "/inbox",
+    ):
         answer = page.get(path)
         assert answer.status == 200
         assert re.findall(r'method="post"', answer.text) == []

@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 from governed_models import register, sealed_model
-from page_client import open_page
+from page_client import open_page, words
 
 import registry
 from registry import MlflowClient
 from registry.web.timeline import draw_timeline
-
-
-def words(text: str) -> str:
-    """Return the text of a page's content without its markup."""
-    main = text[text.index("<main") : text.index("</main>")]
-    return " ".join(re.sub(r"<[^>]+>", " ", main).split())
 
 
 def test_the_list_says_who_holds_each_stage(client: MlflowClient) -> None:
@@ -65,7 +59,9 @@ def test_a_model_shows_holders_rules_versions_and_history(client: MlflowClient) 
     register(client, "churn", 2)
     client.set_promotion_rules("churn", "Production", [registry.Approvals(1)])
     client.transition_model_version_stage("churn", 1, "Production", override=True, reason="first one")
-    client.update_registered_model("churn", "# Title\n<script>alert(1)</script> ![x](http://evil/x.png) [bad](javascript:x)")
+    client.update_registered_model(
+        "churn", "# Title\n<script>alert(1)</script> ![x](http://evil/x.png) [bad](javascript:x)"
+    )
     text = open_page(client.tracking_uri).get("/models/churn").text
     assert "<h1>Title</h1>" in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
