@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from registry.exceptions import PermissionDeniedError
 from registry.store.registry.overview import OpenApproval
-from registry.web.pages import client_of, form_of, go_to, render, site_of, text_of, url, visitor_of
+from registry.web.pages import client_of, form_of, go_to, render, rights_of, site_of, text_of, url, visitor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def why_no_approval(request: Request) -> str | None:
     """
     if not site_of(request).auth.is_shared:
         return None
-    user = client_of(request).backend.overview.session_user()
+    user = rights_of(request).user
     if user is None:
         return None
     return (
@@ -74,7 +74,7 @@ def why_no_approval(request: Request) -> str | None:
 
 
 def _name_that_counts(request: Request) -> str:
-    return client_of(request).backend.overview.session_user() or visitor_of(request).actor
+    return rights_of(request).user or visitor_of(request).actor
 
 
 routes: Final = [

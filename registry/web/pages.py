@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from registry import __version__
 from registry.client import MlflowClient
 from registry.exceptions import InvalidParameterError, RegistryError, UnavailableError
+from registry.store.registry.overview import Rights
 from registry.web import formatting
 
 if TYPE_CHECKING:
@@ -44,7 +45,15 @@ class Visitor:
 
 def client_of(request: Request) -> MlflowClient:
     """Return the client that acts for the visitor."""
-    return site_of(request).client(visitor_of(request).actor)
+    site = site_of(request)
+    client = site.client(visitor_of(request).actor)
+    site.read_rights(client)
+    return client
+
+
+def rights_of(request: Request) -> Rights:
+    """Return what the database lets its user do."""
+    return site_of(request).rights
 
 
 def site_of(request: Request) -> "Site":
@@ -114,6 +123,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     """Return a page made from a template; `values` are what the template names."""
     site: Site | None = getattr(request.state, "site", None)
     visitor: Visitor | None = getattr(request.state, "visitor", None)
+    rights = site.rights if site is not None else Rights(may_write=False, may_promote=False)
     text = (
         _environment()
         .get_template(template)
@@ -122,7 +132,9 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
             navigation=NAVIGATION,
             visitor=visitor,
             form_token=functools.partial(_form_token, visitor),
-            is_read_only=site is None or site.read_only,
+            is_read_only=site is None or site.read_only or not rights.may_write,
+            may_promote=site is not None and not site.read_only and rights.may_promote,
+            rights=rights,
             asks_for_password=site is not None and site.auth.asks_for_password,
             said=_said(request),
             registry_version=__version__,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, or_, select
 
 from registry.entities.history import PublishedEvent
 from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, STAGING
@@ -76,6 +76,18 @@ class RelatedVersion:
     name: str
     version: int
     shared: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the database lets its user do: change anything at all, and move stages and aliases, delete and rename.
+
+    `user` is the database's; None on SQLite, where whoever can write the file may do all.
+    """
+
+    may_write: bool = True
+    may_promote: bool = True
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +265,16 @@ class OverviewStore(Store):
         return [RelatedVersion(row.name, row.version, row.origin or "") for row in connection.execute(query)]
 
     @single_query
-    def session_user(self, connection: Connection) -> str | None:
-        """Return the user of the database session, who counts for approvals on PostgreSQL; None on SQLite."""
+    def rights(self, connection: Connection) -> Rights:
+        """Return what the database lets its user do."""
         if connection.dialect.name == "sqlite":
-            return None
-        return str(connection.execute(select(literal_column("session_user::text"))).scalar_one())
+            return Rights()
+        may_write: ColumnElement[bool] = literal_column("has_table_privilege('history', 'INSERT')")
+        may_promote: ColumnElement[bool] = literal_column(
+            "has_column_privilege('model_versions', 'current_stage', 'UPDATE')"
+        )
+        row = connection.execute(select(may_write, may_promote, literal_column("session_user::text"))).one()
+        return Rights(bool(row[0]), bool(row[1]), str(row[2]))
 
 
 def _tenures(connection: Connection, limit: int, *conditions: Any) -> list[NamedTenure]:
