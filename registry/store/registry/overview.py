@@ -273,7 +273,7 @@ class OverviewStore(Store):
         may_promote: ColumnElement[bool] = literal_column(
             "has_column_privilege('model_versions', 'current_stage', 'UPDATE')"
         )
-        row = connection.execute(select(may_write, may_promote, literal_column("session_user::text"))).one()
+        row: Any = connection.execute(select(may_write, may_promote, literal_column("session_user::text"))).one()
         return Rights(bool(row[0]), bool(row[1]), str(row[2]))
 
 
