@@ -11,17 +11,17 @@ from registry.cli.commands import noun
 from registry.cli.formatting import duration, minute, moment
 from registry.cli.options import (
     Everything,
-    Filter,
     Limit,
-    OrderBy,
     RunTarget,
     Since,
     Until,
     View,
     ViewOption,
     fetch,
+    filter_option,
     note_more,
     open_client,
+    order_option,
 )
 from registry.cli.output import Column
 from registry.cli.targets import find_experiment, find_run, run_or_version
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from registry.entities import DatasetInput, Run
 
 app = noun("runs", "Runs: their params, metrics, data and models.")
+
+_Filter = Annotated[str | None, filter_option("metrics.auc > 0.9 AND params.depth = '3'")]
+_OrderBy = Annotated[list[str] | None, order_option("metrics.auc DESC")]
 
 _Experiments = Annotated[
     list[str] | None,
@@ -73,8 +76,8 @@ def list_runs(
     ] = None,
     metric: _Metrics = None,
     param: _Params = None,
-    filter_string: Filter = None,
-    order_by: OrderBy = None,
+    filter_string: _Filter = None,
+    order_by: _OrderBy = None,
     view: ViewOption = View.ACTIVE,
     limit: Limit = 50,
     everything: Everything = False,

@@ -10,7 +10,16 @@ import typer
 from registry.cli import files, invocation, output
 from registry.cli.commands import noun
 from registry.cli.formatting import minute, moment
-from registry.cli.options import Everything, Filter, Limit, OrderBy, VersionTarget, fetch, note_more, open_client
+from registry.cli.options import (
+    Everything,
+    Limit,
+    VersionTarget,
+    fetch,
+    filter_option,
+    note_more,
+    open_client,
+    order_option,
+)
 from registry.cli.output import Column
 from registry.cli.targets import find_version, model_name, model_uri
 from registry.cli.tenures import current_tenures, explain, flat
@@ -21,6 +30,9 @@ if TYPE_CHECKING:
     from registry.entities.model_registry import ModelVersion
 
 app = noun("versions", "The numbered versions of registered models.")
+
+_Filter = Annotated[str | None, filter_option("tags.reviewed = 'yes'")]
+_OrderBy = Annotated[list[str] | None, order_option("creation_timestamp DESC")]
 
 COLUMNS: Final[tuple["Column[ModelVersion]", ...]] = (
     Column("version", lambda version: version.version, whole=True, right=True),
@@ -38,8 +50,8 @@ _WITH_NAME: Final[tuple["Column[ModelVersion]", ...]] = (
 @app.command("list", examples=["registry versions list churn", "registry versions list churn -q | xargs -n1 echo"])
 def list_versions(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only versions of this model.")] = None,
-    filter_string: Filter = None,
-    order_by: OrderBy = None,
+    filter_string: _Filter = None,
+    order_by: _OrderBy = None,
     limit: Limit = 100,
     everything: Everything = False,
 ) -> None:
