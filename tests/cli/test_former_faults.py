@@ -292,7 +292,11 @@ def test_f13_all_reads_page_after_page(cli: Callable, filled: object, monkeypatc
 def test_f14_a_run_is_named_by_a_unique_prefix(cli: Callable, filled: Any) -> None:
     assert cli("runs", "show", filled.run_id[:4], "-q").out == f"{filled.run_id}\n"
     assert cli("runs", "show", "nba/first try", "-q").out == f"{filled.run_id}\n"
-    assert cli("runs", "show", filled.run_id[:3]).code == 4
+    short = cli("runs", "show", filled.run_id[:3])
+    assert (short.code, short.err) == (
+        4,
+        f"registry: Run with id={filled.run_id[:3]} not found. The beginning of an id has 4 characters or more.\n",
+    )
     client = registry.MlflowClient()
     for _ in range(2):
         client.create_run("0", run_name="twin")
@@ -390,6 +394,16 @@ def test_f17_the_best_run_of_last_week(cli: Callable, filled: Any) -> None:
     assert cli("runs", "list", "--best", "loss", "--since", "7d", "-q").code == 0
 
 
+def test_f17_a_status_that_is_none_is_no_empty_list(cli: Callable, filled: object) -> None:
+    assert cli("runs", "list", "--status", "finished", "-q").code == 0
+    outcome = cli("runs", "list", "--status", "FINISH")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "registry: There is no run status 'FINISH'. Did you mean 'FINISHED'? "
+        "There are RUNNING, SCHEDULED, FINISHED, FAILED, KILLED.\n",
+    )
+
+
 @pytest.mark.parametrize("since", ["7d", "2026-01-01", "2026-01-01T00:00:00Z", "yesterday"])
 def test_f18_times_are_written_the_same_everywhere(cli: Callable, filled: Any, since: str) -> None:
     for words in (
@@ -426,6 +440,16 @@ def test_f20_errors_speak_the_command_lines_words(cli: Callable, guarded: object
     assert "give --reason TEXT with --override" in told[1]
 
 
+def test_f20_a_missing_consent_is_told_without_a_parameters_name(cli: Callable, filled: object) -> None:
+    assert cli("models", "delete", "churn").err == (
+        "registry: The model churn and its 2 versions will be gone for good. Give --yes to do it.\n"
+    )
+    assert cli("completion", "tcsh").err == (
+        "registry: Invalid value for 'SHELL': 'tcsh' is not one of 'bash', 'zsh', 'fish'. "
+        "Try 'registry completion --help'.\n"
+    )
+
+
 def test_f21_a_wrong_option_names_the_help_that_lists_the_right_one(cli: Callable) -> None:
     assert cli("runs", "list", "--foo").err == "registry: No such option: --foo. Try 'registry runs list --help'.\n"
 
@@ -438,7 +462,8 @@ def test_f22_the_usual_ways_to_ask_for_help(cli: Callable, filled: Any) -> None:
     assert "141" in cli("help", "exit-codes").out
     for topic in ("json", "environment", "filters", "targets"):
         assert cli("help", topic).code == 0
-    assert cli("help", "jsn").code == 2
+    unknown = cli("help", "jsn")
+    assert (unknown.code, "Did you mean 'json'?" in unknown.err, "compare-models" in unknown.err) == (2, True, False)
     assert cli("runs", "list", "-q").out == f"{filled.run_id}\n"
 
 
@@ -567,6 +592,13 @@ def test_f30_help_begins_with_what_it_does_and_examples(cli: Callable) -> None:
             assert not re.search(r"<\w+>|\{[A-Z]+\}|\[\[", text), words
             assert max(map(len, text.splitlines())) <= 80 or "registry" in max(text.splitlines(), key=len), words
             assert [line for line in text.splitlines() if line.endswith(" ")] == [], words
+
+
+def test_f30_help_names_what_a_command_needs_and_filters_by(cli: Callable) -> None:
+    assert "Usage: registry runs copy RUN... --to URI [OPTIONS]\n" in cli("runs", "copy", "--help").out
+    assert "metrics." in cli("runs", "list", "--help").out
+    for noun in ("experiments", "models", "versions"):
+        assert "metrics." not in cli(noun, "list", "--help").out
 
 
 def test_f31_lists_have_one_word_and_one_order(cli: Callable, filled: object) -> None:
