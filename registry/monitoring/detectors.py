@@ -375,5 +375,6 @@ def _two_shares(first: int, first_rest: int, second: int, second_rest: int) -> f
     if first == second == 0 or first_rest == second_rest == 0:
         return 1.0
     stats = optional_import("scipy.stats", EXTRA)
-    distribution = stats.hypergeom(first + first_rest + second + second_rest, first + second, second + second_rest)
-    return float(min(1.0, 2 * min(distribution.cdf(second), distribution.sf(second - 1))))
+    drawn = (first + first_rest + second + second_rest, first + second, second + second_rest)
+    tails = stats.hypergeom.cdf(second, *drawn), stats.hypergeom.sf(second - 1, *drawn)
+    return float(min(1.0, 2 * min(tails)))
