@@ -319,8 +319,8 @@ def make_profile(
 
     Args:
         data: The inputs: a DataFrame of pandas or Polars, an Arrow table, a 2-D array, the path of a Parquet file, or
-            an iterator of such batches. For a file or an iterator, `predictions` and `targets` name columns of it.
-        predictions: The predictions, one per row, or the names of their columns in `data`.
+            an iterator of such batches. For a file or an iterator, `predictions` and `targets` name columns.
+        predictions: The predictions, one per row, or the name of their column in `data`.
         targets: The true values, likewise.
         sample_rows: The number of rows of the sample; 0 stores none, and what needs rows is then unavailable.
         rules: Columns to leave out or hash.
@@ -414,26 +414,17 @@ def _batches(data: Any) -> Iterator[Any]:
 
 def _split(batch: Any, predictions: Any, targets: Any) -> tuple[Any, Any, Any]:
     """Take the columns out of a batch that `predictions` and `targets` name."""
-    names = [_names_of(predictions), _names_of(targets)]
-    if names == [None, None]:
+    taken = [name for name in (predictions, targets) if isinstance(name, str)]
+    if not taken:
         return batch, predictions, targets
     frame = batch.to_pandas() if hasattr(batch, "to_pandas") else batch
     if not isinstance(frame, pd.DataFrame):
-        raise InvalidTypeError("If predictions or targets are names of columns, the data must have named columns.")
-    taken = [name for one in names if one is not None for name in one]
+        raise InvalidTypeError("If predictions or targets name a column, the data must have named columns.")
     missing = [name for name in taken if name not in frame.columns]
     if missing:
         raise InvalidParameterError(f"The data has no column {missing[0]!r}; it has {', '.join(map(str, frame))}.")
-    parts = [given if one is None else frame[one] for one, given in zip(names, (predictions, targets), strict=True)]
+    parts = [frame[[given]] if isinstance(given, str) else given for given in (predictions, targets)]
     return frame.drop(columns=taken), parts[0], parts[1]
-
-
-def _names_of(value: Any) -> list[str] | None:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
-        return list(value)
-    return None
 
 
 def _column_from(values: Mapping[str, Any]) -> ColumnProfile:
