@@ -130,6 +130,8 @@ class SeriesStore(Store):
         """
         series = _find(connection, run_ids, keys)
         huge = {} if sketch_over is None else _find_huge_series(connection, list(series), sketch_over, steps)
+        # Where all points have one step, there is nothing to seek by.
+        huge = {series_key: ends for series_key, ends in huge.items() if ends[0] < ends[1]}
         rest = [series_key for series_key in series if series_key not in huge]
         long = {} if max_points is None else _find_long_series(connection, rest, max_points, steps)
         if whole := [series_key for series_key in rest if series_key not in long]:
@@ -140,6 +142,28 @@ class SeriesStore(Store):
                 series[series_key] = replace(series[series_key], is_sketch=True)
             _append_points(series, _read_sketches(connection, huge, max_points))
         return list(series.values())
+
+    @read_transaction
+    def extremes(
+        self, connection: Connection, run_id: str, keys: Sequence[str], most_points: int
+    ) -> dict[str, tuple[float, float] | None]:
+        """Return the least and the greatest value of metrics of a run by key; NaN, if that is all there is.
+
+        None stands for a series of more than `most_points` points, which is not read.
+        """
+        series = _find(connection, [run_id], keys)
+        huge = _find_huge_series(connection, list(series), most_points, ALL_STEPS)
+        dialect = connection.dialect.name
+        short = [series_key for series_key in series if series_key not in huge]
+        query = (
+            select(_POINT.series_id, func.min(_POINT.value), func.max(_POINT.value))
+            .where(in_keys(dialect, _POINT.series_id))
+            .group_by(_POINT.series_id)
+        )
+        ends: dict[str, tuple[float, float] | None] = {series[series_key].key: None for series_key in huge}
+        for series_key, least, greatest in connection.execute(query, keys_parameter(dialect, short)):
+            ends[series[series_key].key] = value_from_db(least), value_from_db(greatest)
+        return ends
 
     @read_transaction
     def latest(self, connection: Connection, run_ids: Sequence[str]) -> dict[str, list[Metric]]:
@@ -235,8 +259,7 @@ def _find_huge_series(
         .where(one_more.correlate(table(LatestMetricRow)).scalar_subquery().is_not(None))
     )
     rows = connection.execute(query, keys_parameter(dialect, series))
-    # Where all points have one step, there is nothing to seek by.
-    return {series_key: (first, last) for series_key, first, last in rows if first < last}
+    return {series_key: (first, last) for series_key, first, last in rows}
 
 
 def _find_long_series(
