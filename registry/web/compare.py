@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -132,9 +133,8 @@ def show_images(request: Request) -> Response:
     """Show the images and figures of at most ten runs beside each other, by path."""
     client, runs = client_of(request), _runs(request)[:_IMAGE_RUNS]
     paths = [find_images(client, run.info.run_id) for run in runs]
-    shared = sorted(
-        {path for found in paths for path in found}, key=lambda path: (-sum(path in f for f in paths), path)
-    )
+    counts = Counter(path for found in paths for path in found)
+    shared = sorted(counts, key=lambda path: (-counts[path], path))
     return render(
         request, "compare_images.html", runs=runs, paths=paths, shared=shared[:_MAX_IMAGES], link=lambda: _link(request)
     )

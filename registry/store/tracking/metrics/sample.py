@@ -2,8 +2,9 @@
 
 Sampling cuts the steps of a series into stretches of equal width (its times, if all points have the same step). Of each
 stretch it keeps the least value, the greatest value and one NaN, if any. The first and the last step are stretches of
-their own. A sketch is coarser, and takes milliseconds however long the series is: of each stretch it has the first point,
-which is one look-up in the index. Guarantees: the database computes the sample, so only sampled points are transferred.
+their own. A sketch is coarser, and takes milliseconds however long the series is: of each stretch it has the first
+point, which is one look-up in the index. Guarantees: the database computes the sample, so only sampled points are
+transferred.
 """
 
 from array import array
