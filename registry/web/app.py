@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from registry.exceptions import RegistryError
 from registry.flavors.optional_imports import optional_import
 from registry.web.guard import Guard
-from registry.web.pages import crash_page, http_error_page, registry_error_page
+from registry.web.pages import http_error_page, registry_error_page
 from registry.web.site import Site, static_directory
 
 NOUNS: Final = (
@@ -27,6 +27,10 @@ NOUNS: Final = (
     "artifacts",
     "series",
     "compare",
+    "model",
+    "versions",
+    "actions",
+    "inbox",
 )
 
 
@@ -49,6 +53,5 @@ def create_app(site: Site) -> Starlette:
         exception_handlers={
             RegistryError: registry_error_page,
             HTTPException: http_error_page,
-            Exception: crash_page,
         },
     )

@@ -32,6 +32,11 @@ class Auth(Protocol):
         """Tell whether visitors sign in with a form."""
         ...
 
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether visitors other than the user of this process act on the page."""
+        ...
+
     def actor(self, request: Request) -> str | None:
         """Return the name that the request itself proves, or None if it needs a session."""
         ...
@@ -47,6 +52,7 @@ class TokenAuth:
 
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     asks_for_password: bool = False
+    is_shared: bool = False
 
     def actor(self, request: Request) -> str | None:
         """Return the user of this process if the URL has the token."""
@@ -64,6 +70,7 @@ class PasswordAuth:
 
     file: Path
     asks_for_password: bool = True
+    is_shared: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def actor(self, request: Request) -> str | None:
@@ -105,6 +112,7 @@ class HeaderAuth:
     header: str
     proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
     asks_for_password: bool = False
+    is_shared: bool = True
 
     def actor(self, request: Request) -> str | None:
         """Return the name in the header, if the proxy itself asks and the header is there once."""

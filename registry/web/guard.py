@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry.exceptions import RegistryError
 from registry.web.auth import PasswordAuth
-from registry.web.pages import Visitor, error_page, render
+from registry.web.pages import Visitor, crash_page, error_page, render
 from registry.web.site import Site
 
 MAX_BODY: Final = 1_000_000
@@ -51,8 +51,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        has_begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
@@ -65,7 +69,13 @@ class Guard:
             return
         except RegistryError as error:  # the password file cannot be read
             answer = error_page(request, 503, error.message)
-        await (self._app if answer is None else answer)(scope, receive, send_with_headers)
+        try:
+            await (self._app if answer is None else answer)(scope, receive, send_with_headers)
+        except Exception:
+            # Answered here, where the headers are added; the server logs what is raised.
+            if not has_begun:
+                await crash_page(request)(scope, receive, send_with_headers)
+            raise
 
     async def _answer(self, request: Request) -> Response | None:
         """Return what answers a request that no page is to see, or None."""

@@ -1,6 +1,9 @@
 """Render templates, and tell a page its client, visitor, form and place in a list."""
 
 import functools
+import hashlib
+import hmac
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -15,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from registry import __version__
 from registry.client import MlflowClient
 from registry.exceptions import InvalidParameterError, RegistryError, UnavailableError
+from registry.store.registry.overview import Rights
 from registry.web import formatting
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ NAVIGATION: Final = (
     ("/inbox", "Inbox", "i"),
 )
 
+_SECRET: Final = secrets.token_bytes(32)
+
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
@@ -39,7 +45,15 @@ class Visitor:
 
 def client_of(request: Request) -> MlflowClient:
     """Return the client that acts for the visitor."""
-    return site_of(request).client(visitor_of(request).actor)
+    site = site_of(request)
+    client = site.client(visitor_of(request).actor)
+    site.read_rights(client)
+    return client
+
+
+def rights_of(request: Request) -> Rights:
+    """Return what the database lets its user do."""
+    return site_of(request).rights
 
 
 def site_of(request: Request) -> "Site":
@@ -81,7 +95,21 @@ def number_of(request: Request, name: str, default: int, *, at_most: int) -> int
 
 def go_to(path: str, said: str | None = None) -> Response:
     """Go on to another page after a change. `said` is a sentence that the page shows on top."""
-    return RedirectResponse(f"{path}{'&' if '?' in path else '?'}{urlencode({'said': said})}" if said else path, 303)
+    if said is None:
+        return RedirectResponse(path, 303)
+    query = urlencode({"said": said, "by": _signature(said)})
+    return RedirectResponse(f"{path}{'&' if '?' in path else '?'}{query}", 303)
+
+
+def _said(request: Request) -> str:
+    """Return the sentence that `go_to` gave to this page; a link from elsewhere cannot put words in its mouth."""
+    said = request.query_params.get("said", "")
+    is_ours = hmac.compare_digest(request.query_params.get("by", "").encode(), _signature(said).encode())
+    return said if is_ours else ""
+
+
+def _signature(text: str) -> str:
+    return hmac.new(_SECRET, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
 
 
 def url(*parts: object, **query: object) -> str:
@@ -95,6 +123,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     """Return a page made from a template; `values` are what the template names."""
     site: Site | None = getattr(request.state, "site", None)
     visitor: Visitor | None = getattr(request.state, "visitor", None)
+    rights = site.rights if site is not None else Rights(may_write=False, may_promote=False)
     text = (
         _environment()
         .get_template(template)
@@ -103,10 +132,12 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
             navigation=NAVIGATION,
             visitor=visitor,
             form_token=functools.partial(_form_token, visitor),
-            is_read_only=site is None or site.read_only,
+            is_read_only=site is None or site.read_only or not rights.may_write,
+            may_promote=site is not None and not site.read_only and rights.may_promote,
+            rights=rights,
             asks_for_password=site is not None and site.auth.asks_for_password,
-            said=request.query_params.get("said", "")[:500],
-            version=__version__,
+            said=_said(request),
+            registry_version=__version__,
             **values,
         )
     )
@@ -143,7 +174,7 @@ def http_error_page(request: Request, error: Exception) -> Response:
     return error_page(request, status, messages.get(status, "The request cannot be answered."))
 
 
-def crash_page(request: Request, _error: Exception) -> Response:
+def crash_page(request: Request) -> Response:
     """Show that the page itself is at fault; the server's log has the error."""
     return error_page(request, 500, "The page failed to answer; the terminal of 'registry ui' has the error.")
 

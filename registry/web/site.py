@@ -3,13 +3,18 @@
 import hashlib
 import hmac
 import secrets
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from registry.client import MlflowClient
 from registry.client.backend import Backend, open_backend
 from registry.settings import current_settings
+from registry.store.registry.overview import Rights
 from registry.web.auth import Auth, TokenAuth
+
+_RIGHTS_SECONDS: Final = 30.0
 
 
 class ActorClient(MlflowClient):
@@ -44,12 +49,23 @@ class Site:
     frame_hosts: tuple[str, ...] = ()
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _clients: dict[str, MlflowClient] = field(default_factory=dict, repr=False)
+    _rights: list[tuple[float, Rights]] = field(default_factory=list, repr=False)
 
     def client(self, actor: str) -> MlflowClient:
         """Return the client that acts under a name."""
         if actor not in self._clients:
             self._clients[actor] = ActorClient(actor, self.tracking_uri, read_only=self.read_only)
         return self._clients[actor]
+
+    def read_rights(self, client: MlflowClient) -> None:
+        """Ask the database what its user may do, unless that was done half a minute ago."""
+        if not self._rights or time.monotonic() - self._rights[0][0] > _RIGHTS_SECONDS:
+            self._rights[:] = [(time.monotonic(), client.backend.overview.rights())]
+
+    @property
+    def rights(self) -> Rights:
+        """Return what the database's user may do, as it was read last."""
+        return self._rights[0][1] if self._rights else Rights()
 
     def sign(self, *parts: str) -> str:
         """Return the signature (hex) of some texts, which nobody else can make."""

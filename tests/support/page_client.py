@@ -1,6 +1,7 @@
 """Ask the page in this process, without a socket: a small ASGI client that keeps cookies and sends the form token."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -45,9 +46,11 @@ class PageClient:
         self.cookies: dict[str, str] = {}
         self.form_token: str | None = None
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> Answer:
-        """Ask for a page."""
-        answer = self.ask(method, path, headers or {})
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, *, raises: type[Exception] | tuple[()] = ()
+    ) -> Answer:
+        """Ask for a page, whose code may raise an error for the server's log."""
+        answer = self.ask("GET", path, headers or {}, raises=raises)
         if found := _TOKEN.search(answer.body.decode("utf-8", "replace")):
             self.form_token = found[1]
         return answer
@@ -62,7 +65,9 @@ class PageClient:
         sent = {"origin": f"http://{HOST}", "content-type": "application/x-www-form-urlencoded", **(headers or {})}
         return self.ask("POST", path, sent, urlencode(fields, doseq=True).encode())
 
-    def ask(self, method: str, target: str, headers: Mapping[str, str | None], body: bytes = b"") -> Answer:
+    def ask(
+        self, method: str, target: str, headers: Mapping[str, str | None], body: bytes = b"", *, raises: Any = ()
+    ) -> Answer:
         """Send one request, and return the answer."""
         path, query = urlsplit(target).path, urlsplit(target).query
         sent = {"host": HOST, **headers}
@@ -78,13 +83,13 @@ class PageClient:
             "raw_path": path.encode(),
             "root_path": "",
             "query_string": query.encode(),
-            "headers": [(key.encode(), value.encode()) for key, value in sent.items() if value is not None],
+            "headers": [(key.lower().encode(), value.encode()) for key, value in sent.items() if value is not None],
             "client": self.address,
             "server": ("127.0.0.1", 5001),
         }
         # In a thread of its own: a browser that the tests drive has a loop in this one.
         with ThreadPoolExecutor(1) as thread:
-            answer = thread.submit(asyncio.run, _answer(self.app, scope, body)).result()
+            answer = thread.submit(asyncio.run, _answer(self.app, scope, body, raises)).result()
         for name, value in answer.headers:
             if name == "set-cookie":
                 key, _, rest = value.partition("=")
@@ -105,17 +110,26 @@ def open_page(uri: str, **site: Any) -> PageClient:
     return page
 
 
-async def _answer(app: Starlette, scope: dict[str, Any], body: bytes) -> Answer:
+def words(text: str) -> str:
+    """Return the text of a page's content without its markup."""
+    main = text[text.index("<main") : text.index("</main>")]
+    return " ".join(re.sub(r"<[^>]+>", " ", main).split())
+
+
+async def _answer(app: Starlette, scope: dict[str, Any], body: bytes, raises: Any) -> Answer:
     messages: list[Any] = []
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Any:
-        return waiting.pop() if waiting else {"type": "http.disconnect"}
+        if not waiting:
+            await asyncio.Event().wait()  # the client stays until it has the whole answer
+        return waiting.pop()
 
     async def send(message: Any) -> None:
         messages.append(message)
 
-    await app(scope, receive, send)
+    with contextlib.suppress(raises):
+        await app(scope, receive, send)
     start = messages[0]
     headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in start["headers"]]
     content = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
