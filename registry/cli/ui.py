@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry.cli import output
+from registry.cli import invocation, output
 from registry.cli.commands import standalone
 from registry.cli.options import require_registry, use_place
 from registry.exceptions import InvalidParameterError
@@ -79,11 +79,15 @@ def ui(
             "header:NAME as well."
         )
     names = {name.lower() for name in allow_host or ()} | {"localhost", "127.0.0.1", "::1", host.lower()}
-    site = Site(auth=_auth(auth, proxy), hosts=frozenset(names), read_only=read_only)
+    site = Site(auth=parse_auth(auth, proxy), hosts=frozenset(names), read_only=read_only)
     server = Server(site, host=host, port=port)
 
     def say() -> None:
-        output.done(server.url, identity=server.url, document={"url": server.url})
+        if invocation.current().json:
+            output.as_json({"url": server.url})
+        else:
+            output.line(server.url)
+        output.note("Ctrl-C ends it.")
         output.flush()
         if opens:
             webbrowser.open(server.url)
@@ -91,7 +95,8 @@ def ui(
     server.run(say)
 
 
-def _auth(text: str | None, proxy: list[str] | None) -> "Auth":
+def parse_auth(text: str | None, proxy: list[str] | None) -> "Auth":
+    """Return how visitors are recognised: by the printed token, a password file, or a proxy's header."""
     from registry.web.auth import HeaderAuth, PasswordAuth, TokenAuth
 
     if text is None:
