@@ -143,5 +143,6 @@ from .rules import (
     SignatureUnchanged as SignatureUnchanged,
     TagEquals as TagEquals,
 )
+from .web.notebook import ui as ui
 
 __version__: str

@@ -66,7 +66,7 @@ register_model resolve restore_experiment restore_run rules scoring search_exper
 search_model_versions search_registered_models search_runs set_active_model set_experiment set_experiment_tag
 set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri set_system_metrics_node_id
 set_system_metrics_samples_before_logging set_system_metrics_sampling_interval set_tag set_tags set_tracking_uri
-sklearn stage_holders start_run sync system_metrics tracking types utils validate_evaluation_results verify version
+sklearn stage_holders start_run sync system_metrics tracking types ui utils validate_evaluation_results verify version
 xgboost
 """.split()
 
