@@ -86,6 +86,23 @@ class DeliveryStore(Store):
         return state if connection.execute(change).rowcount == 1 else None
 
     @read_transaction
+    def find_last_delivered(
+        self, connection: Connection, delivery: TriggerDelivery, within_seconds: float
+    ) -> int | None:
+        """Return the number of another delivery of this trigger for this model that ended lately, or None."""
+        since = read_clock_us(connection) // 1000 - int(within_seconds * 1000)
+        query = _select_deliveries().where(
+            TriggerDeliveryRow.trigger_name == delivery.trigger,
+            RegisteredModelRow.name == delivery.name,
+            RegisteredModelRow.deleted_time.is_(None),
+            TriggerDeliveryRow.id != delivery.id,
+            TriggerDeliveryRow.state == str(DeliveryState.DELIVERED),
+            TriggerDeliveryRow.end_time > since,
+        )
+        row = connection.execute(query.order_by(TriggerDeliveryRow.id.desc()).limit(1)).first()
+        return None if row is None else int(row.id)
+
+    @read_transaction
     def list(self, connection: Connection, states: Collection[str] | None = None) -> Sequence[TriggerDelivery]:
         """Return the deliveries in these states, or all, oldest first."""
         query = _select_deliveries().order_by(TriggerDeliveryRow.id)

@@ -241,10 +241,12 @@ def select_free(now: int) -> AnySelect:
 def select_due(now: int) -> AnySelect:
     """Return a query of the monitors that are due and that no runner has.
 
-    A monitor of an empty stage waits until somebody holds the stage.
+    A monitor of an empty stage waits until a version holds it. A guard ends when its version does not hold it any more.
     """
     holder = exists().where(
-        ModelVersionRow.model_id == MonitorRow.model_id, ModelVersionRow.current_stage == MonitorRow.stage
+        ModelVersionRow.model_id == MonitorRow.model_id,
+        ModelVersionRow.current_stage == MonitorRow.stage,
+        or_(MonitorGuardRow.version.is_(None), ModelVersionRow.version == MonitorGuardRow.version),
     )
     return select_free(now).where(MonitorRow.next_time <= now, holder)
 
