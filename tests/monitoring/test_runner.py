@@ -31,7 +31,9 @@ def test_a_due_check_is_made_and_recorded_and_the_next_is_due_after_the_interval
 
 
 @pytest.mark.slow
-def test_four_runners_make_each_of_a_thousand_due_checks_once(client: MlflowClient, sql: RawSql, tmp_path: Path) -> None:
+def test_four_runners_make_each_of_a_thousand_due_checks_once(
+    client: MlflowClient, sql: RawSql, tmp_path: Path
+) -> None:
     model_in_production(client, versions=1)
     monitors = [client.add_monitor("nba", every="1d").id for _ in range(1_000)]
     made = tmp_path / "made"
@@ -39,7 +41,7 @@ def test_four_runners_make_each_of_a_thousand_due_checks_once(client: MlflowClie
 
     checked = race_of_runners(client.tracking_uri, 4, made)
 
-    assert sorted(sum(checked, [])) == monitors
+    assert sorted(number for numbers in checked for number in numbers) == monitors
     assert sorted(int(path.name) for path in made.iterdir()) == monitors
     assert sql("SELECT count(*), count(DISTINCT monitor_id) FROM monitor_checks WHERE status = 'ok'") == [(1000, 1000)]
 
@@ -200,7 +202,9 @@ def test_a_removed_monitor_leaves_its_checks_and_incidents(client: MlflowClient,
         ({"stage": "Archived"}, "stage"),
     ],
 )
-def test_a_monitor_that_could_not_be_run_is_refused(client: MlflowClient, options: dict[str, object], message: str) -> None:
+def test_a_monitor_that_could_not_be_run_is_refused(
+    client: MlflowClient, options: dict[str, object], message: str
+) -> None:
     register(client, "nba", 1)
 
     with pytest.raises(InvalidParameterError, match=message.replace("'", ".").replace("(", ".")):
