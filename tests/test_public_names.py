@@ -51,8 +51,8 @@ MODULES = [
     "xgboost",
 ]
 SURFACE = """
-ActiveModel ActiveRun Approvals BetterThanHolder EvaluatedOn FlavorIn Image MetricAtLeast MetricAtMost MetricNotWorse
-MlflowClient MlflowException RegistryError ResolvedModel SignatureCompatible SignatureUnchanged TagEquals WebhookSink
+ActiveModel ActiveRun Approvals BetterThanHolder CheckedWithin EvaluatedOn FlavorIn Image MetricAtLeast MetricAtMost MetricNotWorse
+MlflowClient MlflowException NoOpenIncident RegistryError ResolvedModel SignatureCompatible SignatureUnchanged TagEquals WebhookSink
 __version__ active_run artifacts autolog catboost clear_active_model client compare compare_models create_experiment
 create_external_model data delete_experiment delete_experiment_tag delete_logged_model_tag delete_run delete_tag
 disable_system_metrics_logging disconnect doctor enable_system_metrics_logging end_run entities evaluate evaluation
