@@ -228,7 +228,7 @@ def show_metrics() -> None:
     from registry.monitoring.monitors import metrics_text
 
     text = metrics_text(open_client())
-    output.value(text.rstrip("\n"), document={"text": text})
+    output.value(text.removesuffix("\n"), document={"text": text})
 
 
 def monitor_document(monitor: "Monitor") -> dict[str, Any]:
