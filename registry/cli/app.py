@@ -84,8 +84,6 @@ PARTS: Final[dict[str, Part]] = {
     "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
     "evaluate": Part(_MODELS, "The same as 'models evaluate'.", ("evaluate",), is_hidden=True),
     "compare-models": Part(_MODELS, "The same as 'models compare'.", ("compare_models",), is_hidden=True),
-    "monitors": Part(_MODELS, "The same as 'monitor'.", ("monitor",), is_hidden=True),
-    "incidents": Part(_MODELS, "The same as 'incident'.", ("incident",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
 }
 

@@ -184,8 +184,10 @@ def _training_run(
 
 
 def _train(retraining: Retraining, task: RetrainingTask) -> Retrained:
+    trained: object
     if retraining.callable is not None:
-        trained = load_callable(retraining.callable, RETRAININGS)(task)
+        given = retraining.callable
+        trained = (load_callable(given, RETRAININGS) if isinstance(given, str) else given)(task)
     else:
         assert retraining.command is not None  # noqa: S101 - it has one or the other
         # The program's start_run() continues this run.

@@ -85,25 +85,32 @@ class Trigger:
 class Retraining:
     """A retraining that the file defines.
 
+    `read_triggers` makes it from a table ``[retrainings.NAME]``.
+
     Attributes:
         name: Its name, which is also that of the trigger.
         command: The program with its arguments, or None.
-        callable: The name of an entry point, or ``module:function``, or None.
+        callable: A function, the name of an entry point of the group ``registry.retrainings``, or ``module:function``.
         metric: The metric in which the new version is compared with the one that it would replace.
         dataset: The name of the holdout, which rules such as `BetterThanHolder` refer to.
         confidence: The level of the interval of the difference.
         cooldown_seconds: An incident does not start it again within this time.
         timeout_seconds: After this time a command is killed.
+
+    Example:
+        >>> from registry.monitoring import Retraining
+        >>> Retraining("season", callable="training.season:retrain", metric="roc_auc").dataset
+        'holdout'
     """
 
     name: str
-    command: tuple[str, ...] | None
-    callable: str | None
-    metric: str
-    dataset: str
-    confidence: float
-    cooldown_seconds: float
-    timeout_seconds: float
+    command: tuple[str, ...] | None = None
+    callable: str | Callable[..., Any] | None = None
+    metric: str = "accuracy_score"
+    dataset: str = "holdout"
+    confidence: float = 0.95
+    cooldown_seconds: float = 86_400.0
+    timeout_seconds: float = 43_200.0
 
 
 @dataclass(frozen=True, slots=True)

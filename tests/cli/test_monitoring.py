@@ -29,7 +29,7 @@ def test_a_monitor_is_added_listed_shown_and_removed(cli: Callable[..., Any], fi
     assert added.err == "Monitor 1 checks Production of churn every 12h.\n"
 
     assert cli("monitor", "list").rows[0][:4] == ["1", "churn", "Production", "43200.0"]
-    assert cli("monitors", "list", "-q").out == "1\n"
+    assert cli("monitor", "list", "-q").out == "1\n"
     shown = cli("monitor", "show", "1", "--json").json
     assert shown["settings"] == {"window": "3d", "detectors": ["ks"]}
     assert (shown["triggers"], shown["cooldown_seconds"], shown["checks"]) == (["page"], 86_400, [])
@@ -114,7 +114,7 @@ def test_incidents_are_listed_shown_acknowledged_and_closed(cli: Callable[..., A
     assert (acknowledged.code, acknowledged.err) == (0, "Incident 1 of churn is acknowledged.\n")
     assert cli("incident", "close", "1", "--reason", "over", "--json").json["status"] == "closed"
     assert [row[0] for row in cli("incident", "list", "churn").rows] == ["2"]
-    assert [row[0] for row in cli("incidents", "list", "--all").rows] == ["1", "2"]
+    assert [row[0] for row in cli("incident", "list", "--all").rows] == ["1", "2"]
     shown = cli("incident", "show", "1", "--json").json
     assert [(event["kind"], event["reason"]) for event in shown["events"]] == [
         ("incident_opened", None),
