@@ -28,6 +28,7 @@ from registry.store.registry import (
     ClockRepairStore,
     HistoryStore,
     ModelStore,
+    OverviewStore,
     PromotionRuleStore,
     Resolver,
     SigningStore,
@@ -86,6 +87,7 @@ class Backend:
         self.incidents = IncidentStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.deliveries = DeliveryStore(self.database)
         self.history = HistoryStore(self.database)
+        self.overview = OverviewStore(self.database)
         self.verification = VerificationStore(self.database)
         self.model_export = ModelExportStore(self.database)
         self.model_import = ModelImportStore(self.database, actor=self.actor)

@@ -31,12 +31,12 @@ from registry.monitoring.profiles import Profile
 from registry.monitoring.references import Reference, find_reference
 from registry.monitoring.report import TARGET, DriftReport
 from registry.monitoring.storage import CHECK, HOUR_MS, new_run, registered_version
-from registry.validation.names import MAX_KEY
 from registry.validation.values import now_ms
 
 REPORT_FILE: Final = "report.json"
 _VERSION: Final = re.compile(r"(?:version )?([0-9]{1,9})")
-_NO_KEY: Final = re.compile(r"[^/\w.\- :]")
+_NO_KEY: Final = re.compile(r"[^\w\-]")
+_LONGEST_COLUMN: Final = 150
 # A run holds the effects of the first so many results as metrics; the report holds all.
 _MOST_METRICS: Final = 900
 
@@ -210,8 +210,8 @@ def log_report(client: MlflowClient, report: DriftReport) -> DriftReport:
     metrics = {"drifted": float(report.drifted), "causes": float(len(report.causes)), "rows": float(report.rows)}
     for result in report.results:
         if result.effect is not None and len(metrics) < _MOST_METRICS:
-            key = _NO_KEY.sub("_", f"effect/{result.role}/{result.column}/{result.detector}")[:MAX_KEY]
-            metrics.setdefault(key, result.effect)
+            column = _NO_KEY.sub("_", result.column[:_LONGEST_COLUMN])
+            metrics.setdefault(f"effect/{result.role}/{column}/{result.detector}", result.effect)
     points = [Metric(key, value, report.window_end, 0) for key, value in metrics.items()]
     client.log_batch(run_id, points, (), [RunTag("registry.monitoring.causes", ", ".join(report.causes)[:5_000])])
     content = json.dumps(logged.to_dict(), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)

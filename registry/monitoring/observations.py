@@ -229,7 +229,7 @@ def _moments(timestamps: Any, rows: int) -> Any:
         if pd.api.types.is_numeric_dtype(given):
             moments = given.to_numpy(dtype=np.int64)
         else:
-            converted = pd.to_datetime(given, utc=True)
+            converted = pd.to_datetime(given, utc=True, format="ISO8601")
             moments = converted.astype("datetime64[ms, UTC]").astype("int64").to_numpy()
     except (ValueError, TypeError) as error:
         raise InvalidParameterError(f"timestamps must be times or milliseconds since the epoch: {error}.") from error

@@ -338,7 +338,7 @@ def make_profile(
         >>> from registry.monitoring import make_profile
         >>> profile = make_profile(X.assign(won=y), targets="won", sample_rows=10)
         >>> profile.get("target", "won").categories, len(profile.sample)
-        ({'0': 18, '1': 22}, 10)
+        ({'0': 22, '1': 18}, 10)
     """
     if type(sample_rows) is not int or sample_rows < 0:
         raise InvalidParameterError(f"sample_rows must be an integer of 0 or more, got {sample_rows!r}.")

@@ -20,6 +20,7 @@ from registry.client import MlflowClient
 from registry.entities import Run, ViewType
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import AlreadyExistsError, InvalidParameterError, RunNotFoundError
+from registry.validation.values import now_ms
 
 KIND_TAG: Final = "registry.monitoring.kind"
 DAY_TAG: Final = "registry.monitoring.day"
@@ -90,7 +91,9 @@ def write_file(
 ) -> None:
     """Store a file of rows whose time begins at `start` (milliseconds since the epoch). It is durable on return."""
     moment = datetime.fromtimestamp(start / 1000, UTC)
-    path = f"{kind.replace(' ', '_')}/{moment:%Y%m%dT%H%M%SZ}_{hours}h_v{version}_{uuid.uuid4().hex}.parquet"
+    # Listings are sorted by name: of the files of an hour, the one that was written last comes last.
+    name = f"{moment:%Y%m%dT%H%M%SZ}_{hours}h_v{version}_{now_ms()}{uuid.uuid4().hex}.parquet"
+    path = f"{kind.replace(' ', '_')}/{name}"
     day = f"{moment:%Y-%m-%d}"
     run_id = _day_run(client, model_name, kind, day)
     try:
