@@ -134,11 +134,13 @@ from .fluent.system_metrics import (
 from .rules import (
     Approvals as Approvals,
     BetterThanHolder as BetterThanHolder,
+    CheckedWithin as CheckedWithin,
     EvaluatedOn as EvaluatedOn,
     FlavorIn as FlavorIn,
     MetricAtLeast as MetricAtLeast,
     MetricAtMost as MetricAtMost,
     MetricNotWorse as MetricNotWorse,
+    NoOpenIncident as NoOpenIncident,
     SignatureCompatible as SignatureCompatible,
     SignatureUnchanged as SignatureUnchanged,
     TagEquals as TagEquals,
