@@ -56,7 +56,8 @@ _CODES: Final = {
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
 }
-# What a model raises for input that it cannot take, if no signature has checked it.
+# What a model raises for input that it cannot take. Where a signature has checked the types, only ValueError says so:
+# scikit-learn raises it for a missing value.
 _INPUT_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
@@ -323,13 +324,14 @@ class Server:
                 400, f"The input or its params do not fit the model's signature; the log says more under {identity}."
             ) from None
         except _INPUT_ERRORS as error:
-            if served.metadata.get_input_schema() is not None:
+            has_signature = served.metadata.get_input_schema() is not None
+            if has_signature and not isinstance(error, ValueError):
                 raise
             identity = _logged(served, error, logging.INFO)
+            why = "" if has_signature else "; it has no signature that says what it takes"
             raise RequestError(
                 400,
-                f"The model cannot take this input ({type(error).__name__}); it has no signature that says what it "
-                f"takes. The log says more under {identity}.",
+                f"The model cannot take this input ({type(error).__name__}){why}. The log says more under {identity}.",
             ) from None
 
     # Everything else.

@@ -50,7 +50,7 @@ def run(
         from uvicorn.supervisors import Multiprocess
     except ImportError:
         raise MissingDependencyError(
-            f"A server needs uvicorn, starlette and msgspec: {install_command('serve')}."
+            f"A server needs uvicorn, starlette and msgspec: {install_command('serve')}"
         ) from None
     options.read_token()  # a token that cannot be read is told here, not by each worker
     settings: dict[str, Any] = {
