@@ -25,26 +25,13 @@ games = pd.DataFrame(np.random.default_rng(7).normal(size=(300, 2)), columns=["r
 for depth in (2, 4):
     model = xgboost.XGBRegressor(n_estimators=10, max_depth=depth).fit(games, games["rating_gap"])
     signature = mlflow.models.infer_signature(games, model.predict(games))
-    mlflow.xgboost.log_model(
-        model, name="model", signature=signature, input_example=games.head(1), registered_model_name="winner"
-    )
+    mlflow.xgboost.log_model(model, name="model", signature=signature, registered_model_name="winner")
 client = mlflow.MlflowClient()
 client.transition_model_version_stage("winner", 1, "Production")
 
 log = Path("server.log")
+command = [sys.executable, "-m", "registry", "models", "serve", "winner/Production", "--port=0", "--every=0.2"]
 with log.open("w") as stream:
-    command = [
-        sys.executable,
-        "-m",
-        "registry",
-        "models",
-        "serve",
-        "winner/Production",
-        "--port",
-        "0",
-        "--every",
-        "0.2",
-    ]
     server = subprocess.Popen(command, stderr=stream)
 while (found := re.search(r"http://\S+\n", log.read_text())) is None:
     time.sleep(0.1)
@@ -55,7 +42,6 @@ stopped = threading.Event()
 
 
 def ask() -> str:
-    """Return the version that answered, or what went wrong."""
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:

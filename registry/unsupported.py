@@ -93,8 +93,8 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "pyfunc.autolog",
     ),
     (
-        "Serve a model with the command 'registry models serve URI', or follow it in your own service: "
-        "serving.follow(uri). A tracking server there is none.",
+        "There is no tracking server: every program opens the database itself. To serve a model, run registry models "
+        "serve URI, or call serving.follow(uri) in your own service.",
         "deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend "
         "pyfunc.scoring_server",
     ),

@@ -29,12 +29,13 @@ from starlette.routing import Route, Router
 from registry import __version__
 from registry.exceptions import InvalidStateError, SchemaEnforcementError, UnavailableError
 from registry.serving import protocol_v2
-from registry.serving.follow import FollowedModel, FollowStatus, ServedModel, follow
+from registry.serving.follow import FollowedModel, follow
 from registry.serving.inputs import InputReader
 from registry.serving.metrics import Metrics
 from registry.serving.options import ServeOptions, is_token
 from registry.serving.outputs import encodable
 from registry.serving.request_errors import RequestError
+from registry.serving.served_model import FollowStatus, ServedModel
 
 _logger = logging.getLogger(__name__)
 

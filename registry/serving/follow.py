@@ -13,121 +13,22 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from registry.client.backend import Backend, open_backend
-from registry.client.models.loading import resolve
 from registry.exceptions import InvalidParameterError, InvalidStateError, RegistryError, UnavailableError
-from registry.flavors import Model, PyFuncModel
-from registry.rules.compatibility import incompatibilities
-from registry.scoring.pinned import LoadOptions, PinnedModel, load_pinned, pin
+from registry.scoring.pinned import LoadOptions
+from registry.serving.served_model import FollowStatus, ServedModel
+from registry.serving.source import Identity, Source
 from registry.settings import base_of, current_base, current_settings
-from registry.uris import LocalUri, LoggedModelUri, ModelAliasUri, ModelLatestUri, ModelStageUri, S3Uri, Uri, parse
+from registry.uris import Uri, parse
 
 _logger = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_SECONDS: Final = 60.0
-# A check that waits longer than this for an answer of the database is given up, and tried again.
-_STATEMENT_SECONDS: Final = 30.0
 _END_SECONDS: Final = 5.0
-
-
-class ServedModel:
-    """A loaded model with its exact version; `FollowedModel.lease` lends it.
-
-    Attributes:
-        name: The registered model, or None for a logged model or a directory.
-        version: The version, or None.
-        model_id: The logged model, or None for a directory outside the registry.
-        digest: The SHA-256 (hex) of the manifest of its files.
-        since: When it began to answer, in UTC.
-    """
-
-    def __init__(self, pinned: PinnedModel, model: PyFuncModel) -> None:
-        self.name = pinned.name
-        self.version = pinned.version
-        self.model_id = pinned.model_id
-        self.digest = pinned.manifest.digest
-        self.since = datetime.now(UTC)
-        self._location = pinned.location
-        self._metadata = model.metadata
-        self._model: PyFuncModel | None = model
-        self._leases = 0
-        self._is_retired = False
-
-    @property
-    def uri(self) -> str:
-        """Return a URI that always stands for this model."""
-        if self.name is not None:
-            return f"models:/{self.name}/{self.version}"
-        return self._location if self.model_id is None else f"models:/{self.model_id}"
-
-    @property
-    def metadata(self) -> Model:
-        """Return the content of the MLmodel file."""
-        return self._metadata
-
-    @property
-    def model(self) -> PyFuncModel:
-        """Return the loaded model. Do not keep it longer than the lease.
-
-        Raises:
-            InvalidStateError: The lease has ended, and the model was freed.
-        """
-        model = self._model
-        if model is None:
-            raise InvalidStateError(f"{self.uri} was replaced and freed. Use it only inside `with followed.lease()`.")
-        return model
-
-    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """Predict with this version; see `PyFuncModel.predict`."""
-        return self.model.predict(data, params)
-
-    def __repr__(self) -> str:
-        return f"<ServedModel {self.uri} {self.digest[:12]}>"
-
-
-@dataclass(frozen=True, slots=True)
-class FollowStatus:
-    """What a followed model answers with, and what is wrong, if anything.
-
-    Attributes:
-        uri: The URI that is followed.
-        is_ready: Whether a model is loaded.
-        name: The registered model that answers, or None.
-        version: The version that answers, or None.
-        model_id: The logged model that answers, or None.
-        digest: The digest of the model that answers, or None.
-        since: When that model began to answer, in UTC, or None.
-        checked: When the registry was last asked with success, in UTC, or None.
-        check_age: Seconds since then, or None.
-        error: Why the newest check or load failed; None if it did not.
-        failing_since: When that began, in UTC, or None.
-        failures: The number of failed attempts since then.
-        swaps: How often the model was replaced by another.
-
-    Example:
-        >>> with registry.serving.follow("models:/churn/Production") as followed:
-        ...     print(followed.status.version, followed.status.error)
-        2 None
-    """
-
-    uri: str
-    is_ready: bool = False
-    name: str | None = None
-    version: int | None = None
-    model_id: str | None = None
-    digest: str | None = None
-    since: datetime | None = None
-    checked: datetime | None = None
-    check_age: float | None = None
-    error: str | None = None
-    failing_since: datetime | None = None
-    failures: int = 0
-    swaps: int = 0
 
 
 OnSwap = Callable[[ServedModel | None, ServedModel], None]
@@ -196,7 +97,7 @@ def follow(
     place = current_settings().tracking_uri if tracking_uri is None else tracking_uri
     followed = FollowedModel(
         parsed,
-        _Source(
+        Source(
             parsed,
             place,
             (base_of if tracking_uri is None else current_base)(place),
@@ -214,91 +115,6 @@ def follow(
     return followed
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    """What must change for a model to be loaded anew."""
-
-    name: str | None
-    version: int | None
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where models come from, and how they are loaded."""
-
-    uri: Uri
-    tracking_uri: str
-    base: Path | None
-    options: LoadOptions
-    require_signature: str | Path | None
-    warm_up: bool
-    allow_incompatible: bool
-
-    @property
-    def can_move(self) -> bool:
-        """Tell whether the URI may come to stand for another model."""
-        is_slot = isinstance(self.uri, ModelStageUri | ModelAliasUri) and self.uri.at is None
-        return is_slot or isinstance(self.uri, ModelLatestUri)
-
-    def backend(self) -> Backend:
-        """Open the registry to read, without patience: a check that fails is repeated anyway."""
-        settings = current_settings()
-        limit = settings.statement_timeout_seconds
-        limits = {
-            "database_patience": 0,
-            "statement_timeout_seconds": min(limit, _STATEMENT_SECONDS) if limit else _STATEMENT_SECONDS,
-        }
-        return open_backend(self.tracking_uri, settings.model_copy(update=limits), base=self.base, read_only=True)
-
-    def find(self) -> _Identity:
-        """Return the model that the URI stands for now."""
-        resolved = resolve(self.backend(), self.uri)
-        return _Identity(resolved.name, resolved.version, resolved.digest)
-
-    def load(self, serving: ServedModel | None) -> ServedModel:
-        """Load what the URI stands for now, and check that it can take over from the model that is serving."""
-        pinned = self._pin()
-        model = load_pinned(pinned, self.options)
-        if serving is not None and not self.allow_incompatible:
-            reasons = misfits(serving.metadata, model.metadata)
-            if reasons:
-                raise InvalidStateError(
-                    f"{_shown(pinned)} cannot take over from {serving.uri}: {'; '.join(reasons)}. Promote a model that "
-                    "callers can go on using, or follow with allow_incompatible=True."
-                )
-        if self.warm_up:
-            model.predict_example()
-        return ServedModel(pinned, model)
-
-    def _pin(self) -> PinnedModel:
-        uri = self.uri
-        if isinstance(uri, LocalUri | S3Uri) or not self.can_move:
-            return pin(str(uri), self.require_signature, open_registry=self.backend)
-        # The signature is checked, and the files are listed, of the very model that the stage stands for now.
-        resolved = resolve(self.backend(), uri)
-        inner = getattr(uri, "path", None)
-        exact = str(LoggedModelUri(resolved.model_id, inner))
-        pinned = pin(exact, self.require_signature, open_registry=self.backend)
-        return replace(pinned, name=resolved.name, version=resolved.version)
-
-
-def misfits(old: Model, new: Model) -> list[str]:
-    """Return why callers of one model cannot call another in its place; an empty list if they can."""
-    if old.signature is None:
-        before, after = (model.flavor("python_function").get("loader_module") for model in (old, new))
-        if new.signature is None and before != after:
-            return [f"neither has a signature, and the loader was {before} and is {after}"]
-        return []
-    if new.signature is None:
-        return ["it has no signature"]
-    return incompatibilities(old.signature, new.signature)
-
-
-def _shown(pinned: PinnedModel) -> str:
-    return f"models:/{pinned.name}/{pinned.version}" if pinned.name is not None else pinned.location
-
-
 class FollowedModel:
     """A model that changes when its stage or alias does. Made by `follow`; threads may share it.
 
@@ -314,13 +130,13 @@ class FollowedModel:
         (2, [0, 0])
     """
 
-    def __init__(self, uri: Uri, source: _Source, every: float, on_swap: OnSwap | None) -> None:
+    def __init__(self, uri: Uri, source: Source, every: float, on_swap: OnSwap | None) -> None:
         self._uri = uri
         self._source = source
         self._every = every
         self._on_swap = on_swap
         self._current: ServedModel | None = None
-        self._identity: _Identity | None = None
+        self._identity: Identity | None = None
         self._swaps = 0
         self._inherited: list[ServedModel] = []
         self._begin()
@@ -335,7 +151,7 @@ class FollowedModel:
         self._retired: list[ServedModel] = []
         self._is_closed = False
         self._is_forked = False
-        self._failed: _Identity | None = None
+        self._failed: Identity | None = None
         self._retry_at = 0.0
         self._checked: tuple[datetime, float] | None = None
         self._error: str | None = None
@@ -555,7 +371,7 @@ class FollowedModel:
             if self._is_closed:
                 return False
             before, self._current = self._current, served
-            self._identity = _Identity(served.name, served.version, served.digest)
+            self._identity = Identity(served.name, served.version, served.digest)
             if before is not None:
                 self._swaps += 1
                 before._is_retired = True
@@ -580,7 +396,7 @@ class FollowedModel:
         if was_failing:
             _logger.info("%s can be followed again.", self.uri)
 
-    def _fail(self, error: RegistryError, identity: _Identity | None) -> None:
+    def _fail(self, error: RegistryError, identity: Identity | None) -> None:
         with self._lock:
             is_news = error.message != self._error
             self._error = error.message
