@@ -46,7 +46,7 @@ OWN = [
     ("gc --artifacts-destination s3://files", "gc"),
     (
         "models serve -m models:/churn/1 -p 5001 -h 127.0.0.1 -w 2 --no-conda",
-        "models serve models:/churn/1 -p 5001 --host 127.0.0.1 -w 2",
+        "models serve models:/churn/1 -p 5001 -w 2 --host 127.0.0.1",
     ),
     ("models serve --model-uri models:/churn/1 --env-manager local -t 30", "models serve models:/churn/1 -t 30"),
     ("models generate-dockerfile -m models:/churn/1 -d out", "models generate-dockerfile models:/churn/1 -d out"),
