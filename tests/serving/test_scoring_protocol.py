@@ -106,7 +106,7 @@ WRONG_BODIES: list[tuple[Any, str]] = [
         b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1e999, 1]]}}',
         "Each row must be a list of numbers in row 0.",
     ),
-    (b"[" * 100_000, "nested too deeply"),
+    (b"[" * 100_000, "with exactly one of the input fields"),
     (b'{"inputs":' * 5_000 + b"1" + b"}" * 5_000, "nested too deeply"),
     (1, "The input must be a JSON dictionary with exactly one of the input fields"),
     ([1], "The input must be a JSON dictionary with exactly one of the input fields"),
