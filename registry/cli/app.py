@@ -60,6 +60,7 @@ PARTS: Final[dict[str, Part]] = {
             "transfer",
             "predict",
             "containers",
+            "serve",
             "score",
             "evaluate",
             "compare_models",
