@@ -50,9 +50,10 @@ class Classification:
         for name in ("precision_score", "recall_score", "f1_score"):
             measured._add(name, name, targets, predicted, sample_weight=weights, **shared)
         measured._add("accuracy_score", "accuracy_score", targets, predicted, sample_weight=weights)
-        if hasattr(estimator, "predict_proba"):
-            measured._add_probabilities(estimator, features, targets, weights)
-        measured._add_curves(estimator, features, targets, weights)
+        probabilities = estimator.predict_proba(features) if hasattr(estimator, "predict_proba") else None
+        if probabilities is not None:
+            measured._add_probabilities(probabilities, targets, weights)
+        measured._add_curves(estimator, probabilities, features, targets, weights)
         return measured
 
     def _add(self, name: str, function: str, *args: Any, **kwargs: Any) -> None:
@@ -61,19 +62,18 @@ class Classification:
         except Exception as error:  # noqa: BLE001 - one metric that does not fit the data does not stop the others
             self.failures.append((name, error))
 
-    def _add_probabilities(self, estimator: Any, features: Any, targets: Any, weights: Any) -> None:
-        probabilities = estimator.predict_proba(features)
+    def _add_probabilities(self, probabilities: Any, targets: Any, weights: Any) -> None:
         self._add("log_loss", "log_loss", targets, probabilities, sample_weight=weights)
         scores = probabilities[:, 1] if len(probabilities[0]) == 2 else probabilities
         shared = {"average": "weighted", "sample_weight": weights, "multi_class": "ovo"}
         self._add("roc_auc", "roc_auc_score", targets, scores, **shared)
 
-    def _add_curves(self, estimator: Any, features: Any, targets: Any, weights: Any) -> None:
+    def _add_curves(self, estimator: Any, probabilities: Any, features: Any, targets: Any, weights: Any) -> None:
         classes = getattr(estimator, "classes_", None)
         if classes is None or len(classes) != 2 or getattr(classes, "ndim", 1) != 1:
             return
-        if hasattr(estimator, "predict_proba"):
-            scores = estimator.predict_proba(features)[:, 1]
+        if probabilities is not None:
+            scores = probabilities[:, 1]
         elif hasattr(estimator, "decision_function"):
             scores = estimator.decision_function(features)
         else:

@@ -72,6 +72,8 @@ def _fit(
     if training is None:
         return wrapped(*args, **kwargs)
     with training:
+        if not training.has_run:
+            return wrapped(*args, **kwargs)
         record = training.attempt("nothing of it was logged", FitRecord, training, estimator, args, kwargs)
         if record is not None:
             record.log_settings()
@@ -89,7 +91,7 @@ class FitRecord:
         self._training = training
         self._estimator = estimator
         self._is_search = parameter_search.is_search(estimator)
-        self._params = estimator.get_params(deep=not self._is_search)
+        self._params = parameter_search.logged_params(estimator)
         self._features, self._targets, self._weights = _training_data(estimator, args, kwargs)
         self._example = training.attempt("", _first_rows_or_none, self._features)
         if _may_overwrite(estimator, self._params):

@@ -82,6 +82,7 @@ class Training:
         self._failures: list[str] = []
         self._is_given_up = False
         self._is_managed = False
+        self.has_run = False
         self.client: MlflowClient
         self.run_id: str
         self.experiment_id: str
@@ -92,17 +93,20 @@ class Training:
     def begin(
         cls, integration: str, options: Options, call: str, owner: object, *, inner: str | None = None
     ) -> "Training | None":
-        """Choose or start the run for a call; None if it is not to be logged, or no run can be started."""
+        """Choose or start the run for a call; None if it is not to be logged.
+
+        If no run can be started, the call is not logged, and neither is what it calls: each fit of a search would try
+        again, and wait for the database again.
+        """
         if not may_log(integration, owner):
             return None
         active = state.active_with_client()
         if options.exclusive and active is not None and not is_training():
             return None
         training = cls(integration, options, call, Session(owner, inner))
-        if training.attempt("a run was not started", training._choose_run):
-            return training
+        training.has_run = bool(training.attempt("a run was not started", training._choose_run))
         training._warn()
-        return None
+        return training
 
     def _choose_run(self) -> bool:
         if state.active_with_client() is None:
