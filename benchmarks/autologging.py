@@ -37,15 +37,6 @@ y = (X[:, 0] + generator.normal(size=20_000) > 0).astype(int)
 def fit():
     GradientBoostingClassifier(n_estimators=10, random_state=0).fit(X, y)
 """,
-    "LogisticRegression": """
-import numpy as np
-from sklearn.linear_model import LogisticRegression
-generator = np.random.default_rng(0)
-X = generator.normal(size=(20_000, 20))
-y = (X[:, 0] + generator.normal(size=20_000) > 0).astype(int)
-def fit():
-    LogisticRegression(max_iter=200, tol=1e-12, solver="saga").fit(X, y)
-""",
 }
 MEASURE = """
 import contextlib, json, logging, os, sys, warnings

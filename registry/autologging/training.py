@@ -35,10 +35,14 @@ _logger = logging.getLogger("registry.autologging")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A call that trains and is going on: on which object, and the integration whose calls inside of it are logged."""
+    """A call that trains and is going on: on which object, and the integration whose calls inside of it are logged.
+
+    `training` is the call's own, which tells what fails inside of it too.
+    """
 
     owner: object
     inner: str | None = None
+    training: "Training | None" = None
 
 
 _sessions: ContextVar[tuple[Session, ...]] = ContextVar("registry_training_sessions", default=())
@@ -72,11 +76,13 @@ def metric_name(name: str) -> str:
 class Training:
     """The run that one call is logged to. As a context manager it ends the run, if the run was made for this call."""
 
-    def __init__(self, integration: str, options: Options, call: str, session: Session) -> None:
+    def __init__(self, integration: str, options: Options, call: str, owner: object, inner: str | None) -> None:
         self.integration = integration
         self.options = options
         self._call = call
-        self._session = session
+        self._session = Session(owner, inner, self)
+        self._outer = next((session.training for session in reversed(_sessions.get())), None)
+        self._has_inner_tasks = False
         self._tasks: list[tuple[str, Callable[[], object]]] = []
         self._saved: list[SavedModel] = []
         self._failures: list[str] = []
@@ -103,9 +109,11 @@ class Training:
         active = state.active_with_client()
         if options.exclusive and active is not None and not is_training():
             return None
-        training = cls(integration, options, call, Session(owner, inner))
+        training = cls(integration, options, call, owner, inner)
         training.has_run = bool(training.attempt("a run was not started", training._choose_run))
-        training._warn()
+        if not training.has_run:
+            training._session = _SUSPENDED
+            training._warn()
         return training
 
     def _choose_run(self) -> bool:
@@ -234,8 +242,10 @@ class Training:
     ) -> Literal[False]:
         _sessions.reset(self._token)
         try:
-            if self._tasks:
+            if self._tasks or self._has_inner_tasks:
                 self.client._backend_for_logging.tasks.put(self._do_tasks)
+                if self._outer is not None:
+                    self._outer._has_inner_tasks = True
             else:
                 self._warn()
             if self._is_managed:
@@ -261,7 +271,9 @@ class Training:
         self._warn()
 
     def _warn(self) -> None:
-        if self._failures and not self.options.silent:
+        if self._outer is not None:
+            self._outer._failures += self._failures
+        elif self._failures and not self.options.silent:
             _logger.warning("Autologging of %s is incomplete: %s.", self._call, "; ".join(self._failures))
         self._failures.clear()
 
