@@ -1,28 +1,22 @@
 """``registry import-mlflow``: move in from MLflow, with everything that it has."""
 
 import dataclasses
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from registry.cli import exit_codes, invocation, output
+from registry.cli import exit_codes, output
 from registry.cli.commands import standalone
 from registry.cli.options import Reason, use_place
 from registry.cli.output import Column
+from registry.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from registry.mlflow_bridge import Count
 
 app = standalone()
-
-_INTERVAL_SECONDS: Final = {True: 0.2, False: 5.0}
-"""Seconds between two signs of progress, on a terminal and elsewhere."""
 
 
 class FilesOption(StrEnum):
@@ -72,7 +66,7 @@ def import_mlflow(
     from registry.mlflow_bridge import import_mlflow as run_import
 
     use_place()
-    with _shown_progress() as progress:
+    with shown_progress() as progress:
         report = run_import(
             source,
             files="adopt" if files is FilesOption.ADOPT else "copy",
@@ -99,28 +93,3 @@ _COLUMNS: "Final[tuple[Column[Count], ...]]" = (
     Column("here", lambda count: count.here, right=True),
     Column("new", lambda count: count.added, right=True),
 )
-
-
-@contextmanager
-def _shown_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show how far the import is: a line that changes on a terminal, else a line now and then."""
-    last = time.monotonic()
-    is_terminal = sys.stderr is not None and sys.stderr.isatty() and not invocation.current().quiet
-
-    def show(kind: str, done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last < _INTERVAL_SECONDS[is_terminal]:
-            return
-        last = time.monotonic()
-        text = f"{kind}: {done} of {total}" if total else f"{kind}: {done}"
-        if is_terminal:
-            sys.stderr.write(f"\r{text}\x1b[K")
-            sys.stderr.flush()
-        else:
-            output.note(text)
-
-    try:
-        yield show
-    finally:
-        if is_terminal:
-            sys.stderr.write("\r\x1b[K")

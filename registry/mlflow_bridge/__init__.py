@@ -1,4 +1,4 @@
-"""The two ways between MLflow and this registry: MLflow's stores on this database, and imports of MLflow's.
+"""The ways between MLflow and this registry: MLflow's stores on this database, imports of MLflow's, and exports to it.
 
 Guarantees: MLflow itself is imported only by the modules that MLflow loads as its plugins.
 """
@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from registry.mlflow_bridge.exporting import export_mlflow
     from registry.mlflow_bridge.importing import import_mlflow
-    from registry.mlflow_bridge.report import Count, ImportReport
+    from registry.mlflow_bridge.report import Count, ExportCount, ExportReport, ImportReport
 
 # Lazy, so that MLflow's plugins load nothing of the import.
 __getattr__, __dir__, _ = lazy_loader.attach(
-    __name__, submod_attrs={"importing": ["import_mlflow"], "report": ["Count", "ImportReport"]}
+    __name__,
+    submod_attrs={
+        "exporting": ["export_mlflow"],
+        "importing": ["import_mlflow"],
+        "report": ["Count", "ExportCount", "ExportReport", "ImportReport"],
+    },
 )
 
-__all__ = ["Count", "ImportReport", "import_mlflow"]
+__all__ = ["Count", "ExportCount", "ExportReport", "ImportReport", "export_mlflow", "import_mlflow"]

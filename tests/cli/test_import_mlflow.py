@@ -49,7 +49,7 @@ def test_json_is_one_document_and_what_is_missing_exits_with_3(cli: Cli, source:
 def test_progress_is_shown_now_and_then(
     is_terminal: bool, cli: Cli, source: str, own_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry.cli.import_mlflow._INTERVAL_SECONDS", {True: 0.0, False: 0.0})
+    monkeypatch.setattr("registry.cli.progress._INTERVAL_SECONDS", {True: 0.0, False: 0.0})
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     (own_place / "names.yaml").write_text("models: {games@nba: games}\n")
     outcome = cli("import-mlflow", source, "--rename", "names.yaml", "--tracking-uri", "sqlite:///registry.db")
