@@ -104,8 +104,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # time, and a third of it when the interpreter ends.
         gc.set_threshold(50_000, 20, 20)
         atexit.register(gc.freeze)
-    # A training waits for a server that is away; who types a command wants to be told.
-    os.environ.setdefault("REGISTRY_DATABASE_PATIENCE", "0")
     output.prepare_streams()
     invocation.begin()
     options.forget_client()
