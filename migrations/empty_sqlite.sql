@@ -25,9 +25,9 @@ CREATE TABLE foreign_history ( model_id INTEGER NOT NULL, segment INTEGER NOT NU
 
 CREATE TABLE history ( id INTEGER NOT NULL, model_id INTEGER NOT NULL, seq BIGINT NOT NULL, kind TEXT NOT NULL, version BIGINT, from_value TEXT, to_value TEXT, actor TEXT NOT NULL, session_user TEXT, reason TEXT, time_us BIGINT NOT NULL, details TEXT, prev_hash TEXT, hash TEXT NOT NULL, CONSTRAINT pk_history PRIMARY KEY (id), CONSTRAINT fk_history_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT uq_history_model_id_seq UNIQUE (model_id, seq) );
 
-CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key"), CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE );
+CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key") );
 
-CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
+CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
 
 CREATE TABLE logged_model_params ( logged_model_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_logged_model_params PRIMARY KEY (logged_model_id, "key"), CONSTRAINT fk_logged_model_params_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
@@ -70,6 +70,8 @@ CREATE TABLE stage_periods ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode
 CREATE TABLE tags ( run_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_tags PRIMARY KEY (run_id, "key"), CONSTRAINT fk_tags_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
 CREATE TABLE tombstones ( public_id TEXT NOT NULL, removed_time BIGINT NOT NULL, CONSTRAINT pk_tombstones PRIMARY KEY (public_id) ) WITHOUT ROWID;
+
+CREATE TABLE trusted_pages ( session_user TEXT NOT NULL, CONSTRAINT pk_trusted_pages PRIMARY KEY (session_user) ) WITHOUT ROWID;
 
 CREATE TABLE uploads ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, location TEXT NOT NULL, started BIGINT NOT NULL, CONSTRAINT fk_uploads_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_uploads_model_id UNIQUE (model_id) );
 
@@ -135,5 +137,5 @@ CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_i
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0012');
+INSERT INTO registry_schema_version (version_num) VALUES ('0014');
 

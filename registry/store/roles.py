@@ -16,7 +16,7 @@ class Role(StrEnum):
 # A reader fails earlier: every change of a model locks its row in registered_models first.
 _FOR_PROMOTERS: Final = frozenset({"model_versions", "model_aliases", "promotion_rules", "stage_periods"})
 # No role may change these; see `grants`.
-_FOR_OWNERS: Final = frozenset({"artifact_roots", "removals", "tombstones"})
+_FOR_OWNERS: Final = frozenset({"artifact_roots", "removals", "tombstones", "trusted_pages"})
 _DENIED: Final = re.compile(r"permission denied for (?:table|sequence) (?P<name>\w+)")
 
 

@@ -20,6 +20,7 @@ from registry.store.tables.governance import (
     PromotionRulesRow,
     RegistryIdRow,
     StagePeriodRow,
+    TrustedPageRow,
 )
 from registry.store.tables.logged_models import (
     LoggedModelMetricRow,
@@ -92,5 +93,6 @@ __all__ = [
     "StagePeriodRow",
     "TagRow",
     "TombstoneRow",
+    "TrustedPageRow",
     "UploadRow",
 ]
