@@ -27,7 +27,7 @@ CREATE TABLE history ( id INTEGER NOT NULL, model_id INTEGER NOT NULL, seq BIGIN
 
 CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key") );
 
-CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
+CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
 
 CREATE TABLE logged_model_params ( logged_model_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_logged_model_params PRIMARY KEY (logged_model_id, "key"), CONSTRAINT fk_logged_model_params_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
@@ -71,7 +71,7 @@ CREATE TABLE tags ( run_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT
 
 CREATE TABLE tombstones ( public_id TEXT NOT NULL, removed_time BIGINT NOT NULL, CONSTRAINT pk_tombstones PRIMARY KEY (public_id) ) WITHOUT ROWID;
 
-CREATE TABLE trusted_pages ( session_user TEXT NOT NULL, CONSTRAINT pk_trusted_pages PRIMARY KEY (session_user) ) WITHOUT ROWID;
+CREATE TABLE trusted_pages ( db_user TEXT NOT NULL, CONSTRAINT pk_trusted_pages PRIMARY KEY (db_user) ) WITHOUT ROWID;
 
 CREATE TABLE uploads ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, location TEXT NOT NULL, started BIGINT NOT NULL, CONSTRAINT fk_uploads_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_uploads_model_id UNIQUE (model_id) );
 
