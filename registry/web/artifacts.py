@@ -154,8 +154,8 @@ def _csv_table(text: str, delimiter: str, *, is_cut: bool) -> Table:
             rows.append(row)
             if len(rows) > MAX_ROWS + 1:
                 break
-    except csv.Error:  # a NUL, or a field without an end
-        pass
+    except csv.Error:  # a field without an end; its row is left out already
+        is_cut = False
     if is_cut and len(rows) <= MAX_ROWS:
         del rows[-1:]  # it may have been cut
     head, body = (rows[0], rows[1:]) if rows else ([], [])

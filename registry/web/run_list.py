@@ -232,7 +232,7 @@ def read_page(client: MlflowClient, view: RunsView, size: int = PAGE) -> RunsPag
     except InvalidFilterError as error:
         return RunsPage(error=error.message, experiments=experiments)
     table = client.backend.search.run_page(run_scope(list(experiments), view.view_type), request, choose)
-    lines = _nested(list(_lines(table, chosen)))
+    lines = nest(list(_lines(table, chosen)))
     return RunsPage(lines, chosen, keys, table.token, None, experiments)
 
 
@@ -310,7 +310,7 @@ def _lines(table: RunTable, columns: Sequence[str]) -> Iterator[RunLine]:
         )
 
 
-def _nested(lines: list[RunLine]) -> list[RunLine]:
+def nest(lines: list[RunLine]) -> list[RunLine]:
     """Put child runs below their parent, where it is on the same page. Loops of parents end."""
     by_id = {line.run_id: line for line in lines}
     children: dict[str, list[RunLine]] = {}
