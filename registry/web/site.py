@@ -15,6 +15,7 @@ from registry.store.registry.overview import Rights
 from registry.web.auth import Auth, TokenAuth
 
 _RIGHTS_SECONDS: Final = 30.0
+_STATEMENT_SECONDS: Final = 30.0
 
 
 class ActorClient(MlflowClient):
@@ -25,7 +26,10 @@ class ActorClient(MlflowClient):
         self._actor = actor
 
     def _open(self) -> Backend:
-        settings = current_settings().model_copy(update={"actor": self._actor})
+        settings = current_settings()
+        # A page that takes longer is one that nobody waits for.
+        seconds = min(settings.statement_timeout_seconds or _STATEMENT_SECONDS, _STATEMENT_SECONDS)
+        settings = settings.model_copy(update={"actor": self._actor, "statement_timeout_seconds": seconds})
         return open_backend(self._tracking_uri, settings, base=self._base, read_only=self._read_only)
 
 

@@ -34,6 +34,8 @@ from registry.store.transactions import Store, read_transaction, single_query
 
 # How many of a model's newest versions may wait for an approval; older ones are overtaken.
 _CANDIDATES: Final = 20
+# Among so many newest events of a model are nearly always those that began the periods that a page shows.
+_RECENT: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,12 +317,23 @@ def _tenures(connection: Connection, limit: int, *conditions: Any, is_explained:
 
 
 def _began(connection: Connection, rows: Sequence[AnyRow]) -> dict[tuple[int, int], AnyRow]:
-    """Return the events that began periods, by model and time."""
+    """Return the events that began periods, by model and time; those of long ago need a look through all events."""
+    recent = _events_at(connection, rows, HistoryRow.seq > RegisteredModelRow.last_seq - _RECENT)
+    missing = [row for row in rows if (row.model_id, row.since) not in recent]
+    return {**recent, **_events_at(connection, missing)} if missing else recent
+
+
+def _events_at(connection: Connection, rows: Sequence[AnyRow], *conditions: Any) -> dict[tuple[int, int], AnyRow]:
     dialect = connection.dialect.name
     # One pass over the models' events: a join would look for each period among all events of its model.
-    events = select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason).where(
-        among(HistoryRow.model_id, {row.model_id for row in rows}, dialect),
-        among(HistoryRow.time_us, {row.since for row in rows}, dialect),
+    events = (
+        select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason)
+        .join(RegisteredModelRow, RegisteredModelRow.id == HistoryRow.model_id)
+        .where(
+            among(HistoryRow.model_id, {row.model_id for row in rows}, dialect),
+            among(HistoryRow.time_us, {row.since for row in rows}, dialect),
+            *conditions,
+        )
     )
     return {(event.model_id, event.time_us): event for event in connection.execute(events)}
 
