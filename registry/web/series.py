@@ -22,9 +22,9 @@ from registry.web.pages import client_of, number_of
 MAX_RUNS: Final = 200
 MAX_KEYS: Final = 20
 MAX_WIDTH: Final = 4_000
-# All points of an answer: some megabytes of JSON, and what a browser draws at once.
-MAX_POINTS: Final = 100_000
-SKETCH_OVER: Final = 200_000
+# All points of an answer: what a browser draws in a moment, and half a megabyte of JSON.
+MAX_POINTS: Final = 20_000
+SKETCH_OVER: Final = 100_000
 _MAX_DIGITS: Final = 19
 
 
