@@ -1,6 +1,5 @@
 """What notebooks show for entities."""
 
-import re
 
 from registry.entities import Run
 from registry.entities.html import moment

@@ -175,7 +175,7 @@ def _frequent_keys(connection: Connection, row_class: Any, runs: Sequence[int]) 
 
 @functools.lru_cache(maxsize=256)
 def _run_source(scope: RunScope, dialect: str) -> SearchSource:
-    statement = select(RunRow.__table__, _LOCATION.label("artifact_location"))
+    statement = select(RunRow.__table__, _LOCATION.label("artifact_location")).select_from(RunRow)
     statement = statement.where(is_one_of(RunRow.lifecycle_stage, scope.stages, dialect))
     return SearchSource(statement, _run_fields(scope, dialect), _RUN_TIES, ("runs", scope), dialect)
 
