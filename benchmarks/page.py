@@ -37,7 +37,10 @@ KEYS: Final = 1_000
 SERVER_TARGET: Final = 0.2
 READY_TARGET: Final = 1.0
 MEMORY_TARGET: Final = 250 * 2**20
-_MIGRATE: Final = "import registry, sys; registry.MlflowClient(sys.argv[1]).search_experiments()"
+_MIGRATE: Final = (
+    "import sys; from registry.store.engine import connect; from registry.store.schema import upgrade; "
+    "upgrade(connect(sys.argv[1]))"
+)
 _MIGRATE_MLFLOW: Final = "import mlflow, sys; mlflow.MlflowClient(sys.argv[1]).search_experiments()"
 # All charts in the window are drawn, and no image or font is missing.
 _DRAWN: Final = """() => document.readyState === "complete"
