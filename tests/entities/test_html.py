@@ -1,5 +1,6 @@
 """What notebooks show for entities."""
 
+import re
 
 from registry.entities import Run
 from registry.entities.html import moment
