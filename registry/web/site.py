@@ -27,9 +27,10 @@ class ActorClient(MlflowClient):
 
     def _open(self) -> Backend:
         settings = current_settings()
-        # A page that takes longer is one that nobody waits for.
+        # A training waits for a database; who looks at a page wants to be told.
         seconds = min(settings.statement_timeout_seconds or _STATEMENT_SECONDS, _STATEMENT_SECONDS)
-        settings = settings.model_copy(update={"actor": self._actor, "statement_timeout_seconds": seconds})
+        limits = {"statement_timeout_seconds": seconds, "database_patience": 0}
+        settings = settings.model_copy(update={"actor": self._actor, **limits})
         return open_backend(self._tracking_uri, settings, base=self._base, read_only=self._read_only)
 
 
