@@ -60,6 +60,7 @@ PARTS: Final[dict[str, Part]] = {
             "transfer",
             "predict",
             "containers",
+            "serve",
             "score",
             "evaluate",
             "compare_models",
@@ -70,6 +71,9 @@ PARTS: Final[dict[str, Part]] = {
         _MODELS, "Versions: show, promote, approve and sign them.", ("versions", "version_changes", "promotion")
     ),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
+    "monitor": Part(_MODELS, "Stages that are checked for drift, and the checks that are due.", ("monitor",)),
+    "incident": Part(_MODELS, "What monitors found, and what became of it.", ("incident",)),
+    "retrain": Part(_MODELS, "Train a new version, and promote it as far as the rules allow.", ("retrain",)),
     "events": Part(_MODELS, "What happens to all models, as it happens.", ("events",)),
     "db": Part(_OPERATE, "The database: schema, roles, copies, places of files.", ("db",)),
     "cache": Part(_OPERATE, "Downloaded models on this machine.", ("cache",)),

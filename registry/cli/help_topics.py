@@ -133,6 +133,7 @@ _VARIABLES: Final = (
     ("REGISTRY_ARTIFACT_LOCATION", "Where the files of new experiments go."),
     ("REGISTRY_SPOOL_DIR", "A directory to log to first, instead of the tracking URI; 'sync' sends it."),
     ("REGISTRY_SPOOL_SYNC", "Whether a thread sends it while the process lives; off by default."),
+    ("REGISTRY_TRIGGERS_FILE", "What the names of triggers mean on this machine; for 'monitor run' and 'retrain'."),
     ("REGISTRY_ACTOR", "The name in histories; by default the user of the operating system."),
     ("REGISTRY_CACHE_DIR", "Where downloaded models are kept."),
     ("REGISTRY_CACHE_LIMIT_BYTES", "How large that may become; 20 GiB by default."),

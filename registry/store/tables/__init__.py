@@ -33,6 +33,13 @@ from registry.store.tables.logged_models import (
     TombstoneRow,
     UploadRow,
 )
+from registry.store.tables.monitoring import (
+    IncidentRow,
+    MonitorCheckRow,
+    MonitorGuardRow,
+    MonitorRow,
+    TriggerDeliveryRow,
+)
 from registry.store.tables.registered_models import (
     ModelAliasRow,
     ModelVersionRow,
@@ -70,6 +77,7 @@ __all__ = [
     "ExperimentTagRow",
     "HistoryRow",
     "ImportedEventRow",
+    "IncidentRow",
     "LatestMetricRow",
     "LoggedModelMetricRow",
     "LoggedModelParamRow",
@@ -81,6 +89,9 @@ __all__ = [
     "ModelSignatureRow",
     "ModelVersionRow",
     "ModelVersionTagRow",
+    "MonitorCheckRow",
+    "MonitorGuardRow",
+    "MonitorRow",
     "ParamRow",
     "PromotionRulesRow",
     "RegisteredModelRow",
@@ -92,5 +103,6 @@ __all__ = [
     "StagePeriodRow",
     "TagRow",
     "TombstoneRow",
+    "TriggerDeliveryRow",
     "UploadRow",
 ]
