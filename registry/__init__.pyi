@@ -15,6 +15,7 @@ from . import (
     pyfunc as pyfunc,
     rules as rules,
     scoring as scoring,
+    serving as serving,
     sklearn as sklearn,
     system_metrics as system_metrics,
     tracking as tracking,
@@ -134,14 +135,17 @@ from .fluent.system_metrics import (
 from .rules import (
     Approvals as Approvals,
     BetterThanHolder as BetterThanHolder,
+    CheckedWithin as CheckedWithin,
     EvaluatedOn as EvaluatedOn,
     FlavorIn as FlavorIn,
     MetricAtLeast as MetricAtLeast,
     MetricAtMost as MetricAtMost,
     MetricNotWorse as MetricNotWorse,
+    NoOpenIncident as NoOpenIncident,
     SignatureCompatible as SignatureCompatible,
     SignatureUnchanged as SignatureUnchanged,
     TagEquals as TagEquals,
 )
+from .web.notebook import ui as ui
 
 __version__: str
