@@ -213,6 +213,22 @@ def test_a_changed_correlation_is_found_by_the_domain_classifier_alone() -> None
     assert (results[-1].statistic or 0) > 0.8
 
 
+@pytest.mark.slow
+def test_the_domain_classifier_is_sure_no_more_often_than_it_says() -> None:
+    p_values = []
+    for seed in range(60):
+        profiles = [
+            make_profile({"x": number(4 * seed + part, 400), "y": number(4 * seed + part + 2, 400)}) for part in (0, 1)
+        ]
+        (result,) = compare_profiles(*profiles, ["domain_classifier"], SURE)
+        assert result.p_value is not None
+        p_values.append(result.p_value)
+
+    # 6 of 60 are expected below 0.1, give or take 2.3.
+    assert sum(value < 0.1 for value in p_values) <= 14
+    assert sum(value < 0.01 for value in p_values) <= 4
+
+
 def test_the_domain_classifier_needs_common_inputs_and_enough_rows() -> None:
     known = make_profile({"x": number(0, 500)})
     (result,) = compare_profiles(known, make_profile({"y": number(0, 500)}), ["domain_classifier"], SURE)
