@@ -296,7 +296,10 @@ def _tags(retraining: Retraining, incidents: Sequence[Incident], champion: Model
 
 
 def _reason(retraining: Retraining, incidents: Sequence[Incident], parent: object) -> str:
-    causes = ", ".join(f"{incident.id} ({incident.cause})" for incident in incidents)
-    because = f" for incident {causes}" if incidents else ""
+    because = ""
+    if incidents:
+        rest = f" and {len(incidents) - 1} more" if len(incidents) > 1 else ""
+        numbers = ", ".join(str(incident.id) for incident in incidents)
+        because = f" for incident{'s' if rest else ''} {numbers} ({incidents[0].cause}{rest})"
     after = "" if parent is None else f", after version {parent}"
     return f"retraining {retraining.name!r}{because}{after}"[:MAX_REMARK]
