@@ -15,6 +15,7 @@ from . import (
     pyfunc as pyfunc,
     rules as rules,
     scoring as scoring,
+    serving as serving,
     sklearn as sklearn,
     system_metrics as system_metrics,
     tracking as tracking,
@@ -145,5 +146,6 @@ from .rules import (
     SignatureUnchanged as SignatureUnchanged,
     TagEquals as TagEquals,
 )
+from .web.notebook import ui as ui
 
 __version__: str

@@ -22,6 +22,11 @@ from registry.web.site import Site, static_directory
 NOUNS: Final = (
     "home",
     "models",
+    "runs",
+    "run",
+    "artifacts",
+    "series",
+    "compare",
     "model",
     "versions",
     "actions",

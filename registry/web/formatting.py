@@ -54,6 +54,18 @@ def span(duration: timedelta) -> str:
     return f"{int(seconds)} s"
 
 
+def duration(milliseconds: int) -> str:
+    """Return a duration with two units: ``4.2 s``, ``3 min 05 s``, ``2 h 07 min``, ``3 d 4 h``."""
+    seconds = max(0, milliseconds) / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
 def number(value: float | None) -> str:
     """Return a number with at most six significant digits."""
     if value is None:
@@ -117,6 +129,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "us": us,
     "ms": ms,
     "ago": ago,
+    "duration": duration,
     "number": number,
     "size": size,
     "short": short,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from registry.rules import PromotionRule, Verdict
 
 _VERSIONS: Final = 25
-_TENURES: Final = 400
+_TENURES: Final = 250
 _JUDGED: Final = 5
 _EVENTS: Final = 15
 _HISTORY_PAGE: Final = 100

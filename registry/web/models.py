@@ -26,7 +26,7 @@ def show_models(request: Request) -> Response:
         request.query_params.get("page") or None,
     )
     names = [model.name for model in models]
-    held = client.backend.overview.holders(names=names, limit=2 * len(names)) if names else []
+    held = client.backend.overview.holders(names=names, limit=2 * len(names), is_explained=False) if names else []
     holders = {(one.name, one.tenure.stage): one.tenure for one in held}
     return render(request, "models.html", models=models, holders=holders, q=q, order=order, next_page=models.token)
 

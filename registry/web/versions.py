@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SHOWN_BYTES: Final = 100_000
 _SHOWN_FILES: Final = 500
-_EVENTS: Final = 20
+_EVENTS: Final = 50
 _CHUNK: Final = 1 << 20
 
 
@@ -78,14 +78,16 @@ def show_version(request: Request) -> Response:
     """Show a version."""
     client, name, number = _target(request)
     page = read_version(client, name, number)
-    tenures = [one.tenure for one in client.backend.overview.tenures(name, newest=200)]
+    overview = client.backend.overview
+    events = overview.events(name=name, version=number, limit=_EVENTS)
     return render(
         request,
         "version.html",
         page=page,
         version=page.version,
-        held=[tenure for tenure in tenures if tenure.version == number],
-        events=client.backend.overview.events(name=name, version=number, limit=_EVENTS),
+        held=[one.tenure for one in overview.tenures(name, newest=_EVENTS, version=number)],
+        began={published.event.time_us: published.event for published in events},
+        events=events,
         shown_files=_SHOWN_FILES,
         stages=[stage for stage in reversed(ALL_STAGES) if stage != page.version.current_stage],
         guarded=[stage for stage in ACTIVE_STAGES if client.get_promotion_rules(name, stage)],

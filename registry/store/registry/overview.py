@@ -112,22 +112,32 @@ class OverviewStore(Store):
         stages: Sequence[str] = ACTIVE_STAGES,
         names: Collection[str] | None = None,
         limit: int = 200,
+        is_explained: bool = True,
     ) -> list[NamedTenure]:
-        """Return who holds these stages now, newest first; of all models, or of those with these names."""
+        """Return who holds these stages now, newest first; of all models, or of those with these names.
+
+        Without `is_explained` the tenures name no actor and no reason, and no events are read.
+        """
         condition: list[Any] = [StagePeriodRow.until.is_(None), StagePeriodRow.stage.in_(stages)]
         if names is not None:
             condition.append(among(RegisteredModelRow.name, names, connection.dialect.name))
-        return _tenures(connection, limit, *condition)
+        return _tenures(connection, limit, *condition, is_explained=is_explained)
 
     @read_transaction
-    def tenures(self, connection: Connection, name: str, *, newest: int) -> list[NamedTenure]:
+    def tenures(
+        self, connection: Connection, name: str, *, newest: int, version: int | None = None
+    ) -> list[NamedTenure]:
         """Return the newest tenures of a model's stages and aliases, newest first.
+
+        Those of one version name no actor and no reason: its events do.
 
         Raises:
             ModelNotFoundError: There is no such model.
         """
-        model = require_model(connection, name)
-        return _tenures(connection, newest, StagePeriodRow.model_id == model.id)
+        condition: list[Any] = [StagePeriodRow.model_id == require_model(connection, name).id]
+        if version is not None:
+            condition.append(StagePeriodRow.version == version)
+        return _tenures(connection, newest, *condition, is_explained=version is None)
 
     @read_transaction
     def events(
@@ -277,8 +287,8 @@ class OverviewStore(Store):
         return Rights(bool(row[0]), bool(row[1]), str(row[2]))
 
 
-def _tenures(connection: Connection, limit: int, *conditions: Any) -> list[NamedTenure]:
-    """Return tenures of living models, newest first, with the actor and reason of the event that began each."""
+def _tenures(connection: Connection, limit: int, *conditions: Any, is_explained: bool) -> list[NamedTenure]:
+    """Return tenures of living models, newest first, if asked with actor and reason of the event that began each."""
     periods = (
         select(StagePeriodRow.__table__, RegisteredModelRow.uid, RegisteredModelRow.name)
         .join(RegisteredModelRow, RegisteredModelRow.id == StagePeriodRow.model_id)
@@ -287,15 +297,7 @@ def _tenures(connection: Connection, limit: int, *conditions: Any) -> list[Named
         .limit(limit)
     )
     rows = connection.execute(periods).all()
-    if not rows:
-        return []
-    dialect = connection.dialect.name
-    # One pass over the models' events: a join would look for each period among all events of its model.
-    events = select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason).where(
-        among(HistoryRow.model_id, {row.model_id for row in rows}, dialect),
-        among(HistoryRow.time_us, {row.since for row in rows}, dialect),
-    )
-    began: dict[tuple[int, int], AnyRow] = {(e.model_id, e.time_us): e for e in connection.execute(events)}
+    began = _began(connection, rows) if rows and is_explained else {}
     tenures = []
     for row in rows:
         event = began.get((row.model_id, row.since))
@@ -304,6 +306,17 @@ def _tenures(connection: Connection, limit: int, *conditions: Any) -> list[Named
             NamedTenure(row.name, StageTenure(row.uid, row.stage, row.version, row.since, row.until, actor, reason))
         )
     return tenures
+
+
+def _began(connection: Connection, rows: Sequence[AnyRow]) -> dict[tuple[int, int], AnyRow]:
+    """Return the events that began periods, by model and time."""
+    dialect = connection.dialect.name
+    # One pass over the models' events: a join would look for each period among all events of its model.
+    events = select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason).where(
+        among(HistoryRow.model_id, {row.model_id for row in rows}, dialect),
+        among(HistoryRow.time_us, {row.since for row in rows}, dialect),
+    )
+    return {(event.model_id, event.time_us): event for event in connection.execute(events)}
 
 
 def _guarded_stages(connection: Connection) -> Sequence[AnyRow]:

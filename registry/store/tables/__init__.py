@@ -1,4 +1,4 @@
-"""The tables as typed declarative classes, with the meaning of their columns.
+"""The tables as classes with typed columns, and the meaning of the columns.
 
 `migrations/` creates them (`create_all` is never used), and `alembic check` compares both. Rows never leave the store;
 other rooms see entities. Kinds of columns:

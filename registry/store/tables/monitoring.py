@@ -1,9 +1,8 @@
 """Tables of monitors, of the checks that they made, of incidents, and of the triggers that incidents set off."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, Text, UniqueConstraint
 
-from registry.store.tables.base import ID, NEVER_REUSED, Base, Digest, Id, Key, Micros, Millis, partial_index
+from registry.store.tables.base import ID, NEVER_REUSED, Base, Digest, Id, Key, Micros, Millis, column, partial_index
 
 
 class MonitorRow(Base):
@@ -20,18 +19,18 @@ class MonitorRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    model_id: Mapped[int] = mapped_column(ID, ForeignKey("registered_models.id"))
-    stage: Mapped[Key]
-    every_seconds: Mapped[int] = mapped_column(BigInteger)
-    cooldown_seconds: Mapped[int] = mapped_column(BigInteger)
-    settings: Mapped[str] = mapped_column(Text)
-    triggers: Mapped[str] = mapped_column(Text)
-    actor: Mapped[Key]
-    creation_time: Mapped[Millis]
-    next_time: Mapped[Millis]
-    lease_token: Mapped[Key | None]
-    lease_until: Mapped[Millis | None]
+    id: ColumnElement[Id]
+    model_id: ColumnElement[int] = column(ID, ForeignKey("registered_models.id"))
+    stage: ColumnElement[Key]
+    every_seconds: ColumnElement[int] = column(BigInteger)
+    cooldown_seconds: ColumnElement[int] = column(BigInteger)
+    settings: ColumnElement[str] = column(Text)
+    triggers: ColumnElement[str] = column(Text)
+    actor: ColumnElement[Key]
+    creation_time: ColumnElement[Millis]
+    next_time: ColumnElement[Millis]
+    lease_token: ColumnElement[Key | None]
+    lease_until: ColumnElement[Millis | None]
 
 
 class MonitorGuardRow(Base):
@@ -42,9 +41,9 @@ class MonitorGuardRow(Base):
 
     __tablename__ = "monitor_guards"
 
-    monitor_id: Mapped[int] = mapped_column(ID, ForeignKey("monitors.id"), primary_key=True, autoincrement=False)
-    version: Mapped[int] = mapped_column(BigInteger)
-    until: Mapped[Millis]
+    monitor_id: ColumnElement[int] = column(ID, ForeignKey("monitors.id"), primary_key=True, autoincrement=False)
+    version: ColumnElement[int] = column(BigInteger)
+    until: ColumnElement[Millis]
 
 
 class MonitorCheckRow(Base):
@@ -61,18 +60,18 @@ class MonitorCheckRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    model_id: Mapped[int] = mapped_column(ID)
-    monitor_id: Mapped[int | None] = mapped_column(ID)
-    due_time: Mapped[Millis | None]
-    version: Mapped[int | None] = mapped_column(BigInteger)
-    status: Mapped[Key]
-    message: Mapped[str | None] = mapped_column(Text)
-    report_digest: Mapped[Digest | None]
-    run_id: Mapped[Key | None]
-    actor: Mapped[Key]
-    start_time: Mapped[Millis]
-    end_time: Mapped[Millis]
+    id: ColumnElement[Id]
+    model_id: ColumnElement[int] = column(ID)
+    monitor_id: ColumnElement[int | None] = column(ID)
+    due_time: ColumnElement[Millis | None]
+    version: ColumnElement[int | None] = column(BigInteger)
+    status: ColumnElement[Key]
+    message: ColumnElement[str | None] = column(Text)
+    report_digest: ColumnElement[Digest | None]
+    run_id: ColumnElement[Key | None]
+    actor: ColumnElement[Key]
+    start_time: ColumnElement[Millis]
+    end_time: ColumnElement[Millis]
 
 
 class IncidentRow(Base):
@@ -88,20 +87,20 @@ class IncidentRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    model_id: Mapped[int] = mapped_column(ID, ForeignKey("registered_models.id"))
-    cause: Mapped[Key]
-    status: Mapped[Key]
-    version: Mapped[int] = mapped_column(BigInteger)
-    monitor_id: Mapped[int | None] = mapped_column(ID)
-    check_id: Mapped[int] = mapped_column(ID, ForeignKey("monitor_checks.id"))
-    run_id: Mapped[Key | None]
-    report_digest: Mapped[Digest | None]
-    figures: Mapped[str] = mapped_column(Text)
-    opened_us: Mapped[Micros]
-    changed_us: Mapped[Micros]
-    changed_by: Mapped[Key]
-    reason: Mapped[str | None] = mapped_column(Text)
+    id: ColumnElement[Id]
+    model_id: ColumnElement[int] = column(ID, ForeignKey("registered_models.id"))
+    cause: ColumnElement[Key]
+    status: ColumnElement[Key]
+    version: ColumnElement[int] = column(BigInteger)
+    monitor_id: ColumnElement[int | None] = column(ID)
+    check_id: ColumnElement[int] = column(ID, ForeignKey("monitor_checks.id"))
+    run_id: ColumnElement[Key | None]
+    report_digest: ColumnElement[Digest | None]
+    figures: ColumnElement[str] = column(Text)
+    opened_us: ColumnElement[Micros]
+    changed_us: ColumnElement[Micros]
+    changed_by: ColumnElement[Key]
+    reason: ColumnElement[str | None] = column(Text)
 
 
 class TriggerDeliveryRow(Base):
@@ -117,13 +116,13 @@ class TriggerDeliveryRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    check_id: Mapped[int] = mapped_column(ID, ForeignKey("monitor_checks.id"))
-    trigger_name: Mapped[Key]
-    state: Mapped[Key]
-    attempts: Mapped[int] = mapped_column(BigInteger)
-    next_time: Mapped[Millis]
-    lease_token: Mapped[Key | None]
-    lease_until: Mapped[Millis | None]
-    message: Mapped[str | None] = mapped_column(Text)
-    end_time: Mapped[Millis | None]
+    id: ColumnElement[Id]
+    check_id: ColumnElement[int] = column(ID, ForeignKey("monitor_checks.id"))
+    trigger_name: ColumnElement[Key]
+    state: ColumnElement[Key]
+    attempts: ColumnElement[int] = column(BigInteger)
+    next_time: ColumnElement[Millis]
+    lease_token: ColumnElement[Key | None]
+    lease_until: ColumnElement[Millis | None]
+    message: ColumnElement[str | None] = column(Text)
+    end_time: ColumnElement[Millis | None]
