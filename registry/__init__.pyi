@@ -140,6 +140,7 @@ from .rules import (
     MetricAtLeast as MetricAtLeast,
     MetricAtMost as MetricAtMost,
     MetricNotWorse as MetricNotWorse,
+    ShadowAgreement as ShadowAgreement,
     SignatureCompatible as SignatureCompatible,
     SignatureUnchanged as SignatureUnchanged,
     TagEquals as TagEquals,
