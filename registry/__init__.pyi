@@ -135,11 +135,13 @@ from .fluent.system_metrics import (
 from .rules import (
     Approvals as Approvals,
     BetterThanHolder as BetterThanHolder,
+    CheckedWithin as CheckedWithin,
     EvaluatedOn as EvaluatedOn,
     FlavorIn as FlavorIn,
     MetricAtLeast as MetricAtLeast,
     MetricAtMost as MetricAtMost,
     MetricNotWorse as MetricNotWorse,
+    NoOpenIncident as NoOpenIncident,
     ShadowAgreement as ShadowAgreement,
     SignatureCompatible as SignatureCompatible,
     SignatureUnchanged as SignatureUnchanged,

@@ -53,11 +53,11 @@ MODULES = [
     "xgboost",
 ]
 SURFACE = """
-ActiveModel ActiveRun Approvals BetterThanHolder EvaluatedOn FlavorIn Image MetricAtLeast MetricAtMost MetricNotWorse
-MlflowClient MlflowException RegistryError ResolvedModel ShadowAgreement SignatureCompatible SignatureUnchanged
-TagEquals WebhookSink __version__ active_run artifacts autolog catboost clear_active_model client compare
-compare_models create_experiment create_external_model data delete_experiment delete_experiment_tag
-delete_logged_model_tag delete_run delete_tag disable_system_metrics_logging disconnect doctor
+ActiveModel ActiveRun Approvals BetterThanHolder CheckedWithin EvaluatedOn FlavorIn Image MetricAtLeast MetricAtMost
+MetricNotWorse MlflowClient MlflowException NoOpenIncident RegistryError ResolvedModel ShadowAgreement
+SignatureCompatible SignatureUnchanged TagEquals WebhookSink __version__ active_run artifacts autolog catboost
+clear_active_model client compare compare_models create_experiment create_external_model data delete_experiment
+delete_experiment_tag delete_logged_model_tag delete_run delete_tag disable_system_metrics_logging disconnect doctor
 enable_system_metrics_logging end_run entities evaluate evaluation exceptions finalize_logged_model
 flush_artifact_async_logging flush_async_logging get_active_model_id get_artifact_uri get_experiment
 get_experiment_by_name get_logged_model get_parent_run get_registry_uri get_run get_tracking_uri history

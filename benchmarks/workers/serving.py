@@ -43,11 +43,12 @@ def bare(directory: str, rows: int, seconds: float) -> None:
     block = np.random.default_rng(1).normal(size=(rows, len(COLUMNS)))
     model.predict(block)
     times = []
+    used = time.process_time()
     end = time.perf_counter() + seconds
     while (began := time.perf_counter()) < end:
         model.predict(block)
         times.append(time.perf_counter() - began)
-    report(times, seconds, 0)
+    report(times, seconds, 0, (time.process_time() - used) / len(times) * 1000)
 
 
 def load(port: int, form: str, rows: int, clients: int, seconds: float) -> None:
@@ -98,7 +99,7 @@ def request(form: str, rows: int) -> tuple[str, bytes, dict[str, str]]:
     return "/v2/models/model/infer", head + data, {"Inference-Header-Content-Length": str(len(head))}
 
 
-def report(times: list[float], seconds: float, lost: int) -> None:
+def report(times: list[float], seconds: float, lost: int, cpu_ms: float = 0.0) -> None:
     """Print one line of JSON."""
     times.sort()
     count = len(times)
@@ -108,6 +109,7 @@ def report(times: list[float], seconds: float, lost: int) -> None:
         "p99_ms": times[int(count * 0.99)] * 1000,
         "requests": count,
         "lost": lost,
+        "cpu_ms": cpu_ms,
     }
     print(json.dumps(found))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from registry.cli import output
-from registry.cli.artifact_files import FilesUri, open_uri
+from registry.cli.artifacts import FilesUri, open_uri
 from registry.cli.models import app
 from registry.exceptions import InvalidParameterError, PathExistsError, disk_error
 from registry.uris import ModelsUri
