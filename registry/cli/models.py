@@ -21,6 +21,9 @@ from registry.cli.tenures import Tenure, current_tenures, explain, flat
 from registry.cli.times import expand_filter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import registry
     from registry.entities.model_registry import RegisteredModel
 
 app = noun("models", "Registered models: names with numbered versions.")
@@ -68,6 +71,8 @@ def show_model(name: ModelName) -> None:
     )
     if not output.is_for_people():
         return
+    for line in _shadows(client, model):
+        output.line(line)
     for tenure in tenures:
         if tenure.is_of_stage:
             explain(tenure)
@@ -82,6 +87,20 @@ def show_model(name: ModelName) -> None:
     output.listing(newest, versions.COLUMNS, nothing="No versions.")
     if newest.token:
         output.note(f"The newest {len(newest)} are shown; 'registry versions list {model.name}' has all.")
+
+
+def _shadows(client: "registry.MlflowClient", model: "RegisteredModel") -> "Iterator[str]":
+    """Yield how the version in Staging has answered as a shadow of the one in Production."""
+    from registry.entities.evidence import SHADOW
+    from registry.entities.shadow_comparison import total_of
+
+    held = {version.current_stage: version for version in model.latest_versions}
+    if "Staging" in held and "Production" in held:
+        model_id = held["Staging"].model_id
+        digest = client.resolve(f"models:/{model.name}/{held['Production'].version}").digest
+        found = total_of(client.get_evidence(str(model_id), SHADOW), digest) if model_id else None
+        if found is not None:
+            yield f"Staging as a shadow of Production: {found[0].text}"
 
 
 def _in_stage(model: "RegisteredModel", stage: str) -> int | None:

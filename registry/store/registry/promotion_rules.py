@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, insert, null, select
 
 from registry.entities import Evidence
+from registry.entities.evidence import SHADOW
 from registry.entities.history import EventKind
 from registry.entities.monitors import IncidentStatus
 from registry.store.clock import read_clock_us
@@ -254,11 +255,12 @@ _FACTS: Final = (
 
 def _evidence(connection: Connection, model_key: int, rules: "Sequence[PromotionRule]") -> tuple[Evidence, ...]:
     """Return the evidence on a logged model that rules look at: metrics on data sets, and other records."""
-    from registry.rules import BetterThanHolder
+    from registry.rules import BetterThanHolder, ShadowAgreement
 
+    has_shadows = any(isinstance(rule, ShadowAgreement) for rule in rules)
     on_data = [rule for rule in rules if getattr(rule, "dataset", None) is not None]
     if not on_data:
-        return ()
+        return tuple(read_records(connection, model_key, {SHADOW})) if has_shadows else ()
     metrics = [getattr(rule, "metric", None) for rule in on_data if not isinstance(rule, BetterThanHolder)]
     names = None if None in metrics else {name for name in metrics if name is not None}
     of_metrics = read_metric_evidence(connection, model_key, names) if metrics else ()
