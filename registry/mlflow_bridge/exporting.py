@@ -10,7 +10,7 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,14 +24,13 @@ from registry.exceptions import InvalidStateError, RegistryError, UnavailableErr
 from registry.mlflow_bridge.export_models import ModelExport
 from registry.mlflow_bridge.export_process import MlflowProcess, MlflowRefusedError
 from registry.mlflow_bridge.export_worker import REGISTRY_TAG, RUN_TAG, identity, update_digest
+from registry.mlflow_bridge.importing import Progress, ignore
 from registry.mlflow_bridge.report import ExportCount, ExportReport
 from registry.settings import redacted_uri
 from registry.store.transfer.run_export import ExportedRun, Point, SeriesSummary
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
-
-Progress = Callable[[str, int, int], None]
 
 EXPERIMENT_TAG: Final = "registry.experiment_id"
 _PAGE: Final = 20_000
@@ -106,7 +105,7 @@ def export_from(
     """Export what a client's registry has; see `export_mlflow`."""
     client.backend.experiments.registry_id()  # whether there is one, before mlflow is started, which takes seconds
     with MlflowProcess(python) as process:
-        export = Export(client, process, progress or _ignore)
+        export = Export(client, process, progress or ignore)
         return export.run(target, registry_uri, None if _is_server(target) else _absolute(artifacts or "mlartifacts"))
 
 
@@ -116,10 +115,6 @@ def _is_server(target: str) -> bool:
 
 def _absolute(place: str | Path) -> str:
     return str(place).rstrip("/") if "://" in str(place) else str(Path(place).absolute())
-
-
-def _ignore(_kind: str, _done: int, _total: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(slots=True)
