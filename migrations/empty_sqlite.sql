@@ -131,9 +131,9 @@ CREATE TRIGGER history_no_replace BEFORE INSERT ON history WHEN EXISTS (SELECT 1
 
 CREATE TRIGGER history_no_update BEFORE UPDATE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 
-CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_id, location, digest, flavors, signature ON logged_models WHEN OLD.digest IS NOT NULL AND (NEW.model_id IS NOT OLD.model_id OR NEW.experiment_id IS NOT OLD.experiment_id OR NEW.location IS NOT OLD.location OR NEW.digest IS NOT OLD.digest OR NEW.flavors IS NOT OLD.flavors OR NEW.signature IS NOT OLD.signature) BEGIN SELECT RAISE(ABORT, 'a sealed logged model never changes'); END;
+CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_id, location, digest, flavors, signature ON logged_models WHEN OLD.digest IS NOT NULL AND (NEW.model_id IS NOT OLD.model_id OR NEW.experiment_id IS NOT OLD.experiment_id OR NEW.digest IS NOT OLD.digest OR NEW.flavors IS NOT OLD.flavors OR NEW.signature IS NOT OLD.signature OR (NEW.location IS NOT OLD.location AND NOT ((substr(OLD.location, 1, 1) = '/' OR substr(OLD.location, 1, 5) = 's3://') AND (substr(NEW.location, 1, 1) = '/' OR substr(NEW.location, 1, 5) = 's3://')))) BEGIN SELECT RAISE(ABORT, 'a sealed logged model never changes'); END;
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0012');
+INSERT INTO registry_schema_version (version_num) VALUES ('0015');
 
