@@ -3,7 +3,7 @@
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,9 @@ for number in range(20):
 """
 # What a shell types to see the runs of the first experiment.
 _LIST_RUNS: Final = {"registry": ["runs", "list"], "mlflow": ["runs", "list", "--experiment-id", "0"]}
+# What a shell runs when the user types a noun and Tab. Only registry completes names out of the database.
+_COMPLETE: Final = {"registry": ["__complete", "zsh", "experiments", "show", ""], "mlflow": []}
+_MLFLOW_COMPLETION: Final = {"_MLFLOW_COMPLETE": "zsh_complete", "COMP_WORDS": "mlflow experiments ", "COMP_CWORD": "2"}
 _FIRST_USE: Final = """
 import {system} as mlflow
 mlflow.set_tracking_uri("sqlite:///{file}.db")
@@ -57,20 +60,27 @@ def fresh_processes(pythons: Mapping[str, Path], directory: Path, rounds: int) -
         calls = {system: (lambda s=system, t=script: program(s, t)) for system in ("registry", "mlflow")}
         figures = alternate(calls, rounds)
         yield Figure(title, "–", figures["registry"], figures["mlflow"], faster_at_least=promised)
-    commands = {system: _list_runs(pythons[system], system, directory / system) for system in _LIST_RUNS}
-    figures = alternate(commands, rounds)
-    yield Figure("runs list at the command line", "sqlite", figures["registry"], figures["mlflow"], faster_at_least=4)
+    for system in _LIST_RUNS:
+        wall([pythons[system], "-c", _FILL.format(system=system)], directory / system, {})
+    for title, words, promised in (
+        ("runs list at the command line", _LIST_RUNS, 4),
+        ("completion at the command line", _COMPLETE, 4),
+    ):
+        calls = {
+            system: (lambda s=system, w=words[system]: _command(pythons[s], s, w, directory / s)) for system in words
+        }
+        figures = alternate(calls, rounds)
+        yield Figure(title, "sqlite", figures["registry"], figures["mlflow"], faster_at_least=promised)
     for _, system in itertools.product(range(rounds), ("registry", "mlflow")):
         program(system, _FIRST_MODEL)
     own = {system: _noted(directory / system / "first_model.txt") for system in ("registry", "mlflow")}
     yield Figure("first xgboost log_model of a process", "sqlite", own["registry"], own["mlflow"], faster_at_least=10)
 
 
-def _list_runs(python: Path, system: str, directory: Path) -> Callable[[], float]:
-    """Fill a database with runs; return a function that lists them by the system's own command."""
-    wall([python, "-c", _FILL.format(system=system)], directory, {})
-    variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/listed.db"}
-    return lambda: wall([python, "-m", system, *_LIST_RUNS[system]], directory, variables)
+def _command(python: Path, system: str, words: list[str], directory: Path) -> float:
+    """Return the seconds of a command of the system's own, on the database that `_FILL` has filled."""
+    variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/listed.db"} | ({} if words else _MLFLOW_COMPLETION)
+    return wall([python.with_name(system), *words], directory, variables)
 
 
 def crowd(python: Path, system: str, url: str, directory: Path, runs: int) -> float:

@@ -9,6 +9,7 @@ from . import (
     lightgbm as lightgbm,
     mlflow_bridge as mlflow_bridge,
     models as models,
+    monitoring as monitoring,
     onnx as onnx,
     protos as protos,
     pyfunc as pyfunc,
@@ -142,5 +143,6 @@ from .rules import (
     SignatureUnchanged as SignatureUnchanged,
     TagEquals as TagEquals,
 )
+from .web.notebook import ui as ui
 
 __version__: str

@@ -102,6 +102,14 @@ class Settings(BaseModel):
     )
     spool_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_SPOOL_DIR"))
     spool_sync: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_SPOOL_SYNC"))
+    monitoring_sample_rows: int = Field(
+        default=5_000, ge=0, le=1_000_000, validation_alias=AliasChoices("REGISTRY_MONITORING_SAMPLE_ROWS")
+    )
+    monitoring_exclude: str = Field(default="", validation_alias=AliasChoices("REGISTRY_MONITORING_EXCLUDE"))
+    monitoring_hash: str = Field(default="", validation_alias=AliasChoices("REGISTRY_MONITORING_HASH"))
+    monitoring_hash_key: str = Field(
+        default="", validation_alias=AliasChoices("REGISTRY_MONITORING_HASH_KEY"), repr=False
+    )
     follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
     s3_endpoint_url: str | None = Field(default=None, validation_alias=_aliases("S3_ENDPOINT_URL"))
     s3_upload_extra_args: dict[str, Any] = Field(

@@ -172,7 +172,8 @@ class FlavorContract(ABC):
         values = {value for entry in entries for value in entry.values() if isinstance(value, str)}
         for value in sorted(value for value in values if (saved / value).exists()):
             outside = saved.parent / Path(value).name
-            shutil.copyfile(saved / value, outside)
+            copy = shutil.copytree if (saved / value).is_dir() else shutil.copyfile
+            copy(saved / value, outside)
             changed = {
                 name: {key: f"../{outside.name}" if item == value else item for key, item in entry.items()}
                 for name, entry in described.flavors.items()

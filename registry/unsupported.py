@@ -131,9 +131,14 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "pytorch",
     ),
     (
+        "There is no module for Prophet. Log a fitted model by MlflowClient.log_model('prophet', …), and load it with "
+        "pyfunc.load_model.",
+        "prophet",
+    ),
+    (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file with "
         "log_artifact, or add the flavor by an entry point in the group 'registry.flavors'.",
-        "diffusers h2o johnsnowlabs keras optuna paddle pmdarima prophet pyspark rfunc "
+        "diffusers h2o johnsnowlabs keras optuna paddle pmdarima pyspark rfunc "
         "sentence_transformers shap spacy spark statsmodels tensorflow transformers",
     ),
     (

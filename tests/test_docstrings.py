@@ -22,6 +22,7 @@ MODULES = [
     "data",
     "lightgbm",
     "models",
+    "monitoring",
     "onnx",
     "pyfunc",
     "scoring",

@@ -29,6 +29,8 @@ OWNERS = {
     "onnx": {"flavors/"},
     "onnxruntime": {"flavors/"},
     "torch": {"flavors/"},
+    "safetensors": {"flavors/"},
+    "prophet": {"flavors/"},
     "mlflow": {"mlflow_bridge/"},
 }
 

@@ -4,6 +4,7 @@ To add a noun, write a module beside this one and a line in `PARTS`; further com
 their own, named in the same line. Guarantees: a module is imported only when its noun is used.
 """
 
+import atexit
 import gc
 import importlib
 import os
@@ -74,6 +75,7 @@ PARTS: Final[dict[str, Part]] = {
     "cache": Part(_OPERATE, "Downloaded models on this machine.", ("cache",)),
     "gc": Part(_OPERATE, "List or remove what nothing refers to.", ("gc",)),
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
+    "ui": Part(_OTHER, "The page: runs and models in the browser.", ("ui",)),
     "import-mlflow": Part(_OTHER, "Move in from MLflow, with everything that it has.", ("import_mlflow",)),
     "import-runs": Part(_OTHER, "Move in from W&B's offline runs, or from trackio.", ("import_runs",)),
     "export-mlflow": Part(_OTHER, "Write everything into MLflow, by its own client.", ("export_mlflow",)),
@@ -99,8 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An error of the library, or a wrong command line, is one line on stderr; `exit_codes` has the codes.
     """
     if arguments is None:
-        # Importing makes many objects that stay; collecting garbage among them takes a tenth of a short command's time.
+        # Importing makes many objects that stay. Looking for garbage among them takes a tenth of a short command's
+        # time, and a third of it when the interpreter ends.
         gc.set_threshold(50_000, 20, 20)
+        atexit.register(gc.freeze)
     # A training waits for a server that is away; who types a command wants to be told.
     os.environ.setdefault("REGISTRY_DATABASE_PATIENCE", "0")
     output.prepare_streams()

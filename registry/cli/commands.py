@@ -69,7 +69,8 @@ class Command(TyperCommand):
         own: list[Any] = [parameter for parameter in self.params if not getattr(parameter, "hidden", False)]
         arguments = _arguments(self)
         options = [parameter for parameter in own if parameter.param_type_name == "option"]
-        usage = [ctx.command_path, *map(metavar, arguments), "[OPTIONS]"]
+        required = [f"{max(option.opts, key=len)} {metavar(option)}" for option in options if option.required]
+        usage = [ctx.command_path, *map(metavar, arguments), *required, "[OPTIONS]"]
         examples = (self.epilog or "").splitlines()
         return "\n\n".join(
             section

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from registry.cli import invocation, output
+from registry.exceptions import InvalidParameterError
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
@@ -22,12 +23,12 @@ def require(loss: str, yes: bool) -> None:
 
     Raises:
         typer.Exit: The user said no: with code 130, as for Ctrl-C.
-        typer.BadParameter: Nobody can be asked.
+        InvalidParameterError: Nobody can be asked.
     """
     if yes:
         return
     if invocation.current().no_input or not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
-        raise typer.BadParameter(f"{loss} Give --yes to do it.", param_hint="--yes")
+        raise InvalidParameterError(f"{loss} Give --yes to do it.")
     output.complain(loss)
     sys.stderr.write("Go on? [y/N] ")
     sys.stderr.flush()

@@ -34,6 +34,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"max_results", "--limit"),
         (r"page_token", "--all"),
         (r"order_by", "--order-by"),
+        (r"dst_path", "--directory"),
         (r"filter_string", "--filter"),
         (r"transition_model_version_stage", "'registry versions promote'"),
         (r"(?:client|MlflowClient)\.correct_clock(?:\(\))?", "'registry models correct-clock'"),
@@ -60,7 +61,7 @@ def report_usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
     """Print what is wrong with a command line, with the usage of the command that it reached; return 2."""
     context: Any = getattr(error, "ctx", None)
     path = "registry" if context is None else context.command_path
-    message = _sentence(in_our_words(error.format_message()))
+    message = _sentence(in_our_words(error.format_message().replace("Value error, ", "")))
     if "--json" in arguments:
         invocation.current().json = True
     _print("INVALID_PARAMETER_VALUE", exit_codes.USAGE, f"{message} Try '{path} --help'.", {})

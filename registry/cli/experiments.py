@@ -1,6 +1,6 @@
 """``registry experiments``: list and show experiments."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from registry.cli import output
 from registry.cli.commands import noun
@@ -8,14 +8,14 @@ from registry.cli.formatting import minute, moment
 from registry.cli.options import (
     Everything,
     ExperimentTarget,
-    Filter,
     Limit,
-    OrderBy,
     View,
     ViewOption,
     fetch,
+    filter_option,
     note_more,
     open_client,
+    order_option,
 )
 from registry.cli.output import Column
 from registry.cli.targets import find_experiment
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from registry.entities import Experiment
 
 app = noun("experiments", "Experiments: groups of runs that share a place for files.")
+
+_Filter = Annotated[str | None, filter_option("name LIKE 'nba%'")]
+_OrderBy = Annotated[list[str] | None, order_option("last_update_time DESC")]
 
 _COLUMNS: Final[tuple["Column[Experiment]", ...]] = (
     Column("id", lambda experiment: experiment.experiment_id, whole=True, right=True),
@@ -37,8 +40,8 @@ _COLUMNS: Final[tuple["Column[Experiment]", ...]] = (
 
 @app.command("list", examples=["registry experiments list", "registry experiments list --filter \"name LIKE 'nba%'\""])
 def list_experiments(
-    filter_string: Filter = None,
-    order_by: OrderBy = None,
+    filter_string: _Filter = None,
+    order_by: _OrderBy = None,
     view: ViewOption = View.ACTIVE,
     limit: Limit = 100,
     everything: Everything = False,

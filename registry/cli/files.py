@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from registry.cli import output
-from registry.exceptions import StorageError, disk_error
+from registry.exceptions import ArtifactNotFoundError, StorageError, disk_error
 
 STREAM: Final = "-"
 
@@ -18,6 +18,7 @@ def read_text(file: str, what: str) -> str:
     """Return the text of a file or of stdin.
 
     Raises:
+        ArtifactNotFoundError: There is no such file.
         StorageError: It cannot be read, or is not UTF-8.
     """
     try:
@@ -25,8 +26,11 @@ def read_text(file: str, what: str) -> str:
             return Path(file).read_text(encoding="utf-8")
         _say_that_stdin_is_read(what)
         return sys.stdin.read()
+    except FileNotFoundError as error:
+        raise ArtifactNotFoundError(f"{what} cannot be read: there is no file {file!r}.") from error
     except (OSError, UnicodeError) as error:
-        raise StorageError(f"{what} cannot be read from {file!r}: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(f"{what} cannot be read from {file!r}: {reason}.") from error
 
 
 @contextlib.contextmanager

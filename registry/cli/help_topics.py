@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from registry.cli import exit_codes, output
-from registry.cli.commands import definitions, nearest, standalone, titled
+from registry.cli.commands import Group, definitions, nearest, standalone, titled
 from registry.exceptions import InvalidParameterError
 
 app = standalone()
@@ -60,7 +60,8 @@ def _help_of(context: typer.Context, words: list[str]) -> str:
     for word in words:
         command = getattr(at.command, "get_command", lambda *_: None)(at, word)
         if command is None:
-            known = [*getattr(at.command, "list_commands", lambda _: [])(at), *(TOPICS if at.parent is None else ())]
+            commands = at.command.visible_commands(at) if isinstance(at.command, Group) else ()
+            known = [*(name for name, _ in commands), *(TOPICS if at.parent is None else ())]
             raise InvalidParameterError(f"There is no topic {word!r}.{nearest(word, known)} {_listed(known)}")
         at = typer.Context(command, info_name=word, parent=at)
     return str(at.get_help())

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 )
 def rollback(
     name: ModelName,
-    stage: Annotated[str, typer.Argument(metavar="[STAGE]", help="Staging or Production.")] = "Production",
+    stage: Annotated[
+        str, typer.Argument(metavar="[STAGE]", help="Staging or Production, which it is by default.")
+    ] = "Production",
     to: Annotated[
         str | None, typer.Option("--to", metavar="VERSION", help="Go back to this version, which held the stage once.")
     ] = None,

@@ -1,14 +1,23 @@
 """``registry models``: list and show registered models."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from registry.cli import output, versions
 from registry.cli.commands import noun
 from registry.cli.formatting import minute, moment
-from registry.cli.options import Everything, Filter, Limit, ModelName, OrderBy, fetch, note_more, open_client
+from registry.cli.options import (
+    Everything,
+    Limit,
+    ModelName,
+    fetch,
+    filter_option,
+    note_more,
+    open_client,
+    order_option,
+)
 from registry.cli.output import Column
 from registry.cli.targets import model_name
-from registry.cli.tenures import Tenure, current_tenures, flat
+from registry.cli.tenures import Tenure, current_tenures, explain, flat
 from registry.cli.times import expand_filter
 
 if TYPE_CHECKING:
@@ -16,12 +25,15 @@ if TYPE_CHECKING:
 
 app = noun("models", "Registered models: names with numbered versions.")
 
+_Filter = Annotated[str | None, filter_option("name LIKE 'nba%' AND tags.team = 'growth'")]
+_OrderBy = Annotated[list[str] | None, order_option("last_updated_timestamp DESC")]
+
 _SHOWN_VERSIONS: Final = 20
 
 
 @app.command("list", examples=["registry models list", "registry models list --filter \"name LIKE 'nba%'\" -q"])
 def list_models(
-    filter_string: Filter = None, order_by: OrderBy = None, limit: Limit = 100, everything: Everything = False
+    filter_string: _Filter = None, order_by: _OrderBy = None, limit: Limit = 100, everything: Everything = False
 ) -> None:
     """List registered models by name, with the holders of their stages."""
     client = open_client()
@@ -59,6 +71,9 @@ def show_model(name: ModelName) -> None:
     if tenures:
         output.heading("In stages and aliases")
         output.listing(tenures, _TENURES)
+    for tenure in tenures:
+        if tenure.verdicts or tenure.approvals:
+            explain(tenure)
     output.heading("Newest versions")
     newest = client.search_model_versions(
         versions.of_model(model.name), max_results=_SHOWN_VERSIONS, order_by=["version_number DESC"]

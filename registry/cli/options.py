@@ -4,7 +4,7 @@ import os
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Filter = Annotated[
-    str | None,
-    typer.Option("--filter", metavar="FILTER", help="""Such as "metrics.auc > 0.9 AND params.depth = '3'"."""),
-]
-OrderBy = Annotated[
-    list[str] | None, typer.Option("--order-by", metavar="KEY", help='Such as "metrics.auc DESC"; may be repeated.')
-]
+
+def filter_option(example: str) -> Any:
+    """Return ``--filter`` with an example of what the listing searches."""
+    return typer.Option("--filter", metavar="FILTER", help=f"Such as \"{example}\". See 'help filters'.")
+
+
+def order_option(example: str) -> Any:
+    """Return ``--order-by`` with an example of what the listing searches."""
+    return typer.Option("--order-by", metavar="KEY", help=f'Such as "{example}"; may be repeated.')
+
+
 Limit = Annotated[
     int, typer.Option("--limit", "-n", "--max-results", metavar="N", min=1, help="How many to show at most.")
 ]
@@ -194,4 +198,5 @@ def fetch(
 def note_more(shown: int, more: bool) -> None:
     """Print a remark if a listing stopped before the end."""
     if more:
-        output.note(f"The first {shown} are shown; --all shows the rest, --limit more, --filter picks.")
+        first = "first is" if shown == 1 else f"first {shown} are"
+        output.note(f"The {first} shown; --all shows the rest, --limit more, --filter picks.")

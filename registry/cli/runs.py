@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from registry.cli import output
-from registry.cli.commands import noun
+from registry.cli.commands import nearest, noun
 from registry.cli.formatting import duration, minute, moment
 from registry.cli.options import (
     Everything,
-    Filter,
     Limit,
-    OrderBy,
     RunTarget,
     Since,
     Until,
     View,
     ViewOption,
     fetch,
+    filter_option,
     note_more,
     open_client,
+    order_option,
 )
 from registry.cli.output import Column
 from registry.cli.targets import find_experiment, find_run, run_or_version
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from registry.entities import DatasetInput, Run
 
 app = noun("runs", "Runs: their params, metrics, data and models.")
+
+_Filter = Annotated[str | None, filter_option("metrics.auc > 0.9 AND params.depth = '3'")]
+_OrderBy = Annotated[list[str] | None, order_option("metrics.auc DESC")]
 
 _Experiments = Annotated[
     list[str] | None,
@@ -73,8 +76,8 @@ def list_runs(
     ] = None,
     metric: _Metrics = None,
     param: _Params = None,
-    filter_string: Filter = None,
-    order_by: OrderBy = None,
+    filter_string: _Filter = None,
+    order_by: _OrderBy = None,
     view: ViewOption = View.ACTIVE,
     limit: Limit = 50,
     everything: Everything = False,
@@ -169,13 +172,24 @@ def _conditions(
             raise InvalidParameterError(f"--tag takes KEY=VALUE, such as team=east, not {tag!r}.")
         conditions.append(f"tags.`{key}` = {_quoted(value)}")
     if status is not None:
-        conditions.append(f"attributes.status = {_quoted(status.upper())}")
+        conditions.append(f"attributes.status = {_quoted(_run_status(status))}")
     if filter_string and conditions:
         from registry.filters import Subject, parse_filter
 
         parse_filter(filter_string, Subject.RUNS)
         conditions.append(f"({filter_string})")
     return " AND ".join(conditions) if conditions else filter_string or ""
+
+
+def _run_status(text: str) -> str:
+    """Return the status that a text names in any case."""
+    from registry.entities import RunStatus
+
+    known = [RunStatus.to_string(number) for number in RunStatus.all_status()]
+    if text.upper() not in known:
+        close = nearest(text.upper(), known)
+        raise InvalidParameterError(f"There is no run status {text!r}.{close} There are {', '.join(known)}.")
+    return text.upper()
 
 
 def _quoted(value: str) -> str:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _MODELS: Final = "models:/"
 _RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
-_PREFIX: Final = re.compile(r"[\w\-]{4,}")
+_LEAST_PREFIX: Final = 4
+_PREFIX: Final = re.compile(rf"[\w\-]{{{_LEAST_PREFIX},}}")
 _VERSION: Final = re.compile(r"(?P<name>[^/:@?]+)(?:/(?P<place>[^/:@?]+)|@(?P<alias>[^/:@?]+))")
 _SHOWN_CANDIDATES: Final = 5
 
@@ -138,6 +139,10 @@ def find_run(client: "MlflowClient", text: str) -> "Run":
         raise typer.BadParameter(f"{text!r} may be {listed}{rest}. Write more of the id.", param_hint="RUN")
     if candidates:
         return candidates[0]
+    if len(text) < _LEAST_PREFIX:
+        raise RunNotFoundError(
+            f"Run with id={text} not found. The beginning of an id has {_LEAST_PREFIX} characters or more."
+        )
     return client.get_run(text)  # an id of another form, or the error that there is none
 
 

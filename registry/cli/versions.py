@@ -10,10 +10,19 @@ import typer
 from registry.cli import files, invocation, output
 from registry.cli.commands import noun
 from registry.cli.formatting import minute, moment
-from registry.cli.options import Everything, Filter, Limit, OrderBy, VersionTarget, fetch, note_more, open_client
+from registry.cli.options import (
+    Everything,
+    Limit,
+    VersionTarget,
+    fetch,
+    filter_option,
+    note_more,
+    open_client,
+    order_option,
+)
 from registry.cli.output import Column
 from registry.cli.targets import find_version, model_name, model_uri
-from registry.cli.tenures import Tenure, current_tenures, flat
+from registry.cli.tenures import current_tenures, explain, flat
 from registry.cli.times import expand_filter
 from registry.exceptions import InvalidParameterError
 
@@ -21,6 +30,9 @@ if TYPE_CHECKING:
     from registry.entities.model_registry import ModelVersion
 
 app = noun("versions", "The numbered versions of registered models.")
+
+_Filter = Annotated[str | None, filter_option("tags.reviewed = 'yes'")]
+_OrderBy = Annotated[list[str] | None, order_option("creation_timestamp DESC")]
 
 COLUMNS: Final[tuple["Column[ModelVersion]", ...]] = (
     Column("version", lambda version: version.version, whole=True, right=True),
@@ -38,8 +50,8 @@ _WITH_NAME: Final[tuple["Column[ModelVersion]", ...]] = (
 @app.command("list", examples=["registry versions list churn", "registry versions list churn -q | xargs -n1 echo"])
 def list_versions(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only versions of this model.")] = None,
-    filter_string: Filter = None,
-    order_by: OrderBy = None,
+    filter_string: _Filter = None,
+    order_by: _OrderBy = None,
     limit: Limit = 100,
     everything: Everything = False,
 ) -> None:
@@ -64,7 +76,7 @@ def list_versions(
 
 @app.command("show", examples=["registry versions show churn/Production", "registry versions show churn/7 --json"])
 def show_version(version: VersionTarget) -> None:
-    """Show one version: its stage and why it is there, approvals, source, and where its files are."""
+    """Show one version: its stage and why it is there, rules, approvals, source, and where its files are."""
     client = open_client()
     found = find_version(client, version)
     tenures = current_tenures(client, found.name, found.version)
@@ -96,28 +108,7 @@ def show_version(version: VersionTarget) -> None:
     )
     if output.is_for_people():
         for tenure in tenures:
-            _explain(tenure)
-
-
-def _explain(tenure: Tenure) -> None:
-    """Print why a version holds a stage or alias."""
-    output.heading(f"Why it is {tenure.place if tenure.place.startswith('@') else f'in {tenure.place}'}")
-    how = {"rolled_back": "by a rollback", "imported": "by an import"}.get(str(tenure.kind))
-    output.record(
-        {
-            "since": tenure.since,
-            "by": tenure.actor,
-            **({"how": how} if how else {}),
-            "reason": tenure.reason,
-        }
-    )
-    for verdict in tenure.verdicts:
-        answer = "passed" if verdict.get("passed") else "failed, overridden" if tenure.overridden else "failed"
-        output.line(
-            f"{verdict.get('rule')}: {answer}; expected {verdict.get('expected')}, actual {verdict.get('actual')}"
-        )
-    for event in tenure.approvals:
-        output.line(f"approved by {event.actor}" + (f": {event.reason}" if event.reason else ""))
+            explain(tenure)
 
 
 @app.command("sign", examples=["registry versions sign churn/7 --key key.pem"])

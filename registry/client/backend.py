@@ -25,6 +25,7 @@ from registry.store.registry import (
     ClockRepairStore,
     HistoryStore,
     ModelStore,
+    OverviewStore,
     PromotionRuleStore,
     Resolver,
     SigningStore,
@@ -80,6 +81,7 @@ class Backend:
         self.signing = SigningStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.clock_repair = ClockRepairStore(self.database, actor=actor)
         self.history = HistoryStore(self.database)
+        self.overview = OverviewStore(self.database)
         self.verification = VerificationStore(self.database)
         self.model_export = ModelExportStore(self.database)
         self.model_import = ModelImportStore(self.database, actor=self.actor)

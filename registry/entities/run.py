@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Final
 
+from registry.entities import html
 from registry.entities.dataset import RunInputs, RunOutputs
 from registry.entities.entity import Entity
 from registry.exceptions import InvalidParameterError
@@ -229,3 +230,17 @@ class Run(Entity):
             "inputs": asdict(self.inputs),
             "outputs": asdict(self.outputs),
         }
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        info = self.info
+        facts = {
+            "Status": info.status,
+            "Started": html.moment(info.start_time),
+            "Ended": html.moment(info.end_time),
+            "By": info.user_id,
+            "Experiment": info.experiment_id,
+            "Run id": info.run_id,
+        }
+        groups = {"Metrics": self.data.metrics, "Params": self.data.params, "Tags": self.data.tags}
+        return html.card(f"Run {info.run_name}", facts, groups)

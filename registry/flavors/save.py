@@ -42,6 +42,7 @@ def save_model(
     infer_code_paths: bool = False,
     metadata: Mapping[str, Any] | None = None,
     extra_files: Sequence[str | Path] | None = None,
+    added_files: Mapping[str, bytes] | None = None,
     model_id: str | None = None,
     run_id: str | None = None,
     artifact_path: str | None = None,
@@ -51,7 +52,7 @@ def save_model(
 
     Without a signature, one is inferred from `input_example` and the saved model's prediction for it; ``False`` turns
     this off. With `infer_code_paths`, the modules below the working directory that the model uses are saved with it.
-    Further options belong to the flavor.
+    `added_files` are written beside the model's own, by name. Further options belong to the flavor.
 
     Raises:
         PathExistsError: the directory is not empty.
@@ -93,6 +94,8 @@ def save_model(
         )
         described = replace(described, model_uuid=model_id) if model_id else described
         described.save(target / FILE_NAME)
+        for name, content in (added_files or {}).items():
+            (target / name).write_bytes(content)
         Environment.of(chosen.requirements(entries[flavor]), **environment_options).save(target)
     except BaseException as error:
         _discard(target, keep_itself=existed)

@@ -35,6 +35,7 @@ class LogOptions(EnvironmentOptions, total=False):
     tags: Mapping[str, Any] | None
     model_type: str | None
     step: int
+    reference: Any
     model_id: str | None
 
 

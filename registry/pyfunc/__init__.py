@@ -9,6 +9,7 @@ from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo, PyFuncModel
 from registry.fluent import models
 from registry.fluent.model_options import LogOptions, SaveOptions, takes
+from registry.monitoring.reference_option import seal_reference
 from registry.pyfunc.model import PythonModel, PythonModelContext
 from registry.unsupported import explain_missing
 
@@ -146,6 +147,8 @@ def log_model(
         tags: Tags of the logged model as a mapping from key to value.
         model_type: A free text such as ``classifier``.
         step: The step of the run's metrics that describe this model. Default: 0.
+        reference: What the model was trained on, for `monitoring.check`: a DataFrame, or a profile of
+            `monitoring.make_profile`, which can have predictions and targets. It is sealed with the model.
         model_id: A PENDING logged model of `initialize_logged_model` that gets these files.
 
     Returns:
@@ -179,7 +182,7 @@ def log_model(
         artifacts=artifacts,
         model_config=model_config,
         infer_code_paths=infer_code_paths,
-        **options,
+        **seal_reference(options),
     )
 
 
@@ -192,6 +195,7 @@ def load_model(
     allow_code: bool | None = None,
     require_signature: str | Path | None = None,
     skops_trusted_types: Iterable[str] | None = None,
+    monitor: bool | float = False,
 ) -> PyFuncModel:
     """Load a model of any flavor as a function from data to predictions.
 
@@ -204,6 +208,8 @@ def load_model(
             ``REGISTRY_ALLOW_CODE``, else False.
         require_signature: A public key (a PEM file). Load only a model that this key signed.
         skops_trusted_types: Names of types that a scikit-learn model may hold, besides those known to be safe.
+        monitor: Record what is predicted, in the background, for `monitoring.check`: all calls, or a share of them such
+            as 0.1. The URI must name a version, a stage or an alias.
 
     Returns:
         A model whose ``predict(data)`` checks the data against the signature.
@@ -220,14 +226,18 @@ def load_model(
         [0, 0, 0, 0]
     """
     del suppress_warnings
-    return models.load_function(
-        model_uri,
-        dst_path=dst_path,
-        allow_code=allow_code,
-        require_signature=require_signature,
-        model_config=model_config,
-        skops_trusted_types=skops_trusted_types,
-    )
+    options: dict[str, Any] = {
+        "dst_path": dst_path,
+        "allow_code": allow_code,
+        "require_signature": require_signature,
+        "model_config": model_config,
+        "skops_trusted_types": skops_trusted_types,
+    }
+    if monitor is False:
+        return models.load_function(model_uri, **options)
+    from registry.monitoring.monitored_model import load_monitored
+
+    return load_monitored(model_uri, monitor, **options)
 
 
 def spark_udf(

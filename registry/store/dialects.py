@@ -25,24 +25,25 @@ else:
 
 def table(row: type[Base]) -> Table:
     """Return the table of a row class, for Core statements."""
-    mapped = row.__table__
-    assert isinstance(mapped, Table)  # noqa: S101 - every row class maps one table
-    return mapped
+    return row.__table__
 
 
 def insert_into(dialect: str, row: type[Base]) -> "sqlite.Insert | postgresql.Insert":
     """Return an INSERT of this dialect, with `on_conflict_do_update` and `on_conflict_do_nothing`."""
+    return _insert(dialect, table(row))
+
+
+def _insert(dialect: str, target: Table) -> "sqlite.Insert | postgresql.Insert":
     if dialect == "sqlite":
-        return sqlite.insert(table(row))
+        return sqlite.insert(target)
     from sqlalchemy.dialects import postgresql
 
-    return postgresql.insert(table(row))
+    return postgresql.insert(target)
 
 
 @functools.cache
-def _upsert(dialect: str, row: type[Base]) -> Compiled:
-    insert = insert_into(dialect, row)
-    target = table(row)
+def _upsert(dialect: str, target: Table) -> Compiled:
+    insert = _insert(dialect, target)
     keys = [column.name for column in target.primary_key.columns]
     changed = {column.name: insert.excluded[column.name] for column in target.columns if column.name not in keys}
     return Compiled(insert.on_conflict_do_update(index_elements=keys, set_=changed))
@@ -51,6 +52,7 @@ def _upsert(dialect: str, row: type[Base]) -> Compiled:
 def upsert(connection: Connection, row: type[Base], values: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, in the round trip of the next statement; if the primary key exists, overwrite the other columns."""
     # Sorted by key, so that overlapping transactions lock rows in one order.
-    keys = [column.name for column in table(row).primary_key.columns]
+    target = table(row)
+    keys = [column.name for column in target.primary_key.columns]
     ordered = sorted(values, key=lambda value: [value[key] for key in keys])
-    _upsert(connection.dialect.name, row).write_many(connection, ordered)
+    _upsert(connection.dialect.name, target).write_many(connection, ordered)

@@ -32,7 +32,7 @@ class PipelinedCursor(psycopg.Cursor[Any]):
                 return super().execute(query, params, **options)
             error: psycopg.Error | None = None
             try:
-                with connection.pipeline() as pipeline:
+                with connection.pipeline():  # its end sends Sync; another one here may be another round trip
                     try:
                         other = psycopg.Cursor(connection)
                         for statement in before:
@@ -40,11 +40,10 @@ class PipelinedCursor(psycopg.Cursor[Any]):
                         super().execute(query, params, **options)
                         for statement in after:
                             other.execute(statement.text)
-                        pipeline.sync()
                     except psycopg.Error as first:
                         error = first  # raised inside the block, psycopg would log those that follow from it
             except psycopg.Error as later:
-                raise error or later from None
+                raise error or _first_of(later) from None
             if error is not None:
                 raise error
             return self
@@ -160,3 +159,10 @@ class PipelinedConnection(psycopg.Connection[Any]):
     def _forget(self) -> None:
         self._opening, self._waiting = [], []
         self._is_open = self._is_snapshot = self._ends = False
+
+
+def _first_of(error: psycopg.Error) -> psycopg.Error:
+    """Return the error of the statement that failed first; those that the server skipped fail after it."""
+    while isinstance(error.__context__, psycopg.Error):
+        error = error.__context__
+    return error

@@ -12,6 +12,7 @@ from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo
 from registry.fluent import models
 from registry.fluent.model_options import LogFilesOptions, SaveFilesOptions, takes
+from registry.monitoring.reference_option import seal_reference
 from registry.unsupported import explain_missing
 
 __all__ = [
@@ -110,6 +111,8 @@ def log_model(
         tags: Tags of the logged model as a mapping from key to value.
         model_type: A free text such as ``classifier``.
         step: The step of the run's metrics that describe this model. Default: 0.
+        reference: What the model was trained on, for `monitoring.check`: a DataFrame, or a profile of
+            `monitoring.make_profile`, which can have predictions and targets. It is sealed with the model.
         model_id: A PENDING logged model of `initialize_logged_model` that gets these files.
         extra_files: Local files to store beside the model.
         **kwargs: Passed on to the model's own ``save_model``.
@@ -141,7 +144,7 @@ def log_model(
         signature=signature,
         input_example=input_example,
         model_format=model_format,
-        **options,
+        **seal_reference(options),
     )
 
 

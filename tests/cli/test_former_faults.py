@@ -53,7 +53,7 @@ CASES: Final = {
     "F31": "one word and one order for lists",
     "F32": "no secret is an argument",
     "F33": "a closed pipe is exit code 141",
-    "F34": "a read imports no pandas, numpy or alembic",
+    "F34": "a read imports no pandas, numpy, alembic or ORM, and ends at once",
     "F35": "an empty reason is none",
 }
 
@@ -292,7 +292,11 @@ def test_f13_all_reads_page_after_page(cli: Callable, filled: object, monkeypatc
 def test_f14_a_run_is_named_by_a_unique_prefix(cli: Callable, filled: Any) -> None:
     assert cli("runs", "show", filled.run_id[:4], "-q").out == f"{filled.run_id}\n"
     assert cli("runs", "show", "nba/first try", "-q").out == f"{filled.run_id}\n"
-    assert cli("runs", "show", filled.run_id[:3]).code == 4
+    short = cli("runs", "show", filled.run_id[:3])
+    assert (short.code, short.err) == (
+        4,
+        f"registry: Run with id={filled.run_id[:3]} not found. The beginning of an id has 4 characters or more.\n",
+    )
     client = registry.MlflowClient()
     for _ in range(2):
         client.create_run("0", run_name="twin")
@@ -331,11 +335,50 @@ def test_f16_versions_show_says_why(cli: Callable, filled: object, terminal: Cal
     )
     assert [verdict["passed"] for verdict in held["verdicts"]] == [False, False]
     assert [approval["reason"] for approval in held["approvals"]] == ["looked at it"]
+    assert [approval["counts"] for approval in held["approvals"]] == [False]
+    piped = dict(cli("versions", "show", "churn/Production").rows)
+    assert piped["Production.reason"] == "the old one is broken"
+    assert piped["Production.rule.1"] == (
+        "MetricAtLeast(metric='auc', value=0.99): failed, overridden; expected auc >= 0.99, actual missing"
+    )
+    assert piped["Production.approval.1"].endswith(" (registered it, does not count): looked at it")
     terminal(100)
-    shown = cli("versions", "show", "churn/Production").out
-    assert "Why it is in Production\n" in shown
-    assert "MetricAtLeast(metric='auc', value=0.99): failed, overridden; expected auc >= 0.99, actual missing" in shown
-    assert cli("models", "show", "churn").out.count("the old one is broken") == 1
+    for words in (["versions", "show", "churn/Production"], ["models", "show", "churn"]):
+        shown = [" ".join(line.split()) for line in cli(*words).out.splitlines()]
+        start = shown.index("Why version 2 is in Production")
+        assert [
+            line for line in shown[start:] if line.startswith(("by ", "reason ", "MetricAtLeast", "Approvals"))
+        ] == [
+            f"by {held['actor']}",
+            "reason the old one is broken",
+            "MetricAtLeast(metric='auc', value=0.99) failed, overridden auc >= 0.99 missing",
+            "Approvals(n=1) failed, overridden 1 approval 0",
+        ]
+        assert shown[start + 1].startswith("since 20")
+        assert [line for line in shown if line.endswith("no: registered it looked at it")] != []
+
+
+def test_f16_an_approval_of_another_person_counts(
+    cli: Callable, filled: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.MlflowClient().set_promotion_rules("churn", "Production", [registry.Approvals(1)])
+    monkeypatch.setenv("REGISTRY_ACTOR", "ann")
+    cli("versions", "approve", "churn/2", "Production")
+    cli("versions", "promote", "churn/2", "Production")
+
+    piped = dict(cli("models", "show", "churn").rows)
+
+    assert piped["Production.rule.1"] == "Approvals(n=1): passed; expected 1 approval, actual 1 (ann)"
+    assert re.fullmatch(r"ann at [0-9TZ.:-]+", piped["Production.approval.1"])
+
+
+def test_f16_a_version_that_no_rule_guarded_says_so(cli: Callable, filled: object, terminal: Callable) -> None:
+    terminal(80)
+
+    assert "\nrules   none guarded it\n" in cli("versions", "show", "churn/1").out
+    cli("versions", "promote", "churn/2", "Production")
+    cli("models", "rollback", "churn")
+    assert "\nhow     by a rollback\n" in cli("versions", "show", "churn/1").out
 
 
 def test_f17_the_best_run_of_last_week(cli: Callable, filled: Any) -> None:
@@ -349,6 +392,16 @@ def test_f17_the_best_run_of_last_week(cli: Callable, filled: Any) -> None:
     assert rows[0] == ["run id", "name", "status", "experiment", "auc", "started (UTC)", "took"]
     assert [(row[1], row[3], row[4]) for row in rows[1:]] == [("better", "nba", "0.95"), ("worse", "nba", "0.5")]
     assert cli("runs", "list", "--best", "loss", "--since", "7d", "-q").code == 0
+
+
+def test_f17_a_status_that_is_none_is_no_empty_list(cli: Callable, filled: object) -> None:
+    assert cli("runs", "list", "--status", "finished", "-q").code == 0
+    outcome = cli("runs", "list", "--status", "FINISH")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "registry: There is no run status 'FINISH'. Did you mean 'FINISHED'? "
+        "There are RUNNING, SCHEDULED, FINISHED, FAILED, KILLED.\n",
+    )
 
 
 @pytest.mark.parametrize("since", ["7d", "2026-01-01", "2026-01-01T00:00:00Z", "yesterday"])
@@ -387,6 +440,16 @@ def test_f20_errors_speak_the_command_lines_words(cli: Callable, guarded: object
     assert "give --reason TEXT with --override" in told[1]
 
 
+def test_f20_a_missing_consent_is_told_without_a_parameters_name(cli: Callable, filled: object) -> None:
+    assert cli("models", "delete", "churn").err == (
+        "registry: The model churn and its 2 versions will be gone for good. Give --yes to do it.\n"
+    )
+    assert cli("completion", "tcsh").err == (
+        "registry: Invalid value for 'SHELL': 'tcsh' is not one of 'bash', 'zsh', 'fish'. "
+        "Try 'registry completion --help'.\n"
+    )
+
+
 def test_f21_a_wrong_option_names_the_help_that_lists_the_right_one(cli: Callable) -> None:
     assert cli("runs", "list", "--foo").err == "registry: No such option: --foo. Try 'registry runs list --help'.\n"
 
@@ -399,7 +462,8 @@ def test_f22_the_usual_ways_to_ask_for_help(cli: Callable, filled: Any) -> None:
     assert "141" in cli("help", "exit-codes").out
     for topic in ("json", "environment", "filters", "targets"):
         assert cli("help", topic).code == 0
-    assert cli("help", "jsn").code == 2
+    unknown = cli("help", "jsn")
+    assert (unknown.code, "Did you mean 'json'?" in unknown.err, "compare-models" in unknown.err) == (2, True, False)
     assert cli("runs", "list", "-q").out == f"{filled.run_id}\n"
 
 
@@ -530,6 +594,13 @@ def test_f30_help_begins_with_what_it_does_and_examples(cli: Callable) -> None:
             assert [line for line in text.splitlines() if line.endswith(" ")] == [], words
 
 
+def test_f30_help_names_what_a_command_needs_and_filters_by(cli: Callable) -> None:
+    assert "Usage: registry runs copy RUN... --to URI [OPTIONS]\n" in cli("runs", "copy", "--help").out
+    assert "metrics." in cli("runs", "list", "--help").out
+    for noun in ("experiments", "models", "versions"):
+        assert "metrics." not in cli(noun, "list", "--help").out
+
+
 def test_f31_lists_have_one_word_and_one_order(cli: Callable, filled: object) -> None:
     client = registry.MlflowClient()
     client.set_model_version_tag("churn", "1", "changed", "last")
@@ -561,13 +632,24 @@ def test_f33_a_closed_pipe_is_141(filled: object, arguments: str) -> None:
 def test_f34_a_read_imports_little(filled: object, words: list[str]) -> None:
     code = (
         "import sys; from registry.cli import main; main(sys.argv[1:]); "
-        "heavy = 'pandas numpy pyarrow alembic boto3 xgboost sklearn matplotlib rich.console'.split(); "
+        "heavy = 'pandas numpy pyarrow alembic boto3 xgboost sklearn matplotlib rich.console sqlalchemy.orm'.split(); "
         "sys.exit([name for name in heavy if name in sys.modules] or 0)"
     )
 
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_f34_a_process_ends_without_looking_for_garbage() -> None:
+    code = (
+        "import atexit, gc, sys; from registry.cli import main; "
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000)); main()"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == (f"registry {registry.__version__}\nTrue\n", "")
 
 
 def test_f35_an_empty_reason_is_none(cli: Callable, filled: object) -> None:

@@ -71,8 +71,9 @@ def test_rules_that_are_none_are_refused(cli: Callable, filled: object, content:
 
 def test_a_rules_file_that_is_not_there_is_one_line(cli: Callable, filled: object) -> None:
     outcome = cli("rules", "set", "churn", "Production", "missing.json")
-    assert outcome.code == 1
-    assert outcome.err.startswith("registry: The rules cannot be read from 'missing.json'")
+    assert (outcome.code, outcome.err) == (4, "registry: The rules cannot be read: there is no file 'missing.json'.\n")
+    outcome = cli("rules", "set", "churn", "Production", ".")
+    assert (outcome.code, outcome.err) == (1, "registry: The rules cannot be read from '.': Is a directory.\n")
 
 
 def test_approving_is_on_record(cli: Callable, filled: object) -> None:

@@ -142,7 +142,7 @@ def test_a_listing_that_stops_early_says_so_on_stderr(cli: Callable, filled: Any
     outcome = cli(noun, "list", "-n", "1", "--json")
 
     assert len(outcome.json) == 1
-    assert outcome.err == "The first 1 are shown; --all shows the rest, --limit more, --filter picks.\n"
+    assert outcome.err == "The first is shown; --all shows the rest, --limit more, --filter picks.\n"
     assert len(cli(noun, "list", "-n", "1", "--all", "--json").json) == 2
 
 

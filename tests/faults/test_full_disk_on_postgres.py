@@ -4,6 +4,7 @@ A trigger refuses each statement as the server itself does (SQLSTATE 53100): eac
 One test fills a real disk, where root may mount one.
 """
 
+import contextlib
 import shutil
 import subprocess
 import uuid
@@ -35,7 +36,12 @@ class Place:
 
     def __init__(self, url: str, root: Path) -> None:
         # One connection: a server whose disk is full may be unable to open another.
-        self._connection = psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True)
+        # And no parallel workers, which write a file as they start.
+        self._connection = psycopg.connect(
+            url.replace("postgresql+psycopg://", "postgresql://"),
+            autocommit=True,
+            options="-c max_parallel_workers_per_gather=0",
+        )
         registry.set_tracking_uri(url)
         self.client = MlflowClient()
         self.run = self.client.create_run("0").info.run_id
@@ -193,26 +199,25 @@ def test_on_a_disk_that_is_really_full_what_was_acknowledged_is_there_and_nothin
     small_disk: tuple[str, Path], own_place: Path
 ) -> None:
     url, disk = small_disk
-    place = Place(url, own_place)
-    acknowledged = 0
-    while refused_by_full_disk(partial(log_points, place, 2_000 * acknowledged, 2_000)) is None:
-        acknowledged += 1
-    assert acknowledged > 3
+    with contextlib.closing(Place(url, own_place)) as place:
+        acknowledged = 0
+        while refused_by_full_disk(partial(log_points, place, 2_000 * acknowledged, 2_000)) is None:
+            acknowledged += 1
+        assert acknowledged > 3
 
-    refused = set()
-    for name in KEPT_APART:
-        before = place.newest_rows()
-        refusal = refused_by_full_disk(partial(ROWS[name], place))
-        if refusal is not None:
-            assert "No space left on device" in refusal.message
-            assert place.newest_rows() == before, name
-            refused.add(name)
-    assert {"log_batch", "log_metric_history"} <= refused
+        refused = set()
+        for name in KEPT_APART:
+            before = place.newest_rows()
+            refusal = refused_by_full_disk(partial(ROWS[name], place))
+            if refusal is not None:
+                assert "No space left on device" in refusal.message
+                assert place.newest_rows() == before, name
+                refused.add(name)
+        assert {"log_batch", "log_metric_history"} <= refused
 
-    subprocess.run(["mount", "-o", "remount,size=256m", disk], check=True)
-    steps = [point.step for point in place.client.get_metric_history(place.run, "series")]
-    assert sorted(steps) == list(range(2_000 * acknowledged))
-    for name in refused:
-        ROWS[name](place)
-    assert [report.name for report in place.client.verify_all()] != []
-    place.close()
+        subprocess.run(["mount", "-o", "remount,size=256m", disk], check=True)
+        steps = [point.step for point in place.client.get_metric_history(place.run, "series")]
+        assert sorted(steps) == list(range(2_000 * acknowledged))
+        for name in refused:
+            ROWS[name](place)
+        assert [report.name for report in place.client.verify_all()] != []

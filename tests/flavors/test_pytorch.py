@@ -1,4 +1,4 @@
-"""PyTorch models need consent and a .pt2 file; the tests that need torch itself are storms."""
+"""PyTorch models need consent, but for weights in a module of the caller; the tests that need torch are storms."""
 
 import importlib.util
 from pathlib import Path
@@ -26,6 +26,11 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]})
 
 
+def needs_torch(test: Any) -> Any:
+    """Mark a test as one of those that are run where torch is installed, and asked for."""
+    return pytest.mark.storm(pytest.mark.skipif(not HAS_TORCH, reason="torch is not installed")(test))
+
+
 def saved(file: str | None = "model.pt2", **entries: Any) -> Path:
     """Return a model directory as MLflow writes it; the file in it is no model."""
     directory = Path("saved")
@@ -42,28 +47,36 @@ def saved(file: str | None = "model.pt2", **entries: Any) -> Path:
     return directory
 
 
-def test_loading_needs_consent() -> None:
-    directory = saved()
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("model.pt2", "torch.export.load unpickles parts.* ONNX format loads without it"),
+        ("model.pth", "it is a pickle.* ONNX format loads without it"),
+        ("model.safetensors", r"it calls 'nets:Net' to build.* load_model\(…, module=Net\(\)\)"),
+    ],
+)
+def test_loading_needs_consent(file: str, reason: str) -> None:
+    directory = saved(file, factory="nets:Net")
 
     for load in (flavors.load_pyfunc, lambda path: flavors.load_model(path, "pytorch")):
-        with pytest.raises(CodeExecutionRefusedError, match="ONNX format loads without it"):
+        with pytest.raises(CodeExecutionRefusedError, match=reason):
             load(directory)
 
 
-def test_a_pickle_of_mlflow_is_refused_with_the_way_out() -> None:
-    with pytest.raises(InvalidModelError, match=r'save it again with serialization_format="pt2"'):
-        flavors.load_model(saved("model.pth"), "pytorch", allow_code=True)
+def test_a_directory_without_a_model_file_is_refused() -> None:
+    with pytest.raises(InvalidModelError, match="none of the files model.pt2, model.safetensors, model.pth in 'data'"):
+        flavors.load_model(saved(None), "pytorch", allow_code=True)
+
+
+def test_a_module_is_of_use_for_weights_alone() -> None:
+    with pytest.raises(InvalidParameterError, match="A module can be given for a safetensors file"):
+        flavors.load_model(saved(), "pytorch", module=object())
 
 
 @pytest.mark.parametrize(("data", "error"), [("..", InvalidModelError), ("nothing", ArtifactNotFoundError)])
 def test_a_directory_elsewhere_is_refused(data: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         flavors.load_model(saved(model_data=data), "pytorch", allow_code=True)
-
-
-def test_a_module_is_refused_with_the_call_that_exports_it() -> None:
-    with pytest.raises(InvalidParameterError, match=r"torch\.export\.export\(model\.eval\(\), \(example,\)\)"):
-        flavors.save_model(object(), "new", "pytorch")
 
 
 def test_data_that_are_no_table_are_refused() -> None:
@@ -75,32 +88,151 @@ def test_data_that_are_no_table_are_refused() -> None:
 def test_without_torch_the_error_names_the_extra() -> None:
     with pytest.raises(MissingDependencyError, match=r"registry-ml\[torch\]"):
         flavors.load_model(saved(), "pytorch", allow_code=True)
+    with pytest.raises(MissingDependencyError, match=r"registry-ml\[torch\]"):
+        flavors.save_model(object(), "new", "pytorch")
     assert flavors.get_flavor("pytorch").requirements({}) == ["torch"]
+    assert flavors.get_flavor("pytorch").requirements({"factory": "nets:Net"}) == ["torch", "safetensors"]
 
 
-@pytest.mark.storm
-@pytest.mark.skipif(not HAS_TORCH, reason="torch is not installed")
+def test_it_has_no_module_of_its_own() -> None:
+    with pytest.raises(AttributeError, match=r"MlflowClient\.log_model\('pytorch', …\)"):
+        registry.pytorch  # noqa: B018 - the attribute is the test
+
+
+def native(module: Any, data: pd.DataFrame) -> pd.DataFrame:
+    import torch
+
+    with torch.no_grad():
+        return pd.DataFrame(module(torch.tensor(data.to_numpy(dtype=np.float32))).numpy())
+
+
+@needs_torch
 class TestPyTorch(FlavorContract):
     flavor = "pytorch"
     runs_code = True
 
     def make_model(self) -> Any:
         import torch
+        from torch_networks import trained
 
-        linear = torch.nn.Linear(2, 1).eval()
         rows = torch.export.Dim("rows")
-        return torch.export.export(linear, (torch.zeros(3, 2),), dynamic_shapes=({0: rows},))
+        return torch.export.export(trained().eval(), (torch.zeros(3, 2),), dynamic_shapes=({0: rows},))
 
     def make_data(self) -> Any:
         return FRAME
 
     def predict(self, model: Any, data: Any) -> Any:
-        import torch
-
-        with torch.no_grad():
-            return pd.DataFrame(model.module()(torch.tensor(data.to_numpy(dtype=np.float32))).numpy())
+        return native(model.module(), data)
 
 
-def test_it_has_no_module_of_its_own() -> None:
-    with pytest.raises(AttributeError, match=r"MlflowClient\.log_model\('pytorch', …\)"):
-        registry.pytorch  # noqa: B018 - the attribute is the test
+@needs_torch
+class TestPyTorchAsWeights(FlavorContract):
+    flavor = "pytorch"
+    runs_code = True
+
+    def make_model(self) -> Any:
+        from torch_networks import trained
+
+        return trained(3)
+
+    def make_data(self) -> Any:
+        return FRAME
+
+    def save_options(self) -> dict[str, Any]:
+        return {"serialization_format": "safetensors", "factory_arguments": {"width": 3}}
+
+    def predict(self, model: Any, data: Any) -> Any:
+        return native(model, data)
+
+
+@needs_torch
+class TestPyTorchAsAPickle(TestPyTorchAsWeights):
+    def save_options(self) -> dict[str, Any]:
+        return {"serialization_format": "pickle"}
+
+
+@needs_torch
+def test_weights_are_loaded_into_a_module_of_the_callers_without_consent() -> None:
+    from torch_networks import Net, trained
+
+    model = trained()
+    flavors.save_model(model, "saved", "pytorch", serialization_format="safetensors")
+
+    loaded = flavors.load_model("saved", "pytorch", module=Net())
+
+    assert not loaded.training
+    pd.testing.assert_frame_equal(native(loaded, FRAME), native(model, FRAME), check_exact=True)
+    with pytest.raises(InvalidModelError, match="size mismatch"):
+        flavors.load_model("saved", "pytorch", module=Net(5))
+
+
+@needs_torch
+def test_what_cannot_be_built_again_is_refused_when_it_is_saved() -> None:
+    import torch
+    from torch_networks import Net, no_network, trained
+
+    class Local(torch.nn.Linear):
+        pass
+
+    def save(model: Any, **options: Any) -> None:
+        flavors.save_model(model, "new", "pytorch", serialization_format="safetensors", **options)
+
+    with pytest.raises(InvalidParameterError, match="Put the class into a Python file of its own"):
+        save(Local(2, 1))
+    with pytest.raises(InvalidParameterError, match="use arguments of JSON"):
+        save(trained(), factory_arguments={"width": object()})
+    with pytest.raises(InvalidParameterError, match="does not build the module again .*size mismatch"):
+        save(trained(5))
+    with pytest.raises(InvalidParameterError, match="does not build the module again .*size mismatch"):
+        save(trained(), factory=no_network)
+    with pytest.raises(InvalidParameterError, match="does not build the module again .*in_features"):
+        save(torch.nn.Linear(2, 1))
+    assert not Path("new").exists()
+    save(trained(5), factory=Net, factory_arguments={"width": 5})
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("serialization_format", "reason"),
+    [
+        ("pt2", r"torch\.export\.export\(model\.eval\(\), \(example,\)\)"),
+        ("torchscript", "one of pt2, safetensors, pickle"),
+    ],
+)
+def test_a_module_in_another_format_is_refused_with_the_way_out(serialization_format: str, reason: str) -> None:
+    from torch_networks import Net
+
+    with pytest.raises(InvalidParameterError, match=reason):
+        flavors.save_model(Net(), "new", "pytorch", serialization_format=serialization_format)
+
+
+@needs_torch
+def test_a_module_that_no_pickle_can_hold_is_an_error_of_ours() -> None:
+    from torch_networks import Net
+
+    net = Net()
+    net.hook = lambda: None
+
+    with pytest.raises(InvalidParameterError, match="cannot be saved as pickle"):
+        flavors.save_model(net, "new", "pytorch", serialization_format="pickle")
+
+
+@needs_torch
+def test_prediction_takes_arrays_as_they_are_and_params_and_expects_one_tensor() -> None:
+    import torch
+
+    class Scaled(torch.nn.Module):
+        def forward(self, x: Any, scale: float = 1.0) -> Any:
+            x *= scale
+            return x
+
+    class Pair(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x, x
+
+    data = np.array([[1.0, 2.0]])
+    assert PyTorchPredictor(Scaled()).predict(data).tolist() == [[1, 2]]
+    assert PyTorchPredictor(Scaled()).predict(data, {"scale": 3}).tolist() == [[3, 6]]
+    assert data.tolist() == [[1, 2]]
+    with pytest.raises(InvalidTypeError, match="returns tuple, and should return one tensor"):
+        PyTorchPredictor(Pair()).predict(data)

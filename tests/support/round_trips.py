@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 _COPY_DONE = b"c"
-_NO_REQUEST = (_COPY_DONE, b"d", b"p", b"X")  # CopyData, a password, Terminate
+_NO_REQUEST = (_COPY_DONE, b"d", b"p", b"H", b"X")  # CopyData, a password, Flush, Terminate
 _ASKS_FOR_ANSWER = (b"S", b"Q")  # Sync and Query: the server answers with ReadyForQuery
 _READY = b"Z"
 _ENCRYPTION = (80877103, 80877104)  # by TLS, by GSS

@@ -144,16 +144,17 @@ def _find_files(client: ClientBase, uri: Uri) -> tuple[str, Sequence[Files]]:
         above, _, name = uri.key.rpartition("/")
         return name, [_open_plain_files(str(S3Uri(uri.bucket, above)), name)]
     if isinstance(uri, RunUri):
-        return uri.path or "", _find_run_files(client, uri)
+        return uri.path or "", find_run_files(client, uri)
     path = uri.path or ""
     return path, [SealedFiles(client.backend, resolve(client.backend, uri), "", path)]
 
 
-def _find_run_files(client: ClientBase, uri: RunUri) -> list[Files]:
+def find_run_files(client: ClientBase, uri: RunUri) -> "list[StoredFiles | SealedFiles]":
+    """Return the places to look for a path of a run; later places overwrite earlier ones."""
     backend = client.backend
     path = uri.path or ""
     run = backend.runs.get(check_run_id(uri.run_id))
-    plain = StoredFiles(backend.run_files(uri.run_id, run.info.artifact_uri), path)
+    plain: StoredFiles | SealedFiles = StoredFiles(backend.run_files(uri.run_id, run.info.artifact_uri), path)
     name = path.partition("/")[0]
     model_id = backend.logged_models.find_in_run(uri.run_id, name) if name else None
     if model_id is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from registry.client.base import ClientBase
 from registry.client.tracking.dataframes import utc_times
 from registry.exceptions import InvalidParameterError, InvalidTypeError
-from registry.store.tracking.metrics.sample import LEAST_SAMPLE, Series
+from registry.store.tracking.metrics.sample import ALL_STEPS, LEAST_SAMPLE, Series, Steps
 from registry.validation.names import check_key, check_run_id
 from registry.validation.values import now_ms
 
@@ -60,7 +60,12 @@ class MetricHistoryMethods(ClientBase):
         self.backend.runs.log_history(*checked, steps=whole_steps, timestamps=times, values=numbers)
 
     def get_metric_history_frame(
-        self, run_ids: str | Iterable[str], keys: str | Iterable[str] | None = None, *, max_points: int | None = None
+        self,
+        run_ids: str | Iterable[str],
+        keys: str | Iterable[str] | None = None,
+        *,
+        max_points: int | None = None,
+        steps: tuple[int, int] | None = None,
     ) -> "pd.DataFrame":
         """Return the points of metrics of one or many runs as one DataFrame.
 
@@ -71,6 +76,8 @@ class MetricHistoryMethods(ClientBase):
                 sampled by the database so that a plot looks the same: steps are cut into intervals of equal width (the
                 time, if all points have one step), and the minimum, the maximum and one NaN of each are kept, with the
                 first and the last step.
+            steps: The first and the last step to return. Default: all. With `max_points`, the sample is of these
+                steps, so it is finer.
 
         Returns:
             A DataFrame with a row per point and the columns ``run_id``, ``key``, ``step`` (int64), ``timestamp`` (UTC)
@@ -79,7 +86,7 @@ class MetricHistoryMethods(ClientBase):
 
         Raises:
             RunNotFoundError: A run does not exist.
-            InvalidParameterError: `max_points` is not an integer of at least 15.
+            InvalidParameterError: `max_points` is not an integer of at least 15, or `steps` is not a pair of integers.
 
         Example:
             >>> frame = client.get_metric_history_frame(run_ids, "auc")
@@ -92,7 +99,17 @@ class MetricHistoryMethods(ClientBase):
             raise InvalidParameterError(
                 f"max_points must be a whole number of at least {LEAST_SAMPLE}, got {max_points!r}; None gives all."
             )
-        return _to_frame(self.backend.series.read(checked, names, max_points))
+        return _to_frame(self.backend.series.read(checked, names, max_points, _check_steps(steps)))
+
+
+def _check_steps(steps: object) -> Steps:
+    if steps is None:
+        return ALL_STEPS
+    if isinstance(steps, tuple) and len(steps) == 2:
+        first, last = steps
+        if type(first) is int and type(last) is int and max(-first, last) < _FITS:
+            return first, last
+    raise InvalidParameterError(f"steps must be the first and the last step, such as (0, 99), got {steps!r}.")
 
 
 def _to_list(texts: str | Iterable[str], what: str) -> list[str]:

@@ -67,7 +67,7 @@ class SearchMethods(ClientBase):
             ['Default', 'games']
         """
         limit = _check_limit(max_results, MAX_EXPERIMENTS)
-        request = _search_request(Subject.EXPERIMENTS, filter_string, order_by, limit, page_token)
+        request = search_request(Subject.EXPERIMENTS, filter_string, order_by, limit, page_token)
         return self.backend.search.experiments(ViewType.stages(view_type), request)
 
     def search_runs(
@@ -108,8 +108,8 @@ class SearchMethods(ClientBase):
             (['depth-2'], None)
         """
         limit = _check_limit(max_results, MAX_RUNS)
-        request = _search_request(Subject.RUNS, filter_string, order_by, limit, page_token)
-        page = self.backend.search.runs(_run_scope(experiment_ids, run_view_type), request)
+        request = search_request(Subject.RUNS, filter_string, order_by, limit, page_token)
+        page = self.backend.search.runs(run_scope(experiment_ids, run_view_type), request)
         if page_token is None:
             warn_of_unknown_keys(self, page, experiment_ids, run_view_type, [key.field for key in request.order_by])
         return page
@@ -158,8 +158,8 @@ class SearchMethods(ClientBase):
         """
         check_format(output_format)
         names = check_columns(columns)
-        request = _search_request(Subject.RUNS, filter_string, order_by, _check_limit(max_results, None), None)
-        scope = _run_scope(experiment_ids, run_view_type)
+        request = search_request(Subject.RUNS, filter_string, order_by, _check_limit(max_results, None), None)
+        scope = run_scope(experiment_ids, run_view_type)
         table = self.backend.search.run_table(scope, request, table_columns(names))
         if table.rows:
             _warn_of_unknown_keys(self.backend, scope, [key.field for key in request.order_by])
@@ -192,7 +192,7 @@ class SearchMethods(ClientBase):
             ['churn']
         """
         limit = _check_limit(max_results, MAX_MODELS, least=0)
-        request = _search_request(Subject.REGISTERED_MODELS, filter_string, order_by, limit, page_token)
+        request = search_request(Subject.REGISTERED_MODELS, filter_string, order_by, limit, page_token)
         return self.backend.search.models(request)
 
     def search_model_versions(
@@ -226,7 +226,7 @@ class SearchMethods(ClientBase):
             [(1, 'Archived'), (2, 'Production')]
         """
         limit = _check_limit(max_results, MAX_VERSIONS)
-        request = _search_request(Subject.MODEL_VERSIONS, filter_string, order_by, limit, page_token)
+        request = search_request(Subject.MODEL_VERSIONS, filter_string, order_by, limit, page_token)
         return self.backend.search.versions(request)
 
     def search_logged_models(
@@ -288,7 +288,7 @@ def warn_of_unknown_keys(
     """
     missing = [field for field in fields if field.kind in _VALUES and not any(_has(run, field) for run in runs)]
     if runs and missing:
-        _warn_of_unknown_keys(client.backend, _run_scope(experiment_ids, run_view_type), missing)
+        _warn_of_unknown_keys(client.backend, run_scope(experiment_ids, run_view_type), missing)
 
 
 def _warn_of_unknown_keys(backend: Backend, scope: RunScope, fields: Iterable[Field]) -> None:
@@ -305,9 +305,14 @@ def _has(run: Run, field: Field) -> bool:
     return field.key in _VALUES[field.kind](run)
 
 
-def _search_request(
+def search_request(
     subject: Subject, filter_string: str | None, order_by: Sequence[str] | None, limit: int, page_token: object
 ) -> SearchRequest:
+    """Parse a filter and an order.
+
+    Raises:
+        InvalidFilterError: One of them cannot be parsed.
+    """
     return SearchRequest(parse_filter(filter_string, subject), parse_order_by(order_by, subject), limit, page_token)
 
 
@@ -324,7 +329,8 @@ def _check_limit(max_results: object, most: int | None, least: int = 1) -> int:
     return min(max_results, 2**31)
 
 
-def _run_scope(experiment_ids: Sequence[str] | str | int, view_type: int) -> RunScope:
+def run_scope(experiment_ids: Sequence[str] | str | int, view_type: int) -> RunScope:
+    """Return the scope of a search in some experiments, given by id."""
     return RunScope(_experiment_keys(experiment_ids), ViewType.stages(view_type))
 
 

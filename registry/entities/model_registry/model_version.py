@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from registry.entities import html
 from registry.entities.entity import Entity
 from registry.entities.model_registry.model_version_status import ModelVersionStatus
 
@@ -56,3 +57,17 @@ class ModelVersion(Entity):
     aliases: list[str] = field(default_factory=list)
     model_id: str | None = None
     digest: str | None = None
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        facts = {
+            "Stage": self.current_stage,
+            "Aliases": ", ".join(self.aliases) or None,
+            "Registered": html.moment(self.creation_timestamp),
+            "By": self.user_id,
+            "Description": self.description,
+            "Run": self.run_id,
+            "Load it": f"models:/{self.name}/{self.version}",
+            "Digest": self.digest,
+        }
+        return html.card(f"{self.name}, version {self.version}", facts, {"Tags": self.tags})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from registry.entities import html
 from registry.entities.entity import Entity
 from registry.entities.model_registry.model_version import ModelVersion
 
@@ -46,3 +47,15 @@ class RegisteredModel(Entity):
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, int] = field(default_factory=dict)
     model_uid: str | None = None
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        held = {version.current_stage: version.version for version in self.latest_versions}
+        facts = {
+            "Production": held.get("Production"),
+            "Staging": held.get("Staging"),
+            "Newest version": max(held.values(), default=None),
+            "Changed": html.moment(self.last_updated_timestamp),
+            "Description": self.description,
+        }
+        return html.card(self.name, facts, {"Aliases": self.aliases, "Tags": self.tags})

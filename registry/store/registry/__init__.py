@@ -6,6 +6,7 @@ Stages, aliases and the history chain change under that lock.
 
 from registry.store.registry.clock_repair import ClockRepairStore
 from registry.store.registry.history_queries import HistoryStore
+from registry.store.registry.overview import OverviewStore
 from registry.store.registry.promotion_rules import PromotionRuleStore
 from registry.store.registry.registered_models import ModelStore
 from registry.store.registry.resolver import Resolver
@@ -19,6 +20,7 @@ __all__ = [
     "HistoryStore",
     "ModelStore",
     "NewVersion",
+    "OverviewStore",
     "PromotionRuleStore",
     "Resolver",
     "SigningStore",

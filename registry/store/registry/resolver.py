@@ -18,7 +18,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import aliased
 
 from registry.entities import LifecycleStage, LoggedModelStatus
 from registry.entities.history import EventKind, microseconds_of, moment_of
@@ -34,7 +33,7 @@ from registry.exceptions import (
     VersionNotFoundError,
 )
 from registry.store.compiled_statements import Compiled
-from registry.store.dialects import AnyRow, AnySelect
+from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.logged_models.logged_models import is_adopted, model_location
 from registry.store.registry.history_writer import find_deletion, not_deleted
 from registry.store.registry.queries import describe_occupied_stages, require_model, require_version
@@ -213,7 +212,7 @@ def _by_stage(stage: str) -> Compiled:
 
 def _highest(stage: ColumnElement[str] | None = None) -> ScalarSelect[int]:
     """Return the highest version, read from the end of the index; sorting would read all versions of a model."""
-    other = aliased(ModelVersionRow)
+    other = table(ModelVersionRow).alias().c
     query = select(func.max(other.version)).where(other.model_id == RegisteredModelRow.id, other.deleted_time.is_(None))
     if stage is not None:
         query = query.where(other.current_stage == stage)
@@ -241,7 +240,7 @@ def _held_at() -> tuple[ColumnElement[bool], ...]:
     slot was empty at that time and has a thousand earlier periods.
     """
     at: BindParameter[int] = bindparam("at")
-    earlier = aliased(StagePeriodRow)
+    earlier = table(StagePeriodRow).alias().c
     last = (
         select(func.max(earlier.since))
         .where(earlier.model_id == RegisteredModelRow.id, earlier.stage == bindparam("slot"), earlier.since <= at)

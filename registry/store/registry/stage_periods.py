@@ -21,7 +21,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import aliased
 
 from registry.entities.stages import ACTIVE_STAGES
 from registry.store.compiled_statements import Compiled
@@ -106,7 +105,7 @@ def _previous(stage: str) -> Compiled:
         is_meant = or_(_TO.is_(None), _PERIODS.c.version == _TO)
         return select(*columns, and_(is_restored, is_meant, exists).label("is_restored"))
 
-    latest = aliased(StagePeriodRow)
+    latest = _PERIODS.alias().c
     last = (
         select(func.max(latest.since))
         .where(latest.model_id == KEY_OF_NAME, latest.stage == bindparam("slot"))

@@ -38,7 +38,7 @@ class RunTable:
     """Columns over the same runs. Times are milliseconds since the epoch.
 
     A missing metric is NaN; `nans` has the positions where the logged value itself is NaN. A missing param or tag is
-    None.
+    None. `token` is the page token of the runs that follow, if these are a page.
     """
 
     rows: Sequence[AnyRow]
@@ -46,6 +46,7 @@ class RunTable:
     params: Mapping[str, Sequence[str | None]]
     tags: Mapping[str, Sequence[str | None]]
     nans: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    token: str | None = None
 
     def info(self, name: str) -> Sequence[Any]:
         """Return a column of `RunInfo`, such as ``run_id``, ``status`` or ``artifact_uri``."""

@@ -5,14 +5,16 @@ follows the index on its values.
 """
 
 import functools
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
 from registry.entities import Experiment, PagedList, Run
 from registry.filters import Field, Kind
 from registry.store.dialects import table
+from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, is_one_of
 from registry.store.search.query import SearchRequest, SearchSource, search, search_rows
 from registry.store.search.run_columns import RunTable, TableColumns, read_table
@@ -70,6 +72,9 @@ def _experiment_fields(dialect: str) -> FieldMap:
 _RUN_TIES: Final = (("start_time", False), ("run_id", True))
 
 _MAX_KEYS: Final = 10_000
+_PROBED_RUNS: Final = 20
+_PROBED_KEYS: Final = 200
+_RECENT_RUNS: Final = 2_000
 _KEYED: Final = {Kind.METRIC: LatestMetricRow, Kind.PARAM: ParamRow, Kind.TAG: TagRow}
 
 # A subquery, not a join: each joined table makes planning slower.
@@ -107,6 +112,46 @@ class RunSearch(Store):
         return read_table(connection, rows, columns)
 
     @read_transaction
+    def run_page(
+        self,
+        connection: Connection,
+        scope: RunScope,
+        request: SearchRequest,
+        choose: Callable[[Mapping[Kind, Sequence[str]]], TableColumns],
+    ) -> RunTable:
+        """Return a page of runs as columns; `RunTable.token` is the next page's.
+
+        `choose` gets the keys that the first runs of the page have, the most frequent first, and names the columns.
+        """
+        if not scope.experiments:
+            return read_table(connection, [], choose({}))
+        rows, token = search_rows(connection, _run_source(scope, connection.dialect.name), request)
+        shown = [row.id for row in rows[:_PROBED_RUNS]]
+        keys = {kind: _frequent_keys(connection, row_class, shown) for kind, row_class in _KEYED.items()}
+        return replace(read_table(connection, rows, choose(keys)), token=token)
+
+    @read_transaction
+    def recent_keys(
+        self, connection: Connection, scope: RunScope, kind: Kind, containing: str, limit: int
+    ) -> list[str]:
+        """Return the keys, sorted, that contain a text and that one of the newest 2,000 runs has."""
+        if not scope.experiments:
+            return []
+        dialect = connection.dialect.name
+        newest = (
+            select(RunRow.id)
+            .where(is_one_of(RunRow.experiment_id, scope.experiments, dialect))
+            .where(is_one_of(RunRow.lifecycle_stage, scope.stages, dialect))
+            .order_by(RunRow.start_time.desc(), RunRow.run_id)
+            .limit(_RECENT_RUNS)
+        )
+        keyed = table(_KEYED[kind]).c
+        query = select(keyed.key).where(keyed.run_id.in_(newest)).distinct()
+        if containing:
+            query = query.where(func.lower(keyed.key).contains(containing.lower(), autoescape=True))
+        return sorted(connection.execute(query.order_by(keyed.key).limit(limit)).scalars())
+
+    @read_transaction
     def known_keys_without(self, connection: Connection, scope: RunScope, field: Field) -> list[str] | None:
         """Return the keys that the runs have of a field's kind, at most 10,000; None if a run has the field itself."""
         keyed = table(_KEYED[field.kind]).c
@@ -121,9 +166,16 @@ class RunSearch(Store):
         return list(connection.execute(query.distinct().limit(_MAX_KEYS)).scalars())
 
 
+def _frequent_keys(connection: Connection, row_class: Any, runs: Sequence[int]) -> list[str]:
+    dialect, keyed = connection.dialect.name, table(row_class).c
+    query = select(keyed.key).where(in_keys(dialect, keyed.run_id)).group_by(keyed.key)
+    query = query.order_by(func.count().desc(), keyed.key).limit(_PROBED_KEYS)
+    return list(connection.execute(query, keys_parameter(dialect, runs)).scalars())
+
+
 @functools.lru_cache(maxsize=256)
 def _run_source(scope: RunScope, dialect: str) -> SearchSource:
-    statement = select(RunRow.__table__, _LOCATION.label("artifact_location"))
+    statement = select(RunRow.__table__, _LOCATION.label("artifact_location")).select_from(RunRow)
     statement = statement.where(is_one_of(RunRow.lifecycle_stage, scope.stages, dialect))
     return SearchSource(statement, _run_fields(scope, dialect), _RUN_TIES, ("runs", scope), dialect)
 

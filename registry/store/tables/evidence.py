@@ -1,9 +1,8 @@
 """Tables of data sets that models were evaluated on, and of evidence that promotion rules look at."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, Text, UniqueConstraint
 
-from registry.store.tables.base import ID, NEVER_REUSED, Base, Digest, Id, Key, Millis
+from registry.store.tables.base import ID, NEVER_REUSED, Base, Digest, Id, Key, Millis, column
 
 
 class EvaluationDatasetRow(Base):
@@ -15,12 +14,12 @@ class EvaluationDatasetRow(Base):
     __tablename__ = "evaluation_datasets"
     __table_args__ = (UniqueConstraint("sha256", "name", "digest"),)
 
-    id: Mapped[Id]
-    name: Mapped[Key]
-    digest: Mapped[Key]
-    sha256: Mapped[Digest]
-    schema: Mapped[str | None] = mapped_column(Text)
-    row_count: Mapped[int] = mapped_column(BigInteger)
+    id: ColumnElement[Id]
+    name: ColumnElement[Key]
+    digest: ColumnElement[Key]
+    sha256: ColumnElement[Digest]
+    schema: ColumnElement[str | None] = column(Text)
+    row_count: ColumnElement[int] = column(BigInteger)
 
 
 class EvidenceRow(Base):
@@ -29,11 +28,11 @@ class EvidenceRow(Base):
     __tablename__ = "evidence"
     __table_args__ = (Index("ix_evidence_logged_model_id_kind", "logged_model_id", "kind"), NEVER_REUSED)
 
-    id: Mapped[Id]
-    logged_model_id: Mapped[int] = mapped_column(ID, ForeignKey("logged_models.id", ondelete="CASCADE"))
-    kind: Mapped[Key]
-    dataset_id: Mapped[int | None] = mapped_column(ID, ForeignKey("evaluation_datasets.id"))
-    run_id: Mapped[int | None] = mapped_column(ID, ForeignKey("runs.id", ondelete="SET NULL"), index=True)
-    content: Mapped[str] = mapped_column(Text)
-    actor: Mapped[Key]
-    timestamp: Mapped[Millis]
+    id: ColumnElement[Id]
+    logged_model_id: ColumnElement[int] = column(ID, ForeignKey("logged_models.id", ondelete="CASCADE"))
+    kind: ColumnElement[Key]
+    dataset_id: ColumnElement[int | None] = column(ID, ForeignKey("evaluation_datasets.id"))
+    run_id: ColumnElement[int | None] = column(ID, ForeignKey("runs.id", ondelete="SET NULL"), index=True)
+    content: ColumnElement[str] = column(Text)
+    actor: ColumnElement[Key]
+    timestamp: ColumnElement[Millis]

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -11,7 +12,6 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.store.tables.base import (
     CLUSTERED,
@@ -25,6 +25,7 @@ from registry.store.tables.base import (
     KeyPart,
     Micros,
     Millis,
+    column,
     owner,
     partial_index,
 )
@@ -36,10 +37,10 @@ class RegistryIdRow(Base):
     __tablename__ = "registry_id"
     __table_args__ = (CheckConstraint("one_row = 1", name="one_row"),)
 
-    one_row: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False, server_default=text("1"))
-    id: Mapped[Key]
-    last_event: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    latest_ms: Mapped[Millis] = mapped_column(BigInteger, server_default=text("0"))
+    one_row: ColumnElement[int] = column(Integer, primary_key=True, autoincrement=False, server_default=text("1"))
+    id: ColumnElement[Key]
+    last_event: ColumnElement[int] = column(BigInteger, server_default=text("0"))
+    latest_ms: ColumnElement[Millis] = column(BigInteger, server_default=text("0"))
 
 
 class CommitMarkerRow(Base):
@@ -48,9 +49,9 @@ class CommitMarkerRow(Base):
     __tablename__ = "commit_markers"
     __table_args__ = (CLUSTERED,)
 
-    writer: Mapped[KeyPart]
-    token: Mapped[Key]
-    time: Mapped[Millis]
+    writer: ColumnElement[KeyPart]
+    token: ColumnElement[Key]
+    time: ColumnElement[Millis]
 
 
 class ArtifactRootRow(Base):
@@ -64,12 +65,12 @@ class ArtifactRootRow(Base):
     __tablename__ = "artifact_roots"
     __table_args__ = CLUSTERED
 
-    root: Mapped[KeyPart]
-    database: Mapped[Key]
-    server: Mapped[Key | None]
-    generation: Mapped[int] = mapped_column(BigInteger)
-    token: Mapped[Key]
-    previous_token: Mapped[Key | None]
+    root: ColumnElement[KeyPart]
+    database: ColumnElement[Key]
+    server: ColumnElement[Key | None]
+    generation: ColumnElement[int] = column(BigInteger)
+    token: ColumnElement[Key]
+    previous_token: ColumnElement[Key | None]
 
 
 class HistoryRow(Base):
@@ -84,20 +85,20 @@ class HistoryRow(Base):
         partial_index("ix_history_renamed_from", "kind = 'renamed'", "from_value"),
     )
 
-    id: Mapped[int] = mapped_column(ID, primary_key=True, autoincrement=False)
-    model_id: Mapped[int] = mapped_column(ID, ForeignKey("registered_models.id"))
-    seq: Mapped[int] = mapped_column(BigInteger)
-    kind: Mapped[Key]
-    version: Mapped[int | None] = mapped_column(BigInteger)
-    from_value: Mapped[Key | None]
-    to_value: Mapped[Key | None]
-    actor: Mapped[Key]
-    session_user: Mapped[Key | None]
-    reason: Mapped[str | None] = mapped_column(Text)
-    time_us: Mapped[Micros]
-    details: Mapped[str | None] = mapped_column(Text)
-    prev_hash: Mapped[Digest | None]
-    hash: Mapped[Digest]
+    id: ColumnElement[int] = column(ID, primary_key=True, autoincrement=False)
+    model_id: ColumnElement[int] = column(ID, ForeignKey("registered_models.id"))
+    seq: ColumnElement[int] = column(BigInteger)
+    kind: ColumnElement[Key]
+    version: ColumnElement[int | None] = column(BigInteger)
+    from_value: ColumnElement[Key | None]
+    to_value: ColumnElement[Key | None]
+    actor: ColumnElement[Key]
+    session_user: ColumnElement[Key | None]
+    reason: ColumnElement[str | None] = column(Text)
+    time_us: ColumnElement[Micros]
+    details: ColumnElement[str | None] = column(Text)
+    prev_hash: ColumnElement[Digest | None]
+    hash: ColumnElement[Digest]
 
 
 class ImportedEventRow(Base):
@@ -110,10 +111,10 @@ class ImportedEventRow(Base):
     __tablename__ = "foreign_history"
     __table_args__ = CLUSTERED
 
-    model_id: Mapped[int] = mapped_column(ID, ForeignKey("registered_models.id"), primary_key=True, autoincrement=False)
-    segment: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    event: Mapped[str] = mapped_column(Text)
+    model_id: ColumnElement[int] = column(ID, ForeignKey("registered_models.id"), primary_key=True, autoincrement=False)
+    segment: ColumnElement[int] = column(Integer, primary_key=True, autoincrement=False)
+    seq: ColumnElement[int] = column(BigInteger, primary_key=True, autoincrement=False)
+    event: ColumnElement[str] = column(Text)
 
 
 class StagePeriodRow(Base):
@@ -131,13 +132,13 @@ class StagePeriodRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    model_id: Mapped[int] = mapped_column(ID, ForeignKey("registered_models.id"))
-    stage: Mapped[Key]
-    version: Mapped[int] = mapped_column(BigInteger)
-    since: Mapped[Micros]
-    until: Mapped[Micros | None]
-    before: Mapped[int | None] = mapped_column(ID, ForeignKey("stage_periods.id"))
+    id: ColumnElement[Id]
+    model_id: ColumnElement[int] = column(ID, ForeignKey("registered_models.id"))
+    stage: ColumnElement[Key]
+    version: ColumnElement[int] = column(BigInteger)
+    since: ColumnElement[Micros]
+    until: ColumnElement[Micros | None]
+    before: ColumnElement[int | None] = column(ID, ForeignKey("stage_periods.id"))
 
 
 class PromotionRulesRow(Base):
@@ -146,9 +147,9 @@ class PromotionRulesRow(Base):
     __tablename__ = "promotion_rules"
     __table_args__ = CLUSTERED
 
-    model_id: Mapped[int] = owner("registered_models.id")
-    stage: Mapped[KeyPart]
-    rules: Mapped[str] = mapped_column(Text)
+    model_id: ColumnElement[int] = owner("registered_models.id")
+    stage: ColumnElement[KeyPart]
+    rules: ColumnElement[str] = column(Text)
 
 
 class ApprovalRow(Base):
@@ -163,10 +164,10 @@ class ApprovalRow(Base):
         CLUSTERED,
     )
 
-    model_id: Mapped[int] = mapped_column(ID, primary_key=True, autoincrement=False)
-    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    stage: Mapped[KeyPart]
-    actor: Mapped[KeyPart]
-    session_user: Mapped[str] = mapped_column(KEY, primary_key=True, server_default=text("''"))
-    reason: Mapped[str | None] = mapped_column(Text)
-    time_us: Mapped[Micros]
+    model_id: ColumnElement[int] = column(ID, primary_key=True, autoincrement=False)
+    version: ColumnElement[int] = column(BigInteger, primary_key=True, autoincrement=False)
+    stage: ColumnElement[KeyPart]
+    actor: ColumnElement[KeyPart]
+    session_user: ColumnElement[str] = column(KEY, primary_key=True, server_default=text("''"))
+    reason: ColumnElement[str | None] = column(Text)
+    time_us: ColumnElement[Micros]

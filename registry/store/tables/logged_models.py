@@ -1,9 +1,20 @@
 """Tables of logged models: files, params, tags, metrics, signatures, uploads and removals."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, CheckConstraint, ColumnElement, Double, ForeignKey, Index, Text, UniqueConstraint
 
-from registry.store.tables.base import CLUSTERED, ID, NEVER_REUSED, Base, Digest, Id, Key, KeyPart, Millis, owner
+from registry.store.tables.base import (
+    CLUSTERED,
+    ID,
+    NEVER_REUSED,
+    Base,
+    Digest,
+    Id,
+    Key,
+    KeyPart,
+    Millis,
+    column,
+    owner,
+)
 
 
 class LoggedModelRow(Base):
@@ -25,24 +36,24 @@ class LoggedModelRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    model_id: Mapped[Key]
-    experiment_id: Mapped[int] = mapped_column(ID, ForeignKey("experiments.id"))
-    run_id: Mapped[int | None] = mapped_column(ID, ForeignKey("runs.id", ondelete="SET NULL"), index=True)
-    name: Mapped[Key]
-    model_type: Mapped[str | None] = mapped_column(Text)
-    status: Mapped[Key]
-    status_message: Mapped[str | None] = mapped_column(Text)
-    location: Mapped[str] = mapped_column(Text)
-    digest: Mapped[Digest | None]
-    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    flavors: Mapped[str | None] = mapped_column(Text)
-    signature: Mapped[str | None] = mapped_column(Text)
-    creation_time: Mapped[Millis]
-    last_update_time: Mapped[Millis]
-    lifecycle_stage: Mapped[Key]
-    deleted_time: Mapped[Millis | None]
-    purged_time: Mapped[Millis | None]
+    id: ColumnElement[Id]
+    model_id: ColumnElement[Key]
+    experiment_id: ColumnElement[int] = column(ID, ForeignKey("experiments.id"))
+    run_id: ColumnElement[int | None] = column(ID, ForeignKey("runs.id", ondelete="SET NULL"), index=True)
+    name: ColumnElement[Key]
+    model_type: ColumnElement[str | None] = column(Text)
+    status: ColumnElement[Key]
+    status_message: ColumnElement[str | None] = column(Text)
+    location: ColumnElement[str] = column(Text)
+    digest: ColumnElement[Digest | None]
+    size_bytes: ColumnElement[int | None] = column(BigInteger)
+    flavors: ColumnElement[str | None] = column(Text)
+    signature: ColumnElement[str | None] = column(Text)
+    creation_time: ColumnElement[Millis]
+    last_update_time: ColumnElement[Millis]
+    lifecycle_stage: ColumnElement[Key]
+    deleted_time: ColumnElement[Millis | None]
+    purged_time: ColumnElement[Millis | None]
 
 
 class ModelFileRow(Base):
@@ -51,10 +62,10 @@ class ModelFileRow(Base):
     __tablename__ = "model_files"
     __table_args__ = CLUSTERED
 
-    logged_model_id: Mapped[int] = owner("logged_models.id")
-    path: Mapped[KeyPart]
-    size: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[Digest]
+    logged_model_id: ColumnElement[int] = owner("logged_models.id")
+    path: ColumnElement[KeyPart]
+    size: ColumnElement[int] = column(BigInteger)
+    sha256: ColumnElement[Digest]
 
 
 class LoggedModelParamRow(Base):
@@ -63,9 +74,9 @@ class LoggedModelParamRow(Base):
     __tablename__ = "logged_model_params"
     __table_args__ = CLUSTERED
 
-    logged_model_id: Mapped[int] = owner("logged_models.id")
-    key: Mapped[KeyPart]
-    value: Mapped[Key]
+    logged_model_id: ColumnElement[int] = owner("logged_models.id")
+    key: ColumnElement[KeyPart]
+    value: ColumnElement[Key]
 
 
 class LoggedModelTagRow(Base):
@@ -74,9 +85,9 @@ class LoggedModelTagRow(Base):
     __tablename__ = "logged_model_tags"
     __table_args__ = CLUSTERED
 
-    logged_model_id: Mapped[int] = owner("logged_models.id")
-    key: Mapped[KeyPart]
-    value: Mapped[Key]
+    logged_model_id: ColumnElement[int] = owner("logged_models.id")
+    key: ColumnElement[KeyPart]
+    value: ColumnElement[Key]
 
 
 class LoggedModelMetricRow(Base):
@@ -88,16 +99,16 @@ class LoggedModelMetricRow(Base):
     __tablename__ = "logged_model_metrics"
     __table_args__ = (Index("ix_logged_model_metrics_logged_model_id_key", "logged_model_id", "key"),)
 
-    id: Mapped[Id]
-    logged_model_id: Mapped[int] = mapped_column(ID, ForeignKey("logged_models.id", ondelete="CASCADE"))
-    run_id: Mapped[int | None] = mapped_column(ID, ForeignKey("runs.id", ondelete="SET NULL"), index=True)
-    key: Mapped[Key]
-    step: Mapped[int] = mapped_column(BigInteger)
-    timestamp: Mapped[Millis]
-    value: Mapped[float | None] = mapped_column(Double)
-    dataset_name: Mapped[Key | None]
-    dataset_digest: Mapped[Key | None]
-    evaluation_dataset_id: Mapped[int | None] = mapped_column(ID, ForeignKey("evaluation_datasets.id"))
+    id: ColumnElement[Id]
+    logged_model_id: ColumnElement[int] = column(ID, ForeignKey("logged_models.id", ondelete="CASCADE"))
+    run_id: ColumnElement[int | None] = column(ID, ForeignKey("runs.id", ondelete="SET NULL"), index=True)
+    key: ColumnElement[Key]
+    step: ColumnElement[int] = column(BigInteger)
+    timestamp: ColumnElement[Millis]
+    value: ColumnElement[float | None] = column(Double)
+    dataset_name: ColumnElement[Key | None]
+    dataset_digest: ColumnElement[Key | None]
+    evaluation_dataset_id: ColumnElement[int | None] = column(ID, ForeignKey("evaluation_datasets.id"))
 
 
 class RunModelRow(Base):
@@ -106,12 +117,12 @@ class RunModelRow(Base):
     __tablename__ = "run_models"
     __table_args__ = (CheckConstraint("direction IN ('input', 'output')", name="direction"), CLUSTERED)
 
-    run_id: Mapped[int] = owner("runs.id")
-    direction: Mapped[KeyPart]
-    logged_model_id: Mapped[int] = mapped_column(
+    run_id: ColumnElement[int] = owner("runs.id")
+    direction: ColumnElement[KeyPart]
+    logged_model_id: ColumnElement[int] = column(
         ID, ForeignKey("logged_models.id", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
     )
-    step: Mapped[int] = mapped_column(BigInteger)
+    step: ColumnElement[int] = column(BigInteger)
 
 
 class UploadRow(Base):
@@ -120,11 +131,11 @@ class UploadRow(Base):
     __tablename__ = "uploads"
     __table_args__ = (UniqueConstraint("model_id"), NEVER_REUSED)
 
-    id: Mapped[Id]
-    model_id: Mapped[Key]
-    experiment_id: Mapped[int] = mapped_column(ID, ForeignKey("experiments.id"))
-    location: Mapped[str] = mapped_column(Text)
-    started: Mapped[Millis]
+    id: ColumnElement[Id]
+    model_id: ColumnElement[Key]
+    experiment_id: ColumnElement[int] = column(ID, ForeignKey("experiments.id"))
+    location: ColumnElement[str] = column(Text)
+    started: ColumnElement[Millis]
 
 
 class RemovalRow(Base):
@@ -136,10 +147,10 @@ class RemovalRow(Base):
     __tablename__ = "removals"
     __table_args__ = NEVER_REUSED
 
-    id: Mapped[Id]
-    experiment_id: Mapped[int] = mapped_column(ID, ForeignKey("experiments.id"))
-    location: Mapped[str] = mapped_column(Text)
-    since: Mapped[Millis]
+    id: ColumnElement[Id]
+    experiment_id: ColumnElement[int] = column(ID, ForeignKey("experiments.id"))
+    location: ColumnElement[str] = column(Text)
+    since: ColumnElement[Millis]
 
 
 class TombstoneRow(Base):
@@ -148,8 +159,8 @@ class TombstoneRow(Base):
     __tablename__ = "tombstones"
     __table_args__ = (CLUSTERED,)
 
-    public_id: Mapped[KeyPart]
-    removed_time: Mapped[Millis]
+    public_id: ColumnElement[KeyPart]
+    removed_time: ColumnElement[Millis]
 
 
 class ModelSignatureRow(Base):
@@ -158,7 +169,7 @@ class ModelSignatureRow(Base):
     __tablename__ = "model_signatures"
     __table_args__ = CLUSTERED
 
-    logged_model_id: Mapped[int] = owner("logged_models.id")
-    key_id: Mapped[KeyPart]
-    bundle: Mapped[str] = mapped_column(Text)
-    creation_time: Mapped[Millis]
+    logged_model_id: ColumnElement[int] = owner("logged_models.id")
+    key_id: ColumnElement[KeyPart]
+    bundle: ColumnElement[str] = column(Text)
+    creation_time: ColumnElement[Millis]

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -10,7 +11,6 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.store.tables.base import (
     CLUSTERED,
@@ -24,6 +24,7 @@ from registry.store.tables.base import (
     KeyPart,
     Micros,
     Millis,
+    column,
     owner,
     partial_index,
 )
@@ -44,18 +45,18 @@ class RegisteredModelRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    uid: Mapped[Key]
-    name: Mapped[Key]
-    name_key: Mapped[Key]
-    description: Mapped[str | None] = mapped_column(Text)
-    creation_time: Mapped[Millis]
-    last_update_time: Mapped[Millis]
-    deleted_time: Mapped[Millis | None]
-    last_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    last_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    last_event_us: Mapped[Micros] = mapped_column(BigInteger, server_default=text("0"))
-    head_hash: Mapped[Digest | None]
+    id: ColumnElement[Id]
+    uid: ColumnElement[Key]
+    name: ColumnElement[Key]
+    name_key: ColumnElement[Key]
+    description: ColumnElement[str | None] = column(Text)
+    creation_time: ColumnElement[Millis]
+    last_update_time: ColumnElement[Millis]
+    deleted_time: ColumnElement[Millis | None]
+    last_version: ColumnElement[int] = column(BigInteger, server_default=text("0"))
+    last_seq: ColumnElement[int] = column(BigInteger, server_default=text("0"))
+    last_event_us: ColumnElement[Micros] = column(BigInteger, server_default=text("0"))
+    head_hash: ColumnElement[Digest | None]
 
 
 class RegisteredModelTagRow(Base):
@@ -64,9 +65,9 @@ class RegisteredModelTagRow(Base):
     __tablename__ = "registered_model_tags"
     __table_args__ = CLUSTERED
 
-    model_id: Mapped[int] = owner("registered_models.id")
-    key: Mapped[KeyPart]
-    value: Mapped[Key]
+    model_id: ColumnElement[int] = owner("registered_models.id")
+    key: ColumnElement[KeyPart]
+    value: ColumnElement[Key]
 
 
 def _one_holder(stage: str) -> Index:
@@ -99,21 +100,21 @@ class ModelVersionRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    model_id: Mapped[int] = mapped_column(ID, ForeignKey("registered_models.id"))
-    version: Mapped[int] = mapped_column(BigInteger)
-    logged_model_id: Mapped[int] = mapped_column(ID, ForeignKey("logged_models.id"), index=True)
-    current_stage: Mapped[Key] = mapped_column(KEY, server_default=text("'None'"))
-    source: Mapped[str] = mapped_column(Text)
-    run_id: Mapped[str | None] = mapped_column(KEY, index=True)
-    run_link: Mapped[str | None] = mapped_column(Text)
-    origin: Mapped[Key | None]
-    description: Mapped[str | None] = mapped_column(Text)
-    user_id: Mapped[Key | None]
-    session_user: Mapped[Key | None]
-    creation_time: Mapped[Millis]
-    last_update_time: Mapped[Millis]
-    deleted_time: Mapped[Millis | None]
+    id: ColumnElement[Id]
+    model_id: ColumnElement[int] = column(ID, ForeignKey("registered_models.id"))
+    version: ColumnElement[int] = column(BigInteger)
+    logged_model_id: ColumnElement[int] = column(ID, ForeignKey("logged_models.id"), index=True)
+    current_stage: ColumnElement[Key] = column(KEY, server_default=text("'None'"))
+    source: ColumnElement[str] = column(Text)
+    run_id: ColumnElement[str | None] = column(KEY, index=True)
+    run_link: ColumnElement[str | None] = column(Text)
+    origin: ColumnElement[Key | None]
+    description: ColumnElement[str | None] = column(Text)
+    user_id: ColumnElement[Key | None]
+    session_user: ColumnElement[Key | None]
+    creation_time: ColumnElement[Millis]
+    last_update_time: ColumnElement[Millis]
+    deleted_time: ColumnElement[Millis | None]
 
 
 class ModelVersionTagRow(Base):
@@ -122,9 +123,9 @@ class ModelVersionTagRow(Base):
     __tablename__ = "model_version_tags"
     __table_args__ = CLUSTERED
 
-    version_id: Mapped[int] = owner("model_versions.id")
-    key: Mapped[KeyPart]
-    value: Mapped[Key]
+    version_id: ColumnElement[int] = owner("model_versions.id")
+    key: ColumnElement[KeyPart]
+    value: ColumnElement[Key]
 
 
 class ModelAliasRow(Base):
@@ -137,6 +138,6 @@ class ModelAliasRow(Base):
         CLUSTERED,
     )
 
-    model_id: Mapped[int] = mapped_column(ID, primary_key=True, autoincrement=False)
-    alias: Mapped[KeyPart]
-    version: Mapped[int] = mapped_column(BigInteger)
+    model_id: ColumnElement[int] = column(ID, primary_key=True, autoincrement=False)
+    alias: ColumnElement[KeyPart]
+    version: ColumnElement[int] = column(BigInteger)

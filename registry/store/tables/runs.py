@@ -1,7 +1,6 @@
 """Tables of experiments and runs, with their params, metrics, tags and data sets."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, CheckConstraint, ColumnElement, Double, ForeignKey, Index, Text, UniqueConstraint
 
 from registry.store.tables.base import (
     CLUSTERED,
@@ -13,6 +12,7 @@ from registry.store.tables.base import (
     Key,
     KeyPart,
     Millis,
+    column,
     owner,
     partial_index,
 )
@@ -31,14 +31,14 @@ class ExperimentRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    name: Mapped[Key]
-    artifact_location: Mapped[str] = mapped_column(Text)
-    lifecycle_stage: Mapped[Key]
-    creation_time: Mapped[Millis]
-    last_update_time: Mapped[Millis]
-    deleted_time: Mapped[Millis | None]
-    purged_time: Mapped[Millis | None]
+    id: ColumnElement[Id]
+    name: ColumnElement[Key]
+    artifact_location: ColumnElement[str] = column(Text)
+    lifecycle_stage: ColumnElement[Key]
+    creation_time: ColumnElement[Millis]
+    last_update_time: ColumnElement[Millis]
+    deleted_time: ColumnElement[Millis | None]
+    purged_time: ColumnElement[Millis | None]
 
 
 class ExperimentTagRow(Base):
@@ -47,9 +47,9 @@ class ExperimentTagRow(Base):
     __tablename__ = "experiment_tags"
     __table_args__ = CLUSTERED
 
-    experiment_id: Mapped[int] = owner("experiments.id")
-    key: Mapped[KeyPart]
-    value: Mapped[str] = mapped_column(Text)
+    experiment_id: ColumnElement[int] = owner("experiments.id")
+    key: ColumnElement[KeyPart]
+    value: ColumnElement[str] = column(Text)
 
 
 class RunRow(Base):
@@ -68,18 +68,18 @@ class RunRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    run_id: Mapped[Key]
-    experiment_id: Mapped[int] = mapped_column(ID, ForeignKey("experiments.id"))
-    name: Mapped[Key]
-    user_id: Mapped[Key]
-    status: Mapped[Key]
-    start_time: Mapped[Millis]
-    end_time: Mapped[Millis | None]
-    lifecycle_stage: Mapped[Key]
-    deleted_time: Mapped[Millis | None]
-    purged_time: Mapped[Millis | None]
-    adopted_location: Mapped[str | None] = mapped_column(Text)
+    id: ColumnElement[Id]
+    run_id: ColumnElement[Key]
+    experiment_id: ColumnElement[int] = column(ID, ForeignKey("experiments.id"))
+    name: ColumnElement[Key]
+    user_id: ColumnElement[Key]
+    status: ColumnElement[Key]
+    start_time: ColumnElement[Millis]
+    end_time: ColumnElement[Millis | None]
+    lifecycle_stage: ColumnElement[Key]
+    deleted_time: ColumnElement[Millis | None]
+    purged_time: ColumnElement[Millis | None]
+    adopted_location: ColumnElement[str | None] = column(Text)
 
 
 class AdoptedFileRow(Base):
@@ -88,10 +88,10 @@ class AdoptedFileRow(Base):
     __tablename__ = "adopted_files"
     __table_args__ = CLUSTERED
 
-    run_id: Mapped[int] = owner("runs.id")
-    path: Mapped[KeyPart]
-    size: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[Digest]
+    run_id: ColumnElement[int] = owner("runs.id")
+    path: ColumnElement[KeyPart]
+    size: ColumnElement[int] = column(BigInteger)
+    sha256: ColumnElement[Digest]
 
 
 class ParamRow(Base):
@@ -100,9 +100,9 @@ class ParamRow(Base):
     __tablename__ = "params"
     __table_args__ = CLUSTERED
 
-    run_id: Mapped[int] = owner("runs.id")
-    key: Mapped[KeyPart]
-    value: Mapped[Key]
+    run_id: ColumnElement[int] = owner("runs.id")
+    key: ColumnElement[KeyPart]
+    value: ColumnElement[Key]
 
 
 class TagRow(Base):
@@ -111,9 +111,9 @@ class TagRow(Base):
     __tablename__ = "tags"
     __table_args__ = CLUSTERED
 
-    run_id: Mapped[int] = owner("runs.id")
-    key: Mapped[KeyPart]
-    value: Mapped[Key]
+    run_id: ColumnElement[int] = owner("runs.id")
+    key: ColumnElement[KeyPart]
+    value: ColumnElement[Key]
 
 
 class LatestMetricRow(Base):
@@ -129,13 +129,13 @@ class LatestMetricRow(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[Id]
-    run_id: Mapped[int] = mapped_column(ID, ForeignKey("runs.id", ondelete="CASCADE"))
-    experiment_id: Mapped[int] = mapped_column(ID)
-    key: Mapped[Key]
-    step: Mapped[int] = mapped_column(BigInteger)
-    timestamp: Mapped[Millis]
-    value: Mapped[float | None] = mapped_column(Double)
+    id: ColumnElement[Id]
+    run_id: ColumnElement[int] = column(ID, ForeignKey("runs.id", ondelete="CASCADE"))
+    experiment_id: ColumnElement[int] = column(ID)
+    key: ColumnElement[Key]
+    step: ColumnElement[int] = column(BigInteger)
+    timestamp: ColumnElement[Millis]
+    value: ColumnElement[float | None] = column(Double)
 
 
 class MetricRow(Base):
@@ -148,12 +148,11 @@ class MetricRow(Base):
 
     __tablename__ = "metrics"
     __table_args__ = (Index("ix_metrics_series_id_step", "series_id", "step"),)
-    __mapper_args__ = {"primary_key": ["series_id", "step", "timestamp", "value"]}  # noqa: RUF012 - declarative's form
 
-    series_id: Mapped[int] = mapped_column(ID)
-    step: Mapped[int] = mapped_column(BigInteger)
-    timestamp: Mapped[Millis]
-    value: Mapped[float | None] = mapped_column(Double)
+    series_id: ColumnElement[int] = column(ID)
+    step: ColumnElement[int] = column(BigInteger)
+    timestamp: ColumnElement[Millis]
+    value: ColumnElement[float | None] = column(Double)
 
 
 class DatasetRow(Base):
@@ -162,14 +161,14 @@ class DatasetRow(Base):
     __tablename__ = "datasets"
     __table_args__ = (UniqueConstraint("experiment_id", "name", "digest"),)
 
-    id: Mapped[Id]
-    experiment_id: Mapped[int] = mapped_column(ID, ForeignKey("experiments.id", ondelete="CASCADE"))
-    name: Mapped[Key]
-    digest: Mapped[Key]
-    source_type: Mapped[str] = mapped_column(Text)
-    source: Mapped[str] = mapped_column(Text)
-    schema: Mapped[str | None] = mapped_column(Text)
-    profile: Mapped[str | None] = mapped_column(Text)
+    id: ColumnElement[Id]
+    experiment_id: ColumnElement[int] = column(ID, ForeignKey("experiments.id", ondelete="CASCADE"))
+    name: ColumnElement[Key]
+    digest: ColumnElement[Key]
+    source_type: ColumnElement[str] = column(Text)
+    source: ColumnElement[str] = column(Text)
+    schema: ColumnElement[str | None] = column(Text)
+    profile: ColumnElement[str | None] = column(Text)
 
 
 class DatasetInputRow(Base):
@@ -178,10 +177,10 @@ class DatasetInputRow(Base):
     __tablename__ = "dataset_inputs"
     __table_args__ = (UniqueConstraint("run_id", "dataset_id", "context"),)
 
-    id: Mapped[Id]
-    run_id: Mapped[int] = mapped_column(ID, ForeignKey("runs.id", ondelete="CASCADE"))
-    dataset_id: Mapped[int] = mapped_column(ID, ForeignKey("datasets.id"), index=True)
-    context: Mapped[Key]
+    id: ColumnElement[Id]
+    run_id: ColumnElement[int] = column(ID, ForeignKey("runs.id", ondelete="CASCADE"))
+    dataset_id: ColumnElement[int] = column(ID, ForeignKey("datasets.id"), index=True)
+    context: ColumnElement[Key]
 
 
 class DatasetInputTagRow(Base):
@@ -190,6 +189,6 @@ class DatasetInputTagRow(Base):
     __tablename__ = "dataset_input_tags"
     __table_args__ = CLUSTERED
 
-    input_id: Mapped[int] = owner("dataset_inputs.id")
-    key: Mapped[KeyPart]
-    value: Mapped[str] = mapped_column(Text)
+    input_id: ColumnElement[int] = owner("dataset_inputs.id")
+    key: ColumnElement[KeyPart]
+    value: ColumnElement[str] = column(Text)

@@ -7,7 +7,7 @@ Metric points are written by `metrics`, params and tags by `run_data`, data sets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import Connection, Text, bindparam, delete, func, literal_column, select, update
 
 from registry.entities import (
     DatasetInput,
@@ -31,7 +31,7 @@ from registry.store.compiled_statements import Compiled, first_row, named_rows
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import Answer, Statement, check, end_with_next, run_all, send
 from registry.store.error_mapping import ConditionFailedError
-from registry.store.long_lists import among, keys_parameter
+from registry.store.long_lists import among, in_keys, keys_parameter
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.experiments import active_location, experiment_key
 from registry.store.tracking.metrics.bulk_write import append_series
@@ -122,6 +122,22 @@ class RunStore(Store):
         if not rows:
             raise _not_found(run_id)
         return _build_runs(rows, data, uses)[0]
+
+    @read_transaction
+    def get_all(self, connection: Connection, run_ids: Sequence[str]) -> list[Run]:
+        """Return runs by id in the given order, deleted ones included, read in one snapshot.
+
+        Raises:
+            RunNotFoundError: One does not exist.
+        """
+        dialect = connection.dialect.name
+        query = select_runs().where(in_keys(dialect, table(RunRow).c.run_id, "ids", Text()))
+        rows = connection.execute(query, keys_parameter(dialect, run_ids, "ids")).all()
+        runs = {run.info.run_id: run for run in read_runs(connection, rows)}
+        for run_id in run_ids:
+            if run_id not in runs:
+                raise _not_found(run_id)
+        return [runs[run_id] for run_id in run_ids]
 
     def update(
         self,

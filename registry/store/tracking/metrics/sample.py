@@ -2,17 +2,19 @@
 
 Sampling cuts the steps of a series into stretches of equal width (its times, if all points have the same step). Of each
 stretch it keeps the least value, the greatest value and one NaN, if any. The first and the last step are stretches of
-their own. Guarantees: the database computes the sample, so only sampled points are transferred.
+their own. A sketch is coarser, and takes milliseconds however long the series is: of each stretch it has the first
+point, which is one look-up in the index. Guarantees: the database computes the sample, so only sampled points are
+transferred.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Text, func, select
+from sqlalchemy import ColumnElement, Connection, Text, func, literal, select
 
 from registry.entities import Metric
 from registry.exceptions import RunNotFoundError
@@ -29,6 +31,9 @@ _POINTS_PER_STRETCH: Final = 3
 # The smallest sample: the first and the last step, and three stretches between them.
 LEAST_SAMPLE: Final = 5 * _POINTS_PER_STRETCH
 _BLOCK: Final = 500
+# The first and the last step of a read.
+Steps: TypeAlias = tuple[int, int]
+ALL_STEPS: Final[Steps] = (-(2**63), 2**63 - 1)
 _MAX_WIDTH: Final = 2**63 - 1
 
 _POINT: Final = table(MetricRow).c
@@ -50,6 +55,19 @@ _POINTS: Final = " UNION ".join(f"(SELECT {_POINT_COLUMNS} {point})" for point i
 _BY_STEP: Final = {
     "sqlite": f"WITH {{given}} SELECT {_POINT_COLUMNS} FROM metrics WHERE rowid IN ({_ROWIDS}) {_SORTED}",  # noqa: S608
     "postgresql": f"WITH {{given}} SELECT {_POINT_COLUMNS} FROM given, LATERAL ({_POINTS}) AS kept {_SORTED}",  # noqa: S608
+}
+_FIRST_POINT: Final = (
+    "FROM metrics WHERE series_id = given.series AND step BETWEEN given.since AND given.until ORDER BY step LIMIT 1"
+)
+_SKETCH: Final = {
+    "sqlite": (
+        f"WITH {{given}} SELECT {_POINT_COLUMNS} FROM metrics "  # noqa: S608
+        f"WHERE rowid IN (SELECT (SELECT rowid {_FIRST_POINT}) FROM given) {_SORTED}"
+    ),
+    "postgresql": (
+        f"WITH {{given}} SELECT {_POINT_COLUMNS} FROM given, "  # noqa: S608
+        f"LATERAL (SELECT {_POINT_COLUMNS} {_FIRST_POINT}) AS kept {_SORTED}"
+    ),
 }
 # No index helps with times. Window functions take one pass and one sort; a join with the extremes may be planned as
 # each row with each row.
@@ -75,13 +93,17 @@ _BY_TIME: Final = f"""
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The points of one metric of one run, sorted by (step, timestamp, value), NaN first. Timestamps: milliseconds."""
+    """The points of one metric of one run, sorted by (step, timestamp, value), NaN first. Timestamps: milliseconds.
+
+    A sketch has no least and greatest values.
+    """
 
     run_id: str
     key: str
     steps: "array[int]" = field(default_factory=lambda: array("q"))
     timestamps: "array[int]" = field(default_factory=lambda: array("q"))
     values: "array[float]" = field(default_factory=lambda: array("d"))
+    is_sketch: bool = False
 
 
 class SeriesStore(Store):
@@ -89,18 +111,60 @@ class SeriesStore(Store):
 
     @read_transaction
     def read(
-        self, connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None, max_points: int | None
+        self,
+        connection: Connection,
+        run_ids: Sequence[str],
+        keys: Sequence[str] | None,
+        max_points: int | None,
+        steps: Steps = ALL_STEPS,
+        sketch_over: int | None = None,
     ) -> list[Series]:
         """Read metrics of runs in the requested order, in one snapshot; `keys` None reads all metrics.
 
-        A series of more than `max_points` (at least `LEAST_SAMPLE`) points is sampled to at most `max_points`.
+        Args:
+            connection: The connection of this transaction.
+            run_ids: The runs.
+            keys: The metrics.
+            max_points: A series of more points (at least `LEAST_SAMPLE`) is sampled to at most as many.
+            steps: The first and the last step to read.
+            sketch_over: With `max_points`: sketch a series of more than this many points.
         """
         series = _find(connection, run_ids, keys)
-        long = {} if max_points is None else _find_long_series(connection, list(series), max_points)
-        if whole := [series_key for series_key in series if series_key not in long]:
-            _append_points(series, _select_whole(connection, whole).partitions(_BLOCK))
+        huge = {} if sketch_over is None else _find_huge_series(connection, list(series), sketch_over, steps)
+        # Where all points have one step, there is nothing to seek by.
+        huge = {series_key: ends for series_key, ends in huge.items() if ends[0] < ends[1]}
+        rest = [series_key for series_key in series if series_key not in huge]
+        long = {} if max_points is None else _find_long_series(connection, rest, max_points, steps)
+        if whole := [series_key for series_key in rest if series_key not in long]:
+            _append_points(series, _select_whole(connection, whole, steps).partitions(_BLOCK))
         _append_points(series, _read_samples(connection, long))
+        if huge and max_points is not None:
+            for series_key in huge:
+                series[series_key] = replace(series[series_key], is_sketch=True)
+            _append_points(series, _read_sketches(connection, huge, max_points))
         return list(series.values())
+
+    @read_transaction
+    def extremes(
+        self, connection: Connection, run_id: str, keys: Sequence[str], most_points: int
+    ) -> dict[str, tuple[float, float] | None]:
+        """Return the least and the greatest value of metrics of a run by key; NaN, if that is all there is.
+
+        None stands for a series of more than `most_points` points, which is not read.
+        """
+        series = _find(connection, [run_id], keys)
+        huge = _find_huge_series(connection, list(series), most_points, ALL_STEPS)
+        dialect = connection.dialect.name
+        short = [series_key for series_key in series if series_key not in huge]
+        query = (
+            select(_POINT.series_id, func.min(_POINT.value), func.max(_POINT.value))
+            .where(in_keys(dialect, _POINT.series_id))
+            .group_by(_POINT.series_id)
+        )
+        ends: dict[str, tuple[float, float] | None] = {series[series_key].key: None for series_key in huge}
+        for series_key, least, greatest in connection.execute(query, keys_parameter(dialect, short)):
+            ends[series[series_key].key] = value_from_db(least), value_from_db(greatest)
+        return ends
 
     @read_transaction
     def latest(self, connection: Connection, run_ids: Sequence[str]) -> dict[str, list[Metric]]:
@@ -159,11 +223,15 @@ def _find(connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | 
     return {existing[runs[run_id], key]: Series(run_id, key) for run_id, key in pairs}
 
 
-def _select_whole(connection: Connection, series: Sequence[int]) -> Any:
+def _within(steps: Steps) -> tuple[ColumnElement[bool], ...]:
+    return () if steps == ALL_STEPS else (_POINT.step.between(*steps),)
+
+
+def _select_whole(connection: Connection, series: Sequence[int], steps: Steps) -> Any:
     dialect = connection.dialect.name
     query = (
         select(_POINT.series_id, _POINT.step, _POINT.timestamp, _POINT.value)
-        .where(in_keys(dialect, _POINT.series_id))
+        .where(in_keys(dialect, _POINT.series_id), *_within(steps))
         .order_by(_POINT.series_id, *_ORDER)
     )
     return connection.execute(query, keys_parameter(dialect, series))
@@ -178,13 +246,32 @@ class _LongSeries:
     stretches: int
 
 
-def _find_long_series(connection: Connection, series: Sequence[int], max_points: int) -> dict[int, _LongSeries]:
+def _find_huge_series(
+    connection: Connection, series: Sequence[int], points: int, steps: Steps
+) -> dict[int, tuple[int, int]]:
+    """Return the first and the last step of the series with more points than that; reads no more of each."""
+    dialect, latest = connection.dialect.name, table(LatestMetricRow).c
+    of_series = (_POINT.series_id == latest.id, *_within(steps))
+    low, high = (select(end(_POINT.step)).where(*of_series).scalar_subquery() for end in (func.min, func.max))
+    one_more = select(literal(1)).where(*of_series).select_from(table(MetricRow)).limit(1).offset(points)
+    query = (
+        select(latest.id, low, high)
+        .where(in_keys(dialect, latest.id))
+        .where(one_more.correlate(table(LatestMetricRow)).scalar_subquery().is_not(None))
+    )
+    rows = connection.execute(query, keys_parameter(dialect, series))
+    return {series_key: (first, last) for series_key, first, last in rows}
+
+
+def _find_long_series(
+    connection: Connection, series: Sequence[int], max_points: int, steps: Steps
+) -> dict[int, _LongSeries]:
     """Return the series with more than `max_points` points, by surrogate key."""
     dialect = connection.dialect.name
     ends = (func.min(_POINT.step), func.max(_POINT.step), func.min(_POINT.timestamp), func.max(_POINT.timestamp))
     query = (
         select(_POINT.series_id, func.count(), func.count(_POINT.value), *ends)
-        .where(in_keys(dialect, _POINT.series_id))
+        .where(in_keys(dialect, _POINT.series_id), *_within(steps))
         .group_by(_POINT.series_id)
         .having(func.count() > max_points)
     )
@@ -195,6 +282,19 @@ def _find_long_series(connection: Connection, series: Sequence[int], max_points:
         stretches = max_points // (_POINTS_PER_STRETCH if numbers < points else _POINTS_PER_STRETCH - 1) - 2
         long[series_key] = _LongSeries((low, high), (since, until), stretches)
     return long
+
+
+def _read_sketches(
+    connection: Connection, huge: Mapping[int, tuple[int, int]], max_points: int
+) -> Iterator[Sequence[Any]]:
+    """Yield the first point of each stretch of these series."""
+    ranges = [
+        (series_key, *stretch)
+        for series_key, ends in huge.items()
+        for stretch in _split_steps(*ends, max_points - _POINTS_PER_STRETCH)
+    ]
+    for result in execute_with_rows(connection, _STEP_COLUMNS, _STEP_TYPES, _SKETCH[connection.dialect.name], ranges):
+        yield result.rows
 
 
 def _read_samples(connection: Connection, long: Mapping[int, _LongSeries]) -> Iterator[Sequence[Any]]:

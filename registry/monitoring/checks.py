@@ -1,0 +1,214 @@
+"""`check`: hold what a version saw in a window against a reference, and log the result as a run.
+
+Guarantees: a check changes nothing of the registered model and takes none of its locks.
+"""
+
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from registry.client import MlflowClient
+from registry.entities import Metric, RunTag
+from registry.entities.model_registry import ResolvedModel
+from registry.entities.times import format_time, parse_duration
+from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError
+from registry.fluent import state
+from registry.monitoring.comparison import (
+    FALSE_INCIDENTS,
+    MINIMUM_ROWS,
+    Sensitivity,
+    alpha_of,
+    check_detectors,
+    compare_profiles,
+)
+from registry.monitoring.ground_truth import join_ground_truth
+from registry.monitoring.observations import read_window
+from registry.monitoring.profiles import Profile
+from registry.monitoring.references import Reference, find_reference
+from registry.monitoring.report import TARGET, DriftReport
+from registry.monitoring.storage import CHECK, HOUR_MS, new_run, registered_version
+from registry.validation.values import now_ms
+
+REPORT_FILE: Final = "report.json"
+_VERSION: Final = re.compile(r"(?:version )?([0-9]{1,9})")
+_NO_KEY: Final = re.compile(r"[^\w\-]")
+_LONGEST_COLUMN: Final = 150
+# A run holds the effects of the first so many results as metrics; the report holds all.
+_MOST_METRICS: Final = 900
+
+
+def check(
+    name: str,
+    *,
+    stage: str | None = "Production",
+    version: int | None = None,
+    window: str = "7d",
+    against: str | int = "reference",
+    detectors: Sequence[str] | None = None,
+    every: str = "1d",
+    false_incidents: float = FALSE_INCIDENTS,
+    minimum_rows: int = MINIMUM_ROWS,
+    thresholds: Mapping[str, float] | None = None,
+    at: datetime | None = None,
+    log: bool = True,
+    client: MlflowClient | None = None,
+) -> DriftReport:
+    """Hold what a version saw in a window of time against a reference.
+
+    Something drifted if it differs by more than chance explains, and by more than a threshold. Chance is judged so that
+    the checks of a month together raise `false_incidents` false alarms, however many columns and detectors there are
+    and however often is checked.
+
+    Args:
+        name: The registered model.
+        stage: Check the version that is in this stage now.
+        version: Check this version instead.
+        window: The length of the window, such as ``7d`` or ``1h``; it is widened to whole hours.
+        against: ``reference``: the version's reference profile. ``previous``: the window before. A version's number:
+            the reference profile of that version.
+        detectors: ``ks``, ``wasserstein``, ``psi``, ``jensen_shannon``, ``chi_squared``, ``missing``,
+            ``new_categories``, ``range``, ``performance``, ``domain_classifier``. Default: all but ``wasserstein`` and
+            ``jensen_shannon``.
+        every: How often this check is made; together with the budget it decides how sure a finding must be.
+        false_incidents: The budget: how many false incidents per model and month are accepted.
+        minimum_rows: With fewer rows in the window nothing is tested.
+        thresholds: The least effects that count, by detector, instead of the detectors' own.
+        at: The end of the window, a time with time zone. Default: now.
+        log: Whether to log the report as a run of the experiment ``monitoring/<name>``.
+        client: The client of the registry. Default: that of the tracking URI.
+
+    Returns:
+        The report. What could not be computed is in it too, with the reason.
+
+    Raises:
+        NotFoundError: There is no such model or version, the stage is empty, or the version has no reference.
+        InvalidParameterError: An argument is malformed.
+        MissingDependencyError: scipy or pyarrow is not installed.
+
+    Example:
+        >>> _ = mlflow.monitoring.set_reference("models:/churn/2", X, predictions=model.predict(X))
+        >>> mlflow.monitoring.log_inference("models:/churn/2", X + 9, model.predict(X + 9))
+        >>> report = mlflow.monitoring.check("churn", window="1h", minimum_rows=20)
+        >>> report.drifted, report.causes[0]
+        (True, 'input/rating_gap:distribution')
+    """
+    client = state.client() if client is None else client
+    names = check_detectors(detectors)
+    sensitivity = Sensitivity(alpha_of(every, false_incidents), _rows(minimum_rows), _thresholds(thresholds))
+    start, end = _window(window, at)
+    stage = None if version is not None else stage
+    resolved = client.resolve(f"models:/{name}/{version if stage is None else stage}")
+    number = registered_version(resolved, name)[1]
+    observed = read_window(client, name, number, start, end)
+    reference, described = _reference(client, resolved, against, start, end)
+    seen = _add_truth(observed.profile, join_ground_truth(client, name, number, start, end, reference.profile))
+    results = compare_profiles(reference.profile, seen, names, sensitivity)
+    report = DriftReport(
+        name=name,
+        version=number,
+        model_id=resolved.model_id,
+        stage=stage,
+        window_start=start,
+        window_end=end,
+        against=described,
+        against_digest=reference.sha256,
+        rows=seen.rows,
+        reference_rows=reference.profile.rows,
+        alpha=sensitivity.alpha,
+        results=results,
+        digest_of_data=observed.sha256,
+    )
+    return _log(client, report) if log else report
+
+
+def _reference(
+    client: MlflowClient, resolved: ResolvedModel, against: Any, start: int, end: int
+) -> tuple[Reference, str]:
+    name, version = registered_version(resolved, resolved.name)
+    if against == "previous":
+        before = read_window(client, name, None, start - (end - start), start)
+        truth = join_ground_truth(client, name, None, start - (end - start), start, None)
+        return Reference(_add_truth(before.profile, truth), before.sha256), "previous"
+    model_id, described = resolved.model_id, "reference"
+    if against != "reference":
+        matched = _VERSION.fullmatch(str(against))
+        if matched is None or isinstance(against, bool):
+            raise InvalidParameterError(
+                f"against must be 'reference', 'previous' or the number of a version, got {against!r}."
+            )
+        version = int(matched[1])
+        model_id, described = client.resolve(f"models:/{name}/{version}").model_id, f"version {version}"
+    reference = find_reference(client, model_id)
+    if reference is None:
+        raise NotFoundError(
+            f"Version {version} of {name!r} has no reference. Set one with registry.monitoring.set_reference("
+            f"'models:/{name}/{version}', data, predictions), or check against='previous'."
+        )
+    return reference, described
+
+
+def _add_truth(seen: Profile, truth: Profile | None) -> Profile:
+    """Return a window's profile with the targets and the performance of the rows whose true values are known."""
+    if truth is None:
+        return seen
+    targets = tuple(column for column in truth.columns if column.role == TARGET)
+    return Profile(seen.rows, (*seen.columns, *targets), truth.performance, seen.sample)
+
+
+def _window(window: Any, at: datetime | None) -> tuple[int, int]:
+    """Return the window in milliseconds, widened to whole hours."""
+    length = parse_duration(window) if isinstance(window, str) else window
+    if not isinstance(length, timedelta) or length <= timedelta(0):
+        raise InvalidParameterError(f"window must be a positive duration such as '7d', got {window!r}.")
+    if at is not None and (not isinstance(at, datetime) or at.utcoffset() is None):
+        raise InvalidTypeError(f"at must be a datetime with a time zone, got {at!r}.")
+    end = now_ms() if at is None else int(at.timestamp() * 1000)
+    start = end - length // timedelta(milliseconds=1)
+    # Until now means with this hour: what was logged just now is part of it.
+    last = end // HOUR_MS + 1 if at is None else -(-end // HOUR_MS)
+    return start // HOUR_MS * HOUR_MS, last * HOUR_MS
+
+
+def _rows(minimum_rows: Any) -> int:
+    if type(minimum_rows) is not int or minimum_rows < 2:
+        raise InvalidParameterError(f"minimum_rows must be an integer of 2 or more, got {minimum_rows!r}.")
+    return minimum_rows
+
+
+def _thresholds(thresholds: Mapping[str, float] | None) -> dict[str, float]:
+    given = dict(thresholds or {})
+    if given:
+        check_detectors(list(given))
+    for detector, least in given.items():
+        if isinstance(least, bool) or not isinstance(least, int | float) or not least >= 0:
+            raise InvalidParameterError(f"The threshold of {detector} must be a number of 0 or more, got {least!r}.")
+    return given
+
+
+def _log(client: MlflowClient, report: DriftReport) -> DriftReport:
+    begun = now_ms()
+    tags = {
+        "registry.monitoring.version": str(report.version),
+        "registry.monitoring.stage": report.stage or "",
+        "registry.monitoring.against": report.against,
+        "registry.monitoring.drifted": str(report.drifted).lower(),
+        "registry.monitoring.digest": report.digest(),
+    }
+    moment = format_time(datetime.fromtimestamp(report.window_end / 1000, UTC))
+    run = new_run(client, report.name, CHECK, f"check until {moment}", tags, begun)
+    run_id = run.info.run_id
+    logged = report.with_run(run_id)
+    metrics = {"drifted": float(report.drifted), "causes": float(len(report.causes)), "rows": float(report.rows)}
+    for result in report.results:
+        if result.effect is not None and len(metrics) < _MOST_METRICS:
+            column = _NO_KEY.sub("_", result.column[:_LONGEST_COLUMN])
+            metrics.setdefault(f"effect/{result.role}/{column}/{result.detector}", result.effect)
+    points = [Metric(key, value, report.window_end, 0) for key, value in metrics.items()]
+    client.log_batch(run_id, points, (), [RunTag("registry.monitoring.causes", ", ".join(report.causes)[:5_000])])
+    content = json.dumps(logged.to_dict(), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    client.log_stream(run_id, io.BytesIO(content.encode()), REPORT_FILE)
+    client.set_terminated(run_id)
+    return logged

@@ -1,0 +1,380 @@
+"""Detectors: statistical tests of one column, or of all inputs together, between a reference and a window.
+
+Each returns a statistic, an effect size in its own unit and a p-value that holds for any distribution. Whether that is
+drift is decided in `checks`, after the correction for the number of tests.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from registry.exceptions import MissingDependencyError
+from registry.flavors.optional_imports import optional_import
+from registry.monitoring.columns import CATEGORY, NUMBER
+from registry.monitoring.performance import ACCURACY, Performance
+from registry.monitoring.profiles import BINS, EXTRA, ColumnProfile, Profile
+from registry.monitoring.report import INPUT
+
+Array = np.ndarray[Any, Any]
+# Cells of a contingency table that expect less are put together with their neighbours: Cochran's rule.
+_LEAST_EXPECTED: Final = 5
+_RESAMPLES: Final = 999
+_GRID: Final = 256
+_FOLDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a detector found: its figure, the size of the difference, and how likely chance gives as much."""
+
+    statistic: float
+    effect: float
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One column of the reference and of the window, with sampled values where there are samples."""
+
+    reference: ColumnProfile
+    window: ColumnProfile
+    reference_values: Any
+    window_values: Any
+
+
+class NoFindingError(Exception):
+    """A detector cannot say anything here; the text says why. It never leaves this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A test of one column: what it looks at, for which kinds of columns, and from which effect it matters."""
+
+    name: str
+    aspect: str
+    kinds: tuple[str, ...]
+    threshold: float
+    find: Callable[[Pair], Finding]
+
+
+def _ks(pair: Pair) -> Finding:
+    stats = optional_import("scipy.stats", EXTRA)
+    reference, window = _rows(pair)
+    statistic = _largest_gap(reference, window)
+    rows = len(reference) * len(window) / (len(reference) + len(window))
+    return Finding(statistic, statistic, float(stats.kstwo.sf(statistic, max(1, round(rows)))))
+
+
+def _largest_gap(reference: Array, window: Array) -> float:
+    """Return the two-sample Kolmogorov-Smirnov statistic."""
+    reference, window = np.sort(reference), np.sort(window)
+    places = np.concatenate([reference, window])
+    below = np.searchsorted(reference, places, side="right") / len(reference)
+    gap: float = np.abs(below - np.searchsorted(window, places, side="right") / len(window)).max()
+    return float(gap)
+
+
+def _wasserstein(pair: Pair) -> Finding:
+    """Compare by the area between the two distribution functions, in standard deviations of the reference.
+
+    Chance is simulated: rows are dealt anew to two samples of the same sizes. Beyond the simulated range, the tail of
+    the squared distance is exponential, as that of an integrated Brownian bridge is.
+    """
+    reference, window = _rows(pair)
+    scale = float(reference.std())
+    if not scale:
+        scale = float(np.concatenate([reference, window]).std()) or 1.0
+    pooled = np.concatenate([reference, window])
+    grid = np.unique(np.quantile(pooled, np.linspace(0, 1, _GRID), method="higher"))
+    if len(grid) == 1:
+        return Finding(0.0, 0.0, 1.0)
+    widths = np.diff(grid)
+    in_reference = np.bincount(np.searchsorted(grid, reference), minlength=len(grid))
+    in_window = np.bincount(np.searchsorted(grid, window), minlength=len(grid))
+    total = in_reference + in_window
+
+    def distance(counts: Any) -> Any:
+        below_window = np.cumsum(counts, axis=-1)[..., :-1] / len(window)
+        below_reference = np.cumsum(total - counts, axis=-1)[..., :-1] / len(reference)
+        return (np.abs(below_window - below_reference) * widths).sum(axis=-1)
+
+    measured = float(distance(in_window))
+    random = np.random.default_rng(0)
+    chance = np.sort(distance(random.multivariate_hypergeometric(total, len(window), _RESAMPLES)) ** 2)
+    above = int((chance >= measured**2).sum())
+    if above >= _RESAMPLES // 20:
+        p_value = (above + 1) / (_RESAMPLES + 1)
+    else:
+        start = chance[-(_RESAMPLES // 10)]
+        excess = float(chance[chance > start].mean() - start) or 1.0
+        p_value = 0.1 * math.exp(-max(0.0, measured**2 - start) / excess)
+    return Finding(measured, measured / scale, p_value)
+
+
+def _psi(pair: Pair) -> Finding:
+    reference, window = _counts(pair)
+    # Half a row in each bin, so that an empty one gives no infinity.
+    left = (reference + 0.5) / (reference + 0.5).sum()
+    right = (window + 0.5) / (window + 0.5).sum()
+    index = float(((right - left) * np.log(right / left)).sum())
+    return Finding(index, index, _chi_squared_of(reference, window)[1])
+
+
+def _jensen_shannon(pair: Pair) -> Finding:
+    reference, window = _counts(pair)
+    left, right = reference / reference.sum(), window / window.sum()
+    middle = (left + right) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = [np.where(part > 0, part * np.log2(part / middle), 0.0).sum() for part in (left, right)]
+    distance = math.sqrt(max(0.0, float(sum(terms)) / 2))
+    return Finding(distance, distance, _chi_squared_of(reference, window)[1])
+
+
+def _chi_squared(pair: Pair) -> Finding:
+    reference, window = _counts(pair)
+    statistic, p_value = _chi_squared_of(reference, window)
+    # The total variation distance: the share of the rows that would have to change their category. Unlike Cramér's V it
+    # does not depend on how large the two sets of rows are.
+    distance = float(np.abs(reference / reference.sum() - window / window.sum()).sum()) / 2
+    return Finding(statistic, distance, p_value)
+
+
+def _missing(pair: Pair) -> Finding:
+    reference, window = pair.reference, pair.window
+    shares = (reference.missing / reference.count, window.missing / window.count)
+    if not reference.missing and not window.missing:
+        # Given that nothing is missing anywhere, there is nothing to test. It must not make the others less sensitive.
+        return Finding(0.0, 0.0, None)
+    table = (reference.missing, reference.present, window.missing, window.present)
+    return Finding(shares[1], abs(shares[1] - shares[0]), _two_shares(*table))
+
+
+def _new_categories(pair: Pair) -> Finding:
+    """Compare the share of values that the reference has never seen with what Good and Turing expect of chance."""
+    stats = optional_import("scipy.stats", EXTRA)
+    known, seen = pair.reference.categories or {}, pair.window.categories or {}
+    if pair.reference.other:
+        raise NoFindingError("the reference has too many categories to know them all")
+    new = sum(count for category, count in seen.items() if category not in known) + pair.window.other
+    once = pair.reference.singletons
+    expected = min(1.0, (once + 3 * math.sqrt(once + 1)) / max(1, pair.reference.present))
+    share = new / pair.window.present
+    p_value = 1.0 if not new else float(stats.binom.sf(new - 1, pair.window.present, expected))
+    return Finding(float(new), share, p_value)
+
+
+def _range(pair: Pair) -> Finding:
+    """Count the values below the least and above the greatest of the reference.
+
+    If both are drawn alike, the `k` greatest of all values are equally likely to be any of them: the p-value is exact.
+    """
+    window = pair.window_values
+    if window is None:
+        raise NoFindingError("needs sampled rows of the window")
+    if pair.reference.minimum is None or pair.reference.maximum is None:
+        raise NoFindingError("the reference has no values")
+    outside = [int((window < pair.reference.minimum).sum()), int((window > pair.reference.maximum).sum())]
+    rows, drawn = len(window) + pair.reference.present, len(window)
+    logs = [
+        math.lgamma(drawn + 1) - math.lgamma(drawn - k + 1) - math.lgamma(rows + 1) + math.lgamma(rows - k + 1)
+        for k in outside
+    ]
+    return Finding(float(sum(outside)), sum(outside) / drawn, min(1.0, 2 * math.exp(min(logs))))
+
+
+DETECTORS: Final[Mapping[str, Detector]] = {
+    detector.name: detector
+    for detector in (
+        Detector("ks", "distribution", (NUMBER,), 0.1, _ks),
+        Detector("wasserstein", "distribution", (NUMBER,), 0.1, _wasserstein),
+        Detector("psi", "distribution", (NUMBER, CATEGORY), 0.1, _psi),
+        Detector("jensen_shannon", "distribution", (NUMBER, CATEGORY), 0.1, _jensen_shannon),
+        Detector("chi_squared", "distribution", (CATEGORY,), 0.1, _chi_squared),
+        Detector("missing", "missing", (NUMBER, CATEGORY, "time"), 0.02, _missing),
+        Detector("new_categories", "new_categories", (CATEGORY,), 0.01, _new_categories),
+        Detector("range", "range", (NUMBER,), 0.01, _range),
+    )
+}
+PERFORMANCE_DETECTOR: Final = "performance"
+PERFORMANCE_THRESHOLDS: Final = {ACCURACY: 0.02}
+# Of metrics that are no shares: how much worse, as a share of the reference's.
+RELATIVE_THRESHOLD: Final = 0.1
+DOMAIN_CLASSIFIER: Final = "domain_classifier"
+DOMAIN_THRESHOLD: Final = 0.05
+DEFAULT_DETECTORS: Final = (
+    "ks",
+    "psi",
+    "chi_squared",
+    "missing",
+    "new_categories",
+    "range",
+    PERFORMANCE_DETECTOR,
+    DOMAIN_CLASSIFIER,
+)
+ALL_DETECTORS: Final = (*DETECTORS, PERFORMANCE_DETECTOR, DOMAIN_CLASSIFIER)
+
+
+def find_decay(reference: Performance, window: Performance) -> tuple[Finding, float]:
+    """Compare the losses of two sets of rows: is the window's greater? Return the finding and its threshold.
+
+    Accuracies are compared by the exact test of two shares, other losses by Welch's t-test.
+    """
+    if reference.metric != window.metric:
+        raise NoFindingError(f"the reference has {reference.metric}, the window {window.metric}")
+    worse = window.mean_loss - reference.mean_loss
+    if reference.metric == ACCURACY:
+        errors = [round(one.mean_loss * one.rows) for one in (reference, window)]
+        stats = optional_import("scipy.stats", EXTRA)
+        p_value = stats.hypergeom.sf(errors[1] - 1, reference.rows + window.rows, sum(errors), window.rows)
+        return Finding(window.value, worse, float(p_value)), PERFORMANCE_THRESHOLDS[ACCURACY]
+    effect = worse / reference.mean_loss if reference.mean_loss else (math.inf if worse > 0 else 0.0)
+    parts = [one.variance / one.rows for one in (reference, window)]
+    if sum(parts) == 0:
+        return Finding(window.value, effect, 0.0 if worse > 0 else 1.0), RELATIVE_THRESHOLD
+    stats = optional_import("scipy.stats", EXTRA)
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / max(1, one.rows - 1) for part, one in zip(parts, (reference, window), strict=True)
+    )
+    return Finding(window.value, effect, float(stats.t.sf(worse / math.sqrt(sum(parts)), freedom))), RELATIVE_THRESHOLD
+
+
+def find_joint_difference(reference: Profile, window: Profile, seed: int = 0) -> Finding:
+    """Let XGBoost tell rows of the window from rows of the reference; if it can, all inputs together have changed.
+
+    The statistic is the area under the ROC curve (AUC) on rows that the classifier has not seen, the effect how far it
+    is above one half. In each of five folds the ranks of the unseen rows are compared by the Mann-Whitney test.
+    """
+    features, labels = _joint_rows(reference, window)
+    try:
+        xgboost = optional_import("xgboost", "xgboost")
+    except MissingDependencyError as error:
+        raise NoFindingError("needs xgboost") from error
+    stats = optional_import("scipy.stats", EXTRA)
+    fold = np.random.default_rng(seed).permutation(len(labels)) % _FOLDS
+    params = {
+        "objective": "binary:logistic",
+        "max_depth": 3,
+        "eta": 0.2,
+        "subsample": 0.8,
+        "nthread": 1,
+        "seed": seed,
+        "verbosity": 0,
+    }
+    scores, areas = [], []
+    for held_out in range(_FOLDS):
+        is_held = fold == held_out
+        positive, negative = int(labels[is_held].sum()), int((~labels[is_held].astype(bool)).sum())
+        if not positive or not negative:
+            raise NoFindingError("too few rows for cross-validation")
+        train = xgboost.DMatrix(features[~is_held], labels[~is_held])
+        booster = xgboost.train(params, train, num_boost_round=40)
+        predicted = booster.predict(xgboost.DMatrix(features[is_held]))
+        ranks = stats.rankdata(predicted)
+        area = (ranks[labels[is_held] == 1].sum() - positive * (positive + 1) / 2) / (positive * negative)
+        ties = np.unique(predicted, return_counts=True)[1]
+        rows = positive + negative
+        correction = (rows + 1) - (ties**3 - ties).sum() / (rows * (rows - 1))
+        deviation = math.sqrt(correction / (12 * positive * negative)) if correction > 0 else math.inf
+        areas.append(area)
+        scores.append((area - 0.5) / deviation)
+    return Finding(
+        float(np.mean(areas)),
+        float(np.mean(areas) - 0.5),
+        float(stats.norm.sf(sum(scores) / math.sqrt(_FOLDS))),
+    )
+
+
+def _joint_rows(reference: Profile, window: Profile) -> tuple[Array, Array]:
+    """Return the sampled inputs of both as numbers, and 1 for rows of the window."""
+    if reference.sample is None or window.sample is None:
+        raise NoFindingError("needs sampled rows of both")
+    columns = [
+        column
+        for column in reference.columns
+        if column.role == INPUT and (other := window.find(*column.key)) is not None and other.kind == column.kind
+    ]
+    columns = [column for column in columns if column.kind in (NUMBER, CATEGORY)]
+    if not columns:
+        raise NoFindingError("there are no inputs of the same kind in both")
+    parts = []
+    for column in columns:
+        label = f"{column.role}.{column.name}"
+        both = [reference.sample[label].to_numpy(), window.sample[label].to_numpy()]
+        if column.kind == CATEGORY:
+            # The frequency rank in the reference; new categories come after all known ones.
+            ranked = {name: rank for rank, name in enumerate(column.categories or {})}
+            both = [np.array([np.nan if v is None else ranked.get(v, len(ranked)) for v in one]) for one in both]
+        parts.append(np.concatenate([np.asarray(one, dtype=np.float64) for one in both]))
+    labels = np.repeat([0.0, 1.0], [len(reference.sample), len(window.sample)])
+    return np.column_stack(parts), labels
+
+
+def _rows(pair: Pair) -> tuple[Array, Array]:
+    for values, whose in ((pair.reference_values, "reference"), (pair.window_values, "window")):
+        if values is None:
+            raise NoFindingError(f"needs sampled rows of the {whose}")
+        if not len(values):
+            raise NoFindingError(f"the {whose} has no values")
+    return np.asarray(pair.reference_values, dtype=np.float64), np.asarray(pair.window_values, dtype=np.float64)
+
+
+def _counts(pair: Pair) -> tuple[Array, Array]:
+    """Return the rows per bin or category, of all rows where the bins are the same, else of the sampled rows."""
+    reference, window = pair.reference, pair.window
+    if reference.kind == CATEGORY:
+        known, seen = dict(reference.categories or {}), dict(window.categories or {})
+        names = [*known, *(name for name in seen if name not in known)]
+        pairs = [(known.get(name, 0), seen.get(name, 0)) for name in names] + [(reference.other, window.other)]
+        left, right = np.array(pairs, dtype=np.float64).T
+    else:
+        edges = np.array(reference.edges)
+        left = np.array(reference.counts, dtype=np.float64)
+        if not reference.counts:
+            # The reference is a window itself, put together from profiles with different bins.
+            values, _ = _rows(pair)
+            edges = np.unique(np.quantile(values, [i / BINS for i in range(1, BINS)], method="inverted_cdf"))
+            left = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1).astype(float)
+        if window.counts and window.edges == reference.edges:
+            right = np.array(window.counts, dtype=np.float64)
+        elif pair.window_values is None:
+            raise NoFindingError("needs sampled rows of the window, or its histogram with the reference's bins")
+        else:
+            places = np.searchsorted(edges, pair.window_values, side="right")
+            right = np.bincount(places, minlength=len(left)).astype(np.float64)
+    if not left.sum() or not right.sum():
+        raise NoFindingError("the reference or the window has no values")
+    is_used = left + right > 0
+    return left[is_used], right[is_used]
+
+
+def _chi_squared_of(reference: Array, window: Array) -> tuple[float, float]:
+    """Return Pearson's statistic of the table of two rows, and its p-value. Rare columns are put together first."""
+    stats = optional_import("scipy.stats", EXTRA)
+    total = reference + window
+    smaller = min(reference.sum(), window.sum()) / total.sum()
+    is_rare = total * smaller < _LEAST_EXPECTED
+    if is_rare.any():
+        reference = np.append(reference[~is_rare], reference[is_rare].sum())
+        window = np.append(window[~is_rare], window[is_rare].sum())
+        total = reference + window
+        if len(total) > 1 and total[-1] * smaller < _LEAST_EXPECTED:
+            reference, window = reference[:-1], window[:-1]
+            total = reference + window
+    if len(total) < 2 or not reference.sum() or not window.sum():
+        return 0.0, 1.0
+    share = window.sum() / total.sum()
+    statistic = float(((window - total * share) ** 2 / (total * share * (1 - share))).sum())
+    return statistic, float(stats.chi2.sf(statistic, len(total) - 1))
+
+
+def _two_shares(first: int, first_rest: int, second: int, second_rest: int) -> float:
+    """Return the p-value of the hypothesis that two shares are equal: twice the smaller tail of Fisher's exact test."""
+    if first == second == 0 or first_rest == second_rest == 0:
+        return 1.0
+    stats = optional_import("scipy.stats", EXTRA)
+    drawn = (first + first_rest + second + second_rest, first + second, second + second_rest)
+    tails = stats.hypergeom.cdf(second, *drawn), stats.hypergeom.sf(second - 1, *drawn)
+    return float(min(1.0, 2 * min(tails)))

@@ -1,0 +1,370 @@
+"""Read what pages show of many models at once: holders, tenures, events, deleted versions, open approvals, relatives.
+
+Guarantees: every query has a limit, however many versions and events a model has.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, or_, select
+
+from registry.entities.history import PublishedEvent
+from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, STAGING
+from registry.store.dialects import AnyRow, AnySelect
+from registry.store.long_lists import among
+from registry.store.registry.history_queries import StageTenure
+from registry.store.registry.history_writer import event_of
+from registry.store.registry.queries import require_model
+from registry.store.tables import (
+    ApprovalRow,
+    DatasetInputRow,
+    DatasetRow,
+    HistoryRow,
+    LoggedModelRow,
+    ModelVersionRow,
+    PromotionRulesRow,
+    RegisteredModelRow,
+    RunRow,
+    StagePeriodRow,
+)
+from registry.store.transactions import Store, read_transaction, single_query
+
+# How many of a model's newest versions may wait for an approval; older ones are overtaken.
+_CANDIDATES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTenure:
+    """A tenure and the present name of its model."""
+
+    name: str
+    tenure: StageTenure
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedVersion:
+    """A deleted version that may be restored; times in milliseconds since the epoch."""
+
+    version: int
+    deleted_time: int
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenApproval:
+    """A version that may enter a guarded stage, and who has approved it so far.
+
+    `registered_by` and `approvers` are names that count: database users on PostgreSQL, else actors.
+    """
+
+    name: str
+    version: int
+    stage: str
+    current_stage: str
+    holder: int | None
+    rules: str
+    registered_by: str | None
+    approvers: frozenset[str]
+    creation_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedVersion:
+    """A version that shares something with another one: a data set (``name``, digest) or its bytes."""
+
+    name: str
+    version: int
+    shared: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the database lets its user do: change anything at all, and move stages and aliases, delete and rename.
+
+    `user` is the database's; None on SQLite, where whoever can write the file may do all.
+    """
+
+    may_write: bool = True
+    may_promote: bool = True
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Numbers of a registry: living models, versions and runs, and the bytes of sealed models."""
+
+    models: int
+    versions: int
+    runs: int
+    logged_models: int
+    size_bytes: int
+
+
+class OverviewStore(Store):
+    """Queries for pages."""
+
+    @read_transaction
+    def holders(
+        self,
+        connection: Connection,
+        *,
+        stages: Sequence[str] = ACTIVE_STAGES,
+        names: Collection[str] | None = None,
+        limit: int = 200,
+        is_explained: bool = True,
+    ) -> list[NamedTenure]:
+        """Return who holds these stages now, newest first; of all models, or of those with these names.
+
+        Without `is_explained` the tenures name no actor and no reason, and no events are read.
+        """
+        condition: list[Any] = [StagePeriodRow.until.is_(None), StagePeriodRow.stage.in_(stages)]
+        if names is not None:
+            condition.append(among(RegisteredModelRow.name, names, connection.dialect.name))
+        return _tenures(connection, limit, *condition, is_explained=is_explained)
+
+    @read_transaction
+    def tenures(
+        self, connection: Connection, name: str, *, newest: int, version: int | None = None
+    ) -> list[NamedTenure]:
+        """Return the newest tenures of a model's stages and aliases, newest first.
+
+        Those of one version name no actor and no reason: its events do.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        condition: list[Any] = [StagePeriodRow.model_id == require_model(connection, name).id]
+        if version is not None:
+            condition.append(StagePeriodRow.version == version)
+        return _tenures(connection, newest, *condition, is_explained=version is None)
+
+    @read_transaction
+    def events(
+        self,
+        connection: Connection,
+        *,
+        name: str | None = None,
+        version: int | None = None,
+        kinds: Sequence[str] = (),
+        since: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[PublishedEvent]:
+        """Return events of a living model, or of all models, newest first, from before a position."""
+        models = RegisteredModelRow.__table__
+        query = select(HistoryRow.__table__, models.c.uid, models.c.name).join(
+            models, models.c.id == HistoryRow.model_id
+        )
+        conditions: list[Any] = []
+        if name is not None:
+            conditions.append(HistoryRow.model_id == require_model(connection, name).id)
+        if version is not None:
+            conditions.append(HistoryRow.version == version)
+        if kinds:
+            conditions.append(HistoryRow.kind.in_(kinds))
+        if since is not None:
+            conditions.append(HistoryRow.time_us >= since)
+        if before is not None:
+            conditions.append(HistoryRow.id < before)
+        # A model's events are numbered; sorting by its own numbers uses the index of (model, number).
+        order = HistoryRow.id.desc() if name is None else HistoryRow.seq.desc()
+        rows = connection.execute(query.where(*conditions).order_by(order).limit(limit))
+        return [PublishedEvent(row.id, row.name, event_of(row, row.uid)) for row in rows]
+
+    @read_transaction
+    def deleted_versions(self, connection: Connection, name: str, *, limit: int = 50) -> list[DeletedVersion]:
+        """Return deleted versions of a model whose files are still there, newest first."""
+        query = (
+            select(ModelVersionRow.version, ModelVersionRow.deleted_time, ModelVersionRow.user_id)
+            .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+            .where(
+                ModelVersionRow.model_id == require_model(connection, name).id,
+                ModelVersionRow.deleted_time.is_not(None),
+                LoggedModelRow.purged_time.is_(None),
+            )
+            .order_by(ModelVersionRow.version.desc())
+            .limit(limit)
+        )
+        return [DeletedVersion(row.version, row.deleted_time or 0, row.user_id) for row in connection.execute(query)]
+
+    @single_query
+    def storage(self, connection: Connection) -> Storage:
+        """Return how much there is."""
+        counted = (
+            select(func.count()).select_from(RegisteredModelRow).where(RegisteredModelRow.deleted_time.is_(None)),
+            select(func.count()).select_from(ModelVersionRow).where(ModelVersionRow.deleted_time.is_(None)),
+            select(func.count()).select_from(RunRow).where(RunRow.lifecycle_stage == "active"),
+            select(func.count()).select_from(LoggedModelRow).where(LoggedModelRow.purged_time.is_(None)),
+            select(func.coalesce(func.sum(LoggedModelRow.size_bytes), 0)).where(LoggedModelRow.purged_time.is_(None)),
+        )
+        row = connection.execute(select(*(query.scalar_subquery() for query in counted))).one()
+        return Storage(*(int(value) for value in row))
+
+    @read_transaction
+    def open_approvals(self, connection: Connection, *, limit: int = 200) -> list[OpenApproval]:
+        """Return the versions that rules with approvals may let into a stage: newer than its holder, newest first."""
+        guarded = _guarded_stages(connection)
+        if not guarded:
+            return []
+        rows = [
+            (row, stage)
+            for row in connection.execute(_candidates(connection, {row.model_id for row in guarded}, limit))
+            for stage in guarded
+            if stage.model_id == row.model_id and _may_enter(row, stage)
+        ]
+        approvals = _approvals(connection, {row.model_id for row, _ in rows})
+        return [
+            OpenApproval(
+                stage.name,
+                row.version,
+                stage.stage,
+                row.current_stage,
+                stage.holder,
+                stage.rules,
+                row.session_user or row.user_id,
+                approvals.get((row.model_id, row.version, stage.stage), frozenset()),
+                row.creation_time,
+            )
+            for row, stage in rows
+        ]
+
+    @read_transaction
+    def with_same_data(self, connection: Connection, run_id: str, *, limit: int = 20) -> list[RelatedVersion]:
+        """Return versions of other runs that used a data set of a run, newest first; ``shared`` is its name."""
+        used = DatasetInputRow.__table__.alias()
+        mine = (
+            select(DatasetInputRow.dataset_id)
+            .join(RunRow, RunRow.id == DatasetInputRow.run_id)
+            .where(RunRow.run_id == run_id)
+        )
+        query = (
+            select(RegisteredModelRow.name, ModelVersionRow.version, func.min(DatasetRow.name).label("shared"))
+            .select_from(used)
+            .join(DatasetRow, DatasetRow.id == used.c.dataset_id)
+            .join(RunRow, RunRow.id == used.c.run_id)
+            .join(ModelVersionRow, ModelVersionRow.run_id == RunRow.run_id)
+            .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
+            .where(
+                used.c.dataset_id.in_(mine),
+                RunRow.run_id != run_id,
+                ModelVersionRow.deleted_time.is_(None),
+                RegisteredModelRow.deleted_time.is_(None),
+            )
+            .group_by(RegisteredModelRow.name, ModelVersionRow.version, ModelVersionRow.creation_time)
+            .order_by(ModelVersionRow.creation_time.desc())
+            .limit(limit)
+        )
+        return [RelatedVersion(row.name, row.version, row.shared) for row in connection.execute(query)]
+
+    @read_transaction
+    def with_same_bytes(self, connection: Connection, digest: str, *, limit: int = 20) -> list[RelatedVersion]:
+        """Return the versions whose files have a digest, newest first; ``shared`` is where one was copied from."""
+        query = (
+            select(RegisteredModelRow.name, ModelVersionRow.version, ModelVersionRow.origin)
+            .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
+            .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+            .where(
+                LoggedModelRow.digest == digest,
+                ModelVersionRow.deleted_time.is_(None),
+                RegisteredModelRow.deleted_time.is_(None),
+            )
+            .order_by(ModelVersionRow.creation_time.desc())
+            .limit(limit)
+        )
+        return [RelatedVersion(row.name, row.version, row.origin or "") for row in connection.execute(query)]
+
+    @single_query
+    def rights(self, connection: Connection) -> Rights:
+        """Return what the database lets its user do."""
+        if connection.dialect.name == "sqlite":
+            return Rights()
+        may_write: ColumnElement[bool] = literal_column("has_table_privilege('history', 'INSERT')")
+        may_promote: ColumnElement[bool] = literal_column(
+            "has_column_privilege('model_versions', 'current_stage', 'UPDATE')"
+        )
+        row: Any = connection.execute(select(may_write, may_promote, literal_column("session_user::text"))).one()
+        return Rights(bool(row[0]), bool(row[1]), str(row[2]))
+
+
+def _tenures(connection: Connection, limit: int, *conditions: Any, is_explained: bool) -> list[NamedTenure]:
+    """Return tenures of living models, newest first, if asked with actor and reason of the event that began each."""
+    periods = (
+        select(StagePeriodRow.__table__, RegisteredModelRow.uid, RegisteredModelRow.name)
+        .join(RegisteredModelRow, RegisteredModelRow.id == StagePeriodRow.model_id)
+        .where(RegisteredModelRow.deleted_time.is_(None), *conditions)
+        .order_by(StagePeriodRow.since.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(periods).all()
+    began = _began(connection, rows) if rows and is_explained else {}
+    tenures = []
+    for row in rows:
+        event = began.get((row.model_id, row.since))
+        actor, reason = (event.actor, event.reason) if event is not None else ("", None)
+        tenures.append(
+            NamedTenure(row.name, StageTenure(row.uid, row.stage, row.version, row.since, row.until, actor, reason))
+        )
+    return tenures
+
+
+def _began(connection: Connection, rows: Sequence[AnyRow]) -> dict[tuple[int, int], AnyRow]:
+    """Return the events that began periods, by model and time."""
+    dialect = connection.dialect.name
+    # One pass over the models' events: a join would look for each period among all events of its model.
+    events = select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason).where(
+        among(HistoryRow.model_id, {row.model_id for row in rows}, dialect),
+        among(HistoryRow.time_us, {row.since for row in rows}, dialect),
+    )
+    return {(event.model_id, event.time_us): event for event in connection.execute(events)}
+
+
+def _guarded_stages(connection: Connection) -> Sequence[AnyRow]:
+    """Return the stages of living models whose rules ask for approvals, with their holders."""
+    holder = (
+        select(ModelVersionRow.version)
+        .where(
+            ModelVersionRow.model_id == PromotionRulesRow.model_id,
+            ModelVersionRow.current_stage == PromotionRulesRow.stage,
+        )
+        .correlate(PromotionRulesRow)
+        .scalar_subquery()
+    )
+    query = (
+        select(PromotionRulesRow.__table__, RegisteredModelRow.name, holder.label("holder"))
+        .join(RegisteredModelRow, RegisteredModelRow.id == PromotionRulesRow.model_id)
+        .where(RegisteredModelRow.deleted_time.is_(None), PromotionRulesRow.rules.like('%"approvals"%'))
+        .order_by(RegisteredModelRow.name)
+    )
+    return connection.execute(query).all()
+
+
+def _candidates(connection: Connection, models: Collection[int], limit: int) -> AnySelect:
+    version, model = ModelVersionRow, RegisteredModelRow
+    return (
+        select(version.__table__)
+        .join(model, model.id == version.model_id)
+        .where(
+            among(version.model_id, models, connection.dialect.name),
+            version.version > model.last_version - _CANDIDATES,
+            and_(
+                version.deleted_time.is_(None), or_(version.current_stage == "None", version.current_stage == STAGING)
+            ),
+        )
+        .order_by(version.creation_time.desc())
+        .limit(limit)
+    )
+
+
+def _may_enter(row: AnyRow, stage: AnyRow) -> bool:
+    is_newer = stage.holder is None or row.version > stage.holder
+    return bool(is_newer and row.current_stage not in (stage.stage, ARCHIVED))
+
+
+def _approvals(connection: Connection, models: Collection[int]) -> Mapping[tuple[int, int, str], frozenset[str]]:
+    query = select(ApprovalRow.__table__).where(among(ApprovalRow.model_id, models, connection.dialect.name))
+    found: dict[tuple[int, int, str], frozenset[str]] = {}
+    for row in connection.execute(query):
+        key = (row.model_id, row.version, row.stage)
+        found[key] = found.get(key, frozenset()) | {row.session_user or row.actor}
+    return found

@@ -1,0 +1,229 @@
+"""The page of a model version: what it is, where it comes from, whether its bytes are whole, and how to load it."""
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from registry.blobs import explain_adopted
+from registry.client import MlflowClient
+from registry.client.artifacts.model_info import model_info
+from registry.client.models.loading import check_files
+from registry.entities.manifest import Manifest
+from registry.entities.model_registry import ModelVersion
+from registry.entities.run import Run
+from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
+from registry.exceptions import ArtifactNotFoundError, IntegrityError, RegistryError, RunNotFoundError
+from registry.store.registry.overview import RelatedVersion
+from registry.uris import parse
+from registry.web.inbox import why_no_approval
+from registry.web.pages import client_of, render
+
+if TYPE_CHECKING:
+    from registry.flavors import ModelInfo
+
+_SHOWN_BYTES: Final = 100_000
+_SHOWN_FILES: Final = 500
+_EVENTS: Final = 50
+_CHUNK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the files of a version say; `problem` is why they cannot be read, if so."""
+
+    info: "ModelInfo | None" = None
+    example: str | None = None
+    requirements: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a version comes from, and what shares its data or its bytes."""
+
+    run: Run | None = None
+    same_data: Sequence[RelatedVersion] = ()
+    same_bytes: Sequence[RelatedVersion] = ()
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Lines to copy, and what they do."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """Everything that the template shows of a version."""
+
+    version: ModelVersion
+    manifest: Manifest
+    location: str
+    contents: Contents
+    lineage: Lineage
+    snippets: Sequence[Snippet]
+    signed_by: Sequence[str] = field(default_factory=tuple)
+
+
+def show_version(request: Request) -> Response:
+    """Show a version."""
+    client, name, number = _target(request)
+    page = read_version(client, name, number)
+    overview = client.backend.overview
+    events = overview.events(name=name, version=number, limit=_EVENTS)
+    return render(
+        request,
+        "version.html",
+        page=page,
+        version=page.version,
+        held=[one.tenure for one in overview.tenures(name, newest=_EVENTS, version=number)],
+        began={published.event.time_us: published.event for published in events},
+        events=events,
+        shown_files=_SHOWN_FILES,
+        stages=[stage for stage in reversed(ALL_STAGES) if stage != page.version.current_stage],
+        guarded=[stage for stage in ACTIVE_STAGES if client.get_promotion_rules(name, stage)],
+        why_no_approval=why_no_approval(request),
+    )
+
+
+def read_version(client: MlflowClient, name: str, number: int) -> VersionPage:
+    """Read a version with its files and relatives.
+
+    Raises:
+        VersionNotFoundError: There is no such version.
+    """
+    version = client.get_model_version(name, number)
+    model_id = str(version.model_id)
+    manifest = client.backend.logged_models.manifest(model_id)
+    location = client.backend.logged_models.location(model_id)
+    contents = read_contents(client, version, manifest, location)
+    signed_by = sorted(client.backend.signatures.all(model_id))
+    return VersionPage(
+        version, manifest, location, contents, read_lineage(client, version), _snippets(version, contents), signed_by
+    )
+
+
+def read_contents(client: MlflowClient, version: ModelVersion, manifest: Manifest, location: str) -> Contents:
+    """Read the MLmodel file, the input example and the requirements of a version; no code of it runs."""
+    sizes = {entry.path: entry.size for entry in manifest.entries}
+    if "MLmodel" not in sizes:
+        return Contents(problem="There is no MLmodel file among its files, so nothing is known of its signature.")
+    store = client.backend.blobs(location)
+
+    def text(path: object) -> str | None:
+        if not isinstance(path, str) or not 0 <= sizes.get(path, -1) <= _SHOWN_BYTES:
+            return None
+        return store.read(path).decode("utf-8", "replace")
+
+    try:
+        info = model_info(client, parse(f"models:/{version.model_id}"))
+        example = text((info.saved_input_example_info or {}).get("artifact_path"))
+        return Contents(info, example and _pretty(example), text("requirements.txt"))
+    except RegistryError as error:
+        return Contents(problem=error.message)
+
+
+def read_lineage(client: MlflowClient, version: ModelVersion) -> Lineage:
+    """Return the run that a version comes from, and the versions with the same data or bytes."""
+    overview = client.backend.overview
+    same = overview.with_same_bytes(version.digest) if version.digest else []
+    here = (version.name, version.version)
+    origin = next((one.shared for one in same if (one.name, one.version) == here), "") or None
+    others = [one for one in same if (one.name, one.version) != here]
+    if version.run_id is None:
+        return Lineage(same_bytes=others, origin=origin)
+    try:
+        run = client.get_run(version.run_id)
+    except RunNotFoundError:
+        return Lineage(same_bytes=others, origin=origin)
+    return Lineage(run, overview.with_same_data(version.run_id), others, origin)
+
+
+def verify_version(request: Request) -> Response:
+    """Read every file of a version, and say whether the bytes are those that were registered."""
+    client, name, number = _target(request)
+    page = read_version(client, name, number)
+    version, problem = page.version, None
+    adopted = client.resolve(f"models:/{name}/{number}").is_adopted
+    is_listed = True
+    try:
+        with explain_adopted(page.location, is_adopted=adopted):
+            is_listed = check_files(client.backend.blobs(page.location), page.manifest)
+        client.verify(name)
+    except IntegrityError as error:
+        problem = error.message
+    return render(request, "verified.html", version=version, page=page, problem=problem, is_listed=is_listed)
+
+
+def send_file(request: Request) -> Response:
+    """Send one file of a version, as an attachment that no browser opens."""
+    client, name, number = _target(request)
+    version = client.get_model_version(name, number)
+    manifest = client.backend.logged_models.manifest(str(version.model_id))
+    path = request.query_params.get("path", "")
+    entry = next((entry for entry in manifest.entries if entry.path == path), None)
+    if entry is None:
+        raise ArtifactNotFoundError(f"Version {number} of {name!r} has no file {path[:200]!r}; its page lists them.")
+    store = client.backend.blobs(client.backend.logged_models.location(str(version.model_id)))
+
+    def chunks() -> Iterator[bytes]:
+        with store.open(path) as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+    ascii_name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.rpartition("/")[2])
+    headers = {
+        "content-disposition": f'attachment; filename="{ascii_name}"',
+        "content-length": str(entry.size),
+        "content-security-policy": "default-src 'none'; sandbox",
+    }
+    return StreamingResponse(chunks(), media_type="application/octet-stream", headers=headers)
+
+
+def _target(request: Request) -> tuple[MlflowClient, str, int]:
+    return client_of(request), request.path_params["name"], request.path_params["version"]
+
+
+def _pretty(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _snippets(version: ModelVersion, contents: Contents) -> list[Snippet]:
+    uri = f"models:/{version.name}/{version.version}"
+    flavors: Any = contents.info.flavors if contents.info else {}
+    native = [name for name in flavors if name != "python_function" and str(name).isidentifier()]
+    loads = [f"model = registry.{name}.load_model({uri!r})" for name in native[:1]]
+    if "python_function" in flavors or not native:
+        loads.append(f"predictor = registry.pyfunc.load_model({uri!r})")
+    place = shlex.quote(f"{version.name}/{version.version}")
+    return [
+        Snippet("In Python", "\n".join(["import registry", "", *loads])),
+        Snippet(
+            "Whatever is in Production",
+            f"import registry\n\nmodel = registry.pyfunc.load_model({f'models:/{version.name}/Production'!r})",
+        ),
+        Snippet(
+            "On the command line",
+            f"registry versions show {place}\nregistry artifacts download {place} -d model\n"
+            f"registry models predict {place} -i rows.csv",
+        ),
+    ]
+
+
+routes: Final = [
+    Route("/models/{name}/{version:int}", show_version),
+    Route("/models/{name}/{version:int}/verify", verify_version),
+    Route("/models/{name}/{version:int}/file", send_file),
+]
