@@ -1,9 +1,8 @@
 """Where adopted files are: the runs and logged models whose files stay where another program put them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Connection, SQLColumnExpression, func, literal, select, update
 
 from registry.store.tables import AdoptedFileRow, LoggedModelRow, ModelFileRow, RunRow
 
@@ -38,13 +37,11 @@ def find_adopted(connection: Connection, place: str) -> AdoptedPlaces:
 
 def relocate_adopted(connection: Connection, old: str, new: str) -> None:
     """Replace the prefix `old` (whole path segments) of the places of adopted files by `new`."""
-    for column in (RunRow.adopted_location, LoggedModelRow.location):
-        moved = new + func.substr(column, len(old) + 1)
-        connection.execute(update(column.class_).where(_is_below(column, old)).values({column: moved}))
+    for row, column in ((RunRow, RunRow.adopted_location), (LoggedModelRow, LoggedModelRow.location)):
+        moved = literal(new) + func.substr(column, len(old) + 1)
+        connection.execute(update(row).where(_is_below(column, old)).values({column: moved}))
 
 
-def _is_below(
-    column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], place: str
-) -> ColumnElement[bool]:
+def _is_below(column: SQLColumnExpression[Any], place: str) -> ColumnElement[bool]:
     """Return the condition that an absolute location is at a place or below; SQLite's LIKE would ignore case."""
     return func.substr(column + "/", 1, len(place) + 1) == f"{place}/"
