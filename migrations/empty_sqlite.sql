@@ -25,7 +25,9 @@ CREATE TABLE foreign_history ( model_id INTEGER NOT NULL, segment INTEGER NOT NU
 
 CREATE TABLE history ( id INTEGER NOT NULL, model_id INTEGER NOT NULL, seq BIGINT NOT NULL, kind TEXT NOT NULL, version BIGINT, from_value TEXT, to_value TEXT, actor TEXT NOT NULL, session_user TEXT, reason TEXT, time_us BIGINT NOT NULL, details TEXT, prev_hash TEXT, hash TEXT NOT NULL, CONSTRAINT pk_history PRIMARY KEY (id), CONSTRAINT fk_history_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT uq_history_model_id_seq UNIQUE (model_id, seq) );
 
-CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key"), CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE );
+CREATE TABLE incidents ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, cause TEXT NOT NULL, status TEXT NOT NULL, version BIGINT NOT NULL, monitor_id INTEGER, check_id INTEGER NOT NULL, run_id TEXT, report_digest TEXT, figures TEXT NOT NULL, opened_us BIGINT NOT NULL, changed_us BIGINT NOT NULL, changed_by TEXT NOT NULL, reason TEXT, CONSTRAINT fk_incidents_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT fk_incidents_check_id FOREIGN KEY(check_id) REFERENCES monitor_checks (id) );
+
+CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key") );
 
 CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
 
@@ -46,6 +48,12 @@ CREATE TABLE model_signatures ( logged_model_id INTEGER NOT NULL, key_id TEXT NO
 CREATE TABLE model_version_tags ( version_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_model_version_tags PRIMARY KEY (version_id, "key"), CONSTRAINT fk_model_version_tags_version_id FOREIGN KEY(version_id) REFERENCES model_versions (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
 CREATE TABLE model_versions ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, version BIGINT NOT NULL, logged_model_id INTEGER NOT NULL, current_stage TEXT DEFAULT 'None' NOT NULL, source TEXT NOT NULL, run_id TEXT, run_link TEXT, origin TEXT, description TEXT, user_id TEXT, session_user TEXT, creation_time BIGINT NOT NULL, last_update_time BIGINT NOT NULL, deleted_time BIGINT, CONSTRAINT ck_model_versions_current_stage CHECK (current_stage IN ('None', 'Staging', 'Production', 'Archived')), CONSTRAINT ck_model_versions_deleted_has_no_stage CHECK (deleted_time IS NULL OR current_stage = 'None'), CONSTRAINT ck_model_versions_version CHECK (version > 0), CONSTRAINT fk_model_versions_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id), CONSTRAINT fk_model_versions_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT uq_model_versions_model_id_version UNIQUE (model_id, version) );
+
+CREATE TABLE monitor_checks ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, monitor_id INTEGER, due_time BIGINT, version BIGINT, status TEXT NOT NULL, message TEXT, report_digest TEXT, run_id TEXT, actor TEXT NOT NULL, start_time BIGINT NOT NULL, end_time BIGINT NOT NULL, CONSTRAINT uq_monitor_checks_monitor_id_due_time UNIQUE (monitor_id, due_time) );
+
+CREATE TABLE monitor_guards ( monitor_id INTEGER NOT NULL, version BIGINT NOT NULL, until BIGINT NOT NULL, CONSTRAINT pk_monitor_guards PRIMARY KEY (monitor_id), CONSTRAINT fk_monitor_guards_monitor_id FOREIGN KEY(monitor_id) REFERENCES monitors (id) );
+
+CREATE TABLE monitors ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, stage TEXT NOT NULL, every_seconds BIGINT NOT NULL, cooldown_seconds BIGINT NOT NULL, settings TEXT NOT NULL, triggers TEXT NOT NULL, actor TEXT NOT NULL, creation_time BIGINT NOT NULL, next_time BIGINT NOT NULL, lease_token TEXT, lease_until BIGINT, CONSTRAINT fk_monitors_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id) );
 
 CREATE TABLE params ( run_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_params PRIMARY KEY (run_id, "key"), CONSTRAINT fk_params_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
@@ -71,6 +79,8 @@ CREATE TABLE tags ( run_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT
 
 CREATE TABLE tombstones ( public_id TEXT NOT NULL, removed_time BIGINT NOT NULL, CONSTRAINT pk_tombstones PRIMARY KEY (public_id) ) WITHOUT ROWID;
 
+CREATE TABLE trigger_deliveries ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, check_id INTEGER NOT NULL, trigger_name TEXT NOT NULL, state TEXT NOT NULL, attempts BIGINT NOT NULL, next_time BIGINT NOT NULL, lease_token TEXT, lease_until BIGINT, message TEXT, end_time BIGINT, CONSTRAINT fk_trigger_deliveries_check_id FOREIGN KEY(check_id) REFERENCES monitor_checks (id), CONSTRAINT uq_trigger_deliveries_check_id_trigger_name UNIQUE (check_id, trigger_name) );
+
 CREATE TABLE uploads ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, location TEXT NOT NULL, started BIGINT NOT NULL, CONSTRAINT fk_uploads_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_uploads_model_id UNIQUE (model_id) );
 
 CREATE INDEX ix_dataset_inputs_dataset_id ON dataset_inputs (dataset_id);
@@ -80,6 +90,8 @@ CREATE INDEX ix_evidence_logged_model_id_kind ON evidence (logged_model_id, kind
 CREATE INDEX ix_evidence_run_id ON evidence (run_id);
 
 CREATE INDEX ix_history_renamed_from ON history (from_value) WHERE kind = 'renamed';
+
+CREATE INDEX ix_incidents_model_id ON incidents (model_id);
 
 CREATE INDEX ix_latest_metrics_value ON latest_metrics (experiment_id, "key", value, run_id);
 
@@ -99,6 +111,12 @@ CREATE INDEX ix_model_versions_logged_model_id ON model_versions (logged_model_i
 
 CREATE INDEX ix_model_versions_run_id ON model_versions (run_id);
 
+CREATE INDEX ix_monitor_checks_model_id_version ON monitor_checks (model_id, version, end_time);
+
+CREATE INDEX ix_monitors_model_id ON monitors (model_id);
+
+CREATE INDEX ix_monitors_next_time ON monitors (next_time);
+
 CREATE INDEX ix_registered_models_name ON registered_models (name);
 
 CREATE INDEX ix_run_models_logged_model_id ON run_models (logged_model_id);
@@ -107,7 +125,11 @@ CREATE INDEX ix_runs_newest ON runs (experiment_id, lifecycle_stage, start_time,
 
 CREATE INDEX ix_stage_periods_version ON stage_periods (model_id, version, stage);
 
+CREATE INDEX ix_trigger_deliveries_pending ON trigger_deliveries (next_time) WHERE state = 'pending';
+
 CREATE UNIQUE INDEX uq_experiments_kept_name ON experiments (name) WHERE purged_time IS NULL;
+
+CREATE UNIQUE INDEX uq_incidents_not_closed ON incidents (model_id, cause) WHERE status <> 'closed';
 
 CREATE UNIQUE INDEX uq_model_versions_living_origin ON model_versions (model_id, origin) WHERE deleted_time IS NULL;
 

@@ -100,6 +100,7 @@ class Settings(BaseModel):
     database_idle_seconds: float = Field(
         default=300, ge=0, validation_alias=AliasChoices("REGISTRY_DATABASE_IDLE_SECONDS")
     )
+    triggers_file: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_TRIGGERS_FILE"))
     spool_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_SPOOL_DIR"))
     spool_sync: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_SPOOL_SYNC"))
     monitoring_sample_rows: int = Field(

@@ -52,7 +52,7 @@ _REMOVED: Final[tuple[tuple[str, str, str], ...]] = (
     ("Call MlflowClient(); it has every operation.", "1.0", "tracking.service tracking.sinks"),
     ("Call tracking.set_tracking_uri(uri) and tracking.get_tracking_uri().", "1.0", "tracking.utils"),
     ("Call log_table(data, artifact_file).", "2.9", "tracking.llm_utils"),
-    ("Call pyfunc.load_model(model_uri) in your own service.", "3.7", "pyfunc.cli pyfunc.mlserver"),
+    ("Call serving.follow(model_uri) in your own service.", "3.7", "pyfunc.cli pyfunc.mlserver"),
     ("Call pyfunc.save_model(path, loader_module=…, data_path=…).", "2.0", "pyfunc.loader_template"),
     ("Call models.infer_signature(data); it takes all kinds.", "3.7", "models.signature.MlflowInferableDataset"),
     ("Write the steps as one script; log each with start_run(nested=True).", "2.22", "pipelines recipes"),
@@ -93,8 +93,8 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
         "pyfunc.autolog",
     ),
     (
-        "There is no server. Serve the directory that MlflowClient().get_model_version_download_uri names, or load the "
-        "model with pyfunc.load_model in your own service.",
+        "There is no tracking server: every program opens the database itself. To serve a model, run registry models "
+        "serve URI, or call serving.follow(uri) in your own service.",
         "deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend "
         "pyfunc.scoring_server",
     ),

@@ -14,6 +14,7 @@ LAST_LINES = {
     "copy_dev_to_prod": "file:./prod-registry serves the model; it predicts as in development",
     "event_webhook": "4 events delivered, each signed",
     "parameter_sweep": "sweep-winner version 1 is the champion, with accuracy",
+    "serve_and_promote": "No request was lost: ",
     "time_travel": "verified: 11 events, 2 versions, every file read",
     "train_and_promote": "Production predicts 500 games exactly as the model in memory does",
 }

@@ -55,8 +55,8 @@ system_metrics.metrics system_metrics.system_metrics_monitor
 projects run
 """,
     (
-        "There is no server. Serve the directory that MlflowClient().get_model_version_download_uri names, or"
-        " load the model with pyfunc.load_model in your own service."
+        "There is no tracking server: every program opens the database itself. To serve a model, run registry models "
+        "serve URI, or call serving.follow(uri) in your own service."
     ): """
 deployments sagemaker server gateway mcp models.build_docker models.predict pyfunc.backend
 pyfunc.scoring_server

@@ -50,6 +50,8 @@ def fit_wrapper(
     if training is None:
         return wrapped(*args, **kwargs)
     with training:
+        if not training.has_run:
+            return wrapped(*args, **kwargs)
         features = args[0] if args else kwargs.get("X")
         example = training.attempt("the model has no input example and no signature", first_rows, features)
         result = wrapped(*args, **kwargs)

@@ -20,7 +20,8 @@ def importance_chart(importances: Mapping[str, Any], kind: str) -> "Figure":
     names, values = np.array(list(importances))[order], values[order]
     features, classes = values.shape
     height = 4.8 + (0.1 * features if features > 10 else 0) + (0.1 * classes if classes > 1 else 0)
-    figure, axes = _figure(6.4, height)
+    longest = max(map(len, map(str, names)), default=0)
+    figure, axes = _figure(6.4, height, left=min(0.7 + 0.09 * longest, 3.2))
     rows = np.arange(features)
     offsets = np.linspace(-0.25, 0.25, classes) if classes > 1 else [0.0]
     for position, offset in enumerate(offsets):
@@ -41,7 +42,8 @@ def importance_chart(importances: Mapping[str, Any], kind: str) -> "Figure":
 def confusion_chart(matrix: "ConfusionMatrix") -> "Figure":
     """Draw a confusion matrix whose rows add up to 1."""
     shares, labels = matrix.shares, matrix.labels
-    figure, axes = _figure(6.0, 4.0, dpi=175)
+    longest = max(map(len, labels), default=0)
+    figure, axes = _figure(6.0, 4.0, dpi=175, left=min(0.7 + 0.07 * longest, 2.5))
     size = min(8.0, 50.0 / max(len(labels), 1))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes)
@@ -70,6 +72,8 @@ def curve_chart(curve: "Curve") -> "Figure":
     return figure
 
 
-def _figure(width: float, height: float, dpi: int = 100) -> "tuple[Figure, Any]":
-    figure = optional_import("matplotlib.figure", "plots").Figure(figsize=(width, height), dpi=dpi, layout="tight")
+def _figure(width: float, height: float, dpi: int = 100, left: float = 0.8) -> "tuple[Figure, Any]":
+    """Return a figure, and axes with fixed margins in inches: to compute them costs as much as to draw."""
+    figure = optional_import("matplotlib.figure", "plots").Figure(figsize=(width, height), dpi=dpi)
+    figure.subplots_adjust(left / width, 0.6 / height, 1 - 0.3 / width, 1 - 0.4 / height)
     return figure, figure.add_subplot()

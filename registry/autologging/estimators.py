@@ -72,6 +72,8 @@ def _fit(
     if training is None:
         return wrapped(*args, **kwargs)
     with training:
+        if not training.has_run:
+            return wrapped(*args, **kwargs)
         record = training.attempt("nothing of it was logged", FitRecord, training, estimator, args, kwargs)
         if record is not None:
             record.log_settings()
@@ -89,7 +91,7 @@ class FitRecord:
         self._training = training
         self._estimator = estimator
         self._is_search = parameter_search.is_search(estimator)
-        self._params = estimator.get_params(deep=not self._is_search)
+        self._params = parameter_search.logged_params(estimator)
         self._features, self._targets, self._weights = _training_data(estimator, args, kwargs)
         self._example = training.attempt("", _first_rows_or_none, self._features)
         if _may_overwrite(estimator, self._params):
@@ -156,7 +158,9 @@ class FitRecord:
             self._log_charts(measured)
         elif base.is_regressor(estimator):
             metrics = classification.regression_metrics(*data)
-        score = training.attempt("the training score was not logged", self._score)
+        score = metrics.get(classification.plain_score(estimator) or "")
+        if score is None:
+            score = training.attempt("the training score was not logged", self._score)
         if score is not None:
             metrics["score"] = score
         training.log(metrics=points({f"{_PREFIX}{name}": value for name, value in metrics.items()}, step=0))
@@ -175,8 +179,9 @@ class FitRecord:
         training = self._training
         draw: Callable[[], Any] = functools.partial(charts.confusion_chart, measured.confusion)
         training.log_chart(draw, f"{_PREFIX}confusion_matrix.png")
-        for curve in measured.curves:
-            training.log_chart(functools.partial(charts.curve_chart, curve), f"{_PREFIX}{curve.file_name}.png")
+        binary = measured.binary
+        for make in () if binary is None else (binary.roc_curve, binary.precision_recall_curve):
+            training.log_chart(functools.partial(_draw_curve, make), f"{_PREFIX}{make.__name__}.png")
 
     def _log_page(self) -> None:
         shown = copy.copy(self._estimator)
@@ -184,6 +189,10 @@ class FitRecord:
             shown.cv_results_ = copy.deepcopy(shown.cv_results_)
         page = optional_import("sklearn.utils", "sklearn").estimator_html_repr(shown)
         self._training.log_text(_PAGE.format(page), "estimator.html")
+
+
+def _draw_curve(make: Callable[[], classification.Curve]) -> Any:
+    return charts.curve_chart(make())
 
 
 def log_estimator(training: Training, estimator: Any, name: str, **options: Any) -> str:

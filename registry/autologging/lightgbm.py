@@ -57,6 +57,8 @@ def _train(
     if training is None:
         return wrapped(*args, **kwargs)
     with training:
+        if not training.has_run:
+            return wrapped(*args, **kwargs)
         given = arguments(wrapped, args, kwargs)
         record = TrainRecord(training, given)
         training.attempt("params were not logged", record.log_params)

@@ -19,6 +19,13 @@ def is_search(estimator: Any) -> bool:
     return isinstance(estimator, optional_import("sklearn.model_selection", "sklearn")._search.BaseSearchCV)
 
 
+def logged_params(estimator: Any) -> dict[str, Any]:
+    """Return the params of an estimator; of a grid or random search, as in MLflow, without those of its estimator."""
+    selection = optional_import("sklearn.model_selection", "sklearn")
+    is_shallow = isinstance(estimator, selection.GridSearchCV | selection.RandomizedSearchCV)
+    return dict(estimator.get_params(deep=not is_shallow))
+
+
 def best_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the best parameters under MLflow's names."""
     return {f"best_{name}": value for name, value in params.items()}
@@ -69,7 +76,7 @@ class ChildRuns:
             AUTOLOGGING: training.integration,
             PARENT_RUN_ID: training.run_id,
         }
-        base = seed.get_params(deep=not is_search(seed))
+        base = logged_params(seed)
         best = getattr(search, "best_params_", None)
         self._rows = [
             ({**base, **row["params"]}, _metrics(row), row["params"] == best)

@@ -35,10 +35,14 @@ _logger = logging.getLogger("registry.autologging")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A call that trains and is going on: on which object, and the integration whose calls inside of it are logged."""
+    """A call that trains and is going on: on which object, and the integration whose calls inside of it are logged.
+
+    `training` is the call's own, which tells what fails inside of it too.
+    """
 
     owner: object
     inner: str | None = None
+    training: "Training | None" = None
 
 
 _sessions: ContextVar[tuple[Session, ...]] = ContextVar("registry_training_sessions", default=())
@@ -72,16 +76,19 @@ def metric_name(name: str) -> str:
 class Training:
     """The run that one call is logged to. As a context manager it ends the run, if the run was made for this call."""
 
-    def __init__(self, integration: str, options: Options, call: str, session: Session) -> None:
+    def __init__(self, integration: str, options: Options, call: str, owner: object, inner: str | None) -> None:
         self.integration = integration
         self.options = options
         self._call = call
-        self._session = session
+        self._session = Session(owner, inner, self)
+        self._outer = next((session.training for session in reversed(_sessions.get())), None)
+        self._has_inner_tasks = False
         self._tasks: list[tuple[str, Callable[[], object]]] = []
         self._saved: list[SavedModel] = []
         self._failures: list[str] = []
         self._is_given_up = False
         self._is_managed = False
+        self.has_run = False
         self.client: MlflowClient
         self.run_id: str
         self.experiment_id: str
@@ -92,17 +99,22 @@ class Training:
     def begin(
         cls, integration: str, options: Options, call: str, owner: object, *, inner: str | None = None
     ) -> "Training | None":
-        """Choose or start the run for a call; None if it is not to be logged, or no run can be started."""
+        """Choose or start the run for a call; None if it is not to be logged.
+
+        If no run can be started, the call is not logged, and neither is what it calls: each fit of a search would try
+        again, and wait for the database again.
+        """
         if not may_log(integration, owner):
             return None
         active = state.active_with_client()
         if options.exclusive and active is not None and not is_training():
             return None
-        training = cls(integration, options, call, Session(owner, inner))
-        if training.attempt("a run was not started", training._choose_run):
-            return training
-        training._warn()
-        return None
+        training = cls(integration, options, call, owner, inner)
+        training.has_run = bool(training.attempt("a run was not started", training._choose_run))
+        if not training.has_run:
+            training._session = _SUSPENDED
+            training._warn()
+        return training
 
     def _choose_run(self) -> bool:
         if state.active_with_client() is None:
@@ -230,8 +242,10 @@ class Training:
     ) -> Literal[False]:
         _sessions.reset(self._token)
         try:
-            if self._tasks:
+            if self._tasks or self._has_inner_tasks:
                 self.client._backend_for_logging.tasks.put(self._do_tasks)
+                if self._outer is not None:
+                    self._outer._has_inner_tasks = True
             else:
                 self._warn()
             if self._is_managed:
@@ -257,7 +271,9 @@ class Training:
         self._warn()
 
     def _warn(self) -> None:
-        if self._failures and not self.options.silent:
+        if self._outer is not None:
+            self._outer._failures += self._failures
+        elif self._failures and not self.options.silent:
             _logger.warning("Autologging of %s is incomplete: %s.", self._call, "; ".join(self._failures))
         self._failures.clear()
 

@@ -48,7 +48,7 @@ PARTS: Final[dict[str, Part]] = {
     "runs": Part(
         _TRACK, "Runs: their params, metrics, data and models.", ("runs", "run_changes", "run_metrics", "copying")
     ),
-    "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts", "artifact_files")),
+    "artifacts": Part(_TRACK, "Files of runs and models.", ("artifacts",)),
     "sync": Part(_TRACK, "Send what an offline client logged to its registry.", ("sync",)),
     "models": Part(
         _MODELS,
@@ -60,6 +60,7 @@ PARTS: Final[dict[str, Part]] = {
             "transfer",
             "predict",
             "containers",
+            "serve",
             "score",
             "evaluate",
             "compare_models",
@@ -70,8 +71,11 @@ PARTS: Final[dict[str, Part]] = {
         _MODELS, "Versions: show, promote, approve and sign them.", ("versions", "version_changes", "promotion")
     ),
     "rules": Part(_MODELS, "What a version must pass to enter a stage.", ("rules",)),
+    "monitor": Part(_MODELS, "Stages that are checked for drift, and the checks that are due.", ("monitor",)),
+    "incident": Part(_MODELS, "What monitors found, and what became of it.", ("incident",)),
+    "retrain": Part(_MODELS, "Train a new version, and promote it as far as the rules allow.", ("retrain",)),
     "events": Part(_MODELS, "What happens to all models, as it happens.", ("events",)),
-    "db": Part(_OPERATE, "The database: schema, roles, copies, places of files.", ("db", "db_files", "backup")),
+    "db": Part(_OPERATE, "The database: schema, roles, copies, places of files.", ("db",)),
     "cache": Part(_OPERATE, "Downloaded models on this machine.", ("cache",)),
     "gc": Part(_OPERATE, "List or remove what nothing refers to.", ("gc",)),
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
@@ -82,7 +86,7 @@ PARTS: Final[dict[str, Part]] = {
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
     "completion": Part(_OTHER, "Completion of commands and names in bash, zsh and fish.", ("completion",)),
     # What people guess: the command without its noun.
-    "score": Part(_OTHER, "The same as 'registry models score'.", ("score_alias",), is_hidden=True),
+    "score": Part(_OTHER, "The same as 'registry models score'.", ("score",), is_hidden=True),
     "evaluate": Part(_MODELS, "The same as 'models evaluate'.", ("evaluate",), is_hidden=True),
     "compare-models": Part(_MODELS, "The same as 'models compare'.", ("compare_models",), is_hidden=True),
     "help": Part(_OTHER, "Exit codes, JSON, environment, filters, targets.", ("help_topics",)),
@@ -105,8 +109,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # time, and a third of it when the interpreter ends.
         gc.set_threshold(50_000, 20, 20)
         atexit.register(gc.freeze)
-    # A training waits for a server that is away; who types a command wants to be told.
-    os.environ.setdefault("REGISTRY_DATABASE_PATIENCE", "0")
     output.prepare_streams()
     invocation.begin()
     options.forget_client()

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from registry.cli import output
-from registry.cli.artifact_files import FilesUri, open_uri
+from registry.cli.artifacts import FilesUri, open_uri
 from registry.cli.models import app
-from registry.exceptions import PathExistsError, disk_error
+from registry.exceptions import InvalidParameterError, PathExistsError, disk_error
 from registry.uris import ModelsUri
 
 
@@ -41,6 +41,10 @@ def generate_dockerfile(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Let the server run code of the model's files, such as pickles.")
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Leave the model in the registry: the server follows the stage or alias."),
+    ] = False,
 ) -> None:
     """Write a Dockerfile, with the model's files and pinned requirements, and print its path.
 
@@ -50,6 +54,8 @@ def generate_dockerfile(
     from registry.client.artifacts.downloads import download
 
     client, place = open_uri(uri)
+    if follow and not isinstance(place, ModelsUri):
+        raise InvalidParameterError(f"--follow needs a model of a registry, such as churn/Production, got {uri!r}.")
     labels = {"registry.uri": str(place)}
     if isinstance(place, ModelsUri):
         resolved = client.resolve(str(place))
@@ -67,6 +73,6 @@ def generate_dockerfile(
             fresh.rename(directory / MODEL)
     except OSError as error:
         raise disk_error(f"The build context {str(directory)!r} cannot be written: {error.strerror}.", error) from error
-    image = Image(labels, base_image, allow_code=allow_code)
-    file = write_context(directory, image if package is None else Image(labels, base_image, package, allow_code))
+    image = Image(labels, base_image, package, allow_code, str(place) if follow else None)
+    file = write_context(directory, image)
     output.value(str(file), document={"dockerfile": str(file), "labels": labels})

@@ -1,4 +1,4 @@
-"""``registry db``: show, upgrade and downgrade the schema of the database, and its roles."""
+"""``registry db``: the schema of the database, its roles, backups, and where its files are."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +8,10 @@ import typer
 from registry.cli import consent, exit_codes, invocation, output
 from registry.cli.commands import noun
 from registry.cli.consent import DryRun, Yes
-from registry.cli.options import require_registry, use_place
-from registry.exceptions import InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
+from registry.cli.files import STREAM, create_output
+from registry.cli.formatting import size
+from registry.cli.options import open_client, require_registry, use_place
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, SchemaOutdatedError, SchemaTooNewError
 
 if TYPE_CHECKING:
     from registry.store.engine import Database
@@ -162,3 +164,94 @@ def location_of(database: "Database") -> str:
     from registry.store.urls import redacted_url
 
     return redacted_url(database.url)
+
+
+@app.command(
+    "backup",
+    examples=["registry db backup registry-$(date +%F).db", "registry db backup - | gzip > registry.db.gz"],
+)
+def backup(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A new file; - is stdout.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Copy an SQLite database while it is in use; for PostgreSQL, print the command that does it.
+
+    Back up the database before the files: docs/operations/backup.md says why.
+    """
+    from registry.store.backup import back_up, pg_dump_command
+
+    use_place()
+    require_registry()
+    database = open_database(read_only=True)
+    if not database.is_sqlite:
+        command = pg_dump_command(database, file)
+        output.note("A PostgreSQL database is backed up by its own program; this is the command:")
+        output.value(command, document={"command": command})
+        return
+    if file == STREAM:
+        with create_output(file, ".db") as path:
+            back_up(database, path)
+        return
+    count = back_up(database, Path(file), replace=force)
+    output.done(
+        f"{location_of(database)}: copied to {file} ({size(count)}).",
+        identity=file,
+        document={"database": location_of(database), "file": file, "size_bytes": count},
+    )
+
+
+@app.command("relocate", examples=["registry db relocate /data/mlruns s3://models/mlruns --dry-run"])
+def relocate(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Where the files were: a directory or s3://bucket/prefix.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Where they are now.")],
+    force: Annotated[bool, typer.Option("--force", help="Even if the files are not at NEW.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Look for files at NEW instead of OLD. Move them first, for example with 'aws s3 sync'. Asks first."""
+    client = open_client(changes=not dry_run)
+    plan = client.plan_relocation(old, new)
+    if plan.missing is not None and not force:
+        raise ArtifactNotFoundError(
+            f"The files of {old} are not at {new}: {plan.missing} is missing. Copy them first, for example with "
+            "'aws s3 sync' or 'cp -r'; --force relocates all the same."
+        )
+    count, adopted = plan.experiments, plan.adopted
+    document = {"old": old, "new": new, "experiments": count, "adopted": adopted, "applied": not dry_run}
+    what = _counted(count, adopted)
+    if dry_run:
+        output.done(f"{what} would look for files at {new} instead of {old}.", document=document)
+        return
+    consent.require(f"{what} will look for files at {new} instead of {old}.", yes)
+    client.relocate(old, new)
+    output.done(f"{what} look{'s' if count + adopted == 1 else ''} for files at {new} from now on.", document=document)
+
+
+def _counted(experiments: int, adopted: int) -> str:
+    """Return what looks for files elsewhere; runs and logged models have their own places if those were adopted."""
+    parts = [f"{experiments} experiment{'' if experiments == 1 else 's'}"] if experiments or not adopted else []
+    return " and ".join(parts + ([f"{adopted} runs and models with adopted files"] if adopted else []))
+
+
+@app.command("adopt", examples=["registry db adopt --new-root s3://models/copy", "registry db adopt --take-over"])
+def adopt(
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="Own the files where they are; the other database can remove none from now on."
+        ),
+    ] = False,
+    new_root: Annotated[
+        str | None, typer.Option("--new-root", metavar="ROOT", help="Own the copy of the files at ROOT.")
+    ] = None,
+    old_root: Annotated[
+        str | None,
+        typer.Option("--old-root", metavar="ROOT", help="The root that was copied, if the database has several."),
+    ] = None,
+) -> None:
+    """Let a copied or restored database remove and replace files again: at a new root, or in the original's place."""
+    roots = open_client(changes=True).adopt(take_over=take_over, new_root=new_root, old_root=old_root)
+    output.done(
+        "\n".join(f"The files at {root} belong to this database from now on." for root in roots),
+        document={"roots": roots},
+    )

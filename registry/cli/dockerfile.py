@@ -32,14 +32,16 @@ class Image:
     Attributes:
         labels: Where the model comes from.
         base_image: The image to build on; None for Python's slim image of the version that the model was made with.
-        package: The requirement that installs the server, or a wheel in the context.
+        package: The requirement that installs the server, or a wheel in the context; None for this version.
         allow_code: Whether the server may run code of the model's files.
+        follow: The URI that the server follows in a registry; None if the model is inside the image.
     """
 
     labels: Mapping[str, str]
     base_image: str | None = None
-    package: str = f"{DISTRIBUTION}[serve]=={__version__}"
+    package: str | None = None
     allow_code: bool = False
+    follow: str | None = None
 
 
 def write_context(directory: Path, image: Image) -> Path:
@@ -50,14 +52,15 @@ def write_context(directory: Path, image: Image) -> Path:
         StorageError: The disk reports an error.
     """
     model = directory / MODEL
-    for name, value in (("base image", image.base_image or ""), ("package", image.package)):
+    extras = "serve" if image.follow is None else "serve,postgres"
+    package = image.package or f"{DISTRIBUTION}[{extras}]=={__version__}"
+    for name, value in (("base image", image.base_image or ""), ("package", package)):
         if re.search(r"[\s\x00-\x1f'\"\\$]", value):
             raise InvalidParameterError(f"The {name} {value!r} has a blank, a quote or another special character.")
     try:
-        package = image.package
         if package.endswith(".whl"):
             shutil.copyfile(package, directory / Path(package).name)
-            package = Path(package).name
+            package = f"./{Path(package).name}[{extras}]"
         requirements = _requirements(model)
         (directory / ".dockerignore").write_text("*\n!model\n!*.whl\n", encoding="utf-8")
         file = directory / "Dockerfile"
@@ -84,7 +87,8 @@ def _requirements(model: Path) -> Sequence[str]:
 
 def _lines(model: Path, image: Image, package: str, requirements: Sequence[str]) -> Iterator[str]:
     yield f"{_FIRST}{_one_line(image.labels)}"
-    yield "# docker build -t IMAGE . && docker run -p 8080:8080 IMAGE"
+    place = "" if image.follow is None else "-e REGISTRY_TRACKING_URI "
+    yield f"# docker build -t IMAGE . && docker run -p 8080:8080 {place}IMAGE"
     yield f"FROM {image.base_image or f'python:{python_version(model)}-slim'}"
     for name, value in image.labels.items():
         yield f"LABEL {name}={_quoted(value)}"
@@ -103,20 +107,21 @@ def _lines(model: Path, image: Image, package: str, requirements: Sequence[str])
         files = [REQUIREMENTS_FILE, CONSTRAINTS_FILE] if (model / CONSTRAINTS_FILE).is_file() else [REQUIREMENTS_FILE]
         yield f"COPY {' '.join(f'{MODEL}/{name}' for name in files)} ./requirements/"
         yield f"RUN pip install -r requirements/{REQUIREMENTS_FILE}"
-    if package.endswith(".whl"):
-        yield f"COPY {package} ./"
-        yield f"RUN pip install './{package}[serve]'"
-    else:
-        yield f"RUN pip install '{package}'"
+    if package.startswith("./"):
+        yield f"COPY {package.removeprefix('./').partition('[')[0]} ./"
+    yield f"RUN pip install '{package}'"
     yield "RUN useradd --system --create-home registry"
-    yield f"COPY {MODEL} ./{MODEL}"
+    if image.follow is None:
+        yield f"COPY {MODEL} ./{MODEL}"
     yield "USER registry"
     yield f"EXPOSE {_PORT}"
     yield (
         'HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request as r; '
         f"r.urlopen('http://127.0.0.1:{_PORT}/ping', timeout=3)\"]"
     )
-    command = ["registry", "models", "serve", f"{_HOME}/{MODEL}", "--host", "0.0.0.0", "--port", str(_PORT)]  # noqa: S104
+    served = f"{_HOME}/{MODEL}" if image.follow is None else image.follow
+    # Inside the container every address is its own; who reaches it is decided where its port is published.
+    command = ["registry", "models", "serve", served, "--host", "0.0.0.0", "--port", str(_PORT), "--trusted-proxy"]  # noqa: S104
     yield f"CMD {json.dumps(command)}"
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from registry.cli import exit_codes, output
+from registry.cli import exit_codes, invocation, output
 from registry.cli.commands import standalone
 from registry.cli.options import use_place
 from registry.cli.output import Column
@@ -22,6 +22,8 @@ def doctor() -> None:
 
     use_place()
     findings = examine()
+    if invocation.current().sets_patience:
+        findings = [finding for finding in findings if finding.text != f"{invocation.PATIENCE} is set"]
     output.listing(findings, _COLUMNS)
     if any(finding.verdict == "fail" for finding in findings):
         raise typer.Exit(exit_codes.NO)

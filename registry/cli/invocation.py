@@ -3,7 +3,11 @@
 `commands` fills them in while a line is parsed; `output`, `options` and `consent` read them.
 """
 
+import os
 from dataclasses import dataclass
+from typing import Final
+
+PATIENCE: Final = "REGISTRY_DATABASE_PATIENCE"
 
 
 @dataclass(slots=True)
@@ -17,6 +21,8 @@ class Invocation:
     header: bool = False
     quiet: bool = False
     no_input: bool = False
+    # Whether `begin` set PATIENCE, rather than the user.
+    sets_patience: bool = False
 
 
 _invocation = Invocation()
@@ -28,7 +34,11 @@ def current() -> Invocation:
 
 
 def begin() -> Invocation:
-    """Forget the options of an earlier command line of this process."""
+    """Forget the options of an earlier command line of this process, and wait for no database that is away.
+
+    A training waits for a server; who types a command wants to be told.
+    """
     global _invocation
-    _invocation = Invocation()
+    _invocation = Invocation(sets_patience=PATIENCE not in os.environ)
+    os.environ.setdefault(PATIENCE, "0")
     return _invocation

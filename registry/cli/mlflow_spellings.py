@@ -256,6 +256,13 @@ SPELLINGS: Final[Mapping[tuple[str, ...], Spelling]] = {
         drops=_ENVIRONMENT,
         adds=_prediction_format,
     ),
+    ("models", "serve"): Spelling(
+        ("models", "serve"),
+        _URI,
+        renames={"-h": "--host"},
+        flags=_NO_EFFECT,
+        drops=_ENVIRONMENT,
+    ),
     ("runs", "create"): Spelling(
         ("runs", "create"),
         renames={

@@ -6,7 +6,7 @@ import typer
 
 import registry
 from registry.cli import consent, output
-from registry.cli.artifact_files import FilesUri, open_uri
+from registry.cli.artifacts import FilesUri, open_uri
 from registry.cli.models import app
 from registry.cli.options import ExpectedCurrent, ModelName, Reason, open_client
 from registry.cli.pairs import Keys, Pairs, TagOption, parse_pairs, shown

@@ -8,7 +8,7 @@ import typer
 
 import registry
 from registry.cli import invocation, output
-from registry.cli.artifact_files import FilesUri, open_uri
+from registry.cli.artifacts import FilesUri, open_uri
 from registry.cli.files import STREAM, create_output, open_input
 from registry.cli.models import app
 from registry.cli.prediction_files import FileFormat, format_of, read_data, write_predictions

@@ -5,7 +5,6 @@ never change: a number that the signature's type cannot hold stays as it is, and
 """
 
 import json
-import math
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from registry.entities.schema import DataType, Schema
 from registry.exceptions import InvalidParameterError, MissingDependencyError, SchemaEnforcementError, StorageError
 from registry.package_name import install_command
+from registry.serving.outputs import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat)
         StorageError: The file cannot be written.
     """
     if kind is FileFormat.JSON:
-        text = json.dumps({"predictions": _plain(predictions)}, allow_nan=False) + "\n"
+        text = json.dumps({"predictions": plain(predictions)}, allow_nan=False) + "\n"
         _write(file, text.encode())
         return
     frame = _as_frame(predictions)
@@ -196,23 +196,3 @@ def _as_frame(predictions: Any) -> "pd.DataFrame":
     if values.ndim == 2:
         return pd.DataFrame(values, columns=[f"prediction_{number}" for number in range(values.shape[1])])
     raise InvalidParameterError(f"Predictions with {values.ndim} dimensions are no table; write JSON.")
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it; tables are lists of records."""
-    import numpy as np
-    import pandas as pd
-
-    if isinstance(value, pd.DataFrame):
-        return [_plain(row) for row in value.rename(columns=str).to_dict(orient="records")]
-    if isinstance(value, pd.Series | np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return None if value is pd.NaT else str(value)

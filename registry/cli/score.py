@@ -2,15 +2,22 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 import registry
-from registry.cli import output
-from registry.cli.models import app
+from registry.cli import models, output
+from registry.cli.commands import standalone
 from registry.cli.options import open_client
 from registry.cli.targets import model_uri
+
+app = standalone()
+
+EXAMPLES: Final = (
+    "registry models score churn/Production games.parquet scores.parquet --keep game",
+    "registry models score churn/Production s3://lake/games s3://lake/scores --engine ray",
+)
 
 
 class Engine(StrEnum):
@@ -22,13 +29,8 @@ class Engine(StrEnum):
     SPARK = "spark"
 
 
-@app.command(
-    "score",
-    examples=[
-        "registry models score churn/Production games.parquet scores.parquet --keep game",
-        "registry models score churn/Production s3://lake/games s3://lake/scores --engine ray",
-    ],
-)
+@models.app.command("score", examples=EXAMPLES)
+@app.command("score", examples=EXAMPLES)
 def score(
     uri: Annotated[str, typer.Argument(metavar="URI", help="Such as churn/Production, models:/churn/7 or a path.")],
     source: Annotated[

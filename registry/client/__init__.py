@@ -10,6 +10,8 @@ from registry.client.models.evidence import EvidenceMethods
 from registry.client.models.log_and_register import LogAndRegisterMethods
 from registry.client.models.logged_models import LoggedModelMethods
 from registry.client.models.signing import SigningMethods
+from registry.client.monitoring.incidents import IncidentMethods
+from registry.client.monitoring.monitors import MonitorMethods
 from registry.client.registry.comparison import ComparisonMethods
 from registry.client.registry.events import EventMethods
 from registry.client.registry.history import HistoryMethods
@@ -56,6 +58,8 @@ class MlflowClient(
     HistoryMethods,
     VerificationMethods,
     EventMethods,
+    MonitorMethods,
+    IncidentMethods,
 ):
     """MLflow's client over a database and a byte store, without a server.
 

@@ -17,9 +17,12 @@ from registry.settings import Place, Settings, actor_of, current_settings, place
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.gc import GcStore
+from registry.store.incidents.deliveries import DeliveryStore
+from registry.store.incidents.incidents import IncidentStore
 from registry.store.logged_models.evidence import EvidenceStore
 from registry.store.logged_models.logged_models import LoggedModelStore
 from registry.store.logged_models.signatures import SignatureStore
+from registry.store.monitors.monitors import MonitorStore
 from registry.store.ownership import OwnershipStore
 from registry.store.registry import (
     ClockRepairStore,
@@ -80,6 +83,9 @@ class Backend:
         self.promotion_rules = PromotionRuleStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.signing = SigningStore(self.database, actor=actor, ignore_clock=ignore_clock)
         self.clock_repair = ClockRepairStore(self.database, actor=actor)
+        self.monitors = MonitorStore(self.database, actor=actor)
+        self.incidents = IncidentStore(self.database, actor=actor, ignore_clock=ignore_clock)
+        self.deliveries = DeliveryStore(self.database)
         self.history = HistoryStore(self.database)
         self.overview = OverviewStore(self.database)
         self.verification = VerificationStore(self.database)
@@ -104,7 +110,7 @@ class Backend:
     def _refuse_registered_models(self, target: str) -> None:
         """Refuse changes of registered models: their numbers and stages exist once, in the registry itself."""
         stores = (self.models, self.versions, self.stages, self.promotion_rules, self.signing, self.model_import)
-        for store in (*stores, self.clock_repair):
+        for store in (*stores, self.clock_repair, self.monitors, self.incidents, self.deliveries):
             store.refusal = (
                 f"This client is offline: it logs to {str(self.place.directory)!r}, and registered models are changed "
                 f"in the registry itself. Send the runs with 'registry sync {self.place.directory} --to "

@@ -19,6 +19,13 @@ from registry.entities.logged_model import (
 )
 from registry.entities.manifest import Manifest as Manifest, ManifestEntry as ManifestEntry
 from registry.entities.model_comparison import ComparedModel as ComparedModel, PairedDifference as PairedDifference
+from registry.entities.monitors import (
+    Guard as Guard,
+    Incident as Incident,
+    Monitor as Monitor,
+    MonitorCheck as MonitorCheck,
+    TriggerDelivery as TriggerDelivery,
+)
 from registry.entities.paging import FileInfo as FileInfo, PagedList as PagedList
 from registry.entities.run import (
     LifecycleStage as LifecycleStage,

@@ -43,6 +43,9 @@ class EventKind(StrEnum):
     IMPORTED = "imported"
     CLOCK_CORRECTED = "clock_corrected"
     SIGNED = "signed"
+    INCIDENT_OPENED = "incident_opened"
+    INCIDENT_ACKNOWLEDGED = "incident_acknowledged"
+    INCIDENT_CLOSED = "incident_closed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from registry.entities.history import EventKind, HistoryEvent, corrected_times
+from registry.entities.history import EventKind, HistoryEvent, canonical_json, corrected_times
 from registry.entities.stages import ACTIVE_STAGES
 
 
@@ -49,6 +49,24 @@ class Period:
     before: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentState:
+    """State of an incident after replay; `figures` are canonical JSON."""
+
+    cause: str
+    status: str
+    version: int | None
+    monitor_id: int | None
+    check_id: int | None
+    run_id: str | None
+    report_digest: str | None
+    figures: str
+    opened_us: int
+    changed_us: int
+    changed_by: str
+    reason: str | None
+
+
 @dataclass(slots=True)
 class ModelState:
     """State of a registered model after replay.
@@ -65,6 +83,7 @@ class ModelState:
     aliases: dict[str, int] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
     approvals: dict[tuple[int, str, str, str], tuple[str | None, int]] = field(default_factory=dict)
+    incidents: dict[int, IncidentState] = field(default_factory=dict)
     periods: list[Period] = field(default_factory=list)
     last_version: int = 0
 
@@ -183,6 +202,33 @@ class _Folding:
     def signed(self, event: HistoryEvent) -> None:
         self._version(event).signatures[str(event.details["key_id"])] = str(event.details["signature"])
 
+    def incident_opened(self, event: HistoryEvent) -> None:
+        details = event.details
+        self.state.incidents[int(details["incident"])] = IncidentState(
+            cause=str(details["cause"]),
+            status=event.to_value or "",
+            version=event.version,
+            monitor_id=details["monitor_id"],
+            check_id=details["check_id"],
+            run_id=details["run_id"],
+            report_digest=details["report_digest"],
+            figures=canonical_json(details["figures"]),
+            opened_us=event.time_us,
+            changed_us=event.time_us,
+            changed_by=event.actor,
+            reason=event.reason,
+        )
+
+    def incident_changed(self, event: HistoryEvent) -> None:
+        number = int(event.details["incident"])
+        self.state.incidents[number] = replace(
+            self.state.incidents[number],
+            status=event.to_value or "",
+            changed_us=event.time_us,
+            changed_by=event.actor,
+            reason=event.reason,
+        )
+
     def _tags(self, event: HistoryEvent) -> dict[str, str]:
         return self.state.tags if event.version is None else self._version(event).tags
 
@@ -240,4 +286,7 @@ _HANDLERS: Final[Mapping[str, Callable[[_Folding, HistoryEvent], None]]] = {
     EventKind.APPROVED: _Folding.approved,
     EventKind.SIGNED: _Folding.signed,
     EventKind.IMPORTED: _Folding.imported,
+    EventKind.INCIDENT_OPENED: _Folding.incident_opened,
+    EventKind.INCIDENT_ACKNOWLEDGED: _Folding.incident_changed,
+    EventKind.INCIDENT_CLOSED: _Folding.incident_changed,
 }

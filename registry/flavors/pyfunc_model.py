@@ -89,6 +89,10 @@ class PyFuncModel:
         """Return the input example that was saved with the model, or None."""
         return self._example.read() if self._example else None
 
+    def predict_example(self) -> Any:
+        """Return the prediction of the input example with its params; None for a model that was saved without one."""
+        return None if self._example is None else self.predict(self._example.read(), self._example.read_params())
+
     def get_raw_model(self) -> Any:
         """Return the native model.
 

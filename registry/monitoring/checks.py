@@ -25,6 +25,7 @@ from registry.monitoring.comparison import (
     compare_profiles,
 )
 from registry.monitoring.ground_truth import join_ground_truth
+from registry.monitoring.incidents import outcome_of
 from registry.monitoring.observations import read_window
 from registry.monitoring.profiles import Profile
 from registry.monitoring.references import Reference, find_reference
@@ -77,7 +78,7 @@ def check(
         minimum_rows: With fewer rows in the window nothing is tested.
         thresholds: The least effects that count, by detector, instead of the detectors' own.
         at: The end of the window, a time with time zone. Default: now.
-        log: Whether to log the report as a run of the experiment ``monitoring/<name>``.
+        log: Whether to log the report as a run of the experiment ``monitoring/<name>``; `CheckedWithin` then finds it.
         client: The client of the registry. Default: that of the tracking URI.
 
     Returns:
@@ -95,7 +96,7 @@ def check(
         >>> report.drifted, report.causes[0]
         (True, 'input/rating_gap:distribution')
     """
-    client = state.client() if client is None else client
+    client, begun = state.client() if client is None else client, now_ms()
     names = check_detectors(detectors)
     sensitivity = Sensitivity(alpha_of(every, false_incidents), _rows(minimum_rows), _thresholds(thresholds))
     start, end = _window(window, at)
@@ -121,7 +122,11 @@ def check(
         results=results,
         digest_of_data=observed.sha256,
     )
-    return _log(client, report) if log else report
+    if not log:
+        return report
+    logged = log_report(client, report)
+    client.backend.monitors.log_check(name, outcome_of(logged, begun))
+    return logged
 
 
 def _reference(
@@ -188,7 +193,8 @@ def _thresholds(thresholds: Mapping[str, float] | None) -> dict[str, float]:
     return given
 
 
-def _log(client: MlflowClient, report: DriftReport) -> DriftReport:
+def log_report(client: MlflowClient, report: DriftReport) -> DriftReport:
+    """Log a report as a finished run, and return it with the run's id."""
     begun = now_ms()
     tags = {
         "registry.monitoring.version": str(report.version),

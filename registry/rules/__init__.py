@@ -6,6 +6,7 @@ Guarantees: evaluating the same rules over the same facts gives the same verdict
 """
 
 from registry.rules.evaluation import Facts, Verdict
+from registry.rules.incidents import CheckedWithin, NoOpenIncident
 from registry.rules.promotion import (
     Approvals,
     BetterThanHolder,
@@ -24,12 +25,14 @@ from registry.rules.serialization import evaluate, rules_from_json, rules_to_jso
 __all__ = [
     "Approvals",
     "BetterThanHolder",
+    "CheckedWithin",
     "EvaluatedOn",
     "Facts",
     "FlavorIn",
     "MetricAtLeast",
     "MetricAtMost",
     "MetricNotWorse",
+    "NoOpenIncident",
     "PromotionRule",
     "SignatureCompatible",
     "SignatureUnchanged",

@@ -21,7 +21,8 @@ class Facts:
     ``metrics`` are the latest values of its run. ``signature`` is the JSON text of `ModelSignature.to_json`, None for a
     model without one. ``approvers`` have approved it for the stage in question, and ``registered_by`` has registered
     it; both are actors, or both are session users of the database. ``digest`` is that of its logged model, and
-    ``evidence`` what was measured on it.
+    ``evidence`` what was measured on it. ``incidents`` are those of the model that are not closed, as number, cause and
+    status; ``last_check`` is the newest check of the version, and ``now_ms`` the time of the database.
     """
 
     version: int
@@ -34,6 +35,9 @@ class Facts:
     name: str = ""
     digest: str | None = None
     evidence: tuple[Evidence, ...] = ()
+    incidents: tuple[tuple[int, str, str], ...] = ()
+    last_check: Evidence | None = None
+    now_ms: int = 0
 
     def metric(self, key: str) -> float | None:
         """Return the latest value of a metric, or None if it is missing or NaN."""

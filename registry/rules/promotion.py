@@ -1,63 +1,28 @@
-"""The promotion rules: validated values that evaluate a candidate against the holder of the stage.
+"""The promotion rules on what was logged, evaluated and approved: values that judge a candidate against the holder.
 
 Guarantees: every rule is valid, whether made by its constructor or from JSON, and immutable.
 """
 
 import dataclasses
-import functools
 import math
 import shlex
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, dataclass_transform
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictStr, ValidationError
-from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic import AfterValidator, Field, StrictStr
 
-from registry.entities.evidence import COMPARISON, METRIC, check_dataset, newest_first
+from registry.entities.evidence import COMPARISON, METRIC, newest_first
 from registry.entities.model_comparison import PairedDifference
-from registry.exceptions import InvalidParameterError, RegistryError
+from registry.exceptions import RegistryError
 from registry.rules.compatibility import incompatibilities
+from registry.rules.declaration import DatasetName, Key, rule
 from registry.rules.evaluation import Facts, Verdict
-from registry.validation.names import MAX_MODEL_TAG_VALUE, check_key
-
-_R = TypeVar("_R")
-
-Key: TypeAlias = Annotated[str, AfterValidator(check_key)]
-DatasetName: TypeAlias = Annotated[str, AfterValidator(check_dataset)]
+from registry.rules.incidents import CheckedWithin, NoOpenIncident
+from registry.validation.names import MAX_MODEL_TAG_VALUE
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
-def _rule(cls: type[_R]) -> type[_R]:
-    """Make a frozen pydantic dataclass whose constructor raises our error, which names the rule and the field."""
-    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-    made: Any = pydantic_dataclass(frozen=True, config=config)(cls)
-    construct = made.__init__
-
-    @functools.wraps(construct)
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            construct(self, *args, **kwargs)
-        except ValidationError as error:
-            raise InvalidParameterError(_faults(made, error)) from error
-
-    made.__init__ = init
-    return cast("type[_R]", made)
-
-
-def _faults(cls: Any, error: ValidationError) -> str:
-    names = [field.name for field in dataclasses.fields(cls) if not field.kw_only]
-    return f"{cls.__name__}: " + "; ".join(
-        f"{_name(names, fault['loc'])}: {fault['msg']}, got {fault['input']!r:.60}" for fault in error.errors()
-    )
-
-
-def _name(names: list[str], location: tuple[int | str, ...]) -> str:
-    first = location[0] if location else ""
-    return names[first] if isinstance(first, int) and first < len(names) else str(first)
-
-
-@_rule
+@rule
 class MetricAtLeast:
     """A rule: a metric is at least `value`: the run's latest value, or the newest measured on a data set.
 
@@ -97,7 +62,7 @@ class MetricAtLeast:
         return Verdict(self, found is not None and found >= self.value, expected, candidate.shown_metric(self.metric))
 
 
-@_rule
+@rule
 class MetricAtMost:
     """A rule: a metric is at most `value`: the run's latest value, or the newest measured on a data set.
 
@@ -137,7 +102,7 @@ class MetricAtMost:
         return Verdict(self, found is not None and found <= self.value, expected, candidate.shown_metric(self.metric))
 
 
-@_rule
+@rule
 class MetricNotWorse:
     """A rule: the run's latest value of a metric is not worse than the holder's by more than `tolerance`.
 
@@ -186,7 +151,7 @@ class MetricNotWorse:
         return f" {'-' if self.higher_is_better else '+'} {self.tolerance!r}"
 
 
-@_rule
+@rule
 class SignatureUnchanged:
     """A rule: the signature equals the holder's, column by column. It passes if the stage is empty.
 
@@ -210,7 +175,7 @@ class SignatureUnchanged:
         return Verdict(self, same, expected, "equal" if same else _difference(candidate, holder))
 
 
-@_rule
+@rule
 class SignatureCompatible:
     """A rule: callers of the holder can call the version, and get at least the same outputs.
 
@@ -239,7 +204,7 @@ class SignatureCompatible:
         return Verdict(self, not faults, expected, "; ".join(faults) or "compatible")
 
 
-@_rule
+@rule
 class TagEquals:
     """A rule: the version has a tag with this value.
 
@@ -270,7 +235,7 @@ class TagEquals:
         return Verdict(self, found == self.value, f"tag {self.key} = {self.value!r:.200}", actual)
 
 
-@_rule
+@rule
 class FlavorIn:
     """A rule: the model has at least one of these flavors.
 
@@ -296,7 +261,7 @@ class FlavorIn:
         return Verdict(self, passed, f"a flavor of {', '.join(self.flavors)}", actual)
 
 
-@_rule
+@rule
 class Approvals:
     """A rule: at least `n` persons other than the one who registered the version have approved it for the stage.
 
@@ -324,7 +289,7 @@ class Approvals:
         return Verdict(self, len(approvers) >= self.n, f"{self.n} {noun}", f"{len(approvers)}{listed}")
 
 
-@_rule
+@rule
 class EvaluatedOn:
     """A rule: the model was evaluated on a data set, with whatever result.
 
@@ -357,7 +322,7 @@ class EvaluatedOn:
         return Verdict(self, passed=True, expected=expected, actual=f"evaluated ({shown})", evidence=found)
 
 
-@_rule
+@rule
 class BetterThanHolder:
     """A rule: the model is better than that of the version in the stage, by more than chance explains.
 
@@ -433,19 +398,21 @@ PromotionRule: TypeAlias = (
     | Approvals
     | EvaluatedOn
     | BetterThanHolder
+    | NoOpenIncident
+    | CheckedWithin
 )
 
 
 def _judge_on(
-    rule: MetricAtLeast | MetricAtMost, candidate: Facts, dataset: str, expected: str, holds: Callable[[float], bool]
+    judged: MetricAtLeast | MetricAtMost, candidate: Facts, dataset: str, expected: str, holds: Callable[[float], bool]
 ) -> Verdict:
     """Judge the newest figure that was measured on a data set."""
-    found = candidate.newest_metric(rule.metric, dataset)
+    found = candidate.newest_metric(judged.metric, dataset)
     expected = f"{expected} on {dataset!r}"
     if found is None:
-        return Verdict(rule, passed=False, expected=expected, actual=_not_evaluated(candidate, dataset))
+        return Verdict(judged, passed=False, expected=expected, actual=_not_evaluated(candidate, dataset))
     value = float(found.content["value"])  # a comparison with NaN is False
-    return Verdict(rule, holds(value), expected, "NaN" if math.isnan(value) else repr(value), found)
+    return Verdict(judged, holds(value), expected, "NaN" if math.isnan(value) else repr(value), found)
 
 
 def _not_evaluated(candidate: Facts, dataset: str) -> str:

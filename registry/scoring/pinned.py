@@ -10,21 +10,23 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from registry.client.backend import open_store
+from registry.client.backend import Backend, open_store
 from registry.client.models.loading import is_run_artifact, path_inside, resolve, sealed_directory
 from registry.client.models.signing import signed_uri
 from registry.entities import Manifest
-from registry.exceptions import UntrustedModelError
+from registry.exceptions import InvalidParameterError, UntrustedModelError
 from registry.flavors import PyFuncModel, load_pyfunc
 from registry.flavors.optional_imports import optional_import
 from registry.fluent import state
+from registry.settings import current_settings
 from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, parse
+from registry.validation.arguments import check_list, check_mapping
 
 _logger = logging.getLogger(__name__)
 
@@ -63,10 +65,13 @@ class PinnedModel:
             yield directory / self.inner if self.inner else directory
 
 
-def pin(uri: str, require_signature: str | Path | None = None) -> PinnedModel:
+def pin(
+    uri: str, require_signature: str | Path | None = None, *, open_registry: Callable[[], Backend] | None = None
+) -> PinnedModel:
     """Resolve a URI to the model that it stands for now.
 
-    A path or S3 location outside the registry, and a plain directory of a run, are read and hashed.
+    A path or S3 location outside the registry, and a plain directory of a run, are read and hashed. `open_registry`
+    returns the stores to look in; by default those of the tracking URI that is set.
 
     Raises:
         NotFoundError: There is no such model.
@@ -79,7 +84,7 @@ def pin(uri: str, require_signature: str | Path | None = None) -> PinnedModel:
                 f"{uri!r} is a path or S3 location, and only models of a registry have signatures. Give a models:/ URI."
             )
         return _pin_files(str(Path(parsed.path).absolute() if isinstance(parsed, LocalUri) else parsed))
-    backend = state.client().backend
+    backend = state.client().backend if open_registry is None else open_registry()
     if require_signature is None and isinstance(parsed, RunUri) and is_run_artifact(backend, parsed):
         root = backend.runs.get(parsed.run_id).info.artifact_uri
         return _pin_files(f"{root.rstrip('/')}/{parsed.path}" if parsed.path else root)
@@ -110,6 +115,28 @@ class LoadOptions:
     model_config: str
     nthread: int | None
 
+    @classmethod
+    def of(
+        cls,
+        allow_code: bool | None = None,
+        skops_trusted_types: Iterable[str] | None = None,
+        model_config: Mapping[str, Any] | None = None,
+        nthread: int | None = None,
+    ) -> Self:
+        """Check options as callers give them.
+
+        Raises:
+            InvalidParameterError: `nthread` is no number of threads, or `model_config` is not plain JSON.
+        """
+        if nthread is not None and (type(nthread) is not int or nthread < 1):
+            raise InvalidParameterError(f"nthread is a number of threads from 1, got {nthread!r}.")
+        return cls(
+            allow_code=current_settings().allow_code if allow_code is None else allow_code,
+            skops_trusted_types=tuple(check_list(skops_trusted_types, "skops_trusted_types", str) or ()),
+            model_config=_as_json(check_mapping(model_config, "model_config")),
+            nthread=nthread,
+        )
+
     @property
     def config(self) -> Mapping[str, Any]:
         """The settings that overwrite those that the model was saved with."""
@@ -128,14 +155,22 @@ def load_once(pinned: PinnedModel, options: LoadOptions) -> PyFuncModel:
     """Return the model of this process, loaded by the first call; from any thread."""
     key = pinned.manifest.digest, pinned.inner, options
     with _lock:
-        model = _models.pop(key, None) or _load(pinned, options)
+        model = _models.pop(key, None) or load_pinned(pinned, options)
         _models[key] = model
         while len(_models) > _KEPT:
             _models.popitem(last=False)
         return model
 
 
-def _load(pinned: PinnedModel, options: LoadOptions) -> PyFuncModel:
+def _as_json(config: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(config), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(f"model_config travels to workers as JSON: {error}. Give plain values.") from None
+
+
+def load_pinned(pinned: PinnedModel, options: LoadOptions) -> PyFuncModel:
+    """Load a model anew; its files stay as long as it lives. A forked child loads with one thread if it must."""
     threads = options.nthread
     with ExitStack() as held, ExitStack() as limited:
         directory = held.enter_context(pinned.open_directory())

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from registry.entities.signature import ModelSignature
-from registry.exceptions import InvalidParameterError
 from registry.flavors import Model, PyFuncModel
 from registry.scoring.batches import assemble, empty_columns, prediction_columns, to_frame
 from registry.scoring.pinned import LoadOptions, load_once, pin
-from registry.settings import current_settings
 from registry.validation.arguments import check_list, check_mapping
 
 
@@ -68,17 +66,10 @@ class Predictor:
         skops_trusted_types: Iterable[str] | None = None,
     ) -> None:
         """Resolve the URI and read the model's description."""
-        if nthread is not None and (type(nthread) is not int or nthread < 1):
-            raise InvalidParameterError(f"nthread is a number of threads from 1, got {nthread!r}.")
         self._keep = tuple(check_list(keep, "keep", str) or ())
         self._with_model = with_model
         self._params = dict(check_mapping(params, "params"))
-        self._options = LoadOptions(
-            allow_code=current_settings().allow_code if allow_code is None else allow_code,
-            skops_trusted_types=tuple(check_list(skops_trusted_types, "skops_trusted_types", str) or ()),
-            model_config=_as_json(check_mapping(model_config, "model_config")),
-            nthread=nthread,
-        )
+        self._options = LoadOptions.of(allow_code, skops_trusted_types, model_config, nthread)
         self._pinned = pin(uri, require_signature)
         with self._pinned.open_directory() as directory:
             self.metadata: Model = Model.load(directory)
@@ -197,10 +188,3 @@ class Predictor:
     def __repr__(self) -> str:
         shown = f"{self.model_name}/{self.model_version}" if self.model_name else self._pinned.location
         return f"<Predictor {shown} {self.model_digest[:12]}>"
-
-
-def _as_json(config: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(config), sort_keys=True)
-    except (TypeError, ValueError) as error:
-        raise InvalidParameterError(f"model_config travels to workers as JSON: {error}. Give plain values.") from None

@@ -59,6 +59,10 @@ _WRITER: Final[Mapping[str, str]] = {
     "foreign_history": "INSERT",
     "model_signatures": _ALL_ROWS,
     "approvals": "INSERT",
+    "monitors": _ALL_ROWS,
+    "monitor_checks": "INSERT",
+    "incidents": "INSERT, UPDATE (status, opened_us, changed_us, changed_by, reason)",
+    "trigger_deliveries": ("INSERT, UPDATE (state, attempts, next_time, lease_token, lease_until, message, end_time)"),
 }
 _PROMOTER: Final[Mapping[str, str]] = {
     "registered_models": "UPDATE (name, name_key, deleted_time)",
@@ -66,6 +70,7 @@ _PROMOTER: Final[Mapping[str, str]] = {
     "model_aliases": _ALL_ROWS,
     "promotion_rules": _ALL_ROWS,
     "stage_periods": "INSERT, UPDATE (since, until)",
+    "monitor_guards": "INSERT, DELETE",
 }
 _PRIVILEGES: Final[Mapping[Role, tuple[Mapping[str, str], ...]]] = {
     Role.READER: (),

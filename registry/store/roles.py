@@ -14,7 +14,9 @@ class Role(StrEnum):
 
 
 # A reader fails earlier: every change of a model locks its row in registered_models first.
-_FOR_PROMOTERS: Final = frozenset({"model_versions", "model_aliases", "promotion_rules", "stage_periods"})
+_FOR_PROMOTERS: Final = frozenset(
+    {"model_versions", "model_aliases", "promotion_rules", "stage_periods", "monitor_guards"}
+)
 # No role may change these; see `grants`.
 _FOR_OWNERS: Final = frozenset({"artifact_roots", "removals", "tombstones"})
 _DENIED: Final = re.compile(r"permission denied for (?:table|sequence) (?P<name>\w+)")

@@ -4,15 +4,19 @@ import os
 import re
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 import xgboost
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from small_disk import files_up_to
 
 import registry
 
@@ -65,6 +69,48 @@ def test_when_the_database_goes_away_during_training_there_is_one_warning(told: 
     assert all(message.startswith("Autologging of xgboost.train is incomplete: ") for message in told)
     with sqlite3.connect(tmp_path / "runs.db") as connection:
         connection.execute("ALTER TABLE gone RENAME TO runs")
+
+
+FITS: dict[str, Callable[[], Any]] = {
+    "LogisticRegression.fit": lambda: LogisticRegression().fit(X, y),
+    "GridSearchCV.fit": lambda: GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2).fit(X, y),
+    "xgboost.train": lambda: xgboost.train({}, xgboost.DMatrix(X, label=y), 2),
+    "XGBClassifier.fit": lambda: xgboost.XGBClassifier(n_estimators=2).fit(X, y),
+    "lightgbm.train": lambda: lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, label=y), 2),
+}
+
+
+@pytest.mark.parametrize("in_a_run", [True, False], ids=["in a run", "without a run"])
+@pytest.mark.parametrize("call", FITS)
+def test_a_full_disk_is_one_warning_and_the_fit_returns_its_result(
+    told: list[str], tmp_path: Path, call: str, in_a_run: bool
+) -> None:
+    registry.set_tracking_uri(f"sqlite:///{tmp_path}/runs.db")
+    expected = predictions(FITS[call]())
+    registry.autolog()
+    run = registry.start_run()
+    if not in_a_run:
+        registry.end_run()
+
+    with files_up_to(0):
+        model = FITS[call]()
+        registry.get_run(run.info.run_id)  # reading waits for what is uploaded in the background
+
+    assert predictions(model) == expected
+    [message] = told
+    assert message.startswith(f"Autologging of {call} is incomplete: ")
+    assert "StorageError" in message
+    registry.end_run()
+    told.clear()
+    with registry.start_run() as again:
+        FITS[call]()
+    assert told == []
+    assert registry.get_run(again.info.run_id).data.params
+
+
+def predictions(model: Any) -> Any:
+    data = xgboost.DMatrix(X) if isinstance(model, xgboost.Booster) else X
+    return model.predict(data).tolist()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -29,10 +29,10 @@ with registry.start_run(parent):
 """
 
 
-def test_trials_of_several_processes_become_child_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("processes", "trials"), [(4, 10), pytest.param(8, 25, marks=pytest.mark.storm)])
+def test_trials_of_several_processes_become_child_runs(tmp_path: Path, processes: int, trials: int) -> None:
     import optuna
 
-    processes, trials = 4, 10
     uri, storage = f"sqlite:///{tmp_path}/runs.db", f"sqlite:///{tmp_path}/optuna.db"
     optuna.create_study(study_name="search", storage=storage)
     registry.set_tracking_uri(uri)
@@ -52,6 +52,7 @@ def test_trials_of_several_processes_become_child_runs(tmp_path: Path) -> None:
         search_all_experiments=True,
         filter_string=f"tags.mlflow.parentRunId = '{parent.info.run_id}'",
         output_format="list",
+        max_results=1_000,
     )
     assert len(children) == processes * trials
     assert {run.info.status for run in children} == {"FINISHED"}

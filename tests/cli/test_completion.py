@@ -73,7 +73,7 @@ def offered(*words: str) -> list[str]:
 
 
 def test_nouns_verbs_and_options_are_offered() -> None:
-    assert offered("mo") == ["models"]
+    assert offered("mo") == ["models", "monitor"]
     assert {"artifacts", "runs", "completion"} <= set(offered(""))
     assert offered("models", "re") == ["register", "rename"]
     assert offered("runs", "list", "--tr") == ["--tracking-uri"]

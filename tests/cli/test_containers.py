@@ -51,9 +51,8 @@ def test_the_context_has_the_sealed_files_and_a_dockerfile_that_serves_them(cli:
     found = instructions(Path("build/Dockerfile"))
     version = python_version(Path("build/model"))
     assert found[0] == ("FROM", f"python:{version}-slim")
-    assert dict(found)["CMD"] == (
-        '["registry", "models", "serve", "/opt/registry/model", "--host", "0.0.0.0", "--port", "8080"]'
-    )
+    served = ["registry", "models", "serve", "/opt/registry/model"]
+    assert json.loads(dict(found)["CMD"]) == [*served, "--host", "0.0.0.0", "--port", "8080", "--trusted-proxy"]
     assert ("USER", "registry") in found
     assert ("RUN", f"pip install 'registry-ml[serve]=={registry.__version__}'") in found
     labels = [rest for word, rest in found if word == "LABEL"]
@@ -62,6 +61,19 @@ def test_the_context_has_the_sealed_files_and_a_dockerfile_that_serves_them(cli:
     assert 'registry.model="models:/churn/1"' in labels
     sealed = sorted(path.name for path in Path(resolved.location).iterdir())
     assert sorted(path.name for path in Path("build/model").iterdir()) == sealed
+
+
+def test_an_image_can_follow_the_registry_instead(cli: Callable, model: None) -> None:
+    registry.MlflowClient().transition_model_version_stage("churn", 1, "Production")
+    assert cli("models", "generate-dockerfile", "churn/Production", "-d", "build", "--follow").code == 0
+
+    found = instructions(Path("build/Dockerfile"))
+    words = json.loads(dict(found)["CMD"])
+    assert words[:4] == ["registry", "models", "serve", "models:/churn/Production"]
+    assert ("RUN", f"pip install 'registry-ml[serve,postgres]=={registry.__version__}'") in found
+    assert not any(rest.startswith("model ") for word, rest in found if word == "COPY")
+    refused = cli("models", "generate-dockerfile", "build/model", "-d", "other", "--follow")
+    assert (refused.code, "--follow needs a model of a registry" in refused.err) == (2, True)
 
 
 def test_requirements_are_pinned_and_installed_before_the_model_is_copied(cli: Callable, model: None) -> None:

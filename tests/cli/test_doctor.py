@@ -175,3 +175,13 @@ def test_the_cache_is_verified_and_what_is_damaged_is_dropped(cached: str, cache
 def test_the_cache_is_cleared(cached: str, cache_cli: Callable) -> None:
     assert cache_cli("cache", "clear").err.startswith("Removed 1 model, 2.")
     assert cache_cli("cache", "clear").err == "Removed 0 models, 0 B.\n"
+
+
+def test_the_doctor_names_only_settings_that_the_user_made(
+    cli: Callable, filled: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = ["ok", "settings", "REGISTRY_DATABASE_PATIENCE is set", ""]
+    monkeypatch.setenv("REGISTRY_DATABASE_PATIENCE", "2")
+    assert told in cli("doctor").rows
+    monkeypatch.delenv("REGISTRY_DATABASE_PATIENCE")
+    assert told not in cli("doctor").rows

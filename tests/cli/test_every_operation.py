@@ -5,6 +5,17 @@ from registry.cli.app import PARTS, load
 
 # Operation of the client: the command that does it.
 COMMANDS = {
+    "acknowledge_incident": "incident acknowledge",
+    "add_monitor": "monitor add",
+    "close_incident": "incident close",
+    "get_incident": "incident show",
+    "get_incidents": "incident list",
+    "get_monitor": "monitor show",
+    "get_monitor_checks": "monitor show",
+    "get_monitors": "monitor list",
+    "get_trigger_deliveries": "incident show",
+    "guard_stage": "monitor guard",
+    "remove_monitor": "monitor remove",
     "adopt": "db adopt",
     "approve": "versions approve",
     "check_promotion": "rules check",

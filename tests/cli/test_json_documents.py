@@ -23,6 +23,10 @@ VERSION = {
     *("user_id", "creation_timestamp", "last_updated_timestamp", "status"),
 }
 HOLDING = {"place", "version", "since", "actor", "reason", "kind", "overridden", "verdicts", "approvals"}
+MONITOR = {
+    *("id", "model", "stage", "every_seconds", "cooldown_seconds", "settings", "triggers", "actor", "created", "next"),
+    *("leased_until", "guard", "last_check"),
+}
 EVENT = {
     *("position", "model", "model_uid", "seq", "kind", "version", "from", "to", "actor", "session_user", "reason"),
     *("time", "details", "prev_hash", "hash"),
@@ -54,6 +58,9 @@ EVENT = {
         (["rules", "show", "churn", "Production"], {"kind", "metric", "value"}),
         (["artifacts", "resolve", "churn/1"], {"name", "version", "model_id", "location", "digest"}),
         (["events", "list"], EVENT),
+        (["monitor", "add", "churn"], MONITOR),
+        (["monitor", "guard", "churn"], MONITOR),
+        (["monitor", "run"], {"checks", "triggers"}),
         (["db", "current"], {"database", "revision", "newest"}),
         (["gc"], {"applied", "size_bytes", "items", "failures"}),
         (["doctor"], {"area", "verdict", "text", "remedy"}),

@@ -1,6 +1,5 @@
 """What notebooks show for entities."""
 
-
 from registry.entities import Run
 from registry.entities.html import moment
 from registry.entities.model_registry import ModelVersion, RegisteredModel

@@ -1,13 +1,10 @@
 """Full or failing disks: one clear error, nothing half-written, and the next try works."""
 
 import os
-import resource
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from file_trees import write_files
 from gc_places import Place
 from governed_models import raw_sql
 from s3_servers import S3Server
+from small_disk import files_up_to
 from soundness import check_bytes, check_versions
 
 from registry import MlflowClient
@@ -24,19 +22,6 @@ from registry.exceptions import StorageError
 from registry.uris import parse
 
 LARGE = 3_000_000
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow, as if the disk were full; ignore the signal that would end the process."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """A full disk in every public operation that writes: one clear error, nothing half-written, and the next try works."""
 
-import resource
-import signal
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,12 @@ import xgboost
 from file_trees import write_files
 from governed_models import register
 from sklearn.linear_model import LogisticRegression
+from small_disk import files_up_to
 
 import registry
 from registry import MlflowClient, flavors
 from registry.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from registry.exceptions import StorageError
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file grow; ignore the signal that would end the process."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 class Place:
@@ -162,7 +148,7 @@ def _directory(own_place: Path) -> None:
 def test_a_full_disk_is_one_error_and_changes_nothing(name: str, place: Place) -> None:
     operation = {**ROWS, **FILES}[name]
     before = place.contents()
-    with full_disk(), pytest.raises(StorageError) as caught:
+    with files_up_to(0), pytest.raises(StorageError) as caught:
         operation(place)
     assert "space" in str(caught.value).lower() or "full" in str(caught.value) or "too large" in str(caught.value)
     rows, files = place.contents()

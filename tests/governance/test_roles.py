@@ -176,6 +176,11 @@ RAW = [
     "DROP TRIGGER history_no_change ON history",
     "DROP INDEX uq_model_versions_one_production",
     "SET session_replication_role = replica",
+    "INSERT INTO monitor_guards VALUES (1, 1, 1)",
+    "UPDATE monitor_guards SET version = 1",
+    "UPDATE monitor_checks SET status = 'ok'",
+    "DELETE FROM incidents",
+    "UPDATE incidents SET figures = '{}'",
 ]
 
 
@@ -221,9 +226,9 @@ def test_raw_sql_of_a_promoter_gets_no_further(owner: MlflowClient, login: Calla
     run = raw_sql(login(Role.PROMOTER))
     allowed = {statement.partition(" WHERE")[0] for statement in PROMOTERS_OWN}
     allowed |= {"UPDATE model_versions SET current_stage = 'Production'", "UPDATE model_versions SET deleted_time = 1"}
-    allowed |= {"UPDATE registered_models SET name = 'mlb'"}
+    allowed |= {"UPDATE registered_models SET name = 'mlb'", "INSERT INTO monitor_guards VALUES (1, 1, 1)"}
     refused = [statement for statement in RAW if statement.partition(" WHERE")[0] not in allowed]
-    assert len(refused) == 24
+    assert len(refused) == 28
     for statement in refused:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             run(statement)

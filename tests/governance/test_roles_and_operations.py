@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from file_trees import write_files
 from governed_models import raw_sql, register, sealed_model
+from monitored_models import NOTHING, finding
 from postgres_server import PostgresServer
 from sklearn.linear_model import LogisticRegression
 
@@ -25,6 +26,7 @@ from registry import MlflowClient
 from registry.entities import Dataset, DatasetInput, LoggedModelOutput
 from registry.entities.history import PublishedEvent
 from registry.exceptions import PermissionDeniedError
+from registry.monitoring.runner import run_due
 from registry.rules import MetricAtLeast
 from registry.store.tables import Base
 
@@ -66,6 +68,9 @@ class Place:
         owner.set_promotion_rules("churn", "Staging", [])
         owner.delete_model_version("churn", 4)
         register(owner, "unloved")
+        self.monitor = owner.add_monitor("churn").id
+        run_due(owner, monitor_id=self.monitor, triggers=NOTHING, check=finding("a"))
+        (self.incident,) = (incident.id for incident in owner.get_incidents())
         self.files = write_files(self.directory / "source", {"MLmodel": b"flavors: {}\n", "data.bin": b"x"})
         self.export = owner.export_model("churn", self.directory / "churn.zip")
         self.key = self.directory / "key.pem"
@@ -115,6 +120,12 @@ OPERATIONS: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "find_model_version_by_alias": ("reader", lambda p: p.client.find_model_version_by_alias("churn", "champion")),
     "find_model_version_by_stage": ("reader", lambda p: p.client.find_model_version_by_stage("churn", "Production")),
     "flush_async_logging": ("reader", lambda p: p.client.flush_async_logging()),
+    "get_incident": ("reader", lambda p: p.client.get_incident(p.incident)),
+    "get_incidents": ("reader", lambda p: p.client.get_incidents("churn")),
+    "get_monitor": ("reader", lambda p: p.client.get_monitor(p.monitor)),
+    "get_monitor_checks": ("reader", lambda p: p.client.get_monitor_checks(p.monitor)),
+    "get_monitors": ("reader", lambda p: p.client.get_monitors()),
+    "get_trigger_deliveries": ("reader", lambda p: p.client.get_trigger_deliveries()),
     "get_experiment": ("reader", lambda p: p.client.get_experiment("0")),
     "get_experiment_by_name": ("reader", lambda p: p.client.get_experiment_by_name("nba")),
     "get_foreign_history": ("reader", lambda p: p.client.get_foreign_history("churn")),
@@ -223,6 +234,11 @@ OPERATIONS: dict[str, tuple[str, Callable[[Place], Any]]] = {
         "promoter",
         lambda p: p.client.set_promotion_rules("churn", "Production", [MetricAtLeast("auc", 0.5)]),
     ),
+    "add_monitor": ("writer", lambda p: p.client.add_monitor("churn", triggers=["page"])),
+    "acknowledge_incident": ("writer", lambda p: p.client.acknowledge_incident(p.incident)),
+    "close_incident": ("writer", lambda p: p.client.close_incident(p.incident)),
+    "remove_monitor": ("writer", lambda p: p.client.remove_monitor(p.monitor)),
+    "guard_stage": ("promoter", lambda p: p.client.guard_stage("churn")),
     "delete_promotion_rules": ("promoter", lambda p: p.client.delete_promotion_rules("churn", "Staging")),
     "restore_model_version": ("promoter", lambda p: p.client.restore_model_version("churn", 4)),
     "delete_model_version": ("promoter", lambda p: p.client.delete_model_version("churn", 3)),

@@ -74,6 +74,15 @@ def _operate(request: dict[str, Any]) -> None:
             from registry.client.transfer.sync import Sync
 
             Sync(given["source"], request["url"]).send()
+        case "retrain":
+            from retrained_models import retraining
+
+            import registry
+            from registry.monitoring.retraining import retrain
+
+            registry.set_tracking_uri(request["url"])
+            incidents = client.get_incidents("nba", ["open"])
+            retrain("nba", retraining("learn_new_rules"), incidents=incidents, client=client)
         case "gc":
             client.collect_garbage(apply=True, older_than="0s", grace="0s")
         case "import":
@@ -115,6 +124,8 @@ def main() -> None:
     _hook()
     for line in sys.stdin:
         request = json.loads(line)
+        for name in request["given"].pop("preload", ()):
+            importlib.import_module(name)
         pid = os.fork()
         if pid == 0:
             _child(request)

@@ -88,21 +88,27 @@ class WebhookSink:
         Raises:
             UnavailableError: All attempts failed, or the receiver refused the event for good.
         """
-        request = self._request(event)
+        self.post(event_body(event), f"event {event.position}")
+
+    def post(self, body: bytes, what: str) -> None:
+        """Post a body of JSON until the receiver takes it; `what` names it in an error.
+
+        Raises:
+            UnavailableError: All attempts failed, or the receiver refused it for good.
+        """
+        request = self._request(body)
         for attempt in range(1, self._attempts + 1):
             failure, is_final = self._post(request)
             if failure is None:
                 return
             if is_final or attempt == self._attempts:
                 raise UnavailableError(
-                    f"The webhook at {self._address.hostname} did not take event {event.position} "
-                    f"({attempt} attempts): {failure}."
+                    f"The webhook at {self._address.hostname} did not take {what} ({attempt} attempts): {failure}."
                 )
             wait = min(_LONGEST_WAIT_SECONDS, self._first_wait_seconds * 2 ** (attempt - 1))
             time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
 
-    def _request(self, event: PublishedEvent) -> urllib.request.Request:
-        body = event_body(event)
+    def _request(self, body: bytes) -> urllib.request.Request:
         headers = {"Content-Type": "application/json", "User-Agent": "registry-webhook"}
         if self._secret is not None:
             headers[SIGNATURE_HEADER] = signature(body, self._secret)

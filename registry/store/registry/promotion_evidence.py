@@ -6,15 +6,18 @@ A run that continues is not tampering: later points, and points that gc removed 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
 from registry.entities.history import HistoryEvent, canonical_json
 from registry.entities.history_replay import ModelState
+from registry.entities.monitors import CHECK
 from registry.exceptions import IntegrityError
 from registry.store.dialects import AnyRow, AnySelect
 from registry.store.logged_models.evidence import find_evidence
+from registry.store.monitors.checks import find_check_evidence
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
 
@@ -97,7 +100,8 @@ def check_judged_evidence(
                 continue
             seen.add(form)
             subject = f"{judged['kind']} {judged['id']} of version {event.version} of {name!r}"
-            record = find_evidence(connection, judged["kind"], judged["id"])
+            find = find_check_evidence if judged["kind"] == CHECK else partial(find_evidence, kind=judged["kind"])
+            record = find(connection, key=judged["id"])
             if record is None and event.version is not None and _is_deleted(state, event.version):
                 yield f"{subject}: no longer checkable, its logged model was removed"
             elif record is None:

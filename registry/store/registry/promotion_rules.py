@@ -13,10 +13,13 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from registry.entities import Evidence
 from registry.entities.history import EventKind
+from registry.entities.monitors import IncidentStatus
+from registry.store.clock import read_clock_us
 from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
 from registry.store.logged_models.evidence import read_metric_evidence, read_records
+from registry.store.monitors.checks import find_newest_check
 from registry.store.registry.history_writer import KEY_OF_NAME, LockedModel, RegistryStore, name_params
 from registry.store.registry.promotion_evidence import judged_metrics, points_for_event, select_points
 from registry.store.registry.queries import (
@@ -29,6 +32,7 @@ from registry.store.registry.queries import (
 from registry.store.registry.stage_periods import select_holder
 from registry.store.tables import (
     ApprovalRow,
+    IncidentRow,
     LoggedModelRow,
     ModelVersionRow,
     ModelVersionTagRow,
@@ -182,6 +186,7 @@ def evaluate_rules(connection: Connection, row: AnyRow, name: str, stage: str) -
     candidate, holder = facts
     assert candidate is not None  # noqa: S101 - there is at least one version
     candidate = replace(candidate, name=name, evidence=_evidence(connection, row.logged_model_id, rules))
+    candidate = replace(candidate, **_monitoring_facts(connection, row, rules))
     return Judgement(tuple(evaluate(rules, candidate, holder)), tuple(points))
 
 
@@ -251,6 +256,23 @@ def _evidence(connection: Connection, model_key: int, rules: "Sequence[Promotion
     names = None if None in metrics else {name for name in metrics if name is not None}
     of_metrics = read_metric_evidence(connection, model_key, names) if metrics else ()
     return (*of_metrics, *read_records(connection, model_key))
+
+
+def _monitoring_facts(connection: Connection, row: AnyRow, rules: "Sequence[PromotionRule]") -> dict[str, Any]:
+    """Return the facts that only the rules on incidents and checks need."""
+    from registry.rules import CheckedWithin, NoOpenIncident
+
+    facts: dict[str, Any] = {}
+    if any(isinstance(rule, NoOpenIncident) for rule in rules):
+        # Whoever opens an incident locks the model first, as this transaction did.
+        query = select(IncidentRow.id, IncidentRow.cause, IncidentRow.status).where(
+            IncidentRow.model_id == row.model_id, IncidentRow.status != str(IncidentStatus.CLOSED)
+        )
+        facts["incidents"] = tuple(tuple(found) for found in connection.execute(query.order_by(IncidentRow.id)))
+    if any(isinstance(rule, CheckedWithin) for rule in rules):
+        facts["last_check"] = find_newest_check(connection, row.model_id, row.version)
+        facts["now_ms"] = read_clock_us(connection) // 1000
+    return facts
 
 
 def _facts(answers: Sequence[Answer], judged: set[str]) -> "tuple[Facts, list[dict[str, Any]]]":

@@ -4,19 +4,20 @@ The number of queries does not depend on the number of versions.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from registry.entities import Manifest, ManifestEntry
-from registry.entities.history_replay import ModelState, Period, VersionState
+from registry.entities.history_replay import IncidentState, ModelState, Period, VersionState
 from registry.store.dialects import AnyRow
 from registry.store.logged_models.logged_models import is_adopted, model_location
 from registry.store.registry.creation_event import recorded_of, signatures_of_versions
 from registry.store.tables import (
     ApprovalRow,
     ExperimentRow,
+    IncidentRow,
     LoggedModelRow,
     ModelAliasRow,
     ModelFileRow,
@@ -58,6 +59,7 @@ def read_state(connection: Connection, model: AnyRow) -> ModelState:
             (row.version, row.stage, row.actor, row.session_user): (row.reason, row.time_us)
             for row in connection.execute(approvals)
         },
+        incidents=_incidents(connection, key),
         periods=_periods(connection, key),
     )
 
@@ -142,6 +144,14 @@ def _version_tags(connection: Connection, model_key: int) -> defaultdict[int, di
     for row in connection.execute(query):
         tags[row.version_id][row.key] = row.value
     return tags
+
+
+def _incidents(connection: Connection, model_key: int) -> dict[int, IncidentState]:
+    query = select(IncidentRow.__table__).where(IncidentRow.model_id == model_key)
+    return {
+        row.id: IncidentState(**{field.name: getattr(row, field.name) for field in fields(IncidentState)})
+        for row in connection.execute(query)
+    }
 
 
 def _periods(connection: Connection, model_key: int) -> list[Period]:

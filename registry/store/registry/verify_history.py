@@ -205,6 +205,7 @@ def _differences(actual: ModelState, expected: ModelState) -> Iterator[tuple[str
     yield from _compare_items("The alias", actual.aliases, expected.aliases)
     yield from _compare_items("The rules for stage", actual.rules, expected.rules)
     yield from _compare_items("The approval", actual.approvals, expected.approvals)
+    yield from _compare_items("The incident", actual.incidents, expected.incidents)
     yield from _compare_items("The period of", _by_beginning(actual), _by_beginning(expected))
 
 

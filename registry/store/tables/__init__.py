@@ -1,4 +1,4 @@
-"""The tables as typed declarative classes, with the meaning of their columns.
+"""The tables as classes with typed columns, and the meaning of the columns.
 
 `migrations/` creates them (`create_all` is never used), and `alembic check` compares both. Rows never leave the store;
 other rooms see entities. Kinds of columns:
@@ -32,6 +32,13 @@ from registry.store.tables.logged_models import (
     RunModelRow,
     TombstoneRow,
     UploadRow,
+)
+from registry.store.tables.monitoring import (
+    IncidentRow,
+    MonitorCheckRow,
+    MonitorGuardRow,
+    MonitorRow,
+    TriggerDeliveryRow,
 )
 from registry.store.tables.registered_models import (
     ModelAliasRow,
@@ -70,6 +77,7 @@ __all__ = [
     "ExperimentTagRow",
     "HistoryRow",
     "ImportedEventRow",
+    "IncidentRow",
     "LatestMetricRow",
     "LoggedModelMetricRow",
     "LoggedModelParamRow",
@@ -81,6 +89,9 @@ __all__ = [
     "ModelSignatureRow",
     "ModelVersionRow",
     "ModelVersionTagRow",
+    "MonitorCheckRow",
+    "MonitorGuardRow",
+    "MonitorRow",
     "ParamRow",
     "PromotionRulesRow",
     "RegisteredModelRow",
@@ -92,5 +103,6 @@ __all__ = [
     "StagePeriodRow",
     "TagRow",
     "TombstoneRow",
+    "TriggerDeliveryRow",
     "UploadRow",
 ]

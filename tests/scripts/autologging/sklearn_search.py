@@ -3,8 +3,9 @@
 import mlflow
 import numpy as np
 from sklearn.datasets import load_iris
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - importing it is its use
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -24,3 +25,6 @@ with mlflow.start_run(run_name="02 random, two scores"):
         refit="accuracy",
     )
     search.fit(X, y)
+with mlflow.start_run(run_name="03 halving, in processes of joblib"):
+    few = {"C": [0.01, 0.1, 1.0, 10.0]}
+    HalvingGridSearchCV(LogisticRegression(max_iter=300), few, cv=3, factor=2, random_state=0, n_jobs=2).fit(X, y)

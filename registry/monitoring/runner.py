@@ -1,0 +1,223 @@
+"""Make the checks that are due, and run the triggers of the incidents that they open.
+
+Guarantees: of several runners, each due check is made and recorded once. A trigger is run at least once: a runner that
+is killed, or whose trigger fails, leaves it for the next attempt.
+"""
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from registry.client import MlflowClient
+from registry.entities import Incident, Monitor, TriggerDelivery
+from registry.entities.monitors import ROLLBACK, CheckOutcome, CheckStatus, DeliveryState
+from registry.exceptions import ModelNotFoundError, RegistryError
+from registry.monitoring.checks import check as check_drift, log_report
+from registry.monitoring.guard import roll_back
+from registry.monitoring.incidents import outcome_of, payload_of
+from registry.monitoring.retraining import retrain
+from registry.monitoring.triggers import TriggerFile, describe_failure, read_triggers
+from registry.settings import current_settings
+from registry.store.incidents.deliveries import DeliveryLease
+from registry.store.monitors.monitors import Lease
+
+# A runner that was killed is missed after this time. A live one renews its lease in a third of it.
+LEASE_SECONDS: Final = 120.0
+Check = Callable[[MlflowClient, Monitor], CheckOutcome]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedCheck:
+    """A check that this runner made: `check_id` is None if another runner had taken it over meanwhile."""
+
+    monitor: Monitor
+    check_id: int | None
+    status: str
+    message: str | None
+    incidents: tuple[Incident, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedDelivery:
+    """A trigger that this runner ran: `state` is None if another runner had taken it over meanwhile."""
+
+    delivery: TriggerDelivery
+    state: DeliveryState | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerReport:
+    """What a runner did.
+
+    Attributes:
+        checks: The checks that it made.
+        deliveries: The triggers that it ran.
+
+    Example:
+        >>> from registry.monitoring.runner import RunnerReport
+        >>> RunnerReport().has_failures
+        False
+    """
+
+    checks: list[FinishedCheck] = field(default_factory=list)
+    deliveries: list[FinishedDelivery] = field(default_factory=list)
+
+    @property
+    def has_failures(self) -> bool:
+        """Tell whether a check ended with an error, or a trigger failed."""
+        failed = (DeliveryState.PENDING, DeliveryState.FAILED)
+        return any(check.status == CheckStatus.ERROR for check in self.checks) or any(
+            delivery.state in failed for delivery in self.deliveries
+        )
+
+
+def run_due(
+    client: MlflowClient | None = None,
+    *,
+    monitor_id: int | None = None,
+    limit: int | None = None,
+    triggers: TriggerFile | None = None,
+    lease_seconds: float = LEASE_SECONDS,
+    check: Check | None = None,
+) -> RunnerReport:
+    """Make every check that is due, then run the triggers that are due; return what was done.
+
+    Any number of runners may do this at once, on any machines.
+
+    Args:
+        client: The client. Default: one for the tracking URI that is set.
+        monitor_id: Make only the check of this monitor, even if it is not due.
+        limit: At most this many checks. Default: all that are due.
+        triggers: What the names of triggers mean. Default: the file that ``REGISTRY_TRIGGERS_FILE`` names.
+        lease_seconds: After this time without a sign, another runner takes over what this one has begun.
+        check: The function that makes a check. Default: `monitoring.check`, logged as a run.
+
+    Returns:
+        The checks that were made and the triggers that were run.
+
+    Raises:
+        InvalidParameterError: The triggers file cannot be used.
+        RegistryError: The database cannot be reached.
+
+    Example:
+        >>> from registry.monitoring.runner import run_due
+        >>> run_due(client).checks
+        []
+    """
+    client = client or MlflowClient()
+    known = read_triggers(current_settings().triggers_file) if triggers is None else triggers
+    report = RunnerReport()
+    store = client.backend.monitors
+    while limit is None or len(report.checks) < limit:
+        if monitor_id is None and not store.has_due():
+            break
+        lease = store.lease(uuid.uuid4().hex, lease_seconds, monitor_id)
+        if lease is None:
+            break
+        report.checks.append(_make_check(client, lease, lease_seconds, check or check_monitor))
+        if monitor_id is not None:
+            break
+    deliveries = client.backend.deliveries
+    while deliveries.has_due(known.names):
+        found = deliveries.lease(uuid.uuid4().hex, lease_seconds, known.names)
+        if found is None:
+            break
+        report.deliveries.append(_deliver(client, found, known, lease_seconds))
+    return report
+
+
+def watch(
+    client: MlflowClient,
+    tell: Callable[[RunnerReport], None],
+    *,
+    interval_seconds: float = 30.0,
+    stop: threading.Event | None = None,
+) -> None:
+    """Make checks and run triggers whenever they are due, until `stop` is set; `tell` gets what was done.
+
+    A database that is away is waited for. The triggers file is read anew each time.
+    """
+    stop = stop or threading.Event()
+    while not stop.is_set():
+        tell(run_due(client))
+        stop.wait(interval_seconds)
+
+
+def check_monitor(client: MlflowClient, monitor: Monitor) -> CheckOutcome:
+    """Check the version that a monitor watches, log the report as a run, and return what was found."""
+    started = time.time_ns() // 1_000_000
+    guard = monitor.guard
+    target = {"stage": monitor.stage} if guard is None else {"stage": None, "version": guard.version}
+    settings = {**monitor.settings, **target}
+    report = check_drift(monitor.name, every=f"{monitor.every_seconds}s", log=False, client=client, **settings)
+    return outcome_of(log_report(client, report), started)
+
+
+def _make_check(client: MlflowClient, lease: Lease, lease_seconds: float, check: Check) -> FinishedCheck:
+    store, started = client.backend.monitors, time.time_ns() // 1_000_000
+    try:
+        with _renewed(lambda: store.renew(lease, lease_seconds), lease_seconds):
+            outcome = check(client, lease.monitor)
+    except Exception as error:  # noqa: BLE001 - a check that fails is recorded, and the others go on
+        outcome = CheckOutcome(CheckStatus.ERROR, message=describe_failure(error), start_time=started)
+    except BaseException:
+        store.release(lease)  # interrupted: somebody else may do it at once
+        raise
+    try:
+        finished = client.backend.incidents.finish_check(lease, outcome)
+    except ModelNotFoundError as error:
+        return FinishedCheck(lease.monitor, None, CheckStatus.ERROR, str(error))
+    if finished is None:
+        return FinishedCheck(lease.monitor, None, outcome.status, "another runner has taken it over")
+    number, incidents = finished
+    return FinishedCheck(lease.monitor, number, outcome.status, outcome.message, tuple(incidents))
+
+
+def _deliver(client: MlflowClient, lease: DeliveryLease, known: TriggerFile, lease_seconds: float) -> FinishedDelivery:
+    store, delivery = client.backend.deliveries, lease.delivery
+    try:
+        with _renewed(lambda: store.renew(lease, lease_seconds), lease_seconds):
+            state, message = _fire(client, delivery, known)
+    except Exception as error:  # noqa: BLE001 - a trigger that fails is recorded and tried again
+        state, message = DeliveryState.PENDING, describe_failure(error)
+    return FinishedDelivery(delivery, store.finish(lease, state, message), message)
+
+
+def _fire(client: MlflowClient, delivery: TriggerDelivery, known: TriggerFile) -> tuple[DeliveryState, str | None]:
+    """Run a trigger; return how it ended, and a sentence about it."""
+    if delivery.trigger == ROLLBACK:
+        return roll_back(client, delivery)
+    if delivery.trigger in known.retrainings:
+        retraining = known.retrainings[delivery.trigger]
+        since = client.backend.deliveries.find_last_delivered(delivery, retraining.cooldown_seconds)
+        if since is not None:
+            return DeliveryState.SKIPPED, f"delivery {since} started this retraining within its cool-down"
+        result = retrain(delivery.name, retraining, incidents=delivery.incidents, client=client)
+        return DeliveryState.DELIVERED, result.message
+    known.triggers[delivery.trigger].fire(payload_of(delivery, client.backend.experiments.registry_id()))
+    return DeliveryState.DELIVERED, None
+
+
+@contextlib.contextmanager
+def _renewed(renew: Callable[[], bool], lease_seconds: float) -> Iterator[None]:
+    """Renew a lease in the background while the block runs."""
+    done = threading.Event()
+
+    def keep() -> None:
+        while not done.wait(lease_seconds / 3):
+            with contextlib.suppress(RegistryError):  # the database may be away for a moment; the lease still runs
+                if not renew():
+                    return
+
+    thread = threading.Thread(target=keep, name="registry-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,1 @@
+"""Incidents in SQL, as rows and as events of the model's history, and the triggers that they set off."""

@@ -1,0 +1,82 @@
+"""Checks that were made: append them, and read the newest as evidence that a promotion rule is judged on."""
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from registry.entities import Evidence
+from registry.entities.monitors import CheckOutcome, CheckStatus, MonitorCheck
+from registry.store.dialects import AnyRow, table
+from registry.store.tables import LoggedModelRow, ModelVersionRow, MonitorCheckRow
+
+_WITH_RESULT = [str(status) for status in CheckStatus if status.has_result]
+
+
+def insert_check(
+    connection: Connection,
+    model_key: int,
+    outcome: CheckOutcome,
+    *,
+    actor: str,
+    end_time: int,
+    monitor_id: int | None = None,
+    due_time: int | None = None,
+) -> int:
+    """Append a check and return its number."""
+    row: dict[str, Any] = {
+        "model_id": model_key,
+        "monitor_id": monitor_id,
+        "due_time": due_time,
+        "version": outcome.version,
+        "status": str(outcome.status),
+        "message": outcome.message,
+        "report_digest": outcome.report_digest,
+        "run_id": outcome.run_id,
+        "actor": actor,
+        "start_time": outcome.start_time,
+        "end_time": end_time,
+    }
+    return int(connection.execute(insert(table(MonitorCheckRow)).returning(MonitorCheckRow.id), row).scalar_one())
+
+
+def check_of(row: AnyRow) -> MonitorCheck:
+    """Return a row of `monitor_checks`."""
+    return MonitorCheck(
+        id=row.id,
+        monitor_id=row.monitor_id,
+        version=row.version,
+        status=row.status,
+        message=row.message,
+        report_digest=row.report_digest,
+        run_id=row.run_id,
+        due_time=row.due_time,
+        start_time=row.start_time,
+        end_time=row.end_time,
+    )
+
+
+def find_newest_check(connection: Connection, model_key: int, version: int) -> Evidence | None:
+    """Return the newest check of a version that measured something, as evidence on its logged model."""
+    query = _select_as_evidence().where(
+        MonitorCheckRow.model_id == model_key,
+        MonitorCheckRow.version == version,
+        MonitorCheckRow.status.in_(_WITH_RESULT),
+    )
+    newest = query.order_by(MonitorCheckRow.end_time.desc(), MonitorCheckRow.id.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    return None if row is None else check_of(row).to_evidence(row.public_model_id)
+
+
+def find_check_evidence(connection: Connection, key: int) -> Evidence | None:
+    """Return a check as evidence, by its number, or None."""
+    row = connection.execute(_select_as_evidence().where(MonitorCheckRow.id == key)).one_or_none()
+    return None if row is None else check_of(row).to_evidence(row.public_model_id)
+
+
+def _select_as_evidence() -> Any:
+    this = (ModelVersionRow.model_id == MonitorCheckRow.model_id) & (ModelVersionRow.version == MonitorCheckRow.version)
+    return (
+        select(MonitorCheckRow.__table__, LoggedModelRow.model_id.label("public_model_id"))
+        .join(ModelVersionRow, this)
+        .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
+    )

@@ -1,0 +1,86 @@
+"""A model that was right until the rules changed, and trainings that learn the new rules or do not."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+import registry
+from registry import BetterThanHolder, MlflowClient
+from registry.monitoring.retraining import Retrained, RetrainingTask
+from registry.monitoring.triggers import Retraining
+
+RULES = [BetterThanHolder("accuracy_score", "holdout"), registry.NoOpenIncident()]
+
+
+def games(count: int, seed: int, decides: str) -> pd.DataFrame:
+    """Return games whose winner is decided by one of two columns."""
+    generator = np.random.default_rng(seed)
+    frame = pd.DataFrame({"rest": generator.normal(size=count), "rating": generator.normal(size=count)})
+    return frame.assign(won=(frame[decides] > 0).astype(int))
+
+
+def log_classifier(frame: pd.DataFrame) -> str:
+    """Fit and log a model in the active run; return its URI."""
+    inputs = frame[["rest", "rating"]]
+    model = LogisticRegression().fit(inputs, frame["won"])
+    signature = registry.models.infer_signature(inputs, model.predict(inputs))
+    return str(registry.sklearn.log_model(model, name="model", signature=signature).model_uri)
+
+
+def champion(name: str = "nba") -> MlflowClient:
+    """Put a model that knows the old rules into Production, with promotion rules; return a client."""
+    with registry.start_run():
+        uri = log_classifier(games(300, 1, "rest"))
+    client = MlflowClient()
+    client.register_model(uri, name)
+    client.transition_model_version_stage(name, 1, "Production")
+    client.set_promotion_rules(name, "Production", RULES)
+    return client
+
+
+def retraining(function: str, **changes: Any) -> Retraining:
+    """Return a retraining that calls a function of this module."""
+    settings = {"metric": "accuracy_score", "dataset": "holdout", "confidence": 0.95, "cooldown_seconds": 86_400.0}
+    return Retraining("season", None, f"retrained_models:{function}", timeout_seconds=60.0, **{**settings, **changes})
+
+
+def learn_new_rules(task: RetrainingTask) -> Retrained:
+    """Train on games under the new rules."""
+    assert task.run_id == registry.active_run().info.run_id  # type: ignore[union-attr]
+    registry.log_metric("games", 300)
+    return Retrained(log_classifier(games(300, 2, "rating")), games(300, 3, "rating"), "won")
+
+
+def learn_old_rules(_task: RetrainingTask) -> Retrained:
+    """Train on the same games again, which is no better."""
+    return Retrained(log_classifier(games(300, 1, "rest")), games(300, 3, "rating"), "won")
+
+
+def fail(_task: RetrainingTask) -> Retrained:
+    """Fail before anything is logged."""
+    raise ZeroDivisionError("no games")
+
+
+def return_nothing(_task: RetrainingTask) -> None:
+    """Forget to return the model."""
+
+
+def main() -> None:
+    """Train as a command does: read the task from stdin, print the answer as the last line."""
+    task = json.load(sys.stdin)
+    sys.stdout.write(f"training after version {task['parent_version']}\n")
+    with registry.start_run() as run:
+        assert run.info.run_id == task["run_id"]
+        uri = log_classifier(games(300, 2, "rating"))
+    holdout = Path("holdout.parquet").absolute()
+    games(300, 3, "rating").to_parquet(holdout)
+    sys.stdout.write(json.dumps({"model": uri, "holdout": str(holdout), "targets": "won"}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
