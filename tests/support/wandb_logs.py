@@ -56,7 +56,7 @@ def finished(code: int = 0, runtime: int = 60) -> bytes:
 
 def frame(*records: bytes) -> bytes:
     """Return a log of these records."""
-    log = HEADER
+    log = bytearray(HEADER)
     for record in records:
         rest, first = record, True
         while True:
@@ -70,7 +70,7 @@ def frame(*records: bytes) -> bytes:
             first = False
             if not rest:
                 break
-    return log
+    return bytes(log)
 
 
 def write_run(directory: Path, run_id: str, log: bytes, *, day: str = "20260301") -> Path:
