@@ -29,7 +29,7 @@ CREATE TABLE incidents ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id
 
 CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key"), CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE );
 
-CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
+CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
 
 CREATE TABLE logged_model_params ( logged_model_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_logged_model_params PRIMARY KEY (logged_model_id, "key"), CONSTRAINT fk_logged_model_params_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
@@ -155,9 +155,9 @@ CREATE TRIGGER history_no_replace BEFORE INSERT ON history WHEN EXISTS (SELECT 1
 
 CREATE TRIGGER history_no_update BEFORE UPDATE ON history BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 
-CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_id, location, digest, flavors, signature ON logged_models WHEN OLD.digest IS NOT NULL AND (NEW.model_id IS NOT OLD.model_id OR NEW.experiment_id IS NOT OLD.experiment_id OR NEW.location IS NOT OLD.location OR NEW.digest IS NOT OLD.digest OR NEW.flavors IS NOT OLD.flavors OR NEW.signature IS NOT OLD.signature) BEGIN SELECT RAISE(ABORT, 'a sealed logged model never changes'); END;
+CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_id, location, digest, flavors, signature ON logged_models WHEN OLD.digest IS NOT NULL AND (NEW.model_id IS NOT OLD.model_id OR NEW.experiment_id IS NOT OLD.experiment_id OR NEW.digest IS NOT OLD.digest OR NEW.flavors IS NOT OLD.flavors OR NEW.signature IS NOT OLD.signature OR (NEW.location IS NOT OLD.location AND NOT ((substr(OLD.location, 1, 1) = '/' OR substr(OLD.location, 1, 5) = 's3://') AND (substr(NEW.location, 1, 1) = '/' OR substr(NEW.location, 1, 5) = 's3://')))) BEGIN SELECT RAISE(ABORT, 'a sealed logged model never changes'); END;
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0014');
+INSERT INTO registry_schema_version (version_num) VALUES ('0015');
 

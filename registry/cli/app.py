@@ -81,6 +81,7 @@ PARTS: Final[dict[str, Part]] = {
     "doctor": Part(_OPERATE, "Check settings, database, files, cache and packages.", ("doctor",)),
     "ui": Part(_OTHER, "The page: runs and models in the browser.", ("ui",)),
     "import-mlflow": Part(_OTHER, "Move in from MLflow, with everything that it has.", ("import_mlflow",)),
+    "import-runs": Part(_OTHER, "Move in from W&B's offline runs, or from trackio.", ("import_runs",)),
     "export-mlflow": Part(_OTHER, "Write everything into MLflow, by its own client.", ("export_mlflow",)),
     "demo": Part(_OTHER, "The main job on real data, step by step.", ("demo",)),
     "completion": Part(_OTHER, "Completion of commands and names in bash, zsh and fish.", ("completion",)),

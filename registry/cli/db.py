@@ -222,18 +222,21 @@ def relocate(
             f"The files of {old} are not at {new}: {plan.missing} is missing. Copy them first, for example with "
             "'aws s3 sync' or 'cp -r'; --force relocates all the same."
         )
-    count = plan.experiments
-    document = {"old": old, "new": new, "experiments": count, "applied": not dry_run}
+    count, adopted = plan.experiments, plan.adopted
+    document = {"old": old, "new": new, "experiments": count, "adopted": adopted, "applied": not dry_run}
+    what = _counted(count, adopted)
     if dry_run:
-        output.done(f"{_counted(count)} would look for files at {new} instead of {old}.", document=document)
+        output.done(f"{what} would look for files at {new} instead of {old}.", document=document)
         return
-    consent.require(f"{_counted(count)} will look for files at {new} instead of {old}.", yes)
+    consent.require(f"{what} will look for files at {new} instead of {old}.", yes)
     client.relocate(old, new)
-    output.done(f"{_counted(count)} look{'s' if count == 1 else ''} for files at {new} from now on.", document=document)
+    output.done(f"{what} look{'s' if count + adopted == 1 else ''} for files at {new} from now on.", document=document)
 
 
-def _counted(count: int) -> str:
-    return f"{count} experiment{'' if count == 1 else 's'}"
+def _counted(experiments: int, adopted: int) -> str:
+    """Return what looks for files elsewhere; runs and logged models have their own places if those were adopted."""
+    parts = [f"{experiments} experiment{'' if experiments == 1 else 's'}"] if experiments or not adopted else []
+    return " and ".join(parts + ([f"{adopted} runs and models with adopted files"] if adopted else []))
 
 
 @app.command("adopt", examples=["registry db adopt --new-root s3://models/copy", "registry db adopt --take-over"])

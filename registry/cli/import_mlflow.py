@@ -3,7 +3,7 @@
 import dataclasses
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,18 @@ from registry.cli.output import Column
 from registry.cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from registry.mlflow_bridge import Count
+    from registry.mlflow_bridge import Count, ImportReport
 
 app = standalone()
+
+Rename = Annotated[
+    Path | None,
+    typer.Option(
+        "--rename",
+        metavar="FILE",
+        help="YAML with new names for those that are not allowed here; a missing FILE is written with proposals.",
+    ),
+]
 
 
 class FilesOption(StrEnum):
@@ -41,14 +50,7 @@ def import_mlflow(
         FilesOption, typer.Option("--files", help="Copy files, or adopt them where they are.")
     ] = FilesOption.COPY,
     deleted: Annotated[bool, typer.Option("--deleted", help="Deleted experiments and runs too.")] = False,
-    rename: Annotated[
-        Path | None,
-        typer.Option(
-            "--rename",
-            metavar="FILE",
-            help="YAML with new names for those that are not allowed here; a missing FILE is written with proposals.",
-        ),
-    ] = None,
+    rename: Rename = None,
     moved: Annotated[
         list[str] | None,
         typer.Option("--moved", metavar="OLD=NEW", help="Files that were moved since; may be repeated."),
@@ -77,19 +79,26 @@ def import_mlflow(
             reason=reason or None,
             progress=progress,
         )
+    print_report(report, "in MLflow")
+
+
+def print_report(report: "ImportReport", there: str) -> None:
+    """Print what both sides have; `there` heads the column of the source.
+
+    Raises:
+        typer.Exit: Something could not be imported, or differs.
+    """
     fields = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
-    output.listing(report.counts, _COLUMNS, document={**fields, "is_complete": report.is_complete})
+    columns: tuple[Column[Count], ...] = (
+        Column("kind", lambda count: count.kind, whole=True),
+        Column(there, lambda count: count.source, right=True),
+        Column("here", lambda count: count.here, right=True),
+        Column("new", lambda count: count.added, right=True),
+    )
+    output.listing(report.counts, columns, document={**fields, "is_complete": report.is_complete})
     for text in (*report.notes, *report.problems, *report.differences):
         output.note(text)
     agreed = f"{len(report.differences)} differ" if report.differences else "all agree"
     output.note(f"{report.compared} values of a sample were compared with the source: {agreed}.")
     if not report.is_complete:
         raise typer.Exit(exit_codes.NO)
-
-
-_COLUMNS: "Final[tuple[Column[Count], ...]]" = (
-    Column("kind", lambda count: count.kind, whole=True),
-    Column("in MLflow", lambda count: count.source, right=True),
-    Column("here", lambda count: count.here, right=True),
-    Column("new", lambda count: count.added, right=True),
-)

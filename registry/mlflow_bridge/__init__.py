@@ -1,5 +1,7 @@
 """The ways between MLflow and this registry: MLflow's stores on this database, imports of MLflow's, and exports to it.
 
+Imports of other trackers are among them, as they are read the same way.
+
 Guarantees: MLflow itself is imported only by the modules that MLflow loads as its plugins.
 """
 
@@ -10,6 +12,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from registry.mlflow_bridge.exporting import export_mlflow
     from registry.mlflow_bridge.importing import import_mlflow
+    from registry.mlflow_bridge.other_trackers import import_runs
     from registry.mlflow_bridge.report import Count, ExportCount, ExportReport, ImportReport
 
 # Lazy, so that MLflow's plugins load nothing of the import.
@@ -18,8 +21,9 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submod_attrs={
         "exporting": ["export_mlflow"],
         "importing": ["import_mlflow"],
+        "other_trackers": ["import_runs"],
         "report": ["Count", "ExportCount", "ExportReport", "ImportReport"],
     },
 )
 
-__all__ = ["Count", "ExportCount", "ExportReport", "ImportReport", "export_mlflow", "import_mlflow"]
+__all__ = ["Count", "ExportCount", "ExportReport", "ImportReport", "export_mlflow", "import_mlflow", "import_runs"]

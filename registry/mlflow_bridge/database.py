@@ -24,6 +24,8 @@ from registry.entities.portable_model import PortableInput, PortableMetric, Port
 from registry.exceptions import InvalidStateError, MissingDependencyError, UnavailableError, UnsupportedStoreError
 from registry.mlflow_bridge.files import FilePlaces
 from registry.mlflow_bridge.source import (
+    EXPERIMENT_TAG,
+    MLFLOW,
     Files,
     SourceExperiment,
     SourceLoggedModel,
@@ -63,6 +65,9 @@ Row = Mapping[str, Any]
 class DatabaseSource:
     """The tables of an MLflow database."""
 
+    system = MLFLOW
+    origin_tag = EXPERIMENT_TAG
+
     def __init__(self, uri: str, places: Callable[[Path], FilePlaces]) -> None:
         self._uri = uri
         self._closing = contextlib.ExitStack()
@@ -88,6 +93,10 @@ class DatabaseSource:
     def uri(self) -> str:
         """Return the URI of the database, without its password."""
         return redacted_uri(self._uri)
+
+    def remarks(self) -> list[str]:
+        """Return an empty list: all is kept as it is."""
+        return []
 
     def close(self) -> None:
         """Close the connection and remove the copy of an SQLite file."""

@@ -113,7 +113,7 @@ def to_version(version: our_models.ModelVersion) -> Any:
     """Return mlflow's ModelVersion; its source is the sealed logged model."""
     return their_models.ModelVersion(
         name=version.name,
-        version=str(version.version),
+        version=int(version.version),  # as of mlflow's own SQL stores; its REST interface makes it text
         creation_timestamp=version.creation_timestamp,
         last_updated_timestamp=version.last_updated_timestamp,
         description=version.description,
@@ -139,7 +139,7 @@ def to_registered_model(model: our_models.RegisteredModel) -> Any:
         description=model.description,
         latest_versions=[to_version(version) for version in model.latest_versions],
         tags=_pairs(their_models.RegisteredModelTag, model.tags),
-        aliases=[their_models.RegisteredModelAlias(alias, str(version)) for alias, version in model.aliases.items()],
+        aliases=[their_models.RegisteredModelAlias(alias, int(version)) for alias, version in model.aliases.items()],
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 RUN_TAG = "registry.run_id"
 REGISTRY_TAG = "registry.id"
 STATE_TAG = "registry.export_state"
+PARENT_TAG = "mlflow.parentRunId"
 MODEL_ID_TAG = "registry.model_id"
 MODEL_TAG = "registry.model"
 VERSION_TAG = "registry.version"
@@ -45,6 +46,8 @@ class Worker:
 
         `artifacts` is where a database's new experiments keep files: MLflow's default is a directory below this one.
         """
+        if not hasattr(self.mlflow.MlflowClient, "log_model_artifacts"):
+            return {"version": self.mlflow.__version__, "has_logged_models": False}
         if artifacts is not None:
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -55,8 +58,7 @@ class Worker:
         if registry_uri is not None:
             self.mlflow.set_registry_uri(registry_uri)
         self.client = self.mlflow.MlflowClient()
-        has_models = hasattr(self.client, "log_model_artifacts")
-        return {"version": self.mlflow.__version__, "has_logged_models": has_models}
+        return {"version": self.mlflow.__version__, "has_logged_models": True}
 
     def experiment(self, name: str, tags: dict[str, str]) -> dict[str, Any]:
         """Find or create an experiment; return its id and what earlier exports wrote into it."""
@@ -183,6 +185,10 @@ class Worker:
         if missing:
             self.client.log_outputs(run_id, missing)
 
+    def set_parent(self, run_id: str, parent_id: str) -> None:
+        """Make a run a child of another one."""
+        self.client.set_tag(run_id, PARENT_TAG, parent_id)
+
     def finish(self, run_id: str, status: str, end_time: int | None, state: str) -> None:
         """Set the status of a run; its state says that it is complete."""
         if status in ("FINISHED", "FAILED", "KILLED"):
@@ -307,8 +313,8 @@ class Worker:
             yield point.step, point.timestamp, point.value
 
     def _versions(self, name: str) -> list[Any]:
-        quoted = name.replace("'", "\\'")
-        return list(self._pages(self.client.search_model_versions, f"name='{quoted}'", max_results=1000))
+        quote = '"' if "'" in name else "'"
+        return list(self._pages(self.client.search_model_versions, f"name={quote}{name}{quote}", max_results=1000))
 
     def _files(self, run_id: str | None, model_id: str | None, path: str | None = None) -> Iterator[tuple[str, int]]:
         if run_id is not None:
@@ -354,6 +360,8 @@ def serve() -> None:
     # Whatever MLflow prints goes to stderr; only answers go to the pipe.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    # The directory of this file holds modules whose names are not to be found by what MLflow imports.
+    sys.path.pop(0)
     warnings.simplefilter("ignore")
     worker = Worker()
     for line in sys.stdin:

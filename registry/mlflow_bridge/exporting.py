@@ -10,7 +10,7 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +20,18 @@ from registry.blobs import BlobStore, Stamp
 from registry.client import MlflowClient
 from registry.entities import Experiment, Manifest
 from registry.entities.history import canonical_json
+from registry.entities.portable_model import PortableRun
 from registry.exceptions import InvalidStateError, RegistryError, UnavailableError
 from registry.mlflow_bridge.export_models import ModelExport
 from registry.mlflow_bridge.export_process import MlflowProcess, MlflowRefusedError
-from registry.mlflow_bridge.export_worker import REGISTRY_TAG, RUN_TAG, identity, update_digest
+from registry.mlflow_bridge.export_worker import PARENT_TAG, REGISTRY_TAG, RUN_TAG, identity, update_digest
+from registry.mlflow_bridge.importing import Progress, ignore
 from registry.mlflow_bridge.report import ExportCount, ExportReport
 from registry.settings import redacted_uri
 from registry.store.transfer.run_export import ExportedRun, Point, SeriesSummary
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
-
-Progress = Callable[[str, int, int], None]
 
 EXPERIMENT_TAG: Final = "registry.experiment_id"
 _PAGE: Final = 20_000
@@ -106,7 +106,7 @@ def export_from(
     """Export what a client's registry has; see `export_mlflow`."""
     client.backend.experiments.registry_id()  # whether there is one, before mlflow is started, which takes seconds
     with MlflowProcess(python) as process:
-        export = Export(client, process, progress or _ignore)
+        export = Export(client, process, progress or ignore)
         return export.run(target, registry_uri, None if _is_server(target) else _absolute(artifacts or "mlartifacts"))
 
 
@@ -116,10 +116,6 @@ def _is_server(target: str) -> bool:
 
 def _absolute(place: str | Path) -> str:
     return str(place).rstrip("/") if "://" in str(place) else str(Path(place).absolute())
-
-
-def _ignore(_kind: str, _done: int, _total: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(slots=True)
@@ -158,6 +154,7 @@ class Export:
         self.progress = progress
         self.registry_id = self.backend.experiments.registry_id()
         self._experiments: dict[str, TargetExperiment] = {}
+        self._orphans: dict[str, str] = {}
         self._runs_done = 0
         self._repeated = 0
         self._infinite = 0
@@ -180,6 +177,7 @@ class Export:
         total = sum(map(len, run_ids.values()))
         for experiment in experiments:
             self._export_experiment(experiment, run_ids[experiment.name], models, total)
+        self._set_parents()
         models.link()
         models.export_registered_models()
         self._note_what_mlflow_cannot_hold()
@@ -289,7 +287,10 @@ class Export:
         run_id = str(existing)
         if not is_written:
             run_id = self.process.ask(
-                "run", run_id=existing, experiment_id=there.experiment_id, run=_document(exported, self.registry_id)
+                "run",
+                run_id=existing,
+                experiment_id=there.experiment_id,
+                run=_document(exported, self._added_tags(run)),
             )
         self.run_ids[run.run_id] = run_id
         histories = self._export_points(run.run_id, None if is_written else run_id)
@@ -304,6 +305,22 @@ class Export:
             self.process.ask("finish", run_id=run_id, status=run.status, end_time=run.end_time, state=state)
             self.added["runs"] += int(existing is None)
         self._compare(exported, run_id, histories, sizes)
+
+    def _added_tags(self, run: PortableRun) -> dict[str, str]:
+        """Return tags that a run gets there: the ids of here, and the id that its parent has there."""
+        tags = {RUN_TAG: run.run_id, REGISTRY_TAG: self.registry_id}
+        if (parent := run.tags.get(PARENT_TAG)) is not None:
+            if parent in self.run_ids:
+                tags[PARENT_TAG] = self.run_ids[parent]
+            else:
+                self._orphans[run.run_id] = parent
+        return tags
+
+    def _set_parents(self) -> None:
+        """Set the parents of runs that were exported before their parents."""
+        for run_id, parent in self._orphans.items():
+            if run_id in self.run_ids and parent in self.run_ids:
+                self.process.ask("set_parent", run_id=self.run_ids[run_id], parent_id=self.run_ids[parent])
 
     def _export_points(self, run_id: str, target_id: str | None) -> _Histories:
         """Send the points of a run, unless `target_id` is None; return what MLflow must have."""
@@ -355,12 +372,14 @@ class Export:
         """Read a run back, count what it has, and compare all of it."""
         run, there = exported.run, self.process.ask("read_run", run_id=run_id)
         of_run = f"of the run {run.run_id}"
-        expected = _document(exported, self.registry_id)
+        expected = _document(exported, self._added_tags(run))
         for name in ("name", "user_id", "status", "start_time"):
             self.expect(f"The {name} {of_run}", getattr(run, name), there[name])
         if run.end_time is not None:
             self.expect(f"The end_time {of_run}", run.end_time, there["end_time"])
         inputs = sorted({(use.name, use.digest) for use in run.inputs})
+        if run.run_id in self._orphans:
+            del expected["tags"][PARENT_TAG]  # it is set once the parent is there
         tags = {key: there["tags"][key] for key in expected["tags"] if key in there["tags"]}
         self.expect(f"The params {of_run}", run.params, there["params"])
         self.expect(f"The tags {of_run}", expected["tags"], tags)
@@ -389,14 +408,14 @@ class Export:
             self.notes.append(f"{self._repeated} repeated points were written once, as MLflow keeps equal points once.")
 
 
-def _document(exported: ExportedRun, registry_id: str) -> dict[str, Any]:
+def _document(exported: ExportedRun, added_tags: Mapping[str, str]) -> dict[str, Any]:
     run = exported.run
     return {
         "name": run.name,
         "user_id": run.user_id,
         "start_time": run.start_time,
         "params": run.params,
-        "tags": {**run.tags, RUN_TAG: run.run_id, REGISTRY_TAG: registry_id},
+        "tags": {**run.tags, **added_tags},
         "inputs": [
             {
                 "dataset": {
@@ -416,7 +435,7 @@ def _document(exported: ExportedRun, registry_id: str) -> dict[str, Any]:
 
 def _digest(exported: ExportedRun, series: Mapping[str, SeriesSummary], stamps: Mapping[str, Stamp]) -> str:
     """Return a digest by which a later export sees whether a run has changed here."""
-    values = [_document(exported, ""), exported.run.status, exported.run.end_time, sorted(map(repr, series.items()))]
+    values = [_document(exported, {}), exported.run.status, exported.run.end_time, sorted(map(repr, series.items()))]
     return hashlib.sha256(canonical_json([*values, sorted(map(repr, stamps.items()))]).encode()).hexdigest()[:32]
 
 

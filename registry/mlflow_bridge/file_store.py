@@ -14,6 +14,8 @@ from registry.exceptions import InvalidStateError, RegistryError, disk_error
 from registry.flavors.untrusted.yaml import read_map
 from registry.mlflow_bridge.files import FilePlaces
 from registry.mlflow_bridge.source import (
+    EXPERIMENT_TAG,
+    MLFLOW,
     Files,
     SourceExperiment,
     SourceLoggedModel,
@@ -42,6 +44,9 @@ _SOURCE_TAGS: Final = {
 class FileStoreSource:
     """A directory that MLflow wrote."""
 
+    system = MLFLOW
+    origin_tag = EXPERIMENT_TAG
+
     def __init__(self, directory: Path, places: FilePlaces) -> None:
         self._root = directory.absolute()
         self._places = places
@@ -58,6 +63,10 @@ class FileStoreSource:
 
     def left_out(self) -> list[str]:
         """Return an empty list: all of it is read."""
+        return []
+
+    def remarks(self) -> list[str]:
+        """Return an empty list: all is kept as it is."""
         return []
 
     def close(self) -> None:

@@ -43,8 +43,6 @@ from registry.validation.values import checked_text
 FileMode = Literal["copy", "adopt"]
 Progress = Callable[[str, int, int], None]
 
-EXPERIMENT_TAG: Final = "mlflow.imported_experiment_id"
-"""The tag of an experiment with the id that it had in MLflow."""
 _PROMPT_TAG: Final = "mlflow.prompt.is_prompt"
 _WITHOUT_FILES: Final = " without files"
 # What makes the files of one run unreadable, but not those of the next.
@@ -113,7 +111,7 @@ def import_mlflow(
     renames = read_renames(rename)
     opened = open_source(source, [parse_moved(text) for text in moved], server)
     try:
-        options = Options(files == "adopt", deleted, reason, renames, progress or _ignore)
+        options = Options(files == "adopt", deleted, reason, renames, progress or ignore)
         return Import(MlflowClient(tracking_uri), opened, options).run(rename)
     finally:
         opened.close()
@@ -150,7 +148,7 @@ class Options:
     progress: Progress
 
 
-def _ignore(_kind: str, _done: int, _total: int) -> None:
+def ignore(_kind: str, _done: int, _total: int) -> None:
     """Show no progress."""
 
 
@@ -175,13 +173,12 @@ class Import:
         self._to_delete: set[str] = set()
         self._deleted_runs: dict[str, str] = {}
         self._missing_places: Counter[str] = Counter()
-        self._origin = f"mlflow: {source.uri}"
+        self._origin = f"{source.system}: {source.uri}"
 
     def run(self, given_renames: Mapping[str, Any] | str | Path | None) -> ImportReport:
         """Import everything, then count and compare."""
         began = time.monotonic()
         experiments = [one for one in self.source.experiments() if self.options.deleted or not one.is_deleted]
-        self.problems += self.source.left_out()
         models = self._models_without_prompts()
         refused = RefusedNames()
         refused.check("experiments", [one.name for one in experiments], self.renames.experiments)
@@ -212,6 +209,8 @@ class Import:
                 f"{place} does not exist here; {count} runs were imported without files. If the files were moved, "
                 "import again with --moved OLD=NEW (moved=…)."
             )
+        self.problems += self.source.left_out()
+        self.notes += self.source.remarks()
         compared, differences = compare_runs(self.client, self.source, self._sample, self.renames)
         compared_of_models, differences_of_models = of_models.compare()
         return ImportReport(
@@ -244,7 +243,7 @@ class Import:
             self.added["experiments"] += 1
         self.experiment_ids[experiment.experiment_id] = experiment_id
         tags = {self.renames.keys.get(key, key): value for key, value in experiment.tags.items()}
-        self.backend.experiments.set_tags(experiment_id, {**tags, EXPERIMENT_TAG: experiment.experiment_id})
+        self.backend.experiments.set_tags(experiment_id, {**tags, self.source.origin_tag: experiment.experiment_id})
         if experiment.is_deleted and (existing is None or existing.lifecycle_stage != "active"):
             self._to_delete.add(experiment.experiment_id)
 

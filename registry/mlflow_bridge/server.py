@@ -13,6 +13,8 @@ from registry.exceptions import ArtifactNotFoundError
 from registry.mlflow_bridge.files import FilePlaces
 from registry.mlflow_bridge.server_files import LoggedModelFiles, RunFiles, Server
 from registry.mlflow_bridge.source import (
+    EXPERIMENT_TAG,
+    MLFLOW,
     Files,
     SourceExperiment,
     SourceLoggedModel,
@@ -34,6 +36,9 @@ _REMOTE: Final = ("s3:", "s3a:")
 class ServerSource:
     """An MLflow server."""
 
+    system = MLFLOW
+    origin_tag = EXPERIMENT_TAG
+
     def __init__(self, uri: str, places: FilePlaces) -> None:
         self._uri = uri
         self._server = Server(uri)
@@ -48,6 +53,10 @@ class ServerSource:
 
     def left_out(self) -> list[str]:
         """Return an empty list: all of it is read."""
+        return []
+
+    def remarks(self) -> list[str]:
+        """Return an empty list: all is kept as it is."""
         return []
 
     def close(self) -> None:

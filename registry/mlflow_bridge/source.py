@@ -11,6 +11,9 @@ from registry.blobs import BlobStore
 from registry.entities.portable_model import PortableMetric, PortableRun
 from registry.store.transfer.outside_runs import Series
 
+MLFLOW: Final = "mlflow"
+EXPERIMENT_TAG: Final = "mlflow.imported_experiment_id"
+"""The tag of an experiment with the id that it had in MLflow."""
 DELETED_VERSION: Final = "Deleted_Internal"
 """The stage by which MLflow marks a deleted version; its number is not given again."""
 
@@ -108,7 +111,15 @@ class Files:
 
 
 class Source(Protocol):
-    """An MLflow store that is read once, from beginning to end."""
+    """A store of MLflow, or of another tracker, that is read once, from beginning to end."""
+
+    @property
+    def system(self) -> str:
+        """Return what wrote it, such as ``mlflow``."""
+
+    @property
+    def origin_tag(self) -> str:
+        """Return the tag of experiments with the id that they have there."""
 
     @property
     def uri(self) -> str:
@@ -130,7 +141,10 @@ class Source(Protocol):
         """Yield the registered models, sorted by name."""
 
     def left_out(self) -> list[str]:
-        """Return sentences about what is not read."""
+        """Return sentences about what could not be read; they are complete once everything else was read."""
+
+    def remarks(self) -> list[str]:
+        """Return sentences about what is kept otherwise here; they are complete once everything else was read."""
 
     def run_count(self) -> int:
         """Return the number of runs, for a progress bar; 0 if it is not known in advance."""

@@ -8,9 +8,10 @@ import pytest
 from mlflow_stores import RENAMES, MlflowStore
 
 import registry
+from registry.cli import main
 from registry.client import MlflowClient
 from registry.entities import Run
-from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidStateError
+from registry.exceptions import ArtifactNotFoundError, ExperimentNotFoundError, IntegrityError, InvalidStateError
 from registry.mlflow_bridge import import_mlflow
 
 Unpack = Callable[[str], MlflowStore]
@@ -105,3 +106,32 @@ def test_a_version_can_be_made_of_adopted_files_and_is_a_copy(
     shutil.rmtree(store.root / "artifacts")
     copied = Path(registry.artifacts.download_artifacts(f"models:/copies/{version.version}"))
     assert (copied / "notes.txt").read_text() == "notes of first\n"
+
+
+def test_adopted_files_that_were_moved_are_found_again(store: MlflowStore, client: MlflowClient) -> None:
+    run, old = first_run(client), str(store.root / "artifacts")
+    new = str(store.root / "moved")
+    plan = client.plan_relocation(old, new)
+    assert (plan.experiments, plan.adopted > 2) == (0, True)
+    assert str(plan.missing).startswith(f"{new}/")
+    Path(old).rename(new)
+    assert client.plan_relocation(old, new).missing is None
+    with pytest.raises(ExperimentNotFoundError, match="No experiment keeps its files at"):
+        client.relocate(old.upper(), new)
+    with pytest.raises(ExperimentNotFoundError, match="No experiment keeps its files at"):
+        client.relocate(old[:-1], new)
+    assert client.relocate(old, new) == 0
+    assert client.get_run(run.info.run_id).info.artifact_uri == run.info.artifact_uri.replace(old, new)
+    assert registry.artifacts.load_text(f"runs:/{run.info.run_id}/docs/notes.txt") == "notes of first\n"
+    client.verify("forest", read_bytes=True)
+    assert client.resolve("models:/forest/1").location.startswith(new)
+
+
+def test_the_command_says_what_will_look_elsewhere(
+    store: MlflowStore, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del client
+    old, new = str(store.root / "artifacts"), str(store.root / "moved")
+    Path(old).rename(new)
+    assert main(["db", "relocate", old, new, "--yes", "--tracking-uri", registry.get_tracking_uri()]) == 0
+    assert f"8 runs and models with adopted files look for files at {new} from now on." in capsys.readouterr().err

@@ -39,6 +39,7 @@ def fill(url: str) -> MlflowClient:
     client = MlflowClient()
     client.set_experiment_tag(registry.get_experiment_by_name("games").experiment_id, "league", "nba")
     frame = training_data()[0]
+    run_ids: list[str] = []
     for number in (1, 2, 3):
         with registry.start_run(run_name=f"run {number}") as run:
             registry.log_params({"depth": number, "empty": ""})
@@ -50,7 +51,10 @@ def fill(url: str) -> MlflowClient:
                 doubling, name="model", registered_model_name="churn", input_example=rows
             )
             client.set_logged_model_tags(model.model_id, {"kind": "doubling"})
-    run_id = run.info.run_id
+        run_ids.append(run.info.run_id)
+    client.set_tag(run_ids[1], "mlflow.parentRunId", run_ids[0])
+    client.set_tag(run_ids[0], "mlflow.parentRunId", run_ids[2])
+    run_id = run_ids[2]
     for step, value in enumerate((math.nan, math.inf, -math.inf, 0.1, -0.0)):
         client.log_metric(run_id, "odd", value, timestamp=1_700_000_000_000 + step, step=-step)
     client.log_batch(run_id, [registry.entities.Metric("long", i / 3, 1_700_000_000_000 + i, i) for i in range(2_500)])
@@ -91,7 +95,10 @@ def everything(client: MlflowClient) -> dict[str, Any]:
                 ],
                 "files": {info.path: store.read(info.path) for info in store.walk()},
                 "outputs": len(run.outputs.model_outputs),
+                "parent": run.data.tags.get("mlflow.parentRunId"),
             }
+        for found in runs.values():
+            found["parent"] = ids.get(found["parent"])
         experiments[experiment.name] = {"tags": own(experiment.tags), "runs": runs}
     models = {}
     for model in client.search_registered_models():

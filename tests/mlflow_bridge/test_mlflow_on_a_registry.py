@@ -55,8 +55,8 @@ def test_an_unmodified_script_runs_and_everything_is_the_registrys(
     client, answer = trained
     assert answer["runs"].count("grid") == answer["runs"].count("boosted") == answer["runs"].count("inner") == 1
     assert len(answer["runs"]) >= 5  # the grid's candidates too
-    assert answer["stages"] == [["1", "Archived"], ["2", "Production"]]
-    assert (answer["alias"], answer["same"], answer["copy"]) == ("2", True, "LogisticRegression")
+    assert answer["stages"] == [[1, "Archived"], [2, "Production"]]
+    assert (answer["alias"], answer["same"], answer["copy"]) == (2, True, "LogisticRegression")
     assert answer["steps"] == [0, 1, 2]
     assert (answer["files"], answer["text"]) == (["notes/a.txt"], "hello")
     assert "MLmodel" in answer["model files"]

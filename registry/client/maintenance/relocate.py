@@ -9,10 +9,14 @@ from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, Re
 
 @dataclass(frozen=True, slots=True)
 class RelocationPlan:
-    """What `relocate` would change; `missing` is a file that is not at the new location, None if nothing is missing."""
+    """What `relocate` would change; `missing` is a file that is not at the new location, None if nothing is missing.
+
+    `adopted` are the runs and logged models whose files were adopted there.
+    """
 
     experiments: int
     missing: str | None
+    adopted: int = 0
 
 
 class RelocationMethods(ClientBase):
@@ -21,7 +25,8 @@ class RelocationMethods(ClientBase):
     def relocate(self, old: str, new: str) -> int:
         """Change where experiments look for their files, after the files were moved.
 
-        All experiments at `old` or below change in one transaction. `old` matches whole path segments: ``s3://b/ml``
+        All experiments at `old` or below change in one transaction, and so do the places of files that an import
+        adopted (``import_mlflow(…, files="adopt")``). `old` matches whole path segments: ``s3://b/ml``
         does not match ``s3://b/mlruns``.
 
         Args:
@@ -29,10 +34,11 @@ class RelocationMethods(ClientBase):
             new: Present local path or ``s3://bucket/prefix``.
 
         Returns:
-            The number of experiments that changed.
+            The number of experiments that changed; 0 if only adopted files are there.
 
         Raises:
-            ExperimentNotFoundError: No experiment keeps its files at `old`; the message lists the locations in use.
+            ExperimentNotFoundError: No experiment keeps its files at `old`, and none were adopted there; the message
+                lists the locations in use.
             InvalidUriError: A location is neither a path nor an S3 URI.
 
         Example:
@@ -53,10 +59,12 @@ class RelocationMethods(ClientBase):
             new: Present local path or ``s3://bucket/prefix``.
 
         Returns:
-            The number of experiments, and a file that is missing at `new`, or None.
+            The number of experiments, of runs and logged models with adopted files, and a file that is missing at
+            `new`, or None.
 
         Raises:
-            ExperimentNotFoundError: No experiment keeps its files at `old`; the message lists the locations in use.
+            ExperimentNotFoundError: No experiment keeps its files at `old`, and none were adopted there; the message
+                lists the locations in use.
             InvalidUriError: A location is neither a path nor an S3 URI.
 
         Example:
@@ -66,13 +74,13 @@ class RelocationMethods(ClientBase):
             1
         """
         old, new = _place(old), _place(new) or "/"
-        count = self.backend.experiments.count_below(old)
-        path = self.backend.ownership.find_sealed_file(old)
-        if path is not None:
-            is_there = self.backend.blobs(new).find(path) is not None
-            return RelocationPlan(count, None if is_there else f"{new}/{path}")
-        is_missing = self._has_files(old) and not self._has_files(new)
-        return RelocationPlan(count, f"every file of {old}" if is_missing else None)
+        count, found = self.backend.experiments.below(old)
+        adopted = found.runs + found.models
+        for path in (self.backend.ownership.find_sealed_file(old), found.file and found.file.removeprefix(f"{old}/")):
+            if path is not None and self.backend.blobs(new).find(path) is None:
+                return RelocationPlan(count, f"{new}/{path}", adopted)
+        is_missing = found.file is None and self._has_files(old) and not self._has_files(new)
+        return RelocationPlan(count, f"every file of {old}" if is_missing else None, adopted)
 
     def _has_files(self, root: str) -> bool:
         """Tell whether there is anything at a location; no, if it cannot be listed."""

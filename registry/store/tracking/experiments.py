@@ -18,6 +18,7 @@ from registry.exceptions import (
     InvalidStateError,
     NotFoundError,
 )
+from registry.store.adopted_places import AdoptedPlaces, find_adopted, relocate_adopted
 from registry.store.clock import monotonic_now_ms, now_ms
 from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
 from registry.store.dialects import AnyRow, insert_into, table, upsert
@@ -152,25 +153,28 @@ class ExperimentStore(Store):
     def relocate(self, connection: Connection, old: str, new: str) -> int:
         """Replace the location prefix `old` (whole path segments) by `new` in all experiments; return how many changed.
 
-        Deleted experiments change too.
+        Deleted experiments change too, and so do the places of adopted files.
 
         Raises:
-            ExperimentNotFoundError: no experiment is at `old`; the message lists the locations.
+            ExperimentNotFoundError: no experiment and no adopted file is at `old`; the message lists the locations.
         """
         below = _experiments_below(connection, old, lock=True)
+        relocate_adopted(connection, old, new)
         for key, location in below.items():
             _update(connection, key, artifact_location=new + location.removeprefix(old))
         relocate_ownership(connection, self.database, old, new)
         return len(below)
 
     @read_transaction
-    def count_below(self, connection: Connection, location: str) -> int:
-        """Return how many experiments keep their files at a location or below, deleted ones included.
+    def below(self, connection: Connection, location: str) -> tuple[int, AdoptedPlaces]:
+        """Return how many experiments keep their files at a location or below, and what was adopted there.
+
+        Deleted experiments are included.
 
         Raises:
-            ExperimentNotFoundError: none does; the message lists the locations.
+            ExperimentNotFoundError: nothing is there; the message lists the locations of the experiments.
         """
-        return len(_experiments_below(connection, location))
+        return len(_experiments_below(connection, location)), find_adopted(connection, location)
 
     @write_transaction
     def set_tags(self, connection: Connection, experiment_id: str, tags: Mapping[str, str]) -> None:
@@ -194,7 +198,7 @@ def _experiments_below(connection: Connection, location: str, *, lock: bool = Fa
     query = select(ExperimentRow.id, ExperimentRow.artifact_location).order_by(ExperimentRow.id)
     rows = connection.execute(query.with_for_update() if lock else query).all()
     below = {row.id: row.artifact_location for row in rows if f"{row.artifact_location}/".startswith(f"{location}/")}
-    if not below:
+    if not below and not any(find_adopted(connection, location)[:2]):
         locations = sorted({row.artifact_location for row in rows})
         more = "" if len(locations) <= _MAX_LISTED else f" and {len(locations) - _MAX_LISTED} more"
         listed = ", ".join(locations[:_MAX_LISTED])
