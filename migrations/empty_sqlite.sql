@@ -27,9 +27,9 @@ CREATE TABLE history ( id INTEGER NOT NULL, model_id INTEGER NOT NULL, seq BIGIN
 
 CREATE TABLE incidents ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, cause TEXT NOT NULL, status TEXT NOT NULL, version BIGINT NOT NULL, monitor_id INTEGER, check_id INTEGER NOT NULL, run_id TEXT, report_digest TEXT, figures TEXT NOT NULL, opened_us BIGINT NOT NULL, changed_us BIGINT NOT NULL, changed_by TEXT NOT NULL, reason TEXT, CONSTRAINT fk_incidents_model_id FOREIGN KEY(model_id) REFERENCES registered_models (id), CONSTRAINT fk_incidents_check_id FOREIGN KEY(check_id) REFERENCES monitor_checks (id) );
 
-CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key") );
+CREATE TABLE "latest_metrics" ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, experiment_id INTEGER NOT NULL, CONSTRAINT uq_latest_metrics_run_id_key UNIQUE (run_id, "key"), CONSTRAINT fk_latest_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE );
 
-CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
+CREATE TABLE "logged_model_metrics" ( id INTEGER NOT NULL, logged_model_id INTEGER NOT NULL, run_id INTEGER, "key" TEXT NOT NULL, step BIGINT NOT NULL, timestamp BIGINT NOT NULL, value DOUBLE, dataset_name TEXT, dataset_digest TEXT, evaluation_dataset_id INTEGER, CONSTRAINT pk_logged_model_metrics PRIMARY KEY (id), CONSTRAINT fk_logged_model_metrics_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE, CONSTRAINT fk_logged_model_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE SET NULL, CONSTRAINT fk_logged_model_metrics_evaluation_dataset_id FOREIGN KEY(evaluation_dataset_id) REFERENCES evaluation_datasets (id) );
 
 CREATE TABLE logged_model_params ( logged_model_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT NULL, CONSTRAINT pk_logged_model_params PRIMARY KEY (logged_model_id, "key"), CONSTRAINT fk_logged_model_params_logged_model_id FOREIGN KEY(logged_model_id) REFERENCES logged_models (id) ON DELETE CASCADE ) WITHOUT ROWID;
 
@@ -80,6 +80,8 @@ CREATE TABLE tags ( run_id INTEGER NOT NULL, "key" TEXT NOT NULL, value TEXT NOT
 CREATE TABLE tombstones ( public_id TEXT NOT NULL, removed_time BIGINT NOT NULL, CONSTRAINT pk_tombstones PRIMARY KEY (public_id) ) WITHOUT ROWID;
 
 CREATE TABLE trigger_deliveries ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, check_id INTEGER NOT NULL, trigger_name TEXT NOT NULL, state TEXT NOT NULL, attempts BIGINT NOT NULL, next_time BIGINT NOT NULL, lease_token TEXT, lease_until BIGINT, message TEXT, end_time BIGINT, CONSTRAINT fk_trigger_deliveries_check_id FOREIGN KEY(check_id) REFERENCES monitor_checks (id), CONSTRAINT uq_trigger_deliveries_check_id_trigger_name UNIQUE (check_id, trigger_name) );
+
+CREATE TABLE trusted_pages ( db_user TEXT NOT NULL, CONSTRAINT pk_trusted_pages PRIMARY KEY (db_user) ) WITHOUT ROWID;
 
 CREATE TABLE uploads ( id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, model_id TEXT NOT NULL, experiment_id INTEGER NOT NULL, location TEXT NOT NULL, started BIGINT NOT NULL, CONSTRAINT fk_uploads_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id), CONSTRAINT uq_uploads_model_id UNIQUE (model_id) );
 
@@ -157,5 +159,5 @@ CREATE TRIGGER logged_models_stay_sealed BEFORE UPDATE OF model_id, experiment_i
 
 INSERT INTO registry_id (id) VALUES (lower(hex(randomblob(16))));
 
-INSERT INTO registry_schema_version (version_num) VALUES ('0013');
+INSERT INTO registry_schema_version (version_num) VALUES ('0014');
 

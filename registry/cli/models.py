@@ -73,12 +73,13 @@ def show_model(name: ModelName) -> None:
         return
     for line in _shadows(client, model):
         output.line(line)
-    if tenures:
-        output.heading("In stages and aliases")
-        output.listing(tenures, _TENURES)
     for tenure in tenures:
-        if tenure.verdicts or tenure.approvals:
+        if tenure.is_of_stage:
             explain(tenure)
+    aliases = [tenure for tenure in tenures if not tenure.is_of_stage]
+    if aliases:
+        output.heading("Aliases")
+        output.table(_ALIASES, aliases)
     output.heading("Newest versions")
     newest = client.search_model_versions(
         versions.of_model(model.name), max_results=_SHOWN_VERSIONS, order_by=["version_number DESC"]
@@ -118,8 +119,8 @@ _COLUMNS: Final[tuple["Column[RegisteredModel]", ...]] = (
     Column("aliases", lambda model: model.aliases, leaves=2),
     Column("updated (UTC)", lambda model: minute(model.last_updated_timestamp), whole=True, leaves=3),
 )
-_TENURES: Final[tuple[Column[Tenure], ...]] = (
-    Column("place", lambda tenure: tenure.place, whole=True),
+_ALIASES: Final[tuple[Column[Tenure], ...]] = (
+    Column("alias", lambda tenure: tenure.place, whole=True),
     Column("version", lambda tenure: tenure.version, whole=True, right=True),
     Column("since (UTC)", lambda tenure: tenure.since, whole=True),
     Column("by", lambda tenure: tenure.actor),

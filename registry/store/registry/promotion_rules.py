@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, insert, null, select
 
 from registry.entities import Evidence
 from registry.entities.evidence import SHADOW
@@ -38,6 +38,7 @@ from registry.store.tables import (
     ModelVersionRow,
     ModelVersionTagRow,
     PromotionRulesRow,
+    TrustedPageRow,
 )
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.transactions import read_transaction, write_transaction
@@ -210,6 +211,12 @@ def rules_statement(connection: Connection, name: str, stage: str) -> Statement:
     return _RULES_OF.statement(connection, {**name_params(name), "entered": stage})
 
 
+def counted_user(column: Any) -> ColumnElement[Any]:
+    """Return the database user that counts as a person: NULL for a trusted page, behind which the actor counts."""
+    is_page = select(TrustedPageRow.db_user).where(TrustedPageRow.db_user == column).exists()
+    return case((is_page, null()), else_=column)
+
+
 _RULES: Final = select(PromotionRulesRow.rules).where(
     PromotionRulesRow.model_id == KEY_OF_NAME, PromotionRulesRow.stage == bindparam("entered")
 )
@@ -221,7 +228,7 @@ _FACTS: Final = (
         select(
             ModelVersionRow.version,
             ModelVersionRow.run_id,
-            ModelVersionRow.session_user,
+            counted_user(ModelVersionRow.session_user).label("session_user"),
             ModelVersionRow.user_id,
             LoggedModelRow.flavors,
             LoggedModelRow.signature,
@@ -237,7 +244,7 @@ _FACTS: Final = (
         .where(*_THIS)
     ),
     Compiled(
-        select(ApprovalRow.actor, ApprovalRow.session_user).where(
+        select(ApprovalRow.actor, counted_user(ApprovalRow.session_user)).where(
             ApprovalRow.model_id == bindparam("model_key"),
             ApprovalRow.version == bindparam("number"),
             ApprovalRow.stage == bindparam("entered"),
@@ -280,7 +287,8 @@ def _monitoring_facts(connection: Connection, row: AnyRow, rules: "Sequence[Prom
 def _facts(answers: Sequence[Answer], judged: set[str]) -> "tuple[Facts, list[dict[str, Any]]]":
     """Return the facts that rules are evaluated on, and the points of the judged metrics.
 
-    On PostgreSQL the database user counts as approver, so that one person cannot approve twice.
+    On PostgreSQL the database user counts as approver, so that one person cannot approve twice; behind a trusted page
+    the actor counts.
     """
     version_rows, point_rows, tags, approvals = answers[: len(_FACTS)]
     (version,) = named_rows(version_rows)
