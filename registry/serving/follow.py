@@ -317,6 +317,7 @@ class FollowedModel:
             if self._thread is not None or self._is_closed or not needs_thread:
                 return
             # It holds no reference to this object, so that one that nobody closes can be collected.
+            self._wake.clear()  # the first load has set it, and needs no second look
             target, name = _keep_following, f"registry-follow-{self.uri}"
             pause = self._pause() if self._current is not None else 0.0
             self._thread = threading.Thread(
