@@ -142,6 +142,7 @@ from .rules import (
     MetricAtMost as MetricAtMost,
     MetricNotWorse as MetricNotWorse,
     NoOpenIncident as NoOpenIncident,
+    ShadowAgreement as ShadowAgreement,
     SignatureCompatible as SignatureCompatible,
     SignatureUnchanged as SignatureUnchanged,
     TagEquals as TagEquals,

@@ -12,6 +12,7 @@ from s3_servers import S3Server
 ROOT = Path(__file__).parent.parent
 LAST_LINES = {
     "copy_dev_to_prod": "file:./prod-registry serves the model; it predicts as in development",
+    "drift_to_retraining": "accuracy ",
     "event_webhook": "4 events delivered, each signed",
     "parameter_sweep": "sweep-winner version 1 is the champion, with accuracy",
     "serve_and_promote": "No request was lost: ",

@@ -1,4 +1,6 @@
-"""Fill a database for the benchmark of the page, bypassing the library: ``page_fill.py URL RUNS KEYS POINTS COMPARED``.
+"""Fill a database with runs for the benchmark of the page, bypassing the libraries.
+
+``page_fill.py URL RUNS KEYS POINTS COMPARED [mlflow]``: an empty database of this package, or of mlflow.
 
 Experiment 1 gets RUNS runs; each has ten metrics and ten params out of KEYS keys. The newest run of them has all metric
 keys and a series ``loss`` of POINTS points. The COMPARED runs before it share twenty metrics of 500 points each.
@@ -96,10 +98,32 @@ def _points(series: list[tuple[int, str]], points: int) -> Rows:
             yield number, step, NOW + step, 1 / (1 + step / 1000) + values.random() / 10
 
 
+def mlflow_tables(runs: int, keys: int, points: int, compared: int) -> Iterator[tuple[str, str, Rows]]:
+    """Return the same rows for the tables of mlflow."""
+    series: list[tuple[str, str]] = []
+    for name, columns, rows in tables(runs, keys, points, compared):
+        if name == "experiments":
+            yield name, columns.replace("id, ", "experiment_id, ", 1), rows
+        elif name == "runs":
+            new = "run_uuid, experiment_id, name, user_id, status, start_time, end_time, lifecycle_stage, artifact_uri"
+            yield name, new, ((*row[1:], "/tmp/filled") for row in rows)
+        elif name == "latest_metrics":
+            kept = list(rows)
+            series = [(f"{row[1]:032x}", row[3]) for row in kept]
+            new = "run_uuid, key, step, timestamp, value, is_nan"
+            yield name, new, ((f"{row[1]:032x}", *row[3:], False) for row in kept)
+        elif name == "metrics":
+            new = "run_uuid, key, step, timestamp, value, is_nan"
+            yield name, new, ((*series[row[0] - 1], *row[1:], False) for row in rows)
+        else:
+            yield name, columns.replace("run_id", "run_uuid"), ((f"{row[0]:032x}", *row[1:]) for row in rows)
+
+
 def main() -> None:
     """Fill the database."""
-    url, *sizes = sys.argv[1:]
-    filled = tables(*map(int, sizes))
+    url, runs, keys, points, compared, *system = sys.argv[1:]
+    make = mlflow_tables if system == ["mlflow"] else tables
+    filled = make(int(runs), int(keys), int(points), int(compared))
     if url.startswith("sqlite"):
         _fill_sqlite(url.removeprefix("sqlite:///").partition("?")[0], filled)
     else:
@@ -118,12 +142,15 @@ def _fill_sqlite(path: str, filled: Iterator[tuple[str, str, Rows]]) -> None:
 def _fill_postgres(url: str, filled: Iterator[tuple[str, str, Rows]]) -> None:
     import psycopg
 
+    written = set()
+
     with psycopg.connect(url) as connection:
         for table, columns, rows in filled:
+            written.add(table)
             with connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-        for table in ("experiments", "runs", "latest_metrics"):
+        for table in written & {"experiments", "runs", "latest_metrics"}:
             sequence = f"pg_get_serial_sequence('{table}', 'id')"
             connection.execute(f"SELECT setval({sequence}, (SELECT max(id) FROM {table}))")
     with psycopg.connect(url, autocommit=True) as connection:

@@ -118,6 +118,12 @@ def grants(
     to: Annotated[
         str | None, typer.Option("--to", metavar="USER", help="The PostgreSQL user; by default registry_ROLE.")
     ] = None,
+    speaks_for_others: Annotated[
+        bool,
+        typer.Option(
+            "--speaks-for-others", help="The user is a page that signs visitors in: approvals count for whom it names."
+        ),
+    ] = False,
 ) -> None:
     """Print the SQL that gives a user a role, for the database's owner to run; connects to nothing."""
     from registry.store.grants import grants as sql
@@ -125,7 +131,7 @@ def grants(
 
     if role not in set(Role):
         raise InvalidParameterError(f"There is no role {role!r}; there are {', '.join(Role)}.")
-    text = sql(Role(role), to).rstrip("\n")
+    text = sql(Role(role), to, speaks_for_others=speaks_for_others).rstrip("\n")
     if invocation.current().json:
         output.as_json({"role": role, "sql": text})
     else:

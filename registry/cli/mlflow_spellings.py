@@ -315,6 +315,16 @@ SPELLINGS: Final[Mapping[tuple[str, ...], Spelling]] = {
     ("runs", "get"): _SHOW_RUN,
     ("runs", "search"): _LIST_RUNS,
     ("runs", "show"): _SHOW_RUN,
+    ("ui",): Spelling(
+        ("ui",),
+        renames={
+            "--backend-store-uri": "--tracking-uri",
+            "--default-artifact-root": "--artifact-location",
+        },
+        drops=frozenset(
+            {"--registry-store-uri", "--artifacts-destination", "--workers", "-w", "--cors-allowed-origins"}
+        ),
+    ),
 }
 
 _ABSENT: Final[Mapping[tuple[str, ...], str]] = {

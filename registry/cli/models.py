@@ -21,6 +21,9 @@ from registry.cli.tenures import Tenure, current_tenures, explain, flat
 from registry.cli.times import expand_filter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import registry
     from registry.entities.model_registry import RegisteredModel
 
 app = noun("models", "Registered models: names with numbered versions.")
@@ -68,12 +71,15 @@ def show_model(name: ModelName) -> None:
     )
     if not output.is_for_people():
         return
-    if tenures:
-        output.heading("In stages and aliases")
-        output.listing(tenures, _TENURES)
+    for line in _shadows(client, model):
+        output.line(line)
     for tenure in tenures:
-        if tenure.verdicts or tenure.approvals:
+        if tenure.is_of_stage:
             explain(tenure)
+    aliases = [tenure for tenure in tenures if not tenure.is_of_stage]
+    if aliases:
+        output.heading("Aliases")
+        output.table(_ALIASES, aliases)
     output.heading("Newest versions")
     newest = client.search_model_versions(
         versions.of_model(model.name), max_results=_SHOWN_VERSIONS, order_by=["version_number DESC"]
@@ -81,6 +87,20 @@ def show_model(name: ModelName) -> None:
     output.listing(newest, versions.COLUMNS, nothing="No versions.")
     if newest.token:
         output.note(f"The newest {len(newest)} are shown; 'registry versions list {model.name}' has all.")
+
+
+def _shadows(client: "registry.MlflowClient", model: "RegisteredModel") -> "Iterator[str]":
+    """Yield how the version in Staging has answered as a shadow of the one in Production."""
+    from registry.entities.evidence import SHADOW
+    from registry.entities.shadow_comparison import total_of
+
+    held = {version.current_stage: version for version in model.latest_versions}
+    if "Staging" in held and "Production" in held:
+        model_id = held["Staging"].model_id
+        digest = client.resolve(f"models:/{model.name}/{held['Production'].version}").digest
+        found = total_of(client.get_evidence(str(model_id), SHADOW), digest) if model_id else None
+        if found is not None:
+            yield f"Staging as a shadow of Production: {found[0].text}"
 
 
 def _in_stage(model: "RegisteredModel", stage: str) -> int | None:
@@ -99,8 +119,8 @@ _COLUMNS: Final[tuple["Column[RegisteredModel]", ...]] = (
     Column("aliases", lambda model: model.aliases, leaves=2),
     Column("updated (UTC)", lambda model: minute(model.last_updated_timestamp), whole=True, leaves=3),
 )
-_TENURES: Final[tuple[Column[Tenure], ...]] = (
-    Column("place", lambda tenure: tenure.place, whole=True),
+_ALIASES: Final[tuple[Column[Tenure], ...]] = (
+    Column("alias", lambda tenure: tenure.place, whole=True),
     Column("version", lambda tenure: tenure.version, whole=True, right=True),
     Column("since (UTC)", lambda tenure: tenure.since, whole=True),
     Column("by", lambda tenure: tenure.actor),

@@ -1,5 +1,6 @@
 """``registry monitor``: which stages are checked for drift, and the checks that are due."""
 
+import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -14,8 +15,11 @@ from registry.cli.targets import model_name, parse_guarded_stage
 
 if TYPE_CHECKING:
     from registry.entities import Monitor, MonitorCheck
+    from registry.exceptions import UnavailableError
     from registry.monitoring.monitors import MonitorState
     from registry.monitoring.runner import RunnerReport
+
+_REMINDER_SECONDS: Final = 60.0
 
 app = noun("monitor", "Monitors: which stages are checked for drift, how often, and what an incident sets off.")
 
@@ -31,7 +35,7 @@ Detectors = Annotated[
     list[str] | None, typer.Option("--detector", metavar="DETECTOR", help="Such as ks or psi; may be repeated.")
 ]
 MinimumRows = Annotated[
-    int | None, typer.Option("--minimum-rows", metavar="N", min=1, help="With fewer rows there is no result.")
+    int | None, typer.Option("--minimum-rows", metavar="N", min=2, help="With fewer rows there is no result.")
 ]
 Triggers = Annotated[
     list[str] | None,
@@ -185,7 +189,7 @@ def run_monitors(
     if watch:
         if monitor is not None or limit is not None:
             raise typer.BadParameter("--watch makes all checks that are due; leave MONITOR and --limit out.")
-        run_forever(client, _tell, interval_seconds=interval)
+        run_forever(client, _tell, waiting=_Waiting(), interval_seconds=interval)
     if monitor is not None:
         client.get_monitor(monitor)  # or an error that there is none
     report = run_due(client, monitor_id=monitor, limit=limit)
@@ -314,6 +318,19 @@ def _tell(report: "RunnerReport") -> None:
     if lines:
         output.listing(lines, _DONE, document=_report_document(report))
         output.flush()
+
+
+class _Waiting:
+    """Says at most once a minute that the database is away."""
+
+    def __init__(self) -> None:
+        self._said = -_REMINDER_SECONDS
+
+    def __call__(self, error: "UnavailableError") -> None:
+        now = time.monotonic()
+        if now - self._said >= _REMINDER_SECONDS:
+            self._said = now
+            output.complain(f"registry: waiting: {error.message}")
 
 
 _DONE: Final[tuple["Column[tuple[str, str, str, str]]", ...]] = (

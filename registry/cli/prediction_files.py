@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from registry.entities.schema import DataType, Schema
 from registry.exceptions import InvalidParameterError, MissingDependencyError, SchemaEnforcementError, StorageError
 from registry.package_name import install_command
-from registry.serving.outputs import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,6 +154,8 @@ def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat)
         StorageError: The file cannot be written.
     """
     if kind is FileFormat.JSON:
+        from registry.serving.outputs import plain  # imports the client, which --help and completion do not need
+
         text = json.dumps({"predictions": plain(predictions)}, allow_nan=False) + "\n"
         _write(file, text.encode())
         return

@@ -10,6 +10,7 @@ from registry.cli.models import app
 from registry.cli.options import open_client, use_place
 from registry.cli.targets import model_uri
 from registry.exceptions import InvalidParameterError
+from registry.uris import parse
 
 
 @app.command(
@@ -76,6 +77,23 @@ def serve(
         Path | None,
         typer.Option("--require-signature", metavar="KEY", help="Only models that this public key (PEM) signed."),
     ] = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option("--shadow", metavar="URI", help="Also ask this model, after the answer was sent, and compare."),
+    ] = None,
+    share: Annotated[
+        float, typer.Option("--share", metavar="SHARE", min=0, max=1, help="The share of requests for the shadow.")
+    ] = 0.1,
+    canary: Annotated[
+        float,
+        typer.Option(
+            "--canary", metavar="SHARE", min=0, max=1, help="The share that --shadow answers, or else Staging."
+        ),
+    ] = 0.0,
+    canary_key: Annotated[
+        str,
+        typer.Option("--canary-key", metavar="HEADER", help="Requests with the same value stay on one side."),
+    ] = "X-Canary-Key",
     access_log: Annotated[
         bool, typer.Option("--access-log/--no-access-log", help="Log each request as a line of JSON on stderr.")
     ] = True,
@@ -109,11 +127,30 @@ def serve(
         allow_incompatible=allow_incompatible,
         require_signature=None if require_signature is None else str(require_signature),
         access_log=access_log,
+        shadow=_shadow(shadow, canary, models),
+        share=share if shadow is not None else 0.0,
+        canary=canary,
+        canary_key=canary_key.lower(),
     )
     check_exposure(host, options.read_token(), trusted_proxy=trusted_proxy)
     ssl = None if certificate is None else {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
     shown = ", ".join(uri for _, uri in models)
     run(options, host, port, ssl=ssl, on_start=lambda address: output.note(f"Serving {shown} at {address}"))
+
+
+def _shadow(uri: str | None, canary: float, models: list[tuple[str, str]]) -> str | None:
+    """Return the URI of the shadow, which is Staging of the model if only a canary is asked for; or None."""
+    if uri is None and not canary:
+        return None
+    if len(models) > 1:
+        raise InvalidParameterError("A shadow and a canary belong to one model; start a server for each.")
+    if uri is not None:
+        return model_uri(uri)
+    parsed = parse(models[0][1])
+    name = getattr(parsed, "name", None)
+    if name is None:
+        raise InvalidParameterError(f"{str(parsed)!r} has no Staging; name the canary with --shadow URI.")
+    return f"models:/{name}/Staging"
 
 
 def _uri(text: str) -> str:

@@ -16,6 +16,8 @@ from registry.validation.names import check_text
 METRIC: Final = "metric"
 # The difference of two models' metrics on a data set; see `evaluation.comparison`.
 COMPARISON: Final = "comparison"
+# How a shadow answered beside the served model; see `entities.shadow_comparison`.
+SHADOW: Final = "shadow"
 
 MAX_DATASET: Final = 500
 _DIGEST_PREFIX: Final = "sha256:"

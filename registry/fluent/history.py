@@ -166,7 +166,11 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: dict[str, str]) -> "pd.Data
 
 
 def metric_history(
-    run_ids: str | Iterable[str], keys: str | Iterable[str] | None = None, *, max_points: int | None = None
+    run_ids: str | Iterable[str],
+    keys: str | Iterable[str] | None = None,
+    *,
+    max_points: int | None = None,
+    steps: tuple[int, int] | None = None,
 ) -> "pd.DataFrame":
     """Return the points of metrics of one or many runs as one DataFrame, for plots.
 
@@ -174,6 +178,7 @@ def metric_history(
         run_ids: One run id, or several.
         keys: One metric key, or several. Default: all metrics of these runs.
         max_points: The most points per series, at least 15; a longer series is sampled with its extremes. Default: all.
+        steps: The first and the last step to return. Default: all.
 
     Returns:
         A row per point with the columns ``run_id``, ``key``, ``step`` (int64), ``timestamp`` (UTC) and ``value``
@@ -181,7 +186,7 @@ def metric_history(
 
     Raises:
         RunNotFoundError: A run does not exist.
-        InvalidParameterError: `max_points` is not an integer of at least 15.
+        InvalidParameterError: `max_points` is not an integer of at least 15, or `steps` is not a pair of integers.
 
     Example:
         >>> mlflow.metric_history(run_id, "auc")[["key", "step", "value"]].round(2)
@@ -190,7 +195,7 @@ def metric_history(
         1  auc     1   0.79
         2  auc     2   0.80
     """
-    return state.client().get_metric_history_frame(run_ids, keys, max_points=max_points)
+    return state.client().get_metric_history_frame(run_ids, keys, max_points=max_points, steps=steps)
 
 
 def compare(

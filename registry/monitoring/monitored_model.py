@@ -18,7 +18,7 @@ import pandas as pd
 from registry.client import MlflowClient
 from registry.client.backend import before_close
 from registry.entities.model_registry import ResolvedModel
-from registry.exceptions import InvalidParameterError, InvalidTypeError, RegistryError
+from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.flavors import PyFuncModel
 from registry.flavors.optional_imports import optional_import
 from registry.fluent import state
@@ -140,7 +140,7 @@ class _Recorder:
         self._thread: threading.Thread | None = None
 
     def put(self, data: Any, predictions: Any) -> None:
-        rows = len(predictions)
+        rows = len(predictions) if hasattr(predictions, "__len__") else 1
         if os.getpid() != self._process:
             self._begin()
         with self._changed:
@@ -184,7 +184,7 @@ class _Recorder:
                 return
             try:
                 observe(self._client, self._resolved, calls, self._rules, self._sample_rows)
-            except RegistryError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next rows are to be recorded
                 self.dropped += rows
                 _logger.warning("%d rows of %s were not recorded: %s", rows, self._resolved.name, error)
 

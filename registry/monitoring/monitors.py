@@ -42,6 +42,9 @@ def monitor_states(client: MlflowClient, name: str | None = None) -> list[Monito
         client: The client.
         name: Registered model. Default: all.
 
+    Returns:
+        One state per monitor.
+
     Raises:
         ModelNotFoundError: There is no such model.
 
@@ -72,6 +75,9 @@ def metrics_text(client: MlflowClient) -> str:
 
     Args:
         client: The client.
+
+    Returns:
+        The text, which the node exporter or a scrape takes as it is.
 
     Example:
         >>> from registry.monitoring.monitors import metrics_text

@@ -131,6 +131,15 @@ def retrain(
         ModelNotFoundError: There is no such model.
         InvalidTypeError: The training did not return `Retrained`.
         RegistryError: The command failed, or something could not be stored.
+
+    Example:
+        >>> def train(task):
+        ...     signature = mlflow.models.infer_signature(X, model.predict(X))
+        ...     logged = mlflow.xgboost.log_model(model, name="model", signature=signature)
+        ...     return mlflow.monitoring.Retrained(logged.model_uri, X.assign(won=y), "won")
+        >>> by_hand = mlflow.monitoring.Retraining("by-hand", callable=train, metric="f1_score")
+        >>> mlflow.monitoring.retrain("churn", by_hand).message
+        'version 4 waits in Staging: Production has no promotion rules, so nothing would justify it'
     """
     client = client or MlflowClient()
     champion = client.find_model_version_by_stage(name, PRODUCTION)
@@ -296,7 +305,10 @@ def _tags(retraining: Retraining, incidents: Sequence[Incident], champion: Model
 
 
 def _reason(retraining: Retraining, incidents: Sequence[Incident], parent: object) -> str:
-    causes = ", ".join(f"{incident.id} ({incident.cause})" for incident in incidents)
-    because = f" for incident {causes}" if incidents else ""
+    because = ""
+    if incidents:
+        rest = f" and {len(incidents) - 1} more" if len(incidents) > 1 else ""
+        numbers = ", ".join(str(incident.id) for incident in incidents)
+        because = f" for incident{'s' if rest else ''} {numbers} ({incidents[0].cause}{rest})"
     after = "" if parent is None else f", after version {parent}"
     return f"retraining {retraining.name!r}{because}{after}"[:MAX_REMARK]

@@ -15,7 +15,7 @@ from typing import Final
 from registry.client import MlflowClient
 from registry.entities import Incident, Monitor, TriggerDelivery
 from registry.entities.monitors import ROLLBACK, CheckOutcome, CheckStatus, DeliveryState
-from registry.exceptions import ModelNotFoundError, RegistryError
+from registry.exceptions import ModelNotFoundError, RegistryError, UnavailableError
 from registry.monitoring.checks import check as check_drift, log_report
 from registry.monitoring.guard import roll_back
 from registry.monitoring.incidents import outcome_of, payload_of
@@ -135,16 +135,27 @@ def watch(
     client: MlflowClient,
     tell: Callable[[RunnerReport], None],
     *,
+    waiting: Callable[[UnavailableError], None],
     interval_seconds: float = 30.0,
     stop: threading.Event | None = None,
 ) -> None:
-    """Make checks and run triggers whenever they are due, until `stop` is set; `tell` gets what was done.
+    """Make checks and run triggers whenever they are due, until `stop` is set.
 
-    A database that is away is waited for. The triggers file is read anew each time.
+    The triggers file is read anew each time. A database that is away is waited for.
+
+    Args:
+        client: The client.
+        tell: Gets what was done in each round.
+        waiting: Gets the error of a round in which the database was away.
+        interval_seconds: Time between two rounds.
+        stop: Ends it. Default: it goes on until the process is interrupted.
     """
     stop = stop or threading.Event()
     while not stop.is_set():
-        tell(run_due(client))
+        try:
+            tell(run_due(client))
+        except UnavailableError as error:
+            waiting(error)
         stop.wait(interval_seconds)
 
 

@@ -141,10 +141,22 @@ class TriggerFile:
 
 
 def read_triggers(path: str | Path | None) -> TriggerFile:
-    """Read a file of triggers; without one this machine knows only the built-in rollback.
+    r"""Read a file of triggers; without one this machine knows only the built-in rollback.
+
+    Args:
+        path: The file, or None.
+
+    Returns:
+        What the names of triggers and retrainings mean on this machine.
 
     Raises:
         InvalidParameterError: The file is missing or malformed, or everybody may write it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("triggers.toml").write_text('[triggers.note]\ncommand = ["/opt/bin/note"]')
+        >>> mlflow.monitoring.read_triggers("triggers.toml").names
+        ['note', 'rollback']
     """
     if path is None:
         return TriggerFile({}, {})

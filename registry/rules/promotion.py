@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, StrictStr
 
 from registry.entities.evidence import COMPARISON, METRIC, newest_first
 from registry.entities.model_comparison import PairedDifference
+from registry.entities.shadow_comparison import total_of
 from registry.exceptions import RegistryError
 from registry.rules.compatibility import incompatibilities
 from registry.rules.declaration import DatasetName, Key, rule
@@ -387,6 +388,50 @@ class BetterThanHolder:
         )
 
 
+@rule
+class ShadowAgreement:
+    """A rule: as a shadow, the model has answered enough requests like the model in the stage.
+
+    ``registry models serve --shadow`` stores the evidence. The rule passes if the stage is empty. It fails if the
+    shadow failed to answer a request. What was compared with another model than that in the stage now does not count.
+
+    Args:
+        min_requests: The least number of requests that both have answered, from 1.
+        max_difference: The largest mean absolute difference of a prediction, 0 or more. Predictions that are no numbers
+            differ by 0 or 1, so that it is the share of rows that differ.
+
+    Raises:
+        InvalidParameterError: A number is out of range.
+
+    Example:
+        >>> client.set_promotion_rules("churn", "Production", [registry.ShadowAgreement(1000, max_difference=0.01)])
+        >>> verdict = client.check_promotion("churn", 3, "Production")[0]
+        >>> verdict.passed, verdict.expected
+        (False, 'at least 1000 requests like version 2, mean difference <= 0.01, none failed')
+    """
+
+    min_requests: Annotated[int, Field(ge=1)]
+    max_difference: Annotated[float, Field(ge=0)]
+    kind: Literal["shadow_agreement"] = dataclasses.field(default="shadow_agreement", kw_only=True, repr=False)
+
+    def judge(self, candidate: Facts, holder: Facts | None) -> Verdict:
+        """Evaluate the rule on what all servers have compared with the holder's model."""
+        if holder is None:
+            return Verdict(self, passed=True, expected="requests like those of no holder", actual="any")
+        expected = (
+            f"at least {self.min_requests} requests like version {holder.version}, mean difference <= "
+            f"{self.max_difference!r}, none failed"
+        )
+        found = total_of(candidate.evidence, holder.digest or "")
+        if found is None:
+            uris = [shlex.quote(f"{candidate.name}/{facts.version}") for facts in (holder, candidate)]
+            actual = f"never a shadow of it; make it one: registry models serve {uris[0]} --shadow {uris[1]}"
+            return Verdict(self, passed=False, expected=expected, actual=actual)
+        total, record = found
+        is_enough = total.requests >= self.min_requests and not total.failures
+        return Verdict(self, is_enough and total.mean_difference <= self.max_difference, expected, total.text, record)
+
+
 PromotionRule: TypeAlias = (
     MetricAtLeast
     | MetricAtMost
@@ -398,6 +443,7 @@ PromotionRule: TypeAlias = (
     | Approvals
     | EvaluatedOn
     | BetterThanHolder
+    | ShadowAgreement
     | NoOpenIncident
     | CheckedWithin
 )

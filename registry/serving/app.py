@@ -7,6 +7,7 @@ that repeats nothing of the input; no request waits beyond its limits.
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 import logging
 import os
 import sys
@@ -36,6 +37,7 @@ from registry.serving.options import ServeOptions, is_token
 from registry.serving.outputs import encodable
 from registry.serving.request_errors import RequestError
 from registry.serving.served_model import FollowStatus, ServedModel
+from registry.serving.shadow import Observation, Shadow
 
 _logger = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class Server:
         self._token = token
         self._followed: dict[str, FollowedModel] = {}
         self._readers: weakref.WeakKeyDictionary[ServedModel, InputReader] = weakref.WeakKeyDictionary()
+        self._shadows: dict[str, Shadow] = {}
         self._metrics = Metrics(Path(options.shared) if options.shared else None)
         self._threads = ThreadPoolExecutor(options.concurrency, "registry-predict")
         self._inside = 0
@@ -134,11 +137,19 @@ class Server:
                 await self._error(Request(scope), refused)(scope, receive, sending)
             else:
                 await self._router(scope, receive, sending)
+                self._observe(scope)
         except ClientDisconnect:
             status = 499
         finally:
             if self._options.access_log:
                 self._log(scope, status, time.perf_counter() - began)
+
+    def _observe(self, scope: Any) -> None:
+        """Hand on what was predicted, after the answer was sent. Whatever records predictions is called here."""
+        observation = scope.get("registry.observation")
+        shadow = self._shadows.get(scope.get("registry.model", ""))
+        if observation is not None and shadow is not None:
+            shadow.offer(observation)
 
     def _log(self, scope: Any, status: int, seconds: float) -> None:
         served = scope.get("registry.served")
@@ -168,18 +179,25 @@ class Server:
         await send({"type": "lifespan.shutdown.complete"})
 
     def _follow(self) -> None:
+        for name, uri in self._options.models:
+            self._followed[name] = self._follow_one(name, uri)
+        if self._options.shadow is not None:
+            name = self._options.models[0][0]
+            followed = self._follow_one(f"{name} (shadow)", self._options.shadow)
+            self._shadows[name] = Shadow(followed, self._options.share, name, self._metrics)
+
+    def _follow_one(self, name: str, uri: str) -> FollowedModel:
         options = self._options
-        for name, uri in options.models:
-            self._followed[name] = follow(
-                uri,
-                every=options.every,
-                wait=False,
-                nthread=options.nthread,
-                allow_code=options.allow_code,
-                allow_incompatible=options.allow_incompatible,
-                require_signature=options.require_signature,
-                on_swap=lambda before, _after, name=name: self._note_swap(name, before),  # type: ignore[misc]
-            )
+        return follow(
+            uri,
+            every=options.every,
+            wait=False,
+            nthread=options.nthread,
+            allow_code=options.allow_code,
+            allow_incompatible=options.allow_incompatible,
+            require_signature=options.require_signature,
+            on_swap=lambda before, _after: self._note_swap(name, before),
+        )
 
     def _note_swap(self, name: str, before: ServedModel | None) -> None:
         if before is not None:
@@ -192,8 +210,10 @@ class Server:
 
     def _close(self) -> None:
         self._threads.shutdown()
+        for shadow in self._shadows.values():
+            shadow.close()
         self._metrics.share()
-        for followed in self._followed.values():
+        for followed in (*self._followed.values(), *(shadow.followed for shadow in self._shadows.values())):
             followed.close()
 
     # Predictions.
@@ -207,7 +227,7 @@ class Server:
         def work(body: bytes, served: ServedModel) -> Answer:
             reader = self._reader(served)
             data, params = reader.from_json(body) if kind == _JSON else (reader.from_csv(body), None)
-            predictions = self._predict(served, data, params)
+            predictions = self._predict(request, served, data, params)
             return Answer(msgspec.json.encode({"predictions": encodable(predictions)}), rows=_rows(data))
 
         return await self._answer(request, work, protocol="mlflow")
@@ -222,7 +242,7 @@ class Server:
         def work(body: bytes, served: ServedModel) -> Answer:
             asked = protocol_v2.read(body, None if length is None else int(length))
             data = self._reader(served).from_tensors(asked.tensors)
-            predictions = self._predict(served, data, asked.params)
+            predictions = self._predict(request, served, data, asked.params)
             head = {
                 "model_name": request.path_params["name"],
                 "model_version": str(served.version or ""),
@@ -243,6 +263,7 @@ class Server:
         try:
             name, followed = self._chosen(request)
             scope["registry.model"] = name
+            followed = self._canary(request, name) or followed
             answer = await self._within_limits(request, lambda body: _with_lease(scope, followed, work, body))
         except RequestError as error:
             status = error.status
@@ -310,15 +331,29 @@ class Server:
             raise RequestError(404, f"There is no such model here; there is: {', '.join(self._followed)}.")
         return name, followed
 
+    def _canary(self, request: Request, name: str) -> FollowedModel | None:
+        """Return the shadow where it is to answer a request: always for the same keys, and only once it is loaded."""
+        shadow = self._shadows.get(name)
+        if shadow is None or not self._options.canary or not shadow.followed.status.is_ready:
+            return None
+        client = request.client.host if request.client else ""
+        key = request.headers.get(self._options.canary_key, client)
+        place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
+        return shadow.followed if place < self._options.canary else None
+
     def _reader(self, served: ServedModel) -> InputReader:
         reader = self._readers.get(served)
         if reader is None:
             reader = self._readers[served] = InputReader(served.metadata, self._options.max_rows)
         return reader
 
-    def _predict(self, served: ServedModel, data: Any, params: Mapping[str, Any] | None) -> Any:
+    def _predict(self, request: Request, served: ServedModel, data: Any, params: Mapping[str, Any] | None) -> Any:
+        began = time.perf_counter()
         try:
-            return served.predict(data, params)
+            predictions = served.predict(data, params)
+            seconds = time.perf_counter() - began
+            request.scope["registry.observation"] = Observation(served, data, params, predictions, seconds)
+            return predictions
         except SchemaEnforcementError as error:
             identity = _logged(served, error, logging.INFO)
             raise RequestError(
@@ -353,14 +388,14 @@ class Server:
 
     async def _status(self, request: Request) -> Response:
         del request
-        models = {name: _status_form(followed.status) for name, followed in self._followed.items()}
+        models = {name: _status_form(followed.status) for name, followed in self._all_followed()}
         uptime = round(time.monotonic() - self._began, 3)
         return _json({"version": __version__, "process": os.getpid(), "uptime_seconds": uptime, "models": models})
 
     async def _metrics_text(self, request: Request) -> Response:
         del request
         gauges: list[tuple[str, Mapping[str, object], float]] = []
-        for name, followed in self._followed.items():
+        for name, followed in self._all_followed():
             status = followed.status
             gauges.append(("registry_model_ready", {"model": name}, float(status.is_ready)))
             if status.is_ready:
@@ -371,6 +406,10 @@ class Server:
             gauges.append(("registry_model_failures", {"model": name}, status.failures))
         text = await asyncio.to_thread(self._metrics.text, gauges)
         return Response(text, media_type="text/plain; version=0.0.4")
+
+    def _all_followed(self) -> list[tuple[str, FollowedModel]]:
+        shadows = [(f"{name} (shadow)", shadow.followed) for name, shadow in self._shadows.items()]
+        return [*self._followed.items(), *shadows]
 
     async def _server_metadata(self, request: Request) -> Response:
         del request

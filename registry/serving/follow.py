@@ -268,6 +268,9 @@ class FollowedModel:
         if thread is None or not thread.is_alive():
             self._free()
         self._wake.set()
+        # A look that is under way ends before this returns, so that it opens no connection afterwards.
+        if self._checking.acquire(timeout=_END_SECONDS):
+            self._checking.release()
 
     def __enter__(self) -> "FollowedModel":
         return self
@@ -345,6 +348,8 @@ class FollowedModel:
 
     def _check(self, *, force: bool = False) -> bool:
         with self._checking:
+            if self._is_closed:
+                return False
             identity = None
             try:
                 if self._source.can_move or self._current is None:

@@ -37,6 +37,10 @@ class ServeOptions:
         require_signature: A public key; only models that it signed are served.
         access_log: Whether each request is logged, as a line of JSON.
         shared: A directory that workers share for what they have counted, or None for one worker.
+        shadow: The URI of a shadow of the first model, or None.
+        share: The share of its requests that the shadow answers too, after their answers were sent.
+        canary: The share of the keys whose requests the shadow answers instead.
+        canary_key: The header with the key of a request; without it the client's address is the key.
     """
 
     models: Sequence[tuple[str, str]]
@@ -54,6 +58,10 @@ class ServeOptions:
     require_signature: str | None = None
     access_log: bool = True
     shared: str | None = None
+    shadow: str | None = None
+    share: float = 0.1
+    canary: float = 0.0
+    canary_key: str = "x-canary-key"
 
     def to_json(self) -> str:
         """Return the options as text."""

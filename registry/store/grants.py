@@ -79,20 +79,21 @@ _PRIVILEGES: Final[Mapping[Role, tuple[Mapping[str, str], ...]]] = {
 }
 
 
-def grants(role: Role, to: str | None = None) -> str:
+def grants(role: Role, to: str | None = None, *, speaks_for_others: bool = False) -> str:
     """Return SQL that gives a database user (by default ``registry_<role>``) exactly the rights of a role.
 
     Run it as the owner of the tables, with the registry's schema first on the search path. Run it again after an
-    upgrade of the schema. The user must exist.
+    upgrade of the schema. The user must exist. A user that speaks for others is that of a page which signs its visitors
+    in: approvals count for the actor that it names. Without it, a trust given earlier ends.
 
     Raises:
         InvalidParameterError: The name is not a valid user name.
     """
     user = _quoted(to or f"registry_{role}")
-    return "\n".join([f"-- {role} of the registry", *_statements(role, user)]) + "\n"
+    return "\n".join([f"-- {role} of the registry", *_statements(role, user, speaks_for_others)]) + "\n"
 
 
-def _statements(role: Role, user: str) -> Iterator[str]:
+def _statements(role: Role, user: str, speaks_for_others: bool) -> Iterator[str]:
     tables = ", ".join([*sorted(Base.metadata.tables), VERSION_TABLE])
     sequences = ", ".join(_sequences())
     yield "BEGIN;"
@@ -104,6 +105,11 @@ def _statements(role: Role, user: str) -> Iterator[str]:
     for privileges in _PRIVILEGES[role]:
         for table, granted in privileges.items():
             yield f"GRANT {granted} ON TABLE {table} TO {user};"
+    # Quoted as a text: a quotation mark in it is doubled.
+    literal = "'" + user[1:-1].replace('""', '"').replace("'", "''") + "'"
+    yield f"DELETE FROM trusted_pages WHERE db_user = {literal};"  # noqa: S608 - printed, not run
+    if speaks_for_others:
+        yield f"INSERT INTO trusted_pages (db_user) VALUES ({literal});"  # noqa: S608
     yield "COMMIT;"
 
 

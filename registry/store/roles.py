@@ -18,7 +18,7 @@ _FOR_PROMOTERS: Final = frozenset(
     {"model_versions", "model_aliases", "promotion_rules", "stage_periods", "monitor_guards"}
 )
 # No role may change these; see `grants`.
-_FOR_OWNERS: Final = frozenset({"artifact_roots", "removals", "tombstones"})
+_FOR_OWNERS: Final = frozenset({"artifact_roots", "removals", "tombstones", "trusted_pages"})
 _DENIED: Final = re.compile(r"permission denied for (?:table|sequence) (?P<name>\w+)")
 
 

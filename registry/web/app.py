@@ -31,6 +31,7 @@ NOUNS: Final = (
     "versions",
     "actions",
     "inbox",
+    "incidents",
 )
 
 

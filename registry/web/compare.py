@@ -29,6 +29,7 @@ from registry.web.run_list import check_column
 MAX_RUNS: Final = 200
 MAX_METRICS: Final = 100
 MAX_PARAMS: Final = 500
+MAX_PARAM_COLUMNS: Final = 40
 # More runs than these are the rows of the table, not its columns.
 MAX_RUN_COLUMNS: Final = 10
 _IMAGE_RUNS: Final = 10
@@ -49,10 +50,14 @@ class ComparedValue:
 
 
 def compare_params(runs: Sequence[Run], *, only_different: bool = True) -> list[ComparedValue]:
-    """Return the params of runs; by default those that differ. A missing param is a difference."""
+    """Return the params of runs; by default those that differ. A missing param is a difference.
+
+    Params that most runs have come first.
+    """
+    counts = Counter(key for run in runs for key in run.data.params)
     rows = (
         ComparedValue(key, [run.data.params.get(key) for run in runs])
-        for key in sorted({key for run in runs for key in run.data.params})
+        for key in sorted(counts, key=lambda key: (-counts[key], key))
     )
     return [row for row in rows if not only_different or len(set(row.values)) > 1]
 
@@ -62,11 +67,7 @@ def compare_metrics(runs: Sequence[Run], search: str = "") -> list[ComparedValue
 
     Metrics that most runs have come first.
     """
-    counts: dict[str, int] = {}
-    for run in runs:
-        for key in run.data.metrics:
-            if search.lower() in key.lower():
-                counts[key] = counts.get(key, 0) + 1
+    counts = Counter(key for run in runs for key in run.data.metrics if search.lower() in key.lower())
     rows = []
     for key in sorted(counts, key=lambda key: (-counts[key], key)):
         values = [run.data.metrics.get(key) for run in runs]
@@ -91,14 +92,15 @@ def show_comparison(request: Request) -> Response:
     shows_all = query.get("params") == "all"
     metrics = compare_metrics(runs, search)
     params = compare_params(runs, only_different=not shows_all)
+    most_params = MAX_PARAM_COLUMNS if len(runs) > MAX_RUN_COLUMNS else MAX_PARAMS
     chart = query.get("chart", "series")
     return render(
         request,
         "compare.html",
         runs=runs,
         labels=[(run.info.run_id, cut(run.info.run_name, 60), run.info.start_time) for run in runs],
-        params=params[:MAX_PARAMS],
-        left_out_params=max(0, len(params) - MAX_PARAMS),
+        params=params[:most_params],
+        left_out_params=max(0, len(params) - most_params),
         metrics=metrics[:MAX_METRICS],
         charts=_series_first(client_of(request), runs[0], [row.key for row in metrics[:MAX_METRICS]]),
         left_out_metrics=max(0, len(metrics) - MAX_METRICS),

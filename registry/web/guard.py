@@ -81,7 +81,8 @@ class Guard:
         """Return what answers a request that no page is to see, or None."""
         site = self._site
         request.state.site = site
-        if _host(request.headers.get("host", "")) not in site.hosts:
+        named = request.headers.getlist("host")
+        if len(named) != 1 or _host(named[0]) not in site.hosts:
             return Response("This server does not answer for that host; start it with --allow-host NAME.\n", 421)
         if request.url.path.startswith(_PUBLIC) and request.method in _READS:
             return None

@@ -11,11 +11,13 @@ from starlette.routing import Route
 from registry.client import MlflowClient
 from registry.entities import Run
 from registry.entities.stages import PRODUCTION
+from registry.web.incidents import unfinished_incidents
 from registry.web.pages import client_of, render
 
 _WEEK_US: Final = 7 * 86_400 * 1_000_000
 _HOLDERS: Final = 50
 _EVENTS: Final = 20
+_INCIDENTS: Final = 50
 _RUNS: Final = 8
 _EXPERIMENTS: Final = 1_000
 _ITEMS: Final = 200
@@ -33,6 +35,7 @@ def show(request: Request) -> Response:
         "home.html",
         production=overview.holders(stages=[PRODUCTION], limit=_HOLDERS + 1),
         shown_holders=_HOLDERS,
+        incidents=unfinished_incidents(client)[:_INCIDENTS],
         events=overview.events(since=week, limit=_EVENTS),
         running=_runs(client, ids, "RUNNING"),
         failed=_runs(client, ids, "FAILED"),

@@ -60,21 +60,22 @@ def approve(request: Request) -> Response:
 def why_no_approval(request: Request) -> str | None:
     """Return why an approval given on this page would not count for the visitor, or None if it does.
 
-    PostgreSQL counts database users, and all visitors of a page with --auth come as one.
+    PostgreSQL counts database users, and all visitors of a page with --auth come as one, unless the owner of the
+    database trusts that user to name them.
     """
-    if not site_of(request).auth.is_shared:
-        return None
-    user = rights_of(request).user
-    if user is None:
+    rights = rights_of(request)
+    if not site_of(request).auth.is_shared or rights.user is None or rights.speaks_for_others:
         return None
     return (
-        f"Approvals in this database count database users, and everybody behind this page is the user {user!r}. "
-        "Approve with a database user of your own: registry versions approve MODEL/VERSION STAGE."
+        f"Approvals in this database count database users, and everybody behind this page is the user {rights.user!r}. "
+        "Approve with a database user of your own: registry versions approve MODEL/VERSION STAGE. Or let the owner of "
+        f"the database trust this page: registry db grants --role promoter --to {rights.user} --speaks-for-others"
     )
 
 
 def _name_that_counts(request: Request) -> str:
-    return rights_of(request).user or visitor_of(request).actor
+    rights, actor = rights_of(request), visitor_of(request).actor
+    return actor if rights.speaks_for_others else rights.user or actor
 
 
 routes: Final = [

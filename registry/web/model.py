@@ -12,6 +12,7 @@ from starlette.routing import Route
 from registry.client import MlflowClient
 from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES
+from registry.web.incidents import unfinished_incidents
 from registry.web.pages import client_of, number_of, render
 from registry.web.timeline import draw_timeline, tick_text
 
@@ -62,6 +63,7 @@ def show_model(request: Request) -> Response:
         timeline=timeline,
         tick_text=tick_text,
         guarded=guarded_stages(client, name, newest[:_JUDGED]),
+        incidents=unfinished_incidents(client, name),
         events=client.backend.overview.events(name=name, limit=_EVENTS),
         deleted=client.backend.overview.deleted_versions(name),
         active_stages=ACTIVE_STAGES,

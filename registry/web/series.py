@@ -22,14 +22,17 @@ from registry.web.pages import client_of, number_of
 MAX_RUNS: Final = 200
 MAX_KEYS: Final = 20
 MAX_WIDTH: Final = 4_000
-# All points of an answer: some megabytes of JSON, and what a browser draws at once.
-MAX_POINTS: Final = 100_000
-SKETCH_OVER: Final = 200_000
+# All points of an answer: what a browser draws in a moment, and half a megabyte of JSON.
+MAX_POINTS: Final = 20_000
+SKETCH_OVER: Final = 100_000
 _MAX_DIGITS: Final = 19
 
 
 def list_series(request: Request) -> Response:
-    """Return series of runs; ``points`` is the width of the chart, ``low`` and ``high`` the steps that it shows."""
+    """Return series of runs; ``points`` is the width of the chart, ``low`` and ``high`` the steps that it shows.
+
+    Times are sent if they are asked for by ``times=1``: they are a third of the answer.
+    """
     query = request.query_params
     run_ids, keys = list(dict.fromkeys(query.getlist("run"))), list(dict.fromkeys(query.getlist("key")))
     if not 0 < len(run_ids) <= MAX_RUNS or not 0 < len(keys) <= MAX_KEYS:
@@ -38,7 +41,8 @@ def list_series(request: Request) -> Response:
     series = read_series(
         client_of(request), run_ids, keys, width, _steps(request), is_exact=query.get("exact", "") == "1"
     )
-    return JSONResponse({"series": [_as_json(one) for one in series]})
+    has_times = query.get("times", "") == "1"
+    return JSONResponse({"series": [_as_json(one, has_times=has_times) for one in series]})
 
 
 def read_series(
@@ -76,12 +80,12 @@ def _step(request: Request, name: str, default: int) -> int:
     return min(max(int(text), ALL_STEPS[0]), ALL_STEPS[1])
 
 
-def _as_json(series: Series) -> dict[str, Any]:
+def _as_json(series: Series, *, has_times: bool) -> dict[str, Any]:
     return {
         "run": series.run_id,
         "key": series.key,
         "steps": list(series.steps),
-        "times": list(series.timestamps),
+        "times": list(series.timestamps) if has_times else None,
         "values": list(finite(series.values)),
         "sketch": series.is_sketch,
     }

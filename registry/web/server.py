@@ -39,6 +39,7 @@ class Server:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 create_app(site),
+                http="h11",  # it limits the size of headers
                 lifespan="off",
                 access_log=False,
                 log_level="warning",

@@ -15,6 +15,7 @@ from registry.store.registry.overview import Rights
 from registry.web.auth import Auth, TokenAuth
 
 _RIGHTS_SECONDS: Final = 30.0
+_STATEMENT_SECONDS: Final = 30.0
 
 
 class ActorClient(MlflowClient):
@@ -25,7 +26,11 @@ class ActorClient(MlflowClient):
         self._actor = actor
 
     def _open(self) -> Backend:
-        settings = current_settings().model_copy(update={"actor": self._actor})
+        settings = current_settings()
+        # A training waits for a database; who looks at a page wants to be told.
+        seconds = min(settings.statement_timeout_seconds or _STATEMENT_SECONDS, _STATEMENT_SECONDS)
+        limits = {"statement_timeout_seconds": seconds, "database_patience": 0}
+        settings = settings.model_copy(update={"actor": self._actor, **limits})
         return open_backend(self._tracking_uri, settings, base=self._base, read_only=self._read_only)
 
 

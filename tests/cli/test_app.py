@@ -98,3 +98,19 @@ def test_a_character_that_the_terminal_cannot_show_is_an_escape(filled: object) 
 
     assert b"\\xe9" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_noun_is_loaded_without_what_its_commands_use() -> None:
+    code = """if True:
+        import sys
+        from registry.cli.app import PARTS, load
+        for name in PARTS:
+            load(name)
+            heavy = {"sqlalchemy", "pydantic.main", "pandas", "numpy", "starlette", "jinja2"} & sys.modules.keys()
+            if heavy:
+                sys.exit(f"{name} imports {heavy}")
+    """
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -355,6 +355,7 @@ def test_f16_versions_show_says_why(cli: Callable, filled: object, terminal: Cal
             "Approvals(n=1) failed, overridden 1 approval 0",
         ]
         assert shown[start + 1].startswith("since 20")
+        assert shown.count("reason the old one is broken") == 1
         assert [line for line in shown if line.endswith("no: registered it looked at it")] != []
 
 

@@ -1,5 +1,6 @@
 """Lists and single items: lines and JSON for programs, tables for people, errors that name what is missing."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,12 +103,15 @@ def test_models_are_listed_with_their_holders(cli: Callable, filled: object) -> 
 
 def test_a_model_is_shown_with_its_versions(cli: Callable, filled: object, terminal: Callable) -> None:
     assert cli("models", "show", "churn", "--json").json["name"] == "churn"
+    registry.MlflowClient().set_registered_model_alias("churn", "champion", 2)
     terminal(80)
-    facts, holders = cli("models", "show", "churn").out.split("\n\nIn stages and aliases\n")
+    facts, why, aliases, versions = re.split(
+        r"\n\n(?:Why version 1 is in Production|Aliases|Newest versions)\n", cli("models", "show", "churn").out
+    )
 
     assert "Production   1" in facts.splitlines()
-    held, versions = holders.split("\n\nNewest versions\n")
-    assert held.splitlines()[2].split()[:2] == ["Production", "1"]
+    assert why.splitlines()[-1] == "rules   none guarded it"
+    assert [row.split()[:2] for row in aliases.splitlines()[2:]] == [["@champion", "2"]]
     assert [row.split()[:2] for row in versions.splitlines()[2:]] == [["2", "None"], ["1", "Production"]]
 
 

@@ -49,6 +49,7 @@ OWN = [
         "models serve models:/churn/1 -p 5001 -w 2 --host 127.0.0.1",
     ),
     ("models serve --model-uri models:/churn/1 --env-manager local -t 30", "models serve models:/churn/1 -t 30"),
+    ("ui --backend-store-uri file:./mlruns --port 5000 -w 4", "ui --port 5000 --tracking-uri file:./mlruns"),
     ("models generate-dockerfile -m models:/churn/1 -d out", "models generate-dockerfile models:/churn/1 -d out"),
     (
         "models generate-dockerfile --model-uri models:/churn/1 --output-directory out --no-conda --enable-mlserver",
@@ -150,8 +151,8 @@ def test_a_line_of_mlflows_is_said_in_our_words(mlflows: str, ours: str) -> None
     assert said_here(mlflows.format(run=run).split()) == ours.format(run=run).split()
 
 
-# A server does not end by itself; tests/serving runs one.
-@pytest.mark.parametrize("line", [line for line, _ in [*OWN, *GUESSED] if not line.startswith("models serve")])
+# Servers do not end by themselves; tests/serving and tests/web run them.
+@pytest.mark.parametrize("line", [line for line, _ in [*OWN, *GUESSED] if not line.startswith(("models serve", "ui "))])
 def test_a_line_of_mlflows_runs(cli: Callable, filled_place: Doubling, line: str) -> None:
     if " restore" in line:
         prepare = {"experiments": ["experiments", "delete", "1"], "runs": ["runs", "delete", filled_place.run_id]}

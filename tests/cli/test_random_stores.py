@@ -39,6 +39,11 @@ def _words(text: str) -> list[str]:
     return [word for word in visible(text).split(" ") if word]
 
 
+def _verdicts(reason: str) -> list[str]:
+    """Return words of the verdicts and approvals of a version that was promoted with a reason."""
+    return ["MetricAtLeast(metric='auc',", "value=0.9)", "overridden", "missing", "Approvals(n=1)"] if reason else []
+
+
 @given(
     model=MODEL_NAMES,
     run=OTHER_NAMES,
@@ -73,7 +78,10 @@ def test_every_value_of_a_random_store_is_printed_whole(
     client = registry.MlflowClient(uri)
     run_id = client.create_run(client.create_experiment(experiment), run_name=run).info.run_id
     client.register_model(str(source), model)
-    client.transition_model_version_stage(model, 1, "Production", reason=reason or None)
+    if reason:
+        client.set_promotion_rules(model, "Production", [registry.MetricAtLeast("auc", 0.9), registry.Approvals(1)])
+        client.approve(model, 1, "Production", reason=reason)
+    client.transition_model_version_stage(model, 1, "Production", reason=reason or None, override=bool(reason))
     terminal(width)
     if not is_terminal:
         monkeypatch.setattr("sys.stdout.isatty", lambda: False)
@@ -85,12 +93,12 @@ def test_every_value_of_a_random_store_is_printed_whole(
 
     for words, whole, folded in (
         (["models", "list"], [model], []),
-        (["models", "show", model], [model], _words(reason)),
+        (["models", "show", model], [model], [*_words(reason), *_verdicts(reason)]),
         (["models", "holders", model], [], _words(reason)),
         (["models", "history", model], [], _words(reason)),
         (["events", "list"], [model], []),
         (["versions", "list"], [model], []),
-        (["versions", "show", f"{model}/1"], [model], _words(reason)),
+        (["versions", "show", f"{model}/1"], [model], [*_words(reason), *_verdicts(reason)]),
         (["experiments", "list"], [experiment], []),
         (["runs", "list"], [run, run_id], []),
         (["runs", "show", run_id], [run, run_id, experiment], []),

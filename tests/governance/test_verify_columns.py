@@ -8,13 +8,15 @@ from typing import Any
 import pandas as pd
 import pytest
 from governed_models import drop_guards, raw_connection, raw_sql
+from monitored_models import DIGEST, find
 from sqlalchemy import Double, Integer, Table
 
 from registry import MlflowClient, data
 from registry.entities import ComparedModel, PairedDifference
 from registry.entities.history import canonical_json
+from registry.entities.monitors import CheckOutcome, CheckStatus
 from registry.exceptions import IntegrityError
-from registry.rules import BetterThanHolder, MetricAtLeast, MetricNotWorse
+from registry.rules import BetterThanHolder, CheckedWithin, MetricAtLeast, MetricNotWorse
 from registry.store.tables import Base
 
 # The row of each table that is edited: of version 2, which rules let into Production in the place of version 1.
@@ -41,6 +43,8 @@ ROWS = {
     "logged_model_metrics": "evaluation_dataset_id IS NOT NULL",
     "evaluation_datasets": "name = 'holdout'",
     "evidence": "kind = 'comparison'",
+    "monitor_checks": "monitor_id IS NULL",
+    "incidents": "cause = 'a'",
     "registry_id": "one_row = 1",
     "artifact_roots": "generation > 0",
 }
@@ -111,6 +115,17 @@ SEEN = {
         "",
         "run_id, actor",
     ),
+    "monitor_checks": (
+        "id, model_id, version, status, report_digest, run_id, end_time, a row removed",
+        "",
+        "monitor_id, due_time, message, actor, start_time",
+    ),
+    "incidents": (
+        "id, model_id, cause, status, version, monitor_id, check_id, run_id, report_digest, figures, opened_us, "
+        "changed_us, changed_by, reason, a row removed",
+        "",
+        "",
+    ),
     "registry_id": ("last_event, a row removed", "", "id, latest_ms"),
     "artifact_roots": ("", "", "root, database, server, generation, token, previous_token, a row removed"),
 }
@@ -128,7 +143,7 @@ def judged(client: MlflowClient, own_place: Path) -> MlflowClient:
     client.update_registered_model("nba", "about")
     client.transition_model_version_stage("nba", 1, "Production")
     _version(client, 0.91)
-    on_data = [MetricAtLeast("f1", 0.8, dataset="holdout"), BetterThanHolder("f1", "holdout")]
+    on_data = [MetricAtLeast("f1", 0.8, dataset="holdout"), BetterThanHolder("f1", "holdout"), CheckedWithin("1d")]
     client.set_promotion_rules("nba", "Production", [MetricAtLeast("f1", 0.8), MetricNotWorse("f1"), *on_data])
     _evaluate(client)
     approver = MlflowClient(client.tracking_uri)
@@ -138,6 +153,8 @@ def judged(client: MlflowClient, own_place: Path) -> MlflowClient:
     client.backend.signing.sign(client.get_model_version("nba", 2).model_id, "key", "bundle")
     client.set_registered_model_alias("nba", "best", 2)
     client.set_model_version_tag("nba", 2, "k", "v")
+    client.acknowledge_incident(find(client, "a")[0].id, reason="looking at it")
+    client.backend.monitors.log_check("nba", CheckOutcome(CheckStatus.OK, 2, report_digest=DIGEST, run_id="r2"))
     return client
 
 

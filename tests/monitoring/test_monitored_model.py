@@ -119,6 +119,24 @@ def test_a_failure_to_record_is_logged_and_never_raised(
     assert "10 rows of wins were not recorded" in caplog.text
 
 
+def test_predictions_that_cannot_be_recorded_are_predicted_all_the_same(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = MlflowClient(sqlite_url)
+    registry.set_tracking_uri(sqlite_url)
+
+    def count(model_input: Any) -> int:
+        return len(model_input)
+
+    with registry.start_run():
+        registry.pyfunc.log_model(name="model", python_model=count, registered_model_name=NAME)
+    served = registry.pyfunc.load_model(URI, monitor=True, allow_code=True)
+    assert served.predict(games(10)[0]) == 10
+    served.flush()
+    assert (served.dropped, seen(client).rows) == (1, 0)
+    assert "1 rows of wins were not recorded: The prediction data must be a DataFrame" in caplog.text
+
+
 def test_a_model_that_is_gone_leaves_no_thread_and_loses_nothing(sqlite_url: str) -> None:
     client = MlflowClient(sqlite_url)
     register(client)

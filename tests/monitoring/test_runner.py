@@ -35,7 +35,12 @@ def test_four_runners_make_each_of_a_thousand_due_checks_once(
     client: MlflowClient, sql: RawSql, tmp_path: Path
 ) -> None:
     model_in_production(client, versions=1)
-    monitors = [client.add_monitor("nba", every="1d").id for _ in range(1_000)]
+    client.add_monitor("nba", every="1d")
+    columns = "model_id, stage, every_seconds, cooldown_seconds, settings, triggers, actor, creation_time, next_time"
+    counted = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)"
+    sql(f"INSERT INTO monitors ({columns}) {counted} SELECT {columns} FROM monitors, n WHERE monitors.id = 1")
+    monitors = [monitor.id for monitor in client.get_monitors()]
+    assert len(monitors) == 1_000
     made = tmp_path / "made"
     made.mkdir()
 
@@ -194,7 +199,7 @@ def test_a_removed_monitor_leaves_its_checks_and_incidents(client: MlflowClient,
         ({"against": "yesterday"}, "against"),
         ({"detectors": "ks"}, "detectors"),
         ({"detectors": ["\0"]}, "detector"),
-        ({"minimum_rows": 0}, "minimum_rows must be 1 or more, got 0."),
+        ({"minimum_rows": 1}, "minimum_rows must be 2 or more, got 1."),
         ({"false_incidents": -1}, "false_incidents must be more than 0, got -1."),
         ({"triggers": ["rollback"]}, "The trigger 'rollback' belongs to guards; use guard_stage."),
         ({"triggers": ["../../bin/sh\n"]}, "trigger"),

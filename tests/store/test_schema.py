@@ -189,7 +189,7 @@ def test_the_filled_database_has_rows_in_every_table_of_the_first_revisions(data
     assert empty <= {
         *("approvals", "promotion_rules", "uploads", "dataset_input_tags", "logged_model_metrics"),
         *("removals", "foreign_history", "model_signatures", "commit_markers", "adopted_files"),
-        *("evaluation_datasets", "evidence", "tombstones"),
+        *("evaluation_datasets", "evidence", "tombstones", "trusted_pages"),
         *("monitors", "monitor_guards", "monitor_checks", "incidents", "trigger_deliveries"),
     }
 

@@ -172,6 +172,21 @@ def test_a_range_is_sent_if_it_can_be(
     assert (answer.status, answer.body, answer.header("content-range")) == (status, body, part)
 
 
+def test_files_in_s3_are_shown_and_sent_in_ranges(
+    sqlite_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = request.getfixturevalue("s3_environment")(request.getfixturevalue("moto_s3")).fresh_root()
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
+    client = MlflowClient(sqlite_url)
+    run_id = client.create_run(client.create_experiment("in s3")).info.run_id
+    client.log_text(run_id, "0123456789", "dir/digits.txt")
+    page = open_page(sqlite_url)
+    assert "0123456789</pre>" in page.get(f"/runs/{run_id}/artifacts/dir/digits.txt").text
+    answer = page.get(f"/runs/{run_id}/files/dir/digits.txt", {"range": "bytes=3-5"})
+    assert (answer.status, answer.body, answer.header("content-range")) == (206, b"345", "bytes 3-5/10")
+    assert page.get(f"/runs/{run_id}/files/dir/nothing.txt").status == 404
+
+
 def test_an_empty_file_has_no_ranges(page: PageClient, run_id: str, store: Callable[[str, bytes], None]) -> None:
     store("empty.bin", b"")
     answer = page.get(f"/runs/{run_id}/files/empty.bin", {"range": "bytes=0-"})

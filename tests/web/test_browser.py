@@ -108,6 +108,38 @@ def test_a_promotion_is_refused_then_passes_and_is_rolled_back(browser: Any, chu
     assert stages(churn, "churn") == {1: "Production", 2: "Archived", 3: "None"}
 
 
+def test_a_run_becomes_a_version_that_is_compared_and_promoted(browser: Any, churn: MlflowClient) -> None:
+    churn.delete_promotion_rules("churn", "Production")
+    churn.set_promotion_rules("churn", "Production", [registry.MetricAtLeast("auc", 0.9)])
+    for name, auc in (("weak", 0.8), ("strong", 0.95)):
+        run_id = churn.create_run("0", run_name=name).info.run_id
+        churn.log_metric(run_id, "auc", auc)
+        churn.log_text(run_id, name, "model/weights.txt")
+        churn.set_terminated(run_id)
+    with served_page(churn.tracking_uri) as server:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.url)
+        for name, number in (("weak", 4), ("strong", 5)):
+            page.goto(f"{server.address}/runs?filter=attributes.run_name+%3D+'{name}'")
+            page.get_by_role("link", name=name).first.click()
+            page.get_by_role("link", name="Register a model of this run").click()
+            page.get_by_label("Logged model, or directory").fill("model")
+            page.get_by_label("Registered model").fill("churn")
+            page.get_by_role("button", name="Register").click()
+            page.get_by_role("heading", name=f"churn, version {number}").wait_for()
+        page.goto(f"{server.address}/models/churn")
+        page.get_by_role("button", name="Compare").click()
+        assert page.get_by_text("0.95").first.is_visible()
+        for number, answer in ((4, "The rules refuse it."), (5, "Every rule passes.")):
+            page.goto(f"{server.address}/models/churn/{number}/promote?stage=Production")
+            assert page.get_by_text(answer).is_visible()
+        page.get_by_label("Reason").fill("auc")
+        page.get_by_role("button", name="Promote to Production").click()
+        assert page.get_by_role("status").inner_text() == "Version 5 is in stage Production."
+        context.close()
+
+
 def test_of_two_visitors_who_promote_at_once_the_second_sees_what_the_first_did(
     browser: Any, churn: MlflowClient
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_chart_is_fetched_when_it_comes_into_view(browser: Any, runs: ShownRun
 
 
 def test_a_tag_is_edited_in_the_table_and_columns_are_found(browser: Any, runs: ShownRuns) -> None:
+    runs.client.set_tag(runs.ids[1], "mlflow.note.content", "long " * 100)
     with served_page(runs.client.tracking_uri) as server, visitor(browser, server) as page:
         page.goto(f"{server.address}/runs?column=tags.team")
         page.get_by_role("button", name="Edit the tag team").first.click()
@@ -156,6 +157,11 @@ def test_a_tag_is_edited_in_the_table_and_columns_are_found(browser: Any, runs: 
         page.get_by_role("textbox", name="team").press("Enter")
         page.get_by_role("cell", name="north").wait_for()
         assert runs.client.get_run(runs.ids[2]).data.tags["team"] == "north"
+        page.get_by_role("button", name="Edit the note").click()
+        page.locator("textarea").fill("two\nlines")
+        with page.expect_response("**/tags"):
+            page.locator("textarea").press("Control+Enter")
+        assert runs.client.get_run(runs.ids[1]).data.tags["mlflow.note.content"] == "two\nlines"
         page.get_by_text("Columns (1)").click()
         page.get_by_label("Find a column").fill("mlflow.user")
         page.get_by_role("button", name="Show", exact=True).click()

@@ -32,6 +32,11 @@ def test_another_host_is_refused_even_with_a_session(sqlite_url: str, host: str)
     assert page.get("/", {"host": host}).status == 421
 
 
+def test_two_hosts_are_none(sqlite_url: str) -> None:
+    page = open_page(sqlite_url)
+    assert page.get("/", {"host": HOST, "Host": "evil.example"}).status == 421
+
+
 def test_every_answer_has_the_headers_that_keep_a_browser_safe(sqlite_url: str) -> None:
     answer = open_page(sqlite_url).get("/")
     assert answer.header("content-security-policy") == (

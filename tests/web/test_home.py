@@ -4,6 +4,7 @@ import re
 
 import pytest
 from governed_models import register, sealed_model
+from monitored_models import find, model_in_production
 from page_client import PageClient, open_page, words
 
 import registry
@@ -36,6 +37,25 @@ def test_an_empty_registry_says_what_to_do(sqlite_url: str) -> None:
     assert "Nothing is in Production." in text
     assert "No model changed." in text
     assert "No run is running." in text
+
+
+def test_alarms_are_shown_acknowledged_and_closed(client: MlflowClient) -> None:
+    model_in_production(client)
+    page = open_page(client.tracking_uri)
+    assert "Alarms" not in page.get("/").text
+    (incident,) = find(client, "input/<b>age")
+    for path in ("/", "/models/nba"):
+        text = page.get(path).text
+        assert "input/&lt;b&gt;age" in text
+        assert f"Acknowledge incident {incident.id}" in text
+    assert page.post(f"/incidents/{incident.id}/acknowledge", {"reason": "looking"}).status == 303
+    text = page.get("/models/nba").text
+    assert "acknowledged</span> by <bdi>tester</bdi>: <bdi>looking</bdi>" in text
+    assert f"Acknowledge incident {incident.id}" not in text
+    assert page.post(f"/incidents/{incident.id}/close", {"reason": "new rules"}).status == 303
+    assert "Alarms" not in page.get("/models/nba").text
+    assert page.post("/incidents/99/close").status == 404
+    assert client.get_incident(incident.id).status == "closed"
 
 
 def test_storage_says_what_gc_would_free(sqlite_url: str) -> None:

@@ -108,6 +108,21 @@ def test_a_timeline_spans_all_periods_and_keeps_short_ones_visible(sqlite_url: s
     assert draw_timeline([], now) is None
 
 
+def test_tenures_of_long_ago_have_their_actor_too(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.store.registry.overview._RECENT", 2)
+    client = MlflowClient(sqlite_url)
+    register(client, "churn", 2)
+    client.transition_model_version_stage("churn", 1, "Production", reason="long ago")
+    for number in range(5):
+        client.set_model_version_tag("churn", 1, "key", str(number))
+    client.transition_model_version_stage("churn", 2, "Staging", reason="now")
+    tenures = [one.tenure for one in client.backend.overview.tenures("churn", newest=10)]
+    assert [(tenure.stage, tenure.actor, tenure.reason) for tenure in tenures] == [
+        ("Staging", "tester", "now"),
+        ("Production", "tester", "long ago"),
+    ]
+
+
 def test_a_version_shows_signature_example_files_lineage_and_how_to_load_it(sqlite_url: str) -> None:
     pandas = pytest.importorskip("pandas")
     sklearn = pytest.importorskip("sklearn.linear_model")

@@ -253,8 +253,8 @@ def _check_settings(
     if detectors is not None:
         settings["detectors"] = [check_key(name, "detector") for name in check_list(detectors, "detectors", str)]
     if minimum_rows is not None:
-        if type(minimum_rows) is not int or minimum_rows < 1:
-            raise InvalidParameterError(f"minimum_rows must be 1 or more, got {minimum_rows!r}.")
+        if type(minimum_rows) is not int or minimum_rows < 2:
+            raise InvalidParameterError(f"minimum_rows must be 2 or more, got {minimum_rows!r}.")
         settings["minimum_rows"] = minimum_rows
     if false_incidents is not None:
         if not isinstance(false_incidents, int | float) or not 0 < false_incidents < 1_000:

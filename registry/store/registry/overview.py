@@ -15,6 +15,7 @@ from registry.store.dialects import AnyRow, AnySelect
 from registry.store.long_lists import among
 from registry.store.registry.history_queries import StageTenure
 from registry.store.registry.history_writer import event_of
+from registry.store.registry.promotion_rules import counted_user
 from registry.store.registry.queries import require_model
 from registry.store.tables import (
     ApprovalRow,
@@ -27,11 +28,14 @@ from registry.store.tables import (
     RegisteredModelRow,
     RunRow,
     StagePeriodRow,
+    TrustedPageRow,
 )
 from registry.store.transactions import Store, read_transaction, single_query
 
 # How many of a model's newest versions may wait for an approval; older ones are overtaken.
 _CANDIDATES: Final = 20
+# Among so many newest events of a model are nearly always those that began the periods that a page shows.
+_RECENT: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,14 @@ class RelatedVersion:
 class Rights:
     """What the database lets its user do: change anything at all, and move stages and aliases, delete and rename.
 
-    `user` is the database's; None on SQLite, where whoever can write the file may do all.
+    `user` is the database's; None on SQLite, where whoever can write the file may do all. `speaks_for_others` says that
+    its owner trusts this user to name the actor that counts for approvals.
     """
 
     may_write: bool = True
     may_promote: bool = True
     user: str | None = None
+    speaks_for_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +228,7 @@ class OverviewStore(Store):
                 row.current_stage,
                 stage.holder,
                 stage.rules,
-                row.session_user or row.user_id,
+                row.counted_user or row.user_id,
                 approvals.get((row.model_id, row.version, stage.stage), frozenset()),
                 row.creation_time,
             )
@@ -283,8 +289,10 @@ class OverviewStore(Store):
         may_promote: ColumnElement[bool] = literal_column(
             "has_column_privilege('model_versions', 'current_stage', 'UPDATE')"
         )
-        row: Any = connection.execute(select(may_write, may_promote, literal_column("session_user::text"))).one()
-        return Rights(bool(row[0]), bool(row[1]), str(row[2]))
+        user: ColumnElement[str] = literal_column("session_user::text")
+        speaks = select(TrustedPageRow.db_user).where(TrustedPageRow.db_user == user).exists()
+        row: Any = connection.execute(select(may_write, may_promote, user, speaks)).one()
+        return Rights(bool(row[0]), bool(row[1]), str(row[2]), bool(row[3]))
 
 
 def _tenures(connection: Connection, limit: int, *conditions: Any, is_explained: bool) -> list[NamedTenure]:
@@ -309,12 +317,23 @@ def _tenures(connection: Connection, limit: int, *conditions: Any, is_explained:
 
 
 def _began(connection: Connection, rows: Sequence[AnyRow]) -> dict[tuple[int, int], AnyRow]:
-    """Return the events that began periods, by model and time."""
+    """Return the events that began periods, by model and time; those of long ago need a look through all events."""
+    recent = _events_at(connection, rows, HistoryRow.seq > RegisteredModelRow.last_seq - _RECENT)
+    missing = [row for row in rows if (row.model_id, row.since) not in recent]
+    return {**recent, **_events_at(connection, missing)} if missing else recent
+
+
+def _events_at(connection: Connection, rows: Sequence[AnyRow], *conditions: Any) -> dict[tuple[int, int], AnyRow]:
     dialect = connection.dialect.name
     # One pass over the models' events: a join would look for each period among all events of its model.
-    events = select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason).where(
-        among(HistoryRow.model_id, {row.model_id for row in rows}, dialect),
-        among(HistoryRow.time_us, {row.since for row in rows}, dialect),
+    events = (
+        select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason)
+        .join(RegisteredModelRow, RegisteredModelRow.id == HistoryRow.model_id)
+        .where(
+            among(HistoryRow.model_id, {row.model_id for row in rows}, dialect),
+            among(HistoryRow.time_us, {row.since for row in rows}, dialect),
+            *conditions,
+        )
     )
     return {(event.model_id, event.time_us): event for event in connection.execute(events)}
 
@@ -342,7 +361,7 @@ def _guarded_stages(connection: Connection) -> Sequence[AnyRow]:
 def _candidates(connection: Connection, models: Collection[int], limit: int) -> AnySelect:
     version, model = ModelVersionRow, RegisteredModelRow
     return (
-        select(version.__table__)
+        select(version.__table__, counted_user(version.session_user).label("counted_user"))
         .join(model, model.id == version.model_id)
         .where(
             among(version.model_id, models, connection.dialect.name),
@@ -362,9 +381,10 @@ def _may_enter(row: AnyRow, stage: AnyRow) -> bool:
 
 
 def _approvals(connection: Connection, models: Collection[int]) -> Mapping[tuple[int, int, str], frozenset[str]]:
-    query = select(ApprovalRow.__table__).where(among(ApprovalRow.model_id, models, connection.dialect.name))
+    user = counted_user(ApprovalRow.session_user).label("counted_user")
+    query = select(ApprovalRow.__table__, user).where(among(ApprovalRow.model_id, models, connection.dialect.name))
     found: dict[tuple[int, int, str], frozenset[str]] = {}
     for row in connection.execute(query):
         key = (row.model_id, row.version, row.stage)
-        found[key] = found.get(key, frozenset()) | {row.session_user or row.actor}
+        found[key] = found.get(key, frozenset()) | {row.counted_user or row.actor}
     return found

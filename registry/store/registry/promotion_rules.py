@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, insert, null, select
 
 from registry.entities import Evidence
+from registry.entities.evidence import SHADOW
 from registry.entities.history import EventKind
 from registry.entities.monitors import IncidentStatus
 from registry.store.clock import read_clock_us
@@ -37,6 +38,7 @@ from registry.store.tables import (
     ModelVersionRow,
     ModelVersionTagRow,
     PromotionRulesRow,
+    TrustedPageRow,
 )
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.transactions import read_transaction, write_transaction
@@ -209,6 +211,12 @@ def rules_statement(connection: Connection, name: str, stage: str) -> Statement:
     return _RULES_OF.statement(connection, {**name_params(name), "entered": stage})
 
 
+def counted_user(column: Any) -> ColumnElement[Any]:
+    """Return the database user that counts as a person: NULL for a trusted page, behind which the actor counts."""
+    is_page = select(TrustedPageRow.db_user).where(TrustedPageRow.db_user == column).exists()
+    return case((is_page, null()), else_=column)
+
+
 _RULES: Final = select(PromotionRulesRow.rules).where(
     PromotionRulesRow.model_id == KEY_OF_NAME, PromotionRulesRow.stage == bindparam("entered")
 )
@@ -220,7 +228,7 @@ _FACTS: Final = (
         select(
             ModelVersionRow.version,
             ModelVersionRow.run_id,
-            ModelVersionRow.session_user,
+            counted_user(ModelVersionRow.session_user).label("session_user"),
             ModelVersionRow.user_id,
             LoggedModelRow.flavors,
             LoggedModelRow.signature,
@@ -236,7 +244,7 @@ _FACTS: Final = (
         .where(*_THIS)
     ),
     Compiled(
-        select(ApprovalRow.actor, ApprovalRow.session_user).where(
+        select(ApprovalRow.actor, counted_user(ApprovalRow.session_user)).where(
             ApprovalRow.model_id == bindparam("model_key"),
             ApprovalRow.version == bindparam("number"),
             ApprovalRow.stage == bindparam("entered"),
@@ -247,11 +255,12 @@ _FACTS: Final = (
 
 def _evidence(connection: Connection, model_key: int, rules: "Sequence[PromotionRule]") -> tuple[Evidence, ...]:
     """Return the evidence on a logged model that rules look at: metrics on data sets, and other records."""
-    from registry.rules import BetterThanHolder
+    from registry.rules import BetterThanHolder, ShadowAgreement
 
+    has_shadows = any(isinstance(rule, ShadowAgreement) for rule in rules)
     on_data = [rule for rule in rules if getattr(rule, "dataset", None) is not None]
     if not on_data:
-        return ()
+        return tuple(read_records(connection, model_key, {SHADOW})) if has_shadows else ()
     metrics = [getattr(rule, "metric", None) for rule in on_data if not isinstance(rule, BetterThanHolder)]
     names = None if None in metrics else {name for name in metrics if name is not None}
     of_metrics = read_metric_evidence(connection, model_key, names) if metrics else ()
@@ -278,7 +287,8 @@ def _monitoring_facts(connection: Connection, row: AnyRow, rules: "Sequence[Prom
 def _facts(answers: Sequence[Answer], judged: set[str]) -> "tuple[Facts, list[dict[str, Any]]]":
     """Return the facts that rules are evaluated on, and the points of the judged metrics.
 
-    On PostgreSQL the database user counts as approver, so that one person cannot approve twice.
+    On PostgreSQL the database user counts as approver, so that one person cannot approve twice; behind a trusted page
+    the actor counts.
     """
     version_rows, point_rows, tags, approvals = answers[: len(_FACTS)]
     (version,) = named_rows(version_rows)

@@ -20,6 +20,7 @@ from registry.store.tables.governance import (
     PromotionRulesRow,
     RegistryIdRow,
     StagePeriodRow,
+    TrustedPageRow,
 )
 from registry.store.tables.logged_models import (
     LoggedModelMetricRow,
@@ -104,5 +105,6 @@ __all__ = [
     "TagRow",
     "TombstoneRow",
     "TriggerDeliveryRow",
+    "TrustedPageRow",
     "UploadRow",
 ]

@@ -155,7 +155,8 @@ class PromotionRulesRow(Base):
 class ApprovalRow(Base):
     """An approval for a version to enter a stage.
 
-    The same `actor` with two database users (`session_user`, empty on SQLite) counts as two approvers.
+    The same `actor` with two database users (`session_user`, empty on SQLite) counts as two approvers, unless the users
+    are in `trusted_pages`.
     """
 
     __tablename__ = "approvals"
@@ -171,3 +172,15 @@ class ApprovalRow(Base):
     session_user: ColumnElement[str] = column(KEY, primary_key=True, server_default=text("''"))
     reason: ColumnElement[str | None] = column(Text)
     time_us: ColumnElement[Micros]
+
+
+class TrustedPageRow(Base):
+    """A database user of a page that signs its visitors in: what it does counts as done by the actor that it names.
+
+    Only the owner of the schema may write this table.
+    """
+
+    __tablename__ = "trusted_pages"
+    __table_args__ = CLUSTERED
+
+    db_user: ColumnElement[KeyPart]

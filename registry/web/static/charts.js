@@ -74,6 +74,7 @@
         if (state.low) query.append("low", state.low);
         if (state.high) query.append("high", state.high);
         if (exact) query.append("exact", "1");
+        if (state.axis !== "step") query.append("times", "1");
         const started = performance.now();
         const answer = await getJson(`/series.json?${query}`, signal);
         this.cost = performance.now() - started;
@@ -319,7 +320,12 @@
         if (!option) return;
         state[option] = option === "smoothing" ? Number(event.target.value) : event.target.value;
         remember();
-        for (const chart of charts) if (chart.isVisible) chart.draw();
+        for (const chart of charts) {
+          if (state.axis !== "step" && chart.series?.some((one) => !one.times)) chart.series = null;
+          if (!chart.isVisible) continue;
+          if (chart.series) chart.draw();
+          else chart.load();
+        }
       });
       form.querySelector("[data-unzoom]")?.addEventListener("click", unzoom);
     }

@@ -171,20 +171,23 @@
 
   // ---- tags edited in place ----
   const token = document.querySelector('meta[name="form-token"]')?.content;
-  document.addEventListener("dblclick", (event) => edit(event.target.closest("td[data-tag]")));
-  for (const cell of document.querySelectorAll("td[data-tag]")) {
+  document.addEventListener("dblclick", (event) => edit(event.target.closest("[data-tag]")));
+  for (const cell of document.querySelectorAll("[data-tag]")) {
+    const isNote = cell.dataset.tag === "mlflow.note.content";
     const button = document.createElement("button");
     button.type = "button";
     button.className = "plain edit";
     button.textContent = "✎";
-    button.setAttribute("aria-label", `Edit the tag ${cell.dataset.tag}`);
+    button.setAttribute("aria-label", isNote ? "Edit the note" : `Edit the tag ${cell.dataset.tag}`);
     button.addEventListener("click", () => edit(cell));
     cell.append(" ", button);
   }
   function edit(cell) {
-    if (!cell || cell.querySelector("input")) return;
-    const shown = cell.querySelector("bdi"), input = document.createElement("input");
-    input.value = cell.dataset.value ?? (shown.textContent === "–" ? "" : shown.textContent);
+    if (!cell || cell.querySelector("input, textarea")) return;
+    const shown = cell.querySelector("bdi");
+    const isLong = cell.dataset.tag === "mlflow.note.content" || cell.dataset.value.includes("\n");
+    const input = document.createElement(isLong ? "textarea" : "input");
+    input.value = cell.dataset.value;
     input.setAttribute("aria-label", cell.dataset.tag);
     shown.hidden = true;
     shown.after(input);
@@ -204,7 +207,7 @@
     };
     input.defaultValue = input.value;
     input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") { event.preventDefault(); finish(true); }
+      if (event.key === "Enter" && (!isLong || event.ctrlKey)) { event.preventDefault(); finish(true); }
       else if (event.key === "Escape") finish(false);
     });
     input.addEventListener("blur", () => finish(true));

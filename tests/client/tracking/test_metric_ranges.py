@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, RunNotFoundError
 from registry.store.tracking.metrics.sample import ALL_STEPS, Series
@@ -31,6 +32,8 @@ def test_a_range_has_its_first_and_its_last_step(client: MlflowClient, run_id: s
     client.log_metric_history(run_id, "loss", list(range(-5, 6)), [float(step) for step in range(-5, 6)])
 
     assert client.get_metric_history_frame(run_id, "loss", steps=(-2, 1))["step"].tolist() == [-2, -1, 0, 1]
+    registry.set_tracking_uri(client.tracking_uri)
+    assert registry.metric_history(run_id, "loss", steps=(4, 9))["step"].tolist() == [4, 5]
     assert client.get_metric_history_frame(run_id, "loss", steps=(3, 2))["step"].tolist() == []
     assert len(client.get_metric_history_frame(run_id, "loss", steps=(-(2**63) + 1, 2**63 - 1))) == 11
 
