@@ -159,10 +159,10 @@ class ExperimentStore(Store):
             ExperimentNotFoundError: no experiment and no adopted file is at `old`; the message lists the locations.
         """
         below = _experiments_below(connection, old, lock=True)
-        relocate_adopted(connection, old, new)
         for key, location in below.items():
             _update(connection, key, artifact_location=new + location.removeprefix(old))
         relocate_ownership(connection, self.database, old, new)
+        relocate_adopted(connection, old, new)
         return len(below)
 
     @read_transaction
