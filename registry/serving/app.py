@@ -6,18 +6,14 @@ that repeats nothing of the input; no request waits beyond its limits.
 
 import asyncio
 import contextlib
-import dataclasses
 import hashlib
 import logging
 import os
 import sys
 import time
-import urllib.parse
-import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,24 +24,34 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from registry import __version__
-from registry.exceptions import InvalidStateError, SchemaEnforcementError, UnavailableError
+from registry.exceptions import SchemaEnforcementError
 from registry.serving import protocol_v2
+from registry.serving.answers import (
+    JSON,
+    RETRY_SECONDS,
+    Answer,
+    answer_with_lease,
+    count_rows,
+    has_token,
+    identity_headers,
+    json_response,
+    lease,
+    log_error,
+    media_type,
+    status_form,
+)
 from registry.serving.follow import FollowedModel, follow
 from registry.serving.inputs import InputReader
 from registry.serving.metrics import Metrics
-from registry.serving.options import ServeOptions, is_token
+from registry.serving.options import ServeOptions
 from registry.serving.outputs import encodable
 from registry.serving.request_errors import RequestError
-from registry.serving.served_model import FollowStatus, ServedModel
+from registry.serving.served_model import ServedModel
 from registry.serving.shadow import Observation, Shadow
 
-_logger = logging.getLogger(__name__)
-
-_JSON: Final = "application/json"
 _CSV: Final = "text/csv"
 _BINARY: Final = "application/octet-stream"
 _BINARY_HEADER: Final = "inference-header-content-length"
-_RETRY_SECONDS: Final = 1
 _SHARE_SECONDS: Final = 1.0
 # Probes of a load balancer have no token.
 _OPEN_PATHS: Final = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready"})
@@ -62,16 +68,6 @@ _CODES: Final = {
 # What a model raises for input that it cannot take. Where a signature has checked the types, only ValueError says so:
 # scikit-learn raises it for a missing value.
 _INPUT_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The body of an answer with its media type, further headers, and what was predicted."""
-
-    body: bytes
-    media_type: str = _JSON
-    headers: Mapping[str, str] | None = None
-    rows: int = 0
 
 
 class Server:
@@ -132,7 +128,7 @@ class Server:
             await send(message)
 
         try:
-            if self._token is not None and scope["path"] not in _OPEN_PATHS and not _is_known(scope, self._token):
+            if self._token is not None and scope["path"] not in _OPEN_PATHS and not has_token(scope, self._token):
                 refused = RequestError(401, "Send the token of this server: Authorization: Bearer TOKEN.")
                 await self._error(Request(scope), refused)(scope, receive, sending)
             else:
@@ -219,16 +215,16 @@ class Server:
     # Predictions.
 
     async def _invocations(self, request: Request) -> Response:
-        kind = _media_type(request)
-        if kind not in (_JSON, _CSV):
-            wanted = RequestError(415, f"Send Content-Type: {_JSON}, or {_CSV} in UTF-8.")
+        kind = media_type(request)
+        if kind not in (JSON, _CSV):
+            wanted = RequestError(415, f"Send Content-Type: {JSON}, or {_CSV} in UTF-8.")
             return self._error(request, wanted)
 
         def work(body: bytes, served: ServedModel) -> Answer:
             reader = self._reader(served)
-            data, params = reader.from_json(body) if kind == _JSON else (reader.from_csv(body), None)
+            data, params = reader.from_json(body) if kind == JSON else (reader.from_csv(body), None)
             predictions = self._predict(request, served, data, params)
-            return Answer(msgspec.json.encode({"predictions": encodable(predictions)}), rows=_rows(data))
+            return Answer(msgspec.json.encode({"predictions": encodable(predictions)}), rows=count_rows(data))
 
         return await self._answer(request, work, protocol="mlflow")
 
@@ -250,8 +246,8 @@ class Server:
             }
             content, header = protocol_v2.write(asked, predictions, served.metadata.get_output_schema(), head)
             if header is None:
-                return Answer(content, rows=_rows(data))
-            return Answer(content, _BINARY, {_BINARY_HEADER: str(header)}, _rows(data))
+                return Answer(content, rows=count_rows(data))
+            return Answer(content, _BINARY, {_BINARY_HEADER: str(header)}, count_rows(data))
 
         return await self._answer(request, work, protocol="v2")
 
@@ -264,12 +260,12 @@ class Server:
             name, followed = self._chosen(request)
             scope["registry.model"] = name
             followed = self._canary(request, name) or followed
-            answer = await self._within_limits(request, lambda body: _with_lease(scope, followed, work, body))
+            answer = await self._within_limits(request, lambda body: answer_with_lease(scope, followed, work, body))
         except RequestError as error:
             status = error.status
             response = self._error(request, error)
         else:
-            headers = {**_identity(scope["registry.served"]), **(answer.headers or {})}
+            headers = {**identity_headers(scope["registry.served"]), **(answer.headers or {})}
             response = Response(answer.body, 200, headers, answer.media_type)
         served = scope.get("registry.served")
         labels = {"model": name, "version": (served and served.version) or ""}
@@ -283,7 +279,7 @@ class Server:
         """Return what `work` makes of the body; a request that cannot wait or takes too long is refused."""
         options = self._options
         if self._inside >= options.concurrency + options.queue:
-            raise RequestError(429, "The queue is full. Try again, or start more workers.", retry_after=_RETRY_SECONDS)
+            raise RequestError(429, "The queue is full. Try again, or start more workers.", retry_after=RETRY_SECONDS)
         self._inside += 1
         running: Future[Answer] | None = None
         try:
@@ -293,7 +289,7 @@ class Server:
                 return await asyncio.wrap_future(running)
         except TimeoutError:
             limit = f"{options.timeout:g} seconds"
-            raise RequestError(503, f"There was no answer within {limit}.", retry_after=_RETRY_SECONDS) from None
+            raise RequestError(503, f"There was no answer within {limit}.", retry_after=RETRY_SECONDS) from None
         finally:
             # A prediction that goes on after its time was up takes its place until it ends.
             if running is None or running.done() or running.cancel():
@@ -355,7 +351,7 @@ class Server:
             request.scope["registry.observation"] = Observation(served, data, params, predictions, seconds)
             return predictions
         except SchemaEnforcementError as error:
-            identity = _logged(served, error, logging.INFO)
+            identity = log_error(served, error, logging.INFO)
             raise RequestError(
                 400, f"The input or its params do not fit the model's signature; the log says more under {identity}."
             ) from None
@@ -363,7 +359,7 @@ class Server:
             has_signature = served.metadata.get_input_schema() is not None
             if has_signature and not isinstance(error, ValueError):
                 raise
-            identity = _logged(served, error, logging.INFO)
+            identity = log_error(served, error, logging.INFO)
             why = "" if has_signature else "; it has no signature that says what it takes"
             raise RequestError(
                 400,
@@ -376,11 +372,11 @@ class Server:
         waiting = [name for name, followed in self._followed.items() if not followed.status.is_ready]
         if not self._followed or waiting:
             return self._error(request, RequestError(503, f"Not loaded yet: {', '.join(waiting)}.", retry_after=1))
-        return Response(b"\n", media_type=_JSON)
+        return Response(b"\n", media_type=JSON)
 
     async def _live(self, request: Request) -> Response:
         del request
-        return _json({"live": True})
+        return json_response({"live": True})
 
     async def _version(self, request: Request) -> Response:
         del request
@@ -388,9 +384,10 @@ class Server:
 
     async def _status(self, request: Request) -> Response:
         del request
-        models = {name: _status_form(followed.status) for name, followed in self._all_followed()}
+        models = {name: status_form(followed.status) for name, followed in self._all_followed()}
         uptime = round(time.monotonic() - self._began, 3)
-        return _json({"version": __version__, "process": os.getpid(), "uptime_seconds": uptime, "models": models})
+        form = {"version": __version__, "process": os.getpid(), "uptime_seconds": uptime, "models": models}
+        return json_response(form)
 
     async def _metrics_text(self, request: Request) -> Response:
         del request
@@ -413,7 +410,7 @@ class Server:
 
     async def _server_metadata(self, request: Request) -> Response:
         del request
-        return _json({"name": "registry", "version": __version__, "extensions": ["binary_tensor_data"]})
+        return json_response({"name": "registry", "version": __version__, "extensions": ["binary_tensor_data"]})
 
     async def _model_ready(self, request: Request) -> Response:
         return self._of_model(request, lambda name, _served: {"name": name, "ready": True})
@@ -424,8 +421,8 @@ class Server:
     def _of_model(self, request: Request, form: Callable[[str, ServedModel], dict[str, Any]]) -> Response:
         try:
             name, followed = self._chosen(request)
-            with _lease(request.scope, followed) as served:
-                return _json(form(name, served), headers=_identity(served))
+            with lease(request.scope, followed) as served:
+                return json_response(form(name, served), headers=identity_headers(served))
         except RequestError as error:
             return self._error(request, error)
 
@@ -439,80 +436,5 @@ class Server:
         if error.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         if request.url.path.startswith("/v2"):
-            return _json({"error": error.message}, error.status, headers)
-        return _json({"error_code": _CODES[error.status], "message": error.message}, error.status, headers)
-
-
-def _with_lease(
-    scope: Any, followed: FollowedModel, work: Callable[[bytes, ServedModel], Answer], body: bytes
-) -> Answer:
-    """Answer with the model of this moment, in a thread; what fails beyond the input is a 500 with an id."""
-    with _lease(scope, followed) as served:
-        try:
-            return work(body, served)
-        except RequestError:
-            raise
-        except Exception as error:  # noqa: BLE001 - code of the model raises whatever it likes
-            identity = _logged(served, error, logging.ERROR)
-            raise RequestError(500, f"The prediction failed; the log says more under {identity}.") from None
-
-
-@contextlib.contextmanager
-def _lease(scope: Any, followed: FollowedModel) -> Iterator[ServedModel]:
-    try:
-        with followed.lease() as served:
-            scope["registry.served"] = served
-            asked = scope.get("path_params", {}).get("version")
-            if asked is not None and asked != str(served.version or ""):
-                raise RequestError(404, f"Version {served.version} answers here now, and no other.")
-            yield served
-    except UnavailableError as error:
-        raise RequestError(503, error.message, retry_after=_RETRY_SECONDS) from None
-    except InvalidStateError:
-        raise RequestError(503, "The server is ending.", retry_after=_RETRY_SECONDS) from None
-
-
-def _logged(served: ServedModel, error: BaseException, level: int) -> str:
-    """Write an error to the log under a new id, and return the id."""
-    identity = uuid.uuid4().hex[:16]
-    _logger.log(level, "%s: a prediction of %s failed: %s", identity, served.uri, error, exc_info=error)
-    return identity
-
-
-def _is_known(scope: Any, token: bytes) -> bool:
-    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    return is_token(given, token)
-
-
-def _media_type(request: Request) -> str | None:
-    """Return the type of a body in UTF-8 without Content-Encoding, or None for another."""
-    kind, *params = [part.strip().lower() for part in request.headers.get("content-type", "").split(";")]
-    if request.headers.get("content-encoding", "identity") != "identity":
-        return None
-    is_plain = all(param in ("", "charset=utf-8", 'charset="utf-8"') for param in params)
-    return kind if is_plain else None
-
-
-def _identity(served: ServedModel) -> dict[str, str]:
-    """Return headers that name a model; what ASCII does not have is percent-encoded."""
-    names = {
-        "X-Model-Name": served.name or "",
-        "X-Model-Version": str(served.version or ""),
-        "X-Model-Digest": served.digest,
-    }
-    return {header: urllib.parse.quote(value, safe=" /:") for header, value in names.items()}
-
-
-def _rows(data: Any) -> int:
-    some = next(iter(data.values())) if isinstance(data, dict) else data
-    shape = getattr(some, "shape", ())
-    return int(shape[0]) if shape else 1
-
-
-def _status_form(status: FollowStatus) -> dict[str, Any]:
-    form = dataclasses.asdict(status)
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in form.items()}
-
-
-def _json(form: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(form), status, headers, _JSON)
+            return json_response({"error": error.message}, error.status, headers)
+        return json_response({"error_code": _CODES[error.status], "message": error.message}, error.status, headers)
