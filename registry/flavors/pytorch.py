@@ -67,7 +67,7 @@ class PyTorchFlavor:
             raise InvalidParameterError(
                 f"Expected a torch.export.ExportedProgram, got {type(model).__name__}. Export the module first: "
                 "torch.export.export(model.eval(), (example,)), or give pytorch.log_model or pytorch.save_model an "
-                "input_example (a DataFrame or an array). Or save its weights alone: "
+                "input_example (a DataFrame, an array or a tensor). Or save its weights alone: "
                 'serialization_format="safetensors".'
             )
         if serialization_format != "pt2" and not isinstance(model, torch.nn.Module):
@@ -186,6 +186,11 @@ class PyTorchPredictor:
         return pd.DataFrame(values, index=data.index) if is_frame else values
 
 
+def as_array(example: Any) -> Any:
+    """Return a tensor as an array, as examples are stored; anything else as it is."""
+    return example.detach().cpu().numpy() if hasattr(example, "detach") else example
+
+
 def exported(model: Any, example: Any) -> Any:
     """Return a module as a program for its input; anything else, or a module without an example, as it is.
 
@@ -200,14 +205,12 @@ def exported(model: Any, example: Any) -> Any:
     torch = _torch()
     if not isinstance(model, torch.nn.Module) or not isinstance(example, (pd.DataFrame, np.ndarray)):
         return model
-    rows = _as_tensor(example, model)
-    if rows.dim() and len(rows) == 1:  # torch.export takes a size of 1 for a constant
-        rows = torch.cat([rows, rows])
     try:
-        module = copy.deepcopy(model).eval()
-        return torch.export.export(
-            module, (rows,), dynamic_shapes=({0: torch.export.Dim.AUTO} if rows.dim() else None,)
-        )
+        rows = _as_tensor(example, model)
+        if rows.dim() and len(rows) == 1:  # torch.export takes a size of 1 for a constant
+            rows = torch.cat([rows, rows])
+        sizes = {0: torch.export.Dim.AUTO} if rows.dim() else None
+        return torch.export.export(copy.deepcopy(model).eval(), (rows,), dynamic_shapes=(sizes,))
     except Exception as error:
         # The model's own code and the packages have errors without a common base.
         raise InvalidParameterError(
@@ -219,7 +222,7 @@ def exported(model: Any, example: Any) -> Any:
 def _as_tensor(data: Any, module: Any) -> Any:
     """Return a copy, as the module may write to its input: on the module's device, a DataFrame as 32-bit floats."""
     weight = next(module.parameters(), None)
-    values = data if not hasattr(data, "to_numpy") else data.to_numpy(dtype="float32")
+    values = data.to_numpy(dtype="float32") if hasattr(data, "to_numpy") else data
     return _torch().tensor(values, device=None if weight is None else weight.device)
 
 

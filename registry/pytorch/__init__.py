@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Unpack
 from registry import flavors
 from registry.entities.signature import ModelSignature
 from registry.flavors import ModelInfo
-from registry.flavors.pytorch import as_module, exported
+from registry.flavors.pytorch import as_array, as_module, exported
 from registry.fluent import models
 from registry.fluent.model_options import LogFilesOptions, SaveFilesOptions, takes
 from registry.monitoring.reference_option import seal_reference
@@ -52,8 +52,8 @@ def save_model(
         metadata: A mapping that is stored in the MLmodel file.
         signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
             if given. False stores none.
-        input_example: An example of the input, stored with the model: a DataFrame or an array. ``pt2`` needs it to
-            export a module; the program is then for any number of rows, if the module is.
+        input_example: An example of the input, stored with the model: a DataFrame, an array or a tensor. ``pt2`` needs
+            it to export a module; the program is then for any number of rows, if the module is.
         extra_files: Local files to store beside the model.
         **kwargs: Passed on to ``torch.export.save`` or ``torch.save``.
 
@@ -69,8 +69,9 @@ def save_model(
         >>> mlflow.pyfunc.load_model("wins", allow_code=True).predict(X).shape
         (40, 1)
     """
+    options["input_example"] = as_array(options.get("input_example"))
     if serialization_format == "pt2":
-        pytorch_model = exported(pytorch_model, options.get("input_example"))
+        pytorch_model = exported(pytorch_model, options["input_example"])
     flavors.save_model(
         pytorch_model,
         path,
@@ -109,8 +110,8 @@ def log_model(
         registered_model_name: Register the model as the next version of this registered model. Default: only log it.
         signature: The signature of ``predict``, from `models.infer_signature`. Default: inferred from `input_example`,
             if given. False stores none.
-        input_example: An example of the input, stored with the model: a DataFrame or an array. ``pt2`` needs it to
-            export a module; the program is then for any number of rows, if the module is.
+        input_example: An example of the input, stored with the model: a DataFrame, an array or a tensor. ``pt2`` needs
+            it to export a module; the program is then for any number of rows, if the module is.
         serialization_format: ``pt2`` (the default), ``safetensors`` (the weights alone) or ``pickle``.
         factory: For safetensors: the class or function that builds the module again. Default: the module's class.
         factory_arguments: The keyword arguments of `factory`, of JSON. Default: none.
@@ -145,6 +146,7 @@ def log_model(
         >>> info.registered_model_version
         4
     """
+    input_example = as_array(input_example)
     if serialization_format == "pt2":
         pytorch_model = exported(pytorch_model, input_example)
     return models.log_model(

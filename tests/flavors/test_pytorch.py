@@ -298,4 +298,21 @@ def test_a_module_without_an_example_or_that_cannot_be_exported_is_refused_with_
         mlflow.pytorch.log_model(Net(), "net")
     with pytest.raises(InvalidParameterError, match=r"(?s)cannot be exported .*safetensors"):
         mlflow.pytorch.save_model(Branching(), "new", input_example=FRAME)
+    with pytest.raises(InvalidParameterError, match="cannot be exported with its input_example: ValueError"):
+        mlflow.pytorch.save_model(Net(), "new", input_example=FRAME.astype(str) + "!")
     assert not Path("new").exists()
+
+
+@needs_torch
+def test_an_example_may_be_a_tensor_and_is_stored_as_an_array() -> None:
+    import torch
+    from torch_networks import Net
+
+    example = torch.tensor([[1.0, 2.0]], requires_grad=True)
+    for serialization_format in ("pt2", "safetensors"):
+        mlflow.pytorch.save_model(
+            Net(), serialization_format, input_example=example, serialization_format=serialization_format
+        )
+        model = mlflow.models.Model.load(serialization_format)
+        assert model.load_input_example(serialization_format).tolist() == [[1, 2]]
+        assert model.signature.inputs.is_tensor_spec()
