@@ -31,7 +31,7 @@ class _AbsentModules:
     """A finder of modules that finds none: the last one asked, it explains MLflow's modules that are not here.
 
     Python turns the AttributeError of `__getattr__` into "cannot import name" when it runs ``from registry import
-    autolog``, and does not call it for ``import registry.pytorch``. A finder is the one place where both statements can
+    autolog``, and does not call it for ``import registry.keras``. A finder is the one place where both statements can
     say what to do instead.
     """
 

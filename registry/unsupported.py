@@ -90,7 +90,7 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     (
         "Autologging is here for xgboost, lightgbm and sklearn. Log by hand otherwise: log_params and log_metrics in a "
         "run, and log_model of a flavor after training.",
-        "pyfunc.autolog",
+        "pyfunc.autolog pytorch.autolog",
     ),
     (
         "There is no tracking server: every program opens the database itself. To serve a model, run registry models "
@@ -126,14 +126,14 @@ _TABLE: Final[tuple[tuple[str, str], ...]] = (
     ("Projects are not run from here. Start the script itself; REGISTRY_RUN_ID lets it resume a run.", "projects run"),
     ("Events of models are delivered by `registry events watch`, or from a program by WebhookSink.", "*webhook*"),
     (
-        "There is no module for PyTorch. Log a program of torch.export by MlflowClient.log_model('pytorch', …), or "
-        "convert the model and use onnx.log_model.",
-        "pytorch",
+        "Log weights with pytorch.log_model(module, serialization_format='safetensors'), and load them with "
+        "pytorch.load_model(uri, module=…).",
+        "pytorch.*_state_dict",
     ),
     (
-        "There is no module for Prophet. Log a fitted model by MlflowClient.log_model('prophet', …), and load it with "
-        "pyfunc.load_model.",
-        "prophet",
+        "There are no checkpoints of Lightning. Log the file with log_artifact, and get it back with "
+        "artifacts.download_artifacts.",
+        "pytorch.load_checkpoint pytorch.MlflowModelCheckpointCallback",
     ),
     (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file with "

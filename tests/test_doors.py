@@ -56,6 +56,18 @@ SIGNATURES = {
     "models.infer_signature": "model_input model_output params",
     "models.set_model": "model",
     "models.validate_schema": "data expected_schema",
+    "prophet.get_default_conda_env": "",
+    "prophet.get_default_pip_requirements": "",
+    "prophet.load_model": "model_uri dst_path",
+    "prophet.log_model": (
+        "pr_model artifact_path conda_env code_paths registered_model_name signature input_example "
+        "await_registration_for pip_requirements extra_pip_requirements metadata extra_files name params tags "
+        "model_type step model_id"
+    ),
+    "prophet.save_model": (
+        "pr_model path conda_env code_paths signature input_example pip_requirements extra_pip_requirements metadata "
+        "extra_files"
+    ),
     "pyfunc.get_default_conda_env": "",
     "pyfunc.get_default_pip_requirements": "",
     "pyfunc.load_model": "model_uri suppress_warnings dst_path model_config",
@@ -67,6 +79,18 @@ SIGNATURES = {
     "pyfunc.save_model": (
         "path loader_module data_path code_paths infer_code_paths conda_env python_model artifacts signature "
         "input_example pip_requirements extra_pip_requirements metadata model_config"
+    ),
+    "pytorch.get_default_conda_env": "",
+    "pytorch.get_default_pip_requirements": "",
+    "pytorch.load_model": "model_uri dst_path",
+    "pytorch.log_model": (
+        "pytorch_model artifact_path conda_env code_paths registered_model_name signature input_example "
+        "await_registration_for extra_files pip_requirements extra_pip_requirements metadata name params tags "
+        "model_type step model_id serialization_format kwargs"
+    ),
+    "pytorch.save_model": (
+        "pytorch_model path conda_env code_paths signature input_example extra_files pip_requirements "
+        "extra_pip_requirements metadata serialization_format kwargs"
     ),
     "register_model": "model_uri name await_registration_for tags env_pack",
     "restore_experiment": "experiment_id",

@@ -39,8 +39,10 @@ MODULES = [
     "models",
     "monitoring",
     "onnx",
+    "prophet",
     "protos",
     "pyfunc",
+    "pytorch",
     "rules",
     "scoring",
     "serving",
@@ -63,13 +65,13 @@ flush_artifact_async_logging flush_async_logging get_active_model_id get_artifac
 get_experiment_by_name get_logged_model get_parent_run get_registry_uri get_run get_tracking_uri history
 initialize_logged_model is_tracking_uri_set last_active_run last_logged_model lightgbm load_table log_artifact
 log_artifacts log_dict log_figure log_image log_input log_inputs log_metric log_metrics log_model_params log_outputs
-log_param log_params log_stream log_table log_text metric_history mlflow_bridge models monitoring onnx protos pyfunc
-register_model resolve restore_experiment restore_run rules scoring serving search_experiments search_logged_models
-search_model_versions search_registered_models search_runs set_active_model set_experiment set_experiment_tag
-set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri set_system_metrics_node_id
-set_system_metrics_samples_before_logging set_system_metrics_sampling_interval set_tag set_tags set_tracking_uri
-sklearn stage_holders start_run sync system_metrics tracking types ui utils validate_evaluation_results verify version
-xgboost
+log_param log_params log_stream log_table log_text metric_history mlflow_bridge models monitoring onnx prophet protos
+pyfunc pytorch register_model resolve restore_experiment restore_run rules scoring search_experiments
+search_logged_models search_model_versions search_registered_models search_runs serving set_active_model set_experiment
+set_experiment_tag set_experiment_tags set_logged_model_tags set_model_version_tag set_registry_uri
+set_system_metrics_node_id set_system_metrics_samples_before_logging set_system_metrics_sampling_interval set_tag
+set_tags set_tracking_uri sklearn stage_holders start_run sync system_metrics tracking types ui utils
+validate_evaluation_results verify version xgboost
 """.split()
 
 

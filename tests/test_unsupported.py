@@ -17,7 +17,7 @@ ADVICE = {
         "Autologging is here for xgboost, lightgbm and sklearn. Log by hand otherwise: log_params and log_metrics in "
         "a run, and log_model of a flavor after training."
     ): """
-pyfunc.autolog
+pyfunc.autolog pytorch.autolog
 """,
     "Give evaluate(extra_metrics=[models.make_metric(eval_fn=…)]) a function; models.MetricValue is its result.": """
 metrics models.evaluation
@@ -66,13 +66,13 @@ webhooks MlflowClient.create_webhook MlflowClient.delete_webhook MlflowClient.ge
 MlflowClient.list_webhooks MlflowClient.test_webhook MlflowClient.update_webhook
 """,
     (
-        "There is no module for PyTorch. Log a program of torch.export by MlflowClient.log_model('pytorch', …), or "
-        "convert the model and use onnx.log_model."
-    ): "pytorch",
+        "Log weights with pytorch.log_model(module, serialization_format='safetensors'), and load them with "
+        "pytorch.load_model(uri, module=…)."
+    ): "pytorch.log_state_dict pytorch.save_state_dict pytorch.load_state_dict",
     (
-        "There is no module for Prophet. Log a fitted model by MlflowClient.log_model('prophet', …), and load it with "
-        "pyfunc.load_model."
-    ): "prophet",
+        "There are no checkpoints of Lightning. Log the file with log_artifact, and get it back with "
+        "artifacts.download_artifacts."
+    ): "pytorch.load_checkpoint pytorch.MlflowModelCheckpointCallback",
     (
         "There is no such flavor here. Save the model with pyfunc.log_model(python_model=…), log its file "
         "with log_artifact, or add the flavor by an entry point in the group 'registry.flavors'."
@@ -235,8 +235,8 @@ def test_the_client_lists_only_what_it_has_and_guesses_at_slips() -> None:
 
 # Modules of MLflow's that scripts import names from; each has what we lack, which must say so or be a slip for us.
 DOORS = """
-artifacts data data.pandas_dataset entities entities.model_registry models models.signature pyfunc pyfunc.model sklearn
-tracking tracking.fluent types types.schema xgboost
+artifacts data data.pandas_dataset entities entities.model_registry models models.signature prophet pyfunc pyfunc.model
+pytorch sklearn tracking tracking.fluent types types.schema xgboost
 """.split()
 
 
@@ -273,7 +273,8 @@ def test_every_method_of_the_installed_mlflow_client_is_here_or_says_that_it_is_
         ("from registry import search_traces", "search_traces"),
         ("from registry import start_run, trace", "trace"),
         ("import registry.keras", "keras"),
-        ("import registry.pytorch as torch_models", "pytorch"),
+        ("import registry.keras as keras_models", "keras"),
+        ("from registry.pytorch import log_state_dict", "pytorch.log_state_dict"),
         ("from registry.utils import rest_utils", "utils.rest_utils"),
         ("from registry.utils.mlflow_tags import MLFLOW_DOCKER", "utils.mlflow_tags.MLFLOW_DOCKER"),
         ("from registry.store.tracking import SEARCH_MAX_RESULTS_DEFAULT", "store.tracking.SEARCH_MAX_RESULTS_DEFAULT"),

@@ -4,6 +4,7 @@ Guarantees: only weights that are loaded into a module of the caller's own are r
 mere data: ``torch.export.load`` unpickles parts of the file, and has SymPy evaluate the expressions in its graph.
 """
 
+import copy
 import importlib
 import json
 from collections.abc import Callable, Mapping
@@ -65,7 +66,8 @@ class PyTorchFlavor:
         if serialization_format == "pt2" and not isinstance(model, torch.export.ExportedProgram):
             raise InvalidParameterError(
                 f"Expected a torch.export.ExportedProgram, got {type(model).__name__}. Export the module first: "
-                "torch.export.export(model.eval(), (example,)). Or save its weights alone: "
+                "torch.export.export(model.eval(), (example,)), or give pytorch.log_model or pytorch.save_model an "
+                "input_example (a DataFrame, an array or a tensor). Or save its weights alone: "
                 'serialization_format="safetensors".'
             )
         if serialization_format != "pt2" and not isinstance(model, torch.nn.Module):
@@ -142,11 +144,11 @@ class PyTorchFlavor:
     def wrap(self, model: Any, config: Mapping[str, Any]) -> Predictor:
         """Wrap the model that is being saved, as `predictor` would."""
         del config
-        return PyTorchPredictor(_as_module(model))
+        return PyTorchPredictor(as_module(model))
 
     def predictor(self, directory: Path, config: Mapping[str, Any], *, allow_code: bool, **options: Any) -> Predictor:
         """Load the model for `pyfunc`."""
-        return PyTorchPredictor(_as_module(self.load(directory, config, allow_code=allow_code, **options)))
+        return PyTorchPredictor(as_module(self.load(directory, config, allow_code=allow_code, **options)))
 
     def requirements(self, config: Mapping[str, Any]) -> list[str]:
         """Return torch, and safetensors for a model in that format."""
@@ -176,20 +178,56 @@ class PyTorchPredictor:
         if not is_frame and not isinstance(data, np.ndarray):
             raise InvalidTypeError(f"A PyTorch model predicts a DataFrame or an array, got {type(data).__name__}.")
         torch = _torch()
-        weight = next(self._module.parameters(), None)
-        # A copy: the module may write to its input.
-        tensor = torch.tensor(
-            data.to_numpy(dtype=np.float32) if is_frame else data, device=None if weight is None else weight.device
-        )
         with torch.no_grad():
-            answer = self._module(tensor, **(params or {}))
+            answer = self._module(_as_tensor(data, self._module), **(params or {}))
         if not isinstance(answer, torch.Tensor):
             raise InvalidTypeError(f"The PyTorch model returns {type(answer).__name__}, and should return one tensor.")
         values = answer.cpu().numpy()
         return pd.DataFrame(values, index=data.index) if is_frame else values
 
 
-def _as_module(model: Any) -> Any:
+def as_array(example: Any) -> Any:
+    """Return a tensor as an array, as examples are stored; anything else as it is."""
+    return example.detach().cpu().numpy() if hasattr(example, "detach") else example
+
+
+def exported(model: Any, example: Any) -> Any:
+    """Return a module as a program for its input; anything else, or a module without an example, as it is.
+
+    The program is made in evaluation mode from a copy, and for any number of rows if the module allows it.
+
+    Raises:
+        InvalidParameterError: torch cannot export the module.
+    """
+    import numpy as np
+    import pandas as pd
+
+    torch = _torch()
+    if not isinstance(model, torch.nn.Module) or not isinstance(example, (pd.DataFrame, np.ndarray)):
+        return model
+    try:
+        rows = _as_tensor(example, model)
+        if rows.dim() and len(rows) == 1:  # torch.export takes a size of 1 for a constant
+            rows = torch.cat([rows, rows])
+        sizes = {0: torch.export.Dim.AUTO} if rows.dim() else None
+        return torch.export.export(copy.deepcopy(model).eval(), (rows,), dynamic_shapes=(sizes,))
+    except Exception as error:
+        # The model's own code and the packages have errors without a common base.
+        raise InvalidParameterError(
+            f"The PyTorch module cannot be exported with its input_example: {type(error).__name__}: {error} Export it "
+            'yourself with torch.export.export, or save its weights alone: serialization_format="safetensors".'
+        ) from error
+
+
+def _as_tensor(data: Any, module: Any) -> Any:
+    """Return a copy, as the module may write to its input: on the module's device, a DataFrame as 32-bit floats."""
+    weight = next(module.parameters(), None)
+    values = data.to_numpy(dtype="float32") if hasattr(data, "to_numpy") else data
+    return _torch().tensor(values, device=None if weight is None else weight.device)
+
+
+def as_module(model: Any) -> Any:
+    """Return the ``torch.nn.Module`` of a program, or the module itself."""
     return model.module() if type(model).__name__ == "ExportedProgram" else model
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import registry as mlflow
 from registry import flavors
 from registry.exceptions import InvalidModelError, InvalidParameterError, MissingDependencyError
 from registry.testing import FlavorContract
@@ -23,6 +24,10 @@ QUIET = pytest.mark.filterwarnings("ignore:The inplace keyword", "ignore:The 'co
 def test_without_prophet_the_error_names_the_extra() -> None:
     with pytest.raises(MissingDependencyError, match=r"registry-ml\[prophet\]"):
         flavors.save_model(object(), "new", "prophet")
+    with pytest.raises(MissingDependencyError, match=r"registry-ml\[prophet\]"):
+        mlflow.prophet.save_model(object(), "new")
+    with pytest.raises(MissingDependencyError, match=r"registry-ml\[prophet\]"):
+        mlflow.prophet.log_model(object(), "days")
     assert flavors.get_flavor("prophet").requirements({}) == ["prophet"]
 
 
@@ -89,3 +94,17 @@ def test_text_of_another_form_is_an_error_of_ours() -> None:
         file.write_text(json.dumps(json.dumps(content | changed)))
         with pytest.raises(InvalidModelError, match="cannot read"):
             flavors.load_pyfunc("saved")
+
+
+@needs_prophet
+def test_the_module_logs_loads_and_predicts() -> None:
+    model = forecaster(n_changepoints=1).fit(DAYS)
+    with mlflow.start_run() as run:
+        mlflow.prophet.log_model(model, "days", registered_model_name="days")
+
+    loaded = mlflow.prophet.load_model(f"runs:/{run.info.run_id}/days")
+    expected = model.predict(DAYS)
+    pd.testing.assert_frame_equal(loaded.predict(DAYS), expected)
+    pd.testing.assert_frame_equal(mlflow.pyfunc.load_model("models:/days/1").predict(DAYS[["ds"]]), expected)
+    mlflow.prophet.save_model(model, "saved")
+    pd.testing.assert_frame_equal(mlflow.prophet.load_model("saved").predict(DAYS), expected)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-import registry
+import registry as mlflow
 from registry import flavors
 from registry.exceptions import (
     ArtifactNotFoundError,
@@ -90,13 +90,26 @@ def test_without_torch_the_error_names_the_extra() -> None:
         flavors.load_model(saved(), "pytorch", allow_code=True)
     with pytest.raises(MissingDependencyError, match=r"registry-ml\[torch\]"):
         flavors.save_model(object(), "new", "pytorch")
+    with pytest.raises(MissingDependencyError, match=r"registry-ml\[torch\]"):
+        mlflow.pytorch.log_model(object(), "net")
+    with pytest.raises(MissingDependencyError, match=r"registry-ml\[torch\]"):
+        mlflow.pytorch.save_model(object(), "new", serialization_format="safetensors")
+    with pytest.raises(MissingDependencyError, match=r"registry-ml\[torch\]"):
+        mlflow.pytorch.load_model("saved", allow_code=True)
+    assert not Path("new").exists()
     assert flavors.get_flavor("pytorch").requirements({}) == ["torch"]
     assert flavors.get_flavor("pytorch").requirements({"factory": "nets:Net"}) == ["torch", "safetensors"]
 
 
-def test_it_has_no_module_of_its_own() -> None:
-    with pytest.raises(AttributeError, match=r"MlflowClient\.log_model\('pytorch', …\)"):
-        registry.pytorch  # noqa: B018 - the attribute is the test
+def test_the_module_passes_on_consent_and_the_module_of_the_callers() -> None:
+    directory = str(saved())
+
+    with pytest.raises(CodeExecutionRefusedError):
+        mlflow.pytorch.load_model(directory)
+    with pytest.raises(InvalidParameterError, match="A module can be given for a safetensors file"):
+        mlflow.pytorch.load_model(directory, module=object())
+    with pytest.raises((MissingDependencyError, InvalidModelError), match=r"registry-ml\[torch\]|cannot load"):
+        mlflow.pytorch.load_model(directory, allow_code=True)
 
 
 def native(module: Any, data: pd.DataFrame) -> pd.DataFrame:
@@ -236,3 +249,70 @@ def test_prediction_takes_arrays_as_they_are_and_params_and_expects_one_tensor()
     assert data.tolist() == [[1, 2]]
     with pytest.raises(InvalidTypeError, match="returns tuple, and should return one tensor"):
         PyTorchPredictor(Pair()).predict(data)
+
+
+@needs_torch
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("as_array", [False, True])
+def test_a_logged_module_is_exported_by_its_example_for_any_number_of_rows(rows: int, as_array: bool) -> None:
+    import torch
+    from torch_networks import trained
+
+    net = torch.nn.Sequential(trained(), torch.nn.Dropout(0.9))
+    data = FRAME.to_numpy(dtype=np.float32) if as_array else FRAME
+    with mlflow.start_run() as run:
+        mlflow.pytorch.log_model(net, "net", input_example=data[:rows], registered_model_name="nets")
+
+    assert net.training
+    expected = native(trained().eval(), pd.concat([FRAME] * 3))
+    predicted = mlflow.pyfunc.load_model("models:/nets/1", allow_code=True).predict(
+        np.concatenate([data] * 3) if as_array else pd.concat([data] * 3)
+    )
+    np.testing.assert_allclose(predicted, expected, rtol=1e-6)
+    loaded = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/net", allow_code=True)
+    pd.testing.assert_frame_equal(native(loaded, FRAME), native(trained().eval(), FRAME))
+
+
+@needs_torch
+def test_logged_weights_are_loaded_into_a_module_of_the_callers() -> None:
+    from torch_networks import Net, trained
+
+    info = mlflow.pytorch.log_model(trained(), name="net", serialization_format="safetensors")
+
+    loaded = mlflow.pytorch.load_model(info.model_uri, module=Net())
+    pd.testing.assert_frame_equal(native(loaded, FRAME), native(trained(), FRAME), check_exact=True)
+    with pytest.raises(CodeExecutionRefusedError):
+        mlflow.pytorch.load_model(info.model_uri)
+
+
+@needs_torch
+def test_a_module_without_an_example_or_that_cannot_be_exported_is_refused_with_the_way_out() -> None:
+    import torch
+    from torch_networks import Net
+
+    class Branching(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(InvalidParameterError, match="an input_example"):
+        mlflow.pytorch.log_model(Net(), "net")
+    with pytest.raises(InvalidParameterError, match=r"(?s)cannot be exported .*safetensors"):
+        mlflow.pytorch.save_model(Branching(), "new", input_example=FRAME)
+    with pytest.raises(InvalidParameterError, match="cannot be exported with its input_example: ValueError"):
+        mlflow.pytorch.save_model(Net(), "new", input_example=FRAME.astype(str) + "!")
+    assert not Path("new").exists()
+
+
+@needs_torch
+def test_an_example_may_be_a_tensor_and_is_stored_as_an_array() -> None:
+    import torch
+    from torch_networks import Net
+
+    example = torch.tensor([[1.0, 2.0]], requires_grad=True)
+    for serialization_format in ("pt2", "safetensors"):
+        mlflow.pytorch.save_model(
+            Net(), serialization_format, input_example=example, serialization_format=serialization_format
+        )
+        model = mlflow.models.Model.load(serialization_format)
+        assert model.load_input_example(serialization_format).tolist() == [[1, 2]]
+        assert model.signature.inputs.is_tensor_spec()
