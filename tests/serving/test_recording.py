@@ -223,6 +223,7 @@ def test_while_nobody_says_whether_there_is_a_monitor_what_was_so_stays_so(
         wait_until_recorded(client)
         sql("ALTER TABLE monitors RENAME TO hidden")
         eventually(lambda: "Whether churn has a monitor is not known" in caplog.text)
+        next(iter(client._app._recordings.values()))._look("churn")
         assert client.post("/invocations", BODY).status == 200
         sql("ALTER TABLE hidden RENAME TO monitors")
         wait_until_recorded(client)
