@@ -106,6 +106,7 @@ class Settings(BaseModel):
     monitoring_sample_rows: int = Field(
         default=5_000, ge=0, le=1_000_000, validation_alias=AliasChoices("REGISTRY_MONITORING_SAMPLE_ROWS")
     )
+    monitoring_share: float = Field(default=1.0, ge=0, le=1, validation_alias=AliasChoices("REGISTRY_MONITORING_SHARE"))
     monitoring_exclude: str = Field(default="", validation_alias=AliasChoices("REGISTRY_MONITORING_EXCLUDE"))
     monitoring_hash: str = Field(default="", validation_alias=AliasChoices("REGISTRY_MONITORING_HASH"))
     monitoring_hash_key: str = Field(

@@ -141,6 +141,11 @@ class Monitor(Entity):
     guard: Guard | None = None
     last_check: MonitorCheck | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether it guarded a version, and its time is over."""
+        return self.guard is not None and self.next_time >= self.guard.until
+
 
 @dataclass(frozen=True, slots=True)
 class Incident(Entity):

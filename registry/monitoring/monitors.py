@@ -62,7 +62,7 @@ def monitor_states(client: MlflowClient, name: str | None = None) -> list[Monito
 def _state(monitor: Monitor, now: int, open_incidents: int) -> MonitorState:
     late = max(0, now - monitor.next_time) / 1000
     newest = monitor.last_check
-    if monitor.guard is not None and monitor.next_time >= monitor.guard.until:
+    if monitor.has_ended:
         return MonitorState(monitor, "ended", 0.0, open_incidents)
     if late > monitor.every_seconds:
         return MonitorState(monitor, "overdue", late, open_incidents)

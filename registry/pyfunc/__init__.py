@@ -208,8 +208,8 @@ def load_model(
             ``REGISTRY_ALLOW_CODE``, else False.
         require_signature: A public key (a PEM file). Load only a model that this key signed.
         skops_trusted_types: Names of types that a scikit-learn model may hold, besides those known to be safe.
-        monitor: Record what is predicted, in the background, for `monitoring.check`: all calls, or a share of them such
-            as 0.1. The URI must name a version, a stage or an alias.
+        monitor: Record what is predicted, in the background, for `monitoring.check`: a share of the calls such as 0.1;
+            True takes ``REGISTRY_MONITORING_SHARE``, else all. The URI must name a version, a stage or an alias.
 
     Returns:
         A model whose ``predict(data)`` checks the data against the signature.

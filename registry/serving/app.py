@@ -45,6 +45,7 @@ from registry.serving.inputs import InputReader
 from registry.serving.metrics import Metrics
 from registry.serving.options import ServeOptions
 from registry.serving.outputs import encodable
+from registry.serving.recording import Recording
 from registry.serving.request_errors import RequestError
 from registry.serving.served_model import ServedModel
 from registry.serving.shadow import Observation, Shadow
@@ -84,6 +85,7 @@ class Server:
         self._followed: dict[str, FollowedModel] = {}
         self._readers: weakref.WeakKeyDictionary[ServedModel, InputReader] = weakref.WeakKeyDictionary()
         self._shadows: dict[str, Shadow] = {}
+        self._recordings: dict[FollowedModel, Recording] = {}
         self._metrics = Metrics(Path(options.shared) if options.shared else None)
         self._threads = ThreadPoolExecutor(options.concurrency, "registry-predict")
         self._inside = 0
@@ -143,8 +145,11 @@ class Server:
     def _observe(self, scope: Any) -> None:
         """Hand on what was predicted, after the answer was sent. Whatever records predictions is called here."""
         observation = scope.get("registry.observation")
-        shadow = self._shadows.get(scope.get("registry.model", ""))
-        if observation is not None and shadow is not None:
+        if observation is None:
+            return
+        self._recordings[scope["registry.followed"]].offer(observation)
+        shadow = self._shadows.get(scope["registry.model"])
+        if shadow is not None:
             shadow.offer(observation)
 
     def _log(self, scope: Any, status: int, seconds: float) -> None:
@@ -184,7 +189,7 @@ class Server:
 
     def _follow_one(self, name: str, uri: str) -> FollowedModel:
         options = self._options
-        return follow(
+        followed = follow(
             uri,
             every=options.every,
             wait=False,
@@ -194,6 +199,8 @@ class Server:
             require_signature=options.require_signature,
             on_swap=lambda before, _after: self._note_swap(name, before),
         )
+        self._recordings[followed] = Recording(followed, options.every)
+        return followed
 
     def _note_swap(self, name: str, before: ServedModel | None) -> None:
         if before is not None:
@@ -208,6 +215,8 @@ class Server:
         self._threads.shutdown()
         for shadow in self._shadows.values():
             shadow.close()
+        for recording in self._recordings.values():
+            recording.close()
         self._metrics.share()
         for followed in (*self._followed.values(), *(shadow.followed for shadow in self._shadows.values())):
             followed.close()
@@ -259,7 +268,7 @@ class Server:
         try:
             name, followed = self._chosen(request)
             scope["registry.model"] = name
-            followed = self._canary(request, name) or followed
+            followed = scope["registry.followed"] = self._canary(request, name) or followed
             answer = await self._within_limits(request, lambda body: answer_with_lease(scope, followed, work, body))
         except RequestError as error:
             status = error.status
@@ -401,6 +410,9 @@ class Server:
             if status.check_age is not None:
                 gauges.append(("registry_model_check_age_seconds", {"model": name}, status.check_age))
             gauges.append(("registry_model_failures", {"model": name}, status.failures))
+            recording = self._recordings[followed]
+            gauges.append(("registry_model_recorded", {"model": name}, float(recording.is_on)))
+            gauges.append(("registry_model_unrecorded_rows", {"model": name}, recording.dropped))
         text = await asyncio.to_thread(self._metrics.text, gauges)
         return Response(text, media_type="text/plain; version=0.0.4")
 

@@ -30,6 +30,8 @@ _HELP: Final = {
     "registry_model_info": ("gauge", "Which version answers."),
     "registry_model_check_age_seconds": ("gauge", "Seconds since the registry was last asked with success."),
     "registry_model_failures": ("gauge", "Failed attempts to follow since the last success."),
+    "registry_model_recorded": ("gauge", "Whether a monitor has its requests recorded."),
+    "registry_model_unrecorded_rows": ("gauge", "Rows that were to be recorded and could not be."),
 }
 
 

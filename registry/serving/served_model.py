@@ -18,6 +18,7 @@ class ServedModel:
         version: The version, or None.
         model_id: The logged model, or None for a directory outside the registry.
         digest: The SHA-256 (hex) of the manifest of its files.
+        location: The path or S3 location of its files.
         since: When it began to answer, in UTC.
     """
 
@@ -27,7 +28,7 @@ class ServedModel:
         self.model_id = pinned.model_id
         self.digest = pinned.manifest.digest
         self.since = datetime.now(UTC)
-        self._location = pinned.location
+        self.location = pinned.location
         self._metadata = model.metadata
         self._model: PyFuncModel | None = model
         self._leases = 0
@@ -38,7 +39,7 @@ class ServedModel:
         """Return a URI that always stands for this model."""
         if self.name is not None:
             return f"models:/{self.name}/{self.version}"
-        return self._location if self.model_id is None else f"models:/{self.model_id}"
+        return self.location if self.model_id is None else f"models:/{self.model_id}"
 
     @property
     def metadata(self) -> Model:

@@ -17,7 +17,7 @@ from monitored_games import NAME, URI, games, register
 import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, InvalidTypeError, MissingDependencyError
-from registry.monitoring import log_inference, monitored_model
+from registry.monitoring import log_inference, recorder
 from registry.monitoring.observations import read_window
 
 PRODUCTION = f"models:/{NAME}/Production"
@@ -83,7 +83,7 @@ def test_a_share_of_the_calls_can_be_recorded(sqlite_url: str) -> None:
 
 
 def test_what_does_not_fit_into_the_queue_is_counted(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitored_model, "_MOST_WAITING", 100)
+    monkeypatch.setattr(recorder, "_MOST_WAITING", 100)
     client = MlflowClient(sqlite_url)
     register(client)
     served = registry.pyfunc.load_model(URI, monitor=True)
@@ -95,7 +95,7 @@ def test_what_does_not_fit_into_the_queue_is_counted(sqlite_url: str, monkeypatc
 
 
 def test_the_thread_writes_when_enough_rows_wait(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitored_model, "_ROWS_PER_FILE", 50)
+    monkeypatch.setattr(recorder, "_ROWS_PER_FILE", 50)
     client = MlflowClient(sqlite_url)
     register(client)
     served = registry.pyfunc.load_model(URI, monitor=True)
@@ -116,7 +116,7 @@ def test_a_failure_to_record_is_logged_and_never_raised(
     assert len(served.predict(games(10)[0])) == 10
     served.flush()
     assert served.dropped == 10
-    assert "10 rows of wins were not recorded" in caplog.text
+    assert "10 rows of wins/1 were not recorded" in caplog.text
 
 
 def test_predictions_that_cannot_be_recorded_are_predicted_all_the_same(
@@ -134,7 +134,7 @@ def test_predictions_that_cannot_be_recorded_are_predicted_all_the_same(
     assert served.predict(games(10)[0]) == 10
     served.flush()
     assert (served.dropped, seen(client).rows) == (1, 0)
-    assert "1 rows of wins were not recorded: The prediction data must be a DataFrame" in caplog.text
+    assert "1 rows of wins/1 were not recorded: The prediction data must be a DataFrame" in caplog.text
 
 
 def test_a_model_that_is_gone_leaves_no_thread_and_loses_nothing(sqlite_url: str) -> None:
@@ -212,9 +212,57 @@ def test_only_versions_are_monitored(sqlite_url: str, monkeypatch: pytest.Monkey
 
 def test_snapshots_are_taken_of_what_can_change() -> None:
     array = np.zeros(2)
-    copy = monitored_model._snapshot(array)
+    copy = recorder._snapshot(array)
     array[0] = 1
     assert copy.tolist() == [0, 0]
-    assert monitored_model._snapshot((1, 2)) == (1, 2)
+    assert recorder._snapshot((1, 2)) == (1, 2)
     series = pd.Series([1, 2])
-    assert monitored_model._snapshot(series) is not series
+    assert recorder._snapshot(series) is not series
+
+
+def test_the_setting_is_the_share_of_a_model_that_is_simply_monitored(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_MONITORING_SHARE", "0")
+    client = MlflowClient(sqlite_url)
+    register(client)
+    inputs = games(1)[0]
+    for monitor in (True, 1.0):
+        served = registry.pyfunc.load_model(URI, monitor=monitor)
+        served.predict(inputs)
+        served.flush()
+    assert seen(client).rows == 1
+
+
+def test_small_calls_are_put_together_and_keep_their_times(sqlite_url: str) -> None:
+    inputs, won = games(4)
+    calls = [recorder.Call(inputs.iloc[[row]], won[[row]], timestamps=10 + row) for row in range(3)]
+    other = recorder.Call(inputs.to_numpy()[:1], pd.Series([1]), timestamps=5)
+    another = recorder.Call(inputs.to_numpy()[1:2], pd.Series([2]), timestamps=6)
+    alone = recorder.Call({"gap": [1.0]}, [1], timestamps=7)
+    uneven = recorder.Call(inputs, won[:1], timestamps=8)
+    frames, arrays, *rest = recorder._join([*calls, other, alone, another, uneven])
+    assert frames.inputs.equals(inputs.head(3))
+    assert frames.predictions.tolist() == won[:3].tolist()
+    assert frames.timestamps.tolist() == [10, 11, 12]
+    assert arrays.inputs.tolist() == inputs.to_numpy()[:2].tolist()
+    assert arrays.predictions.tolist() == [1, 2]
+    assert arrays.timestamps.tolist() == [5, 6]
+    assert rest == [alone, uneven]
+
+
+def test_a_call_that_cannot_be_recorded_takes_no_other_with_it(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recorder, "_MOST_FORMS", 3)
+    client = MlflowClient(sqlite_url)
+    register(client)
+    served = registry.pyfunc.load_model(URI, monitor=True)
+    inputs, won = games(10)
+    served._recorder.put(inputs, won)
+    served._recorder.put(inputs, won[:3])  # fewer predictions than rows
+    served._recorder.put(inputs, np.zeros((2, 1, 1)))
+    served._recorder.put(inputs, np.array(5))  # no rows
+    served.flush()
+    assert (seen(client).rows, served.dropped) == (10, 6)
+    assert caplog.text.count("were not recorded") == 1
