@@ -40,6 +40,8 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         settings.forget_bases()
     if state := sys.modules.get("registry.fluent.state"):
         state.forget_runs()
+    if integrations := sys.modules.get("registry.autologging.integrations"):
+        integrations.forget()
     for name in _variables():
         del os.environ[name]
     os.environ.update(outside)

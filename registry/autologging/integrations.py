@@ -14,6 +14,7 @@ from registry.autologging import estimators, lightgbm, parallel, post_training, 
 from registry.autologging.options import Options
 from registry.autologging.patching import Patches, wrapt
 from registry.exceptions import InvalidParameterError
+from registry.validation.arguments import check_mapping
 
 _logger = logging.getLogger("registry.autologging")
 _lock = threading.RLock()
@@ -92,6 +93,13 @@ def disable_by_name(name: str) -> None:
         _disabled_by_name.add(name)
 
 
+def forget() -> None:
+    """Switch autologging off and forget what was said about it, as in a new process."""
+    for name in INTEGRATIONS:
+        disable(name)
+    _disabled_by_name.clear()
+
+
 def _remove(name: str) -> None:
     current = _enabled.pop(name, None)
     if current is not None:
@@ -158,3 +166,4 @@ def _check(options: Options) -> None:
     limit = options.max_tuning_runs
     if limit is not None and not (isinstance(limit, int) and limit >= 0):
         raise InvalidParameterError(f"`max_tuning_runs` must be non-negative, instead got {limit!r}.")
+    check_mapping(options.extra_tags, "extra_tags")

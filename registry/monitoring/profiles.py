@@ -21,6 +21,7 @@ from registry.flavors.optional_imports import optional_import
 from registry.monitoring.columns import CATEGORY, NO_RULES, Column, Key, PrivacyRules, as_rows, read_columns
 from registry.monitoring.performance import Performance, PerformanceCounter
 from registry.monitoring.sketches import CategoryCounts, QuantileSketch, RowSample, merge_samples
+from registry.validation.paths import check_local_path
 
 EXTRA: Final = "monitoring"
 FORMAT: Final = 1
@@ -398,10 +399,11 @@ def digest_of_file(data: bytes) -> str:
 
 def _batches(data: Any) -> Iterator[Any]:
     if isinstance(data, str | Path):
+        path = check_local_path(data)
         parquet = optional_import("pyarrow.parquet", EXTRA)
         arrow = optional_import("pyarrow", EXTRA)
         try:
-            with parquet.ParquetFile(data) as file:
+            with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=_BATCH):
                     yield batch.to_pandas()
         except (arrow.ArrowException, OSError) as error:

@@ -76,7 +76,7 @@ def ui(*, height: int = 800, read_only: bool = False) -> NotebookPage:
     from registry.web.site import Site
 
     uri = state.get_tracking_uri()
-    key = (uri, str(base_of(uri)), read_only)
+    key = (uri, str(base_of(uri)), bool(read_only))
     if key not in _running:
         server = Server(Site(tracking_uri=uri, read_only=read_only, frame_hosts=_NOTEBOOKS), host="127.0.0.1", port=0)
         server.start()

@@ -1,4 +1,4 @@
-"""Autologging is off again after each test, and what it warns of is caught."""
+"""Fixtures for tests of autologging: what it warns of, and what it logged."""
 
 import logging
 from collections.abc import Iterator
@@ -6,17 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 import registry
-
-
-@pytest.fixture(autouse=True)
-def autologging_is_off_afterwards() -> Iterator[None]:
-    """Put all functions back after each test."""
-    yield
-    from registry.autologging import integrations
-
-    for name in integrations.INTEGRATIONS:
-        integrations.disable(name)
-    integrations._disabled_by_name.clear()
 
 
 @pytest.fixture

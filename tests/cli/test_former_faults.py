@@ -552,6 +552,7 @@ def test_f27_relocating_looks_for_the_files(cli: Callable, filled: object, own_p
         "old": old,
         "new": new,
         "experiments": 2,
+        "adopted": 0,
         "applied": False,
     }
     assert registry.MlflowClient().get_experiment("0").artifact_location == f"{old}/0"

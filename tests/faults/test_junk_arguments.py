@@ -21,8 +21,8 @@ from registry.exceptions import RegistryError
 
 JUNK: Final = [None, 5, 1.5, "", "../x", "a\0b", "\ud800", "x" * 5_000, b"x", [1], {1: object()}, 2**64, object()]
 DOORS: Final = ["artifacts", "data", "models", "pyfunc", "sklearn", "xgboost"]
-# They say where everything is kept, for all that follows; or are endless by what they are for.
-LEFT_OUT: Final = {"set_tracking_uri", "set_registry_uri", "watch_events"}
+# They say where everything is kept, for all that follows; or go on by what they are for.
+LEFT_OUT: Final = {"set_tracking_uri", "set_registry_uri", "watch_events", "ui"}
 # They start a run where none is active, and it stays.
 LOGS_TO_A_RUN: Final = {"registry.fluent.logging", "registry.fluent.artifacts", "registry.fluent.artifacts_by_uri"}
 # A model's bytes come before its row, so a place for them is noted first, and gc removes it.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class Crasher:
         pid = self._answer()
         if after is not None:
             time.sleep(after)
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has finished
+                os.kill(pid, signal.SIGKILL)
         code = self._answer()
         if code == KILLED:
             self.kills += 1

@@ -1,4 +1,4 @@
-"""Fixtures of the page's tests: one Chromium per session."""
+"""Fixtures of the page's tests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 from browsers import open_browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Return Debian's Chromium."""
+    """Return Debian's Chromium. While it is open, asyncio says that a loop is running, so it is closed in the end."""
     with open_browser() as chromium:
         yield chromium

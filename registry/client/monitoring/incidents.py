@@ -6,6 +6,7 @@ from registry.client.base import ClientBase
 from registry.entities import Incident, TriggerDelivery
 from registry.entities.monitors import DeliveryState, IncidentStatus
 from registry.exceptions import InvalidParameterError
+from registry.validation.arguments import check_list
 from registry.validation.names import check_model_name, check_version
 
 
@@ -31,7 +32,7 @@ class IncidentMethods(ClientBase):
             []
         """
         known = {str(status) for status in IncidentStatus}
-        if statuses is not None and (isinstance(statuses, str) or not known.issuperset(statuses)):
+        if statuses is not None and not known.issuperset(check_list(statuses, "statuses", str)):
             raise InvalidParameterError(f"statuses is a list of {', '.join(sorted(known))}, got {statuses!r:.100}.")
         return list(self.backend.incidents.list(None if name is None else check_model_name(name), statuses))
 
@@ -114,6 +115,6 @@ class IncidentMethods(ClientBase):
             []
         """
         known = {str(state) for state in DeliveryState}
-        if states is not None and (isinstance(states, str) or not known.issuperset(states)):
+        if states is not None and not known.issuperset(check_list(states, "states", str)):
             raise InvalidParameterError(f"states is a list of {', '.join(sorted(known))}, got {states!r:.100}.")
         return list(self.backend.deliveries.list(states))
