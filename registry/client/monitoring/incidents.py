@@ -32,7 +32,7 @@ class IncidentMethods(ClientBase):
             []
         """
         known = {str(status) for status in IncidentStatus}
-        if statuses is not None and not known.issuperset(check_list(statuses, "statuses", str)):
+        if isinstance(statuses, str) or not known.issuperset(check_list(statuses, "statuses", str)):
             raise InvalidParameterError(f"statuses is a list of {', '.join(sorted(known))}, got {statuses!r:.100}.")
         return list(self.backend.incidents.list(None if name is None else check_model_name(name), statuses))
 
@@ -115,6 +115,6 @@ class IncidentMethods(ClientBase):
             []
         """
         known = {str(state) for state in DeliveryState}
-        if states is not None and not known.issuperset(check_list(states, "states", str)):
+        if isinstance(states, str) or not known.issuperset(check_list(states, "states", str)):
             raise InvalidParameterError(f"states is a list of {', '.join(sorted(known))}, got {states!r:.100}.")
         return list(self.backend.deliveries.list(states))
