@@ -2,14 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from asgi_client import AsgiClient
-from served_models import eventually
+from served_models import eventually, log_constant, promote
 
 from registry.serving.options import ServeOptions, named_models
 from registry.serving.run import create_app
+
+
+@pytest.fixture
+def two_versions(own_place: Path) -> None:
+    """Versions 1 and 2 of ``churn`` answer 1 and 2; version 1 holds Production."""
+    log_constant(1)
+    log_constant(2)
+    promote(1)
 
 
 @pytest.fixture

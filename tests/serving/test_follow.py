@@ -34,14 +34,6 @@ URI = "models:/churn/Production"
 
 
 @pytest.fixture
-def two_versions(own_place: Path) -> None:
-    """Versions 1 and 2 of ``churn`` answer 1 and 2; version 1 holds Production."""
-    log_constant(1)
-    log_constant(2)
-    promote(1)
-
-
-@pytest.fixture
 def followed(two_versions: None) -> Iterator[FollowedModel]:
     """Production of ``churn``, which looks only when it is told to."""
     with follow(URI, every=3600) as model:

@@ -30,14 +30,6 @@ BODY = {"dataframe_split": {"columns": ["x"], "data": [[0.0], [1.0], [2.0]]}}
 URI = "models:/churn/Production"
 
 
-@pytest.fixture
-def two_versions(own_place: Path) -> None:
-    """Versions 1 and 2 of ``churn`` answer 1 and 2; version 1 holds Production."""
-    log_constant(1)
-    log_constant(2)
-    promote(1)
-
-
 def value(client: AsgiClient) -> float:
     """Return what the server answers for every row, after checking that the answer is of one version."""
     answer = client.post("/invocations", BODY)

@@ -48,3 +48,17 @@ class Watched:
         page.on(
             "response", lambda answer: answer.status >= 500 and self.problems.append(f"{answer.status} {answer.url}")
         )
+
+
+@contextmanager
+def visitor(browser: Any, server: Any, **options: Any) -> Iterator[Any]:
+    """Open a window that has signed in; what goes wrong in it fails the test."""
+    context = browser.new_context(**options)
+    page = context.new_page()
+    watched = Watched(page)
+    page.goto(server.url)
+    try:
+        yield page
+        assert watched.problems == []
+    finally:
+        context.close()

@@ -1,11 +1,9 @@
 """The page in a real browser: flows, two visitors at once, hostile texts, colour schemes, widths and accessibility."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsers import Watched, served_page
+from browsers import served_page, visitor
 from governed_models import register, stages
 
 import registry
@@ -38,20 +36,6 @@ def churn(sqlite_url: str) -> MlflowClient:
     client.set_promotion_rules("churn", "Production", [registry.TagEquals("checked", "yes"), registry.Approvals(1)])
     client.create_run("0", run_name="running")
     return client
-
-
-@contextlib.contextmanager
-def visitor(browser: Any, server: Any, **options: Any) -> Iterator[Any]:
-    """Open a window that has signed in; what goes wrong in it fails the test."""
-    context = browser.new_context(**options)
-    page = context.new_page()
-    watched = Watched(page)
-    page.goto(server.url)
-    try:
-        yield page
-        assert watched.problems == []
-    finally:
-        context.close()
 
 
 def test_the_printed_address_signs_in_and_keys_go_places(browser: Any, churn: MlflowClient) -> None:

@@ -1,37 +1,19 @@
 """The pages of runs in a real browser: flows, live charts, zoom, hostile texts, widths, schemes and accessibility."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsers import Watched, served_page
+from browsers import served_page, visitor
 from page_runs import ShownRuns, make_runs
 
 pytestmark = pytest.mark.slow
 
 EVIL = "<img src=x onerror=alert(1)>\"'`{{7*7}}</script><script>document.title='pwned'</script>\u202e"
-_WAIT = 30_000
 
 
 @pytest.fixture
 def runs(sqlite_url: str) -> ShownRuns:
     return make_runs(sqlite_url)
-
-
-@contextlib.contextmanager
-def visitor(browser: Any, server: Any, **options: Any) -> Iterator[Any]:
-    """Open a window that has signed in; what goes wrong in it fails the test."""
-    context = browser.new_context(**options)
-    page = context.new_page()
-    page.set_default_timeout(_WAIT)
-    watched = Watched(page)
-    page.goto(server.url)
-    try:
-        yield page
-        assert watched.problems == []
-    finally:
-        context.close()
 
 
 def drawn(page: Any, key: str) -> Any:

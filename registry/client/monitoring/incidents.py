@@ -1,6 +1,7 @@
 """Client methods for incidents and for the triggers that they set off."""
 
 from collections.abc import Collection
+from enum import StrEnum
 
 from registry.client.base import ClientBase
 from registry.entities import Incident, TriggerDelivery
@@ -31,9 +32,7 @@ class IncidentMethods(ClientBase):
             >>> client.get_incidents("churn", statuses=["open", "acknowledged"])
             []
         """
-        known = {str(status) for status in IncidentStatus}
-        if isinstance(statuses, str) or not known.issuperset(check_list(statuses, "statuses", str)):
-            raise InvalidParameterError(f"statuses is a list of {', '.join(sorted(known))}, got {statuses!r:.100}.")
+        _check_states(statuses, "statuses", IncidentStatus)
         return list(self.backend.incidents.list(None if name is None else check_model_name(name), statuses))
 
     def get_incident(self, incident_id: int | str) -> Incident:
@@ -114,7 +113,12 @@ class IncidentMethods(ClientBase):
             >>> client.get_trigger_deliveries(["pending", "failed"])
             []
         """
-        known = {str(state) for state in DeliveryState}
-        if isinstance(states, str) or not known.issuperset(check_list(states, "states", str)):
-            raise InvalidParameterError(f"states is a list of {', '.join(sorted(known))}, got {states!r:.100}.")
+        _check_states(states, "states", DeliveryState)
         return list(self.backend.deliveries.list(states))
+
+
+def _check_states(given: Collection[str] | None, what: str, kind: type[StrEnum]) -> None:
+    """Raise InvalidParameterError unless all that is given is a member of `kind`."""
+    known = {str(member) for member in kind}
+    if isinstance(given, str) or not known.issuperset(check_list(given, what, str)):
+        raise InvalidParameterError(f"{what} is a list of {', '.join(sorted(known))}, got {given!r:.100}.")

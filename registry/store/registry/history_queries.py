@@ -7,10 +7,11 @@ under a lock that is held until the commit (`history_writer`).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, literal_column, select, union
+from sqlalchemy import ColumnElement, Connection, literal_column, select, union
 
 from registry.entities.history import EventKind, HistoryEvent, PublishedEvent, corrected_times
 from registry.exceptions import ModelNotFoundError
+from registry.store.dialects import AnyRow, AnySelect
 from registry.store.long_lists import among
 from registry.store.registry.history_writer import event_of
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow, StagePeriodRow
@@ -62,15 +63,11 @@ class HistoryStore(Store):
             ModelNotFoundError: No model ever had the name.
         """
         models = _models_named(connection, name)
-        query = select(HistoryRow.__table__).where(among(HistoryRow.model_id, models, connection.dialect.name))
-        if version is not None:
-            query = query.where(HistoryRow.version == version)
-        if kinds:
-            query = query.where(HistoryRow.kind.in_(kinds))
-        if since is not None:
-            query = query.where(HistoryRow.time_us >= since)
+        conditions = [among(HistoryRow.model_id, models, connection.dialect.name)]
+        conditions += event_conditions(version, kinds, since)
         if until is not None:
-            query = query.where(HistoryRow.time_us < until)
+            conditions.append(HistoryRow.time_us < until)
+        query = select(HistoryRow.__table__).where(*conditions)
         rows = connection.execute(query.order_by(HistoryRow.model_id, HistoryRow.seq))
         return [event_of(row, models[row.model_id]) for row in rows]
 
@@ -93,23 +90,13 @@ class HistoryStore(Store):
         Raises:
             ModelNotFoundError: No model ever had the name.
         """
-        models = RegisteredModelRow.__table__
-        query = select(HistoryRow.__table__, models.c.uid, models.c.name).join(
-            models, models.c.id == HistoryRow.model_id
-        )
-        conditions = []
+        conditions = event_conditions(version, kinds, since)
         if name is not None:
             conditions.append(among(HistoryRow.model_id, _models_named(connection, name), connection.dialect.name))
-        if version is not None:
-            conditions.append(HistoryRow.version == version)
-        if kinds:
-            conditions.append(HistoryRow.kind.in_(kinds))
-        if since is not None:
-            conditions.append(HistoryRow.time_us >= since)
         if until is not None:
             conditions.append(HistoryRow.time_us < until)
-        rows = connection.execute(query.where(*conditions).order_by(HistoryRow.id.desc()).limit(newest))
-        return [PublishedEvent(row.id, row.name, event_of(row, row.uid)) for row in rows][::-1]
+        query = select_published().where(*conditions).order_by(HistoryRow.id.desc()).limit(newest)
+        return [published_of(row) for row in connection.execute(query)][::-1]
 
     @read_transaction
     def holdings(self, connection: Connection, name: str) -> list[StageTenure]:
@@ -147,7 +134,7 @@ class HistoryStore(Store):
             .join(RegisteredModelRow, RegisteredModelRow.id == events.c.model_id)
             .order_by(events.c.id)
         )
-        return [PublishedEvent(row.id, row.name, event_of(row, row.uid)) for row in connection.execute(query)]
+        return [published_of(row) for row in connection.execute(query)]
 
     @read_transaction
     def last_position(self, connection: Connection) -> int:
@@ -183,6 +170,29 @@ def _corrected_beginnings(connection: Connection, models: Mapping[int, str]) -> 
         times = corrected_times(events)
         by_time |= {(key, times[event.seq]): event for event in events}
     return by_time
+
+
+def event_conditions(version: int | None, kinds: Sequence[str], since: int | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that every search for events may have; `since` is microseconds, and included."""
+    conditions = []
+    if version is not None:
+        conditions.append(HistoryRow.version == version)
+    if kinds:
+        conditions.append(HistoryRow.kind.in_(kinds))
+    if since is not None:
+        conditions.append(HistoryRow.time_us >= since)
+    return conditions
+
+
+def select_published() -> AnySelect:
+    """Return a query of the columns that `published_of` needs."""
+    models = RegisteredModelRow.__table__
+    return select(HistoryRow.__table__, models.c.uid, models.c.name).join(models, models.c.id == HistoryRow.model_id)
+
+
+def published_of(row: AnyRow) -> PublishedEvent:
+    """Return an event with its position and the present name of its model."""
+    return PublishedEvent(row.id, row.name, event_of(row, row.uid))
 
 
 def _models_named(connection: Connection, name: str) -> dict[int, str]:

@@ -13,8 +13,7 @@ from registry.entities.history import PublishedEvent
 from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, STAGING
 from registry.store.dialects import AnyRow, AnySelect
 from registry.store.long_lists import among
-from registry.store.registry.history_queries import StageTenure
-from registry.store.registry.history_writer import event_of
+from registry.store.registry.history_queries import StageTenure, event_conditions, published_of, select_published
 from registry.store.registry.promotion_rules import counted_user
 from registry.store.registry.queries import require_model
 from registry.store.tables import (
@@ -158,25 +157,15 @@ class OverviewStore(Store):
         limit: int = 50,
     ) -> list[PublishedEvent]:
         """Return events of a living model, or of all models, newest first, from before a position."""
-        models = RegisteredModelRow.__table__
-        query = select(HistoryRow.__table__, models.c.uid, models.c.name).join(
-            models, models.c.id == HistoryRow.model_id
-        )
-        conditions: list[Any] = []
+        conditions = event_conditions(version, kinds, since)
         if name is not None:
             conditions.append(HistoryRow.model_id == require_model(connection, name).id)
-        if version is not None:
-            conditions.append(HistoryRow.version == version)
-        if kinds:
-            conditions.append(HistoryRow.kind.in_(kinds))
-        if since is not None:
-            conditions.append(HistoryRow.time_us >= since)
         if before is not None:
             conditions.append(HistoryRow.id < before)
         # A model's events are numbered; sorting by its own numbers uses the index of (model, number).
         order = HistoryRow.id.desc() if name is None else HistoryRow.seq.desc()
-        rows = connection.execute(query.where(*conditions).order_by(order).limit(limit))
-        return [PublishedEvent(row.id, row.name, event_of(row, row.uid)) for row in rows]
+        query = select_published().where(*conditions).order_by(order).limit(limit)
+        return [published_of(row) for row in connection.execute(query)]
 
     @read_transaction
     def deleted_versions(self, connection: Connection, name: str, *, limit: int = 50) -> list[DeletedVersion]:
