@@ -144,6 +144,8 @@ class XGBoostPredictor:
     becomes a category, so that data from JSON work.
     """
 
+    only_computes = True
+
     def __init__(self, model: Any) -> None:
         self._model = model
         self._is_booster = isinstance(model, _xgboost().Booster)
@@ -167,22 +169,33 @@ class XGBoostPredictor:
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's predictions. Params that its ``predict`` does not take are ignored with a warning."""
+        rows = self._rows(data)
+        if rows is not None:
+            return self.predict_rows(rows, params)
+        return self._predict(self._with_categories(data), None, params)
+
+    def takes_rows(self, names: list[Any]) -> bool:
+        """Tell whether an array with columns of these names is what the model takes."""
+        return self._takes_arrays and names == self._names
+
+    def predict_rows(self, rows: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Predict an array that has the model's features as its columns."""
+        return self._predict(rows, self._names, params)
+
+    def _predict(self, data: Any, names: list[str] | None, params: Mapping[str, Any] | None) -> Any:
         known = {key: value for key, value in (params or {}).items() if key in self._accepted}
         if params and len(known) < len(params):
             ignored = sorted(params.keys() - known.keys())
             _logger.warning("Params %s are not accepted by the xgboost model, ignoring them during predict.", ignored)
-        array = self._array(data)
-        matrix = self._with_categories(data) if array is None else array
         if self._is_booster:
-            names = None if array is None else self._names
-            matrix = _xgboost().DMatrix(matrix, feature_names=names, enable_categorical=True, nthread=self._threads)
-        return self._model.predict(matrix, **{"validate_features": True, **known})
+            data = _xgboost().DMatrix(data, feature_names=names, enable_categorical=True, nthread=self._threads)
+        return self._model.predict(data, **{"validate_features": True, **known})
 
-    def _array(self, data: Any) -> Any:
+    def _rows(self, data: Any) -> Any:
         """Return the values of a frame of floats that has exactly the model's features; None for other data."""
-        if not self._takes_arrays or not hasattr(data, "dtypes") or not hasattr(data, "columns"):
+        if not hasattr(data, "dtypes") or not hasattr(data, "columns") or not self.takes_rows(data.columns.tolist()):
             return None
-        if data.columns.tolist() != self._names or any(dtype not in _FLOATS for dtype in data.dtypes.tolist()):
+        if any(dtype not in _FLOATS for dtype in data.dtypes.tolist()):
             return None
         return data.to_numpy()
 
