@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from registry.entities.schema import DataType
@@ -55,6 +56,10 @@ class PyFuncModel:
         """
         schema = self._metadata.get_input_schema()
         fitting = data if schema is None else enforce_schema(data, schema)
+        if schema is not None and self.takes_rows and hasattr(fitting, "to_numpy"):
+            rows = fitting.to_numpy()
+            if rows.dtype == "float64" and rows.shape[1:] == (len(schema),):  # an optional column may be missing
+                return self.predict_rows(rows, params)
         return self._predictor.predict(fitting, enforce_params(params, self._metadata.get_params_schema()))
 
     def predict_rows(self, rows: "np.ndarray[Any, Any]", params: Mapping[str, Any] | None = None) -> Any:
@@ -73,7 +78,7 @@ class PyFuncModel:
         predictor: Any = self._predictor
         return predictor.predict_rows(rows, enforce_params(params, self._metadata.get_params_schema()))
 
-    @property
+    @cached_property
     def takes_rows(self) -> bool:
         """Tell whether the signature has doubles alone, and the flavor takes an array of them: XGBoost does."""
         schema = self._metadata.get_input_schema()

@@ -28,8 +28,8 @@ _CLASSES: Final[dict[str, str]] = {
     "xgboost.sklearn.XGBRFClassifier": "XGBRFClassifier",
     "xgboost.sklearn.XGBRFRegressor": "XGBRFRegressor",
 }
-# Data types compare equal to their names.
-_FLOATS: Final = ("float64", "float32")
+# Every integer below this one has an exact double.
+_EXACT: Final = 2**53
 _logger = logging.getLogger(__name__)
 
 
@@ -140,7 +140,7 @@ class XGBoostFlavor:
 class XGBoostPredictor:
     """Predict as MLflow's pyfunc does: a Booster gets a DMatrix, and feature names are validated.
 
-    A frame of floats goes to XGBoost as an array, which is several times faster. Text for a feature of categories
+    A frame of numbers goes to XGBoost as an array, which is several times faster. Text for a feature of categories
     becomes a category, so that data from JSON work.
     """
 
@@ -192,12 +192,22 @@ class XGBoostPredictor:
         return self._model.predict(data, **{"validate_features": True, **known})
 
     def _rows(self, data: Any) -> Any:
-        """Return the values of a frame of floats that has exactly the model's features; None for other data."""
-        if not hasattr(data, "dtypes") or not hasattr(data, "columns") or not self.takes_rows(data.columns.tolist()):
+        """Return the values of a frame of numbers that has exactly the model's features; None for other data.
+
+        XGBoost compares 32-bit floats, and gets the same ones from doubles as from integers that doubles hold exactly.
+        """
+        import numpy as np
+
+        if not hasattr(getattr(data, "columns", None), "tolist") or not self.takes_rows(data.columns.tolist()):
             return None
-        if any(dtype not in _FLOATS for dtype in data.dtypes.tolist()):
+        types = data.dtypes.tolist()
+        if not all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" and dtype.itemsize <= 8 for dtype in types):
             return None
-        return data.to_numpy()
+        if all(dtype.kind == "f" for dtype in types):
+            return data.to_numpy()
+        rows = data.to_numpy(dtype=np.float64)
+        has_wide = any(dtype.kind != "f" and dtype.itemsize == 8 for dtype in types)
+        return None if has_wide and (np.abs(rows) >= _EXACT).any() else rows
 
     def _with_categories(self, data: Any) -> Any:
         if not self._categorical or not hasattr(data, "columns"):
