@@ -159,7 +159,7 @@ def break_safeguard(which: str) -> None:
 
     def slow(connection: Any, name: str) -> Any:
         row = lock(connection, name)
-        time.sleep(0.002)  # as long as reading another table takes on a busy machine
+        time.sleep(0.1)  # longer than processes that leave a barrier together can miss each other by
         return row
 
     history_writer.lock_model = registered_models.lock = versions.lock = slow
