@@ -4,14 +4,10 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ import pandas as pd
 import pytest
 from asgi_client import AsgiClient
 from served_models import Callers, damage, eventually, log_constant, promote
+from served_processes import call, server
 
 import registry
 from registry.exceptions import InvalidParameterError, PermissionDeniedError, StorageError, UnavailableError
@@ -304,46 +301,6 @@ def test_other_paths_and_methods(two_versions: None, serve: Serve) -> None:
 
 
 # Processes.
-
-
-@contextmanager
-def server(*words: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
-    """Run the command with a free port; yield the process, its address and what it writes to stderr."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "registry", "models", "serve", *words, "--port", "0"],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support"), **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    lines: list[str] = []
-    assert process.stderr is not None
-    stderr = process.stderr
-    reader = threading.Thread(target=lambda: lines.extend(iter(stderr.readline, "")))
-    reader.start()
-    try:
-        eventually(lambda: any(" at http" in line for line in lines) or process.poll() is not None, 120)
-        assert process.poll() is None, "".join(lines)
-        address = next(line for line in lines if " at http" in line).split(" at ")[1].strip()
-        yield process, address, lines
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(60)
-        reader.join()
-        stderr.close()
-
-
-def call(address: str, path: str, body: Any = None) -> tuple[int, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address + path, data, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            content = answer.read()
-            return answer.status, json.loads(content) if content.strip() else None
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
-    except OSError:
-        return 0, None
 
 
 @pytest.mark.slow
