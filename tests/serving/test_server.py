@@ -363,6 +363,35 @@ def test_workers_are_fresh_processes_that_count_together_and_are_replaced(two_ve
         assert count() <= 20
 
 
+class LoadsLate(registry.pyfunc.PythonModel):
+    """A model that the first process loads at once, and every other after two seconds."""
+
+    def load_context(self, context: Any) -> None:
+        try:
+            Path("first").touch(exist_ok=False)
+        except FileExistsError:
+            time.sleep(2)
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return [1] * len(model_input)
+
+
+@pytest.mark.slow
+def test_a_worker_takes_no_request_before_its_model_is_loaded(own_place: Path) -> None:
+    signature = registry.models.infer_signature(pd.DataFrame({"x": [0.0]}))
+    registry.pyfunc.save_model("late", python_model=LoadsLate(), signature=signature)
+    with server("./late", "--allow-code", "--workers", "2") as (_process, address, _lines):
+        eventually(lambda: call(address, "/ping")[0] == 200, 120)
+        seen: set[int] = set()
+
+        def both() -> bool:
+            assert call(address, "/invocations", BODY)[0] == 200
+            seen.add(call(address, "/status")[1]["process"])
+            return len(seen) == 2
+
+        eventually(both, 120)
+
+
 def test_a_port_that_is_taken_is_told(own_place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
