@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,16 +25,16 @@ from registry.monitoring.comparison import (
     check_detectors,
     compare_profiles,
 )
+from registry.monitoring.distributions import DISTRIBUTIONS_FILE, describe_distributions
 from registry.monitoring.ground_truth import join_ground_truth
 from registry.monitoring.incidents import outcome_of
 from registry.monitoring.observations import read_window
 from registry.monitoring.profiles import Profile
 from registry.monitoring.references import Reference, find_reference
-from registry.monitoring.report import TARGET, DriftReport
+from registry.monitoring.report import REPORT_FILE, TARGET, DriftReport
 from registry.monitoring.storage import CHECK, HOUR_MS, new_run, registered_version
 from registry.validation.values import now_ms
 
-REPORT_FILE: Final = "report.json"
 _VERSION: Final = re.compile(r"(?:version )?([0-9]{1,9})")
 _NO_KEY: Final = re.compile(r"[^\w\-]")
 _LONGEST_COLUMN: Final = 150
@@ -97,6 +98,52 @@ def check(
         (True, 'input/rating_gap:distribution')
     """
     client, begun = state.client() if client is None else client, now_ms()
+    compared = compare(
+        client,
+        name,
+        stage=stage,
+        version=version,
+        window=window,
+        against=against,
+        detectors=detectors,
+        every=every,
+        false_incidents=false_incidents,
+        minimum_rows=minimum_rows,
+        thresholds=thresholds,
+        at=at,
+    )
+    if not log:
+        return compared.report
+    logged = log_report(client, compared)
+    client.backend.monitors.log_check(name, outcome_of(logged, begun))
+    return logged
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A report that is not logged yet, and the profiles that it compares."""
+
+    report: DriftReport
+    reference: Profile
+    window: Profile
+
+
+def compare(
+    client: MlflowClient,
+    name: str,
+    *,
+    stage: str | None = "Production",
+    version: int | None = None,
+    window: str = "7d",
+    against: str | int = "reference",
+    detectors: Sequence[str] | None = None,
+    every: str = "1d",
+    false_incidents: float = FALSE_INCIDENTS,
+    minimum_rows: int = MINIMUM_ROWS,
+    thresholds: Mapping[str, float] | None = None,
+    at: datetime | None = None,
+) -> Compared:
+    """Compare as `check` does, and log nothing."""
     names = check_detectors(detectors)
     sensitivity = Sensitivity(alpha_of(every, false_incidents), _rows(minimum_rows), _thresholds(thresholds))
     start, end = _window(window, at)
@@ -122,11 +169,7 @@ def check(
         results=results,
         digest_of_data=observed.sha256,
     )
-    if not log:
-        return report
-    logged = log_report(client, report)
-    client.backend.monitors.log_check(name, outcome_of(logged, begun))
-    return logged
+    return Compared(report, reference.profile, seen)
 
 
 def _reference(
@@ -193,9 +236,9 @@ def _thresholds(thresholds: Mapping[str, float] | None) -> dict[str, float]:
     return given
 
 
-def log_report(client: MlflowClient, report: DriftReport) -> DriftReport:
-    """Log a report as a finished run, and return it with the run's id."""
-    begun = now_ms()
+def log_report(client: MlflowClient, compared: Compared) -> DriftReport:
+    """Log a report and the distributions that it compares as a finished run; return the report with the run's id."""
+    report, begun = compared.report, now_ms()
     tags = {
         "registry.monitoring.version": str(report.version),
         "registry.monitoring.stage": report.stage or "",
@@ -216,5 +259,7 @@ def log_report(client: MlflowClient, report: DriftReport) -> DriftReport:
     client.log_batch(run_id, points, (), [RunTag("registry.monitoring.causes", ", ".join(report.causes)[:5_000])])
     content = json.dumps(logged.to_dict(), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     client.log_stream(run_id, io.BytesIO(content.encode()), REPORT_FILE)
+    distributions = describe_distributions(compared.reference, compared.window).to_json()
+    client.log_stream(run_id, io.BytesIO(distributions.encode()), DISTRIBUTIONS_FILE)
     client.set_terminated(run_id)
     return logged

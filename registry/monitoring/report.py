@@ -4,6 +4,7 @@ Guarantees: `DriftReport.from_dict(report.to_dict()) == report`, and the digest 
 """
 
 import html
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.entities.history import digest_of
 from registry.entities.times import format_milliseconds
-from registry.exceptions import InvalidParameterError
+from registry.exceptions import IntegrityError, InvalidParameterError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 FORMAT: Final = 1
+REPORT_FILE: Final = "report.json"
 # What a column is to the model. "performance" are metrics on ground truth; "joint" is all inputs together.
 INPUT: Final = "input"
 PREDICTION: Final = "prediction"
@@ -160,8 +162,7 @@ class DriftReport:
 
     def digest(self) -> str:
         """Return the SHA-256 of the report (hex). It is the same before and after the report is logged as a run."""
-        values = {key: value for key, value in self.to_dict().items() if key != "run_id"}
-        return digest_of(values)
+        return _digest_of(self.to_dict())
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a row per column and detector."""
@@ -203,6 +204,28 @@ class DriftReport:
     def __repr__(self) -> str:
         verdict = f"drifted: {', '.join(self.causes)}" if self.drifted else "no drift"
         return f"DriftReport({self.name!r} version {self.version} against {self.against}, {self.rows} rows, {verdict})"
+
+
+def read_report(data: bytes, digest: str) -> DriftReport:
+    """Return the report in the bytes of a ``report.json``.
+
+    Raises:
+        InvalidParameterError: The bytes are something else, or of a later format.
+        IntegrityError: The report is not the one with this digest.
+    """
+    try:
+        values = json.loads(data)
+    except ValueError as error:
+        raise InvalidParameterError(f"This is no drift report: {error}.") from error
+    report = DriftReport.from_dict(values)
+    # Of what was read, not of the report: a later version may know more fields.
+    if _digest_of(values) != digest:
+        raise IntegrityError(f"The report of {report.name!r} differs from the digest that its check recorded.")
+    return report
+
+
+def _digest_of(values: Mapping[str, Any]) -> str:
+    return digest_of({key: value for key, value in values.items() if key != "run_id"})
 
 
 def finite(value: float | None) -> float | None:
