@@ -60,7 +60,7 @@ def storm(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure beside mlflow and plain SQL; ``-- --quick`` takes minutes instead of hours; ``-- page`` is of the page."""
+    """Measure beside mlflow and plain SQL; ``-- --quick`` is short; ``-- page`` measures the page."""
     is_page = session.posargs[:1] == ["page"]
     session.run("python", "-m", "benchmarks.page" if is_page else "benchmarks", *session.posargs[is_page:])
 

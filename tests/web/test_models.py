@@ -157,7 +157,7 @@ def test_a_file_of_a_version_is_an_attachment_that_no_browser_opens(sqlite_url: 
     answer = page.get("/models/churn/1/file?path=data.txt")
     assert answer.body == b"content"
     assert answer.header("content-type") == "application/octet-stream"
-    assert answer.header("content-disposition") == 'attachment; filename="data.txt"'
+    assert answer.header("content-disposition") == "attachment; filename*=UTF-8''data.txt"
     assert answer.header("content-security-policy") == "default-src 'none'; sandbox"
     for path in ("../data.txt", "/etc/passwd", "..%2f..%2fregistry.db", "", "data.txt%00"):
         assert page.get(f"/models/churn/1/file?path={path}").status == 404
