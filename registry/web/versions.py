@@ -85,7 +85,7 @@ def show_version(request: Request) -> Response:
         "version.html",
         page=page,
         version=page.version,
-        held=[one.tenure for one in overview.tenures(name, newest=_EVENTS, version=number)],
+        held=[one.tenure for one in overview.tenures_of_version(name, number, newest=_EVENTS)],
         began={published.event.time_us: published.event for published in events},
         events=events,
         shown_files=_SHOWN_FILES,
