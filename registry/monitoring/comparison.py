@@ -14,6 +14,7 @@ import numpy as np
 
 from registry.entities.times import parse_duration
 from registry.exceptions import InvalidParameterError
+from registry.monitoring.columns import NUMBER
 from registry.monitoring.detectors import (
     ALL_DETECTORS,
     DEFAULT_DETECTORS,
@@ -108,7 +109,9 @@ def _of_column(
         note = "not observed" if observed is None else f"observed as {observed.kind}"
         yield from (_unavailable(column, detector, note) for detector in chosen)
         return
-    pair = Pair(column, observed, reference.values(*column.key), window.values(*column.key))
+    # Categories are compared by their counts alone.
+    rows = [one.values(*column.key) if column.kind == NUMBER else None for one in (reference, window)]
+    pair = Pair(column, observed, rows[0], rows[1])
     for detector in chosen:
         try:
             if detector.aspect != "missing" and not (column.present and observed.present):

@@ -154,7 +154,7 @@ def _missing(pair: Pair) -> Finding:
 
 def _new_categories(pair: Pair) -> Finding:
     """Compare the share of values that the reference has never seen with what Good and Turing expect of chance."""
-    stats = optional_import("scipy.stats", EXTRA)
+    special = optional_import("scipy.special", EXTRA)
     known, seen = pair.reference.categories or {}, pair.window.categories or {}
     if pair.reference.other:
         raise NoFindingError("the reference has too many categories to know them all")
@@ -162,7 +162,7 @@ def _new_categories(pair: Pair) -> Finding:
     once = pair.reference.singletons
     expected = min(1.0, (once + 3 * math.sqrt(once + 1)) / max(1, pair.reference.present))
     share = new / pair.window.present
-    p_value = 1.0 if not new else float(stats.binom.sf(new - 1, pair.window.present, expected))
+    p_value = 1.0 if not new else float(special.bdtrc(new - 1, pair.window.present, expected))
     return Finding(float(new), share, p_value)
 
 
@@ -351,7 +351,7 @@ def _counts(pair: Pair) -> tuple[Array, Array]:
 
 def _chi_squared_of(reference: Array, window: Array) -> tuple[float, float]:
     """Return Pearson's statistic of the table of two rows, and its p-value. Rare columns are put together first."""
-    stats = optional_import("scipy.stats", EXTRA)
+    special = optional_import("scipy.special", EXTRA)
     total = reference + window
     smaller = min(reference.sum(), window.sum()) / total.sum()
     is_rare = total * smaller < _LEAST_EXPECTED
@@ -366,7 +366,7 @@ def _chi_squared_of(reference: Array, window: Array) -> tuple[float, float]:
         return 0.0, 1.0
     share = window.sum() / total.sum()
     statistic = float(((window - total * share) ** 2 / (total * share * (1 - share))).sum())
-    return statistic, float(stats.chi2.sf(statistic, len(total) - 1))
+    return statistic, float(special.chdtrc(len(total) - 1, statistic))
 
 
 def _two_shares(first: int, first_rest: int, second: int, second_rest: int) -> float:
