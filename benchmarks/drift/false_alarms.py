@@ -16,10 +16,11 @@ import numpy as np
 from scipy import special, stats
 
 from benchmarks.drift.games import Random, games, reference
+from registry.monitoring.column_profiles import ColumnProfile
 from registry.monitoring.columns import CATEGORY, Column, read_columns
 from registry.monitoring.comparison import FALSE_INCIDENTS, Sensitivity, alpha_of, compare_profiles
 from registry.monitoring.detectors import DEFAULT_DETECTORS, DOMAIN_CLASSIFIER
-from registry.monitoring.profiles import ColumnProfile, Profile, ProfileBuilder
+from registry.monitoring.profiles import Profile, ProfileBuilder
 from registry.monitoring.report import PREDICTION, TARGET, ColumnResult
 
 COLUMNWISE: Final = tuple(name for name in DEFAULT_DETECTORS if name != DOMAIN_CLASSIFIER)
