@@ -3,6 +3,7 @@
 Guarantees: `DriftReport.from_dict(report.to_dict()) == report`, and the digest covers every field but `run_id`.
 """
 
+import hashlib
 import html
 import json
 import math
