@@ -85,10 +85,8 @@ def find_header(scope: Any, name: bytes, default: Any = None) -> Any:
 
 
 def media_type(scope: Any) -> str | None:
-    """Return the type of a body in UTF-8 without Content-Encoding, or None for another."""
+    """Return the type of a body in UTF-8, or None for another."""
     sent = find_header(scope, b"content-type", b"").decode("latin-1")
-    if find_header(scope, b"content-encoding", b"identity") != b"identity":
-        return None
     if sent == JSON:  # the usual one
         return JSON
     kind, *params = [part.strip().lower() for part in sent.split(";")]

@@ -42,6 +42,7 @@ from registry.serving.served_model import ServedModel
 from registry.serving.shadow import Shadow
 
 _SHARE_SECONDS: Final = 1.0
+_FIRST_LOAD_SECONDS: Final = 20.0
 # Probes of a load balancer have no token.
 _OPEN_PATHS: Final = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready"})
 
@@ -150,12 +151,22 @@ class Server:
     async def _live_on(self, receive: Any, send: Any) -> None:
         await receive()
         self._follow()
+        if self._options.workers > 1:
+            await self._first_load()
         sharing = asyncio.create_task(self._share())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         sharing.cancel()
         self._close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _first_load(self) -> None:
+        """Take no requests before the models are loaded, or could not be: other workers that are ready take them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_LOAD_SECONDS):
+                for followed in self._followed.values():
+                    while not (followed.status.is_ready or followed.status.error):
+                        await asyncio.sleep(0.01)
 
     def _follow(self) -> None:
         for name, uri in self._options.models:

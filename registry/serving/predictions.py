@@ -30,6 +30,7 @@ from registry.serving.answers import (
     media_type,
     raw_headers,
 )
+from registry.serving.compression import accepted_encoding, compress, decompress, encoding_of
 from registry.serving.follow import FollowedModel
 from registry.serving.inputs import InputReader
 from registry.serving.metrics import Metrics, RequestSeries
@@ -104,7 +105,8 @@ class Predictions:
         try:
             name, followed = self._choose(scope)
             scope["registry.model"], scope["registry.followed"] = name, followed
-            answer = await self._within_limits(scope, receive, followed, work)
+            encodings = [value.decode("latin-1") for header, value in scope["headers"] if header == b"content-encoding"]
+            answer = await self._within_limits(scope, receive, followed, work, encoding_of(encodings))
         except RequestError as error:
             self._count(scope, name, protocol, error.status, time.perf_counter() - began)
             await error_response(scope, error)(scope, receive, send)
@@ -121,7 +123,9 @@ class Predictions:
             series = self._series[key] = RequestSeries(*key)
         self._metrics.count_request(series, status, seconds, rows)
 
-    async def _within_limits(self, scope: Any, receive: Any, followed: FollowedModel, work: Work) -> Answer:
+    async def _within_limits(
+        self, scope: Any, receive: Any, followed: FollowedModel, work: Work, encoding: str | None
+    ) -> Answer:
         """Return what `work` makes of the body; a request that cannot wait or takes too long is refused."""
         options = self._options
         if self.inside >= options.concurrency + options.queue:
@@ -131,10 +135,11 @@ class Predictions:
         try:
             async with asyncio.timeout(options.timeout):
                 body = await read_body(scope, receive, options.max_body)
-                answer = self._answer_if_quick(scope, followed, work, body)
-                if answer is not None:
-                    return answer
-                running = self._threads.submit(self._answer_with_lease, scope, followed, work, body)
+                if encoding is None and len(body) <= _SMALL_BYTES:
+                    answer = self._answer_if_quick(scope, followed, work, body)
+                    if answer is not None:
+                        return answer
+                running = self._threads.submit(self._answer_with_lease, scope, followed, work, body, encoding)
                 return await asyncio.wrap_future(running)
         except TimeoutError:
             limit = f"{options.timeout:g} seconds"
@@ -151,16 +156,17 @@ class Predictions:
         self.inside -= 1
 
     def _answer_if_quick(self, scope: Any, followed: FollowedModel, work: Work, body: bytes) -> Answer | None:
-        """Answer now if the body is small and the model of this moment is known to be quick, else return None."""
-        if len(body) > _SMALL_BYTES:
-            return None
+        """Answer now if the model of this moment is known to be quick, else return None."""
         with lease(scope, followed) as served:
             prepared = self._prepare(served)
             return self._answer(served, prepared, work, body) if prepared.is_quick else None
 
-    def _answer_with_lease(self, scope: Any, followed: FollowedModel, work: Work, body: bytes) -> Answer:
+    def _answer_with_lease(
+        self, scope: Any, followed: FollowedModel, work: Work, body: bytes, encoding: str | None
+    ) -> Answer:
         """Answer with the model of this moment, in a thread."""
         with lease(scope, followed) as served:
+            body = decompress(body, encoding, self._options.max_body)
             return self._answer(served, self._prepare(served), work, body)
 
     def _prepare(self, served: ServedModel) -> PreparedModel:
@@ -217,14 +223,11 @@ class Inference:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer ``POST /v2/models/NAME/infer``."""
         length = find_header(scope, _BINARY_HEADER.encode())
-        wrong = None
         if length is not None and not (length.isdigit() and len(length) < 16):
             wrong = RequestError(400, f"{_BINARY_HEADER} is a number of bytes.")
-        elif find_header(scope, b"content-encoding", b"identity") != b"identity":
-            wrong = RequestError(415, "Send the body without Content-Encoding.")
-        if wrong is not None:
             await error_response(scope, wrong)(scope, receive, send)
             return
+        encoding = accepted_encoding(find_header(scope, b"accept-encoding", b"").decode("latin-1"))
 
         def work(body: bytes, served: ServedModel, prepared: PreparedModel) -> Answer:
             asked = protocol_v2.read(body, None if length is None else int(length))
@@ -237,10 +240,11 @@ class Inference:
                 "parameters": {"uri": served.uri, "digest": served.digest},
             }
             content, header = protocol_v2.write(asked, predictions, served.metadata.get_output_schema(), head)
+            content, packed = compress(content, encoding)
+            headers = [*prepared.headers, *raw_headers(packed)]
             if header is None:
-                return Answer.of(content, JSON, prepared.headers, count_rows(data))
-            headers = [*prepared.headers, (_BINARY_HEADER.encode(), b"%d" % header)]
-            return Answer.of(content, _BINARY, headers, count_rows(data))
+                return Answer.of(content, JSON, headers, count_rows(data))
+            return Answer.of(content, _BINARY, [*headers, (_BINARY_HEADER.encode(), b"%d" % header)], count_rows(data))
 
         await self._predictions.answer(scope, receive, send, work, protocol="v2")
 
