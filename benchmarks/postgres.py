@@ -23,10 +23,10 @@ _FIND_WHEEL: Final = (
 
 
 @contextlib.contextmanager
-def postgres_server(python: Path) -> Iterator[str]:
+def postgres_server(python: Path, *, connections: int = 100) -> Iterator[str]:
     """Start a server and yield the prefix of its URLs, ``postgresql://postgres@127.0.0.1:<port>/``.
 
-    `python` is the environment whose binaries are used if the machine has none.
+    `python` is the environment whose binaries are used if the machine has none; `connections` is its max_connections.
 
     Raises:
         subprocess.CalledProcessError: the server did not start.
@@ -39,7 +39,7 @@ def postgres_server(python: Path) -> Iterator[str]:
         programs, data = _programs(python), directory / "data"
         _run([programs / "initdb", "-D", data, *_INITDB], directory, account)
         port = _free_port()
-        options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories='' -c max_connections=100"
+        options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories='' -c max_connections={connections}"
         _run(
             [programs / "pg_ctl", "-w", "-D", data, "-l", directory / "log", "-o", options, "start"], directory, account
         )
