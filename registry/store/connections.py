@@ -165,7 +165,7 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     def _connect(
         _dialect: object, record: ConnectionPoolEntry, args: list[Any], kwargs: dict[str, Any]
     ) -> PipelinedConnection:
-        connection = connections.open(lambda: PipelinedConnection.connect(*args, **kwargs), record)
+        connection = connections.open(lambda: PipelinedConnection.connect(*args, **kwargs), record, kwargs)
         connection.limit_seconds = limits.statement or None
         return connection
 
