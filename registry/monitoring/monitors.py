@@ -128,9 +128,9 @@ def metrics_text(client: MlflowClient) -> str:
             ),
         ),
         _family(
-            "registry_monitor_checks_total",
-            "counter",
-            "Checks that were made.",
+            "registry_monitor_checks",
+            "gauge",
+            "Checks that are kept: gc removes old ones.",
             (
                 ({**_labels(one), "status": str(status)}, checks.get((one.monitor.id, str(status)), 0))
                 for one in states

@@ -85,7 +85,7 @@ def test_metrics_are_prometheus_text(cli: Callable[..., Any], filled: Any) -> No
     label = 'monitor="1",model="chu\\"rn\\\\",stage="Production"'
     lines = text.splitlines()
     assert f"registry_monitor_interval_seconds{{{label}}} 86400" in lines
-    assert f'registry_monitor_checks_total{{{label},status="drift"}} 1' in lines
+    assert f'registry_monitor_checks{{{label},status="drift"}} 1' in lines
     assert f'registry_monitor_last_check_status{{{label},status="ok"}} 0' in lines
     assert f'registry_monitor_last_check_status{{{label},status="drift"}} 1' in lines
     assert 'registry_incidents{model="chu\\"rn\\\\",status="open"} 1' in lines
@@ -96,7 +96,7 @@ def test_metrics_are_prometheus_text(cli: Callable[..., Any], filled: Any) -> No
         "# TYPE registry_monitor_last_check_timestamp_seconds gauge",
         "# TYPE registry_monitor_last_check_duration_seconds gauge",
         "# TYPE registry_monitor_last_check_status gauge",
-        "# TYPE registry_monitor_checks_total counter",
+        "# TYPE registry_monitor_checks gauge",
         "# TYPE registry_incidents gauge",
         "# TYPE registry_trigger_deliveries gauge",
     ]
