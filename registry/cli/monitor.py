@@ -226,6 +226,18 @@ def show_status(name: OptionalModel = None) -> None:
         raise typer.Exit(exit_codes.NO)
 
 
+@app.command("compact", examples=["registry monitor compact churn"])
+def compact_files(name: ModelName) -> None:
+    """Merge the small files of what was observed on days that are over. 'monitor run' does it by itself."""
+    from registry.monitoring import compact_observations
+
+    done = compact_observations(model_name(name), client=open_client(changes=True))
+    output.done(
+        f"{done.merged} files became {done.written}; {done.removed} that were merged before are removed.",
+        document={"merged": done.merged, "written": done.written, "removed": done.removed},
+    )
+
+
 @app.command("metrics", examples=["registry monitor metrics > /var/lib/node_exporter/registry.prom"])
 def show_metrics() -> None:
     """Print the state of all monitors in Prometheus' text format."""

@@ -1,5 +1,6 @@
 from .checks import check as check
 from .columns import PrivacyRules as PrivacyRules
+from .compaction import Compaction as Compaction, compact_observations as compact_observations
 from .ground_truth import log_ground_truth as log_ground_truth
 from .monitored_model import MonitoredModel as MonitoredModel
 from .monitors import MonitorState as MonitorState, metrics_text as metrics_text, monitor_states as monitor_states

@@ -15,8 +15,9 @@ from registry.exceptions import MissingDependencyError
 from registry.flavors.optional_imports import optional_import
 from registry.monitoring.columns import CATEGORY, NUMBER
 from registry.monitoring.performance import ACCURACY, Performance
-from registry.monitoring.profiles import BINS, EXTRA, ColumnProfile, Profile
+from registry.monitoring.profiles import BINS, ColumnProfile, Profile
 from registry.monitoring.report import INPUT
+from registry.monitoring.storage import EXTRA
 
 Array = np.ndarray[Any, Any]
 # Cells of a contingency table that expect less are put together with their neighbours: Cochran's rule.
