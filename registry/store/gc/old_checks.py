@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 from sqlalchemy.orm import aliased
 
 from registry.entities import LifecycleStage
-from registry.entities.monitors import CHECK, CheckStatus
+from registry.entities.monitors import CHECK
 from registry.store.clock import monotonic_now_ms
 from registry.store.dialects import table
 from registry.store.gc.removal_conditions import Windows
+from registry.store.monitors.checks import WITH_RESULT
 from registry.store.tables import (
     HistoryRow,
     IncidentRow,
@@ -27,7 +28,6 @@ from registry.store.tables import (
 
 # So many are found by one gc, so that a registry of many years is swept in several.
 LIMIT: Final = 20_000
-_WITH_RESULT: Final = [str(status) for status in CheckStatus if status.has_result]
 
 
 def find_old_checks(connection: Connection, windows: Windows) -> Iterator[tuple[int, str, int]]:
@@ -72,12 +72,12 @@ def _is_old(windows: Windows) -> ColumnElement[bool]:
         is_later,
         later.c.model_id == MonitorCheckRow.model_id,
         later.c.version == MonitorCheckRow.version,
-        later.c.status.in_(_WITH_RESULT),
+        later.c.status.in_(WITH_RESULT),
     )
     return and_(
         MonitorCheckRow.end_time <= windows.expired,
         or_(MonitorCheckRow.monitor_id.is_(None), of_monitor),
-        or_(MonitorCheckRow.status.not_in(_WITH_RESULT), of_version),
+        or_(MonitorCheckRow.status.not_in(WITH_RESULT), of_version),
         ~exists().where(IncidentRow.check_id == MonitorCheckRow.id),
         ~exists().where(TriggerDeliveryRow.check_id == MonitorCheckRow.id),
     )
