@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.exceptions import InvalidParameterError
 
 if TYPE_CHECKING:
-    from registry.monitoring.profiles import ColumnProfile, Profile
+    from registry.monitoring.column_profiles import ColumnProfile
+    from registry.monitoring.profiles import Profile
 
 FORMAT: Final = 1
 DISTRIBUTIONS_FILE: Final = "distributions.json"

@@ -9,11 +9,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.entities.history import canonical_json
-from registry.entities.times import format_time
+from registry.entities.history import digest_of
+from registry.entities.times import format_milliseconds
 from registry.exceptions import IntegrityError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ PREDICTION: Final = "prediction"
 TARGET: Final = "target"
 PERFORMANCE: Final = "performance"
 JOINT: Final = "joint"
+_LONGEST_CAUSE: Final = 250
+_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,13 @@ class ColumnResult:
     """What one detector found in one column.
 
     Attributes:
-        column: The column, the metric of a ``performance`` result, or ``*`` for all inputs together.
+        column: The column, the metric of a ``performance`` result, ``*`` for all inputs together, or the pair of
+            columns whose correlation changed most surely.
         role: ``input``, ``prediction``, ``target``, ``performance`` or ``joint``.
         kind: ``number`` or ``category``; ``metric`` for performance, ``rows`` for all inputs together.
         detector: The name of the detector, such as ``ks``.
         aspect: What the detector looks at: ``distribution``, ``missing``, ``new_categories``, ``range``, ``metric`` or
-            ``joint``. Detectors of one aspect share a cause.
+            ``joint`` or ``correlation``. Detectors of one aspect share a cause.
         statistic: The detector's own figure; None if it could not be computed.
         effect: How large the difference is, in the detector's unit, whatever the number of rows.
         threshold: The effect below which nothing counts as drift, however sure it is.
@@ -50,6 +52,7 @@ class ColumnResult:
         note: Why there is no result, such as ``too few rows: 12 of 100``; empty if there is one.
         low: The lower end of the confidence interval of the statistic; for performance only.
         high: The upper end.
+        segment: The rows that were compared, such as ``venue=home``; empty for all rows.
 
     Example:
         >>> from registry.monitoring import ColumnResult
@@ -72,11 +75,21 @@ class ColumnResult:
     note: str = ""
     low: float | None = None
     high: float | None = None
+    segment: str = ""
 
     @property
     def cause(self) -> str:
-        """Return the stable name of what this result would be the cause of: ``role/column:aspect``."""
-        return f"{self.role}/{self.column}:{self.aspect}"
+        """Return the stable name of what this result would be the cause of.
+
+        It is ``role/column:aspect``, and within a segment ``role/column:aspect[segment]``. Names that are too long for
+        a database are cut, and a digest keeps them apart.
+        """
+        within = f"[{self.segment}]" if self.segment else ""
+        name = f"{self.role}/{self.column}:{self.aspect}{within}".replace("\0", "\\0")
+        if len(name) <= _LONGEST_CAUSE:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
+        return f"{name[: _LONGEST_CAUSE - _DIGITS - 1]}~{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,7 @@ class DriftReport:
         rows: The rows of the window.
         reference_rows: The rows of the reference.
         alpha: The share of checks without drift that may raise an alarm; follows from the budget of false incidents.
-        results: One per column and detector.
+        results: One per column and detector, and those of segments.
         digest_of_data: The SHA-256 over the digests of the files of the window.
         run_id: The run that the report was logged as, or None. It is not part of the digest.
 
@@ -167,7 +180,7 @@ class DriftReport:
         return _digest_of(self.to_dict())
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a row per column and detector."""
+        """Return a row per result: of each column, segment and detector."""
         import pandas as pd
 
         names = [field.name for field in fields(ColumnResult)]
@@ -189,11 +202,13 @@ class DriftReport:
 
     def _repr_html_(self) -> str:
         title = html.escape(f"{self.name} version {self.version} against {self.against}")
-        window = f"{_format_ms(self.window_start)} to {_format_ms(self.window_end)}, {self.rows:,} rows"
+        start, end = format_milliseconds(self.window_start), format_milliseconds(self.window_end)
+        window = f"{start} to {end}, {self.rows:,} rows"
         verdict = "<b style='color:#b00020'>drifted</b>" if self.drifted else "no drift"
-        cells = ("column", "role", "detector", "effect", "threshold", "p_adjusted", "drifted", "note")
+        within = ("segment",) if any(result.segment for result in self.results) else ()
+        cells = ("column", "role", *within, "detector", "effect", "threshold", "p_adjusted", "drifted", "note")
         head = "".join(f"<th>{cell}</th>" for cell in cells)
-        rows = sorted(self.results, key=lambda one: (not one.drifted, one.role, one.column, one.detector))
+        rows = sorted(self.results, key=lambda one: (not one.drifted, one.segment, one.role, one.column, one.detector))
         body = "".join(
             f"<tr>{''.join(f'<td>{html.escape(_format_cell(getattr(row, cell)))}</td>' for cell in cells)}</tr>"
             for row in rows
@@ -226,17 +241,12 @@ def read_report(data: bytes, digest: str) -> DriftReport:
 
 
 def _digest_of(values: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in values.items() if key != "run_id"}
-    return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
+    return digest_of({key: value for key, value in values.items() if key != "run_id"})
 
 
 def finite(value: float | None) -> float | None:
     """Return a number as JSON can hold it: None instead of NaN and infinity."""
     return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _format_ms(timestamp: int) -> str:
-    return format_time(datetime.fromtimestamp(timestamp / 1000, UTC))
 
 
 def _format_cell(value: Any) -> str:

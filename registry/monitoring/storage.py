@@ -22,7 +22,7 @@ from registry.blobs import BlobStore
 from registry.client import MlflowClient
 from registry.entities import Run, ViewType
 from registry.entities.model_registry import ResolvedModel
-from registry.entities.paging import FileInfo
+from registry.entities.paging import FileInfo, all_pages
 from registry.exceptions import AlreadyExistsError, ArtifactNotFoundError, InvalidParameterError, RunNotFoundError
 from registry.flavors.optional_imports import optional_import
 from registry.validation.values import now_ms
@@ -245,15 +245,10 @@ def find_days(client: MlflowClient, experiment_id: str, kind: str, start: int, e
         f"tags.`{KIND_TAG}` = '{kind}' AND attributes.start_time >= {start // DAY_MS * DAY_MS} "
         f"AND attributes.start_time < {end}"
     )
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment_id], text, ViewType.ACTIVE_ONLY, order_by=["attributes.start_time"], page_token=token
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
+    order = ["attributes.start_time"]
+    return all_pages(
+        lambda token: client.search_runs([experiment_id], text, ViewType.ACTIVE_ONLY, order_by=order, page_token=token)
+    )
 
 
 def file_name(start: int, hours: int, version: int, stamp: int, unique: str, suffix: str = ".parquet") -> str:

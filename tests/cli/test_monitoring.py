@@ -61,7 +61,6 @@ def test_status_says_by_its_exit_code_whether_somebody_should_look(cli: Callable
     assert status.code == 3
     assert status.rows[1][:5] == ["2", "churn", "Production", "drift", "1"]
     assert status.rows[1][-1] == "drift: a"
-    assert [one["state"] for one in cli("monitor", "status", "--json").json] == ["waiting", "drift"]
 
 
 def test_status_names_triggers_that_were_given_up(cli: Callable[..., Any], filled: Any) -> None:
