@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.blobs import BlobStore, Stamp
 from registry.client import MlflowClient
 from registry.entities import Experiment, Manifest
-from registry.entities.history import canonical_json
+from registry.entities.history import digest_of
+from registry.entities.paging import all_pages
 from registry.entities.portable_model import PortableRun
 from registry.exceptions import InvalidStateError, RegistryError, UnavailableError
 from registry.mlflow_bridge.export_models import ModelExport
@@ -249,12 +250,7 @@ class Export:
             yield directory
 
     def _active_experiments(self) -> Iterator[Experiment]:
-        token = None
-        while True:
-            page = self.client.search_experiments(page_token=token)
-            yield from page
-            if not (token := page.token):
-                return
+        return all_pages(lambda token: self.client.search_experiments(page_token=token))
 
     def _export_experiment(
         self, experiment: Experiment, run_ids: Sequence[str], models: ModelExport, total: int
@@ -436,7 +432,7 @@ def _document(exported: ExportedRun, added_tags: Mapping[str, str]) -> dict[str,
 def _digest(exported: ExportedRun, series: Mapping[str, SeriesSummary], stamps: Mapping[str, Stamp]) -> str:
     """Return a digest by which a later export sees whether a run has changed here."""
     values = [_document(exported, {}), exported.run.status, exported.run.end_time, sorted(map(repr, series.items()))]
-    return hashlib.sha256(canonical_json([*values, sorted(map(repr, stamps.items()))]).encode()).hexdigest()[:32]
+    return digest_of([*values, sorted(map(repr, stamps.items()))])[:32]
 
 
 def _finite(point: Point) -> Point:

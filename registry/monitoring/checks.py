@@ -7,13 +7,13 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from registry.client import MlflowClient
 from registry.entities import Metric, RunTag
 from registry.entities.model_registry import ResolvedModel
-from registry.entities.times import format_time, parse_duration
+from registry.entities.times import format_milliseconds, parse_duration
 from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError
 from registry.fluent import state
 from registry.monitoring.comparison import (
@@ -203,7 +203,7 @@ def log_report(client: MlflowClient, report: DriftReport) -> DriftReport:
         "registry.monitoring.drifted": str(report.drifted).lower(),
         "registry.monitoring.digest": report.digest(),
     }
-    moment = format_time(datetime.fromtimestamp(report.window_end / 1000, UTC))
+    moment = format_milliseconds(report.window_end)
     run = new_run(client, report.name, CHECK, f"check until {moment}", tags, begun)
     run_id = run.info.run_id
     logged = report.with_run(run_id)

@@ -5,7 +5,6 @@ artifact of a run, whose digest is evidence on the logged model. Evidence is nev
 """
 
 import functools
-import hashlib
 import io
 from dataclasses import dataclass
 from typing import Any, Final
@@ -140,7 +139,7 @@ def _read(client: MlflowClient, model_id: str, run_id: str | None, path: str, sh
         info = client.get_run(run_id).info
         store = client.backend.run_files(run_id, info.artifact_uri)
     data = store.read(path)
-    if hashlib.sha256(data).hexdigest() != sha256:
+    if digest_of_file(data) != sha256:
         raise IntegrityError(
             f"The reference of the model {model_id} at {store.root}/{path} differs from the one that was recorded. "
             "Restore the file, or set a new reference."

@@ -3,16 +3,14 @@
 Guarantees: `DriftReport.from_dict(report.to_dict()) == report`, and the digest covers every field but `run_id`.
 """
 
-import hashlib
 import html
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.entities.history import canonical_json
-from registry.entities.times import format_time
+from registry.entities.history import digest_of
+from registry.entities.times import format_milliseconds
 from registry.exceptions import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -163,7 +161,7 @@ class DriftReport:
     def digest(self) -> str:
         """Return the SHA-256 of the report (hex). It is the same before and after the report is logged as a run."""
         values = {key: value for key, value in self.to_dict().items() if key != "run_id"}
-        return hashlib.sha256(canonical_json(values).encode()).hexdigest()
+        return digest_of(values)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a row per column and detector."""
@@ -188,7 +186,8 @@ class DriftReport:
 
     def _repr_html_(self) -> str:
         title = html.escape(f"{self.name} version {self.version} against {self.against}")
-        window = f"{_format_ms(self.window_start)} to {_format_ms(self.window_end)}, {self.rows:,} rows"
+        start, end = format_milliseconds(self.window_start), format_milliseconds(self.window_end)
+        window = f"{start} to {end}, {self.rows:,} rows"
         verdict = "<b style='color:#b00020'>drifted</b>" if self.drifted else "no drift"
         cells = ("column", "role", "detector", "effect", "threshold", "p_adjusted", "drifted", "note")
         head = "".join(f"<th>{cell}</th>" for cell in cells)
@@ -209,10 +208,6 @@ class DriftReport:
 def finite(value: float | None) -> float | None:
     """Return a number as JSON can hold it: None instead of NaN and infinity."""
     return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _format_ms(timestamp: int) -> str:
-    return format_time(datetime.fromtimestamp(timestamp / 1000, UTC))
 
 
 def _format_cell(value: Any) -> str:

@@ -6,7 +6,6 @@ is killed, or whose trigger fails, leaves it for the next attempt.
 
 import contextlib
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from registry.monitoring.triggers import TriggerFile, describe_failure, read_tri
 from registry.settings import current_settings
 from registry.store.incidents.deliveries import DeliveryLease
 from registry.store.monitors.monitors import Lease
+from registry.validation.values import now_ms
 
 # A runner that was killed is missed after this time. A live one renews its lease in a third of it.
 LEASE_SECONDS: Final = 120.0
@@ -161,7 +161,7 @@ def watch(
 
 def check_monitor(client: MlflowClient, monitor: Monitor) -> CheckOutcome:
     """Check the version that a monitor watches, log the report as a run, and return what was found."""
-    started = time.time_ns() // 1_000_000
+    started = now_ms()
     guard = monitor.guard
     target = {"stage": monitor.stage} if guard is None else {"stage": None, "version": guard.version}
     settings = {**monitor.settings, **target}
@@ -170,7 +170,7 @@ def check_monitor(client: MlflowClient, monitor: Monitor) -> CheckOutcome:
 
 
 def _make_check(client: MlflowClient, lease: Lease, lease_seconds: float, check: Check) -> FinishedCheck:
-    store, started = client.backend.monitors, time.time_ns() // 1_000_000
+    store, started = client.backend.monitors, now_ms()
     try:
         with _renewed(lambda: store.renew(lease, lease_seconds), lease_seconds):
             outcome = check(client, lease.monitor)
