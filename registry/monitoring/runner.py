@@ -15,7 +15,7 @@ from registry.client import MlflowClient
 from registry.entities import Incident, Monitor, TriggerDelivery
 from registry.entities.monitors import ROLLBACK, CheckOutcome, CheckStatus, DeliveryState
 from registry.exceptions import ModelNotFoundError, RegistryError, UnavailableError
-from registry.monitoring.checks import check as check_drift, log_report
+from registry.monitoring.checks import compare, log_report
 from registry.monitoring.guard import roll_back
 from registry.monitoring.incidents import outcome_of, payload_of
 from registry.monitoring.retraining import retrain
@@ -165,8 +165,8 @@ def check_monitor(client: MlflowClient, monitor: Monitor) -> CheckOutcome:
     guard = monitor.guard
     target = {"stage": monitor.stage} if guard is None else {"stage": None, "version": guard.version}
     settings = {**monitor.settings, **target}
-    report = check_drift(monitor.name, every=f"{monitor.every_seconds}s", log=False, client=client, **settings)
-    return outcome_of(log_report(client, report), started)
+    compared = compare(client, monitor.name, every=f"{monitor.every_seconds}s", **settings)
+    return outcome_of(log_report(client, compared), started)
 
 
 def _make_check(client: MlflowClient, lease: Lease, lease_seconds: float, check: Check) -> FinishedCheck:

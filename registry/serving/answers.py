@@ -80,10 +80,8 @@ def has_token(scope: Any, token: bytes) -> bool:
 
 
 def media_type(request: Request) -> str | None:
-    """Return the type of a body in UTF-8 without Content-Encoding, or None for another."""
+    """Return the type of a body in UTF-8, or None for another."""
     kind, *params = [part.strip().lower() for part in request.headers.get("content-type", "").split(";")]
-    if request.headers.get("content-encoding", "identity") != "identity":
-        return None
     is_plain = all(param in ("", "charset=utf-8", 'charset="utf-8"') for param in params)
     return kind if is_plain else None
 

@@ -40,6 +40,7 @@ from registry.serving.answers import (
     media_type,
     status_form,
 )
+from registry.serving.compression import accepted_encoding, compress, decompress, encoding_of
 from registry.serving.follow import FollowedModel, follow
 from registry.serving.inputs import InputReader
 from registry.serving.metrics import Metrics
@@ -54,6 +55,7 @@ _CSV: Final = "text/csv"
 _BINARY: Final = "application/octet-stream"
 _BINARY_HEADER: Final = "inference-header-content-length"
 _SHARE_SECONDS: Final = 1.0
+_FIRST_LOAD_SECONDS: Final = 20.0
 # Probes of a load balancer have no token.
 _OPEN_PATHS: Final = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready"})
 _CODES: Final = {
@@ -172,12 +174,22 @@ class Server:
     async def _live_on(self, receive: Any, send: Any) -> None:
         await receive()
         self._follow()
+        if self._options.workers > 1:
+            await self._first_load()
         sharing = asyncio.create_task(self._share())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         sharing.cancel()
         self._close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _first_load(self) -> None:
+        """Take no requests before the models are loaded, or could not be: other workers that are ready take them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_LOAD_SECONDS):
+                for followed in self._followed.values():
+                    while not (followed.status.is_ready or followed.status.error):
+                        await asyncio.sleep(0.01)
 
     def _follow(self) -> None:
         for name, uri in self._options.models:
@@ -241,8 +253,7 @@ class Server:
         length = request.headers.get(_BINARY_HEADER)
         if length is not None and not (length.isdecimal() and len(length) < 16):
             return self._error(request, RequestError(400, f"{_BINARY_HEADER} is a number of bytes."))
-        if request.headers.get("content-encoding", "identity") != "identity":
-            return self._error(request, RequestError(415, "Send the body without Content-Encoding."))
+        encoding = accepted_encoding(request.headers.get("accept-encoding", ""))
 
         def work(body: bytes, served: ServedModel) -> Answer:
             asked = protocol_v2.read(body, None if length is None else int(length))
@@ -254,9 +265,10 @@ class Server:
                 "parameters": {"uri": served.uri, "digest": served.digest},
             }
             content, header = protocol_v2.write(asked, predictions, served.metadata.get_output_schema(), head)
+            content, headers = compress(content, encoding)
             if header is None:
-                return Answer(content, rows=count_rows(data))
-            return Answer(content, _BINARY, {_BINARY_HEADER: str(header)}, count_rows(data))
+                return Answer(content, JSON, headers, count_rows(data))
+            return Answer(content, _BINARY, {_BINARY_HEADER: str(header), **headers}, count_rows(data))
 
         return await self._answer(request, work, protocol="v2")
 
@@ -269,7 +281,12 @@ class Server:
             name, followed = self._chosen(request)
             scope["registry.model"] = name
             followed = scope["registry.followed"] = self._canary(request, name) or followed
-            answer = await self._within_limits(request, lambda body: answer_with_lease(scope, followed, work, body))
+            encoding = encoding_of(request.headers.getlist("content-encoding"))
+
+            def unpack(body: bytes, served: ServedModel) -> Answer:
+                return work(decompress(body, encoding, self._options.max_body), served)
+
+            answer = await self._within_limits(request, lambda body: answer_with_lease(scope, followed, unpack, body))
         except RequestError as error:
             status = error.status
             response = self._error(request, error)
