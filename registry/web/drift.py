@@ -78,7 +78,7 @@ def show_drift(request: Request) -> Response:
     checks, has_older = _checks(request, client, name, asked)
     shown = _read_all(client, checks[::-1])
     selected = _select(shown, asked)
-    chosen = _key(query.get("column", ""))
+    chosen = _key(query.get("column", ""), query.get("segment", ""))
     rows = draw_heat_map([one.report for one in shown])
     states = monitor_states(client, name)
     everything = query.get("all", "") == "1"
@@ -170,9 +170,9 @@ def _select(shown: Sequence[ShownCheck], asked: int) -> ShownCheck | None:
     return named or next((one for one in reversed(shown) if one.report is not None), None)
 
 
-def _key(column: str) -> Key | None:
+def _key(column: str, segment: str) -> Key | None:
     role, found, name = column.partition("/")
-    return (role, name) if found else None
+    return (role, name, segment) if found else None
 
 
 def _first_rows(rows: Sequence[Row], chosen: Key | None) -> Sequence[Row]:
@@ -186,7 +186,8 @@ def _details(selected: ShownCheck, distributions: Distributions | None, chosen: 
         return Details(selected, (), False, chosen, results)
     drawn = most_changed(report, distributions.columns, _DRAWN)
     if chosen is not None:
-        one = distributions.find(*chosen)
+        role, name, segment = chosen
+        one = None if segment else distributions.find(role, name)
         drawn = [] if one is None else [one]
     return Details(selected, [draw_bars(one) for one in drawn], True, chosen, results)
 

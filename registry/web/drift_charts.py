@@ -105,7 +105,7 @@ def draw_performance(
         (check_id, report, result)
         for check_id, report in reports
         for result in report.results
-        if result.role == PERFORMANCE and result.statistic is not None
+        if result.role == PERFORMANCE and not result.segment and result.statistic is not None
     ]
     if not measured:
         return None
@@ -157,7 +157,7 @@ def time_label(microseconds: int, chart: PerformanceChart) -> str:
 def most_changed(report: DriftReport, distributions: Sequence[Distribution], limit: int) -> list[Distribution]:
     """Return the distributions whose columns have the largest effects: what drifted first."""
     effects: dict[tuple[str, str], float] = {}
-    for result in report.results:
+    for result in (one for one in report.results if not one.segment):
         effect = (relative_effect(result) or 0.0) + (100.0 if result.drifted else 0.0)
         key = (result.role, result.column)
         effects[key] = max(effects.get(key, 0.0), effect)

@@ -72,6 +72,9 @@ def test_a_check_and_a_column_can_be_chosen(client: MlflowClient) -> None:
     assert re.search(r"Check 3: arena drift .* Detector Effect .* Result new_categories 0\.\d+ 0\.01", one)
     assert "Histogram of gap" not in page.get("/models/nba/drift?check=3&column=input%2Farena").text
     assert "Check 1 ok version 1" in words(page.get("/models/nba/drift?check=1").text)
+    assert "Check 3: gap, where arena=home" in words(
+        page.get("/models/nba/drift?check=3&column=input%2Fgap&segment=arena%3Dhome").text
+    )
     metric = words(page.get("/models/nba/drift?check=3&column=performance%2Faccuracy").text)
     assert "There is no distribution of accuracy" in metric
     assert "Check 3" in words(page.get("/models/nba/drift?check=99&column=nonsense").text)
@@ -226,6 +229,25 @@ def test_cells_say_by_text_and_level_how_large_and_how_sure_a_difference_is() ->
     ]
     assert rows[2].cells[2].title == "psi: too few rows: 3 of 100"
     assert rows[1].cells[2].title == "psi 0.15 of 0.1, p 0.5: drift; psi 0.05 of 0.1, p 0.5"
+
+
+def test_segments_have_rows_of_their_own_and_correlations_share_one() -> None:
+    home = result("accuracy", 0.3, drifted=True, role="performance", segment="venue=home")
+    whole = result("accuracy", 0.01, role="performance")
+    pair = result("gap and rest", 0.2, drifted=True, role="joint", detector="correlation", aspect="correlation")
+    other = result("gap and pace", 0.05, role="joint", detector="correlation", aspect="correlation")
+
+    rows = draw_heat_map([report(whole, home, other), report(whole, home, pair)])
+
+    assert [(name_of(row.key), [cell.text for cell in row.cells]) for row in rows] == [
+        ("accuracy, where venue=home", ["▲3.0", "▲3.0"]),
+        ("correlations of inputs", ["0.5", "▲2.0"]),
+        ("accuracy", ["0.1", "0.1"]),
+    ]
+    assert rows[1].cells[1].title == "correlation of gap and rest 0.2 of 0.1, p 0.5: drift"
+    chart = draw_performance([(1, report(whole, home))], [], "Production", None)
+    assert chart is not None
+    assert [point.result.segment for point in chart.points] == [""]
 
 
 def test_performance_is_drawn_over_the_periods_of_versions() -> None:
