@@ -22,7 +22,6 @@ from registry.store.tracking.runs import RunStore
 from registry.store.transactions import Store
 
 if TYPE_CHECKING:
-    from registry.blobs import AdoptedBlobStore
     from registry.client.ownership import ArtifactOwnership
     from registry.store.gc import GcStore
     from registry.store.incidents.deliveries import DeliveryStore

@@ -189,8 +189,9 @@ def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensi
     result = ColumnResult(ALL_INPUTS, JOINT, "rows", detector.name, detector.aspect)
     if window.rows < sensitivity.minimum_rows:
         return replace(result, note=_too_few(window.rows, sensitivity))
+    threshold = sensitivity.threshold(detector.name, detector.threshold)
     try:
-        columns, finding = detector.find(reference, window)
+        columns, finding = detector.find(reference, window, threshold)
     except NoFindingError as error:
         return replace(result, note=str(error))
     return replace(
@@ -198,7 +199,7 @@ def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensi
         column=columns,
         statistic=finding.statistic,
         effect=finding.effect,
-        threshold=sensitivity.threshold(detector.name, detector.threshold),
+        threshold=threshold,
         p_value=finding.p_value,
     )
 

@@ -19,7 +19,7 @@ from registry.client import MlflowClient
 from registry.entities import Incident, Monitor
 from registry.entities.monitors import IncidentStatus, MonitorCheck
 from registry.entities.stages import PRODUCTION
-from registry.exceptions import IntegrityError, InvalidParameterError, NotFoundError
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, RegistryError
 from registry.monitoring.distributions import DISTRIBUTIONS_FILE, Distributions
 from registry.monitoring.monitors import monitor_states
 from registry.monitoring.report import REPORT_FILE, ColumnResult, DriftReport, read_report
@@ -34,6 +34,7 @@ _MOST_CHECKS: Final = 100
 _ROWS: Final = 40
 _DRAWN: Final = 6
 _CLOSED: Final = 20
+_MOST_BYTES: Final = 32 * 1024 * 1024
 _TENURES: Final = 250
 _READERS: Final = 8
 _RESULT_FIELDS: Final = ("detector", "effect", "threshold", "p_adjusted", "drifted", "note")
@@ -89,7 +90,7 @@ def show_drift(request: Request) -> Response:
         "all": query.get("all"),
     }
     distributions = None if selected is None else _distributions(client, selected.check)
-    closed = client.get_incidents(name, [str(IncidentStatus.CLOSED)])[: -_CLOSED - 1 : -1]
+    closed = client.backend.incidents.list(name, [IncidentStatus.CLOSED], newest=_CLOSED)[::-1]
     return render(
         request,
         "drift.html",
@@ -141,7 +142,7 @@ def _read(client: MlflowClient, check: MonitorCheck) -> ShownCheck:
         return ShownCheck(check, None, check.message or "There is no report.")
     try:
         return ShownCheck(check, _report(client, check.run_id, check.report_digest), None)
-    except (NotFoundError, IntegrityError, InvalidParameterError) as error:
+    except RegistryError as error:  # one that cannot be read hides no other
         return ShownCheck(check, None, error.message)
 
 
@@ -156,12 +157,20 @@ def _distributions(client: MlflowClient, check: MonitorCheck) -> Distributions |
         return (
             None if check.run_id is None else Distributions.from_json(_file(client, check.run_id, DISTRIBUTIONS_FILE))
         )
-    except (NotFoundError, InvalidParameterError):
+    except RegistryError:
         return None
 
 
 def _file(client: MlflowClient, run_id: str, path: str) -> bytes:
-    return client.backend.run_files(run_id, client.get_run(run_id).info.artifact_uri).read(path)
+    store = client.backend.run_files(run_id, client.get_run(run_id).info.artifact_uri)
+    found = store.find(path)
+    if found is None:
+        raise ArtifactNotFoundError(f"The check's run {run_id} has no {path}.")
+    if (found.file_size or 0) > _MOST_BYTES:
+        raise InvalidParameterError(
+            f"{path} of the run {run_id} has {found.file_size:,} bytes; no check writes so many."
+        )
+    return store.read(path)
 
 
 def _select(shown: Sequence[ShownCheck], asked: int) -> ShownCheck | None:

@@ -72,6 +72,24 @@ def test_each_text_is_looked_into_once() -> None:
         assert server.clients == 4
 
 
+@traced
+def test_a_server_that_has_another_reason_a_moment_later_teaches_nothing() -> None:
+    refusals = Refusals()
+    with refusing_server(FULL) as server:
+        given = {"host": "127.0.0.1", "user": "me", "dbname": "x", "password": "p", "port": server.port}
+        with pytest.raises(psycopg.OperationalError) as caught:
+            psycopg.connect(**given)
+        found = []
+        for server.answer in (STARTING, NO_DATABASE, FULL, STARTING):
+            found.append(refusals.of(caught.value, given))
+
+    assert found == [Refusal.AWAY, Refusal.LASTING, Refusal.FULL, Refusal.FULL]
+
+
+def test_a_port_beyond_all_ports_is_a_mistake() -> None:
+    assert refusal(port=70_000) is Refusal.LASTING
+
+
 def test_a_port_where_nothing_listens_is_away_whatever_the_text_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refused_connections, "_by_text", None)
     with socket.socket() as probe:

@@ -163,8 +163,31 @@ def test_a_report_that_was_changed_is_not_shown(client: MlflowClient) -> None:
     text = words(open_page(client.tracking_uri).get("/models/nba/drift?check=2").text)
 
     assert "The report of 'nba' differs from the digest that its check recorded." in text.replace("&#39;", "'")
-    client.log_text(check.run_id, "no report", "report.json")
-    assert "This is no drift report" in words(open_page(client.tracking_uri).get("/models/nba/drift?check=2").text)
+    content["alpha"] = float("nan")
+    deep = "[" * 100_000
+    for wrong, why in (
+        (json.dumps(content), "differs from the digest"),
+        ("no report", "This is no drift report"),
+        (deep, "This is no drift report"),
+        ("", "has no report.json"),
+    ):
+        client.log_text(check.run_id, wrong, "report.json")
+        if not wrong:
+            client.backend.run_files(check.run_id, client.get_run(check.run_id).info.artifact_uri).delete(
+                ["report.json"]
+            )
+        text = words(open_page(client.tracking_uri).get("/models/nba/drift?check=2").text)
+        assert why in text
+        assert "Check 1" in words(open_page(client.tracking_uri).get("/models/nba/drift?check=1").text)
+
+
+def test_files_that_are_larger_than_any_check_writes_are_not_read(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drifted_model(client, checks=1)
+    monkeypatch.setattr("registry.web.drift._MOST_BYTES", 100)
+    text = words(open_page(client.tracking_uri).get("/models/nba/drift?check=1").text)
+    assert re.search("report.json of the run [0-9a-f]{32} has [0-9,]+ bytes; no check writes so many", text)
 
 
 def test_distributions_that_are_gone_are_missed(client: MlflowClient) -> None:
@@ -318,6 +341,9 @@ def test_distributions_survive_their_file_and_are_refused_if_they_do_not_fit() -
         b'{"format": 2}',
         b'{"format": 1, "columns": [1]}',
         described.to_json().replace("50", "-50").encode(),
+        described.to_json().replace("[1.0]", "[NaN]").encode(),
+        described.to_json().replace("[1.0]", "[1e999]").encode(),
+        b"[" * 100_000,
     ):
         with pytest.raises(InvalidParameterError, match="These are no distributions"):
             Distributions.from_json(wrong)

@@ -127,15 +127,20 @@ class IncidentStore(RegistryStore):
 
     @read_transaction
     def list(
-        self, connection: Connection, name: str | None = None, statuses: Collection[str] | None = None
+        self,
+        connection: Connection,
+        name: str | None = None,
+        statuses: Collection[str] | None = None,
+        *,
+        newest: int | None = None,
     ) -> Sequence[Incident]:
-        """Return the incidents of a model, or of all models that are not deleted, oldest first."""
-        query = select_incidents().order_by(IncidentRow.id)
+        """Return the incidents of a model, or of all models that are not deleted, oldest first; or the newest ones."""
+        query = select_incidents().order_by(IncidentRow.id.desc()).limit(newest)
         if name is not None:
             query = query.where(IncidentRow.model_id == model_key(connection, name))
         if statuses is not None:
             query = query.where(IncidentRow.status.in_(sorted(map(str, statuses))))
-        return [incident_of(row) for row in connection.execute(query).all()]
+        return [incident_of(row) for row in connection.execute(query).all()[::-1]]
 
 
 def select_incidents() -> AnySelect:

@@ -134,12 +134,13 @@ class PromotionRuleStore(RegistryStore):
     @read_transaction
     def check_many(
         self, connection: Connection, name: str, versions: Sequence[int], stage: str
-    ) -> "list[Sequence[Verdict]]":
-        """Evaluate the rules of a stage for versions at one moment, in two round trips; deleted ones are left out."""
+    ) -> "dict[int, Sequence[Verdict]]":
+        """Evaluate the rules of a stage for versions at one moment, by version; deleted ones are left out."""
         statements = [candidate_statement(connection, name, version, stage) for version in versions]
         run_all(connection, *statements)
         rows = [row for statement in statements if (row := first_row(statement)) is not None]
-        return [judgement.verdicts for judgement in _evaluate_all(connection, rows, name, stage)]
+        judgements = _evaluate_all(connection, rows, name, stage)
+        return {row.version: judgement.verdicts for row, judgement in zip(rows, judgements, strict=True)}
 
 
 def candidate_statement(connection: Connection, name: str, version: int, stage: str) -> Statement:
