@@ -60,7 +60,7 @@ def test_a_damaged_model_is_not_downloaded(cli: Callable, own_place: Path) -> No
 def test_a_missing_file_is_exit_code_4_and_the_message_lists_what_there_is(cli: Callable, run_id: str) -> None:
     outcome = cli("artifacts", "download", f"runs:/{run_id}/nots")
 
-    assert (outcome.code, outcome.out) == (4, "")
+    assert (outcome.code, outcome.out) == (3, "")
     assert "notes" in outcome.err
 
 
@@ -119,3 +119,23 @@ def test_a_mistyped_place_makes_no_registry(cli: Callable, own_place: Path) -> N
     assert outcome.code == 1
     assert "There is no registry at" in outcome.err
     assert not Path("/nonexist").exists()
+
+
+def test_a_path_that_is_not_there_is_not_found(cli: Callable, run_id: str) -> None:
+    Path("empty").mkdir()
+    for uri, there in (
+        ("models:/churn/1/nosuch", "MLmodel"),
+        ("churn/1/nosuch", "Nothing exists there"),
+        (f"runs:/{run_id}/nosuch", "notes"),
+        (f"runs:/{run_id}/model/nosuch", "model/MLmodel"),
+        ("./nowhere", "Nothing exists there"),
+    ):
+        outcome = cli("artifacts", "list", uri)
+        assert (outcome.code, outcome.out) == (4, "")
+        assert "No such artifact: " in outcome.err
+        assert there in outcome.err
+    for uri in ("./empty", f"runs:/{run_id}/notes/note.txt", "models:/churn/1/MLmodel"):
+        outcome = cli("artifacts", "list", uri)
+        assert (outcome.code, outcome.out) == (0, "")
+    bare = registry.MlflowClient().create_run("0").info.run_id
+    assert cli("artifacts", "list", f"runs:/{bare}").code == 0
