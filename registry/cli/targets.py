@@ -178,15 +178,10 @@ def _runs_beginning(client: "MlflowClient", text: str) -> "list[Run]":
 def all_experiment_ids(client: "MlflowClient") -> list[str]:
     """Return the ids of all experiments, deleted ones included."""
     from registry.entities import ViewType
+    from registry.entities.paging import all_pages
 
-    ids: list[str] = []
-    token: str | None = None
-    while True:
-        page = client.search_experiments(ViewType.ALL, page_token=token)
-        ids += [experiment.experiment_id for experiment in page]
-        token = page.token
-        if not token:
-            return ids
+    experiments = all_pages(lambda token: client.search_experiments(ViewType.ALL, page_token=token))
+    return [experiment.experiment_id for experiment in experiments]
 
 
 def run_or_version(client: "MlflowClient", text: str) -> str:

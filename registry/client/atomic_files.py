@@ -149,14 +149,19 @@ def write_json(path: Path, value: dict[str, Any], what: str) -> None:
     """
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     try:
-        _replace(path, text)
+        replace_text(path, text)
     except OSError as error:
         raise disk_error(f"The {what} {str(path)!r} cannot be written: {error.strerror}.", error) from error
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str, mode: int = 0o666) -> None:
+    """Replace a file's content atomically and durably. `mode` is that of the new file, less what the umask takes.
+
+    Raises:
+        OSError: The file cannot be written; the old content is still there.
+    """
     name = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)  # less what the umask takes
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -1,6 +1,6 @@
 """Lists with a token of the next page, and entries of file listings."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +21,17 @@ class PagedList(list[T], Generic[T]):
     def to_list(self) -> list[T]:
         """Return the items as a plain list."""
         return list(self)
+
+
+def all_pages(page: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+    """Yield the items of all pages of a search; `page` returns the one of a token, the first one of None."""
+    token: str | None = None
+    while True:
+        items = page(token)
+        yield from items
+        token = items.token
+        if not token:
+            return
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,11 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
+def format_milliseconds(milliseconds: int) -> str:
+    """Format milliseconds since the epoch as `format_time` does."""
+    return format_time(datetime.fromtimestamp(milliseconds / 1000, UTC))
+
+
 _UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
 

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.blobs import BlobStore, Stamp
 from registry.client import MlflowClient
 from registry.entities import Experiment, Manifest
-from registry.entities.history import canonical_json
+from registry.entities.history import digest_of
+from registry.entities.paging import all_pages
 from registry.entities.portable_model import PortableRun
 from registry.exceptions import InvalidStateError, RegistryError, UnavailableError
 from registry.mlflow_bridge.export_models import ModelExport
 from registry.mlflow_bridge.export_process import MlflowProcess, MlflowRefusedError
 from registry.mlflow_bridge.export_worker import PARENT_TAG, REGISTRY_TAG, RUN_TAG, identity, update_digest
 from registry.mlflow_bridge.importing import Progress, ignore
-from registry.mlflow_bridge.report import ExportCount, ExportReport
+from registry.mlflow_bridge.report import Count, TransferReport
 from registry.settings import redacted_uri
 from registry.store.transfer.run_export import ExportedRun, Point, SeriesSummary
 
@@ -60,7 +61,7 @@ def export_mlflow(
     tracking_uri: str | Path | None = None,
     python: str | None = None,
     progress: Progress | None = None,
-) -> ExportReport:
+) -> TransferReport:
     """Export all active experiments, runs, logged models and registered models into MLflow 3, with their files.
 
     Names, users, times, status, params, tags, whole metric histories, data sets, version numbers, stages, aliases and
@@ -102,7 +103,7 @@ def export_from(
     registry_uri: str | None = None,
     python: str | None = None,
     progress: Progress | None = None,
-) -> ExportReport:
+) -> TransferReport:
     """Export what a client's registry has; see `export_mlflow`."""
     client.backend.experiments.registry_id()  # whether there is one, before mlflow is started, which takes seconds
     with MlflowProcess(python) as process:
@@ -159,7 +160,7 @@ class Export:
         self._repeated = 0
         self._infinite = 0
 
-    def run(self, target: str, registry_uri: str | None, artifacts: str | None) -> ExportReport:
+    def run(self, target: str, registry_uri: str | None, artifacts: str | None) -> TransferReport:
         """Export everything, read it back and compare."""
         began = time.monotonic()
         try:
@@ -181,9 +182,9 @@ class Export:
         models.link()
         models.export_registered_models()
         self._note_what_mlflow_cannot_hold()
-        return ExportReport(
-            target=redacted_uri(target),
-            counts=[ExportCount(kind, self.here[kind], self.there[kind], self.added[kind]) for kind in _KINDS],
+        return TransferReport(
+            place=redacted_uri(target),
+            counts=[Count(kind, self.there[kind], self.here[kind], self.added[kind]) for kind in _KINDS],
             compared=self.compared,
             differences=self.differences,
             problems=self.problems,
@@ -249,12 +250,7 @@ class Export:
             yield directory
 
     def _active_experiments(self) -> Iterator[Experiment]:
-        token = None
-        while True:
-            page = self.client.search_experiments(page_token=token)
-            yield from page
-            if not (token := page.token):
-                return
+        return all_pages(lambda token: self.client.search_experiments(page_token=token))
 
     def _export_experiment(
         self, experiment: Experiment, run_ids: Sequence[str], models: ModelExport, total: int
@@ -436,7 +432,7 @@ def _document(exported: ExportedRun, added_tags: Mapping[str, str]) -> dict[str,
 def _digest(exported: ExportedRun, series: Mapping[str, SeriesSummary], stamps: Mapping[str, Stamp]) -> str:
     """Return a digest by which a later export sees whether a run has changed here."""
     values = [_document(exported, {}), exported.run.status, exported.run.end_time, sorted(map(repr, series.items()))]
-    return hashlib.sha256(canonical_json([*values, sorted(map(repr, stamps.items()))]).encode()).hexdigest()[:32]
+    return digest_of([*values, sorted(map(repr, stamps.items()))])[:32]
 
 
 def _finite(point: Point) -> Point:

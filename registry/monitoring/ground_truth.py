@@ -18,7 +18,7 @@ from registry.fluent import state
 from registry.monitoring.columns import CATEGORY, Column, Key, read_columns
 from registry.monitoring.profiles import EXTRA, Profile, ProfileBuilder
 from registry.monitoring.references import find_reference
-from registry.monitoring.report import PREDICTION
+from registry.monitoring.report import INPUT, PREDICTION
 from registry.monitoring.storage import GROUND_TRUTH, HOUR_MS, PREDICTIONS, find_files, registered_version, write_file
 from registry.validation.values import now_ms
 
@@ -65,10 +65,19 @@ def log_ground_truth(
 
 
 def write_predictions(
-    client: MlflowClient, name: str, columns: Sequence[Column], ids: Any, *, version: int, start: int, hours: int
+    client: MlflowClient,
+    name: str,
+    columns: Sequence[Column],
+    ids: Any,
+    *,
+    version: int,
+    start: int,
+    hours: int,
+    segments: Sequence[str] = (),
 ) -> None:
-    """Store the predictions of rows that have ids."""
-    data = _to_parquet(ids, [column for column in columns if column.role == PREDICTION])
+    """Store the predictions of rows that have ids, with the inputs that say to which segments a row belongs."""
+    in_segments = {(INPUT, name) for name in segments}
+    data = _to_parquet(ids, [column for column in columns if column.role == PREDICTION or column.key in in_segments])
     write_file(client, name, PREDICTIONS, data, version=version, start=start, hours=hours)
 
 
@@ -84,8 +93,10 @@ def join_ground_truth(
     joined = predicted.merge(true, on=_ID, how="inner", sort=False)
     if joined.empty:
         return None
-    builder = ProfileBuilder(like=like, sample_rows=0)
-    builder.add_columns([_column(joined, label, kinds) for label in joined.columns if label != _ID])
+    columns = [_column(joined, label, kinds) for label in joined.columns if label != _ID]
+    segments = [column.name for column in columns if column.role == INPUT] if like is None else None
+    builder = ProfileBuilder(like=like, sample_rows=0, segments=segments)
+    builder.add_columns(columns)
     return builder.finish()
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from registry.entities import Incident, MonitorCheck, TriggerDelivery
 from registry.entities.history import moment_of
 from registry.entities.monitors import CheckOutcome, CheckStatus
-from registry.entities.times import format_time
+from registry.entities.times import format_milliseconds, format_time
 from registry.monitoring.report import ColumnResult, DriftReport, finite
 
 
@@ -35,7 +34,7 @@ def outcome_of(report: DriftReport, start_time: int) -> CheckOutcome:
 def _figures(report: DriftReport, cause: str) -> dict[str, Any]:
     """Return what a check measured of a cause, as values that canonical JSON can hold."""
     return {
-        "window": [_time(report.window_start), _time(report.window_end)],
+        "window": [format_milliseconds(report.window_start), format_milliseconds(report.window_end)],
         "against": report.against,
         "rows": report.rows,
         "reference_rows": report.reference_rows,
@@ -76,9 +75,9 @@ def check_document(check: MonitorCheck) -> dict[str, Any]:
         "message": check.message,
         "report_digest": check.report_digest,
         "run_id": check.run_id,
-        "due": None if check.due_time is None else _time(check.due_time),
-        "start": _time(check.start_time),
-        "end": _time(check.end_time),
+        "due": None if check.due_time is None else format_milliseconds(check.due_time),
+        "start": format_milliseconds(check.start_time),
+        "end": format_milliseconds(check.end_time),
     }
 
 
@@ -100,7 +99,3 @@ def incident_document(incident: Incident) -> dict[str, Any]:
         "changed_by": incident.changed_by,
         "reason": incident.reason,
     }
-
-
-def _time(milliseconds: int) -> str:
-    return format_time(datetime.fromtimestamp(milliseconds / 1000, UTC))

@@ -158,6 +158,7 @@ def observe(
     reference = find_reference(client, resolved.model_id)
     like = None if reference is None else reference.profile
     kinds = {} if like is None else {column.key: column.kind for column in like.columns}
+    segments = () if like is None else like.segment_columns
     buckets: dict[tuple[int, int, frozenset[Key]], ProfileBuilder] = {}
     for call in calls:
         columns = read_columns(call.inputs, call.predictions, rules=rules, kinds=kinds, names=_names(call.inputs, like))
@@ -177,6 +178,7 @@ def observe(
                     version=version,
                     start=start,
                     hours=hours,
+                    segments=segments,
                 )
             builder = buckets.setdefault((start, hours, keys), ProfileBuilder(like=like, sample_rows=sample_rows))
             builder.add_columns(part, moments if chosen is None else moments[chosen])

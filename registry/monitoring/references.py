@@ -5,8 +5,8 @@ artifact of a run, whose digest is evidence on the logged model. Evidence is nev
 """
 
 import functools
-import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,6 +40,8 @@ def set_reference(
     *,
     sample_rows: int | None = None,
     rules: PrivacyRules | None = None,
+    segments: Sequence[str] = (),
+    correlations: bool = False,
     client: MlflowClient | None = None,
 ) -> Profile:
     """Make what a model was trained on the reference of a version. It replaces an earlier one, which is kept.
@@ -51,6 +53,8 @@ def set_reference(
         targets: The true values; with predictions, they say how good the model was.
         sample_rows: The number of rows of the sample. Default: ``REGISTRY_MONITORING_SAMPLE_ROWS``, else 5,000.
         rules: Columns to leave out or hash. Default: ``REGISTRY_MONITORING_EXCLUDE`` and ``…_HASH``.
+        segments: Columns of categories whose values are looked at one by one, as for `make_profile`.
+        correlations: Whether to keep the correlations of pairs of inputs, as for `make_profile`.
         client: The client of the registry. Default: that of the tracking URI.
 
     Returns:
@@ -70,7 +74,15 @@ def set_reference(
     uri = f"models:/{model.name}/{model.version}" if isinstance(model, ModelVersion) else model
     resolved = client.resolve(uri)
     name, version = registered_version(resolved, uri)
-    profile = as_profile(data, predictions, targets, sample_rows=sample_rows, rules=rules)
+    profile = as_profile(
+        data,
+        predictions,
+        targets,
+        sample_rows=sample_rows,
+        rules=rules,
+        segments=segments,
+        correlations=correlations,
+    )
     content = profile.to_parquet()
     tags = {"registry.monitoring.version": str(version)}
     run = new_run(client, name, REFERENCE, f"reference of version {version}", tags, now_ms())
@@ -122,13 +134,28 @@ def find_reference(client: MlflowClient, model_id: str) -> Reference | None:
 
 
 def as_profile(
-    data: Any, predictions: Any, targets: Any, *, sample_rows: int | None = None, rules: PrivacyRules | None = None
+    data: Any,
+    predictions: Any,
+    targets: Any,
+    *,
+    sample_rows: int | None = None,
+    rules: PrivacyRules | None = None,
+    segments: Sequence[str] = (),
+    correlations: bool = False,
 ) -> Profile:
     """Return the profile of data, with the settings as defaults; a profile is returned as it is."""
     if isinstance(data, Profile):
         return data
     rows = current_settings().monitoring_sample_rows if sample_rows is None else sample_rows
-    return make_profile(data, predictions, targets, sample_rows=rows, rules=default_rules() if rules is None else rules)
+    return make_profile(
+        data,
+        predictions,
+        targets,
+        sample_rows=rows,
+        rules=default_rules() if rules is None else rules,
+        segments=segments,
+        correlations=correlations,
+    )
 
 
 @functools.lru_cache(maxsize=32)
@@ -140,7 +167,7 @@ def _read(client: MlflowClient, model_id: str, run_id: str | None, path: str, sh
         info = client.get_run(run_id).info
         store = client.backend.run_files(run_id, info.artifact_uri)
     data = store.read(path)
-    if hashlib.sha256(data).hexdigest() != sha256:
+    if digest_of_file(data) != sha256:
         raise IntegrityError(
             f"The reference of the model {model_id} at {store.root}/{path} differs from the one that was recorded. "
             "Restore the file, or set a new reference."

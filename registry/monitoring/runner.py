@@ -6,7 +6,6 @@ is killed, or whose trigger fails, leaves it for the next attempt.
 
 import contextlib
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from registry.client import MlflowClient
 from registry.entities import Incident, Monitor, TriggerDelivery
 from registry.entities.monitors import ROLLBACK, CheckOutcome, CheckStatus, DeliveryState
 from registry.exceptions import ModelNotFoundError, RegistryError, UnavailableError
-from registry.monitoring.checks import check as check_drift, log_report
+from registry.monitoring.checks import compare, log_report
 from registry.monitoring.guard import roll_back
 from registry.monitoring.incidents import outcome_of, payload_of
 from registry.monitoring.retraining import retrain
@@ -24,6 +23,7 @@ from registry.monitoring.triggers import TriggerFile, describe_failure, read_tri
 from registry.settings import current_settings
 from registry.store.incidents.deliveries import DeliveryLease
 from registry.store.monitors.monitors import Lease
+from registry.validation.values import now_ms
 
 # A runner that was killed is missed after this time. A live one renews its lease in a third of it.
 LEASE_SECONDS: Final = 120.0
@@ -161,16 +161,16 @@ def watch(
 
 def check_monitor(client: MlflowClient, monitor: Monitor) -> CheckOutcome:
     """Check the version that a monitor watches, log the report as a run, and return what was found."""
-    started = time.time_ns() // 1_000_000
+    started = now_ms()
     guard = monitor.guard
     target = {"stage": monitor.stage} if guard is None else {"stage": None, "version": guard.version}
     settings = {**monitor.settings, **target}
-    report = check_drift(monitor.name, every=f"{monitor.every_seconds}s", log=False, client=client, **settings)
-    return outcome_of(log_report(client, report), started)
+    compared = compare(client, monitor.name, every=f"{monitor.every_seconds}s", **settings)
+    return outcome_of(log_report(client, compared), started)
 
 
 def _make_check(client: MlflowClient, lease: Lease, lease_seconds: float, check: Check) -> FinishedCheck:
-    store, started = client.backend.monitors, time.time_ns() // 1_000_000
+    store, started = client.backend.monitors, now_ms()
     try:
         with _renewed(lambda: store.renew(lease, lease_seconds), lease_seconds):
             outcome = check(client, lease.monitor)

@@ -19,6 +19,7 @@ from registry.blobs import BlobStore
 from registry.client import MlflowClient
 from registry.entities import Run, ViewType
 from registry.entities.model_registry import ResolvedModel
+from registry.entities.paging import all_pages
 from registry.exceptions import AlreadyExistsError, InvalidParameterError, RunNotFoundError
 from registry.validation.values import now_ms
 
@@ -151,20 +152,15 @@ def _day_run(client: MlflowClient, model_name: str, kind: str, day: str) -> str:
 
 
 def _runs_of_days(client: MlflowClient, experiment_id: str, kind: str, start: int, end: int) -> Iterator[Run]:
-    """Yield the runs of the days that a window touches, oldest first."""
+    """Return the runs of the days that a window touches, oldest first."""
     text = (
         f"tags.`{KIND_TAG}` = '{kind}' AND attributes.start_time >= {start // DAY_MS * DAY_MS} "
         f"AND attributes.start_time < {end}"
     )
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment_id], text, ViewType.ACTIVE_ONLY, order_by=["attributes.start_time"], page_token=token
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
+    order = ["attributes.start_time"]
+    return all_pages(
+        lambda token: client.search_runs([experiment_id], text, ViewType.ACTIVE_ONLY, order_by=order, page_token=token)
+    )
 
 
 def _parse(store: BlobStore, path: str) -> StoredFile:

@@ -1,12 +1,12 @@
 """The promotion rules on monitoring: no incident is open, and the version was checked lately."""
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from datetime import timedelta
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
 
-from registry.entities.times import format_time, parse_duration
+from registry.entities.times import format_milliseconds, parse_duration
 from registry.exceptions import InvalidParameterError
 from registry.rules.declaration import rule
 from registry.rules.evaluation import Facts, Verdict
@@ -76,6 +76,5 @@ class CheckedWithin:
         if check is None:
             return Verdict(self, passed=False, expected=expected, actual="none")
         passed = candidate.now_ms - check.timestamp <= parse_duration(self.age) / timedelta(milliseconds=1)
-        ended: Any = datetime.fromtimestamp(check.timestamp / 1000, UTC)
-        actual = f"check {check.id} at {format_time(ended)} ({check.content['status']})"
+        actual = f"check {check.id} at {format_milliseconds(check.timestamp)} ({check.content['status']})"
         return Verdict(self, passed, expected, actual, check)

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from starlette.requests import Request
 
+from registry.client.atomic_files import replace_text
 from registry.entities.history import check_remark
 from registry.exceptions import InvalidParameterError, InvalidStateError, RegistryError, StorageError
 from registry.settings import actor_of, current_settings
@@ -160,10 +161,7 @@ def add_user(file: Path, name: str, password: str) -> None:
     try:
         before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         others = [other for other in before if other.partition(":")[0] != name]
-        new = file.with_name(f"{file.name}.new")
-        new.touch(mode=0o600)
-        new.write_text("\n".join([*others, line]) + "\n", encoding="utf-8")
-        new.replace(file)
+        replace_text(file, "\n".join([*others, line]) + "\n", mode=0o600)
     except (OSError, UnicodeError) as error:
         raise StorageError(f"The password file {str(file)!r} cannot be written: {error}.") from None
 

@@ -2,12 +2,12 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from registry.blobs import explain_adopted
@@ -18,7 +18,7 @@ from registry.entities.manifest import Manifest
 from registry.entities.model_registry import ModelVersion
 from registry.entities.run import Run
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
-from registry.exceptions import ArtifactNotFoundError, IntegrityError, RegistryError, RunNotFoundError
+from registry.exceptions import IntegrityError, RegistryError, RunNotFoundError
 from registry.store.registry.overview import RelatedVersion
 from registry.uris import parse
 from registry.web.inbox import why_no_approval
@@ -85,7 +85,7 @@ def show_version(request: Request) -> Response:
         "version.html",
         page=page,
         version=page.version,
-        held=[one.tenure for one in overview.tenures(name, newest=_EVENTS, version=number)],
+        held=[one.tenure for one in overview.tenures_of_version(name, number, newest=_EVENTS)],
         began={published.event.time_us: published.event for published in events},
         events=events,
         shown_files=_SHOWN_FILES,
@@ -164,31 +164,6 @@ def verify_version(request: Request) -> Response:
     return render(request, "verified.html", version=version, page=page, problem=problem, is_listed=is_listed)
 
 
-def send_file(request: Request) -> Response:
-    """Send one file of a version, as an attachment that no browser opens."""
-    client, name, number = _target(request)
-    version = client.get_model_version(name, number)
-    manifest = client.backend.logged_models.manifest(str(version.model_id))
-    path = request.query_params.get("path", "")
-    entry = next((entry for entry in manifest.entries if entry.path == path), None)
-    if entry is None:
-        raise ArtifactNotFoundError(f"Version {number} of {name!r} has no file {path[:200]!r}; its page lists them.")
-    store = client.backend.blobs(client.backend.logged_models.location(str(version.model_id)))
-
-    def chunks() -> Iterator[bytes]:
-        with store.open(path) as file:
-            while chunk := file.read(_CHUNK):
-                yield chunk
-
-    ascii_name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.rpartition("/")[2])
-    headers = {
-        "content-disposition": f'attachment; filename="{ascii_name}"',
-        "content-length": str(entry.size),
-        "content-security-policy": "default-src 'none'; sandbox",
-    }
-    return StreamingResponse(chunks(), media_type="application/octet-stream", headers=headers)
-
-
 def _target(request: Request) -> tuple[MlflowClient, str, int]:
     return client_of(request), request.path_params["name"], request.path_params["version"]
 
@@ -225,5 +200,4 @@ def _snippets(version: ModelVersion, contents: Contents) -> list[Snippet]:
 routes: Final = [
     Route("/models/{name}/{version:int}", show_version),
     Route("/models/{name}/{version:int}/verify", verify_version),
-    Route("/models/{name}/{version:int}/file", send_file),
 ]

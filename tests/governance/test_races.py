@@ -150,7 +150,9 @@ def test_without_the_lock_these_races_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Show that the races above can fail: run them without the lock, by a switch that only tests have."""
-    assert errors(racing(client, monkeypatch)) != []
+    failures = errors(racing(client, monkeypatch))
+    assert failures != []
+    assert [failure for failure in failures if "stayed locked" not in failure and "duplicate key" not in failure] == []
 
 
 @pytest.fixture

@@ -151,18 +151,19 @@ def _call(work: Round, client: MlflowClient, worker: int, round_number: int) -> 
 def break_safeguard(which: str) -> None:
     """Leave out a safeguard in this process; the races must notice."""
     from registry.store import engine
-    from registry.store.registry import history_writer, registered_models, versions
+    from registry.store.registry import history_writer, versions
 
     assert which == "lock"
     lock = history_writer.lock_model
     history_writer._lock_statement = without_lock(history_writer._lock_statement)
 
-    def slow(connection: Any, name: str) -> Any:
-        row = lock(connection, name)
-        time.sleep(0.002)  # as long as reading another table takes on a busy machine
+    def slow(connection: Any, name: str, *facts: Any) -> Any:
+        row = lock(connection, name, *facts)
+        time.sleep(0.1)  # longer than processes that leave a barrier together can miss each other by
         return row
 
-    history_writer.lock_model = registered_models.lock = versions.lock = slow
+    assert versions.lock_model is lock
+    history_writer.lock_model = versions.lock_model = slow
     engine._SQLITE_WRITE = engine._SQLITE_READ
     engine.ATTEMPTS = 1  # a retry would hide the conflicts of a transaction without the lock
 

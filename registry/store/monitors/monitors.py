@@ -123,6 +123,23 @@ class MonitorStore(Store):
         return [check_of(row) for row in rows.all()]
 
     @read_transaction
+    def list_checks_of_model(
+        self, connection: Connection, name: str, limit: int, *, monitor_id: int | None = None, before: int | None = None
+    ) -> Sequence[MonitorCheck]:
+        """Return the newest checks of a model, or of one of its monitors, from before a number, newest first.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        query = select(MonitorCheckRow.__table__).where(MonitorCheckRow.model_id == model_key(connection, name))
+        if monitor_id is not None:
+            query = query.where(MonitorCheckRow.monitor_id == monitor_id)
+        if before is not None:
+            query = query.where(MonitorCheckRow.id < before)
+        rows = connection.execute(query.order_by(MonitorCheckRow.id.desc()).limit(limit))
+        return [check_of(row) for row in rows.all()]
+
+    @read_transaction
     def count_checks(self, connection: Connection) -> Mapping[tuple[int, str], int]:
         """Return the number of checks by monitor and status, for the monitors that there are."""
         query = (
