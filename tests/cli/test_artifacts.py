@@ -60,7 +60,7 @@ def test_a_damaged_model_is_not_downloaded(cli: Callable, own_place: Path) -> No
 def test_a_missing_file_is_exit_code_4_and_the_message_lists_what_there_is(cli: Callable, run_id: str) -> None:
     outcome = cli("artifacts", "download", f"runs:/{run_id}/nots")
 
-    assert (outcome.code, outcome.out) == (3, "")
+    assert (outcome.code, outcome.out) == (4, "")
     assert "notes" in outcome.err
 
 
