@@ -273,30 +273,38 @@ class OverviewStore(Store):
     @read_transaction
     def with_same_data(self, connection: Connection, run_id: str, *, limit: int = 20) -> list[RelatedVersion]:
         """Return versions of other runs that used a data set of a run, newest first; ``shared`` is its name."""
-        used = DatasetInputRow.__table__.alias()
         mine = (
             select(DatasetInputRow.dataset_id)
             .join(RunRow, RunRow.id == DatasetInputRow.run_id)
             .where(RunRow.run_id == run_id)
         )
+        datasets = set(connection.execute(mine).scalars())
+        # From the newest version on, asking each for its data: a data set may have 100,000 runs, but few versions.
+        shared = (
+            select(func.min(DatasetRow.name))
+            .join(DatasetInputRow, DatasetInputRow.dataset_id == DatasetRow.id)
+            .join(RunRow, RunRow.id == DatasetInputRow.run_id)
+            .where(
+                RunRow.run_id == ModelVersionRow.run_id,
+                among(DatasetInputRow.dataset_id, datasets, connection.dialect.name),
+            )
+            .correlate(ModelVersionRow)
+            .scalar_subquery()
+        )
         query = (
-            select(RegisteredModelRow.name, ModelVersionRow.version, func.min(DatasetRow.name).label("shared"))
-            .select_from(used)
-            .join(DatasetRow, DatasetRow.id == used.c.dataset_id)
-            .join(RunRow, RunRow.id == used.c.run_id)
-            .join(ModelVersionRow, ModelVersionRow.run_id == RunRow.run_id)
+            select(RegisteredModelRow.name, ModelVersionRow.version, shared.label("shared"))
             .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
             .where(
-                used.c.dataset_id.in_(mine),
-                RunRow.run_id != run_id,
+                ModelVersionRow.run_id != run_id,
                 ModelVersionRow.deleted_time.is_(None),
                 RegisteredModelRow.deleted_time.is_(None),
+                shared.is_not(None),
             )
-            .group_by(RegisteredModelRow.name, ModelVersionRow.version, ModelVersionRow.creation_time)
-            .order_by(ModelVersionRow.creation_time.desc())
+            .order_by(ModelVersionRow.id.desc())
             .limit(limit)
         )
-        return [RelatedVersion(row.name, row.version, row.shared) for row in connection.execute(query)]
+        rows = connection.execute(query) if datasets else ()
+        return [RelatedVersion(row.name, row.version, row.shared) for row in rows]
 
     @read_transaction
     def with_same_bytes(self, connection: Connection, digest: str, *, limit: int = 20) -> list[RelatedVersion]:
