@@ -111,7 +111,7 @@ def main() -> None:
             url = f"sqlite:///{directory / 'page.db'}"
             if database == "postgresql":
                 kept = directory / "postgresql" if options.data else None
-                address = stack.enter_context(postgres_server(python, kept))
+                address = stack.enter_context(postgres_server(python, kept=kept))
                 version, url = ask(python, address, "SHOW server_version"), f"{address}page"
             fill_once(directory, database, volumes, partial(fill, python, url, volumes))
             if options.only_fill:

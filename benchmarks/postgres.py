@@ -23,11 +23,11 @@ _FIND_WHEEL: Final = (
 
 
 @contextlib.contextmanager
-def postgres_server(python: Path, kept: Path | None = None) -> Iterator[str]:
+def postgres_server(python: Path, *, kept: Path | None = None, connections: int = 100) -> Iterator[str]:
     """Start a server and yield the prefix of its URLs, ``postgresql://postgres@127.0.0.1:<port>/``.
 
     `python` is the environment whose binaries are used if the machine has none. `kept` is a directory whose databases
-    are there already, or stay there for the next time.
+    are there already, or stay there for the next time; `connections` is the server's max_connections.
 
     Raises:
         subprocess.CalledProcessError: the server did not start.
@@ -42,7 +42,7 @@ def postgres_server(python: Path, kept: Path | None = None) -> Iterator[str]:
         if not data.exists():
             _run([programs / "initdb", "-D", data, *_INITDB], directory, account)
         port = _free_port()
-        options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories='' -c max_connections=100"
+        options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories='' -c max_connections={connections}"
         _run(
             [programs / "pg_ctl", "-w", "-D", data, "-l", directory / "log", "-o", options, "start"], directory, account
         )

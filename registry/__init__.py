@@ -9,6 +9,8 @@ import sys
 
 import lazy_loader
 
+from registry.garbage_collector import PausedCollector
+
 __version__ = "0.1.0"
 
 _bind, _, _lazy_names = lazy_loader.attach_stub(__name__, __file__)
@@ -17,7 +19,8 @@ __all__ = [*_lazy_names, "__version__"]
 
 def __getattr__(name: str) -> object:
     if name in _lazy_names:
-        return _bind(name)
+        with PausedCollector():
+            return _bind(name)
     from registry.unsupported import attribute_error
 
     raise attribute_error(__name__, name, __all__)

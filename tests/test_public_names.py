@@ -127,6 +127,37 @@ def test_importing_loads_nothing_heavy() -> None:
     assert run_fresh(program) == "[]"
 
 
+# What a process that only logs to runs does not need: each costs it milliseconds before its first point.
+UNUSED_BY_LOGGING = [
+    *(name for name in HEAVY if name != "sqlalchemy"),
+    *("difflib", "matplotlib", "platformdirs", "psutil", "rich", "sqlalchemy.orm", "typer", "jinja2"),
+    *("registry.datasets", "registry.flavors", "registry.rules", "registry.client.ownership"),
+    *("registry.client.transfer.archive", "registry.client.transfer.run_copying"),
+    *(f"registry.store.{room}" for room in ("gc", "incidents", "logged_models", "monitors", "registry", "search")),
+]
+
+
+def test_a_process_that_logs_points_loads_only_what_that_takes(database_url: str) -> None:
+    unused = [*UNUSED_BY_LOGGING, "psycopg" if database_url.startswith("sqlite") else "sqlalchemy.dialects.sqlite"]
+    program = f"""
+import gc, sys
+import registry as mlflow
+mlflow.set_tracking_uri({database_url!r})
+mlflow.set_experiment("games")
+with mlflow.start_run() as run:
+    mlflow.log_metric("loss", 0.5, step=1)
+print(mlflow.get_run(run.info.run_id).data.metrics, gc.isenabled())
+print([name for name in {unused!r} if name in sys.modules])
+"""
+    assert run_fresh(program) == "{'loss': 0.5} True\n[]"
+
+
+def test_a_garbage_collector_that_is_switched_off_stays_off() -> None:
+    program = "import gc; gc.disable(); import registry; registry.start_run; print(gc.isenabled())"
+
+    assert run_fresh(program) == "False"
+
+
 def test_asking_what_there_is_loads_nothing_heavy() -> None:
     program = f"""
 import sys, registry

@@ -8,47 +8,71 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from registry.blobs import AdoptedBlobStore, BlobStore, S3Options, close_connections, open_blob_store
 from registry.client.async_logging import Entry, LogQueue, TaskQueue, flush_all
-from registry.client.ownership import ArtifactOwnership
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
 from registry.settings import Place, Settings, actor_of, current_settings, place_of, redacted_uri, spool_place
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
-from registry.store.gc import GcStore
-from registry.store.incidents.deliveries import DeliveryStore
-from registry.store.incidents.incidents import IncidentStore
-from registry.store.logged_models.evidence import EvidenceStore
-from registry.store.logged_models.logged_models import LoggedModelStore
-from registry.store.logged_models.signatures import SignatureStore
-from registry.store.monitors.monitors import MonitorStore
-from registry.store.ownership import OwnershipStore
-from registry.store.registry import (
-    ClockRepairStore,
-    HistoryStore,
-    ModelStore,
-    OverviewStore,
-    PromotionRuleStore,
-    Resolver,
-    SigningStore,
-    StageStore,
-    VerificationStore,
-    VersionStore,
-)
 from registry.store.schema import ensure
-from registry.store.search import SearchStore
 from registry.store.tracking.experiments import ExperimentStore
-from registry.store.tracking.metrics.sample import SeriesStore
 from registry.store.tracking.runs import RunStore
-from registry.store.transfer.model_export import ModelExportStore
-from registry.store.transfer.model_import import ModelImportStore
-from registry.store.transfer.outside_models import OutsideModelStore
-from registry.store.transfer.outside_runs import OutsideRunStore
-from registry.store.transfer.run_export import RunExportStore
-from registry.store.transfer.run_import import RunImportStore
-from registry.store.transfer.run_merge import RunMergeStore
-from registry.store.transfer.run_move import RunMoveStore
+from registry.store.transactions import Store
+
+if TYPE_CHECKING:
+    from registry.blobs import AdoptedBlobStore
+    from registry.client.ownership import ArtifactOwnership
+    from registry.store.gc import GcStore
+    from registry.store.incidents.deliveries import DeliveryStore
+    from registry.store.incidents.incidents import IncidentStore
+    from registry.store.logged_models.evidence import EvidenceStore
+    from registry.store.logged_models.logged_models import LoggedModelStore
+    from registry.store.logged_models.signatures import SignatureStore
+    from registry.store.monitors.monitors import MonitorStore
+    from registry.store.registry import (
+        ClockRepairStore,
+        HistoryStore,
+        ModelStore,
+        OverviewStore,
+        PromotionRuleStore,
+        Resolver,
+        SigningStore,
+        StageStore,
+        VerificationStore,
+        VersionStore,
+    )
+    from registry.store.search import SearchStore
+    from registry.store.tracking.metrics.sample import SeriesStore
+    from registry.store.transfer.model_export import ModelExportStore
+    from registry.store.transfer.model_import import ModelImportStore
+    from registry.store.transfer.outside_models import OutsideModelStore
+    from registry.store.transfer.outside_runs import OutsideRunStore
+    from registry.store.transfer.run_export import RunExportStore
+    from registry.store.transfer.run_import import RunImportStore
+    from registry.store.transfer.run_merge import RunMergeStore
+    from registry.store.transfer.run_move import RunMoveStore
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Store)
+
+
+class _OnFirstUse(Generic[T]):
+    """An attribute that is made, and its module imported, when it is first used: most processes use a few stores.
+
+    No cached_property: until Python 3.12 it has a lock, which a fork would copy while another thread holds it.
+    """
+
+    def __init__(self, make: "Callable[[Backend], T]") -> None:
+        self._make = make
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, backend: "Backend", _owner: type) -> T:
+        made: T = vars(backend).setdefault(self._name, self._make(backend))
+        return made
 
 
 class Backend:
@@ -67,55 +91,223 @@ class Backend:
         self.place = place
         self.actor = actor
         self.spool_of = spool_of
+        self._ignore_clock = ignore_clock
         refuse_mlflow_files(place)
         self.database = connect(place.database_url, read_only=read_only, limits=limits)
         ensure(self.database)
         self.experiments = ExperimentStore(self.database)
         self.runs = RunStore(self.database)
-        self.series = SeriesStore(self.database)
-        self.logged_models = LoggedModelStore(self.database)
-        self.evidence = EvidenceStore(self.database, actor=actor)
         self.log_queue = LogQueue(self.write_log)
         self.tasks = TaskQueue()
-        self.models = ModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
-        self.versions = VersionStore(self.database, actor=actor, ignore_clock=ignore_clock)
-        self.stages = StageStore(self.database, actor=actor, ignore_clock=ignore_clock)
-        self.promotion_rules = PromotionRuleStore(self.database, actor=actor, ignore_clock=ignore_clock)
-        self.signing = SigningStore(self.database, actor=actor, ignore_clock=ignore_clock)
-        self.clock_repair = ClockRepairStore(self.database, actor=actor)
-        self.monitors = MonitorStore(self.database, actor=actor)
-        self.incidents = IncidentStore(self.database, actor=actor, ignore_clock=ignore_clock)
-        self.deliveries = DeliveryStore(self.database)
-        self.history = HistoryStore(self.database)
-        self.overview = OverviewStore(self.database)
-        self.verification = VerificationStore(self.database)
-        self.model_export = ModelExportStore(self.database)
-        self.model_import = ModelImportStore(self.database, actor=self.actor)
-        self.run_import = RunImportStore(self.database)
-        self.outside_runs = OutsideRunStore(self.database)
-        self.outside_models = OutsideModelStore(self.database, actor=actor, ignore_clock=ignore_clock)
-        self.run_export = RunExportStore(self.database)
-        self.run_merge = RunMergeStore(self.database)
-        self.run_move = RunMoveStore(self.database)
-        self.signatures = SignatureStore(self.database)
-        self.resolver = Resolver(self.database)
-        self.gc = GcStore(self.database)
-        self.ownership = ArtifactOwnership(OwnershipStore(self.database), self.experiments.registry_id, self.blobs)
-        self.search = SearchStore(self.database)
         if not read_only:
             self.experiments.ensure_default(artifact_root=place.artifact_root)
-        if spool_of is not None:
-            self._refuse_registered_models(spool_of)
 
-    def _refuse_registered_models(self, target: str) -> None:
-        """Refuse changes of registered models: their numbers and stages exist once, in the registry itself."""
-        stores = (self.models, self.versions, self.stages, self.promotion_rules, self.signing, self.model_import)
-        for store in (*stores, self.clock_repair, self.monitors, self.incidents, self.deliveries):
+    def _without_spool(self, store: S) -> S:
+        """Refuse changes of registered models where this is a spool: they are changed once, in the registry itself."""
+        if self.spool_of is not None:
             store.refusal = (
                 f"This client is offline: it logs to {str(self.place.directory)!r}, and registered models are changed "
                 f"in the registry itself. Send the runs with 'registry sync {self.place.directory} --to "
-                f"{redacted_uri(target)}', then repeat the call with a client of that registry."
+                f"{redacted_uri(self.spool_of)}', then repeat the call with a client of that registry."
             )
+        return store
+
+    @_OnFirstUse
+    def series(self) -> "SeriesStore":
+        """Return the store of points of metrics, sampled."""
+        from registry.store.tracking.metrics.sample import SeriesStore
+
+        return SeriesStore(self.database)
+
+    @_OnFirstUse
+    def logged_models(self) -> "LoggedModelStore":
+        """Return the store of logged models."""
+        from registry.store.logged_models.logged_models import LoggedModelStore
+
+        return LoggedModelStore(self.database)
+
+    @_OnFirstUse
+    def evidence(self) -> "EvidenceStore":
+        """Return the store of evidence of models."""
+        from registry.store.logged_models.evidence import EvidenceStore
+
+        return EvidenceStore(self.database, actor=self.actor)
+
+    @_OnFirstUse
+    def models(self) -> "ModelStore":
+        """Return the store of registered models."""
+        from registry.store.registry import ModelStore
+
+        return self._without_spool(ModelStore(self.database, actor=self.actor, ignore_clock=self._ignore_clock))
+
+    @_OnFirstUse
+    def versions(self) -> "VersionStore":
+        """Return the store of model versions."""
+        from registry.store.registry import VersionStore
+
+        return self._without_spool(VersionStore(self.database, actor=self.actor, ignore_clock=self._ignore_clock))
+
+    @_OnFirstUse
+    def stages(self) -> "StageStore":
+        """Return the store of stages and aliases."""
+        from registry.store.registry import StageStore
+
+        return self._without_spool(StageStore(self.database, actor=self.actor, ignore_clock=self._ignore_clock))
+
+    @_OnFirstUse
+    def promotion_rules(self) -> "PromotionRuleStore":
+        """Return the store of promotion rules and approvals."""
+        from registry.store.registry import PromotionRuleStore
+
+        return self._without_spool(PromotionRuleStore(self.database, actor=self.actor, ignore_clock=self._ignore_clock))
+
+    @_OnFirstUse
+    def signing(self) -> "SigningStore":
+        """Return the store of signatures of who vouches for a model."""
+        from registry.store.registry import SigningStore
+
+        return self._without_spool(SigningStore(self.database, actor=self.actor, ignore_clock=self._ignore_clock))
+
+    @_OnFirstUse
+    def clock_repair(self) -> "ClockRepairStore":
+        """Return the store of the repair of clocks."""
+        from registry.store.registry import ClockRepairStore
+
+        return self._without_spool(ClockRepairStore(self.database, actor=self.actor))
+
+    @_OnFirstUse
+    def monitors(self) -> "MonitorStore":
+        """Return the store of monitors."""
+        from registry.store.monitors.monitors import MonitorStore
+
+        return self._without_spool(MonitorStore(self.database, actor=self.actor))
+
+    @_OnFirstUse
+    def incidents(self) -> "IncidentStore":
+        """Return the store of incidents."""
+        from registry.store.incidents.incidents import IncidentStore
+
+        return self._without_spool(IncidentStore(self.database, actor=self.actor, ignore_clock=self._ignore_clock))
+
+    @_OnFirstUse
+    def deliveries(self) -> "DeliveryStore":
+        """Return the store of triggers' deliveries."""
+        from registry.store.incidents.deliveries import DeliveryStore
+
+        return self._without_spool(DeliveryStore(self.database))
+
+    @_OnFirstUse
+    def history(self) -> "HistoryStore":
+        """Return the store of history."""
+        from registry.store.registry import HistoryStore
+
+        return HistoryStore(self.database)
+
+    @_OnFirstUse
+    def overview(self) -> "OverviewStore":
+        """Return the store of what pages show."""
+        from registry.store.registry import OverviewStore
+
+        return OverviewStore(self.database)
+
+    @_OnFirstUse
+    def verification(self) -> "VerificationStore":
+        """Return the store of the verification of histories."""
+        from registry.store.registry import VerificationStore
+
+        return VerificationStore(self.database)
+
+    @_OnFirstUse
+    def model_export(self) -> "ModelExportStore":
+        """Return the store of exports of models."""
+        from registry.store.transfer.model_export import ModelExportStore
+
+        return ModelExportStore(self.database)
+
+    @_OnFirstUse
+    def model_import(self) -> "ModelImportStore":
+        """Return the store of imports of models."""
+        from registry.store.transfer.model_import import ModelImportStore
+
+        return self._without_spool(ModelImportStore(self.database, actor=self.actor))
+
+    @_OnFirstUse
+    def run_import(self) -> "RunImportStore":
+        """Return the store of imported runs."""
+        from registry.store.transfer.run_import import RunImportStore
+
+        return RunImportStore(self.database)
+
+    @_OnFirstUse
+    def outside_runs(self) -> "OutsideRunStore":
+        """Return the store of runs whose files lie elsewhere."""
+        from registry.store.transfer.outside_runs import OutsideRunStore
+
+        return OutsideRunStore(self.database)
+
+    @_OnFirstUse
+    def outside_models(self) -> "OutsideModelStore":
+        """Return the store of models whose files lie elsewhere."""
+        from registry.store.transfer.outside_models import OutsideModelStore
+
+        return OutsideModelStore(self.database, actor=self.actor, ignore_clock=self._ignore_clock)
+
+    @_OnFirstUse
+    def run_export(self) -> "RunExportStore":
+        """Return the store of exported runs."""
+        from registry.store.transfer.run_export import RunExportStore
+
+        return RunExportStore(self.database)
+
+    @_OnFirstUse
+    def run_merge(self) -> "RunMergeStore":
+        """Return the store of copied runs."""
+        from registry.store.transfer.run_merge import RunMergeStore
+
+        return RunMergeStore(self.database)
+
+    @_OnFirstUse
+    def run_move(self) -> "RunMoveStore":
+        """Return the store of moved runs."""
+        from registry.store.transfer.run_move import RunMoveStore
+
+        return RunMoveStore(self.database)
+
+    @_OnFirstUse
+    def signatures(self) -> "SignatureStore":
+        """Return the store of models' signatures."""
+        from registry.store.logged_models.signatures import SignatureStore
+
+        return SignatureStore(self.database)
+
+    @_OnFirstUse
+    def resolver(self) -> "Resolver":
+        """Return the store of what a URI stands for."""
+        from registry.store.registry import Resolver
+
+        return Resolver(self.database)
+
+    @_OnFirstUse
+    def gc(self) -> "GcStore":
+        """Return the store of garbage collection."""
+        from registry.store.gc import GcStore
+
+        return GcStore(self.database)
+
+    @_OnFirstUse
+    def search(self) -> "SearchStore":
+        """Return the store of searches."""
+        from registry.store.search import SearchStore
+
+        return SearchStore(self.database)
+
+    @_OnFirstUse
+    def ownership(self) -> "ArtifactOwnership":
+        """Return who owns the roots of artifacts."""
+        from registry.client.ownership import ArtifactOwnership
+        from registry.store.ownership import OwnershipStore
+
+        return ArtifactOwnership(OwnershipStore(self.database), self.experiments.registry_id, self.blobs)
 
     def write_log(self, entry: Entry) -> None:
         """Write one entry of the log queue, all or nothing."""

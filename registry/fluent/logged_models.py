@@ -3,16 +3,17 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from registry.entities import LoggedModel
 from registry.exceptions import InvalidParameterError
-from registry.flavors import Model
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
 from registry.fluent.notebook import CellVariable
 from registry.fluent.run_context_tags import context_tags
 from registry.validation.arguments import check_mapping
+
+if TYPE_CHECKING:
+    from registry.entities import LoggedModel
 
 EXTERNAL_MODEL: Final = "mlflow.model.isExternal"
 _last_model_id: CellVariable[str | None] = CellVariable("registry_last_model", None)
@@ -25,7 +26,7 @@ def initialize_logged_model(
     params: Mapping[str, Any] | None = None,
     model_type: str | None = None,
     experiment_id: str | None = None,
-) -> LoggedModel:
+) -> "LoggedModel":
     """Create a PENDING logged model without files.
 
     Add files with `log_model` and ``model_id=``, or store them at its `artifact_location` and call
@@ -71,7 +72,7 @@ def create_external_model(
     params: Mapping[str, Any] | None = None,
     model_type: str | None = None,
     experiment_id: str | None = None,
-) -> LoggedModel:
+) -> "LoggedModel":
     """Create a READY logged model whose files are kept elsewhere. It can be registered, but not loaded.
 
     Args:
@@ -95,6 +96,8 @@ def create_external_model(
         >>> external.status.value, external.tags["mlflow.model.isExternal"]
         ('READY', 'true')
     """
+    from registry.flavors import Model
+
     all_tags = {**check_mapping(tags, "tags"), EXTERNAL_MODEL: "true"}
     pending = initialize_logged_model(name, source_run_id, all_tags, params, model_type, experiment_id)
     mlmodel = Model(
@@ -110,7 +113,7 @@ def create_external_model(
     return finalize_logged_model(pending.model_id, "READY")
 
 
-def finalize_logged_model(model_id: str, status: str) -> LoggedModel:
+def finalize_logged_model(model_id: str, status: str) -> "LoggedModel":
     """Seal the files of a PENDING logged model, or mark it as failed.
 
     Args:
@@ -133,7 +136,7 @@ def finalize_logged_model(model_id: str, status: str) -> LoggedModel:
     return state.client().finalize_logged_model(model_id, status)
 
 
-def get_logged_model(model_id: str) -> LoggedModel:
+def get_logged_model(model_id: str) -> "LoggedModel":
     """Return a logged model by id.
 
     Args:
@@ -153,7 +156,7 @@ def get_logged_model(model_id: str) -> LoggedModel:
     return state.client().get_logged_model(model_id)
 
 
-def last_logged_model() -> LoggedModel | None:
+def last_logged_model() -> "LoggedModel | None":
     """Return the logged model that this thread or task logged last, or None.
 
     Returns:

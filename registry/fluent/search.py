@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from registry.client.tracking.dataframes import check_format
-from registry.entities import Experiment, LoggedModel, PagedList, Run, ViewType
-from registry.entities.model_registry import ModelVersion, RegisteredModel
+from registry.entities import ViewType
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.fluent import state
 from registry.fluent.experiments import active_experiment_id
@@ -15,6 +14,9 @@ from registry.validation.arguments import check_list
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+    from registry.entities import Experiment, LoggedModel, PagedList, Run
+    from registry.entities.model_registry import ModelVersion, RegisteredModel
 
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ def search_experiments(
     max_results: int | None = None,
     filter_string: str | None = None,
     order_by: Sequence[str] | None = None,
-) -> list[Experiment]:
+) -> list["Experiment"]:
     """Return the experiments that match a filter.
 
     Args:
@@ -81,7 +83,7 @@ def search_runs(
     output_format: Literal["list"],
     search_all_experiments: bool = False,
     experiment_names: Sequence[str] | None = None,
-) -> list[Run]: ...
+) -> list["Run"]: ...
 
 
 @overload
@@ -165,7 +167,7 @@ def search_runs(
 
 def search_registered_models(
     max_results: int | None = None, filter_string: str | None = None, order_by: Sequence[str] | None = None
-) -> list[RegisteredModel]:
+) -> list["RegisteredModel"]:
     """Return the registered models that match a filter.
 
     Args:
@@ -191,7 +193,7 @@ def search_registered_models(
 
 def search_model_versions(
     max_results: int | None = None, filter_string: str | None = None, order_by: Sequence[str] | None = None
-) -> list[ModelVersion]:
+) -> list["ModelVersion"]:
     """Return the model versions that match a filter.
 
     Args:
@@ -237,7 +239,7 @@ def search_logged_models(
     order_by: Sequence[Mapping[str, Any]] | None = None,
     *,
     output_format: Literal["list"],
-) -> list[LoggedModel]: ...
+) -> list["LoggedModel"]: ...
 
 
 def search_logged_models(
@@ -314,7 +316,7 @@ def _find_ids(names: Sequence[str]) -> list[str]:
     return ids
 
 
-def _collect_pages(page: Callable[[int, str | None], PagedList[T]], max_results: int | None, size: int) -> list[T]:
+def _collect_pages(page: Callable[[int, str | None], "PagedList[T]"], max_results: int | None, size: int) -> list[T]:
     """Return the results of all pages, or the first `max_results`; ask for pages of `size`."""
     if max_results is not None and not isinstance(max_results, int):
         raise InvalidTypeError(f"max_results must be an integer, got {max_results!r}.")

@@ -1,6 +1,7 @@
 from .checks import check as check
 from .column_profiles import ColumnProfile as ColumnProfile
 from .columns import PrivacyRules as PrivacyRules
+from .compaction import Compaction as Compaction, compact_observations as compact_observations
 from .correlations import Correlation as Correlation
 from .ground_truth import log_ground_truth as log_ground_truth
 from .monitored_model import MonitoredModel as MonitoredModel

@@ -16,7 +16,7 @@ from registry.flavors.optional_imports import optional_import
 from registry.monitoring.column_profiles import BINS, ColumnProfile
 from registry.monitoring.columns import CATEGORY, NUMBER
 from registry.monitoring.performance import ACCURACY, Performance
-from registry.monitoring.profiles import EXTRA
+from registry.monitoring.storage import EXTRA
 
 Array = np.ndarray[Any, Any]
 _LEAST_EXPECTED: Final = 5

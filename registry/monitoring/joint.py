@@ -12,8 +12,9 @@ from registry.flavors.optional_imports import optional_import
 from registry.monitoring.columns import CATEGORY, NUMBER
 from registry.monitoring.correlations import Correlation, correlate
 from registry.monitoring.detectors import CORRELATION, DOMAIN_CLASSIFIER, Finding, NoFindingError
-from registry.monitoring.profiles import EXTRA, Profile
+from registry.monitoring.profiles import Profile
 from registry.monitoring.report import INPUT
+from registry.monitoring.storage import EXTRA
 
 ALL_INPUTS: Final = "*"
 _FOLDS: Final = 2

@@ -24,10 +24,10 @@ from registry.monitoring.correlations import Correlation, correlate
 from registry.monitoring.performance import Performance, PerformanceCounter
 from registry.monitoring.report import INPUT
 from registry.monitoring.sketches import RowSample, merge_samples
+from registry.monitoring.storage import EXTRA
 from registry.validation.arguments import check_list
 from registry.validation.paths import check_local_path
 
-EXTRA: Final = "monitoring"
 FORMAT: Final = 1
 SAMPLE_ROWS: Final = 5_000
 METADATA_KEY: Final = b"registry.profile"
@@ -150,7 +150,7 @@ class Profile:
         """
         arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
         sample = pd.DataFrame() if self.sample is None else self.sample
-        table = arrow.Table.from_pandas(sample, schema=_schema(arrow, self, sample), preserve_index=False)
+        table = arrow.Table.from_pandas(sample, schema=sample_schema(arrow, self, sample), preserve_index=False)
         table = table.replace_schema_metadata({METADATA_KEY: canonical_json(self.to_dict()).encode()})
         buffer = io.BytesIO()
         parquet.write_table(table, buffer, compression="zstd")
@@ -400,7 +400,7 @@ def _split(batch: Any, predictions: Any, targets: Any) -> tuple[Any, Any, Any]:
     return frame.drop(columns=taken), parts[0], parts[1]
 
 
-def _schema(arrow: Any, profile: Profile, sample: pd.DataFrame) -> Any:
+def sample_schema(arrow: Any, profile: Profile, sample: pd.DataFrame) -> Any:
     """Return the types of the sample's columns: a column of missing values alone has no type of its own."""
     kinds = {f"{column.role}.{column.name}": column.kind for column in profile.columns}
     types = [(name, arrow.string() if kinds.get(str(name)) == CATEGORY else arrow.float64()) for name in sample.columns]

@@ -4,10 +4,11 @@ Given to ``log_model(reference=…)``, the profile is a file of the sealed model
 artifact of a run, whose digest is evidence on the logged model. Evidence is never changed, and the newest one applies.
 """
 
+import copy
 import functools
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from registry.client import MlflowClient
@@ -15,7 +16,7 @@ from registry.entities.model_registry import ModelVersion
 from registry.exceptions import IntegrityError, NotFoundError
 from registry.fluent import state
 from registry.monitoring.columns import PrivacyRules, default_rules
-from registry.monitoring.profiles import Profile, digest_of_file, make_profile
+from registry.monitoring.profiles import Profile, ProfileBuilder, digest_of_file, make_profile
 from registry.monitoring.storage import REFERENCE, new_run, registered_version
 from registry.settings import current_settings
 from registry.validation.values import now_ms
@@ -156,6 +157,26 @@ def as_profile(
         segments=segments,
         correlations=correlations,
     )
+
+
+def profile_of_training(
+    features: Any, targets: Any = None, predict: Callable[[Any], Any] | None = None, *, rows_at_once: int = 50_000
+) -> Profile:
+    """Return the profile of what a model was trained on, with what it predicts for it.
+
+    How good it is there is left out: on what it has learned a model looks better than it is, and every model would seem
+    to decay in use. `predict` gets copies: a model may change its input.
+    """
+    builder = ProfileBuilder(sample_rows=current_settings().monitoring_sample_rows, rules=default_rules(), seed=0)
+    rows = features.shape[0] if hasattr(features, "shape") else len(features)
+    for start in range(0, rows, rows_at_once):
+        part, true = (_slice(data, start, start + rows_at_once) for data in (features, targets))
+        builder.add(part, None if predict is None else predict(copy.deepcopy(part)), true)
+    return replace(builder.finish(), performance=None)
+
+
+def _slice(data: Any, start: int, end: int) -> Any:
+    return None if data is None else getattr(data, "iloc", data)[start:end]
 
 
 @functools.lru_cache(maxsize=32)

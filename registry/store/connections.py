@@ -44,6 +44,9 @@ _PREPARE_AFTER: Final = 2
 
 def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
     """Return the engine of an SQLite file, or of a database in memory."""
+    from registry.store.tables.base import complete_for
+
+    complete_for("sqlite")
     arguments: dict[str, Any] = {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
     if sys.version_info >= (3, 12):
         arguments["autocommit"] = sqlite3.LEGACY_TRANSACTION_CONTROL
@@ -146,9 +149,9 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     from psycopg.pq import TransactionStatus
 
     from registry.store.postgres_connection import PipelinedConnection
-    from registry.store.tables.base import complete_for_postgresql
+    from registry.store.tables.base import complete_for
 
-    complete_for_postgresql()
+    complete_for("postgresql")
     arguments: dict[str, Any] = {"prepare_threshold": None}
     if "connect_timeout" not in url.query and limits.connect:
         arguments["connect_timeout"] = limits.connect
@@ -162,7 +165,7 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     def _connect(
         _dialect: object, record: ConnectionPoolEntry, args: list[Any], kwargs: dict[str, Any]
     ) -> PipelinedConnection:
-        connection = connections.open(lambda: PipelinedConnection.connect(*args, **kwargs), record)
+        connection = connections.open(lambda: PipelinedConnection.connect(*args, **kwargs), record, kwargs)
         connection.limit_seconds = limits.statement or None
         return connection
 

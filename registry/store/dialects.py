@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Select, Table
-from sqlalchemy.dialects import sqlite
 
 from registry.store.compiled_statements import Compiled
 from registry.store.tables import Base
 
 # Rows and queries with untyped columns. SQLAlchemy 2.0 and 2.1 differ in the number of type arguments.
 if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
+    from sqlalchemy.dialects import postgresql, sqlite
 
     AnyRow: TypeAlias = Row[*tuple[Any, ...]]
     AnySelect: TypeAlias = Select[*tuple[Any, ...]]
@@ -35,6 +34,8 @@ def insert_into(dialect: str, row: type[Base]) -> "sqlite.Insert | postgresql.In
 
 def _insert(dialect: str, target: Table) -> "sqlite.Insert | postgresql.Insert":
     if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
         return sqlite.insert(target)
     from sqlalchemy.dialects import postgresql
 

@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError as ConstraintError, SQLAlchemyError
 
 from registry.exceptions import InvalidParameterError, ReadOnlyError, RegistryError
+from registry.garbage_collector import PausedCollector
 from registry.store.commit_markers import Marker, begin_marked, begin_unmarked, was_committed
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits, postgres_engine, sqlite_engine
 from registry.store.driver_sql import Statement, begin, run
@@ -202,7 +203,8 @@ def connect(url: str, *, read_only: bool = False, limits: TimeLimits = DEFAULT_L
     key = (parsed.render_as_string(hide_password=False), read_only, limits)
     with _lock:
         if key not in _databases:
-            _databases[key] = Database(parsed, read_only=read_only, limits=limits)
+            with PausedCollector():  # SQLAlchemy imports the dialect and its driver
+                _databases[key] = Database(parsed, read_only=read_only, limits=limits)
         return _databases[key]
 
 

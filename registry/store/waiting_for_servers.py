@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -19,43 +19,18 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from registry.store.urls import redacted_url
 
 if TYPE_CHECKING:
-    import psycopg
+    from registry.store.refused_connections import Refusals
 
 C = TypeVar("C")
 _OPENING: Final = "registry_opening"
 
 _logger = logging.getLogger("registry")
 
-# Errors of connecting have no SQLSTATE. The last three are pgbouncer's.
-_FULL: Final = (
-    "too many clients",
-    "too many connections",
-    "remaining connection slots",
-    "no more connections allowed",
-    "query_wait_timeout",
-    "too many client connections",
-)
-_AWAY: Final = (
-    "Connection refused",
-    "Connection reset",
-    "timeout expired",
-    "timed out",
-    "No route to host",
-    "Network is unreachable",
-    "server closed the connection unexpectedly",
-    "starting up",
-    "shutting down",
-    "recovery mode",
-    "not accepting connections",
-    "not yet accepting connections",
-    "terminating connection",
-    "session is read-only",
-    "server login has been failing",
-    "cannot connect to server",
-)
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _TELL_EACH_SECONDS: Final = 60.0
+# So often a connection is asked for at once after one was refused and the next one, which was only a try, was not.
+_MOST_SURPRISES: Final = 10
 # While connections are scarce, one is given back after this time without use, and after this time with use; after the
 # last time if it had to be waited for, since others wait too.
 _SCARCE_IDLE_SECONDS: Final = 1.0
@@ -78,11 +53,12 @@ class Connections:
         self._scarce_until = 0.0
         self._used_at = time.monotonic()
         self._generation = 0
+        self._refusals: Refusals | None = None
         self._thread: threading.Thread | None = None
         event.listen(engine, "checkin", self._note_use)
 
-    def open(self, connect: Callable[[], C], record: ConnectionPoolEntry) -> C:
-        """Return a new connection, once the server gives one.
+    def open(self, connect: Callable[[], C], record: ConnectionPoolEntry, arguments: dict[str, Any]) -> C:
+        """Return a new connection, once the server gives one; `arguments` are those of `connect`.
 
         Raises:
             psycopg.OperationalError: The server stayed away, or refuses for another reason.
@@ -90,16 +66,23 @@ class Connections:
         import psycopg
 
         began = told = time.monotonic()
-        attempt = 0
+        attempt = surprises = 0
         while True:
             try:
                 connection = connect()
             except psycopg.OperationalError as error:
-                is_full = _has(error, _FULL)
+                from registry.store.refused_connections import Refusal, Refusals
+
+                self._refusals = self._refusals or Refusals()
+                refusal = self._refusals.of(error, arguments)
+                if refusal is Refusal.NONE and surprises < _MOST_SURPRISES:
+                    surprises += 1
+                    continue
+                is_full = refusal is Refusal.FULL
                 now = time.monotonic()
                 if is_full:
                     self._scarce_until = now + _SCARCE_FOR_SECONDS
-                elif not _has(error, _AWAY) or now - began >= self._patience:
+                elif refusal is not Refusal.AWAY or now - began >= self._patience:
                     raise
                 if attempt == 0 or now - told >= _TELL_EACH_SECONDS:
                     told = now
@@ -143,8 +126,3 @@ class Connections:
                 self._generation += 1  # a connection that is in use now is closed when it comes back
                 engine.dispose()
                 return
-
-
-def _has(error: "psycopg.Error", texts: tuple[str, ...]) -> bool:
-    message = str(error)
-    return any(text in message for text in texts)

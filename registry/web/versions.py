@@ -16,12 +16,11 @@ from registry.client.artifacts.model_info import model_info
 from registry.client.models.loading import check_files
 from registry.entities.manifest import Manifest
 from registry.entities.model_registry import ModelVersion
-from registry.entities.run import Run
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
-from registry.exceptions import IntegrityError, RegistryError, RunNotFoundError
-from registry.store.registry.overview import RelatedVersion
+from registry.exceptions import IntegrityError, RegistryError
 from registry.uris import parse
 from registry.web.inbox import why_no_approval
+from registry.web.lineage import Lineage, read_lineage
 from registry.web.pages import client_of, render
 
 if TYPE_CHECKING:
@@ -41,16 +40,6 @@ class Contents:
     example: str | None = None
     requirements: str | None = None
     problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """Where a version comes from, and what shares its data or its bytes."""
-
-    run: Run | None = None
-    same_data: Sequence[RelatedVersion] = ()
-    same_bytes: Sequence[RelatedVersion] = ()
-    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +119,6 @@ def read_contents(client: MlflowClient, version: ModelVersion, manifest: Manifes
         return Contents(info, example and _pretty(example), text("requirements.txt"))
     except RegistryError as error:
         return Contents(problem=error.message)
-
-
-def read_lineage(client: MlflowClient, version: ModelVersion) -> Lineage:
-    """Return the run that a version comes from, and the versions with the same data or bytes."""
-    overview = client.backend.overview
-    same = overview.with_same_bytes(version.digest) if version.digest else []
-    here = (version.name, version.version)
-    origin = next((one.shared for one in same if (one.name, one.version) == here), "") or None
-    others = [one for one in same if (one.name, one.version) != here]
-    if version.run_id is None:
-        return Lineage(same_bytes=others, origin=origin)
-    try:
-        run = client.get_run(version.run_id)
-    except RunNotFoundError:
-        return Lineage(same_bytes=others, origin=origin)
-    return Lineage(run, overview.with_same_data(version.run_id), others, origin)
 
 
 def verify_version(request: Request) -> Response:

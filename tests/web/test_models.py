@@ -144,8 +144,10 @@ def test_a_version_shows_signature_example_files_lineage_and_how_to_load_it(sqli
     assert "&#39;x&#39;: double (required)" in shown
     assert "registry.sklearn.load_model(&#39;models:/churn/2&#39;)" in shown
     assert re.search(r"Data games \w+ … → Run first|Data games \w+…? → Run first", shown)
-    assert "The same bytes copy 1" in shown
+    assert "Version 2 churn → Copied to copy 1" in shown
     assert "Trained on the same data: churn 1" in shown.replace(" (games)", "").replace("copy 1, ", "")
+    assert "The same bytes" not in shown
+    assert "The same bytes: churn 2" in words(page.get("/models/copy/1").text)
     assert "Input example" in shown
     assert page.get("/models/churn/2/verify").text.count("These bytes are what was registered") == 1
 

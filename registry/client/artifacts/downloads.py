@@ -9,18 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from registry.blobs import BlobStore, explain_adopted, open_blob_store
+from registry.blobs import explain_adopted, open_blob_store
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import Backend, open_store
-from registry.client.base import ClientBase
+from registry.client.backend import open_store
 from registry.client.models.loading import model_directory, resolve
 from registry.entities import FileInfo, Manifest
-from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError
-from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri
+from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri
 from registry.validation.names import check_run_id
+
+if TYPE_CHECKING:
+    from registry.blobs import BlobStore
+    from registry.client.backend import Backend
+    from registry.client.base import ClientBase
+    from registry.entities.model_registry import ResolvedModel
+    from registry.uris import Uri
 
 _SHOWN = 10
 
@@ -39,7 +44,7 @@ class Files(Protocol):
 class StoredFiles:
     """Plain files at `path` in a byte store, in their current state."""
 
-    store: BlobStore
+    store: "BlobStore"
     path: str
 
     def level(self, path: str) -> list[FileInfo]:
@@ -57,8 +62,8 @@ class StoredFiles:
 class SealedFiles:
     """Files of a sealed model at `path`; `prefix` is the model's name in a run with a slash, or empty."""
 
-    backend: Backend
-    resolved: ResolvedModel
+    backend: "Backend"
+    resolved: "ResolvedModel"
     prefix: str
     path: str
 
@@ -99,7 +104,7 @@ class SealedFiles:
         return directory / inner
 
 
-def listing(client: ClientBase, uri: Uri, *, relative: bool = False) -> list[FileInfo]:
+def listing(client: "ClientBase", uri: "Uri", *, relative: bool = False) -> list[FileInfo]:
     """List the files and directories directly below a URI, sorted by path; empty for a file or a missing path.
 
     Paths are relative to the run's artifact directory or the model; with `relative`, to the URI itself.
@@ -113,7 +118,7 @@ def listing(client: ClientBase, uri: Uri, *, relative: bool = False) -> list[Fil
     return [replace(by_path[name], path=name.removeprefix(above)) for name in sorted(by_path)]
 
 
-def download(client: ClientBase, uri: Uri, dst_path: Path | None) -> str:
+def download(client: "ClientBase", uri: "Uri", dst_path: Path | None) -> str:
     """Copy the files of a URI into `dst_path`, or a new temporary directory, and return the local path of the copy.
 
     A file ``a/b.txt`` becomes ``<dst_path>/b.txt``; a whole run or model becomes `dst_path` itself.
@@ -135,7 +140,7 @@ def download(client: ClientBase, uri: Uri, dst_path: Path | None) -> str:
     return str(move_into_place(dst_path, path.rpartition("/")[2], fetch))
 
 
-def _find_files(client: ClientBase, uri: Uri) -> tuple[str, Sequence[Files]]:
+def _find_files(client: "ClientBase", uri: "Uri") -> tuple[str, Sequence[Files]]:
     """Return the path that the URI names and the places to look for it; later places overwrite earlier ones."""
     if isinstance(uri, LocalUri):
         # Not `resolve`, which would rename a link to its target.
@@ -149,7 +154,7 @@ def _find_files(client: ClientBase, uri: Uri) -> tuple[str, Sequence[Files]]:
     return path, [SealedFiles(client.backend, resolve(client.backend, uri), "", path)]
 
 
-def find_run_files(client: ClientBase, uri: RunUri) -> "list[StoredFiles | SealedFiles]":
+def find_run_files(client: "ClientBase", uri: RunUri) -> "list[StoredFiles | SealedFiles]":
     """Return the places to look for a path of a run; later places overwrite earlier ones."""
     backend = client.backend
     path = uri.path or ""
@@ -173,7 +178,7 @@ def _open_plain_files(root: str, path: str) -> StoredFiles:
     return StoredFiles(open_store(root), path)
 
 
-def _not_found_message(uri: Uri, path: str, sources: Sequence[Files]) -> str:
+def _not_found_message(uri: "Uri", path: str, sources: Sequence[Files]) -> str:
     if isinstance(uri, LocalUri | S3Uri):
         return f"No such artifact: {str(uri)!r}. Nothing exists there."
     for above in (path.rpartition("/")[0], ""):

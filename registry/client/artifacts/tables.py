@@ -12,13 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.blobs import WritableFiles
 from registry.blobs.locks import FileLock
 from registry.client.artifacts.images import as_pillow, encode_image, is_image, thumbnail
 from registry.client.artifacts.run_artifacts import ArtifactMethods
-from registry.client.artifacts.table_files import ParquetTable, SplitTable, table_format
 from registry.client.tracking.search import SearchMethods
-from registry.entities import Run
 from registry.exceptions import (
     ArtifactNotFoundError,
     InvalidParameterError,
@@ -32,6 +29,10 @@ from registry.validation.paths import check_artifact_path
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from registry.blobs import WritableFiles
+    from registry.client.artifacts.table_files import ParquetTable, SplitTable
+    from registry.entities import Run
 
 LOGGED_ARTIFACTS: Final = "mlflow.loggedArtifacts"
 _FORBIDDEN: Final = frozenset("\"',:[]{}")
@@ -69,6 +70,8 @@ class TableMethods(ArtifactMethods, SearchMethods):
             0  BOS-NYK       0.64
             1  LAL-DEN       0.41
         """
+        from registry.client.artifacts.table_files import table_format
+
         path = _table_path(artifact_file)
         table_type = table_format(path)
         frame = _to_frame(data)
@@ -112,6 +115,8 @@ class TableMethods(ArtifactMethods, SearchMethods):
             0  BOS-NYK       0.64                3
             1  BOS-NYK       0.64                2
         """
+        from registry.client.artifacts.table_files import table_format
+
         path = _table_path(artifact_file)
         table_type = table_format(path)
         tables: list[Any] = []
@@ -129,7 +134,7 @@ class TableMethods(ArtifactMethods, SearchMethods):
         frame: pd.DataFrame = joined.frame()
         return frame
 
-    def _find_runs_with_tables(self, experiment_id: str, run_ids: Sequence[str] | None) -> Iterator[Run]:
+    def _find_runs_with_tables(self, experiment_id: str, run_ids: Sequence[str] | None) -> Iterator["Run"]:
         condition = f"tags.`{LOGGED_ARTIFACTS}` IS NOT NULL"
         if run_ids:
             condition += f" AND attributes.run_id IN ({', '.join(repr(check_run_id(run_id)) for run_id in run_ids)})"
@@ -139,7 +144,7 @@ class TableMethods(ArtifactMethods, SearchMethods):
             page = self.search_runs([experiment_id], condition, page_token=page.token)
             yield from page
 
-    def _read_table(self, run: Run, path: str) -> bytes | None:
+    def _read_table(self, run: "Run", path: str) -> bytes | None:
         listed = _tables_in_tag(run)
         entry = _tag_entry(path)
         if entry not in listed and len(json.dumps([*listed, entry])) <= MAX_RUN_TAG_VALUE:
@@ -161,7 +166,7 @@ def _tag_entry(path: str) -> dict[str, str]:
     return {"path": path, "type": "table"}
 
 
-def _tables_in_tag(run: Run) -> list[Any]:
+def _tables_in_tag(run: "Run") -> list[Any]:
     """Return the entries of the tag; none, if the tag holds other text."""
     try:
         entries = json.loads(run.data.tags.get(LOGGED_ARTIFACTS, "[]"))
@@ -206,7 +211,7 @@ def _mapping_to_frame(data: Mapping[str, Any]) -> "pd.DataFrame":
         raise InvalidParameterError(f"The dictionary does not make a table: {error}") from error
 
 
-def _store_images(store: WritableFiles, frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
+def _store_images(store: "WritableFiles", frame: "pd.DataFrame", path: str) -> "pd.DataFrame":
     """Return a copy of the frame with stored paths in place of images."""
     replaced = frame.copy(deep=False)
     for name in frame.columns:
@@ -220,7 +225,7 @@ def _store_images(store: WritableFiles, frame: "pd.DataFrame", path: str) -> "pd
     return replaced
 
 
-def _store_image(store: WritableFiles, image: Any, path: str) -> dict[str, str]:
+def _store_image(store: "WritableFiles", image: Any, path: str) -> dict[str, str]:
     name = f"table_images/{path.rpartition('.')[0]}/{uuid.uuid4()}"
     full, small = f"{name}.png", f"{name}.webp"
     pillow_image = as_pillow(image)
@@ -229,7 +234,9 @@ def _store_image(store: WritableFiles, image: Any, path: str) -> dict[str, str]:
     return {"type": "image", "filepath": full, "compressed_filepath": small}
 
 
-def _add_run_columns(table: SplitTable | ParquetTable, run: Run, extra: Sequence[str]) -> SplitTable | ParquetTable:
+def _add_run_columns(
+    table: "SplitTable | ParquetTable", run: "Run", extra: Sequence[str]
+) -> "SplitTable | ParquetTable":
     for column in extra:
         value = _run_value(run, column)
         taken = column in table.columns
@@ -239,7 +246,7 @@ def _add_run_columns(table: SplitTable | ParquetTable, run: Run, extra: Sequence
     return table
 
 
-def _run_value(run: Run, column: str) -> Any:
+def _run_value(run: "Run", column: str) -> Any:
     if column in _TIMES:
         import pandas
 

@@ -10,15 +10,17 @@ Guarantees:
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from registry.client.backend import Backend
 from registry.client.base import ClientBase
-from registry.entities.reports import GarbageItem, GarbageReport
 from registry.entities.times import parse_duration
 from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError, StorageError, UnavailableError
-from registry.store.gc import Candidate, Windows
 from registry.validation.arguments import check_list, describe_value
+
+if TYPE_CHECKING:
+    from registry.client.backend import Backend
+    from registry.entities.reports import GarbageItem, GarbageReport
+    from registry.store.gc import Candidate, Windows
 
 RETENTION: Final = timedelta(days=30)
 GRACE: Final = timedelta(hours=24)
@@ -35,17 +37,19 @@ class GcMethods(ClientBase):
         grace: timedelta | str = GRACE,
         run_ids: Iterable[str] | None = None,
         experiment_ids: Iterable[str] | None = None,
-    ) -> GarbageReport:
+    ) -> "GarbageReport":
         """List what may be removed, or remove it for good.
 
         These are: runs, experiments and versions deleted more than `older_than` ago, with their files; logged models
-        that no version in any stage and no kept run references; and files of uploads that began more than `grace` ago
-        and never became a model. Versions keep their row and history. A run that a version names keeps its row, params,
-        tags and latest metrics.
+        that no version in any stage and no kept run references; files of uploads that began more than `grace` ago and
+        never became a model; and checks of monitors that are older than `older_than`, except the newest ones and those
+        that an incident, a trigger or a promotion refers to. The runs of these checks are deleted with them.
+
+        Versions keep their row and history. A run that a version names keeps its row, params, tags and latest metrics.
 
         Args:
             apply: Remove it. By default nothing changes.
-            older_than: Retention after deletion, as a timedelta or a text such as ``"30d"`` (the default).
+            older_than: Retention after deletion, and of checks: a timedelta or a text such as ``"30d"`` (default).
             grace: Age from which an unfinished upload counts as abandoned, 24 hours by default.
             run_ids: Only these runs with their models, and what `experiment_ids` names. By default all.
             experiment_ids: Only these experiments with their runs and models, and what `run_ids` names. By default all.
@@ -68,6 +72,9 @@ class GcMethods(ClientBase):
             >>> client.collect_garbage().counts  # deleted less than 30 days ago
             {}
         """
+        from registry.entities.reports import GarbageReport
+        from registry.store.gc import Windows
+
         now = self.backend.gc.now_ms()
         windows = Windows(expired=now - _milliseconds(older_than), abandoned=now - _milliseconds(grace))
         found = _choose(self.backend.gc.find(windows), run_ids, experiment_ids)
@@ -77,8 +84,8 @@ class GcMethods(ClientBase):
 
 
 def _choose(
-    found: Sequence[Candidate], run_ids: Iterable[str] | None, experiment_ids: Iterable[str] | None
-) -> Sequence[Candidate]:
+    found: Sequence["Candidate"], run_ids: Iterable[str] | None, experiment_ids: Iterable[str] | None
+) -> Sequence["Candidate"]:
     """Return the candidates that belong to these runs and experiments, or all if neither is given."""
     if run_ids is None and experiment_ids is None:
         return found
@@ -100,8 +107,10 @@ def _ids(ids: Iterable[str] | None, what: str) -> set[str]:
         raise InvalidTypeError(f"{what} must be a list of ids, got {describe_value(ids)}.") from None
 
 
-def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> GarbageReport:
+def collect(backend: "Backend", found: Sequence["Candidate"], windows: "Windows") -> "GarbageReport":
     """Remove those candidates that may still go, and the bytes that this and earlier gcs marked for removal."""
+    from registry.entities.reports import GarbageReport
+
     store, items, with_run = backend.gc, [], set[int]()
     owned = {candidate.claimed_root for candidate in found if candidate.claimed_root is not None}
     for root in sorted(owned):
@@ -116,6 +125,8 @@ def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> G
             gone = candidate.key in with_run or store.purge_logged_model(candidate.key, windows)
         elif candidate.kind == "upload":
             gone = store.remove_upload(candidate.key, windows)
+        elif candidate.kind == "check":
+            gone = store.remove_check(candidate.key, windows)
         else:
             gone = candidate.kind == "leftover"
         if gone:
@@ -131,7 +142,7 @@ def collect(backend: Backend, found: Sequence[Candidate], windows: Windows) -> G
     return GarbageReport(True, tuple(items), tuple(failures))
 
 
-def _remove_bytes(backend: Backend, owned: set[str]) -> list[str]:
+def _remove_bytes(backend: "Backend", owned: set[str]) -> list[str]:
     """Remove the marked bytes below these roots. An unreachable location does not stop the others.
 
     Bytes that another gc marked below other roots meanwhile are left to it.
@@ -149,7 +160,9 @@ def _remove_bytes(backend: Backend, owned: set[str]) -> list[str]:
     return failures
 
 
-def _item(backend: Backend, candidate: Candidate) -> GarbageItem:
+def _item(backend: "Backend", candidate: "Candidate") -> "GarbageItem":
+    from registry.entities.reports import GarbageItem
+
     size, location = candidate.size, None
     if candidate.root is not None and candidate.path is not None:
         location = f"{candidate.root.rstrip('/')}/{candidate.path}"

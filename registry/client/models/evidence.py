@@ -1,18 +1,19 @@
 """Client methods for evidence: figures that were measured on a logged model, with their data set."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.client.base import ClientBase
 from registry.client.tracking.batches import check_batch
-from registry.datasets import PandasDataset
-from registry.entities import DatasetInput, Evidence, InputTag, Metric
-from registry.entities.evidence import METRIC
-from registry.entities.history import canonical_json
+from registry.entities import DatasetInput, InputTag, Metric
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.validation.arguments import check_mapping
 from registry.validation.names import check_key, check_run_id
 from registry.validation.values import metric_value, now_ms
+
+if TYPE_CHECKING:
+    from registry.datasets import PandasDataset
+    from registry.entities import Evidence
 
 # A record is copied into the event of each promotion that was judged on it.
 MAX_CONTENT: Final = 20_000
@@ -25,7 +26,7 @@ class EvidenceMethods(ClientBase):
         self,
         run_id: str,
         metrics: Mapping[str, Any],
-        dataset: PandasDataset,
+        dataset: "PandasDataset",
         model_id: str | None = None,
         *,
         context: str | None = None,
@@ -76,9 +77,9 @@ class EvidenceMethods(ClientBase):
         kind: str,
         content: Mapping[str, Any],
         *,
-        dataset: PandasDataset | None = None,
+        dataset: "PandasDataset | None" = None,
         run_id: str | None = None,
-    ) -> Evidence:
+    ) -> "Evidence":
         """Add a record of evidence on a logged model. It can be neither changed nor removed.
 
         `compare_models` does this with the kind ``comparison``.
@@ -104,6 +105,8 @@ class EvidenceMethods(ClientBase):
             >>> client.get_evidence(model_id, "review")[0].content["finding"]
             'fair'
         """
+        from registry.entities.evidence import METRIC
+
         if check_key(kind, "kind") == METRIC:
             raise InvalidParameterError("Metrics with a data set are logged with log_evaluation; choose another kind.")
         return self.backend.evidence.add(
@@ -114,7 +117,7 @@ class EvidenceMethods(ClientBase):
             run_id=None if run_id is None else check_run_id(run_id),
         )
 
-    def get_evidence(self, model_id: str, kind: str | None = None) -> list[Evidence]:
+    def get_evidence(self, model_id: str, kind: str | None = None) -> list["Evidence"]:
         """Return the evidence on a logged model: metrics that name a data set, then other records.
 
         Args:
@@ -135,7 +138,9 @@ class EvidenceMethods(ClientBase):
         return list(self.backend.evidence.list(model_id, None if kind is None else check_key(kind, "kind")))
 
 
-def _check_dataset(dataset: object) -> PandasDataset:
+def _check_dataset(dataset: object) -> "PandasDataset":
+    from registry.datasets import PandasDataset
+
     if not isinstance(dataset, PandasDataset):
         raise InvalidTypeError(
             f"A data set is made by data.from_pandas(frame, name=…), got a value of type {type(dataset).__name__}."
@@ -144,6 +149,8 @@ def _check_dataset(dataset: object) -> PandasDataset:
 
 
 def _check_content(content: object) -> dict[str, Any]:
+    from registry.entities.history import canonical_json
+
     checked = check_mapping(content, "content")
     try:
         text = canonical_json(checked)

@@ -10,13 +10,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from registry.blobs import BlobStore, ModelCache, explain_adopted
+from registry.blobs import ModelCache, explain_adopted
 from registry.blobs.digests import check_entry, hash_stream, missing
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import Backend, open_store
-from registry.entities import Manifest, ManifestEntry
-from registry.entities.model_registry import ResolvedModel
+from registry.client.backend import open_store
 from registry.exceptions import (
     AccessDeniedError,
     ArtifactNotFoundError,
@@ -25,11 +24,18 @@ from registry.exceptions import (
     InvalidUriError,
 )
 from registry.settings import cache_directory, current_settings
-from registry.uris import LocalUri, LoggedModelUri, ModelsUri, RunUri, S3Uri, Uri
+from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri
 from registry.validation.paths import check_local_path
 
+if TYPE_CHECKING:
+    from registry.blobs import BlobStore
+    from registry.client.backend import Backend
+    from registry.entities import Manifest, ManifestEntry
+    from registry.entities.model_registry import ResolvedModel
+    from registry.uris import ModelsUri, Uri
 
-def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
+
+def resolve(backend: "Backend", uri: "Uri") -> "ResolvedModel":
     """Return the sealed model that a ``models:`` or ``runs:`` URI names; a path inside it is ignored.
 
     Raises:
@@ -51,7 +57,7 @@ def resolve(backend: Backend, uri: Uri) -> ResolvedModel:
     return backend.resolver.resolve(uri)
 
 
-def models_of_run(backend: Backend, run_id: str) -> str:
+def models_of_run(backend: "Backend", run_id: str) -> str:
     """Return a sentence for an error message that names a run's logged models by URI; empty if it has none."""
     names = backend.logged_models.names_in_run(run_id)
     if not names:
@@ -61,7 +67,7 @@ def models_of_run(backend: Backend, run_id: str) -> str:
 
 
 @contextlib.contextmanager
-def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]:
+def model_directory(backend: "Backend", resolved: "ResolvedModel") -> Iterator[Path]:
     """Open a local directory with the verified files of a sealed model. Callers must not write to it.
 
     Files on this machine's disk are used in place; others go through the cache.
@@ -81,7 +87,7 @@ def model_directory(backend: Backend, resolved: ResolvedModel) -> Iterator[Path]
 
 
 @contextlib.contextmanager
-def sealed_directory(store: BlobStore, digest: str, read_manifest: Callable[[], Manifest]) -> Iterator[Path]:
+def sealed_directory(store: "BlobStore", digest: str, read_manifest: Callable[[], "Manifest"]) -> Iterator[Path]:
     """Do as `model_directory` for the files of a store, without a database. The manifest is read only if needed."""
     if store.local_directory is not None:
         check_files(store, read_manifest())
@@ -97,7 +103,7 @@ def sealed_directory(store: BlobStore, digest: str, read_manifest: Callable[[], 
         yield directory
 
 
-def _fetch(store: BlobStore, manifest: Manifest, directory: Path) -> None:
+def _fetch(store: "BlobStore", manifest: "Manifest", directory: Path) -> None:
     """Download a sealed model. A surplus file is looked for, unless listing is not allowed."""
     sealed = {entry.path for entry in manifest.entries}
     extra = None
@@ -116,7 +122,7 @@ def _cache(directory: Path, limit_bytes: int) -> ModelCache:
 
 
 def open_model(
-    backend: Backend, uri: Uri, dst_path: str | Path | None = None
+    backend: "Backend", uri: "Uri", dst_path: str | Path | None = None
 ) -> contextlib.AbstractContextManager[Path]:
     """Open a local directory with the model of any URI, until the block ends.
 
@@ -164,7 +170,7 @@ def _locate_external(uri: LocalUri | S3Uri) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locate(backend: Backend, uri: ModelsUri | RunUri) -> Iterator[Path]:
+def _locate(backend: "Backend", uri: "ModelsUri | RunUri") -> Iterator[Path]:
     if isinstance(uri, RunUri) and is_run_artifact(backend, uri):
         store = backend.run_files(uri.run_id, backend.runs.get(uri.run_id).info.artifact_uri)
         with _downloaded(store, uri.path or "") as directory:
@@ -175,19 +181,19 @@ def _locate(backend: Backend, uri: ModelsUri | RunUri) -> Iterator[Path]:
             yield directory / inner if inner else directory
 
 
-def path_inside(uri: ModelsUri | RunUri) -> str | None:
+def path_inside(uri: "ModelsUri | RunUri") -> str | None:
     """Return the path inside the model that a URI names after it, or None."""
     return (uri.path or "").partition("/")[2] or None if isinstance(uri, RunUri) else uri.path
 
 
-def is_run_artifact(backend: Backend, uri: RunUri) -> bool:
+def is_run_artifact(backend: "Backend", uri: RunUri) -> bool:
     """Tell whether the path is a plain file of the run, not one of its logged models."""
     name = (uri.path or "").partition("/")[0]
     return backend.logged_models.find_in_run(uri.run_id, name) is None
 
 
 @contextlib.contextmanager
-def _downloaded(store: BlobStore, path: str) -> Iterator[Path]:
+def _downloaded(store: "BlobStore", path: str) -> Iterator[Path]:
     temporary, owner = Path(tempfile.mkdtemp(prefix="registry-")), os.getpid()
     try:
         store.download(path, temporary)
@@ -197,7 +203,7 @@ def _downloaded(store: BlobStore, path: str) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_files(store: BlobStore, expected: Manifest) -> bool:
+def check_files(store: "BlobStore", expected: "Manifest") -> bool:
     """Read every file of a store and compare it with a manifest.
 
     Returns:
@@ -219,7 +225,7 @@ def check_files(store: BlobStore, expected: Manifest) -> bool:
     return True
 
 
-def _check_file(store: BlobStore, entry: ManifestEntry) -> None:
+def _check_file(store: "BlobStore", entry: "ManifestEntry") -> None:
     try:
         with store.open(entry.path) as stream:
             check_entry(entry, hash_stream(entry.path, stream), store.root)
@@ -227,7 +233,7 @@ def _check_file(store: BlobStore, entry: ManifestEntry) -> None:
         raise missing(entry, store.root) from error
 
 
-def compare_manifests(actual: Manifest, expected: Manifest, location: str) -> None:
+def compare_manifests(actual: "Manifest", expected: "Manifest", location: str) -> None:
     """Compare the files read at a location with the sealed manifest.
 
     Raises:
@@ -244,7 +250,7 @@ def compare_manifests(actual: Manifest, expected: Manifest, location: str) -> No
     raise _too_many(location, next(iter(unexpected.values())))
 
 
-def _too_many(location: str, extra: ManifestEntry) -> IntegrityError:
+def _too_many(location: str, extra: "ManifestEntry") -> IntegrityError:
     return IntegrityError(
         f"{location}/{extra.path} was not sealed with the model: expected no such file, found {extra.size} bytes with "
         f"SHA-256 {extra.sha256}."

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.models.loading import models_of_run, resolve
 from registry.client.models.logged_models import check_logged_model_name, text_values
@@ -23,21 +22,23 @@ from registry.client.models.model_upload import (
     store_copy,
     store_files,
 )
-from registry.entities import LoggedModel, LoggedModelStatus
+from registry.entities import LoggedModelStatus
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID
 from registry.entities.logged_model import new_model_id
-from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.exceptions import ArtifactNotFoundError, InvalidStateError, RunNotFoundError
-from registry.store.logged_models.logged_models import NewModel, SealedCopy
-from registry.store.registry import NewVersion
-from registry.uris import LocalUri, LoggedModelUri, RegisteredUri, RunUri, S3Uri, Uri, parse
+from registry.uris import LocalUri, LoggedModelUri, RegisteredUri, RunUri, S3Uri, parse
 from registry.validation.arguments import check_mapping
 from registry.validation.names import MAX_MODEL_TAG_VALUE, check_key, check_model_name, check_run_id
 from registry.validation.values import checked_text, metric_step
 
 # A place below the artifacts of a run, in the layout that runs have.
 if TYPE_CHECKING:
+    from registry.client.backend import Backend
+    from registry.entities import LoggedModel
+    from registry.entities.model_registry import ModelVersion, ResolvedModel
     from registry.flavors import Model, ModelInfo
+    from registry.store.logged_models.logged_models import NewModel, SealedCopy
+    from registry.uris import Uri
 
 
 _RUN_PATH: Final = re.compile(r"/(?P<run_id>[0-9a-f]{32})/artifacts/")
@@ -48,12 +49,12 @@ class SavedModel:
     """A model in a temporary directory of this process, and the logged model that its upload makes of it."""
 
     directory: Path
-    new: NewModel
+    new: "NewModel"
     described: "Model"
     process: int
 
     @classmethod
-    def save(cls, flavor: str, model: Any, new: NewModel, **options: Any) -> "SavedModel":
+    def save(cls, flavor: str, model: Any, new: "NewModel", **options: Any) -> "SavedModel":
         """Save a model in the format of a flavor; afterwards the model may be changed."""
         from registry.flavors import save_model
 
@@ -73,7 +74,7 @@ class SavedModel:
             raise
         return cls(directory, new, described, os.getpid())
 
-    def upload(self, backend: Backend) -> LoggedModel:
+    def upload(self, backend: "Backend") -> "LoggedModel":
         """Store the files and insert the logged model."""
         return seal_directory(backend, self.directory / "model", self.new, self.described)
 
@@ -137,6 +138,8 @@ class LogAndRegisterMethods(ClientBase):
             >>> sorted(info.flavors)
             ['python_function', 'xgboost']
         """
+        from registry.store.logged_models.logged_models import NewModel
+
         if model_id is not None:
             return self._log_into(model_id, flavor, model, params, tags, metric_step(step), options)
         new = NewModel(
@@ -203,7 +206,7 @@ class LogAndRegisterMethods(ClientBase):
         model_id: str | None = None,
         *,
         reason: str | None = None,
-    ) -> ModelVersion:
+    ) -> "ModelVersion":
         """Create the next version of an existing registered model.
 
         A logged model is referenced, without a copy. Files from anywhere else are copied first.
@@ -251,7 +254,7 @@ class LogAndRegisterMethods(ClientBase):
         *,
         tags: Mapping[str, Any] | None = None,
         reason: str | None = None,
-    ) -> ModelVersion:
+    ) -> "ModelVersion":
         """Create the next version of a registered model, and the model itself if it is missing.
 
         Args:
@@ -289,7 +292,10 @@ class LogAndRegisterMethods(ClientBase):
         *,
         create_model: bool,
         reason: str | None,
-    ) -> ModelVersion:
+    ) -> "ModelVersion":
+        from registry.store.logged_models.logged_models import SealedCopy
+        from registry.store.registry import NewVersion
+
         checked_tags = {
             check_key(key): checked_text(value, f"tag {key!r}", MAX_MODEL_TAG_VALUE)
             for key, value in check_mapping(tags, "tags").items()
@@ -324,7 +330,7 @@ class LogAndRegisterMethods(ClientBase):
         with discard_if_expired(self.backend, copy.location if copy else ""):
             return self.backend.versions.create(name, new, create_model=create_model, reason=reason)
 
-    def _sealed(self, uri: Uri, run_id: str | None) -> str | SealedCopy:
+    def _sealed(self, uri: "Uri", run_id: str | None) -> "str | SealedCopy":
         """Return the id of the logged model at a URI; copy other files, which appear together with the version."""
         if isinstance(uri, LoggedModelUri):
             return uri.model_id
@@ -337,7 +343,7 @@ class LogAndRegisterMethods(ClientBase):
             return self._seal_of_run(uri)
         return resolve(self.backend, uri).model_id
 
-    def _seal_of_run(self, uri: RunUri) -> str | SealedCopy:
+    def _seal_of_run(self, uri: RunUri) -> "str | SealedCopy":
         path = uri.path or ""
         found = self.backend.logged_models.find_in_run(uri.run_id, path)
         if found is not None:
@@ -349,7 +355,7 @@ class LogAndRegisterMethods(ClientBase):
         except ArtifactNotFoundError as error:
             raise ArtifactNotFoundError(f"{error}{models_of_run(self.backend, uri.run_id)}") from None
 
-    def _seal_files(self, root: str, name: str, run_id: str | None) -> str | SealedCopy:
+    def _seal_files(self, root: str, name: str, run_id: str | None) -> "str | SealedCopy":
         """Copy the files at a location; below a run's artifacts, an empty one may name the run's logged model."""
         try:
             return self._seal_outside(root, name, run_id)
@@ -378,13 +384,13 @@ class LogAndRegisterMethods(ClientBase):
                 return RunUri(candidate, root.removeprefix(f"{artifacts}/"))
         return None
 
-    def _seal_outside(self, root: str, name: str, run_id: str | None) -> SealedCopy:
+    def _seal_outside(self, root: str, name: str, run_id: str | None) -> "SealedCopy":
         experiment_id = DEFAULT_EXPERIMENT_ID
         if run_id is not None:
             experiment_id = self.backend.runs.get(check_run_id(run_id)).info.experiment_id
         return store_copy(self.backend, root, "", _copy_of(name, experiment_id, run_id))
 
-    def resolve(self, uri: str) -> ResolvedModel:
+    def resolve(self, uri: str) -> "ResolvedModel":
         """Resolve a model URI to one logged model and its location.
 
         Args:
@@ -409,7 +415,9 @@ def _optional_text(value: object, what: str) -> str | None:
     return None if value is None else checked_text(value, what, MAX_MODEL_TAG_VALUE)
 
 
-def _copy_of(name: str, experiment_id: str, run_id: str | None) -> NewModel:
+def _copy_of(name: str, experiment_id: str, run_id: str | None) -> "NewModel":
     # File names may have characters that names of logged models must not have.
+    from registry.store.logged_models.logged_models import NewModel
+
     safe = "".join("-" if character in "/:.%\"'" else character for character in name) or "model"
     return NewModel(model_id=new_model_id(), experiment_id=experiment_id, name=safe, run_id=run_id)

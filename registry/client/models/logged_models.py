@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from registry.blobs import WritableFiles
 from registry.client.base import ClientBase
 from registry.client.models.model_upload import seal_stored
-from registry.entities import LoggedModel, LoggedModelStatus
+from registry.entities import LoggedModelStatus
 from registry.entities.logged_model import new_model_id
 from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidStateError
 from registry.settings import current_settings
-from registry.store.logged_models.logged_models import NewModel
 from registry.validation.arguments import check_mapping
 from registry.validation.names import check_key, check_text
 from registry.validation.paths import check_artifact_path, check_local_path
 from registry.validation.values import checked_text
+
+if TYPE_CHECKING:
+    from registry.blobs import WritableFiles
+    from registry.entities import LoggedModel
 
 _FORBIDDEN_IN_NAMES = set("/:.%\"'")
 MAX_NAME = 256
@@ -32,7 +34,7 @@ class LoggedModelMethods(ClientBase):
         tags: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         model_type: str | None = None,
-    ) -> LoggedModel:
+    ) -> "LoggedModel":
         """Create a PENDING logged model to add files to.
 
         Write files to its `artifact_location`, or call `log_model_artifact`. Then call `finalize_logged_model`.
@@ -58,6 +60,8 @@ class LoggedModelMethods(ClientBase):
             >>> str(draft.status), draft.params
             ('PENDING', {'epochs': '3'})
         """
+        from registry.store.logged_models.logged_models import NewModel
+
         model_id = new_model_id()
         new = NewModel(
             model_id=model_id,
@@ -70,7 +74,7 @@ class LoggedModelMethods(ClientBase):
         )
         return self.backend.logged_models.create(new, None)
 
-    def finalize_logged_model(self, model_id: str, status: str) -> LoggedModel:
+    def finalize_logged_model(self, model_id: str, status: str) -> "LoggedModel":
         """Finish a PENDING logged model: READY seals the files at its location, FAILED gives it up.
 
         Args:
@@ -104,7 +108,7 @@ class LoggedModelMethods(ClientBase):
         location = self.backend.logged_models.get(model_id).artifact_location
         return self.backend.logged_models.finalize(model_id, seal_stored(self.backend, location))
 
-    def get_logged_model(self, model_id: str) -> LoggedModel:
+    def get_logged_model(self, model_id: str) -> "LoggedModel":
         """Return a logged model by id.
 
         Args:
@@ -250,7 +254,7 @@ class LoggedModelMethods(ClientBase):
     def _upload(self, model_id: str, source: Path, path: str) -> None:
         self._pending_store(model_id).upload(source, path, follow_symlinks=current_settings().follow_symlinks)
 
-    def _pending_store(self, model_id: str) -> WritableFiles:
+    def _pending_store(self, model_id: str) -> "WritableFiles":
         model = self.get_logged_model(model_id)
         if model.status != LoggedModelStatus.PENDING:
             raise InvalidStateError(

@@ -12,20 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.blobs import BlobStore
-from registry.client.backend import Backend
-from registry.entities import LoggedModel, Manifest
 from registry.exceptions import ArtifactNotFoundError, InvalidModelError, PathExistsError, UploadExpiredError
-from registry.store.logged_models.logged_models import NewModel, Seal, SealedCopy
 
 if TYPE_CHECKING:
+    from registry.blobs import BlobStore
+    from registry.client.backend import Backend
+    from registry.entities import LoggedModel, Manifest
     from registry.flavors import Model
+    from registry.store.logged_models.logged_models import NewModel, Seal, SealedCopy
 
 
 MLMODEL = "MLmodel"
 
 
-def seal_directory(backend: Backend, directory: Path, new: NewModel, described: "Model") -> LoggedModel:
+def seal_directory(backend: "Backend", directory: Path, new: "NewModel", described: "Model") -> "LoggedModel":
     """Store a local directory, whose MLmodel file has the content `described`, as the logged model `new`."""
     location = _begin_upload(backend, new)
     manifest = backend.blobs(location).seal(directory)
@@ -33,7 +33,7 @@ def seal_directory(backend: Backend, directory: Path, new: NewModel, described: 
         return backend.logged_models.create(new, _seal(manifest, described))
 
 
-def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedCopy:
+def store_copy(backend: "Backend", root: str, path: str, new: "NewModel") -> "SealedCopy":
     """Copy the files at `path` below `root`, a local directory or S3 prefix, for the logged model `new`.
 
     The logged model appears together with the version that names it; until then an `uploads` row owns the files.
@@ -44,7 +44,9 @@ def store_copy(backend: Backend, root: str, path: str, new: NewModel) -> SealedC
     return store_files(backend, backend.blobs(root), path, new)
 
 
-def store_files(backend: Backend, source: BlobStore, path: str, new: NewModel, *, resumes: bool = False) -> SealedCopy:
+def store_files(
+    backend: "Backend", source: "BlobStore", path: str, new: "NewModel", *, resumes: bool = False
+) -> "SealedCopy":
     """Copy the files at `path` of a byte store, for the logged model `new`; see `store_copy`.
 
     With `resumes`, the id is the same in every attempt: what an earlier, interrupted one has stored is removed first.
@@ -52,6 +54,8 @@ def store_files(backend: Backend, source: BlobStore, path: str, new: NewModel, *
     Raises:
         PathExistsError: Files are at the location that no upload of this registry has stored; they stay.
     """
+    from registry.store.logged_models.logged_models import SealedCopy
+
     place = f"{source.root}/{path}" if path else source.root
     if next(iter(source.walk(path)), None) is None:
         raise ArtifactNotFoundError(f"There are no files at {place!r}, so there is nothing to register.")
@@ -68,7 +72,7 @@ def store_files(backend: Backend, source: BlobStore, path: str, new: NewModel, *
     return SealedCopy(new, _seal(manifest, described_at(backend, location, manifest, place)), location)
 
 
-def _begin_upload(backend: Backend, new: NewModel) -> str:
+def _begin_upload(backend: "Backend", new: "NewModel") -> str:
     """Return the location for the files of a new logged model, and claim its root for this database."""
     location = backend.logged_models.begin_upload(new.upload_name, new.experiment_id)
     backend.ownership.claim(location, new.experiment_id)
@@ -88,8 +92,10 @@ def check_outside(directory: Path) -> None:
         check_directory(directory)
 
 
-def store_directory(backend: Backend, directory: Path, new: NewModel) -> SealedCopy:
+def store_directory(backend: "Backend", directory: Path, new: "NewModel") -> "SealedCopy":
     """Store a local directory that was checked, for the logged model `new`, which appears with what names it."""
+    from registry.store.logged_models.logged_models import SealedCopy
+
     described = _described(directory)
     location = _begin_upload(backend, new)
     manifest = backend.blobs(location).seal(directory)
@@ -97,7 +103,7 @@ def store_directory(backend: Backend, directory: Path, new: NewModel) -> SealedC
 
 
 @contextlib.contextmanager
-def discard_if_expired(backend: Backend, location: str) -> Iterator[None]:
+def discard_if_expired(backend: "Backend", location: str) -> Iterator[None]:
     """Remove the files at a location if gc has expired the upload: no row names them any more."""
     try:
         yield
@@ -107,7 +113,7 @@ def discard_if_expired(backend: Backend, location: str) -> Iterator[None]:
         raise
 
 
-def described_at(backend: Backend, location: str, manifest: Manifest, shown: str) -> "Model | None":
+def described_at(backend: "Backend", location: str, manifest: "Manifest", shown: str) -> "Model | None":
     """Read the MLmodel file of untrusted files after checking them. Return None if there is no usable one.
 
     `shown` is the location that an error names.
@@ -135,7 +141,7 @@ def described_at(backend: Backend, location: str, manifest: Manifest, shown: str
     return described
 
 
-def seal_stored(backend: Backend, location: str) -> Seal:
+def seal_stored(backend: "Backend", location: str) -> "Seal":
     """Return the seal of files that are at a location already."""
     manifest = backend.blobs(location).manifest()
     return _seal(manifest, described_at(backend, location, manifest, location))
@@ -153,7 +159,9 @@ def _described(directory: Path) -> "Model | None":
         return None
 
 
-def _seal(manifest: Manifest, described: "Model | None") -> Seal:
+def _seal(manifest: "Manifest", described: "Model | None") -> "Seal":
+    from registry.store.logged_models.logged_models import Seal
+
     if described is None:
         return Seal(manifest)
     signature = None if described.signature is None else json.dumps(described.signature.to_dict(), sort_keys=True)

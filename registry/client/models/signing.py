@@ -6,12 +6,11 @@ moves in between changes nothing.
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.models.loading import resolve
 from registry.client.models.sigstore_bundle import check_bundle, key_id_of, sign_manifest
-from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import (
     ArtifactNotFoundError,
     IntegrityError,
@@ -20,8 +19,13 @@ from registry.exceptions import (
     UntrustedModelError,
     disk_error,
 )
-from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, Uri, parse
+from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, parse
 from registry.validation.paths import check_local_path
+
+if TYPE_CHECKING:
+    from registry.client.backend import Backend
+    from registry.entities.model_registry import ResolvedModel
+    from registry.uris import Uri
 
 
 class SigningMethods(ClientBase):
@@ -89,7 +93,7 @@ class SigningMethods(ClientBase):
         return self.backend.signatures.all(resolved.model_id)
 
 
-def signed_uri(backend: Backend, uri: Uri, public_key: str | Path) -> Uri:
+def signed_uri(backend: "Backend", uri: "Uri", public_key: str | Path) -> "Uri":
     """Check the signature of a model by a key (a PEM file); return the same model, or file of it, by its id.
 
     Raises:
@@ -108,7 +112,7 @@ def signed_uri(backend: Backend, uri: Uri, public_key: str | Path) -> Uri:
     return LoggedModelUri(resolved.model_id, inner or None)
 
 
-def _check(backend: Backend, resolved: ResolvedModel, key: bytes, shown: str) -> None:
+def _check(backend: "Backend", resolved: "ResolvedModel", key: bytes, shown: str) -> None:
     key_id = key_id_of(key)
     bundle = backend.signatures.find(resolved.model_id, key_id)
     if bundle is None:

@@ -2,19 +2,21 @@
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from registry.client.base import ClientBase
-from registry.entities import Incident, TriggerDelivery
-from registry.entities.monitors import DeliveryState, IncidentStatus
 from registry.exceptions import InvalidParameterError
 from registry.validation.arguments import check_list
 from registry.validation.names import check_model_name, check_version
+
+if TYPE_CHECKING:
+    from registry.entities import Incident, TriggerDelivery
 
 
 class IncidentMethods(ClientBase):
     """Client methods for incidents. Checks open them; people acknowledge and close them."""
 
-    def get_incidents(self, name: str | None = None, statuses: Collection[str] | None = None) -> list[Incident]:
+    def get_incidents(self, name: str | None = None, statuses: Collection[str] | None = None) -> list["Incident"]:
         """Return the incidents of a model, or of all models.
 
         Args:
@@ -32,10 +34,12 @@ class IncidentMethods(ClientBase):
             >>> client.get_incidents("churn", statuses=["open", "acknowledged"])
             []
         """
+        from registry.entities.monitors import IncidentStatus
+
         _check_states(statuses, "statuses", IncidentStatus)
         return list(self.backend.incidents.list(None if name is None else check_model_name(name), statuses))
 
-    def get_incident(self, incident_id: int | str) -> Incident:
+    def get_incident(self, incident_id: int | str) -> "Incident":
         """Return an incident.
 
         Args:
@@ -54,7 +58,7 @@ class IncidentMethods(ClientBase):
         """
         return self.backend.incidents.get(check_version(incident_id, "incident_id"))
 
-    def acknowledge_incident(self, incident_id: int | str, reason: str | None = None) -> Incident:
+    def acknowledge_incident(self, incident_id: int | str, reason: str | None = None) -> "Incident":
         """Say that somebody deals with an incident. It still counts as not closed. Idempotent.
 
         Args:
@@ -73,10 +77,12 @@ class IncidentMethods(ClientBase):
             Traceback (most recent call last):
             registry.exceptions.NotFoundError: There is no incident 1; 'registry incident list --all' shows all.
         """
+        from registry.entities.monitors import IncidentStatus
+
         number = check_version(incident_id, "incident_id")
         return self.backend.incidents.change(number, IncidentStatus.ACKNOWLEDGED, reason=reason)
 
-    def close_incident(self, incident_id: int | str, reason: str | None = None) -> Incident:
+    def close_incident(self, incident_id: int | str, reason: str | None = None) -> "Incident":
         """Close an incident. Its cause may open another one after the monitor's cool-down. Idempotent.
 
         Args:
@@ -94,10 +100,12 @@ class IncidentMethods(ClientBase):
             Traceback (most recent call last):
             registry.exceptions.NotFoundError: There is no incident 1; 'registry incident list --all' shows all.
         """
+        from registry.entities.monitors import IncidentStatus
+
         number = check_version(incident_id, "incident_id")
         return self.backend.incidents.change(number, IncidentStatus.CLOSED, reason=reason)
 
-    def get_trigger_deliveries(self, states: Collection[str] | None = None) -> list[TriggerDelivery]:
+    def get_trigger_deliveries(self, states: Collection[str] | None = None) -> list["TriggerDelivery"]:
         """Return the triggers that incidents have set off.
 
         Args:
@@ -113,6 +121,8 @@ class IncidentMethods(ClientBase):
             >>> client.get_trigger_deliveries(["pending", "failed"])
             []
         """
+        from registry.entities.monitors import DeliveryState
+
         _check_states(states, "states", DeliveryState)
         return list(self.backend.deliveries.list(states))
 

@@ -1,17 +1,17 @@
 """Client methods for monitors: which stages are checked, how often, and what an incident sets off."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.client.base import ClientBase
-from registry.entities import Monitor, MonitorCheck
-from registry.entities.monitors import ROLLBACK
 from registry.entities.stages import active_stage
 from registry.entities.times import parse_duration
 from registry.exceptions import InvalidParameterError, NotFoundError
-from registry.store.monitors.monitors import NewMonitor
 from registry.validation.arguments import check_list
 from registry.validation.names import check_key, check_model_name, check_version
+
+if TYPE_CHECKING:
+    from registry.entities import Monitor, MonitorCheck
 
 _MAX_TRIGGERS: Final = 20
 _GUARD_CHECKS: Final = 24
@@ -34,7 +34,7 @@ class MonitorMethods(ClientBase):
         false_incidents: float | None = None,
         triggers: Sequence[str] = (),
         cooldown: str = "1d",
-    ) -> Monitor:
+    ) -> "Monitor":
         """Add a monitor: the holder of a stage is checked regularly. The first check is due at once.
 
         A monitor is data; nothing runs by itself. `registry monitor run`, started by cron or a timer, makes the checks
@@ -65,6 +65,8 @@ class MonitorMethods(ClientBase):
             >>> monitor.every_seconds, monitor.triggers, monitor.guard
             (3600, ('page',), None)
         """
+        from registry.store.monitors.monitors import NewMonitor
+
         return self.backend.monitors.add(
             NewMonitor(
                 name=check_model_name(name),
@@ -88,7 +90,7 @@ class MonitorMethods(ClientBase):
         detectors: Sequence[str] | None = None,
         minimum_rows: int | None = None,
         triggers: Sequence[str] = (),
-    ) -> Monitor:
+    ) -> "Monitor":
         """Guard the version that holds a stage now: if a check finds drift in time, the stage is rolled back.
 
         It is a monitor of this version that ends by itself. The rollback restores the previous holder, and only if the
@@ -117,6 +119,8 @@ class MonitorMethods(ClientBase):
             >>> monitor.guard.version, monitor.every_seconds
             (2, 3600)
         """
+        from registry.store.monitors.monitors import NewMonitor
+
         name, stage = check_model_name(name), active_stage(stage)
         seconds = _seconds(duration, "duration", least=_LEAST_GUARD_SECONDS)
         every_seconds = max(1, seconds // _GUARD_CHECKS) if every is None else _seconds(every, "every", least=1)
@@ -137,7 +141,7 @@ class MonitorMethods(ClientBase):
             )
         )
 
-    def get_monitors(self, name: str | None = None) -> list[Monitor]:
+    def get_monitors(self, name: str | None = None) -> list["Monitor"]:
         """Return the monitors of a model, or of all models.
 
         Args:
@@ -156,7 +160,7 @@ class MonitorMethods(ClientBase):
         """
         return list(self.backend.monitors.list(None if name is None else check_model_name(name)))
 
-    def get_monitor(self, monitor_id: int | str) -> Monitor:
+    def get_monitor(self, monitor_id: int | str) -> "Monitor":
         """Return a monitor.
 
         Args:
@@ -175,7 +179,7 @@ class MonitorMethods(ClientBase):
         """
         return self.backend.monitors.get(check_version(monitor_id, "monitor_id"))
 
-    def get_monitor_checks(self, monitor_id: int | str, limit: int = 50) -> list[MonitorCheck]:
+    def get_monitor_checks(self, monitor_id: int | str, limit: int = 50) -> list["MonitorCheck"]:
         """Return the newest checks of a monitor.
 
         Args:
@@ -227,6 +231,8 @@ def _seconds(text: object, what: str, least: int = 0) -> int:
 
 
 def _check_triggers(triggers: object) -> list[str]:
+    from registry.entities.monitors import ROLLBACK
+
     names = [check_key(name, "trigger") for name in check_list(triggers, "triggers", str)]
     if ROLLBACK in names:
         raise InvalidParameterError(f"The trigger {ROLLBACK!r} belongs to guards; use guard_stage.")

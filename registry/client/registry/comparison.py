@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.client.base import ClientBase
 from registry.client.models.loading import resolve
 from registry.entities import Run
-from registry.entities.model_registry import ModelVersion
 from registry.exceptions import InvalidParameterError, InvalidTypeError, InvalidUriError
 from registry.uris import parse_models
 from registry.validation.names import check_run_id
 
 if TYPE_CHECKING:
     from registry.client.registry.comparison_frame import Comparison
+    from registry.entities.model_registry import ModelVersion
 
 
 # A metric with one of these words in its name is better when lower.
@@ -41,7 +41,7 @@ class ComparisonMethods(ClientBase):
     """Client methods that compare runs and versions."""
 
     def compare(
-        self, runs_or_versions: Iterable[str | Run | ModelVersion], *, lower_is_better: Iterable[str] | None = None
+        self, runs_or_versions: Iterable["str | Run | ModelVersion"], *, lower_is_better: Iterable[str] | None = None
     ) -> "Comparison":
         """Compare runs or model versions in one table: the params that differ, and all metrics.
 
@@ -80,7 +80,9 @@ class ComparisonMethods(ClientBase):
 
         return Comparison.of([column.name for column in compared], _rows(compared, lower))
 
-    def _load_run(self, item: str | Run | ModelVersion) -> "ComparedRun":
+    def _load_run(self, item: "str | Run | ModelVersion") -> "ComparedRun":
+        from registry.entities.model_registry import ModelVersion
+
         if isinstance(item, str) and item.partition(":")[0].lower() == "models":
             resolved = resolve(self.backend, parse_models(item))
             if resolved.name is None or resolved.version is None:

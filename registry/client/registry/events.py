@@ -6,13 +6,15 @@ program that stops anywhere delivers the event again.
 
 import time
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from registry.client.atomic_files import read_json, write_json
 from registry.client.base import ClientBase
-from registry.entities.history import PublishedEvent
 from registry.exceptions import InvalidParameterError, InvalidStateError, InvalidTypeError
 from registry.validation.paths import check_local_path
+
+if TYPE_CHECKING:
+    from registry.entities.history import PublishedEvent
 
 _FILE_KIND: Final = "cursor file"
 _BATCH: Final = 100
@@ -21,14 +23,14 @@ _BATCH: Final = 100
 class EventSink(Protocol):
     """A receiver of events, one at a time."""
 
-    def deliver(self, event: PublishedEvent) -> None:
+    def deliver(self, event: "PublishedEvent") -> None:
         """Take one event. If this raises, the event is delivered again later; `position` identifies repetitions."""
 
 
 class EventMethods(ClientBase):
     """Client methods that follow the events of all models."""
 
-    def poll_events(self, after: int = 0, limit: int = 100) -> list[PublishedEvent]:
+    def poll_events(self, after: int = 0, limit: int = 100) -> list["PublishedEvent"]:
         """Return the next events of all models after a position.
 
         Keep the `position` of the last event and pass it as `after` in the next call. No event is missed while others

@@ -5,17 +5,20 @@ MLflow has none of them. Times are aware datetimes, or ISO texts with a time zon
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from registry.client.base import ClientBase
-from registry.entities.history import EventKind, HistoryEvent, microseconds_of
-from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import active_stage
 from registry.entities.times import parse_duration, parse_time
 from registry.exceptions import InvalidParameterError, InvalidTypeError, VersionNotFoundError
-from registry.store.registry.history_queries import StageTenure
 from registry.uris import ModelAliasUri, ModelStageUri
 from registry.validation.arguments import check_list
 from registry.validation.names import check_alias, check_model_name, check_version
+
+if TYPE_CHECKING:
+    from registry.entities.history import HistoryEvent
+    from registry.entities.model_registry import ModelVersion
+    from registry.store.registry.history_queries import StageTenure
 
 
 class HistoryMethods(ClientBase):
@@ -29,7 +32,7 @@ class HistoryMethods(ClientBase):
         kind: str | Sequence[str] | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
-    ) -> list[HistoryEvent]:
+    ) -> list["HistoryEvent"]:
         """Return the events of every model that has or had a name, oldest first.
 
         Args:
@@ -53,6 +56,8 @@ class HistoryMethods(ClientBase):
             1 Production -> Archived better auc
             2 None -> Production better auc
         """
+        from registry.entities.history import EventKind, microseconds_of
+
         kinds = [kind] if isinstance(kind, str) else check_list(kind, "kind", str)
         for unknown in sorted(set(kinds) - set(EventKind)):
             raise InvalidParameterError(f"There is no event kind {unknown!r}; there are {', '.join(EventKind)}.")
@@ -64,7 +69,7 @@ class HistoryMethods(ClientBase):
             until=None if until is None else microseconds_of(moment(until)),
         )
 
-    def get_holdings(self, name: str) -> list[StageTenure]:
+    def get_holdings(self, name: str) -> list["StageTenure"]:
         """Return each period in which a version held a stage or an alias.
 
         Args:
@@ -83,7 +88,7 @@ class HistoryMethods(ClientBase):
         """
         return self.backend.history.holdings(check_model_name(name))
 
-    def get_model_version_by_stage(self, name: str, stage: str, at: datetime | str | None = None) -> ModelVersion:
+    def get_model_version_by_stage(self, name: str, stage: str, at: datetime | str | None = None) -> "ModelVersion":
         """Return the version that holds a stage, or held it at a moment.
 
         Args:
@@ -117,7 +122,7 @@ class HistoryMethods(ClientBase):
 
     def find_model_version_by_stage(
         self, name: str, stage: str, at: datetime | str | None = None
-    ) -> ModelVersion | None:
+    ) -> "ModelVersion | None":
         """Return the version that holds a stage, or held it at a moment, or None.
 
         Args:
@@ -142,7 +147,7 @@ class HistoryMethods(ClientBase):
 
     def find_model_version_by_alias(
         self, name: str, alias: str, at: datetime | str | None = None
-    ) -> ModelVersion | None:
+    ) -> "ModelVersion | None":
         """Return the version that an alias names, or named at a moment, or None.
 
         Args:
@@ -175,7 +180,7 @@ class HistoryMethods(ClientBase):
         from_seq: int | None = None,
         to_seq: int | None = None,
         reason: str | None = None,
-    ) -> HistoryEvent:
+    ) -> "HistoryEvent":
         """Correct the times of events that a machine wrote while its clock was ahead.
 
         The events stay as they are. One event is appended that records by how much the times of others are off; the
@@ -214,7 +219,7 @@ class HistoryMethods(ClientBase):
             reason=reason,
         )
 
-    def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
+    def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> "ModelVersion | None":
         found = self.backend.resolver.find(uri)
         if found is None or found.name is None or found.version is None:
             return None

@@ -1,20 +1,22 @@
 """Client methods for model versions, their stages, tags and aliases."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.client.base import ClientBase
 from registry.client.registry.registered_models import checked_description, checked_tag
-from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ALL_STAGES, UNSET, Unset, parse_stage
 from registry.exceptions import InvalidParameterError, VersionNotFoundError
 from registry.uris import ModelLatestUri
 from registry.validation.names import check_alias, check_key, check_model_name, check_version
 
+if TYPE_CHECKING:
+    from registry.entities.model_registry import ModelVersion
+
 
 class ModelVersionMethods(ClientBase):
     """Client methods for model versions, stages and aliases."""
 
-    def get_model_version(self, name: str, version: int | str) -> ModelVersion:
+    def get_model_version(self, name: str, version: int | str) -> "ModelVersion":
         """Return a version by number.
 
         Args:
@@ -37,7 +39,7 @@ class ModelVersionMethods(ClientBase):
 
     def update_model_version(
         self, name: str, version: int | str, description: str | None = None, *, reason: str | None = None
-    ) -> ModelVersion:
+    ) -> "ModelVersion":
         """Set the description of a version.
 
         Args:
@@ -95,7 +97,7 @@ class ModelVersionMethods(ClientBase):
         reason: str | None = None,
         expected_current: int | str | Unset | None = UNSET,
         override: bool = False,
-    ) -> ModelVersion:
+    ) -> "ModelVersion":
         """Move a model version to a stage and archive the current holder.
 
         Args:
@@ -283,7 +285,7 @@ class ModelVersionMethods(ClientBase):
             reason=reason,
         )
 
-    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
+    def get_model_version_by_alias(self, name: str, alias: str) -> "ModelVersion":
         """Return the version that an alias names.
 
         Args:
@@ -329,7 +331,7 @@ class ModelVersionMethods(ClientBase):
         model_id = self.get_model_version(name, version).model_id
         return self.backend.logged_models.location(str(model_id))
 
-    def restore_model_version(self, name: str, version: int | str, *, reason: str | None = None) -> ModelVersion:
+    def restore_model_version(self, name: str, version: int | str, *, reason: str | None = None) -> "ModelVersion":
         """Restore a deleted version, in stage None and without aliases.
 
         Args:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 from registry.client.base import ClientBase
 from registry.client.registry.model_versions import parse_expected_current
-from registry.entities.model_registry import ModelVersion
-from registry.entities.stages import UNSET, Unset, active_stage
+from registry.entities.stages import UNSET, active_stage
 from registry.validation.names import check_model_name, check_version
 
 if TYPE_CHECKING:
+    from registry.entities.model_registry import ModelVersion
+    from registry.entities.stages import Unset
     from registry.rules import PromotionRule, Verdict
 
 
@@ -21,12 +22,12 @@ class PromotionMethods(ClientBase):
         name: str,
         stage: str = "Production",
         *,
-        expected_current: int | str | Unset | None = UNSET,
+        expected_current: "int | str | Unset | None" = UNSET,
         to: int | str | None = None,
         force: bool = False,
         dry_run: bool = False,
         reason: str | None = None,
-    ) -> ModelVersion:
+    ) -> "ModelVersion":
         """Restore the previous holder of a stage. Calling it again goes one holder further back.
 
         Deleted versions are skipped, and an empty stage gets its last holder back. Promotion rules are not evaluated.

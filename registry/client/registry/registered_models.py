@@ -1,14 +1,16 @@
 """Client methods for registered models, their descriptions and tags."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.client.base import ClientBase
-from registry.entities.model_registry import ModelVersion, RegisteredModel
 from registry.entities.stages import parse_stage
 from registry.validation.arguments import check_list, check_mapping
 from registry.validation.names import MAX_MODEL_TAG_VALUE, check_key, check_model_name
 from registry.validation.values import checked_text
+
+if TYPE_CHECKING:
+    from registry.entities.model_registry import ModelVersion, RegisteredModel
 
 
 class RegisteredModelMethods(ClientBase):
@@ -21,7 +23,7 @@ class RegisteredModelMethods(ClientBase):
         description: str | None = None,
         *,
         reason: str | None = None,
-    ) -> RegisteredModel:
+    ) -> "RegisteredModel":
         """Create a registered model without versions.
 
         Args:
@@ -45,7 +47,7 @@ class RegisteredModelMethods(ClientBase):
             check_model_name(name), description=checked_description(description), tags=checked_tags(tags), reason=reason
         )
 
-    def get_registered_model(self, name: str) -> RegisteredModel:
+    def get_registered_model(self, name: str) -> "RegisteredModel":
         """Return a registered model by its exact name.
 
         Args:
@@ -66,7 +68,7 @@ class RegisteredModelMethods(ClientBase):
         """
         return self.backend.models.get(check_model_name(name))
 
-    def rename_registered_model(self, name: str, new_name: str, *, reason: str | None = None) -> RegisteredModel:
+    def rename_registered_model(self, name: str, new_name: str, *, reason: str | None = None) -> "RegisteredModel":
         """Rename a model. Its versions, aliases and history follow.
 
         Args:
@@ -91,7 +93,7 @@ class RegisteredModelMethods(ClientBase):
 
     def update_registered_model(
         self, name: str, description: str | None = None, *, reason: str | None = None
-    ) -> RegisteredModel:
+    ) -> "RegisteredModel":
         """Set the description of a model.
 
         Args:
@@ -173,7 +175,7 @@ class RegisteredModelMethods(ClientBase):
         """
         self.backend.models.delete_tag(check_model_name(name), check_key(key), reason=reason)
 
-    def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
+    def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list["ModelVersion"]:
         """Return the highest version in each of some stages.
 
         Args:

@@ -4,18 +4,20 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from registry.blobs import explain_adopted
 from registry.client.atomic_files import read_json, write_json
 from registry.client.base import ClientBase
 from registry.client.models.loading import check_files
 from registry.exceptions import IntegrityError, InvalidParameterError
-from registry.store.registry import HistoryStore
-from registry.store.registry.history_queries import ChainHead
-from registry.store.registry.verify_history import VerificationReport
 from registry.validation.names import check_model_name
 from registry.validation.paths import check_local_path
+
+if TYPE_CHECKING:
+    from registry.store.registry import HistoryStore
+    from registry.store.registry.history_queries import ChainHead
+    from registry.store.registry.verify_history import VerificationReport
 
 
 class VerificationMethods(ClientBase):
@@ -23,7 +25,7 @@ class VerificationMethods(ClientBase):
 
     def verify(
         self, name: str, *, read_bytes: bool = False, checkpoint: str | Path | None = None
-    ) -> VerificationReport:
+    ) -> "VerificationReport":
         """Verify that a model's history is unbroken and its tables match the history.
 
         Args:
@@ -48,7 +50,9 @@ class VerificationMethods(ClientBase):
         checked = check_model_name(name)
         return self._verified(lambda: [self.backend.verification.verify(checked)], read_bytes, checkpoint)[0]
 
-    def verify_all(self, *, read_bytes: bool = False, checkpoint: str | Path | None = None) -> list[VerificationReport]:
+    def verify_all(
+        self, *, read_bytes: bool = False, checkpoint: str | Path | None = None
+    ) -> list["VerificationReport"]:
         """Verify every model, deleted ones included, and that no model is missing.
 
         Args:
@@ -68,13 +72,15 @@ class VerificationMethods(ClientBase):
         """
         return self._verified(self._all_reports, read_bytes, checkpoint)
 
-    def _all_reports(self) -> list[VerificationReport]:
+    def _all_reports(self) -> list["VerificationReport"]:
         self.backend.verification.check_complete()
         return [self.backend.verification.verify_uid(head.model_uid) for head in self.backend.history.heads()]
 
     def _verified(
-        self, look: Callable[[], list[VerificationReport]], read_bytes: bool, checkpoint: str | Path | None
-    ) -> list[VerificationReport]:
+        self, look: Callable[[], list["VerificationReport"]], read_bytes: bool, checkpoint: str | Path | None
+    ) -> list["VerificationReport"]:
+        from registry.store.registry.history_queries import ChainHead
+
         before = None
         if checkpoint is not None:
             before = read_checkpoint(check_local_path(checkpoint), self.backend.experiments.registry_id())
@@ -87,7 +93,7 @@ class VerificationMethods(ClientBase):
             write_checkpoint(Path(checkpoint), before.with_heads(heads))
         return reports
 
-    def _check_bytes(self, reports: Sequence[VerificationReport]) -> list[VerificationReport]:
+    def _check_bytes(self, reports: Sequence["VerificationReport"]) -> list["VerificationReport"]:
         """Read every file of every version once; versions may share one logged model.
 
         Returns:
@@ -115,9 +121,9 @@ class Checkpoint:
     """The last event of each chain of one registry, by the uid of the model."""
 
     registry_id: str
-    heads: Mapping[str, ChainHead]
+    heads: Mapping[str, "ChainHead"]
 
-    def with_heads(self, heads: Iterable[ChainHead]) -> "Checkpoint":
+    def with_heads(self, heads: Iterable["ChainHead"]) -> "Checkpoint":
         """Return the checkpoint with later ends of some chains."""
         return Checkpoint(self.registry_id, {**self.heads, **{head.model_uid: head for head in heads}})
 
@@ -155,7 +161,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_json(path, {"format": _FORMAT, "registry_id": checkpoint.registry_id, "models": models}, _WHAT)
 
 
-def compare(checkpoint: Checkpoint, chronicle: HistoryStore) -> None:
+def compare(checkpoint: Checkpoint, chronicle: "HistoryStore") -> None:
     """Check that every chain still contains the last event that the checkpoint names.
 
     Raises:
@@ -175,7 +181,9 @@ def compare(checkpoint: Checkpoint, chronicle: HistoryStore) -> None:
             )
 
 
-def _head(path: Path, uid: str, entry: Any) -> ChainHead:
+def _head(path: Path, uid: str, entry: Any) -> "ChainHead":
+    from registry.store.registry.history_queries import ChainHead
+
     if isinstance(entry, dict):
         name, seq, digest = entry.get("name"), entry.get("sequence"), entry.get("hash")
         if isinstance(name, str) and type(seq) is int and isinstance(digest, str) and _HASH.fullmatch(digest):

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.exceptions import InvalidParameterError, MissingDependencyError
 from registry.package_name import install_command
-from registry.store.search import RunTable, TableColumns
 from registry.validation.arguments import check_list
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
+
+    from registry.store.search import RunTable, TableColumns
 
 FORMATS: Final = ("pandas", "arrow")
 # MLflow's six columns; the others are optional.
@@ -47,8 +48,9 @@ def check_columns(columns: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def table_columns(names: Sequence[str]) -> TableColumns:
+def table_columns(names: Sequence[str]) -> "TableColumns":
     """Return the metric, param and tag keys that these columns read."""
+    from registry.store.search import TableColumns
 
     def keys(group: str) -> frozenset[str] | None:
         requested = frozenset(name.partition(".")[2] for name in names if name.startswith(f"{group}."))
@@ -75,7 +77,7 @@ def check_format(output_format: object, *more: str) -> str:
     return str(output_format)
 
 
-def to_pandas(table: RunTable, names: Sequence[str]) -> "pd.DataFrame":
+def to_pandas(table: "RunTable", names: Sequence[str]) -> "pd.DataFrame":
     """Return a DataFrame: metrics are float64, NaN if missing; params and tags are text or None; times are in UTC."""
     import pandas as pd
 
@@ -91,7 +93,7 @@ def to_pandas(table: RunTable, names: Sequence[str]) -> "pd.DataFrame":
     return pd.DataFrame(data, index=pd.RangeIndex(len(table.rows)), copy=False)
 
 
-def to_arrow(table: RunTable, names: Sequence[str]) -> "pa.Table":
+def to_arrow(table: "RunTable", names: Sequence[str]) -> "pa.Table":
     """Return an Arrow table: metrics are doubles, null if missing; params and tags are strings; times are in UTC."""
     import numpy as np
 
@@ -110,7 +112,7 @@ def to_arrow(table: RunTable, names: Sequence[str]) -> "pa.Table":
     return pa.table(data)
 
 
-def _columns(table: RunTable, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _columns(table: "RunTable", names: Sequence[str]) -> Iterator[tuple[str, Any]]:
     keys = {"metrics": table.metrics, "params": table.params, "tags": table.tags}
     for name in names:
         group, _, key = name.partition(".")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from registry.client.base import ClientBase
 from registry.client.tracking.dataframes import utc_times
 from registry.exceptions import InvalidParameterError, InvalidTypeError
-from registry.store.tracking.metrics.sample import ALL_STEPS, LEAST_SAMPLE, Series, Steps
 from registry.validation.names import check_key, check_run_id
 from registry.validation.values import now_ms
 
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from registry.store.tracking.metrics.sample import Series, Steps
 
     Numbers: TypeAlias = Sequence[float] | NDArray[Any]
 
@@ -93,6 +94,8 @@ class MetricHistoryMethods(ClientBase):
             >>> frame.groupby("run_id", sort=False)["value"].max().round(2).tolist()
             [0.76, 0.78, 0.8]
         """
+        from registry.store.tracking.metrics.sample import LEAST_SAMPLE
+
         checked = [check_run_id(run_id) for run_id in _to_list(run_ids, "run_ids")]
         names = None if keys is None else [check_key(key, "name") for key in _to_list(keys, "keys")]
         if max_points is not None and (type(max_points) is not int or max_points < LEAST_SAMPLE):
@@ -102,7 +105,9 @@ class MetricHistoryMethods(ClientBase):
         return _to_frame(self.backend.series.read(checked, names, max_points, _check_steps(steps)))
 
 
-def _check_steps(steps: object) -> Steps:
+def _check_steps(steps: object) -> "Steps":
+    from registry.store.tracking.metrics.sample import ALL_STEPS
+
     if steps is None:
         return ALL_STEPS
     if isinstance(steps, tuple) and len(steps) == 2:
@@ -120,7 +125,7 @@ def _to_list(texts: str | Iterable[str], what: str) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _to_frame(histories: Sequence[Series]) -> "pd.DataFrame":
+def _to_frame(histories: Sequence["Series"]) -> "pd.DataFrame":
     import numpy as np
     import pandas as pd
 

@@ -3,21 +3,24 @@
 Guarantees: filter, order and `max_results` are checked before the database is opened.
 """
 
-import difflib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.tracking.dataframes import check_columns, check_format, table_columns, to_arrow, to_pandas
-from registry.entities import Experiment, LoggedModel, PagedList, Run, ViewType
-from registry.entities.model_registry import ModelVersion, RegisteredModel
+from registry.entities import ViewType
 from registry.exceptions import InvalidParameterError, InvalidTypeError
-from registry.filters import Field, Kind, Subject, parse_filter, parse_order_by
-from registry.store.search import LoggedModelScope, MetricDataset, RunScope, SearchRequest
+from registry.filters import Kind, Subject, parse_filter, parse_order_by
 from registry.store.tracking.experiments import experiment_key
 from registry.validation.arguments import check_list
+
+if TYPE_CHECKING:
+    from registry.client.backend import Backend
+    from registry.entities import Experiment, LoggedModel, PagedList, Run
+    from registry.entities.model_registry import ModelVersion, RegisteredModel
+    from registry.filters import Field
+    from registry.store.search import MetricDataset, RunScope, SearchRequest
 
 MAX_RUNS: Final = 50_000
 MAX_EXPERIMENTS: Final = 50_000
@@ -26,7 +29,7 @@ MAX_MODELS: Final = 1_000
 MAX_VERSIONS: Final = 200_000
 
 _SHOWN_KEYS: Final = 5
-_VALUES: Final[Mapping[Kind, Callable[[Run], Mapping[str, object]]]] = {
+_VALUES: Final[Mapping[Kind, Callable[["Run"], Mapping[str, object]]]] = {
     Kind.METRIC: lambda run: run.data.metrics,
     Kind.PARAM: lambda run: run.data.params,
     Kind.TAG: lambda run: run.data.tags,
@@ -45,7 +48,7 @@ class SearchMethods(ClientBase):
         filter_string: str | None = None,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
-    ) -> PagedList[Experiment]:
+    ) -> "PagedList[Experiment]":
         """Return one page of the experiments that match a filter.
 
         Args:
@@ -78,7 +81,7 @@ class SearchMethods(ClientBase):
         max_results: int = 1_000,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
-    ) -> PagedList[Run]:
+    ) -> "PagedList[Run]":
         """Return one page of the runs that match a filter.
 
         Args:
@@ -171,7 +174,7 @@ class SearchMethods(ClientBase):
         max_results: int = 100,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
-    ) -> PagedList[RegisteredModel]:
+    ) -> "PagedList[RegisteredModel]":
         """Return one page of the registered models that match a filter.
 
         Args:
@@ -201,7 +204,7 @@ class SearchMethods(ClientBase):
         max_results: int = 10_000,
         order_by: Sequence[str] | None = None,
         page_token: str | None = None,
-    ) -> PagedList[ModelVersion]:
+    ) -> "PagedList[ModelVersion]":
         """Return one page of the model versions that match a filter.
 
         Besides MLflow's attributes, a filter may use ``stage``, ``alias``, ``ever_stage`` (a stage that the version
@@ -237,7 +240,7 @@ class SearchMethods(ClientBase):
         max_results: int | None = None,
         order_by: Sequence[Mapping[str, Any]] | None = None,
         page_token: str | None = None,
-    ) -> PagedList[LoggedModel]:
+    ) -> "PagedList[LoggedModel]":
         """Return one page of the logged models that match a filter.
 
         Args:
@@ -263,6 +266,8 @@ class SearchMethods(ClientBase):
             >>> [model.source_run_id for model in models] == run_ids[::-1]
             True
         """
+        from registry.store.search import LoggedModelScope, SearchRequest
+
         clauses = [_parse_order_clause(clause) for clause in check_list(order_by, "order_by", Mapping)]
         keys = parse_order_by([text for text, _ in clauses], Subject.LOGGED_MODELS)
         scope = LoggedModelScope(
@@ -277,10 +282,10 @@ class SearchMethods(ClientBase):
 
 def warn_of_unknown_keys(
     client: ClientBase,
-    runs: Sequence[Run],
+    runs: Sequence["Run"],
     experiment_ids: Sequence[str] | str | int,
     run_view_type: int,
-    fields: Iterable[Field],
+    fields: Iterable["Field"],
 ) -> None:
     """Warn of each metric, param or tag that no run of these experiments has, and name the nearest key that exists.
 
@@ -291,28 +296,32 @@ def warn_of_unknown_keys(
         _warn_of_unknown_keys(client.backend, run_scope(experiment_ids, run_view_type), missing)
 
 
-def _warn_of_unknown_keys(backend: Backend, scope: RunScope, fields: Iterable[Field]) -> None:
+def _warn_of_unknown_keys(backend: "Backend", scope: "RunScope", fields: Iterable["Field"]) -> None:
     for field in fields:
         keys = backend.search.known_keys_without(scope, field) if field.kind in _VALUES else None
         if keys is not None:
+            import difflib
+
             close = difflib.get_close_matches(field.key, keys, n=1, cutoff=0.5)
             there_are = ", ".join(sorted(keys)[:_SHOWN_KEYS]) or "none"
             hint = f"did you mean {close[0]!r}?" if close else f"there are: {there_are}."
             _logger.warning("No run in these experiments has the %s %r; %s", field.kind, field.key, hint)
 
 
-def _has(run: Run, field: Field) -> bool:
+def _has(run: "Run", field: "Field") -> bool:
     return field.key in _VALUES[field.kind](run)
 
 
 def search_request(
     subject: Subject, filter_string: str | None, order_by: Sequence[str] | None, limit: int, page_token: object
-) -> SearchRequest:
+) -> "SearchRequest":
     """Parse a filter and an order.
 
     Raises:
         InvalidFilterError: One of them cannot be parsed.
     """
+    from registry.store.search import SearchRequest
+
     return SearchRequest(parse_filter(filter_string, subject), parse_order_by(order_by, subject), limit, page_token)
 
 
@@ -329,8 +338,10 @@ def _check_limit(max_results: object, most: int | None, least: int = 1) -> int:
     return min(max_results, 2**31)
 
 
-def run_scope(experiment_ids: Sequence[str] | str | int, view_type: int) -> RunScope:
+def run_scope(experiment_ids: Sequence[str] | str | int, view_type: int) -> "RunScope":
     """Return the scope of a search in some experiments, given by id."""
+    from registry.store.search import RunScope
+
     return RunScope(_experiment_keys(experiment_ids), ViewType.stages(view_type))
 
 
@@ -342,7 +353,9 @@ def _experiment_keys(experiment_ids: Sequence[str] | str | int) -> tuple[int, ..
     return tuple(sorted({experiment_key(experiment_id) for experiment_id in experiment_ids}))
 
 
-def _parse_dataset(dataset: Mapping[str, Any]) -> MetricDataset:
+def _parse_dataset(dataset: Mapping[str, Any]) -> "MetricDataset":
+    from registry.store.search import MetricDataset
+
     name = dataset.get("dataset_name") if isinstance(dataset, Mapping) else None
     if not name:
         raise InvalidParameterError(f"`dataset_name` in the `datasets` clause must be specified, got {dataset!r}.")
@@ -350,7 +363,7 @@ def _parse_dataset(dataset: Mapping[str, Any]) -> MetricDataset:
     return MetricDataset(str(name), None if digest is None else str(digest))
 
 
-def _parse_order_clause(clause: Mapping[str, Any]) -> tuple[str, MetricDataset | None]:
+def _parse_order_clause(clause: Mapping[str, Any]) -> tuple[str, "MetricDataset | None"]:
     """Return the clause as text, and the data set of its metric."""
     if not isinstance(clause, Mapping) or not clause.get("field_name") or not set(clause) <= _ORDER_FIELDS:
         raise InvalidParameterError(

@@ -13,16 +13,18 @@ import random
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from registry.blobs.locks import FileLock
 from registry.client.async_logging import flush_all
 from registry.client.backend import before_close
 from registry.client.base import when_spool_opens
-from registry.client.transfer.sync import Sync
-from registry.entities.copy_report import CopyReport
 from registry.exceptions import RegistryError, UnavailableError
 from registry.settings import redacted_uri
+
+if TYPE_CHECKING:
+    from registry.client.transfer.sync import Sync
+    from registry.entities.copy_report import CopyReport
 
 LOCK_FILE: Final = ".registry-sync.lock"
 # A pass takes at most a tenth of the time: it reads from the same disk and interpreter as what it sends.
@@ -107,6 +109,8 @@ class BackgroundSync:
             return None
 
     def _pass(self) -> None:
+        from registry.client.transfer.sync import Sync
+
         try:
             if self._sync is None:
                 self._sync = Sync(self._directory, self._target_uri, base=self._base)

@@ -3,19 +3,21 @@
 Guarantees: a copy has the digest of its source. Copying a version to the same place again returns the existing copy.
 """
 
-from registry.client.backend import Backend, open_backend
+from typing import TYPE_CHECKING
+
+from registry.client.backend import open_backend
 from registry.client.base import ClientBase
 from registry.client.models.loading import compare_manifests, resolve
 from registry.client.models.model_upload import discard_if_expired, store_copy
-from registry.client.transfer.importing import find_or_create_experiment, map_imported_model
 from registry.entities import Metric
-from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.exceptions import IntegrityError, InvalidUriError, RunNotFoundError
 from registry.settings import current_base, current_settings
-from registry.store.registry import NewVersion
-from registry.store.transfer.run_import import ImportedRun
 from registry.uris import parse_models
 from registry.validation.names import check_model_name
+
+if TYPE_CHECKING:
+    from registry.client.backend import Backend
+    from registry.entities.model_registry import ModelVersion, ResolvedModel
 
 
 class CopyingMethods(ClientBase):
@@ -23,7 +25,7 @@ class CopyingMethods(ClientBase):
 
     def copy_model_version(
         self, src_model_uri: str, dst_name: str, *, to: str | None = None, reason: str | None = None
-    ) -> ModelVersion:
+    ) -> "ModelVersion":
         """Copy a version to another registered model, or to another registry.
 
         Tags, description and run id are copied; stages and aliases are not. Within one registry the files are not
@@ -56,6 +58,8 @@ class CopyingMethods(ClientBase):
             >>> copy.version, copy.source
             (1, 'models:/churn/2')
         """
+        from registry.store.registry import NewVersion
+
         check_model_name(dst_name)
         source = resolve(self.backend, parse_models(src_model_uri))
         if source.name is None or source.version is None:
@@ -79,8 +83,16 @@ class CopyingMethods(ClientBase):
 
 
 def _copy_to(
-    backend: Backend, target: Backend, name: str, source: ResolvedModel, version: ModelVersion, reason: str | None
-) -> ModelVersion:
+    backend: "Backend",
+    target: "Backend",
+    name: str,
+    source: "ResolvedModel",
+    version: "ModelVersion",
+    reason: str | None,
+) -> "ModelVersion":
+    from registry.client.transfer.importing import map_imported_model
+    from registry.store.registry import NewVersion
+
     registry_id = backend.experiments.registry_id()
     origin = f"{registry_id}/{backend.models.get(version.name).model_uid}/{version.version}"
     existing = target.versions.find_by_origin(name, origin)
@@ -111,8 +123,11 @@ def _copy_to(
         return target.versions.create(name, new_version, create_model=True, reason=reason)
 
 
-def copy_run_record(backend: Backend, target: Backend, run_id: str, registry_id: str) -> None:
+def copy_run_record(backend: "Backend", target: "Backend", run_id: str, registry_id: str) -> None:
     """Copy a run to another registry. If it does not exist any more, the version keeps its id only."""
+    from registry.client.transfer.importing import find_or_create_experiment
+    from registry.store.transfer.run_import import ImportedRun
+
     try:
         run = backend.model_export.run(run_id)
     except RunNotFoundError:

@@ -6,17 +6,10 @@ Guarantees: those of `run_copying`; a registered model appears with all of its v
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from registry.client.backend import Backend
 from registry.client.base import ClientBase
-from registry.client.transfer.copying import copy_run_record
-from registry.client.transfer.importing import find_or_create_experiment
-from registry.client.transfer.run_copying import RunCopier, Watcher, open_target
 from registry.entities import LifecycleStage
-from registry.entities.copy_report import CopyReport
-from registry.entities.history_replay import replay
-from registry.entities.model_registry import RegisteredModel
-from registry.entities.portable_model import PortableModel
 from registry.exceptions import (
     AlreadyExistsError,
     ExperimentNotFoundError,
@@ -24,10 +17,15 @@ from registry.exceptions import (
     ModelNotFoundError,
     RunNotFoundError,
 )
-from registry.store.registry import NewVersion
-from registry.store.transfer.model_import import ImportedModel
 from registry.validation.arguments import check_list
 from registry.validation.names import MAX_EXPERIMENT_NAME, check_model_name, check_run_id, check_text
+
+if TYPE_CHECKING:
+    from registry.client.backend import Backend
+    from registry.client.transfer.run_copying import RunCopier, Watcher
+    from registry.entities.copy_report import CopyReport
+    from registry.entities.model_registry import RegisteredModel
+    from registry.entities.portable_model import PortableModel
 
 
 class RunCopyingMethods(ClientBase):
@@ -35,7 +33,7 @@ class RunCopyingMethods(ClientBase):
 
     def copy_runs(
         self, run_ids: Sequence[str], *, to: str | Path, experiment: str | None = None, dry_run: bool = False
-    ) -> CopyReport:
+    ) -> "CopyReport":
         """Copy runs to another registry, or complete the copies that are there.
 
         Ids, times, status, params, tags, every metric point, data sets, files and logged models stay as they are. Only
@@ -92,6 +90,8 @@ class RunCopyingMethods(ClientBase):
             >>> [file.path for file in client.list_artifacts(run_id)]
             ['notes.txt']
         """
+        from registry.client.transfer.importing import find_or_create_experiment
+
         ids = [check_run_id(run_id) for run_id in check_list(run_ids, "run_ids", str)]
         check_text(experiment, "experiment", MAX_EXPERIMENT_NAME)
         backend = self.backend
@@ -109,7 +109,7 @@ class RunCopyingMethods(ClientBase):
 
     def copy_experiment(
         self, name: str, *, to: str | Path, new_name: str | None = None, dry_run: bool = False
-    ) -> CopyReport:
+    ) -> "CopyReport":
         """Copy all runs of an experiment, and its logged models without a run, to another registry.
 
         Args:
@@ -147,7 +147,7 @@ class RunCopyingMethods(ClientBase):
         new_name: str | None = None,
         with_stages: bool = False,
         reason: str | None = None,
-    ) -> RegisteredModel:
+    ) -> "RegisteredModel":
         """Copy a registered model with its versions, their numbers, runs and files to another registry.
 
         It is what `export_model` and `import_model` do, without a file between them, and with the runs' own files.
@@ -179,6 +179,10 @@ class RunCopyingMethods(ClientBase):
             >>> production.get_model_version("churn", 2).digest == client.get_model_version("churn", 2).digest
             True
         """
+        from registry.client.transfer.run_copying import open_target
+        from registry.entities.history_replay import replay
+        from registry.store.transfer.model_import import ImportedModel
+
         target = open_target(to)
         there = check_model_name(new_name or name)
         model = self.backend.model_export.model(check_model_name(name), None).model
@@ -202,9 +206,11 @@ def copy_runs(
     *,
     experiment: str | None = None,
     dry_run: bool = False,
-    on_run: Watcher | None = None,
-) -> CopyReport:
+    on_run: "Watcher | None" = None,
+) -> "CopyReport":
     """Copy runs; what fails is in the report. See `RunCopyingMethods.copy_runs`."""
+    from registry.client.transfer.run_copying import open_target
+
     ids = [check_run_id(run_id) for run_id in check_list(run_ids, "run_ids", str)]
     if experiment is not None:
         check_text(experiment, "experiment", MAX_EXPERIMENT_NAME)
@@ -221,9 +227,11 @@ def copy_experiment(
     *,
     new_name: str | None = None,
     dry_run: bool = False,
-    on_run: Watcher | None = None,
-) -> CopyReport:
+    on_run: "Watcher | None" = None,
+) -> "CopyReport":
     """Copy an experiment; what fails is in the report. See `RunCopyingMethods.copy_experiment`."""
+    from registry.client.transfer.run_copying import open_target
+
     check_text(name, "name", MAX_EXPERIMENT_NAME)
     if new_name is not None:
         check_text(new_name, "new_name", MAX_EXPERIMENT_NAME)
@@ -236,7 +244,7 @@ def copy_experiment(
     return copier.copy(export.run_ids(name), export.lone_models(name))
 
 
-def _require_runs(backend: Backend, run_ids: Sequence[str]) -> None:
+def _require_runs(backend: "Backend", run_ids: Sequence[str]) -> None:
     found = backend.run_export.runs(run_ids)
     for run_id in run_ids:
         if run_id not in found:
@@ -245,13 +253,15 @@ def _require_runs(backend: Backend, run_ids: Sequence[str]) -> None:
 
 def _copier(
     client: ClientBase,
-    target: Backend,
+    target: "Backend",
     to: str,
     *,
     experiment: str | None = None,
     dry_run: bool = False,
-    on_run: Watcher | None = None,
-) -> RunCopier:
+    on_run: "Watcher | None" = None,
+) -> "RunCopier":
+    from registry.client.transfer.run_copying import RunCopier
+
     return RunCopier(
         client.backend,
         target,
@@ -263,7 +273,7 @@ def _copier(
     )
 
 
-def _check_name(target: Backend, name: str, origin: tuple[str, str]) -> bool:
+def _check_name(target: "Backend", name: str, origin: tuple[str, str]) -> bool:
     """Tell whether a name is free in the target.
 
     Raises:
@@ -282,8 +292,10 @@ def _check_name(target: Backend, name: str, origin: tuple[str, str]) -> bool:
     return False
 
 
-def _copy_contents(client: ClientBase, target: Backend, to: str, model: PortableModel) -> None:
+def _copy_contents(client: ClientBase, target: "Backend", to: str, model: "PortableModel") -> None:
     """Copy the runs and logged models of all versions; of a run that is deleted here, only what a version needs."""
+    from registry.client.transfer.copying import copy_run_record
+
     found = client.backend.run_export.runs([run.run_id for run in model.runs])
     active = [run_id for run_id, run in found.items() if run.lifecycle_stage == LifecycleStage.ACTIVE]
     with_runs = {model_id for run_id in active for model_id in client.backend.run_export.models_of_run(run_id)}
@@ -302,14 +314,16 @@ def _copy_contents(client: ClientBase, target: Backend, to: str, model: Portable
 
 
 def _add_version(
-    backend: Backend,
-    target: Backend,
+    backend: "Backend",
+    target: "Backend",
     name: str,
     there: str,
     number: int,
     origin: tuple[str, str],
     reason: str | None,
 ) -> None:
+    from registry.store.registry import NewVersion
+
     version = backend.versions.get(name, number)
     new = NewVersion(
         source=f"models:/{name}/{number}",

@@ -9,17 +9,18 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from registry.client.backend import Backend
 from registry.client.base import ClientBase
-from registry.client.transfer.archive import ArchiveWriter, create_archive
-from registry.client.transfer.export_manifest import to_json
-from registry.client.transfer.metrics_jsonl import write_points
-from registry.entities.portable_model import PortableLoggedModel, PortablePoints, PortableRun
 from registry.exceptions import ArtifactNotFoundError, IntegrityError
 from registry.validation.arguments import check_list
 from registry.validation.names import check_model_name, check_version
 from registry.validation.paths import check_local_path
+
+if TYPE_CHECKING:
+    from registry.client.backend import Backend
+    from registry.client.transfer.archive import ArchiveWriter
+    from registry.entities.portable_model import PortableLoggedModel, PortableRun
 
 
 class ExportMethods(ClientBase):
@@ -50,6 +51,9 @@ class ExportMethods(ClientBase):
             >>> client.export_model("churn", "churn.zip", versions=[2]).name
             'churn.zip'
         """
+        from registry.client.transfer.archive import create_archive
+        from registry.client.transfer.export_manifest import to_json
+
         numbers = (
             None
             if versions is None
@@ -70,8 +74,11 @@ class ExportMethods(ClientBase):
         return target
 
 
-def _with_points(backend: Backend, run: PortableRun, directory: Path) -> PortableRun:
+def _with_points(backend: "Backend", run: "PortableRun", directory: Path) -> "PortableRun":
     """Write the points of a run to a file in `directory`. Return the run with the file's size and digest."""
+    from registry.client.transfer.metrics_jsonl import write_points
+    from registry.entities.portable_model import PortablePoints
+
     with _points_file(directory, run).open("w+b") as file:
         backend.model_export.points(run.run_id, lambda points: write_points(file, points))
         size = file.tell()
@@ -81,11 +88,11 @@ def _with_points(backend: Backend, run: PortableRun, directory: Path) -> Portabl
         return replace(run, points=PortablePoints(size, hashlib.file_digest(file, "sha256").hexdigest()))
 
 
-def _points_file(directory: Path, run: PortableRun) -> Path:
+def _points_file(directory: Path, run: "PortableRun") -> Path:
     return directory / hashlib.sha256(run.run_id.encode()).hexdigest()
 
 
-def _add_files(backend: Backend, archive: ArchiveWriter, location: str, model: PortableLoggedModel) -> None:
+def _add_files(backend: "Backend", archive: "ArchiveWriter", location: str, model: "PortableLoggedModel") -> None:
     store = backend.blobs(location)
     for file in model.files:
         if archive.has(file):

@@ -8,24 +8,25 @@ versions last in one transaction; a crash leaves uploads that gc finds, never ha
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from registry.client.backend import Backend
 from registry.client.base import ClientBase
 from registry.client.models.model_upload import check_outside, discard_if_expired, store_directory
-from registry.client.transfer.archive import ArchiveReader, Blob, open_archive
-from registry.client.transfer.export_manifest import from_json
-from registry.client.transfer.metrics_jsonl import read_points
 from registry.entities import LifecycleStage, Metric
-from registry.entities.history import ImportedHistory
 from registry.entities.logged_model import new_model_id
-from registry.entities.model_registry import RegisteredModel
-from registry.entities.portable_model import PortableLoggedModel, PortableMetric, PortableModel, PortableRun
 from registry.exceptions import AlreadyExistsError, IntegrityError, InvalidModelError, InvalidStateError
-from registry.store.logged_models.logged_models import NewModel
-from registry.store.transfer.model_import import ImportedLoggedModel, ImportedModel
-from registry.store.transfer.run_import import ImportedRun
 from registry.validation.names import check_model_name
 from registry.validation.paths import check_local_path
+
+if TYPE_CHECKING:
+    from registry.client.backend import Backend
+    from registry.client.transfer.archive import ArchiveReader, Blob
+    from registry.entities.history import ImportedHistory
+    from registry.entities.model_registry import RegisteredModel
+    from registry.entities.portable_model import PortableLoggedModel, PortableMetric, PortableModel, PortableRun
+    from registry.store.logged_models.logged_models import NewModel
+    from registry.store.transfer.model_import import ImportedLoggedModel
+    from registry.store.transfer.run_import import ImportedRun
 
 
 class ImportMethods(ClientBase):
@@ -33,7 +34,7 @@ class ImportMethods(ClientBase):
 
     def import_model(
         self, path: str | Path, *, name: str | None = None, with_stages: bool = False, reason: str | None = None
-    ) -> RegisteredModel:
+    ) -> "RegisteredModel":
         """Import a registered model from a file that `export_model` wrote.
 
         Versions keep their numbers, digests, descriptions and tags. Promotion rules are imported, approvals are not.
@@ -62,6 +63,10 @@ class ImportMethods(ClientBase):
             >>> client.import_model(path, name="churn-staging", with_stages=True).aliases
             {'champion': 2}
         """
+        from registry.client.transfer.archive import open_archive
+        from registry.client.transfer.export_manifest import from_json
+        from registry.store.transfer.model_import import ImportedModel
+
         new_name = None if name is None else check_model_name(name)
         self.backend.model_import.check_writable()  # before the file is read
         with open_archive(check_local_path(path)) as archive:
@@ -90,7 +95,7 @@ class ImportMethods(ClientBase):
                 self.backend.model_import.insert(imported, reason=reason)
         return self.backend.models.get(target)
 
-    def get_foreign_history(self, name: str) -> list[ImportedHistory]:
+    def get_foreign_history(self, name: str) -> list["ImportedHistory"]:
         """Return the histories that a model had in other registries before it was imported, oldest first.
 
         Args:
@@ -120,7 +125,7 @@ class ImportMethods(ClientBase):
             raise AlreadyExistsError(f"{error} Import it under another name (name='…', --as).") from None
 
 
-def _check_files(archive: ArchiveReader, model: PortableModel) -> None:
+def _check_files(archive: "ArchiveReader", model: "PortableModel") -> None:
     """Read every file once, and check that none could crash its parser."""
     archive.check_contents(_blobs(model))
     for run in model.runs:
@@ -135,7 +140,7 @@ def _check_files(archive: ArchiveReader, model: PortableModel) -> None:
                 raise InvalidModelError(f"The logged model {logged.model_id} of the export: {shown}") from None
 
 
-def _blobs(model: PortableModel) -> Iterator[Blob]:
+def _blobs(model: "PortableModel") -> Iterator["Blob"]:
     sizes: dict[str, int] = {}
     blobs: list[Blob] = [file for logged in model.logged_models for file in logged.files]
     blobs += [run.points for run in model.runs if run.points is not None]
@@ -145,7 +150,9 @@ def _blobs(model: PortableModel) -> Iterator[Blob]:
         yield blob
 
 
-def _upload(backend: Backend, archive: ArchiveReader, logged: PortableLoggedModel) -> ImportedLoggedModel:
+def _upload(backend: "Backend", archive: "ArchiveReader", logged: "PortableLoggedModel") -> "ImportedLoggedModel":
+    from registry.store.transfer.model_import import ImportedLoggedModel
+
     new = map_imported_model(backend, logged)
     with archive.extract(logged.manifest) as directory:
         copy = store_directory(backend, directory, new)
@@ -157,7 +164,7 @@ def _upload(backend: Backend, archive: ArchiveReader, logged: PortableLoggedMode
     return ImportedLoggedModel(copy, [_metric(point, new.model_id) for point in logged.metrics])
 
 
-def _metric(point: PortableMetric, model_id: str) -> Metric:
+def _metric(point: "PortableMetric", model_id: str) -> Metric:
     return Metric(
         key=point.key,
         value=float(point.value),
@@ -169,18 +176,26 @@ def _metric(point: PortableMetric, model_id: str) -> Metric:
     )
 
 
-def _imported_run(backend: Backend, archive: ArchiveReader, own: ImportedHistory, run: PortableRun) -> ImportedRun:
+def _imported_run(
+    backend: "Backend", archive: "ArchiveReader", own: "ImportedHistory", run: "PortableRun"
+) -> "ImportedRun":
+    from registry.store.transfer.run_import import ImportedRun
+
     return ImportedRun(
         run, find_or_create_experiment(backend, run.experiment), own.registry_id, lambda: _points(archive, run)
     )
 
 
-def _points(archive: ArchiveReader, run: PortableRun) -> Iterator[list[Metric]]:
+def _points(archive: "ArchiveReader", run: "PortableRun") -> Iterator[list[Metric]]:
+    from registry.client.transfer.metrics_jsonl import read_points
+
     return iter(()) if run.points is None else read_points(archive.read(run.points))
 
 
-def map_imported_model(backend: Backend, logged: PortableLoggedModel) -> NewModel:
+def map_imported_model(backend: "Backend", logged: "PortableLoggedModel") -> "NewModel":
     """Map an imported logged model to a new id and to an experiment of this registry."""
+    from registry.store.logged_models.logged_models import NewModel
+
     run_id = logged.run_id
     if run_id is not None and backend.run_import.is_deleted(run_id):
         run_id = None
@@ -196,7 +211,7 @@ def map_imported_model(backend: Backend, logged: PortableLoggedModel) -> NewMode
     )
 
 
-def find_or_create_experiment(backend: Backend, name: str, tags: Mapping[str, str] | None = None) -> str:
+def find_or_create_experiment(backend: "Backend", name: str, tags: Mapping[str, str] | None = None) -> str:
     """Return the id of the experiment of a name; create it, with these tags, if it is missing.
 
     Raises:

@@ -17,7 +17,7 @@ from registry.exceptions import ModelNotFoundError, NotFoundError
 from registry.store.clock import read_clock_us
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.engine import Database
-from registry.store.monitors.checks import check_of, insert_check
+from registry.store.monitors.checks import WITH_RESULT, check_of, insert_check
 from registry.store.tables import (
     ModelVersionRow,
     MonitorCheckRow,
@@ -148,6 +148,17 @@ class MonitorStore(Store):
             .group_by(MonitorRow.id, MonitorCheckRow.status)
         )
         return {(monitor, status): count for monitor, status, count in connection.execute(query)}
+
+    @read_transaction
+    def last_results(self, connection: Connection) -> Mapping[int, int]:
+        """Return when the newest check ended that measured something, in milliseconds, by monitor."""
+        query = (
+            select(MonitorRow.id, func.max(MonitorCheckRow.end_time))
+            .join(MonitorCheckRow, MonitorCheckRow.monitor_id == MonitorRow.id)
+            .where(MonitorCheckRow.status.in_(WITH_RESULT))
+            .group_by(MonitorRow.id)
+        )
+        return {row[0]: row[1] for row in connection.execute(query)}
 
     @read_transaction
     def count_deliveries(self, connection: Connection) -> Mapping[tuple[str, str], int]:

@@ -76,11 +76,16 @@ class OpenApproval:
 
 @dataclass(frozen=True, slots=True)
 class RelatedVersion:
-    """A version that shares something with another one: a data set (``name``, digest) or its bytes."""
+    """A version that shares a data set, named `shared`, or its bytes with another one.
+
+    `source` is what it was registered from, `origin` the version of another registry that it is a copy of.
+    """
 
     name: str
     version: int
-    shared: str
+    shared: str = ""
+    source: str = ""
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,9 +300,9 @@ class OverviewStore(Store):
 
     @read_transaction
     def with_same_bytes(self, connection: Connection, digest: str, *, limit: int = 20) -> list[RelatedVersion]:
-        """Return the versions whose files have a digest, newest first; ``shared`` is where one was copied from."""
+        """Return the versions whose files have a digest, newest first, with source and origin."""
         query = (
-            select(RegisteredModelRow.name, ModelVersionRow.version, ModelVersionRow.origin)
+            select(RegisteredModelRow.name, ModelVersionRow.version, ModelVersionRow.source, ModelVersionRow.origin)
             .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
             .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
             .where(
@@ -308,7 +313,10 @@ class OverviewStore(Store):
             .order_by(ModelVersionRow.creation_time.desc())
             .limit(limit)
         )
-        return [RelatedVersion(row.name, row.version, row.origin or "") for row in connection.execute(query)]
+        return [
+            RelatedVersion(row.name, row.version, source=row.source, origin=row.origin)
+            for row in connection.execute(query)
+        ]
 
     @single_query
     def rights(self, connection: Connection) -> Rights:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    TextClause,
     text,
 )
 
@@ -44,21 +43,23 @@ def owner(column: str) -> ColumnElement[int]:
 def partial_index(name: str, predicate: str, *columns: str, unique: bool = False) -> Index:
     """Return an index over the rows that match a predicate, the same on both databases."""
     where = text(predicate)
-    index = Index(name, *columns, unique=unique, sqlite_where=where)
-    _partial.append((index, where))
+    index = Index(name, *columns, unique=unique)
+    _options.append((index, {"sqlite_where": where, "postgresql_where": where}))
     return index
 
 
-_partial: list[tuple[Index, TextClause]] = []
+_options: list[tuple[Index | Table, Mapping[str, Any]]] = []
 
 
-def complete_for_postgresql() -> None:
-    """Give the partial indexes their predicate on PostgreSQL too.
+def complete_for(dialect: str) -> None:
+    """Give tables and indexes their options for a dialect: the predicates of partial indexes, and more.
 
-    SQLAlchemy loads a dialect to check an argument for it, and loading this one takes as long as defining all tables.
+    SQLAlchemy loads a dialect to check an option for it, and loading one takes as long as defining all tables.
     """
-    for index, where in _partial:
-        index.dialect_kwargs["postgresql_where"] = where
+    for item, options in _options:
+        for name, value in options.items():
+            if name.startswith(dialect):
+                item.dialect_kwargs[name] = value
 
 
 class Base:
@@ -88,7 +89,8 @@ class Base:
         arguments = (given,) if isinstance(given, Mapping) else given
         options = next((argument for argument in arguments if isinstance(argument, Mapping)), {})
         constraints: list[Any] = [argument for argument in arguments if argument is not options]
-        cls.__table__ = Table(cls.__tablename__, cls.metadata, *columns.values(), *constraints, **options)
+        cls.__table__ = Table(cls.__tablename__, cls.metadata, *columns.values(), *constraints)
+        _options.append((cls.__table__, options))
         for name, column in columns.items():
             setattr(cls, name, column)
 

@@ -16,6 +16,14 @@
   // Other scripts call this after they have put new markup in the page.
   window.registryPage = { localTimes };
 
+  // What takes long to compute comes after the page: a link becomes what its page says in the element of that id.
+  for (const link of document.querySelectorAll("a[data-load]")) {
+    fetch(link.href).then((answer) => (answer.ok ? answer.text() : "")).then((text) => {
+      const part = new DOMParser().parseFromString(text, "text/html").getElementById(link.dataset.load);
+      if (part) link.textContent = part.textContent;
+    }).catch(() => {});
+  }
+
   const keys = document.getElementById("keys");
   const help = document.querySelector("[data-help]");
   if (help) {
