@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -86,7 +86,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="2,000 runs, 200,000 points, 200 versions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write facts and figures there too")
     databases = ("sqlite", "postgresql")
-    parser.add_argument("--databases", nargs="+", choices=databases, default=databases, metavar="DATABASE")
+    parser.add_argument("--databases", nargs="*", choices=databases, default=databases, metavar="DATABASE")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often each page is asked for")
     parser.add_argument("--points", type=int, metavar="N", help="points of the long series")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep the filled databases there, and use them again")
     parser.add_argument("--only-fill", action="store_true", help="fill the databases of --data, and measure nothing")
@@ -95,8 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     python = interpreters(options, "registry")["registry"]
     volumes = QUICK if options.quick else FULL
-    if options.points:
-        volumes = Volumes(volumes.runs, options.points, volumes.versions, volumes.events, volumes.rounds)
+    volumes = replace(volumes, points=options.points or volumes.points, rounds=options.rounds or volumes.rounds)
     figures: list[PageFigure] = []
     memory: dict[str, int] = {}
     with contextlib.ExitStack() as stack:
@@ -241,6 +241,7 @@ def measure(
         window.set_default_timeout(120_000)
         window.goto(server.sign_in)
     for name, (path, body) in pages.items():
+        _settle(server)
         answers, size, before = [], 0, server.processor()
         for _ in range(rounds):
             headers = {"content-type": "application/json"} if body else {}
@@ -259,6 +260,15 @@ def measure(
         window.close()
 
 
+def _settle(server: Server) -> None:
+    """Wait until a server has finished what the page before asked for, at most half a minute."""
+    for _ in range(100):
+        before = server.processor()
+        time.sleep(0.3)
+        if server.processor() - before < 0.03:
+            return
+
+
 def _ready(window: Any, address: str, rounds: int) -> float:
     """Return the median of the seconds until a page is drawn."""
     times = []
@@ -268,6 +278,7 @@ def _ready(window: Any, address: str, rounds: int) -> float:
         window.goto(address, wait_until="commit")
         window.wait_for_function(_DRAWN)
         times.append(time.perf_counter() - started)
+    window.goto("about:blank")
     return statistics.median(times)
 
 

@@ -41,6 +41,9 @@ def postgres_server(python: Path, *, kept: Path | None = None, connections: int 
         programs, data = _programs(python), directory / "data"
         if not data.exists():
             _run([programs / "initdb", "-D", data, *_INITDB], directory, account)
+        elif (data / "postmaster.pid").exists():  # a benchmark that was killed has left its server
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _run([programs / "pg_ctl", "-w", "-D", data, "-m", "fast", "stop"], directory, account)
         port = _free_port()
         options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories='' -c max_connections={connections}"
         _run(

@@ -4,7 +4,6 @@ A tracking URI is mapped to a database URL and an artifact root here; neither is
 state: `set_tracking_uri` writes to it, so that child processes inherit the setting.
 """
 
-import difflib
 import functools
 import getpass
 import json
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
-import platformdirs
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from registry.exceptions import (
@@ -193,6 +191,8 @@ def _warn_of_misspellings() -> None:
         if name not in _VARIABLES and _UNHEEDED.fullmatch(name):
             _warn_of_unheeded(name)
         if name.startswith(_PREFIX) and name not in _VARIABLES:
+            import difflib
+
             close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.85)
             if close:
                 _warn_of_misspelling(name, known[close[0]])
@@ -252,6 +252,8 @@ def actor_of(settings: Settings) -> str:
 
 def cache_directory(settings: Settings) -> Path:
     """Return the directory of downloaded models."""
+    import platformdirs
+
     return settings.cache_dir or Path(platformdirs.user_cache_dir("registry", appauthor=False)) / "models"
 
 

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from registry.client import MlflowClient
 from registry.client.artifacts.downloads import StoredFiles, find_run_files
 from registry.client.artifacts.run_artifacts import run_artifact
+from registry.entities.manifest import ManifestEntry
 from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError
 from registry.web.files import StoredFile, send_file
@@ -95,10 +96,13 @@ def find_sealed_file(client: MlflowClient, model: ResolvedModel, path: str) -> S
     """Return the file at a path of a sealed model; None if its manifest has none."""
     entries = client.backend.logged_models.manifest(model.model_id).entries
     entry = next((entry for entry in entries if entry.path == path), None)
-    if entry is None:
-        return None
+    return None if entry is None else sealed_file(client, model, entry)
+
+
+def sealed_file(client: MlflowClient, model: ResolvedModel, entry: ManifestEntry) -> StoredFile:
+    """Return a file of a sealed model that its manifest names."""
     store = client.backend.blobs(model.location)
-    return StoredFile(path, store, path, entry.size, entry.sha256, model.is_adopted)
+    return StoredFile(entry.path, store, entry.path, entry.size, entry.sha256, model.is_adopted)
 
 
 def preview(file: StoredFile) -> Preview:

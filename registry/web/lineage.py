@@ -55,17 +55,20 @@ def read_lineage(client: MlflowClient, version: ModelVersion) -> Lineage:
     uri = str(ModelVersionUri(version.name, int(version.version)))
     copies = [one for one in others if one.source == uri]
     same_bytes = [one for one in others if one.source != uri]
-    run = None
-    if version.run_id is not None:
-        try:
-            run = client.get_run(version.run_id)
-        except RunNotFoundError:  # it was copied from another registry, or gc removed the run
-            run = None
+    run = find_run(client, version)
     if run is None:
         return Lineage(origin=origin, copies=copies, same_bytes=same_bytes)
     same_data = overview.with_same_data(run.info.run_id)
     pipelines = list(dict.fromkeys(islice(_find_pipelines(client, run), _MAX_PIPELINES)))
     return Lineage(run, pipelines, origin, copies, same_bytes, same_data)
+
+
+def find_run(client: MlflowClient, version: ModelVersion) -> Run | None:
+    """Return the run of a version; None if it has none, was copied from another registry, or gc removed the run."""
+    try:
+        return client.get_run(version.run_id) if version.run_id else None
+    except RunNotFoundError:
+        return None
 
 
 def _find_pipelines(client: MlflowClient, run: Run) -> Iterator[FeaturePipeline]:

@@ -130,7 +130,7 @@ def test_a_full_queue_is_429_and_empties_again(slow: str, serve: Serve) -> None:
     client = serve(slow, allow_code=True, concurrency=1, queue=1)
     wait = {"inputs": {"what": "wait"}}
     waiting = [client.start("/invocations", wait) for _ in range(2)]
-    eventually(lambda: client._app._inside == 2)
+    eventually(lambda: client._app._predictions.inside == 2)
     refused = client.post("/invocations", wait)
     assert (refused.status, refused.headers["retry-after"], refused.json()["error_code"]) == (
         429,
@@ -187,7 +187,7 @@ def test_a_client_that_goes_away_costs_nothing(two_versions: None, serve: Serve)
     with pytest.raises(IndexError):  # nothing was sent
         client.request("POST", "/invocations", scope_body, {"content-type": "application/json", "content-length": "9"})
     assert client.post("/invocations", BODY).status == 200
-    assert client._app._inside == 0
+    assert client._app._predictions.inside == 0
 
 
 def test_a_token_is_needed_for_all_but_probes(two_versions: None, serve: Serve, tmp_path: Path) -> None:

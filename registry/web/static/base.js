@@ -16,13 +16,21 @@
   // Other scripts call this after they have put new markup in the page.
   window.registryPage = { localTimes };
 
-  // What takes long to compute comes after the page: a link becomes what its page says in the element of that id.
-  for (const link of document.querySelectorAll("a[data-load]")) {
-    fetch(link.href).then((answer) => (answer.ok ? answer.text() : "")).then((text) => {
-      const part = new DOMParser().parseFromString(text, "text/html").getElementById(link.dataset.load);
-      if (part) link.textContent = part.textContent;
-    }).catch(() => {});
-  }
+  // What takes long to compute is asked for when it is seen: a link becomes what its page says in the element of that id.
+  const load = async (link) => {
+    const answer = await fetch(link.href);
+    if (!answer.ok) return;
+    const part = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(link.dataset.load);
+    if (part) link.textContent = part.textContent;
+  };
+  const seen = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      seen.unobserve(target);
+      load(target).catch(() => { /* the link leads there all the same */ });
+    }
+  });
+  document.querySelectorAll("a[data-load]").forEach((link) => seen.observe(link));
 
   const keys = document.getElementById("keys");
   const help = document.querySelector("[data-help]");
