@@ -29,9 +29,9 @@ from registry.monitoring.detectors import (
     Pair,
     find_decay,
 )
-from registry.monitoring.joint import ALL_INPUTS, JOINT_DETECTORS, JointDetector
+from registry.monitoring.joint import JOINT_DETECTORS, JointDetector
 from registry.monitoring.profiles import Profile
-from registry.monitoring.report import JOINT, PERFORMANCE, ColumnResult, finite
+from registry.monitoring.report import ALL_INPUTS, JOINT, PERFORMANCE, ColumnResult, finite
 from registry.validation.arguments import check_list
 
 MONTH: Final = timedelta(days=30)

@@ -13,10 +13,9 @@ from registry.monitoring.columns import CATEGORY, NUMBER
 from registry.monitoring.correlations import Correlation, correlate
 from registry.monitoring.detectors import CORRELATION, DOMAIN_CLASSIFIER, Finding, NoFindingError
 from registry.monitoring.profiles import Profile
-from registry.monitoring.report import INPUT
+from registry.monitoring.report import ALL_INPUTS, INPUT
 from registry.monitoring.storage import EXTRA
 
-ALL_INPUTS: Final = "*"
 _FOLDS: Final = 2
 _NEARLY_ONE: Final = 0.99
 Array = np.ndarray[Any, Any]

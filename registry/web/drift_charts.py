@@ -105,7 +105,7 @@ def draw_performance(
         (check_id, report, result)
         for check_id, report in reports
         for result in report.results
-        if result.role == PERFORMANCE and result.statistic is not None
+        if result.role == PERFORMANCE and result.statistic is not None and not result.segment
     ]
     if not measured:
         return None

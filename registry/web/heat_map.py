@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from registry.monitoring.report import JOINT, PERFORMANCE, ColumnResult, DriftReport
+from registry.monitoring.report import ALL_INPUTS, JOINT, PERFORMANCE, ColumnResult, DriftReport
 from registry.web.formatting import number
 
 DRIFT_MARK: Final = "▲"
@@ -60,7 +60,7 @@ def name_of(key: Key) -> str:
     """Return what a row is called."""
     role, column = key
     if role == JOINT:
-        return "all inputs together"
+        return "all inputs together" if column == ALL_INPUTS else f"{column} together"
     return column if role in (PERFORMANCE, "input") else f"{column} ({role})"
 
 
@@ -107,9 +107,10 @@ def _cell(results: Sequence[ColumnResult] | None) -> Cell:
 
 def describe_result(result: ColumnResult) -> str:
     """Return a result as a sentence: ``psi 0.31 of 0.1, p 0.002: drift``."""
+    detector = f"{result.detector} of {result.segment}" if result.segment else result.detector
     if result.note:
-        return f"{result.detector}: {result.note}"
-    parts = f"{result.detector} {number(_rounded(result.effect))} of {number(result.threshold)}"
+        return f"{detector}: {result.note}"
+    parts = f"{detector} {number(_rounded(result.effect))} of {number(result.threshold)}"
     sure = "" if result.p_adjusted is None else f", p {result.p_adjusted:.2g}"
     return f"{parts}{sure}{': drift' if result.drifted else ''}"
 

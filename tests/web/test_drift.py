@@ -214,6 +214,8 @@ def test_cells_say_by_text_and_level_how_large_and_how_sure_a_difference_is() ->
                 result("b", 0.05, aspect="missing"),
                 result("c", 9.0, drifted=True),
                 result("*", 0.5, role="joint", threshold=None),
+                result("a, b", 0.01, role="joint"),
+                result("b", 0.05, segment="venue=home"),
             ),
         ]
     )
@@ -221,18 +223,26 @@ def test_cells_say_by_text_and_level_how_large_and_how_sure_a_difference_is() ->
     assert [(name_of(row.key), [(cell.level, cell.text) for cell in row.cells]) for row in rows] == [
         ("c", [("gone", ""), ("unsure", "3.0"), ("strong", "▲10+")]),
         ("b", [("gone", ""), ("some", "0.9"), ("drift", "▲1.5")]),
+        ("a, b together", [("gone", ""), ("gone", ""), ("low", "0.1")]),
         ("a", [("gone", ""), ("low", "0.2"), ("unknown", "·")]),
         ("all inputs together", [("gone", ""), ("gone", ""), ("low", "0.0")]),
     ]
-    assert rows[2].cells[2].title == "psi: too few rows: 3 of 100"
-    assert rows[1].cells[2].title == "psi 0.15 of 0.1, p 0.5: drift; psi 0.05 of 0.1, p 0.5"
+    assert rows[3].cells[2].title == "psi: too few rows: 3 of 100"
+    assert (
+        rows[1].cells[2].title
+        == "psi 0.15 of 0.1, p 0.5: drift; psi 0.05 of 0.1, p 0.5; psi of venue=home 0.05 of 0.1, p 0.5"
+    )
 
 
 def test_performance_is_drawn_over_the_periods_of_versions() -> None:
     measured = [
         (
             number,
-            report(result("accuracy", value, role="performance", low=value - 0.1, high=value + 0.1), end=day * DAY),
+            report(
+                result("accuracy", value, role="performance", low=value - 0.1, high=value + 0.1),
+                result("accuracy", 0.1, role="performance", segment="venue=home"),  # not drawn
+                end=day * DAY,
+            ),
         )
         for number, (day, value) in enumerate([(10, 0.9), (20, 0.7), (30, 0.5)])
     ]
