@@ -14,10 +14,9 @@ from registry.monitoring.columns import CATEGORY, NUMBER
 from registry.monitoring.correlations import Correlation, correlate
 from registry.monitoring.detectors import CORRELATION, DOMAIN_CLASSIFIER, Finding, NoFindingError
 from registry.monitoring.profiles import Profile
-from registry.monitoring.report import INPUT
+from registry.monitoring.report import ALL_INPUTS, INPUT
 from registry.monitoring.storage import EXTRA
 
-ALL_INPUTS: Final = "*"
 _FOLDS: Final = 2
 _NEARLY_ONE: Final = 0.99
 Array = np.ndarray[Any, Any]
@@ -39,10 +38,11 @@ class JointDetector:
 def _domain_classifier(reference: Profile, window: Profile, _threshold: float, seed: int = 0) -> tuple[str, Finding]:
     """Let XGBoost tell rows of the window from rows of the reference; if it can, all inputs together have changed.
 
-    The statistic is the area under the ROC curve (AUC) on rows that the classifier has not seen, the effect how far it
-    is above one half. Each half of the rows is judged by a classifier of the other half, with the Mann-Whitney test.
-    The two p-values are not independent, so the smaller one counts twice (Bonferroni): that holds in any case, while
-    an average over the folds of a cross-validation varies more than its test assumes.
+    A classifier two-sample test (Lopez-Paz and Oquab, 2017). The statistic is the area under the ROC curve (AUC) on
+    rows that the classifier has not seen, the effect how far it is above one half. Each half of the rows is judged by a
+    classifier of the other half, with the Mann-Whitney test. The two p-values are not independent, so the smaller one
+    counts twice (Bonferroni): that holds in any case, while an average over the folds of a cross-validation varies more
+    than its test assumes.
     """
     features, labels = _joint_rows(reference, window)
     try:

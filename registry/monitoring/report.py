@@ -27,6 +27,8 @@ PREDICTION: Final = "prediction"
 TARGET: Final = "target"
 PERFORMANCE: Final = "performance"
 JOINT: Final = "joint"
+# The column of a result of all inputs together.
+ALL_INPUTS: Final = "*"
 _LONGEST_CAUSE: Final = 250
 _DIGITS: Final = 12
 

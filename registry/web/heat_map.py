@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from registry.monitoring.report import JOINT, PERFORMANCE, ColumnResult, DriftReport
+from registry.monitoring.report import ALL_INPUTS, JOINT, PERFORMANCE, ColumnResult, DriftReport
 from registry.web.formatting import number
 
 DRIFT_MARK: Final = "▲"
@@ -69,7 +69,7 @@ def name_of(key: Key) -> str:
     """Return what a row is called."""
     role, column, segment = key
     if role == JOINT:
-        column = "all inputs together" if column == "*" else column
+        column = "all inputs together" if column == ALL_INPUTS else column
     elif role not in (PERFORMANCE, "input"):
         column = f"{column} ({role})"
     return f"{column}, where {segment}" if segment else column

@@ -18,7 +18,7 @@ from registry.store import refused_connections
 from registry.store.refused_connections import Refusal, Refusals
 
 FULL = error_response("53300", "tut mir leid, schon zu viele Verbindungen")
-STARTING = error_response("57P03", "das Datenbanksystem startet")
+STARTING = error_response("57P03", "das Datenbanksystem wird hochgefahren")
 NO_DATABASE = error_response("3D000", "Datenbank »x« existiert nicht")
 WRONG_PASSWORD = error_response("28P01", "Passwort-Authentifizierung für Benutzer »me« fehlgeschlagen")
 
@@ -40,7 +40,7 @@ def refusal(refusals: Refusals | None = None, **arguments: object) -> Refusal:
         (FULL, Refusal.FULL),
         (STARTING, Refusal.AWAY),
         (error_response("57P01", "Verbindung wird abgebrochen"), Refusal.AWAY),
-        (error_response("57P02", "Serverprozess ist abgestürzt"), Refusal.AWAY),
+        (error_response("57P02", "Serverprozess abgestürzt"), Refusal.AWAY),
         (NO_DATABASE, Refusal.LASTING),
         (WRONG_PASSWORD, Refusal.LASTING),
         (error_response("08P01", "no more connections allowed (max_client_conn)"), Refusal.FULL),

@@ -277,7 +277,11 @@ def test_performance_is_drawn_over_the_periods_of_versions() -> None:
     measured = [
         (
             number,
-            report(result("accuracy", value, role="performance", low=value - 0.1, high=value + 0.1), end=day * DAY),
+            report(
+                result("accuracy", value, role="performance", low=value - 0.1, high=value + 0.1),
+                result("accuracy", 0.1, role="performance", segment="venue=home"),  # not drawn
+                end=day * DAY,
+            ),
         )
         for number, (day, value) in enumerate([(10, 0.9), (20, 0.7), (30, 0.5)])
     ]
