@@ -26,7 +26,7 @@ from registry.store.tables import (
     RegisteredModelRow,
     TriggerDeliveryRow,
 )
-from registry.store.transactions import Store, read_transaction, write_transaction
+from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +115,14 @@ class MonitorStore(Store):
         connection.execute(delete(MonitorRow).where(MonitorRow.id == key))
         return monitor
 
-    @read_transaction
+    @single_query
     def list_checks(self, connection: Connection, key: int, limit: int) -> Sequence[MonitorCheck]:
         """Return the newest checks of a monitor, newest first."""
         query = select(MonitorCheckRow.__table__).where(MonitorCheckRow.monitor_id == key)
         rows = connection.execute(query.order_by(MonitorCheckRow.id.desc()).limit(limit))
         return [check_of(row) for row in rows.all()]
 
-    @read_transaction
+    @single_query
     def count_checks(self, connection: Connection) -> Mapping[tuple[int, str], int]:
         """Return the number of checks by monitor and status, for the monitors that there are."""
         query = (
@@ -132,14 +132,14 @@ class MonitorStore(Store):
         )
         return {(monitor, status): count for monitor, status, count in connection.execute(query)}
 
-    @read_transaction
+    @single_query
     def count_deliveries(self, connection: Connection) -> Mapping[tuple[str, str], int]:
         """Return the number of trigger deliveries by trigger and state."""
         query = select(TriggerDeliveryRow.trigger_name, TriggerDeliveryRow.state, func.count())
         grouped = query.group_by(TriggerDeliveryRow.trigger_name, TriggerDeliveryRow.state)
         return {(name, state): count for name, state, count in connection.execute(grouped)}
 
-    @read_transaction
+    @single_query
     def now_ms(self, connection: Connection) -> int:
         """Return the time by the database's clock, in milliseconds since the epoch."""
         return read_clock_us(connection) // 1000
