@@ -22,6 +22,7 @@ from registry.entities.monitors import (
 )
 from registry.exceptions import InvalidStateError, NotFoundError
 from registry.store.clock import read_clock_us
+from registry.store.compiled_statements import send_core
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import end_with_next
 from registry.store.monitors.checks import insert_check
@@ -114,8 +115,8 @@ class IncidentStore(RegistryStore):
                 details={"incident": number, "cause": incident.cause},
             )
             row = {"status": str(status), "changed_us": event.time_us, "changed_by": self.actor, "reason": reason}
-            connection.execute(update(IncidentRow).where(IncidentRow.id == number).values(**row))
-        return read_incident(connection, number)
+            send_core(connection, update(IncidentRow).where(IncidentRow.id == number).values(**row))
+            return read_incident(connection, number)
 
     @single_query
     def get(self, connection: Connection, number: int) -> Incident:
@@ -229,7 +230,7 @@ def _open(model: LockedModel, lease: Lease, outcome: CheckOutcome, check: int, c
         details=_details(number, row, outcome.causes[cause]),
     )
     times = {"opened_us": event.time_us, "changed_us": event.time_us}
-    model.connection.execute(update(IncidentRow).where(IncidentRow.id == number).values(**times))
+    send_core(model.connection, update(IncidentRow).where(IncidentRow.id == number).values(**times))
     return number
 
 

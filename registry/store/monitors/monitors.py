@@ -15,7 +15,9 @@ from registry.entities.history import canonical_json, check_remark
 from registry.entities.monitors import CheckOutcome, Guard, Monitor, MonitorCheck
 from registry.exceptions import ModelNotFoundError, NotFoundError
 from registry.store.clock import read_clock_us
+from registry.store.compiled_statements import send_core
 from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.driver_sql import end_with_next
 from registry.store.engine import Database
 from registry.store.monitors.checks import check_of, insert_check
 from registry.store.tables import (
@@ -82,7 +84,7 @@ class MonitorStore(Store):
         key = connection.execute(insert(table(MonitorRow)).returning(MonitorRow.id), row).scalar_one()
         if new.guard_version is not None and new.guard_seconds is not None:
             guard = {"monitor_id": key, "version": new.guard_version, "until": now + new.guard_seconds * 1000}
-            connection.execute(insert(table(MonitorGuardRow)), guard)
+            send_core(connection, insert(table(MonitorGuardRow)).values(guard))
         return read_monitor(connection, key)
 
     @read_transaction
@@ -92,7 +94,9 @@ class MonitorStore(Store):
         Raises:
             NotFoundError: There is no such monitor.
         """
-        return read_monitor(connection, key)
+        row = _require_row(connection, key)
+        end_with_next(connection)
+        return monitors_of(connection, [row])[0]
 
     @read_transaction
     def list(self, connection: Connection, name: str | None = None) -> Sequence[Monitor]:
@@ -100,7 +104,10 @@ class MonitorStore(Store):
         query = select_monitors()
         if name is not None:
             query = query.where(MonitorRow.model_id == model_key(connection, name))
-        return monitors_of(connection, connection.execute(query.order_by(MonitorRow.id)).all())
+        rows = connection.execute(query.order_by(MonitorRow.id)).all()
+        if rows:
+            end_with_next(connection)
+        return monitors_of(connection, rows)
 
     @write_transaction
     def remove(self, connection: Connection, key: int) -> Monitor:
@@ -111,8 +118,8 @@ class MonitorStore(Store):
         """
         monitor = read_monitor(connection, key)
         if monitor.guard is not None:  # only then does it take a promoter
-            connection.execute(delete(MonitorGuardRow).where(MonitorGuardRow.monitor_id == key))
-        connection.execute(delete(MonitorRow).where(MonitorRow.id == key))
+            send_core(connection, delete(MonitorGuardRow).where(MonitorGuardRow.monitor_id == key))
+        send_core(connection, delete(MonitorRow).where(MonitorRow.id == key))
         return monitor
 
     @single_query
@@ -178,7 +185,7 @@ class MonitorStore(Store):
     @write_transaction
     def release(self, connection: Connection, lease: Lease) -> None:
         """Give a lease back; the check is due as before."""
-        connection.execute(update(MonitorRow).where(*held_by(lease)).values(lease_token=None, lease_until=None))
+        send_core(connection, update(MonitorRow).where(*held_by(lease)).values(lease_token=None, lease_until=None))
 
     @write_transaction
     def log_check(self, connection: Connection, name: str, outcome: CheckOutcome) -> int:
@@ -257,10 +264,14 @@ def read_monitor(connection: Connection, key: int) -> Monitor:
     Raises:
         NotFoundError: There is no such monitor.
     """
+    return monitors_of(connection, [_require_row(connection, key)])[0]
+
+
+def _require_row(connection: Connection, key: int) -> AnyRow:
     row = connection.execute(select_monitors().where(MonitorRow.id == key)).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no monitor {key}; 'registry monitor list' shows all.")
-    return monitors_of(connection, [row])[0]
+    return row
 
 
 def monitors_of(connection: Connection, rows: Sequence[AnyRow]) -> list[Monitor]:
