@@ -1,32 +1,32 @@
-"""Measure the page on a filled database: ``python -m benchmarks.page [--quick] [--json FILE]``.
+"""Measure the page on a filled database: ``python -m benchmarks.page [--quick] [--data DIR] [--json FILE]``.
 
 Fills SQLite and PostgreSQL with 100,000 runs of 1,000 keys, a series of 10,000,000 points and a model of 10,000
 versions with 100,000 events, starts ``registry ui``, and measures each page: the server's answer, and how long Chromium
 takes until it is drawn. With ``--mlflow-python`` the same runs are given to ``mlflow ui``, in a database of its own.
 
-Medians of some rounds. Where others use the machine, the processor's seconds say more than those of the clock.
+Filling takes minutes. ``--data`` keeps the databases in a directory and uses those that are there, so that only the
+clock runs. Medians of some rounds. Where others use the machine, the processor's seconds say more than the clock's.
 """
 
 import argparse
 import contextlib
 import json
-import os
-import re
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.environments import add_options, interpreters
 from benchmarks.machine import facts
+from benchmarks.page_servers import Server, serve, serve_mlflow
 from benchmarks.postgres import ask, postgres_server
 from benchmarks.report import shown_seconds
 
@@ -62,7 +62,7 @@ class Volumes:
 
 
 FULL: Final = Volumes(100_000, 10_000_000, 10_000, 100_000, 9)
-QUICK: Final = Volumes(2_000, 200_000, 200, 2_000, 3)
+QUICK: Final = Volumes(2_000, 200_000, 200, 2_000, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +86,43 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="2,000 runs, 200,000 points, 200 versions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write facts and figures there too")
     databases = ("sqlite", "postgresql")
-    parser.add_argument("--databases", nargs="+", choices=databases, default=databases, metavar="DATABASE")
+    parser.add_argument("--databases", nargs="*", choices=databases, default=databases, metavar="DATABASE")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often each page is asked for")
     parser.add_argument("--points", type=int, metavar="N", help="points of the long series")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="keep the filled databases there, and use them again")
+    parser.add_argument("--only-fill", action="store_true", help="fill the databases of --data, and measure nothing")
     parser.add_argument("--without-browser", action="store_true", help="measure the server's answers alone")
     add_options(parser)
     options = parser.parse_args()
     python = interpreters(options, "registry")["registry"]
     volumes = QUICK if options.quick else FULL
-    if options.points:
-        volumes = Volumes(volumes.runs, options.points, volumes.versions, volumes.events, volumes.rounds)
+    volumes = replace(volumes, points=options.points or volumes.points, rounds=options.rounds or volumes.rounds)
     figures: list[PageFigure] = []
     memory: dict[str, int] = {}
     with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-page-")))
-        browser = None if options.without_browser else stack.enter_context(_browser())
+        directory = options.data
+        if directory is None:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-page-")))
+        directory.mkdir(parents=True, exist_ok=True)
+        has_browser = not (options.without_browser or options.only_fill)
+        browser = stack.enter_context(_browser()) if has_browser else None
         version = "–"
         for database in options.databases:
             url = f"sqlite:///{directory / 'page.db'}"
             if database == "postgresql":
-                address = stack.enter_context(postgres_server(python))
-                ask(python, address, "CREATE DATABASE page")
+                kept = directory / "postgresql" if options.data else None
+                address = stack.enter_context(postgres_server(python, kept=kept))
                 version, url = ask(python, address, "SHOW server_version"), f"{address}page"
-            fill(python, url, volumes)
+            fill_once(directory, database, volumes, partial(fill, python, url, volumes))
+            if options.only_fill:
+                continue
             with serve(python, url, directory) as server:
                 figures += measure("registry", database, server, registry_pages(volumes), volumes.rounds, browser)
                 memory[f"registry, {database}"] = server.memory()
         if options.mlflow_python:
             url = f"sqlite:///{directory / 'mlflow.db'}"
-            fill_mlflow(options.mlflow_python, url, volumes)
+            fill_once(directory, "mlflow", volumes, partial(fill_mlflow, options.mlflow_python, url, volumes))
+        if options.mlflow_python and not options.only_fill:
             with serve_mlflow(options.mlflow_python, url, directory) as server:
                 figures += measure("mlflow", "sqlite", server, mlflow_pages(volumes), volumes.rounds, browser)
                 memory["mlflow, sqlite"] = server.memory()
@@ -127,46 +136,30 @@ def main() -> None:
         options.json.write_text(json.dumps({"facts": known, "figures": rows, "memory": memory}, indent=2) + "\n")
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server that runs, and the URL that signs in."""
+def fill_once(directory: Path, database: str, volumes: Volumes, fill_database: Callable[[], None]) -> None:
+    """Fill a database, unless the directory says that it was filled.
 
-    process: "subprocess.Popen[str]"
-    address: str
-    sign_in: str
-
-    def processes(self) -> list[int]:
-        """Return the ids of its processes."""
-        listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        parents = {int(pid): int(parent) for pid, parent in map(str.split, listing.splitlines())}
-        found = [self.process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        return found
-
-    def memory(self) -> int:
-        """Return the most memory (bytes) that its processes have had, summed."""
-        total = 0
-        for pid in self.processes():
-            with contextlib.suppress(OSError):
-                status = Path(f"/proc/{pid}/status").read_text()
-                peak = re.search(r"VmHWM:\s+(\d+) kB", status)
-                total += 1024 * int(peak[1]) if peak else 0
-        return total
-
-    def processor(self) -> float:
-        """Return the processor's seconds that its processes have used."""
-        total = 0
-        for pid in self.processes():
-            with contextlib.suppress(OSError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                total += int(fields[11]) + int(fields[12])
-        return total / os.sysconf("SC_CLK_TCK")
+    Raises:
+        SystemExit: It was filled with other volumes.
+    """
+    held = [volumes.runs, volumes.points, volumes.versions, volumes.events]
+    mark = directory / f"{database}.filled"
+    if not mark.exists():
+        fill_database()
+        mark.write_text(json.dumps(held))
+    elif json.loads(mark.read_text()) != held:
+        raise SystemExit(f"{mark} names other volumes than {held}; use another --data, or the options that filled it.")
 
 
 def fill(python: Path, url: str, volumes: Volumes) -> None:
     """Make the tables, and fill them by plain SQL."""
     _say(f"filling {url.partition(':')[0]} …")
+    if url.startswith("postgresql"):
+        address, _, name = url.rpartition("/")
+        ask(python, f"{address}/", f"DROP DATABASE IF EXISTS {name}")
+        ask(python, f"{address}/", f"CREATE DATABASE {name}")
+    else:
+        Path(url.removeprefix("sqlite:///")).unlink(missing_ok=True)
     subprocess.run([python, "-c", _MIGRATE, url], check=True)
     sizes = [volumes.runs, KEYS, volumes.points, COMPARED]
     subprocess.run([python, _WORKERS / "page_fill.py", url, *map(str, sizes)], check=True)
@@ -177,45 +170,10 @@ def fill(python: Path, url: str, volumes: Volumes) -> None:
 def fill_mlflow(python: Path, url: str, volumes: Volumes) -> None:
     """Make mlflow's tables, and fill them by plain SQL."""
     _say("filling mlflow …")
+    Path(url.removeprefix("sqlite:///")).unlink(missing_ok=True)
     subprocess.run([python, "-c", _MIGRATE_MLFLOW, url], check=True, capture_output=True)
     sizes = [volumes.runs, KEYS, volumes.points, COMPARED]
     subprocess.run([python, _WORKERS / "page_fill.py", url, *map(str, sizes), "mlflow"], check=True)
-
-
-@contextlib.contextmanager
-def serve(python: Path, url: str, directory: Path) -> Iterator[Server]:
-    """Start ``registry ui``; the URL that it prints signs in."""
-    environment = {**os.environ, "REGISTRY_TRACKING_URI": url, "REGISTRY_CACHE_DIR": str(directory / "cache")}
-    command = [python, "-m", "registry", "ui", "--port", "0"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=directory) as process:
-        try:
-            assert process.stdout is not None
-            printed = next(filter(None, (re.search(r"http://\S+", line) for line in process.stdout)))
-            sign_in = printed[0]
-            yield Server(process, sign_in.partition("/?")[0], sign_in)
-        finally:
-            process.terminate()
-
-
-@contextlib.contextmanager
-def serve_mlflow(python: Path, url: str, directory: Path) -> Iterator[Server]:
-    """Start ``mlflow ui``, and wait until it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [python, "-m", "mlflow", "ui", "--backend-store-uri", url, "--port", str(port), "--workers", "1"]
-    log = (directory / "mlflow.log").open("w")
-    with log, subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=directory) as process:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(300):
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(address, timeout=5).read()
-                    break
-                time.sleep(0.5)
-            yield Server(process, address, address)
-        finally:
-            process.terminate()
 
 
 def registry_pages(volumes: Volumes) -> dict[str, tuple[str, bytes | None]]:
@@ -236,8 +194,12 @@ def registry_pages(volumes: Volumes) -> dict[str, tuple[str, bytes | None]]:
             "series of the run": f"/series.json?run={newest}&key=loss&points=400",
             "compare 100 runs × 20 metrics": f"/compare?{compared}",
             "one chart of the comparison": f"/series.json?{compared}&key=shared_00&points=400",
+            "models": "/models",
             "model with its timeline": "/models/large",
             "history of the model": "/models/large/history",
+            "history of an old version": "/models/large/history?version=5",
+            "newest version": f"/models/large/{volumes.versions}",
+            "inbox": "/inbox",
         }.items()
     }
 
@@ -279,6 +241,7 @@ def measure(
         window.set_default_timeout(120_000)
         window.goto(server.sign_in)
     for name, (path, body) in pages.items():
+        _settle(server)
         answers, size, before = [], 0, server.processor()
         for _ in range(rounds):
             headers = {"content-type": "application/json"} if body else {}
@@ -297,6 +260,15 @@ def measure(
         window.close()
 
 
+def _settle(server: Server) -> None:
+    """Wait until a server has finished what the page before asked for, at most half a minute."""
+    for _ in range(100):
+        before = server.processor()
+        time.sleep(0.3)
+        if server.processor() - before < 0.03:
+            return
+
+
 def _ready(window: Any, address: str, rounds: int) -> float:
     """Return the median of the seconds until a page is drawn."""
     times = []
@@ -306,11 +278,16 @@ def _ready(window: Any, address: str, rounds: int) -> float:
         window.goto(address, wait_until="commit")
         window.wait_for_function(_DRAWN)
         times.append(time.perf_counter() - started)
+    window.goto("about:blank")
     return statistics.median(times)
 
 
 @contextlib.contextmanager
 def _browser() -> Iterator[Any]:
+    if not Path(_CHROMIUM).exists():
+        _say(f"there is no {_CHROMIUM}, so only the server's answers are measured")
+        yield None
+        return
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:

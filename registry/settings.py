@@ -6,6 +6,7 @@ state: `set_tracking_uri` writes to it, so that child processes inherit the sett
 
 import functools
 import getpass
+import json
 import os
 import re
 import warnings
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
-from registry.environment import choice, flag, json_object, number, path, text, variables_of, whole
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
 from registry.exceptions import (
     InvalidParameterError,
     InvalidPathError,
@@ -39,12 +41,11 @@ _RELATIVE_SQLITE: Final = re.compile(
 _PASSWORD: Final = re.compile(r"(?<=://)(?P<user>[^/@:]*):.*@|(?<=password=)[^&]*")
 
 
-def _names(name: str, *others: str) -> tuple[str, ...]:
-    return f"REGISTRY_{name}", f"MLFLOW_{name}", *others
+def _aliases(name: str, *others: str) -> AliasChoices:
+    return AliasChoices(f"REGISTRY_{name}", f"MLFLOW_{name}", *others)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(BaseModel):
     """All settings. For each field, the first variable that is set and not empty applies.
 
     ``tracking_uri``: a directory (``file:./mlruns``, the default: an SQLite file and the artifacts in it), a database
@@ -55,54 +56,70 @@ class Settings:
     ``s3_upload_extra_args``: boto3's upload arguments as JSON, such as ``{"ServerSideEncryption": "aws:kms"}``.
     """
 
-    tracking_uri: str = text(DEFAULT_TRACKING_URI, *_names("TRACKING_URI"), repr=False)
-    registry_uri: str | None = text(None, *_names("REGISTRY_URI"), repr=False)
-    backend_store_uri: str | None = text(None, *_names("BACKEND_STORE_URI"), repr=False)
-    artifact_location: str | None = text(None, *_names("ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT"))
-    experiment_name: str | None = text(None, *_names("EXPERIMENT_NAME"))
-    experiment_id: str | None = text(None, *_names("EXPERIMENT_ID"))
-    run_id: str | None = text(None, *_names("RUN_ID"))
-    default_tags: dict[str, str] = json_object(*_names("DEFAULT_TAGS"), example='{"team": "nba"}', of_texts=True)
-    actor: str | None = text(None, "REGISTRY_ACTOR")
-    ignore_clock: bool = flag(False, "REGISTRY_IGNORE_CLOCK")
-    allow_code: bool = flag(False, "REGISTRY_ALLOW_CODE")
-    enable_async_logging: bool = flag(False, *_names("ENABLE_ASYNC_LOGGING"))
-    enable_system_metrics_logging: bool = flag(False, *_names("ENABLE_SYSTEM_METRICS_LOGGING"))
-    system_metrics_sampling_interval: float = number(
-        10, *_names("SYSTEM_METRICS_SAMPLING_INTERVAL"), above=0, most=1_000_000
+    model_config = ConfigDict(populate_by_name=True, extra="ignore", frozen=True)
+
+    tracking_uri: str = Field(default=DEFAULT_TRACKING_URI, validation_alias=_aliases("TRACKING_URI"), repr=False)
+    registry_uri: str | None = Field(default=None, validation_alias=_aliases("REGISTRY_URI"), repr=False)
+    backend_store_uri: str | None = Field(default=None, validation_alias=_aliases("BACKEND_STORE_URI"), repr=False)
+    artifact_location: str | None = Field(
+        default=None, validation_alias=_aliases("ARTIFACT_LOCATION", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
     )
-    system_metrics_samples_before_logging: int = whole(
-        1, *_names("SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING"), least=1, most=1_000_000
+    experiment_name: str | None = Field(default=None, validation_alias=_aliases("EXPERIMENT_NAME"))
+    experiment_id: str | None = Field(default=None, validation_alias=_aliases("EXPERIMENT_ID"))
+    run_id: str | None = Field(default=None, validation_alias=_aliases("RUN_ID"))
+    default_tags: dict[str, str] = Field(default={}, validation_alias=_aliases("DEFAULT_TAGS"))
+    actor: str | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_ACTOR"))
+    ignore_clock: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_IGNORE_CLOCK"))
+    allow_code: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_ALLOW_CODE"))
+    enable_async_logging: bool = Field(default=False, validation_alias=_aliases("ENABLE_ASYNC_LOGGING"))
+    enable_system_metrics_logging: bool = Field(
+        default=False, validation_alias=_aliases("ENABLE_SYSTEM_METRICS_LOGGING")
     )
-    system_metrics_node_id: str | None = text(None, *_names("SYSTEM_METRICS_NODE_ID"))
-    active_model_id: str | None = text(None, *_names("ACTIVE_MODEL_ID"))
-    truncate_long_values: bool = flag(True, *_names("TRUNCATE_LONG_VALUES"))
-    cache_dir: Path | None = path("REGISTRY_CACHE_DIR")
-    cache_limit_bytes: int = whole(20 * 2**30, "REGISTRY_CACHE_LIMIT_BYTES")
-    connect_timeout_seconds: int = whole(10, "REGISTRY_CONNECT_TIMEOUT_SECONDS")
-    statement_timeout_seconds: float = number(300, "REGISTRY_STATEMENT_TIMEOUT_SECONDS")
-    database_patience: float = number(60, "REGISTRY_DATABASE_PATIENCE")
-    database_idle_seconds: float = number(300, "REGISTRY_DATABASE_IDLE_SECONDS")
-    triggers_file: Path | None = path("REGISTRY_TRIGGERS_FILE")
-    spool_dir: Path | None = path("REGISTRY_SPOOL_DIR")
-    spool_sync: bool = flag(False, "REGISTRY_SPOOL_SYNC")
-    monitoring_sample_rows: int = whole(5_000, "REGISTRY_MONITORING_SAMPLE_ROWS", most=1_000_000)
-    monitoring_share: float = number(1.0, "REGISTRY_MONITORING_SHARE", most=1)
-    monitoring_exclude: str = text("", "REGISTRY_MONITORING_EXCLUDE")
-    monitoring_hash: str = text("", "REGISTRY_MONITORING_HASH")
-    monitoring_hash_key: str = text("", "REGISTRY_MONITORING_HASH_KEY", repr=False)
-    follow_symlinks: bool = flag(False, "REGISTRY_FOLLOW_SYMLINKS")
-    s3_endpoint_url: str | None = text(None, *_names("S3_ENDPOINT_URL"))
-    s3_upload_extra_args: dict[str, Any] = json_object(
-        *_names("S3_UPLOAD_EXTRA_ARGS"), example='{"ServerSideEncryption": "aws:kms"}', repr=False
+    system_metrics_sampling_interval: float = Field(
+        default=10, gt=0, le=1_000_000, validation_alias=_aliases("SYSTEM_METRICS_SAMPLING_INTERVAL")
     )
-    s3_ignore_tls: bool = flag(False, *_names("S3_IGNORE_TLS"))
-    boto_client_addressing_style: Literal["auto", "path", "virtual"] | None = choice(
-        *_names("BOTO_CLIENT_ADDRESSING_STYLE"), options=("auto", "path", "virtual")
+    system_metrics_samples_before_logging: int = Field(
+        default=1, gt=0, le=1_000_000, validation_alias=_aliases("SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING")
     )
-    s3_expected_bucket_owner: str | None = text(None, *_names("S3_EXPECTED_BUCKET_OWNER"))
-    given: frozenset[str] = frozenset()
-    """The names of the fields that a variable is set for."""
+    system_metrics_node_id: str | None = Field(default=None, validation_alias=_aliases("SYSTEM_METRICS_NODE_ID"))
+    active_model_id: str | None = Field(default=None, validation_alias=_aliases("ACTIVE_MODEL_ID"))
+    truncate_long_values: bool = Field(default=True, validation_alias=_aliases("TRUNCATE_LONG_VALUES"))
+    cache_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_CACHE_DIR"))
+    cache_limit_bytes: int = Field(
+        default=20 * 2**30, ge=0, validation_alias=AliasChoices("REGISTRY_CACHE_LIMIT_BYTES")
+    )
+    connect_timeout_seconds: int = Field(
+        default=10, ge=0, validation_alias=AliasChoices("REGISTRY_CONNECT_TIMEOUT_SECONDS")
+    )
+    statement_timeout_seconds: float = Field(
+        default=300, ge=0, validation_alias=AliasChoices("REGISTRY_STATEMENT_TIMEOUT_SECONDS")
+    )
+    database_patience: float = Field(default=60, ge=0, validation_alias=AliasChoices("REGISTRY_DATABASE_PATIENCE"))
+    database_idle_seconds: float = Field(
+        default=300, ge=0, validation_alias=AliasChoices("REGISTRY_DATABASE_IDLE_SECONDS")
+    )
+    triggers_file: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_TRIGGERS_FILE"))
+    spool_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_SPOOL_DIR"))
+    spool_sync: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_SPOOL_SYNC"))
+    monitoring_sample_rows: int = Field(
+        default=5_000, ge=0, le=1_000_000, validation_alias=AliasChoices("REGISTRY_MONITORING_SAMPLE_ROWS")
+    )
+    monitoring_share: float = Field(default=1.0, ge=0, le=1, validation_alias=AliasChoices("REGISTRY_MONITORING_SHARE"))
+    monitoring_exclude: str = Field(default="", validation_alias=AliasChoices("REGISTRY_MONITORING_EXCLUDE"))
+    monitoring_hash: str = Field(default="", validation_alias=AliasChoices("REGISTRY_MONITORING_HASH"))
+    monitoring_hash_key: str = Field(
+        default="", validation_alias=AliasChoices("REGISTRY_MONITORING_HASH_KEY"), repr=False
+    )
+    follow_symlinks: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_FOLLOW_SYMLINKS"))
+    s3_endpoint_url: str | None = Field(default=None, validation_alias=_aliases("S3_ENDPOINT_URL"))
+    s3_upload_extra_args: dict[str, Any] = Field(
+        default={}, validation_alias=_aliases("S3_UPLOAD_EXTRA_ARGS"), repr=False
+    )
+    s3_ignore_tls: bool = Field(default=False, validation_alias=_aliases("S3_IGNORE_TLS"))
+    boto_client_addressing_style: Literal["auto", "path", "virtual"] | None = Field(
+        default=None, validation_alias=_aliases("BOTO_CLIENT_ADDRESSING_STYLE")
+    )
+    s3_expected_bucket_owner: str | None = Field(default=None, validation_alias=_aliases("S3_EXPECTED_BUCKET_OWNER"))
 
     def __hash__(self) -> int:
         return hash(self.tracking_uri)
@@ -112,8 +129,13 @@ class Settings:
         return current_settings, ()
 
 
-VARIABLES: Final = variables_of(Settings)
-_NAMES: Final = tuple(name for variable in VARIABLES.values() for name in variable.names)
+_VARIABLES: Final = tuple(
+    alias
+    for field in Settings.model_fields.values()
+    if isinstance(field.validation_alias, AliasChoices)
+    for alias in field.validation_alias.choices
+    if isinstance(alias, str)
+)
 
 
 def current_settings() -> Settings:
@@ -125,24 +147,28 @@ def current_settings() -> Settings:
     # This runs several times in every run: skip variables that are not set, for each of which `environ` raises and
     # catches a KeyError.
     present = set(os.environ)
-    return _read(tuple([os.environ.get(name) if name in present else None for name in _NAMES]))
+    return _read(tuple([os.environ.get(name) if name in present else None for name in _VARIABLES]))
 
 
 @functools.lru_cache(maxsize=8)
 def _read(_environment: tuple[str | None, ...]) -> Settings:
     _warn_of_misspellings()
+    try:
+        return Settings.model_validate(_values())
+    except (ValidationError, ValueError) as error:
+        raise InvalidParameterError(_error_message(error)) from None
+
+
+def _values() -> dict[str, Any]:
+    """Return the first variable of each field that is set and not empty, with its value; objects come as JSON."""
     values: dict[str, Any] = {}
-    faults = []
-    for field_name, variable in VARIABLES.items():
-        name = variable.find()
+    for field_info in Settings.model_fields.values():
+        choices = map(str, getattr(field_info.validation_alias, "choices", []))
+        name = next((name for name in choices if os.environ.get(name)), None)
         if name is not None:
-            try:
-                values[field_name] = variable.read(name)
-            except ValueError as error:
-                faults.append(str(error))
-    if faults:
-        raise InvalidParameterError(f"A setting cannot be used: {'; '.join(faults)}.")
-    return Settings(**values, given=frozenset(values))
+            text = os.environ[name]
+            values[name] = json.loads(text) if field_info.default == {} else text
+    return values
 
 
 # Variables of MLflow's documentation for what is not here, or goes its own way here: by family, then one by one. Those
@@ -160,11 +186,11 @@ _UNHEEDED: Final = re.compile(
 
 def _warn_of_misspellings() -> None:
     """Warn of a variable that nearly has a setting's name. Other variables with our prefix belong to others."""
-    known = {name.removeprefix(_PREFIX): name for name in _NAMES if name.startswith(_PREFIX)}
+    known = {name.removeprefix(_PREFIX): name for name in _VARIABLES if name.startswith(_PREFIX)}
     for name in os.environ:
-        if name not in _NAMES and _UNHEEDED.fullmatch(name):
+        if name not in _VARIABLES and _UNHEEDED.fullmatch(name):
             _warn_of_unheeded(name)
-        if name.startswith(_PREFIX) and name not in _NAMES:
+        if name.startswith(_PREFIX) and name not in _VARIABLES:
             import difflib
 
             close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1, cutoff=0.85)
@@ -185,10 +211,23 @@ def _warn_of_misspelling(name: str, similar: str) -> None:
     warnings.warn(f"The variable {name} is not a setting and is ignored. Did you mean {similar}?", stacklevel=2)
 
 
-def _variable(field_name: str) -> str:
-    """Return the variable that a field was read from, or its first one."""
-    variable = VARIABLES[field_name]
-    return variable.find() or variable.names[0]
+def _error_message(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
+        return f"A setting cannot be used: {'; '.join(faults)}."
+    return (
+        f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}, '
+        'REGISTRY_S3_UPLOAD_EXTRA_ARGS one such as {"ServerSideEncryption": "aws:kms"}.'
+    )
+
+
+def _variable(alias: str) -> str:
+    """Return the variable that was read for the field of this alias: pydantic names the first alias, set or not."""
+    for field_info in Settings.model_fields.values():
+        choices = getattr(field_info.validation_alias, "choices", [])
+        if alias in choices:
+            return next((str(name) for name in choices if os.environ.get(str(name))), alias)
+    return alias
 
 
 def set_variable(name: str, value: str | None) -> None:
@@ -297,8 +336,8 @@ def place_of(tracking_uri: str, settings: Settings, base: Path | None = None) ->
     try:
         return _place_of(tracking_uri, settings, base)
     except UnsupportedStoreError as error:
-        if "tracking_uri" in settings.given and tracking_uri == settings.tracking_uri:
-            raise UnsupportedStoreError(f"{_variable('tracking_uri')} cannot be used: {error}") from None
+        if "tracking_uri" in settings.model_fields_set and tracking_uri == settings.tracking_uri:
+            raise UnsupportedStoreError(f"{_variable('REGISTRY_TRACKING_URI')} cannot be used: {error}") from None
         raise
 
 
@@ -337,7 +376,7 @@ def _s3_place(tracking_uri: str, settings: Settings) -> Place:
         scheme = settings.backend_store_uri.partition(":")[0].lower()
         if scheme.partition("+")[0] not in _DATABASES:
             raise UnsupportedStoreError(
-                f"{_variable('backend_store_uri')} cannot be used: a {scheme!r} URI is no database. Use "
+                f"{_variable('REGISTRY_BACKEND_STORE_URI')} cannot be used: a {scheme!r} URI is no database. Use "
                 "sqlite:///path/to/registry.db or postgresql+psycopg://user@host/database."
             )
         return Place(_absolute_database(settings.backend_store_uri, None), root)
@@ -387,7 +426,7 @@ def _artifact_root(settings: Settings, default: Path) -> str:
     try:
         location = parse_location(settings.artifact_location)
     except InvalidUriError as error:
-        raise InvalidUriError(f"{_variable('artifact_location')} cannot be used: {error}") from None
+        raise InvalidUriError(f"{_variable('REGISTRY_ARTIFACT_LOCATION')} cannot be used: {error}") from None
     if isinstance(location, S3Uri):
         return str(location)
     path = Path(location.path)

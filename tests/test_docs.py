@@ -16,7 +16,7 @@ import yaml
 
 import registry
 from registry.cli.commands import shared_options
-from registry.settings import VARIABLES
+from registry.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -192,7 +192,9 @@ def test_the_overview_of_the_command_line_has_every_command_and_no_other() -> No
 
 @pytest.mark.parametrize(
     "name",
-    sorted(name for variable in VARIABLES.values() for name in variable.names),
+    sorted(
+        str(name) for field in Settings.model_fields.values() for name in getattr(field.validation_alias, "choices", [])
+    ),
 )
 def test_the_page_of_settings_names_every_setting(name: str) -> None:
     assert f"`{name}`" in text_of(DOCS / "operations" / "settings.md")

@@ -3,17 +3,21 @@
 ``page_fill.py URL RUNS KEYS POINTS COMPARED [mlflow]``: an empty database of this package, or of mlflow.
 
 Experiment 1 gets RUNS runs; each has ten metrics and ten params out of KEYS keys. The newest run of them has all metric
-keys and a series ``loss`` of POINTS points. The COMPARED runs before it share twenty metrics of 500 points each.
+keys and a series ``loss`` of POINTS points. The COMPARED runs before it share twenty metrics of 500 points each. All
+runs used one data set (left out for mlflow).
 """
 
 import random
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 Rows = Iterator[tuple[Any, ...]]
-NOW: Final = 1_750_000_000_000
+# What is filled happened in the weeks before now, so that "this week" has its part of it.
+SPAN: Final = 60 * 86_400_000
+START: Final = time.time_ns() // 1_000_000 - SPAN
 PER_RUN: Final = 10
 SHARED: Final = 20
 SHARED_POINTS: Final = 500
@@ -24,7 +28,7 @@ def tables(runs: int, keys: int, points: int, compared: int) -> Iterator[tuple[s
     yield (
         "experiments",
         "id, name, artifact_location, lifecycle_stage, creation_time, last_update_time",
-        iter([(1, "filled", "/tmp/filled/1", "active", NOW, NOW)]),
+        iter([(1, "filled", "/tmp/filled/1", "active", START, START)]),
     )
     columns = "id, run_id, experiment_id, name, user_id, status, start_time, end_time, lifecycle_stage"
     numbers = range(1, runs + 1)
@@ -40,13 +44,19 @@ def tables(runs: int, keys: int, points: int, compared: int) -> Iterator[tuple[s
                 f"run-{n}",
                 "bulk",
                 statuses[n % 10],
-                NOW + 60_000 * n,
-                NOW + 60_000 * n + 30_000,
+                START + SPAN * n // runs,
+                START + SPAN * n // runs + 30_000,
                 "active",
             )
             for n in numbers
         ),
     )
+    yield (
+        "datasets",
+        "id, experiment_id, name, digest, source_type, source",
+        iter([(1, 1, "rows", "d1", "local", '{"uri": "rows.parquet"}')]),
+    )
+    yield "dataset_inputs", "run_id, dataset_id, context", ((n, 1, "training") for n in numbers)
     half = max(keys // 2, PER_RUN)
     yield (
         "params",
@@ -68,7 +78,7 @@ def tables(runs: int, keys: int, points: int, compared: int) -> Iterator[tuple[s
         "latest_metrics",
         "id, run_id, experiment_id, key, step, timestamp, value",
         (
-            (number, run, 1, key, _length(key, points) - 1, NOW, values.random())
+            (number, run, 1, key, _length(key, points) - 1, START, values.random())
             for number, (run, key) in enumerate(series, 1)
         ),
     )
@@ -95,7 +105,7 @@ def _points(series: list[tuple[int, str]], points: int) -> Rows:
     values = random.Random(2)
     for number, (_, key) in enumerate(series, 1):
         for step in range(_length(key, points)):
-            yield number, step, NOW + step, 1 / (1 + step / 1000) + values.random() / 10
+            yield number, step, START + step, 1 / (1 + step / 1000) + values.random() / 10
 
 
 def mlflow_tables(runs: int, keys: int, points: int, compared: int) -> Iterator[tuple[str, str, Rows]]:
@@ -115,7 +125,7 @@ def mlflow_tables(runs: int, keys: int, points: int, compared: int) -> Iterator[
         elif name == "metrics":
             new = "run_uuid, key, step, timestamp, value, is_nan"
             yield name, new, ((*series[row[0] - 1], *row[1:], False) for row in rows)
-        else:
+        elif "dataset" not in name:
             yield name, columns.replace("run_id", "run_uuid"), ((f"{row[0]:032x}", *row[1:]) for row in rows)
 
 
@@ -150,7 +160,7 @@ def _fill_postgres(url: str, filled: Iterator[tuple[str, str, Rows]]) -> None:
             with connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-        for table in written & {"experiments", "runs", "latest_metrics"}:
+        for table in written & {"experiments", "runs", "latest_metrics", "datasets"}:
             sequence = f"pg_get_serial_sequence('{table}', 'id')"
             connection.execute(f"SELECT setval({sequence}, (SELECT max(id) FROM {table}))")
     with psycopg.connect(url, autocommit=True) as connection:

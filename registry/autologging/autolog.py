@@ -18,6 +18,8 @@ def autolog(
     silent: bool = False,
     extra_tags: Mapping[str, str] | None = None,
     exclude_flavors: Sequence[str] | None = None,
+    *,
+    log_reference: bool = False,
 ) -> None:
     """Log what XGBoost, LightGBM and scikit-learn do from now on, whether they are imported already or later.
 
@@ -37,6 +39,8 @@ def autolog(
         log_traces: Accepted for MLflow's scripts. There is no tracing.
         extra_tags: Tags of the runs that autologging makes, as a mapping from key to value.
         exclude_flavors: Names of packages to leave alone, such as ``["sklearn"]``.
+        log_reference: Seal a profile of the training data with the model, for `monitoring.check`: inputs, targets and
+            predictions, with a sample of the rows. Default: False.
 
     Raises:
         MissingDependencyError: wrapt is not installed.
@@ -62,6 +66,7 @@ def autolog(
         "log_model_signatures": log_model_signatures,
         "log_models": log_models,
         "log_datasets": log_datasets,
+        "log_reference": log_reference,
         "exclusive": exclusive,
         "disable_for_unsupported_versions": disable_for_unsupported_versions,
         "silent": silent,

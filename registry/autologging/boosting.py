@@ -1,4 +1,4 @@
-"""What XGBoost and LightGBM share: the arguments of a call, the example of a model, and fits of their wrappers."""
+"""What integrations share: the arguments of a call, example and reference of a model, and fits of wrappers."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ from registry.autologging import post_training
 from registry.autologging.options import Options
 from registry.autologging.training import Training
 from registry.autologging.training_data import first_rows, signature_of
+from registry.monitoring.reference_option import training_reference
 
 
 def arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:
@@ -36,6 +37,21 @@ def example_and_signature(
     return described
 
 
+def reference_files(
+    training: Training, find_data: Callable[[], tuple[Any, Any]], predict: Callable[[Any], Any] | None
+) -> dict[str, Any]:
+    """Return the option `added_files` with the profile of the training data, if it is wanted and can be made."""
+    if not training.options.log_reference:
+        return {}
+
+    def make() -> dict[str, bytes]:
+        features, targets = find_data()
+        return training_reference(features, targets, predict)
+
+    files = training.attempt("the model has no reference for drift", make)
+    return {} if files is None else {"added_files": files}
+
+
 def fit_wrapper(
     integration: str,
     options: Options,
@@ -53,20 +69,23 @@ def fit_wrapper(
         if not training.has_run:
             return wrapped(*args, **kwargs)
         features = args[0] if args else kwargs.get("X")
+        targets = args[1] if len(args) > 1 else kwargs.get("y")
         example = training.attempt("the model has no input example and no signature", first_rows, features)
         result = wrapped(*args, **kwargs)
         if options.log_models:
-            training.attempt("the model was not logged", _log_wrapper, training, estimator, example)
+            data = (features, targets)
+            training.attempt("the model was not logged", _log_wrapper, training, estimator, example, data)
         post_training.remember_estimator(estimator, training)
     return result
 
 
-def _log_wrapper(training: Training, estimator: Any, example: Any) -> None:
+def _log_wrapper(training: Training, estimator: Any, example: Any, data: tuple[Any, Any]) -> None:
     described: dict[str, Any] = {"signature": False}
     if example is not None:
         described = example_and_signature(training, lambda: example, lambda rows: signature_of(rows, estimator.predict))
     if training.integration == "xgboost":
         described["model_format"] = training.options.model_format
+    described |= reference_files(training, lambda: data, estimator.predict)
     training.log_model(training.integration, estimator, metric_keys=_round_keys(estimator), **described)
 
 

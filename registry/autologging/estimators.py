@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from registry.autologging import charts, classification, parameter_search, post_training
-from registry.autologging.boosting import example_and_signature
+from registry.autologging.boosting import example_and_signature, reference_files
 from registry.autologging.options import Options
 from registry.autologging.patching import Handler, Patches, is_patched, wrapt
 from registry.autologging.training import Training, points
@@ -125,6 +125,9 @@ class FitRecord:
 
     def _log_model(self) -> dict[str, Any]:
         described = self._described()
+        described |= reference_files(
+            self._training, lambda: (self._features, self._targets), getattr(self._estimator, "predict", None)
+        )
         best = getattr(self._estimator, "best_params_", None) if self._is_search else None
         log_estimator(
             self._training, self._estimator, "model", params=parameter_search.best_params(best or {}), **described

@@ -141,6 +141,10 @@ class TrainRecord:
             lambda: _examples.of(self._given["train_set"]),
             lambda example: signature_of(example, booster.predict),
         )
+        dataset = self._given["train_set"]
+        described |= boosting.reference_files(
+            self._training, lambda: (_examples.data_of(dataset), dataset.get_label()), booster.predict
+        )
         self._training.log_model(NAME, booster, metric_keys=keys, **described)
 
 

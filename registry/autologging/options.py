@@ -13,6 +13,7 @@ class Options:
     log_model_signatures: bool = True
     log_models: bool = True
     log_datasets: bool = True
+    log_reference: bool = False
     exclusive: bool = False
     disable_for_unsupported_versions: bool = False
     silent: bool = False

@@ -1,5 +1,6 @@
 """What is recorded of training data: the first rows as an example, the signature, and the identity as a data set."""
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -57,16 +58,32 @@ class Examples:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._kept = ByIdentity()
+        self._data = ByIdentity()
 
     def keep(self, wrapped: Callable[..., Any], dataset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Keep the first rows around the constructor of a data set, for `Patches.wrap`."""
+        data = args[0] if args else kwargs.get("data")
         try:
-            example = first_rows(args[0] if args else kwargs.get("data"))
+            example = first_rows(data)
         except Exception as error:  # noqa: BLE001 - raised again when an example is needed
             example = error
         result = wrapped(*args, **kwargs)
         self._kept.set(dataset, example)
+        with contextlib.suppress(TypeError):  # data that allow no weak reference
+            self._data.set(dataset, weakref.ref(data))
         return result
+
+    def data_of(self, dataset: Any) -> Any:
+        """Return the data that a data set was made from.
+
+        Raises:
+            InvalidTypeError: Nobody else holds them any more, or they were never seen.
+        """
+        reference = self._data.find(dataset)
+        data = None if reference is None else reference()
+        if data is None:
+            raise InvalidTypeError(f"the data that the {self._kind} was made from are gone; keep them in a variable")
+        return data
 
     def of(self, dataset: Any) -> Any:
         """Return the first rows that a data set was made from; raise what prevented them from being kept."""

@@ -125,6 +125,12 @@ class TrainRecord:
             lambda: _examples.of(self._given["dtrain"]),
             lambda example: signature_of(example, lambda data: booster.predict(xgboost.DMatrix(data))),
         )
+        matrix = self._given["dtrain"]
+        described |= boosting.reference_files(
+            self._training,
+            lambda: (_examples.data_of(matrix), matrix.get_label()),
+            lambda data: booster.predict(xgboost.DMatrix(data, enable_categorical=True)),
+        )
         self._training.log_model(NAME, booster, metric_keys=keys, model_format=options.model_format, **described)
 
 

@@ -11,7 +11,7 @@ from registry.blobs.append_only import AppendOnlyFiles, WritableFiles
 from registry.blobs.cache import ModelCache
 from registry.blobs.local import LocalBlobStore
 from registry.blobs.options import S3Options
-from registry.blobs.protocol import BlobStore, Stamp
+from registry.blobs.protocol import BlobStore, Range, Stamp
 from registry.exceptions import InvalidUriError
 from registry.uris import S3Uri, parse_location
 
@@ -20,6 +20,7 @@ __all__ = [
     "AppendOnlyFiles",
     "BlobStore",
     "ModelCache",
+    "Range",
     "S3Options",
     "Stamp",
     "WritableFiles",

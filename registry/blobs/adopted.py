@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from registry.blobs.digests import check_entry, hash_stream, missing
-from registry.blobs.protocol import BlobStore
+from registry.blobs.protocol import BlobStore, Range
 from registry.blobs.read_only import ReadOnlyBlobStore
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
@@ -71,8 +71,8 @@ class AdoptedBlobStore(ReadOnlyBlobStore):
             return stream.read()
 
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
-        """Open one file after checking it.
+    def open(self, path: str, part: Range | None = None) -> Iterator[BinaryIO]:
+        """Open one file, or a part of it, after checking the whole.
 
         Raises:
             IntegrityError: It is missing or has changed.
@@ -86,7 +86,7 @@ class AdoptedBlobStore(ReadOnlyBlobStore):
                     check_entry(entry, hash_stream(path, stream), self.root)
             except ArtifactNotFoundError as error:
                 raise missing(entry, self.root) from error
-        with self._store.open(path) as stream:
+        with self._store.open(path, part) as stream:
             yield stream
 
     def download(self, path: str, destination: Path) -> Path:

@@ -5,21 +5,23 @@ every directory on the way is opened by descriptor with ``O_NOFOLLOW``.
 """
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from registry.blobs.paths import check_blob_path, check_subtree, is_temporary, join, temporary_name
-from registry.blobs.protocol import Stamp
+from registry.blobs.protocol import Range, Stamp
 from registry.entities.paging import FileInfo
 from registry.exceptions import (
     ArtifactNotFoundError,
     InvalidPathError,
     PathExistsError,
     RegistryError,
+    StorageError,
     disk_error,
 )
 
@@ -102,14 +104,23 @@ class Directory:
         return Stamp(status.st_size, f"{status.st_mtime_ns}-{status.st_ino}")
 
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
-        """Open a file for reading.
+    def open(self, path: str, part: Range | None = None) -> Iterator[BinaryIO]:
+        """Open a file, or a part of it, for reading.
 
         Raises:
             ArtifactNotFoundError: There is no file at `path`.
+            StorageError: The file ends before the part does.
         """
         with self.os_errors(path), os.fdopen(self._open_file(path), "rb") as file:
-            yield file
+            if part is None:
+                yield file
+                return
+            size = os.fstat(file.fileno()).st_size
+            if size < part.stop:
+                raise StorageError(f"{self.root / path} has {size} bytes, so byte {part.stop - 1} cannot be read.")
+            file.seek(part.start)
+            # A raw stream reads into what it is given; typeshed knows only the named subclasses as BinaryIO.
+            yield cast(BinaryIO, _FilePart(file, part.stop - part.start))
 
     @contextmanager
     def create(self, path: str, *, exclusive: bool = False, sync: bool = True) -> Iterator[BinaryIO]:
@@ -274,6 +285,26 @@ class Directory:
                 f"{self.root / path}: {reason}. Check the rights and the free space of the directory {self.root}.",
                 error,
             ) from error
+
+
+class _FilePart(io.RawIOBase):
+    """The next `size` bytes of an open file."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        super().__init__()
+        self._file = file
+        self._left = size
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed wants any buffer; io passes this
+        """Fill the buffer with the next bytes; return 0 at the end of the part."""
+        data = self._file.read(min(len(buffer), self._left))
+        self._left -= len(data)
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _split(path: str) -> tuple[str, str]:

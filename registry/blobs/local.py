@@ -15,7 +15,7 @@ from registry.blobs.digests import check_entry, copy_stream, hash_stream, missin
 from registry.blobs.directory import Directory
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.progress import TransferProgress, unwatched
-from registry.blobs.protocol import BlobStore, Stamp
+from registry.blobs.protocol import BlobStore, Range, Stamp
 from registry.blobs.upload_plan import check_free, filled_whole, local_source, planned, sealed_path
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
@@ -94,9 +94,9 @@ class LocalBlobStore:
         """Return the file or directory at `path`, or None."""
         return self._directory.find(check_blob_path(path))
 
-    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Open one file for reading."""
-        return self._directory.open(check_blob_path(path))
+    def open(self, path: str, part: Range | None = None) -> AbstractContextManager[BinaryIO]:
+        """Open one file, or a part of it, for reading."""
+        return self._directory.open(check_blob_path(path), part)
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one file."""

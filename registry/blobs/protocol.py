@@ -24,6 +24,13 @@ class Stamp(NamedTuple):
     mark: str
 
 
+class Range(NamedTuple):
+    """Bytes `start` (included) to `stop` (excluded) of a file."""
+
+    start: int
+    stop: int
+
+
 class BlobStore(Protocol):
     """Bytes under `root`: a local directory or an S3 prefix. Thread-safe."""
 
@@ -51,11 +58,12 @@ class BlobStore(Protocol):
             ArtifactNotFoundError: There is no file at `path`.
         """
 
-    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Open one file to read it once, from beginning to end, in bounded memory.
+    def open(self, path: str, part: Range | None = None) -> AbstractContextManager[BinaryIO]:
+        """Open one file, or a part that it has, to read it once, from beginning to end, in bounded memory.
 
         Raises:
             ArtifactNotFoundError: There is no file at `path`.
+            StorageError: The file ends before the part does.
         """
 
     def write(self, path: str, data: bytes) -> None:

@@ -1,18 +1,13 @@
 """``registry export-mlflow``: write everything into MLflow, by its own client."""
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 import typer
 
-from registry.cli import exit_codes, output
 from registry.cli.commands import standalone
+from registry.cli.import_mlflow import print_report
 from registry.cli.options import open_client
-from registry.cli.output import Column
 from registry.cli.progress import shown_progress
-
-if TYPE_CHECKING:
-    from registry.mlflow_bridge import ExportCount
 
 app = standalone()
 
@@ -54,19 +49,4 @@ def export_mlflow(
         report = export_from(
             client, target, artifacts=artifacts, registry_uri=registry_uri, python=python, progress=progress
         )
-    fields = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
-    output.listing(report.counts, _COLUMNS, document={**fields, "is_complete": report.is_complete})
-    for text in (*report.notes, *report.problems, *report.differences):
-        output.note(text)
-    agreed = f"{len(report.differences)} differ" if report.differences else "all agree"
-    output.note(f"{report.compared} values were read back from MLflow and compared: {agreed}.")
-    if not report.is_complete:
-        raise typer.Exit(exit_codes.NO)
-
-
-_COLUMNS: "Final[tuple[Column[ExportCount], ...]]" = (
-    Column("kind", lambda count: count.kind, whole=True),
-    Column("here", lambda count: count.here, right=True),
-    Column("in MLflow", lambda count: count.there, right=True),
-    Column("new", lambda count: count.added, right=True),
-)
+    print_report(report, "in MLflow", "values were read back from MLflow and compared")

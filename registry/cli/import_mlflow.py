@@ -3,7 +3,7 @@
 import dataclasses
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,9 +14,11 @@ from registry.cli.output import Column
 from registry.cli.progress import shown_progress
 
 if TYPE_CHECKING:
-    from registry.mlflow_bridge import Count, ImportReport
+    from registry.mlflow_bridge import Count, TransferReport
 
 app = standalone()
+
+SAMPLED: Final = "values of a sample were compared with the source"
 
 Rename = Annotated[
     Path | None,
@@ -79,19 +81,19 @@ def import_mlflow(
             reason=reason or None,
             progress=progress,
         )
-    print_report(report, "in MLflow")
+    print_report(report, "in MLflow", SAMPLED)
 
 
-def print_report(report: "ImportReport", there: str) -> None:
-    """Print what both sides have; `there` heads the column of the source.
+def print_report(report: "TransferReport", there: str, compared: str) -> None:
+    """Print what both sides have; `there` heads the column of the other system, `compared` says what was compared.
 
     Raises:
-        typer.Exit: Something could not be imported, or differs.
+        typer.Exit: Something could not be carried over, or differs.
     """
     fields = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
     columns: tuple[Column[Count], ...] = (
         Column("kind", lambda count: count.kind, whole=True),
-        Column(there, lambda count: count.source, right=True),
+        Column(there, lambda count: count.there, right=True),
         Column("here", lambda count: count.here, right=True),
         Column("new", lambda count: count.added, right=True),
     )
@@ -99,6 +101,6 @@ def print_report(report: "ImportReport", there: str) -> None:
     for text in (*report.notes, *report.problems, *report.differences):
         output.note(text)
     agreed = f"{len(report.differences)} differ" if report.differences else "all agree"
-    output.note(f"{report.compared} values of a sample were compared with the source: {agreed}.")
+    output.note(f"{report.compared} {compared}: {agreed}.")
     if not report.is_complete:
         raise typer.Exit(exit_codes.NO)

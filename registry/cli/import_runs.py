@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from registry.cli.commands import standalone
-from registry.cli.import_mlflow import Rename, print_report
+from registry.cli.import_mlflow import SAMPLED, Rename, print_report
 from registry.cli.options import use_place
 from registry.cli.progress import shown_progress
 
@@ -44,4 +44,4 @@ def import_runs(
     use_place()
     with shown_progress() as progress:
         report = run_import(tracker.value, Path(path).expanduser(), rename=rename, progress=progress)
-    print_report(report, f"in {tracker.value}")
+    print_report(report, f"in {tracker.value}", SAMPLED)

@@ -201,8 +201,11 @@ def run_monitors(
 
 @app.command("status", examples=["registry monitor status", "registry monitor status churn && echo 'all is well'"])
 def show_status(name: OptionalModel = None) -> None:
-    """Show how the monitors are. Exit code 3 if somebody should look: drift, an error, an incident, no check."""
-    from registry.monitoring.monitors import monitor_states
+    """Show how the monitors are. Exit code 3 if somebody should look: drift, an error, an incident, no check.
+
+    A trigger that was given up counts too, while an incident that set it off is not closed.
+    """
+    from registry.monitoring.monitors import lost_triggers, monitor_states
 
     client = open_client()
     states = monitor_states(client, None if name is None else model_name(name))
@@ -212,18 +215,35 @@ def show_status(name: OptionalModel = None) -> None:
             "state": one.state,
             "overdue_seconds": one.overdue_seconds,
             "open_incidents": one.open_incidents,
+            "needs_attention": one.needs_attention,
+            "incidents": [
+                {"id": incident.id, "cause": incident.cause, "status": str(incident.status)}
+                for incident in one.incidents
+            ],
         }
         for one in states
     ]
     output.listing(states, _STATES, nothing="No monitors.", document=documents)
-    failed = client.get_trigger_deliveries(["failed"])
-    for delivery in failed:
+    lost = [one for one in lost_triggers(client) if name is None or one.name == model_name(name)]
+    for delivery in lost:
         output.complain(
             f"registry: the trigger {delivery.trigger!r} of {delivery.name} was given up after {delivery.attempts} "
             f"attempts: {delivery.message}"
         )
-    if any(one.needs_attention for one in states):
+    if lost or any(one.needs_attention for one in states):
         raise typer.Exit(exit_codes.NO)
+
+
+@app.command("compact", examples=["registry monitor compact churn"])
+def compact_files(name: ModelName) -> None:
+    """Merge the small files of what was observed on days that are over. 'monitor run' does it by itself."""
+    from registry.monitoring import compact_observations
+
+    done = compact_observations(model_name(name), client=open_client(changes=True))
+    output.done(
+        f"{done.merged} files became {done.written}; {done.removed} that were merged before are removed.",
+        document={"merged": done.merged, "written": done.written, "removed": done.removed},
+    )
 
 
 @app.command("metrics", examples=["registry monitor metrics > /var/lib/node_exporter/registry.prom"])
@@ -352,7 +372,7 @@ _STATES: Final[tuple["Column[MonitorState]", ...]] = (
     Column("model", lambda one: one.monitor.name, whole=True),
     Column("stage", lambda one: one.monitor.stage, whole=True),
     Column("state", lambda one: one.state, whole=True),
-    Column("incidents", lambda one: one.open_incidents, whole=True, right=True),
+    Column("incidents", lambda one: ", ".join(str(incident.id) for incident in one.incidents), whole=True),
     Column(
         "last check (UTC)",
         lambda one: None if one.monitor.last_check is None else moment(one.monitor.last_check.end_time),

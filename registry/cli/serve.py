@@ -103,7 +103,7 @@ def serve(
     A model that a stage or alias stands for is replaced when that moves, without a request lost. Until a model is
     loaded, /ping says 503.
     """
-    from registry.serving.options import ServeOptions, check_exposure, named_models
+    from registry.serving.options import ServeOptions, check_certificate, check_exposure, named_models
     from registry.serving.run import run
 
     if (certificate is None) != (key is None):
@@ -133,7 +133,10 @@ def serve(
         canary_key=canary_key.lower(),
     )
     check_exposure(host, options.read_token(), trusted_proxy=trusted_proxy)
-    ssl = None if certificate is None else {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+    ssl = None
+    if certificate is not None and key is not None:
+        check_certificate(certificate, key)
+        ssl = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
     shown = ", ".join(uri for _, uri in models)
     run(options, host, port, ssl=ssl, on_start=lambda address: output.note(f"Serving {shown} at {address}"))
 

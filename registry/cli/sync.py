@@ -50,7 +50,7 @@ def sync(
     settings = current_settings()
     if spool is None:
         raise InvalidParameterError("There is no spool to send: give its DIR, or set REGISTRY_SPOOL_DIR.")
-    if to is None and "tracking_uri" not in settings.given:
+    if to is None and "tracking_uri" not in settings.model_fields_set:
         raise InvalidParameterError("Give --to URI, the registry to send to, or set REGISTRY_TRACKING_URI.")
     if watch:
         if dry_run:

@@ -28,9 +28,9 @@ class GarbageItem:
     """One unreferenced item.
 
     Attributes:
-        kind: ``run``, ``experiment``, ``logged model``, ``upload`` (bytes that never became a model) or ``leftover``
-            (bytes that an interrupted gc left).
-        since: When it was deleted or begun, in milliseconds since the epoch.
+        kind: ``run``, ``experiment``, ``logged model``, ``upload`` (bytes that never became a model), ``leftover``
+            (bytes that an interrupted gc left) or ``check`` (of a monitor).
+        since: When it was deleted, begun or made, in milliseconds since the epoch.
         location: Where its bytes are; None if it has none.
         versions: The deleted versions whose files these were.
     """

@@ -109,6 +109,8 @@ class CatBoostFlavor:
 class CatBoostPredictor:
     """Predict as MLflow's pyfunc does: the model's own ``predict``."""
 
+    only_computes = True
+
     def __init__(self, model: Any) -> None:
         self._model = model
         self._threads = -1  # CatBoost's word for all

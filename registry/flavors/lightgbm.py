@@ -135,6 +135,8 @@ class LightGBMFlavor:
 class LightGBMPredictor:
     """Predict as MLflow's pyfunc does. Text for features of categories becomes a category, so data from JSON work."""
 
+    only_computes = True
+
     def __init__(self, model: Any) -> None:
         self._model = model
         booster = model if isinstance(model, _lightgbm().Booster) else model.booster_

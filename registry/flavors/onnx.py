@@ -110,6 +110,8 @@ class OnnxPredictor:
     It is a dict for a DataFrame too if the outputs have different widths.
     """
 
+    only_computes = True
+
     def __init__(self, file: Path, providers: list[Any], settings: dict[str, Any], *, extra: bool) -> None:
         self._file, self._providers, self._settings, self._extra = file, providers, settings, extra
         self._session = self._open_session()

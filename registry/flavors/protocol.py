@@ -14,7 +14,10 @@ class Predictor(Protocol):
     """A model as ``pyfunc`` calls it. It must not write to `data`, which may be the caller's own object.
 
     It may also have ``get_raw_model()``, the native model, ``python_model``, the object behind a Python function, and
-    ``limit_threads(count)``, which makes the next predictions use at most so many threads.
+    ``limit_threads(count)``, which makes the next predictions use at most so many threads. Where ``takes_rows(names)``
+    is true, ``predict_rows(rows, params)`` predicts an array of doubles with these columns as ``predict`` does a frame
+    of them. ``only_computes`` says that a prediction runs code of a library alone, which waits for nothing; a server
+    may make a small one in the thread that answers everybody.
     """
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:

@@ -4,13 +4,18 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from registry.entities.schema import DataType
 from registry.exceptions import InvalidParameterError, NotSupportedError
 from registry.flavors.example import StoredExample
 from registry.flavors.mlmodel import PYTHON_FUNCTION, Model
 from registry.flavors.protocol import Predictor
 from registry.flavors.signatures.enforce import enforce_params, enforce_schema
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class PyFuncModel:
@@ -51,7 +56,41 @@ class PyFuncModel:
         """
         schema = self._metadata.get_input_schema()
         fitting = data if schema is None else enforce_schema(data, schema)
+        if schema is not None and self.takes_rows and hasattr(fitting, "to_numpy"):
+            rows = fitting.to_numpy()
+            if rows.dtype == "float64" and rows.shape[1:] == (len(schema),):  # an optional column may be missing
+                return self.predict_rows(rows, params)
         return self._predictor.predict(fitting, enforce_params(params, self._metadata.get_params_schema()))
+
+    def predict_rows(self, rows: "np.ndarray[Any, Any]", params: Mapping[str, Any] | None = None) -> Any:
+        """Predict as `predict` does a frame of doubles, without making one; only where `takes_rows` is true.
+
+        Args:
+            rows: Doubles, with one column per column of the signature, in its order.
+            params: Params that the signature names; defaults are filled in for others.
+
+        Returns:
+            The predictions, in the form that the flavor returns.
+
+        Raises:
+            SchemaEnforcementError: `params` do not fit the signature.
+        """
+        predictor: Any = self._predictor
+        return predictor.predict_rows(rows, enforce_params(params, self._metadata.get_params_schema()))
+
+    @cached_property
+    def takes_rows(self) -> bool:
+        """Tell whether the signature has doubles alone, and the flavor takes an array of them: XGBoost does."""
+        schema = self._metadata.get_input_schema()
+        takes_rows = getattr(self._predictor, "takes_rows", None)
+        if schema is None or takes_rows is None or schema.is_tensor_spec() or not schema.has_input_names():
+            return False
+        return all(spec.type is DataType.double for spec in schema) and bool(takes_rows(schema.input_names()))
+
+    @property
+    def only_computes(self) -> bool:
+        """Tell whether a prediction waits for nothing, such as a file, a lock or a service."""
+        return bool(getattr(self._predictor, "only_computes", False))
 
     def limit_threads(self, count: int) -> None:
         """Let predictions use at most `count` threads, if the flavor knows how: XGBoost and scikit-learn do.

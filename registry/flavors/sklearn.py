@@ -6,6 +6,7 @@ at loading; a pickle is read only if the caller allowed code. Nothing in the fil
 
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from registry.flavors.xgboost import limit_xgboost_threads
 from registry.validation.arguments import check_list
 
 _PREDICT_FUNCTIONS: Final = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
+_LIBRARIES: Final = frozenset({"sklearn", "xgboost", "lightgbm", "catboost"})
 
 
 class SklearnFlavor:
@@ -149,6 +151,11 @@ class SklearnPredictor:
         self._function = function
         self._threads: int | None = None
 
+    @cached_property
+    def only_computes(self) -> bool:
+        """Tell whether only code of libraries predicts."""
+        return _only_computes(self._model)
+
     def limit_threads(self, count: int) -> None:
         """Let the estimator and those inside it use `count` threads, of joblib, XGBoost and OpenMP."""
         self._threads = count
@@ -184,7 +191,22 @@ def _estimators(model: Any) -> Iterator[Any]:
         elif hasattr(part, "get_params") and not isinstance(part, type) and id(part) not in seen:
             seen.add(id(part))
             yield part
-            left.extend(vars(part).values())
+            left.extend(getattr(part, "__dict__", {}).values())
+
+
+def _only_computes(model: Any) -> bool:
+    """Tell whether an estimator and those inside it are all classes of a library, and call no function of somebody's.
+
+    One that says nothing of its parameters, or has parameters that can be called, is taken for somebody's own.
+    """
+    if not hasattr(model, "get_params"):
+        return False
+    for part in _estimators(model):
+        if type(part).__module__.partition(".")[0] not in _LIBRARIES:
+            return False
+        if any(callable(value) for value in part.get_params(deep=False).values()):
+            return False
+    return True
 
 
 def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[str] | None:

@@ -28,8 +28,8 @@ _CLASSES: Final[dict[str, str]] = {
     "xgboost.sklearn.XGBRFClassifier": "XGBRFClassifier",
     "xgboost.sklearn.XGBRFRegressor": "XGBRFRegressor",
 }
-# Data types compare equal to their names.
-_FLOATS: Final = ("float64", "float32")
+# Every integer below this one has an exact double.
+_EXACT: Final = 2**53
 _logger = logging.getLogger(__name__)
 
 
@@ -140,9 +140,11 @@ class XGBoostFlavor:
 class XGBoostPredictor:
     """Predict as MLflow's pyfunc does: a Booster gets a DMatrix, and feature names are validated.
 
-    A frame of floats goes to XGBoost as an array, which is several times faster. Text for a feature of categories
+    A frame of numbers goes to XGBoost as an array, which is several times faster. Text for a feature of categories
     becomes a category, so that data from JSON work.
     """
+
+    only_computes = True
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -167,24 +169,45 @@ class XGBoostPredictor:
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's predictions. Params that its ``predict`` does not take are ignored with a warning."""
+        rows = self._rows(data)
+        if rows is not None:
+            return self.predict_rows(rows, params)
+        return self._predict(self._with_categories(data), None, params)
+
+    def takes_rows(self, names: list[Any]) -> bool:
+        """Tell whether an array with columns of these names is what the model takes."""
+        return self._takes_arrays and names == self._names
+
+    def predict_rows(self, rows: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Predict an array that has the model's features as its columns."""
+        return self._predict(rows, self._names, params)
+
+    def _predict(self, data: Any, names: list[str] | None, params: Mapping[str, Any] | None) -> Any:
         known = {key: value for key, value in (params or {}).items() if key in self._accepted}
         if params and len(known) < len(params):
             ignored = sorted(params.keys() - known.keys())
             _logger.warning("Params %s are not accepted by the xgboost model, ignoring them during predict.", ignored)
-        array = self._array(data)
-        matrix = self._with_categories(data) if array is None else array
         if self._is_booster:
-            names = None if array is None else self._names
-            matrix = _xgboost().DMatrix(matrix, feature_names=names, enable_categorical=True, nthread=self._threads)
-        return self._model.predict(matrix, **{"validate_features": True, **known})
+            data = _xgboost().DMatrix(data, feature_names=names, enable_categorical=True, nthread=self._threads)
+        return self._model.predict(data, **{"validate_features": True, **known})
 
-    def _array(self, data: Any) -> Any:
-        """Return the values of a frame of floats that has exactly the model's features; None for other data."""
-        if not self._takes_arrays or not hasattr(data, "dtypes") or not hasattr(data, "columns"):
+    def _rows(self, data: Any) -> Any:
+        """Return the values of a frame of numbers that has exactly the model's features; None for other data.
+
+        XGBoost compares 32-bit floats, and gets the same ones from doubles as from integers that doubles hold exactly.
+        """
+        import numpy as np
+
+        if not hasattr(getattr(data, "columns", None), "tolist") or not self.takes_rows(data.columns.tolist()):
             return None
-        if data.columns.tolist() != self._names or any(dtype not in _FLOATS for dtype in data.dtypes.tolist()):
+        types = data.dtypes.tolist()
+        if not all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" and dtype.itemsize <= 8 for dtype in types):
             return None
-        return data.to_numpy()
+        if all(dtype.kind == "f" for dtype in types):
+            return data.to_numpy()
+        rows = data.to_numpy(dtype=np.float64)
+        has_wide = any(dtype.kind != "f" and dtype.itemsize == 8 for dtype in types)
+        return None if has_wide and (np.abs(rows) >= _EXACT).any() else rows
 
     def _with_categories(self, data: Any) -> Any:
         if not self._categorical or not hasattr(data, "columns"):

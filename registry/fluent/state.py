@@ -166,7 +166,7 @@ def is_tracking_uri_set() -> bool:
         >>> mlflow.is_tracking_uri_set()
         True
     """
-    return "tracking_uri" in current_settings().given
+    return "tracking_uri" in current_settings().model_fields_set
 
 
 def disconnect(timeout: float | None = None) -> None:

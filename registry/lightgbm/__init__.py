@@ -225,6 +225,8 @@ def autolog(
     silent: bool = False,
     registered_model_name: str | None = None,
     extra_tags: Mapping[str, str] | None = None,
+    *,
+    log_reference: bool = False,
 ) -> None:
     """Log what ``lightgbm.train`` and the scikit-learn wrappers do from now on.
 
@@ -243,6 +245,8 @@ def autolog(
         silent: Show no messages of autologging. Default: False.
         registered_model_name: Register each model as the next version of this registered model.
         extra_tags: Tags of the runs that autologging makes, as a mapping from key to value.
+        log_reference: Seal a profile of the training data with the model, for `monitoring.check`: inputs, targets and
+            predictions, with a sample of the rows. Default: False.
 
     Raises:
         MissingDependencyError: wrapt is not installed.
@@ -266,6 +270,7 @@ def autolog(
             log_model_signatures=log_model_signatures,
             log_models=log_models,
             log_datasets=log_datasets,
+            log_reference=log_reference,
             exclusive=exclusive,
             disable_for_unsupported_versions=disable_for_unsupported_versions,
             silent=silent,

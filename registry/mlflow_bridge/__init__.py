@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from registry.mlflow_bridge.exporting import export_mlflow
     from registry.mlflow_bridge.importing import import_mlflow
     from registry.mlflow_bridge.other_trackers import import_runs
-    from registry.mlflow_bridge.report import Count, ExportCount, ExportReport, ImportReport
+    from registry.mlflow_bridge.report import Count, TransferReport
 
 # Lazy, so that MLflow's plugins load nothing of the import.
 __getattr__, __dir__, _ = lazy_loader.attach(
@@ -22,8 +22,8 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "exporting": ["export_mlflow"],
         "importing": ["import_mlflow"],
         "other_trackers": ["import_runs"],
-        "report": ["Count", "ExportCount", "ExportReport", "ImportReport"],
+        "report": ["Count", "TransferReport"],
     },
 )
 
-__all__ = ["Count", "ExportCount", "ExportReport", "ImportReport", "export_mlflow", "import_mlflow", "import_runs"]
+__all__ = ["Count", "TransferReport", "export_mlflow", "import_mlflow", "import_runs"]

@@ -27,7 +27,7 @@ from registry.mlflow_bridge.export_models import ModelExport
 from registry.mlflow_bridge.export_process import MlflowProcess, MlflowRefusedError
 from registry.mlflow_bridge.export_worker import PARENT_TAG, REGISTRY_TAG, RUN_TAG, identity, update_digest
 from registry.mlflow_bridge.importing import Progress, ignore
-from registry.mlflow_bridge.report import ExportCount, ExportReport
+from registry.mlflow_bridge.report import Count, TransferReport
 from registry.settings import redacted_uri
 from registry.store.transfer.run_export import ExportedRun, Point, SeriesSummary
 
@@ -61,7 +61,7 @@ def export_mlflow(
     tracking_uri: str | Path | None = None,
     python: str | None = None,
     progress: Progress | None = None,
-) -> ExportReport:
+) -> TransferReport:
     """Export all active experiments, runs, logged models and registered models into MLflow 3, with their files.
 
     Names, users, times, status, params, tags, whole metric histories, data sets, version numbers, stages, aliases and
@@ -103,7 +103,7 @@ def export_from(
     registry_uri: str | None = None,
     python: str | None = None,
     progress: Progress | None = None,
-) -> ExportReport:
+) -> TransferReport:
     """Export what a client's registry has; see `export_mlflow`."""
     client.backend.experiments.registry_id()  # whether there is one, before mlflow is started, which takes seconds
     with MlflowProcess(python) as process:
@@ -160,7 +160,7 @@ class Export:
         self._repeated = 0
         self._infinite = 0
 
-    def run(self, target: str, registry_uri: str | None, artifacts: str | None) -> ExportReport:
+    def run(self, target: str, registry_uri: str | None, artifacts: str | None) -> TransferReport:
         """Export everything, read it back and compare."""
         began = time.monotonic()
         try:
@@ -182,9 +182,9 @@ class Export:
         models.link()
         models.export_registered_models()
         self._note_what_mlflow_cannot_hold()
-        return ExportReport(
-            target=redacted_uri(target),
-            counts=[ExportCount(kind, self.here[kind], self.there[kind], self.added[kind]) for kind in _KINDS],
+        return TransferReport(
+            place=redacted_uri(target),
+            counts=[Count(kind, self.there[kind], self.here[kind], self.added[kind]) for kind in _KINDS],
             compared=self.compared,
             differences=self.differences,
             problems=self.problems,

@@ -31,7 +31,7 @@ from registry.mlflow_bridge.file_store import FileStoreSource
 from registry.mlflow_bridge.files import FilePlaces, can_adopt, hash_files, parse_moved
 from registry.mlflow_bridge.models import ModelImport
 from registry.mlflow_bridge.renames import RefusedNames, Renames, find_fault, propose, read_renames
-from registry.mlflow_bridge.report import Count, ImportReport
+from registry.mlflow_bridge.report import Count, TransferReport
 from registry.mlflow_bridge.server import server_source
 from registry.mlflow_bridge.source import Files, Source, SourceExperiment, SourceModel, SourceRun
 from registry.store.tracking.run_inputs import CONTEXT_TAG
@@ -67,7 +67,7 @@ def import_mlflow(
     server: str | None = None,
     reason: str | None = None,
     progress: Progress | None = None,
-) -> ImportReport:
+) -> TransferReport:
     """Import all experiments, runs, logged models and registered models of an MLflow store, with their files.
 
     Run ids, version numbers, stages, aliases, tags, descriptions and times are kept. Experiments are matched by name
@@ -175,7 +175,7 @@ class Import:
         self._missing_places: Counter[str] = Counter()
         self._origin = f"{source.system}: {source.uri}"
 
-    def run(self, given_renames: Mapping[str, Any] | str | Path | None) -> ImportReport:
+    def run(self, given_renames: Mapping[str, Any] | str | Path | None) -> TransferReport:
         """Import everything, then count and compare."""
         began = time.monotonic()
         experiments = [one for one in self.source.experiments() if self.options.deleted or not one.is_deleted]
@@ -213,8 +213,8 @@ class Import:
         self.notes += self.source.remarks()
         compared, differences = compare_runs(self.client, self.source, self._sample, self.renames)
         compared_of_models, differences_of_models = of_models.compare()
-        return ImportReport(
-            source=self.source.uri,
+        return TransferReport(
+            place=self.source.uri,
             counts=self._counts(of_models),
             compared=compared + compared_of_models,
             differences=[*differences, *differences_of_models],

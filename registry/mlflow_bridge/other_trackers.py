@@ -8,7 +8,7 @@ from registry.client import MlflowClient
 from registry.exceptions import InvalidParameterError
 from registry.mlflow_bridge.importing import Import, Options, Progress, ignore
 from registry.mlflow_bridge.renames import read_renames
-from registry.mlflow_bridge.report import ImportReport
+from registry.mlflow_bridge.report import TransferReport
 from registry.mlflow_bridge.source import Source
 from registry.mlflow_bridge.trackio_source import TrackioSource
 from registry.mlflow_bridge.wandb_source import WandbSource
@@ -26,7 +26,7 @@ def import_runs(
     tracking_uri: str | Path | None = None,
     rename: Mapping[str, Mapping[str, str]] | str | Path | None = None,
     progress: Progress | None = None,
-) -> ImportReport:
+) -> TransferReport:
     """Import runs that W&B wrote offline, or that trackio wrote; calling it again imports what is new or has changed.
 
     A project becomes an experiment, the configuration params, and what was logged metrics with their whole histories;

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, BinaryIO, ClassVar, Final, cast
 
 from registry.blobs.paths import check_blob_path, join
+from registry.blobs.protocol import Range
 from registry.blobs.read_only import ReadOnlyBlobStore
 from registry.entities.paging import FileInfo
 from registry.exceptions import (
@@ -205,8 +206,10 @@ class ServerFiles(ReadOnlyBlobStore):
         with self.open(path) as stream:
             return stream.read()
 
-    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Open one file to read it once, from beginning to end."""
+    def open(self, path: str, part: Range | None = None) -> AbstractContextManager[BinaryIO]:
+        """Open one file to read it once, from beginning to end; a server sends no parts."""
+        if part is not None:
+            raise StorageError(f"The files at {self.root} are an MLflow server's, which sends them whole.")
         return self._open(check_blob_path(path))
 
     def refusal(self) -> StorageError:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -24,19 +25,21 @@ from registry.monitoring.comparison import (
     check_detectors,
     compare_profiles,
 )
+from registry.monitoring.distributions import DISTRIBUTIONS_FILE, describe_distributions
 from registry.monitoring.ground_truth import join_ground_truth
 from registry.monitoring.incidents import outcome_of
 from registry.monitoring.observations import read_window
 from registry.monitoring.profiles import Profile
 from registry.monitoring.references import Reference, find_reference
-from registry.monitoring.report import TARGET, DriftReport
+from registry.monitoring.report import REPORT_FILE, TARGET, DriftReport
 from registry.monitoring.storage import CHECK, HOUR_MS, new_run, registered_version
+from registry.validation.arguments import check_list
 from registry.validation.values import now_ms
 
-REPORT_FILE: Final = "report.json"
 _VERSION: Final = re.compile(r"(?:version )?([0-9]{1,9})")
 _NO_KEY: Final = re.compile(r"[^\w\-]")
 _LONGEST_COLUMN: Final = 150
+_LONGEST_SEGMENT: Final = 60
 # A run holds the effects of the first so many results as metrics; the report holds all.
 _MOST_METRICS: Final = 900
 
@@ -49,6 +52,7 @@ def check(
     window: str = "7d",
     against: str | int = "reference",
     detectors: Sequence[str] | None = None,
+    segments: Sequence[str] | None = None,
     every: str = "1d",
     false_incidents: float = FALSE_INCIDENTS,
     minimum_rows: int = MINIMUM_ROWS,
@@ -71,8 +75,10 @@ def check(
         against: ``reference``: the version's reference profile. ``previous``: the window before. A version's number:
             the reference profile of that version.
         detectors: ``ks``, ``wasserstein``, ``psi``, ``jensen_shannon``, ``chi_squared``, ``missing``,
-            ``new_categories``, ``range``, ``performance``, ``domain_classifier``. Default: all but ``wasserstein`` and
-            ``jensen_shannon``.
+            ``new_categories``, ``range``, ``performance``, ``domain_classifier``, ``correlation``. Default: all but
+            ``wasserstein`` and ``jensen_shannon``.
+        segments: The columns whose values are looked at one by one, too, of those that the reference has as segments.
+            Default: all of them.
         every: How often this check is made; together with the budget it decides how sure a finding must be.
         false_incidents: The budget: how many false incidents per model and month are accepted.
         minimum_rows: With fewer rows in the window nothing is tested.
@@ -97,6 +103,54 @@ def check(
         (True, 'input/rating_gap:distribution')
     """
     client, begun = state.client() if client is None else client, now_ms()
+    compared = compare(
+        client,
+        name,
+        stage=stage,
+        version=version,
+        window=window,
+        against=against,
+        detectors=detectors,
+        segments=segments,
+        every=every,
+        false_incidents=false_incidents,
+        minimum_rows=minimum_rows,
+        thresholds=thresholds,
+        at=at,
+    )
+    if not log:
+        return compared.report
+    logged = log_report(client, compared)
+    client.backend.monitors.log_check(name, outcome_of(logged, begun))
+    return logged
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A report that is not logged yet, and the profiles that it compares."""
+
+    report: DriftReport
+    reference: Profile
+    window: Profile
+
+
+def compare(
+    client: MlflowClient,
+    name: str,
+    *,
+    stage: str | None = "Production",
+    version: int | None = None,
+    window: str = "7d",
+    against: str | int = "reference",
+    detectors: Sequence[str] | None = None,
+    segments: Sequence[str] | None = None,
+    every: str = "1d",
+    false_incidents: float = FALSE_INCIDENTS,
+    minimum_rows: int = MINIMUM_ROWS,
+    thresholds: Mapping[str, float] | None = None,
+    at: datetime | None = None,
+) -> Compared:
+    """Compare as `check` does, and log nothing."""
     names = check_detectors(detectors)
     sensitivity = Sensitivity(alpha_of(every, false_incidents), _rows(minimum_rows), _thresholds(thresholds))
     start, end = _window(window, at)
@@ -106,7 +160,7 @@ def check(
     observed = read_window(client, name, number, start, end)
     reference, described = _reference(client, resolved, against, start, end)
     seen = _add_truth(observed.profile, join_ground_truth(client, name, number, start, end, reference.profile))
-    results = compare_profiles(reference.profile, seen, names, sensitivity)
+    results = compare_profiles(_only_segments(reference.profile, segments), seen, names, sensitivity)
     report = DriftReport(
         name=name,
         version=number,
@@ -122,11 +176,7 @@ def check(
         results=results,
         digest_of_data=observed.sha256,
     )
-    if not log:
-        return report
-    logged = log_report(client, report)
-    client.backend.monitors.log_check(name, outcome_of(logged, begun))
-    return logged
+    return Compared(report, reference.profile, seen)
 
 
 def _reference(
@@ -160,7 +210,21 @@ def _add_truth(seen: Profile, truth: Profile | None) -> Profile:
     if truth is None:
         return seen
     targets = tuple(column for column in truth.columns if column.role == TARGET)
-    return Profile(seen.rows, (*seen.columns, *targets), truth.performance, seen.sample)
+    segments = {key: _add_truth(segment, truth.segments.get(key)) for key, segment in seen.segments.items()}
+    return replace(seen, columns=(*seen.columns, *targets), performance=truth.performance, segments=segments)
+
+
+def _only_segments(reference: Profile, columns: Sequence[str] | None) -> Profile:
+    if columns is None:
+        return reference
+    names = check_list(columns, "segments", str)
+    unknown = [name for name in names if name not in reference.segment_columns]
+    if unknown:
+        known = ", ".join(reference.segment_columns) or "none"
+        raise InvalidParameterError(
+            f"The reference has no segments of {unknown[0]!r}; it has {known}. Set a reference with segments=[…]."
+        )
+    return replace(reference, segments={key: one for key, one in reference.segments.items() if key[0] in names})
 
 
 def _window(window: Any, at: datetime | None) -> tuple[int, int]:
@@ -193,9 +257,9 @@ def _thresholds(thresholds: Mapping[str, float] | None) -> dict[str, float]:
     return given
 
 
-def log_report(client: MlflowClient, report: DriftReport) -> DriftReport:
-    """Log a report as a finished run, and return it with the run's id."""
-    begun = now_ms()
+def log_report(client: MlflowClient, compared: Compared) -> DriftReport:
+    """Log a report and the distributions that it compares as a finished run; return the report with the run's id."""
+    report, begun = compared.report, now_ms()
     tags = {
         "registry.monitoring.version": str(report.version),
         "registry.monitoring.stage": report.stage or "",
@@ -210,11 +274,14 @@ def log_report(client: MlflowClient, report: DriftReport) -> DriftReport:
     metrics = {"drifted": float(report.drifted), "causes": float(len(report.causes)), "rows": float(report.rows)}
     for result in report.results:
         if result.effect is not None and len(metrics) < _MOST_METRICS:
-            column = _NO_KEY.sub("_", result.column[:_LONGEST_COLUMN])
-            metrics.setdefault(f"effect/{result.role}/{column}/{result.detector}", result.effect)
+            within = f"/{_NO_KEY.sub('_', result.segment[:_LONGEST_SEGMENT])}" if result.segment else ""
+            column = _NO_KEY.sub("_", result.column[: _LONGEST_COLUMN - len(within)])
+            metrics.setdefault(f"effect/{result.role}/{column}/{result.detector}{within}", result.effect)
     points = [Metric(key, value, report.window_end, 0) for key, value in metrics.items()]
     client.log_batch(run_id, points, (), [RunTag("registry.monitoring.causes", ", ".join(report.causes)[:5_000])])
     content = json.dumps(logged.to_dict(), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     client.log_stream(run_id, io.BytesIO(content.encode()), REPORT_FILE)
+    distributions = describe_distributions(compared.reference, compared.window).to_json()
+    client.log_stream(run_id, io.BytesIO(distributions.encode()), DISTRIBUTIONS_FILE)
     client.set_terminated(run_id)
     return logged

@@ -14,21 +14,22 @@ import numpy as np
 
 from registry.entities.times import parse_duration
 from registry.exceptions import InvalidParameterError
+from registry.monitoring.column_profiles import ColumnProfile
+from registry.monitoring.columns import NUMBER
 from registry.monitoring.detectors import (
     ALL_DETECTORS,
+    CORRELATION,
     DEFAULT_DETECTORS,
     DETECTORS,
-    DOMAIN_CLASSIFIER,
-    DOMAIN_THRESHOLD,
     PERFORMANCE_DETECTOR,
     Detector,
     Finding,
     NoFindingError,
     Pair,
     find_decay,
-    find_joint_difference,
 )
-from registry.monitoring.profiles import ColumnProfile, Profile
+from registry.monitoring.joint import ALL_INPUTS, JOINT_DETECTORS, JointDetector
+from registry.monitoring.profiles import Profile
 from registry.monitoring.report import JOINT, PERFORMANCE, ColumnResult, finite
 from registry.validation.arguments import check_list
 
@@ -89,14 +90,31 @@ def check_detectors(detectors: Sequence[str] | None) -> tuple[str, ...]:
 def compare_profiles(
     reference: Profile, window: Profile, detectors: Sequence[str], sensitivity: Sensitivity
 ) -> tuple[ColumnResult, ...]:
-    """Run detectors on all columns of two profiles, correct for their number, and decide what is drift."""
+    """Run detectors on all columns and segments, correct for the number of tests, and decide what is drift.
+
+    Within a segment, the distributions of predictions and targets are compared, and the performance.
+    """
+    results = _compare(reference, window, detectors, sensitivity)
+    for name in detectors:
+        # Only a reference that was made with correlations says that they matter.
+        if name in JOINT_DETECTORS and (name != CORRELATION or reference.correlations):
+            results.append(_of_rows(reference, window, JOINT_DETECTORS[name], sensitivity))
+    in_segments = [name for name in detectors if name not in DETECTORS or DETECTORS[name].aspect == "distribution"]
+    for column, value in reference.segments:
+        seen = window.get_segment(column, value) if (column, value) in window.segments else Profile(0, ())
+        found = _compare(reference.get_segment(column, value), seen, in_segments, sensitivity)
+        results += [replace(result, segment=f"{column}={value}") for result in found]
+    return _decide(results, sensitivity.alpha)
+
+
+def _compare(
+    reference: Profile, window: Profile, detectors: Sequence[str], sensitivity: Sensitivity
+) -> list[ColumnResult]:
+    """Run the detectors of columns, and of performance."""
     results = [result for column in reference.columns for result in _of_column(reference, window, column, detectors)]
     if PERFORMANCE_DETECTOR in detectors:
         results += _of_performance(reference, window, sensitivity)
-    if DOMAIN_CLASSIFIER in detectors:
-        results.append(_of_rows(reference, window, sensitivity))
-    applied = [_apply(result, sensitivity, window) for result in results]
-    return _decide(applied, sensitivity.alpha)
+    return [_apply(result, sensitivity, window) for result in results]
 
 
 def _of_column(
@@ -108,7 +126,9 @@ def _of_column(
         note = "not observed" if observed is None else f"observed as {observed.kind}"
         yield from (_unavailable(column, detector, note) for detector in chosen)
         return
-    pair = Pair(column, observed, reference.values(*column.key), window.values(*column.key))
+    # Categories are compared by their counts alone.
+    rows = [one.values(*column.key) if column.kind == NUMBER else None for one in (reference, window)]
+    pair = Pair(column, observed, rows[0], rows[1])
     for detector in chosen:
         try:
             if detector.aspect != "missing" and not (column.present and observed.present):
@@ -165,15 +185,22 @@ def _of_performance(reference: Profile, window: Profile, sensitivity: Sensitivit
     ]
 
 
-def _of_rows(reference: Profile, window: Profile, sensitivity: Sensitivity) -> ColumnResult:
-    result = ColumnResult("*", JOINT, "rows", DOMAIN_CLASSIFIER, "joint", threshold=DOMAIN_THRESHOLD)
+def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensitivity: Sensitivity) -> ColumnResult:
+    result = ColumnResult(ALL_INPUTS, JOINT, "rows", detector.name, detector.aspect)
     if window.rows < sensitivity.minimum_rows:
         return replace(result, note=_too_few(window.rows, sensitivity))
     try:
-        finding = find_joint_difference(reference, window)
+        columns, finding = detector.find(reference, window)
     except NoFindingError as error:
-        return replace(result, note=str(error), threshold=None)
-    return replace(result, statistic=finding.statistic, effect=finding.effect, p_value=finding.p_value)
+        return replace(result, note=str(error))
+    return replace(
+        result,
+        column=columns,
+        statistic=finding.statistic,
+        effect=finding.effect,
+        threshold=sensitivity.threshold(detector.name, detector.threshold),
+        p_value=finding.p_value,
+    )
 
 
 def _apply(result: ColumnResult, sensitivity: Sensitivity, window: Profile) -> ColumnResult:

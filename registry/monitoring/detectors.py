@@ -1,7 +1,7 @@
-"""Detectors: statistical tests of one column, or of all inputs together, between a reference and a window.
+"""Detectors: statistical tests of one column, or of performance, between a reference and a window.
 
 Each returns a statistic, an effect size in its own unit and a p-value that holds for any distribution. Whether that is
-drift is decided in `checks`, after the correction for the number of tests.
+drift is decided in `comparison`, after the correction for the number of tests.
 """
 
 import math
@@ -11,19 +11,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from registry.exceptions import MissingDependencyError
 from registry.flavors.optional_imports import optional_import
+from registry.monitoring.column_profiles import BINS, ColumnProfile
 from registry.monitoring.columns import CATEGORY, NUMBER
 from registry.monitoring.performance import ACCURACY, Performance
-from registry.monitoring.profiles import BINS, EXTRA, ColumnProfile, Profile
-from registry.monitoring.report import INPUT
+from registry.monitoring.storage import EXTRA
 
 Array = np.ndarray[Any, Any]
 # Cells of a contingency table that expect less are put together with their neighbours: Cochran's rule.
 _LEAST_EXPECTED: Final = 5
 _RESAMPLES: Final = 999
 _GRID: Final = 256
-_FOLDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ def _missing(pair: Pair) -> Finding:
 
 def _new_categories(pair: Pair) -> Finding:
     """Compare the share of values that the reference has never seen with what Good and Turing expect of chance."""
-    stats = optional_import("scipy.stats", EXTRA)
+    special = optional_import("scipy.special", EXTRA)
     known, seen = pair.reference.categories or {}, pair.window.categories or {}
     if pair.reference.other:
         raise NoFindingError("the reference has too many categories to know them all")
@@ -162,7 +160,7 @@ def _new_categories(pair: Pair) -> Finding:
     once = pair.reference.singletons
     expected = min(1.0, (once + 3 * math.sqrt(once + 1)) / max(1, pair.reference.present))
     share = new / pair.window.present
-    p_value = 1.0 if not new else float(stats.binom.sf(new - 1, pair.window.present, expected))
+    p_value = 1.0 if not new else float(special.bdtrc(new - 1, pair.window.present, expected))
     return Finding(float(new), share, p_value)
 
 
@@ -203,7 +201,7 @@ PERFORMANCE_THRESHOLDS: Final = {ACCURACY: 0.02}
 # Of metrics that are no shares: how much worse, as a share of the reference's.
 RELATIVE_THRESHOLD: Final = 0.1
 DOMAIN_CLASSIFIER: Final = "domain_classifier"
-DOMAIN_THRESHOLD: Final = 0.05
+CORRELATION: Final = "correlation"
 DEFAULT_DETECTORS: Final = (
     "ks",
     "psi",
@@ -213,8 +211,9 @@ DEFAULT_DETECTORS: Final = (
     "range",
     PERFORMANCE_DETECTOR,
     DOMAIN_CLASSIFIER,
+    CORRELATION,
 )
-ALL_DETECTORS: Final = (*DETECTORS, PERFORMANCE_DETECTOR, DOMAIN_CLASSIFIER)
+ALL_DETECTORS: Final = (*DETECTORS, PERFORMANCE_DETECTOR, DOMAIN_CLASSIFIER, CORRELATION)
 
 
 def find_decay(reference: Performance, window: Performance) -> tuple[Finding, float]:
@@ -239,76 +238,6 @@ def find_decay(reference: Performance, window: Performance) -> tuple[Finding, fl
         part**2 / max(1, one.rows - 1) for part, one in zip(parts, (reference, window), strict=True)
     )
     return Finding(window.value, effect, float(stats.t.sf(worse / math.sqrt(sum(parts)), freedom))), RELATIVE_THRESHOLD
-
-
-def find_joint_difference(reference: Profile, window: Profile, seed: int = 0) -> Finding:
-    """Let XGBoost tell rows of the window from rows of the reference; if it can, all inputs together have changed.
-
-    The statistic is the area under the ROC curve (AUC) on rows that the classifier has not seen, the effect how far it
-    is above one half. Each half of the rows is judged by a classifier of the other half, with the Mann-Whitney test.
-    The two p-values are not independent, so the smaller one counts twice (Bonferroni): that holds in any case, while
-    an average over the folds of a cross-validation varies more than its test assumes.
-    """
-    features, labels = _joint_rows(reference, window)
-    try:
-        xgboost = optional_import("xgboost", "xgboost")
-    except MissingDependencyError as error:
-        raise NoFindingError("needs xgboost") from error
-    stats = optional_import("scipy.stats", EXTRA)
-    fold = np.random.default_rng(seed).permutation(len(labels)) % _FOLDS
-    params = {
-        "objective": "binary:logistic",
-        "max_depth": 3,
-        "eta": 0.2,
-        "subsample": 0.8,
-        "nthread": 1,
-        "seed": seed,
-        "verbosity": 0,
-    }
-    p_values, areas = [], []
-    for held_out in range(_FOLDS):
-        is_held = fold == held_out
-        positive, negative = int(labels[is_held].sum()), int((~labels[is_held].astype(bool)).sum())
-        if not positive or not negative:
-            raise NoFindingError("too few rows for cross-validation")
-        train = xgboost.DMatrix(features[~is_held], labels[~is_held])
-        booster = xgboost.train(params, train, num_boost_round=40)
-        predicted = booster.predict(xgboost.DMatrix(features[is_held]))
-        ranks = stats.rankdata(predicted)
-        area = (ranks[labels[is_held] == 1].sum() - positive * (positive + 1) / 2) / (positive * negative)
-        ties = np.unique(predicted, return_counts=True)[1]
-        rows = positive + negative
-        correction = (rows + 1) - (ties**3 - ties).sum() / (rows * (rows - 1))
-        deviation = math.sqrt(correction / (12 * positive * negative)) if correction > 0 else math.inf
-        areas.append(area)
-        p_values.append(float(stats.norm.sf((area - 0.5) / deviation)))
-    area = float(np.mean(areas))
-    return Finding(area, area - 0.5, min(1.0, _FOLDS * min(p_values)))
-
-
-def _joint_rows(reference: Profile, window: Profile) -> tuple[Array, Array]:
-    """Return the sampled inputs of both as numbers, and 1 for rows of the window."""
-    if reference.sample is None or window.sample is None:
-        raise NoFindingError("needs sampled rows of both")
-    columns = [
-        column
-        for column in reference.columns
-        if column.role == INPUT and (other := window.find(*column.key)) is not None and other.kind == column.kind
-    ]
-    columns = [column for column in columns if column.kind in (NUMBER, CATEGORY)]
-    if not columns:
-        raise NoFindingError("there are no inputs of the same kind in both")
-    parts = []
-    for column in columns:
-        label = f"{column.role}.{column.name}"
-        both = [reference.sample[label].to_numpy(), window.sample[label].to_numpy()]
-        if column.kind == CATEGORY:
-            # The frequency rank in the reference; new categories come after all known ones.
-            ranked = {name: rank for rank, name in enumerate(column.categories or {})}
-            both = [np.array([np.nan if v is None else ranked.get(v, len(ranked)) for v in one]) for one in both]
-        parts.append(np.concatenate([np.asarray(one, dtype=np.float64) for one in both]))
-    labels = np.repeat([0.0, 1.0], [len(reference.sample), len(window.sample)])
-    return np.column_stack(parts), labels
 
 
 def _rows(pair: Pair) -> tuple[Array, Array]:
@@ -351,7 +280,7 @@ def _counts(pair: Pair) -> tuple[Array, Array]:
 
 def _chi_squared_of(reference: Array, window: Array) -> tuple[float, float]:
     """Return Pearson's statistic of the table of two rows, and its p-value. Rare columns are put together first."""
-    stats = optional_import("scipy.stats", EXTRA)
+    special = optional_import("scipy.special", EXTRA)
     total = reference + window
     smaller = min(reference.sum(), window.sum()) / total.sum()
     is_rare = total * smaller < _LEAST_EXPECTED
@@ -366,7 +295,7 @@ def _chi_squared_of(reference: Array, window: Array) -> tuple[float, float]:
         return 0.0, 1.0
     share = window.sum() / total.sum()
     statistic = float(((window - total * share) ** 2 / (total * share * (1 - share))).sum())
-    return statistic, float(stats.chi2.sf(statistic, len(total) - 1))
+    return statistic, float(special.chdtrc(len(total) - 1, statistic))
 
 
 def _two_shares(first: int, first_rest: int, second: int, second_rest: int) -> float:

@@ -20,7 +20,7 @@ def draw_report(report: DriftReport) -> "Figure":
     figure: Figure = figures.Figure(figsize=(8, 1.2 + 0.28 * len(shown)), layout="constrained")
     axes = figure.subplots()
     axes.barh(
-        [f"{one.role} {one.column}, {one.detector}" for one in shown],
+        [f"{one.role} {one.column}, {one.detector}{one.segment and f' ({one.segment})'}" for one in shown],
         [min(10.0, (one.effect or 0) / (one.threshold or 1)) for one in shown],
         color=["#b00020" if one.drifted else "#8aa0b8" for one in shown],
     )

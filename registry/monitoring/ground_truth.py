@@ -4,7 +4,7 @@ If an id occurs more than once, its last prediction and its last true value coun
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +16,21 @@ from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.flavors.optional_imports import optional_import
 from registry.fluent import state
 from registry.monitoring.columns import CATEGORY, Column, Key, read_columns
-from registry.monitoring.profiles import EXTRA, Profile, ProfileBuilder
+from registry.monitoring.merged_files import START
+from registry.monitoring.profiles import Profile, ProfileBuilder
 from registry.monitoring.references import find_reference
-from registry.monitoring.report import PREDICTION
-from registry.monitoring.storage import GROUND_TRUTH, HOUR_MS, PREDICTIONS, find_files, registered_version, write_file
+from registry.monitoring.report import INPUT, PREDICTION
+from registry.monitoring.storage import (
+    EXTRA,
+    GROUND_TRUTH,
+    HOUR_MS,
+    PREDICTIONS,
+    StoredFile,
+    find_files,
+    registered_version,
+    retried,
+    write_file,
+)
 from registry.validation.values import now_ms
 
 _ID: Final = "id"
@@ -65,27 +76,40 @@ def log_ground_truth(
 
 
 def write_predictions(
-    client: MlflowClient, name: str, columns: Sequence[Column], ids: Any, *, version: int, start: int, hours: int
+    client: MlflowClient,
+    name: str,
+    columns: Sequence[Column],
+    ids: Any,
+    *,
+    version: int,
+    start: int,
+    hours: int,
+    segments: Sequence[str] = (),
 ) -> None:
-    """Store the predictions of rows that have ids."""
-    data = _to_parquet(ids, [column for column in columns if column.role == PREDICTION])
+    """Store the predictions of rows that have ids, with the inputs that say to which segments a row belongs."""
+    in_segments = {(INPUT, name) for name in segments}
+    data = _to_parquet(ids, [column for column in columns if column.role == PREDICTION or column.key in in_segments])
     write_file(client, name, PREDICTIONS, data, version=version, start=start, hours=hours)
 
 
+@retried
 def join_ground_truth(
     client: MlflowClient, name: str, version: int | None, start: int, end: int, like: Profile | None
 ) -> Profile | None:
     """Return the profile of the rows of a window whose true values are known by now, or None if there are none."""
     kinds = {} if like is None else {column.key: column.kind for column in like.columns}
-    predicted = _read(find_files(client, name, PREDICTIONS, start, end, version))
-    true = _read(find_files(client, name, GROUND_TRUTH, start, now_ms() + HOUR_MS))
+    until = now_ms() + HOUR_MS
+    predicted = _read(find_files(client, name, PREDICTIONS, start, end, version), start, end)
+    true = _read(find_files(client, name, GROUND_TRUTH, start, until), start, until)
     if predicted is None or true is None:
         return None
     joined = predicted.merge(true, on=_ID, how="inner", sort=False)
     if joined.empty:
         return None
-    builder = ProfileBuilder(like=like, sample_rows=0)
-    builder.add_columns([_column(joined, label, kinds) for label in joined.columns if label != _ID])
+    columns = [_column(joined, label, kinds) for label in joined.columns if label != _ID]
+    segments = [column.name for column in columns if column.role == INPUT] if like is None else None
+    builder = ProfileBuilder(like=like, sample_rows=0, segments=segments)
+    builder.add_columns(columns)
     return builder.finish()
 
 
@@ -123,14 +147,23 @@ def _to_parquet(ids: Any, columns: Sequence[Column]) -> bytes:
     return buffer.getvalue()
 
 
-def _read(files: Any) -> pd.DataFrame | None:
-    """Return the rows of files, the last one of each id."""
+def _read(files: Iterable[StoredFile], start: int, end: int) -> pd.DataFrame | None:
+    """Return the rows of files whose time begins in a window, the last one of each id."""
     parquet = optional_import("pyarrow.parquet", EXTRA)
-    frames = [parquet.read_table(io.BytesIO(file.read())).to_pandas() for file in files]
-    if not frames:
+    parts: list[tuple[int, int, pd.DataFrame]] = []
+    for file in files:
+        rows = parquet.read_table(io.BytesIO(file.read())).to_pandas()
+        hours = rows.groupby(START, sort=True) if file.is_merged else [(file.start, rows)]
+        parts += [
+            (int(begin), file.stamp, part.drop(columns=START, errors="ignore"))
+            for begin, part in hours
+            if start <= begin < end
+        ]
+    if not parts:
         return None
-    rows: pd.DataFrame = pd.concat(frames, ignore_index=True).drop_duplicates(_ID, keep="last")
-    return rows
+    parts.sort(key=lambda part: part[:2])
+    rows = pd.concat([part for _, _, part in parts], ignore_index=True)
+    return rows.drop_duplicates(_ID, keep="last")
 
 
 def _column(frame: pd.DataFrame, label: str, kinds: dict[Key, str]) -> Column:

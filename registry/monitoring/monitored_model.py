@@ -15,9 +15,8 @@ from registry.flavors.optional_imports import optional_import
 from registry.fluent import state
 from registry.fluent.models import load_function
 from registry.monitoring.columns import PrivacyRules, default_rules
-from registry.monitoring.profiles import EXTRA
 from registry.monitoring.recorder import Recorder
-from registry.monitoring.storage import registered_version
+from registry.monitoring.storage import EXTRA, registered_version
 from registry.settings import current_settings
 
 

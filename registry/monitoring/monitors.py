@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from registry.client import MlflowClient
-from registry.entities import Monitor
+from registry.entities import Incident, Monitor, TriggerDelivery
 from registry.entities.monitors import CheckStatus, DeliveryState, IncidentStatus
 
 _NOT_CLOSED: Final = (str(IncidentStatus.OPEN), str(IncidentStatus.ACKNOWLEDGED))
+_WEEK_MS: Final = 7 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,21 @@ class MonitorState:
     Attributes:
         monitor: The monitor.
         state: That of its newest check (``ok``, ``drift``, ``unavailable``, ``error``), or ``waiting`` before the first
-            one, ``overdue`` if a check is missing for more than its interval, or ``ended`` for a guard that is over.
+            one, ``overdue`` if a check is missing for more than its interval, ``empty`` if no version holds the stage,
+            or ``ended`` for a guard that is over, or whose version holds the stage no more.
         overdue_seconds: For how long a check has been due, 0 if none is.
-        open_incidents: How many incidents of the model are not closed.
+        incidents: The incidents of the model that are not closed, oldest first.
     """
 
     monitor: Monitor
     state: str
     overdue_seconds: float
-    open_incidents: int
+    incidents: tuple[Incident, ...] = ()
+
+    @property
+    def open_incidents(self) -> int:
+        """Return how many incidents of the model are not closed."""
+        return len(self.incidents)
 
     @property
     def needs_attention(self) -> bool:
@@ -55,19 +62,43 @@ def monitor_states(client: MlflowClient, name: str | None = None) -> list[Monito
         [('waiting', 0)]
     """
     now = client.backend.monitors.now_ms()
-    incidents = Counter(incident.name for incident in client.get_incidents(name, _NOT_CLOSED))
-    return [_state(monitor, now, incidents[monitor.name]) for monitor in client.get_monitors(name)]
+    incidents: dict[str, list[Incident]] = {}
+    for incident in client.get_incidents(name, _NOT_CLOSED):
+        incidents.setdefault(incident.name, []).append(incident)
+    return [
+        MonitorState(monitor, *_state(client, monitor, now), tuple(incidents.get(monitor.name, ())))
+        for monitor in client.get_monitors(name)
+    ]
 
 
-def _state(monitor: Monitor, now: int, open_incidents: int) -> MonitorState:
+def lost_triggers(client: MlflowClient) -> list[TriggerDelivery]:
+    """Return the triggers that were given up and that somebody still has to see to.
+
+    These are the triggers of incidents that are not closed, and for a week those of guards, which may have no incident.
+    """
+    week = client.backend.monitors.now_ms() - _WEEK_MS
+    return [
+        one
+        for one in client.get_trigger_deliveries([DeliveryState.FAILED])
+        if any(incident.status in _NOT_CLOSED for incident in one.incidents)
+        or (not one.incidents and one.check.end_time > week)
+    ]
+
+
+def _state(client: MlflowClient, monitor: Monitor, now: int) -> tuple[str, float]:
     late = max(0, now - monitor.next_time) / 1000
-    newest = monitor.last_check
+    newest, guard, is_overdue = monitor.last_check, monitor.guard, late > monitor.every_seconds
     if monitor.has_ended:
-        return MonitorState(monitor, "ended", 0.0, open_incidents)
-    if late > monitor.every_seconds:
-        return MonitorState(monitor, "overdue", late, open_incidents)
-    state = "waiting" if newest is None else str(newest.status)
-    return MonitorState(monitor, state, late, open_incidents)
+        return "ended", 0.0
+    if guard is not None or is_overdue:
+        holder = client.find_model_version_by_stage(monitor.name, monitor.stage)
+        if guard is not None and (holder is None or holder.version != guard.version):
+            return "ended", 0.0
+        if holder is None:
+            return "empty", 0.0  # it waits until a version holds the stage
+    if is_overdue:
+        return "overdue", late
+    return ("waiting" if newest is None else str(newest.status)), late
 
 
 def metrics_text(client: MlflowClient) -> str:
@@ -88,7 +119,9 @@ def metrics_text(client: MlflowClient) -> str:
     states = monitor_states(client)
     checks = client.backend.monitors.count_checks()
     deliveries = client.backend.monitors.count_deliveries()
-    incidents = Counter((one.name, str(one.status)) for one in client.get_incidents(statuses=_NOT_CLOSED))
+    results = client.backend.monitors.last_results()
+    found = client.get_incidents(statuses=_NOT_CLOSED)
+    incidents = Counter((one.name, str(one.status)) for one in found)
     made = [(one, one.monitor.last_check) for one in states if one.monitor.last_check is not None]
     names = list(dict.fromkeys(one.monitor.name for one in states))
     families = (
@@ -128,9 +161,21 @@ def metrics_text(client: MlflowClient) -> str:
             ),
         ),
         _family(
-            "registry_monitor_checks_total",
-            "counter",
-            "Checks that were made.",
+            "registry_monitor_last_result_timestamp_seconds",
+            "gauge",
+            "When the newest check ended that had enough data to tell.",
+            ((_labels(one), results[one.monitor.id] / 1000) for one in states if one.monitor.id in results),
+        ),
+        _family(
+            "registry_monitor_needs_attention",
+            "gauge",
+            "1 if somebody should look: drift, an error, a missing check or an incident that is not closed.",
+            (({**_labels(one), "state": one.state}, int(one.needs_attention)) for one in states),
+        ),
+        _family(
+            "registry_monitor_checks",
+            "gauge",
+            "Checks that are kept: gc removes old ones.",
             (
                 ({**_labels(one), "status": str(status)}, checks.get((one.monitor.id, str(status)), 0))
                 for one in states
@@ -142,6 +187,12 @@ def metrics_text(client: MlflowClient) -> str:
             "gauge",
             "Incidents that are not closed.",
             (({"model": name, "status": status}, incidents[name, status]) for name in names for status in _NOT_CLOSED),
+        ),
+        _family(
+            "registry_incident_opened_timestamp_seconds",
+            "gauge",
+            "When an incident that is not closed was opened.",
+            ((_incident_labels(one), one.opened_us / 1_000_000) for one in found),
         ),
         _family(
             "registry_trigger_deliveries",
@@ -159,6 +210,11 @@ def metrics_text(client: MlflowClient) -> str:
 
 def _labels(one: MonitorState) -> dict[str, str]:
     return {"monitor": str(one.monitor.id), "model": one.monitor.name, "stage": one.monitor.stage}
+
+
+def _incident_labels(one: Incident) -> dict[str, str]:
+    labels = {"model": one.name, "incident": str(one.id), "version": str(one.version)}
+    return {**labels, "cause": one.cause, "status": str(one.status)}
 
 
 def _family(name: str, kind: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from registry.flavors import PyFuncModel
 from registry.fluent import state
 from registry.monitoring.columns import Column, Key, PrivacyRules, default_rules, read_columns
 from registry.monitoring.ground_truth import check_ids, write_predictions
+from registry.monitoring.merged_files import read_merged_profiles
 from registry.monitoring.profiles import Profile, ProfileBuilder, digest_of_file, merge_profiles
 from registry.monitoring.references import find_reference
 from registry.monitoring.report import INPUT
@@ -31,6 +32,7 @@ from registry.monitoring.storage import (
     delete_days,
     find_files,
     registered_version,
+    retried,
     write_file,
 )
 from registry.settings import current_settings
@@ -158,6 +160,7 @@ def observe(
     reference = find_reference(client, resolved.model_id)
     like = None if reference is None else reference.profile
     kinds = {} if like is None else {column.key: column.kind for column in like.columns}
+    segments = () if like is None else like.segment_columns
     buckets: dict[tuple[int, int, frozenset[Key]], ProfileBuilder] = {}
     for call in calls:
         columns = read_columns(call.inputs, call.predictions, rules=rules, kinds=kinds, names=_names(call.inputs, like))
@@ -177,6 +180,7 @@ def observe(
                     version=version,
                     start=start,
                     hours=hours,
+                    segments=segments,
                 )
             builder = buckets.setdefault((start, hours, keys), ProfileBuilder(like=like, sample_rows=sample_rows))
             builder.add_columns(part, moments if chosen is None else moments[chosen])
@@ -185,6 +189,7 @@ def observe(
         write_file(client, name, OBSERVATIONS, data, version=version, start=start, hours=hours)
 
 
+@retried
 def read_window(client: MlflowClient, name: str, version: int | None, start: int, end: int) -> Window:
     """Return what a version saw in a window of whole hours, or what any version saw if None is given."""
     merged, pending = Profile(0, ()), list[Profile]()
@@ -192,8 +197,8 @@ def read_window(client: MlflowClient, name: str, version: int | None, start: int
     for file in find_files(client, name, OBSERVATIONS, start, end, version):
         data = file.read()
         digest.update(f"{digest_of_file(data)}\n".encode())
-        pending.append(Profile.from_parquet(data))
-        if len(pending) == _MERGED_AT_ONCE:
+        pending += read_merged_profiles(data, start, end) if file.is_merged else [Profile.from_parquet(data)]
+        if len(pending) >= _MERGED_AT_ONCE:
             merged, pending = _merge([merged, *pending]), []
     return Window(_merge([merged, *pending]), digest.hexdigest())
 

@@ -43,9 +43,9 @@ class Performance:
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the interval of the metric: Wilson's for accuracy, the normal one for others."""
-        from scipy.stats import norm
+        from scipy.special import ndtri
 
-        z = float(norm.ppf((1 + confidence) / 2))
+        z = float(ndtri((1 + confidence) / 2))
         if self.metric == ACCURACY:
             share, rows = self.value, self.rows
             center = (share + z * z / (2 * rows)) / (1 + z * z / rows)

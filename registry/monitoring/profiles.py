@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,68 +18,21 @@ import pandas as pd
 from registry.entities.history import canonical_json
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.flavors.optional_imports import optional_import
-from registry.monitoring.columns import CATEGORY, NO_RULES, Column, Key, PrivacyRules, as_rows, read_columns
+from registry.monitoring.column_profiles import ColumnBuilder, ColumnProfile, column_from, merge_columns
+from registry.monitoring.columns import CATEGORY, NO_RULES, NUMBER, Column, Key, PrivacyRules, as_rows, read_columns
+from registry.monitoring.correlations import Correlation, correlate
 from registry.monitoring.performance import Performance, PerformanceCounter
-from registry.monitoring.sketches import CategoryCounts, QuantileSketch, RowSample, merge_samples
+from registry.monitoring.report import INPUT
+from registry.monitoring.sketches import RowSample, merge_samples
+from registry.monitoring.storage import EXTRA
+from registry.validation.arguments import check_list
 from registry.validation.paths import check_local_path
 
-EXTRA: Final = "monitoring"
 FORMAT: Final = 1
 SAMPLE_ROWS: Final = 5_000
 METADATA_KEY: Final = b"registry.profile"
-BINS: Final = 10
-MAX_KEPT_CATEGORIES: Final = 1_000
-_SHARES: Final = tuple(i / 100 for i in range(101))
+MAX_SEGMENTS: Final = 50
 _BATCH: Final = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnProfile:
-    """What is known of one column.
-
-    Attributes:
-        name: The column.
-        role: ``input``, ``prediction`` or ``target``.
-        kind: ``number``, ``category`` or ``time`` (milliseconds since the epoch).
-        count: The number of rows, with those where the value is missing.
-        missing: How many values are missing: None, NaN or infinite.
-        minimum: The least number.
-        maximum: The greatest number.
-        mean: The mean of the numbers.
-        std: Their standard deviation.
-        quantiles: The 0 %, 1 % … 100 % quantiles of the numbers.
-        edges: The inner edges of the histogram's bins; a number on an edge belongs to the bin above.
-        counts: The numbers in each bin, one more than there are edges.
-        categories: How often each of the most frequent categories occurs.
-        other: How often others occur.
-        singletons: How many categories occur once.
-    """
-
-    name: str
-    role: str
-    kind: str
-    count: int
-    missing: int
-    minimum: float | None = None
-    maximum: float | None = None
-    mean: float | None = None
-    std: float | None = None
-    quantiles: tuple[float, ...] = ()
-    edges: tuple[float, ...] = ()
-    counts: tuple[int, ...] = ()
-    categories: Mapping[str, int] | None = None
-    other: int = 0
-    singletons: int = 0
-
-    @property
-    def key(self) -> Key:
-        """Return role and name."""
-        return self.role, self.name
-
-    @property
-    def present(self) -> int:
-        """Return how many values are not missing."""
-        return self.count - self.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +44,9 @@ class Profile:
         columns: One profile per column.
         performance: How good the predictions are, if targets were given with them.
         sample: A uniform sample of the rows: columns named ``role.name``, and ``sample_key``. None if there is none.
+        segments: The predictions, targets and performance of parts of the rows, by column and value, such as
+            ``("venue", "home")``; `get_segment` gives them their sample.
+        correlations: How the inputs that are numbers go together, if that was asked for.
 
     Example:
         >>> from registry.monitoring import make_profile
@@ -105,6 +61,27 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
     performance: Performance | None = None
     sample: pd.DataFrame | None = None
+    segments: Mapping[tuple[str, str], "Profile"] = field(default_factory=dict)
+    correlations: tuple[Correlation, ...] = ()
+
+    @property
+    def segment_columns(self) -> tuple[str, ...]:
+        """Return the columns whose values are segments."""
+        return tuple(dict.fromkeys(column for column, _ in self.segments))
+
+    def get_segment(self, column: str, value: str) -> "Profile":
+        """Return the profile of the rows that have one value of a segment column, with their part of the sample.
+
+        Raises:
+            InvalidParameterError: There is no such segment.
+        """
+        segment, label = self.segments.get((column, value)), f"{INPUT}.{column}"
+        if segment is None:
+            known = ", ".join(self.segment_columns) or "none"
+            raise InvalidParameterError(f"The profile has no segment {column}={value}; it has segments of {known}.")
+        if self.sample is None or label not in self.sample.columns:
+            return segment
+        return replace(segment, sample=self.sample[self.sample[label] == value])
 
     def find(self, role: str, name: str) -> ColumnProfile | None:
         """Return the profile of a column, or None."""
@@ -138,6 +115,11 @@ class Profile:
             "rows": self.rows,
             "columns": [asdict(column) for column in self.columns],
             "performance": performance,
+            "segments": [
+                {"column": column, "value": value, "profile": segment.to_dict()}
+                for (column, value), segment in self.segments.items()
+            ],
+            "correlations": [asdict(correlation) for correlation in self.correlations],
         }
 
     @classmethod
@@ -150,9 +132,13 @@ class Profile:
         if not isinstance(values, Mapping) or values.get("format") != FORMAT:
             raise InvalidParameterError(f"This is no profile of format {FORMAT}; read it with a newer registry.")
         try:
-            columns = tuple(_column_from(column) for column in values["columns"])
+            columns = tuple(column_from(column) for column in values["columns"])
             performance = None if values["performance"] is None else Performance(**values["performance"])
-            return cls(int(values["rows"]), columns, performance, sample)
+            segments = {
+                (one["column"], one["value"]): cls.from_dict(one["profile"]) for one in values.get("segments", ())
+            }
+            correlations = tuple(Correlation(**correlation) for correlation in values.get("correlations", ()))
+            return cls(int(values["rows"]), columns, performance, sample, segments, correlations)
         except (TypeError, KeyError, ValueError) as error:
             raise InvalidParameterError(f"This is no profile: {error!r}.") from error
 
@@ -164,7 +150,7 @@ class Profile:
         """
         arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
         sample = pd.DataFrame() if self.sample is None else self.sample
-        table = arrow.Table.from_pandas(sample, schema=_schema(arrow, self, sample), preserve_index=False)
+        table = arrow.Table.from_pandas(sample, schema=sample_schema(arrow, self, sample), preserve_index=False)
         table = table.replace_schema_metadata({METADATA_KEY: canonical_json(self.to_dict()).encode()})
         buffer = io.BytesIO()
         parquet.write_table(table, buffer, compression="zstd")
@@ -196,7 +182,8 @@ class Profile:
 class ProfileBuilder:
     """Builds a profile from batches of rows.
 
-    With `like`, columns have the kinds and the histogram bins of that profile, so that the counts can be compared.
+    With `like`, columns have the kinds and the histogram bins of that profile, so that the counts can be compared, and
+    the segments are those of that profile.
     """
 
     def __init__(
@@ -206,13 +193,20 @@ class ProfileBuilder:
         sample_rows: int = SAMPLE_ROWS,
         rules: PrivacyRules = NO_RULES,
         seed: int | None = None,
+        segments: Sequence[str] | None = None,
+        correlations: bool = False,
     ) -> None:
         self._like = {} if like is None else {column.key: column for column in like.columns}
         self._kinds = {key: column.kind for key, column in self._like.items()}
         self._rules = rules
-        self._builders: dict[Key, _ColumnBuilder] = {}
+        self._builders: dict[Key, ColumnBuilder] = {}
         self._performance = PerformanceCounter()
-        self._sample = RowSample(sample_rows, seed)
+        self._sample_rows = sample_rows
+        self._correlates = correlations
+        self._sample = RowSample(max(sample_rows, SAMPLE_ROWS) if correlations else sample_rows, seed)
+        self._known_segments = None if like is None or segments is not None else like.segments
+        self._segment_columns = like.segment_columns if like is not None and segments is None else tuple(segments or ())
+        self._segments: dict[tuple[str, str], ProfileBuilder] = {}
         self.rows = 0
 
     def add(
@@ -234,10 +228,11 @@ class ProfileBuilder:
             raise InvalidParameterError("All batches of a profile must have the same columns.")
         for column in columns:
             if column.key not in self._builders:
-                self._builders[column.key] = _ColumnBuilder(column.kind, self._like.get(column.key))
+                self._builders[column.key] = ColumnBuilder(column.kind, self._like.get(column.key))
                 self._kinds[column.key] = column.kind
             self._builders[column.key].add(column.values)
         self._performance.add(columns)
+        self._add_to_segments(columns)
         rows = as_rows(columns)
         self._sample.add(rows if timestamps is None else rows.assign(timestamp=timestamps.astype(np.float64)))
         self.rows += len(columns[0].values) if columns else 0
@@ -245,66 +240,52 @@ class ProfileBuilder:
     def finish(self) -> Profile:
         """Return the profile of what was added."""
         columns = tuple(builder.finish(role, name) for (role, name), builder in self._builders.items())
-        return Profile(self.rows, columns, self._performance.result(), self._sample.result())
+        segments = {key: builder.finish() for key, builder in sorted(self._segments.items())}
+        sample, correlations = self._sample.result(), tuple[Correlation, ...]()
+        if self._correlates and sample is not None:
+            names = [column.name for column in columns if column.role == INPUT and column.kind == NUMBER]
+            correlations = correlate(sample, names)
+            sample = sample.head(self._sample_rows) if self._sample_rows else None
+        return Profile(self.rows, columns, self._performance.result(), sample, segments, correlations)
+
+    def _add_to_segments(self, columns: Sequence[Column]) -> None:
+        answers = [column for column in columns if column.role != INPUT]
+        for name in self._segment_columns:
+            column = next((column for column in columns if column.key == (INPUT, name)), None)
+            if column is None and self._known_segments is not None:
+                continue
+            if column is None or column.kind != CATEGORY or not answers:
+                raise InvalidParameterError(_why_no_segments(name, column))
+            codes, values = pd.factorize(column.values)
+            for code, value in enumerate(values):
+                builder = self._segment(name, value)
+                if builder is not None:
+                    rows = np.flatnonzero(codes == code)
+                    builder.add_columns([replace(answer, values=answer.values[rows]) for answer in answers])
+
+    def _segment(self, name: str, value: str) -> "ProfileBuilder | None":
+        """Return the builder of a segment, or None if the profile that this one is like does not have it."""
+        key = (name, value)
+        if key not in self._segments:
+            if self._known_segments is not None and key not in self._known_segments:
+                return None
+            if sum(column == name for column, _ in self._segments) == MAX_SEGMENTS:
+                raise InvalidParameterError(
+                    f"The segment column {name!r} has more than {MAX_SEGMENTS} different values. Choose a coarser one."
+                )
+            self._segments[key] = ProfileBuilder(like=(self._known_segments or {}).get(key), sample_rows=0)
+        return self._segments[key]
 
 
-class _ColumnBuilder:
-    """Builds the profile of one column."""
-
-    def __init__(self, kind: str, like: ColumnProfile | None) -> None:
-        self._kind = kind
-        self._edges = np.array(like.edges) if like is not None and like.kind == kind and like.counts else None
-        self._counts = np.zeros(0 if self._edges is None else len(self._edges) + 1, dtype=np.int64)
-        self._sketch = QuantileSketch()
-        self._categories = CategoryCounts()
-        self._count = self._missing = 0
-        self._mean = self._squares = 0.0
-        self._minimum, self._maximum = np.inf, -np.inf
-
-    def add(self, values: Any) -> None:
-        self._count += len(values)
-        present = values[~pd.isna(values)]
-        self._missing += len(values) - len(present)
-        if not len(present):
-            return
-        if self._kind == CATEGORY:
-            codes, labels = pd.factorize(present)
-            self._categories.add(dict(zip(labels, np.bincount(codes).tolist(), strict=True)))
-            return
-        # Chan's update of mean and sum of squares: stable, and independent of the size of the batches.
-        before = self._count - self._missing - len(present)
-        mean = float(present.mean())
-        delta, total = mean - self._mean, before + len(present)
-        self._squares += float(((present - mean) ** 2).sum()) + delta**2 * before * len(present) / total
-        self._mean += delta * len(present) / total
-        self._minimum, self._maximum = min(self._minimum, present.min()), max(self._maximum, present.max())
-        self._sketch.add(present)
-        if self._edges is not None:
-            places = np.searchsorted(self._edges, present, side="right")
-            self._counts += np.bincount(places, minlength=len(self._counts))
-
-    def finish(self, role: str, name: str) -> ColumnProfile:
-        profile = ColumnProfile(name, role, self._kind, self._count, self._missing)
-        if self._kind == CATEGORY:
-            counts, other = self._categories.result(MAX_KEPT_CATEGORIES)
-            return replace(profile, categories=counts, other=other, singletons=self._categories.singletons)
-        if not profile.present:
-            return profile
-        if self._edges is None:
-            self._edges = np.unique(self._sketch.quantiles([i / BINS for i in range(1, BINS)]))
-            self._counts = self._sketch.histogram(self._edges)
-        quantiles = self._sketch.quantiles(_SHARES)
-        quantiles[0], quantiles[-1] = self._minimum, self._maximum
-        return replace(
-            profile,
-            minimum=float(self._minimum),
-            maximum=float(self._maximum),
-            mean=_finite_or_none(self._mean),
-            std=_finite_or_none(np.sqrt(self._squares / profile.present)),
-            quantiles=tuple(quantiles.tolist()),
-            edges=tuple(self._edges.tolist()),
-            counts=tuple(self._counts.tolist()),
+def _why_no_segments(name: str, column: Column | None) -> str:
+    if column is None:
+        return f"The segment column {name!r} is not among the inputs."
+    if column.kind != CATEGORY:
+        return (
+            f"The segment column {name!r} holds values of the kind {column.kind!r}; segments are categories. Add a "
+            f"column of classes to the inputs, such as pandas.cut(data[{name!r}], 4).astype(str)."
         )
+    return "Segments compare predictions, targets and performance. Give predictions or targets."
 
 
 def make_profile(
@@ -315,6 +296,8 @@ def make_profile(
     sample_rows: int = SAMPLE_ROWS,
     rules: PrivacyRules = NO_RULES,
     seed: int = 0,
+    segments: Sequence[str] = (),
+    correlations: bool = False,
 ) -> Profile:
     """Make a profile of rows, in one pass and bounded memory.
 
@@ -326,6 +309,10 @@ def make_profile(
         sample_rows: The number of rows of the sample; 0 stores none, and what needs rows is then unavailable.
         rules: Columns to leave out or hash.
         seed: The seed of the sample: the same call gives the same profile.
+        segments: Columns of categories; predictions, targets and performance are profiled for each of their values
+            too, at most 50 of a column. Checks then compare them value by value.
+        correlations: Whether to add the rank correlations of the first 20 inputs that are numbers. Checks then tell
+            which pair of columns changed together.
 
     Returns:
         The profile; give it to ``log_model(reference=…)`` or `set_reference`.
@@ -343,7 +330,13 @@ def make_profile(
     """
     if type(sample_rows) is not int or sample_rows < 0:
         raise InvalidParameterError(f"sample_rows must be an integer of 0 or more, got {sample_rows!r}.")
-    builder = ProfileBuilder(sample_rows=sample_rows, rules=rules, seed=seed)
+    builder = ProfileBuilder(
+        sample_rows=sample_rows,
+        rules=rules,
+        seed=seed,
+        segments=check_list(segments, "segments", str),
+        correlations=correlations,
+    )
     for batch in _batches(data):
         builder.add(*_split(batch, predictions, targets))
     return builder.finish()
@@ -352,44 +345,22 @@ def make_profile(
 def merge_profiles(profiles: Sequence[Profile]) -> Profile:
     """Return the profile of the rows of several profiles together. Histograms are added where the bins are the same.
 
-    Quantiles are not kept: those of parts cannot be merged exactly.
+    Quantiles and correlations are not kept: those of parts cannot be merged exactly.
     """
     keys = dict.fromkeys(column.key for profile in profiles for column in profile.columns)
     columns = []
     for role, name in keys:
         parts = [part for profile in profiles if (part := profile.find(role, name)) is not None]
-        columns.append(_merge_columns([part for part in parts if part.kind == parts[0].kind]))
+        columns.append(merge_columns([part for part in parts if part.kind == parts[0].kind]))
     sample = merge_samples([(one.sample, one.rows) for one in profiles if one.sample is not None])
     if any(one.sample is None and one.rows for one in profiles):
         sample = None  # rows of some parts alone would be no uniform sample
     performance = Performance.merge([one.performance for one in profiles if one.performance is not None])
-    return Profile(sum(one.rows for one in profiles), tuple(columns), performance, sample)
-
-
-def _merge_columns(parts: Sequence[ColumnProfile]) -> ColumnProfile:
-    first = parts[0]
-    merged = ColumnProfile(
-        first.name, first.role, first.kind, sum(part.count for part in parts), sum(part.missing for part in parts)
-    )
-    if first.kind == CATEGORY:
-        counts = CategoryCounts()
-        for part in parts:
-            counts.add(part.categories or {})
-        kept, other = counts.result(MAX_KEPT_CATEGORIES)
-        other += sum(part.other for part in parts)
-        return replace(merged, categories=kept, other=other, singletons=counts.singletons)
-    filled = [part for part in parts if part.present]
-    if not filled:
-        return merged
-    merged = replace(
-        merged,
-        minimum=min(part.minimum for part in filled if part.minimum is not None),
-        maximum=max(part.maximum for part in filled if part.maximum is not None),
-    )
-    if any(part.edges != filled[0].edges for part in filled):
-        return merged
-    counts_per_bin = np.sum([part.counts for part in filled], axis=0).tolist()
-    return replace(merged, edges=filled[0].edges, counts=tuple(counts_per_bin))
+    segments = {
+        key: merge_profiles([one.segments[key] for one in profiles if key in one.segments])
+        for key in sorted({key for one in profiles for key in one.segments})
+    }
+    return Profile(sum(one.rows for one in profiles), tuple(columns), performance, sample, segments)
 
 
 def digest_of_file(data: bytes) -> str:
@@ -429,17 +400,7 @@ def _split(batch: Any, predictions: Any, targets: Any) -> tuple[Any, Any, Any]:
     return frame.drop(columns=taken), parts[0], parts[1]
 
 
-def _column_from(values: Mapping[str, Any]) -> ColumnProfile:
-    known = {field.name for field in fields(ColumnProfile)}
-    tuples = {key: tuple(values[key]) for key in ("quantiles", "edges", "counts")}
-    return ColumnProfile(**{key: value for key, value in values.items() if key in known} | tuples)
-
-
-def _finite_or_none(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _schema(arrow: Any, profile: Profile, sample: pd.DataFrame) -> Any:
+def sample_schema(arrow: Any, profile: Profile, sample: pd.DataFrame) -> Any:
     """Return the types of the sample's columns: a column of missing values alone has no type of its own."""
     kinds = {f"{column.role}.{column.name}": column.kind for column in profile.columns}
     types = [(name, arrow.string() if kinds.get(str(name)) == CATEGORY else arrow.float64()) for name in sample.columns]

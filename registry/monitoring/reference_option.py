@@ -1,6 +1,6 @@
-"""The argument ``reference`` of `log_model`, which all flavors have; light to import."""
+"""The argument ``reference`` of `log_model`, which all flavors have, and that of autologging; light to import."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -13,3 +13,10 @@ def seal_reference(options: Mapping[str, Any]) -> dict[str, Any]:
 
     content = as_profile(options["reference"], None, None).to_parquet()
     return {**others, "added_files": {REFERENCE_FILE: content}}
+
+
+def training_reference(features: Any, targets: Any, predict: Callable[[Any], Any] | None) -> dict[str, bytes]:
+    """Return the file that seals the profile of a model's training data with it."""
+    from registry.monitoring.references import REFERENCE_FILE, profile_of_training
+
+    return {REFERENCE_FILE: profile_of_training(features, targets, predict).to_parquet()}

@@ -4,9 +4,11 @@ Given to ``log_model(reference=…)``, the profile is a file of the sealed model
 artifact of a run, whose digest is evidence on the logged model. Evidence is never changed, and the newest one applies.
 """
 
+import copy
 import functools
 import io
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from registry.client import MlflowClient
@@ -14,7 +16,7 @@ from registry.entities.model_registry import ModelVersion
 from registry.exceptions import IntegrityError, NotFoundError
 from registry.fluent import state
 from registry.monitoring.columns import PrivacyRules, default_rules
-from registry.monitoring.profiles import Profile, digest_of_file, make_profile
+from registry.monitoring.profiles import Profile, ProfileBuilder, digest_of_file, make_profile
 from registry.monitoring.storage import REFERENCE, new_run, registered_version
 from registry.settings import current_settings
 from registry.validation.values import now_ms
@@ -39,6 +41,8 @@ def set_reference(
     *,
     sample_rows: int | None = None,
     rules: PrivacyRules | None = None,
+    segments: Sequence[str] = (),
+    correlations: bool = False,
     client: MlflowClient | None = None,
 ) -> Profile:
     """Make what a model was trained on the reference of a version. It replaces an earlier one, which is kept.
@@ -50,6 +54,8 @@ def set_reference(
         targets: The true values; with predictions, they say how good the model was.
         sample_rows: The number of rows of the sample. Default: ``REGISTRY_MONITORING_SAMPLE_ROWS``, else 5,000.
         rules: Columns to leave out or hash. Default: ``REGISTRY_MONITORING_EXCLUDE`` and ``…_HASH``.
+        segments: Columns of categories whose values are looked at one by one, as for `make_profile`.
+        correlations: Whether to keep the correlations of pairs of inputs, as for `make_profile`.
         client: The client of the registry. Default: that of the tracking URI.
 
     Returns:
@@ -69,7 +75,15 @@ def set_reference(
     uri = f"models:/{model.name}/{model.version}" if isinstance(model, ModelVersion) else model
     resolved = client.resolve(uri)
     name, version = registered_version(resolved, uri)
-    profile = as_profile(data, predictions, targets, sample_rows=sample_rows, rules=rules)
+    profile = as_profile(
+        data,
+        predictions,
+        targets,
+        sample_rows=sample_rows,
+        rules=rules,
+        segments=segments,
+        correlations=correlations,
+    )
     content = profile.to_parquet()
     tags = {"registry.monitoring.version": str(version)}
     run = new_run(client, name, REFERENCE, f"reference of version {version}", tags, now_ms())
@@ -121,13 +135,48 @@ def find_reference(client: MlflowClient, model_id: str) -> Reference | None:
 
 
 def as_profile(
-    data: Any, predictions: Any, targets: Any, *, sample_rows: int | None = None, rules: PrivacyRules | None = None
+    data: Any,
+    predictions: Any,
+    targets: Any,
+    *,
+    sample_rows: int | None = None,
+    rules: PrivacyRules | None = None,
+    segments: Sequence[str] = (),
+    correlations: bool = False,
 ) -> Profile:
     """Return the profile of data, with the settings as defaults; a profile is returned as it is."""
     if isinstance(data, Profile):
         return data
     rows = current_settings().monitoring_sample_rows if sample_rows is None else sample_rows
-    return make_profile(data, predictions, targets, sample_rows=rows, rules=default_rules() if rules is None else rules)
+    return make_profile(
+        data,
+        predictions,
+        targets,
+        sample_rows=rows,
+        rules=default_rules() if rules is None else rules,
+        segments=segments,
+        correlations=correlations,
+    )
+
+
+def profile_of_training(
+    features: Any, targets: Any = None, predict: Callable[[Any], Any] | None = None, *, rows_at_once: int = 50_000
+) -> Profile:
+    """Return the profile of what a model was trained on, with what it predicts for it.
+
+    How good it is there is left out: on what it has learned a model looks better than it is, and every model would seem
+    to decay in use. `predict` gets copies: a model may change its input.
+    """
+    builder = ProfileBuilder(sample_rows=current_settings().monitoring_sample_rows, rules=default_rules(), seed=0)
+    rows = features.shape[0] if hasattr(features, "shape") else len(features)
+    for start in range(0, rows, rows_at_once):
+        part, true = (_slice(data, start, start + rows_at_once) for data in (features, targets))
+        builder.add(part, None if predict is None else predict(copy.deepcopy(part)), true)
+    return replace(builder.finish(), performance=None)
+
+
+def _slice(data: Any, start: int, end: int) -> Any:
+    return None if data is None else getattr(data, "iloc", data)[start:end]
 
 
 @functools.lru_cache(maxsize=32)

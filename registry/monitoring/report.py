@@ -3,7 +3,9 @@
 Guarantees: `DriftReport.from_dict(report.to_dict()) == report`, and the digest covers every field but `run_id`.
 """
 
+import hashlib
 import html
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -11,19 +13,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from registry.entities.history import digest_of
 from registry.entities.times import format_milliseconds
-from registry.exceptions import InvalidParameterError
+from registry.exceptions import IntegrityError, InvalidParameterError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 FORMAT: Final = 1
+REPORT_FILE: Final = "report.json"
 # What a column is to the model. "performance" are metrics on ground truth; "joint" is all inputs together.
 INPUT: Final = "input"
 PREDICTION: Final = "prediction"
 TARGET: Final = "target"
 PERFORMANCE: Final = "performance"
 JOINT: Final = "joint"
+_LONGEST_CAUSE: Final = 250
+_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,13 @@ class ColumnResult:
     """What one detector found in one column.
 
     Attributes:
-        column: The column, the metric of a ``performance`` result, or ``*`` for all inputs together.
+        column: The column, the metric of a ``performance`` result, ``*`` for all inputs together, or the pair of
+            columns whose correlation changed most surely.
         role: ``input``, ``prediction``, ``target``, ``performance`` or ``joint``.
         kind: ``number`` or ``category``; ``metric`` for performance, ``rows`` for all inputs together.
         detector: The name of the detector, such as ``ks``.
         aspect: What the detector looks at: ``distribution``, ``missing``, ``new_categories``, ``range``, ``metric`` or
-            ``joint``. Detectors of one aspect share a cause.
+            ``joint`` or ``correlation``. Detectors of one aspect share a cause.
         statistic: The detector's own figure; None if it could not be computed.
         effect: How large the difference is, in the detector's unit, whatever the number of rows.
         threshold: The effect below which nothing counts as drift, however sure it is.
@@ -46,6 +52,7 @@ class ColumnResult:
         note: Why there is no result, such as ``too few rows: 12 of 100``; empty if there is one.
         low: The lower end of the confidence interval of the statistic; for performance only.
         high: The upper end.
+        segment: The rows that were compared, such as ``venue=home``; empty for all rows.
 
     Example:
         >>> from registry.monitoring import ColumnResult
@@ -68,11 +75,21 @@ class ColumnResult:
     note: str = ""
     low: float | None = None
     high: float | None = None
+    segment: str = ""
 
     @property
     def cause(self) -> str:
-        """Return the stable name of what this result would be the cause of: ``role/column:aspect``."""
-        return f"{self.role}/{self.column}:{self.aspect}"
+        """Return the stable name of what this result would be the cause of.
+
+        It is ``role/column:aspect``, and within a segment ``role/column:aspect[segment]``. Names that are too long for
+        a database are cut, and a digest keeps them apart.
+        """
+        within = f"[{self.segment}]" if self.segment else ""
+        name = f"{self.role}/{self.column}:{self.aspect}{within}".replace("\0", "\\0")
+        if len(name) <= _LONGEST_CAUSE:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
+        return f"{name[: _LONGEST_CAUSE - _DIGITS - 1]}~{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,7 @@ class DriftReport:
         rows: The rows of the window.
         reference_rows: The rows of the reference.
         alpha: The share of checks without drift that may raise an alarm; follows from the budget of false incidents.
-        results: One per column and detector.
+        results: One per column and detector, and those of segments.
         digest_of_data: The SHA-256 over the digests of the files of the window.
         run_id: The run that the report was logged as, or None. It is not part of the digest.
 
@@ -160,11 +177,10 @@ class DriftReport:
 
     def digest(self) -> str:
         """Return the SHA-256 of the report (hex). It is the same before and after the report is logged as a run."""
-        values = {key: value for key, value in self.to_dict().items() if key != "run_id"}
-        return digest_of(values)
+        return _digest_of(self.to_dict())
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a row per column and detector."""
+        """Return a row per result: of each column, segment and detector."""
         import pandas as pd
 
         names = [field.name for field in fields(ColumnResult)]
@@ -189,9 +205,10 @@ class DriftReport:
         start, end = format_milliseconds(self.window_start), format_milliseconds(self.window_end)
         window = f"{start} to {end}, {self.rows:,} rows"
         verdict = "<b style='color:#b00020'>drifted</b>" if self.drifted else "no drift"
-        cells = ("column", "role", "detector", "effect", "threshold", "p_adjusted", "drifted", "note")
+        within = ("segment",) if any(result.segment for result in self.results) else ()
+        cells = ("column", "role", *within, "detector", "effect", "threshold", "p_adjusted", "drifted", "note")
         head = "".join(f"<th>{cell}</th>" for cell in cells)
-        rows = sorted(self.results, key=lambda one: (not one.drifted, one.role, one.column, one.detector))
+        rows = sorted(self.results, key=lambda one: (not one.drifted, one.segment, one.role, one.column, one.detector))
         body = "".join(
             f"<tr>{''.join(f'<td>{html.escape(_format_cell(getattr(row, cell)))}</td>' for cell in cells)}</tr>"
             for row in rows
@@ -203,6 +220,28 @@ class DriftReport:
     def __repr__(self) -> str:
         verdict = f"drifted: {', '.join(self.causes)}" if self.drifted else "no drift"
         return f"DriftReport({self.name!r} version {self.version} against {self.against}, {self.rows} rows, {verdict})"
+
+
+def read_report(data: bytes, digest: str) -> DriftReport:
+    """Return the report in the bytes of a ``report.json``.
+
+    Raises:
+        InvalidParameterError: The bytes are something else, or of a later format.
+        IntegrityError: The report is not the one with this digest.
+    """
+    try:
+        values = json.loads(data)
+    except ValueError as error:
+        raise InvalidParameterError(f"This is no drift report: {error}.") from error
+    report = DriftReport.from_dict(values)
+    # Of what was read, not of the report: a later version may know more fields.
+    if _digest_of(values) != digest:
+        raise IntegrityError(f"The report of {report.name!r} differs from the digest that its check recorded.")
+    return report
+
+
+def _digest_of(values: Mapping[str, Any]) -> str:
+    return digest_of({key: value for key, value in values.items() if key != "run_id"})
 
 
 def finite(value: float | None) -> float | None:

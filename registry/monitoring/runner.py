@@ -5,6 +5,7 @@ is killed, or whose trigger fails, leaves it for the next attempt.
 """
 
 import contextlib
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from registry.client import MlflowClient
 from registry.entities import Incident, Monitor, TriggerDelivery
 from registry.entities.monitors import ROLLBACK, CheckOutcome, CheckStatus, DeliveryState
 from registry.exceptions import ModelNotFoundError, RegistryError, UnavailableError
-from registry.monitoring.checks import check as check_drift, log_report
+from registry.monitoring.checks import compare, log_report
+from registry.monitoring.compaction import compact_observations
 from registry.monitoring.guard import roll_back
 from registry.monitoring.incidents import outcome_of, payload_of
 from registry.monitoring.retraining import retrain
@@ -27,6 +29,9 @@ from registry.validation.values import now_ms
 
 # A runner that was killed is missed after this time. A live one renews its lease in a third of it.
 LEASE_SECONDS: Final = 120.0
+_COMPACTED: Final = "14d"
+_COMPACTED_AT_ONCE: Final = 12
+_logger = logging.getLogger(__name__)
 Check = Callable[[MlflowClient, Monitor], CheckOutcome]
 
 
@@ -128,7 +133,17 @@ def run_due(
         if found is None:
             break
         report.deliveries.append(_deliver(client, found, known, lease_seconds))
+    for name in dict.fromkeys(done.monitor.name for done in report.checks):
+        _compact(client, name)
     return report
+
+
+def _compact(client: MlflowClient, name: str) -> None:
+    """Merge small files of the last days of a model that was checked; that it fails does not concern the checks."""
+    try:
+        compact_observations(name, since=_COMPACTED, limit=_COMPACTED_AT_ONCE, client=client)
+    except RegistryError as error:
+        _logger.warning("The observations of %r were not compacted: %s", name, error)
 
 
 def watch(
@@ -165,8 +180,8 @@ def check_monitor(client: MlflowClient, monitor: Monitor) -> CheckOutcome:
     guard = monitor.guard
     target = {"stage": monitor.stage} if guard is None else {"stage": None, "version": guard.version}
     settings = {**monitor.settings, **target}
-    report = check_drift(monitor.name, every=f"{monitor.every_seconds}s", log=False, client=client, **settings)
-    return outcome_of(log_report(client, report), started)
+    compared = compare(client, monitor.name, every=f"{monitor.every_seconds}s", **settings)
+    return outcome_of(log_report(client, compared), started)
 
 
 def _make_check(client: MlflowClient, lease: Lease, lease_seconds: float, check: Check) -> FinishedCheck:

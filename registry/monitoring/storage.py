@@ -4,23 +4,27 @@ Each kind of files has a run per day (UTC). So `gc` and everything else that kno
 day is to delete its run.
 
 Guarantees: a file is whole or absent, and never overwritten, so any number of processes may write. Two that begin a day
-at once may make two runs of it; readers read both.
+at once may make two runs of it; readers read both. A merged file names the files that it replaces, its sources: readers
+read it instead of them, whether they are still there or not, and of merged files that share sources they read one.
 """
 
+import contextlib
 import functools
 import io
+import json
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from registry.blobs import BlobStore
 from registry.client import MlflowClient
 from registry.entities import Run, ViewType
 from registry.entities.model_registry import ResolvedModel
-from registry.entities.paging import all_pages
-from registry.exceptions import AlreadyExistsError, InvalidParameterError, RunNotFoundError
+from registry.entities.paging import FileInfo, all_pages
+from registry.exceptions import AlreadyExistsError, ArtifactNotFoundError, InvalidParameterError, RunNotFoundError
+from registry.flavors.optional_imports import optional_import
 from registry.validation.values import now_ms
 
 KIND_TAG: Final = "registry.monitoring.kind"
@@ -30,8 +34,14 @@ PREDICTIONS: Final = "predictions"
 GROUND_TRUTH: Final = "ground truth"
 REFERENCE: Final = "reference"
 CHECK: Final = "check"
+EXTRA: Final = "monitoring"
+MERGED_SUFFIX: Final = ".merged.parquet"
+SOURCES_KEY: Final = b"registry.sources"
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
+_ATTEMPTS: Final = 3
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def experiment_name(model_name: str) -> str:
@@ -74,17 +84,39 @@ def registered_version(resolved: ResolvedModel, uri: object) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of observations: rows of `version` in the time from `start` (milliseconds) on, for `hours` hours."""
+    """A file of observations: rows of `version` in the time from `start` (milliseconds) on, for `hours` hours.
+
+    `stamp` is when it was written, of a merged file the newest of its sources. A merged file was read already: `data`.
+    """
 
     store: BlobStore
     path: str
+    size: int
     start: int
     hours: int
     version: int
+    stamp: int
+    data: bytes | None = None
+    sources: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Return the name, which is unique within its directory."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def is_merged(self) -> bool:
+        """Tell whether it replaces others."""
+        return self.path.endswith(MERGED_SUFFIX)
+
+    @property
+    def end(self) -> int:
+        """Return when its time ends, in milliseconds."""
+        return self.start + self.hours * HOUR_MS
 
     def read(self) -> bytes:
         """Return the bytes."""
-        return self.store.read(self.path)
+        return self.store.read(self.path) if self.data is None else self.data
 
 
 def write_file(
@@ -92,9 +124,7 @@ def write_file(
 ) -> None:
     """Store a file of rows whose time begins at `start` (milliseconds since the epoch). It is durable on return."""
     moment = datetime.fromtimestamp(start / 1000, UTC)
-    # Listings are sorted by name: of the files of an hour, the one that was written last comes last.
-    name = f"{moment:%Y%m%dT%H%M%SZ}_{hours}h_v{version}_{now_ms()}{uuid.uuid4().hex}.parquet"
-    path = f"{kind.replace(' ', '_')}/{name}"
+    path = f"{directory_of(kind)}/{file_name(start, hours, version, now_ms(), uuid.uuid4().hex)}"
     day = f"{moment:%Y-%m-%d}"
     run_id = _day_run(client, model_name, kind, day)
     try:
@@ -108,16 +138,74 @@ def write_file(
 def find_files(
     client: MlflowClient, model_name: str, kind: str, start: int, end: int, version: int | None = None
 ) -> Iterator[StoredFile]:
-    """Yield the files whose time begins in a window, oldest first; of one version if given."""
+    """Yield the files whose time begins in a window, oldest first; of one version if given.
+
+    Of a merged file only a part may belong to the window.
+    """
     experiment_id = find_experiment(client, model_name)
     if experiment_id is None:
         return
-    for run in _runs_of_days(client, experiment_id, kind, start, end):
-        store = client.backend.run_files(run.info.run_id, run.info.artifact_uri)
-        for info in store.walk(kind.replace(" ", "_")):
-            file = _parse(store, info.path)
-            if start <= file.start < end and version in (None, file.version):
+    for run in find_days(client, experiment_id, kind, start, end):
+        listed = [file for file in list_files(client, run, kind) if version in (None, file.version)]
+        for file in choose_files(listed)[0]:
+            if (start < file.end and file.start < end) if file.is_merged else (start <= file.start < end):
                 yield file
+
+
+def list_files(client: MlflowClient, run: Run, kind: str) -> list[StoredFile]:
+    """Return the files of a day, by name."""
+    store = client.backend.run_files(run.info.run_id, run.info.artifact_uri)
+    return [_parse(store, info) for info in store.walk(directory_of(kind))]
+
+
+def choose_files(files: Sequence[StoredFile]) -> tuple[list[StoredFile], list[StoredFile]]:
+    """Return which files of a day to read, and which are replaced by merged ones.
+
+    Two processes that merge at once may replace the same files. Then one of the merged files counts, and the rest of
+    the other's sources are read themselves: the one whose sources are gone, else the larger one.
+    """
+    names = {file.name for file in files}
+    merged = [read_sources(file) for file in files if file.is_merged]
+    merged.sort(key=lambda one: (-len(one.sources - names), -len(one.sources), one.path))
+    covered: set[str] = set()
+    kept: set[str] = set()
+    for file in merged:
+        if covered.isdisjoint(file.sources):
+            covered |= file.sources
+            kept.add(file.path)
+    plain = [file for file in files if not file.is_merged]
+    chosen = [file for file in merged if file.path in kept] + [file for file in plain if file.name not in covered]
+    replaced = [file for file in merged if file.path not in kept] + [file for file in plain if file.name in covered]
+    return sorted(chosen, key=lambda one: one.path), replaced
+
+
+def read_sources(file: StoredFile) -> StoredFile:
+    """Return a merged file with its bytes and the names of its sources."""
+    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    data = file.read()
+    try:
+        names = json.loads(parquet.read_schema(io.BytesIO(data)).metadata[SOURCES_KEY])
+        return replace(file, data=data, sources=frozenset(map(str, names)))
+    except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidParameterError(f"{file.store.root}/{file.path} is no merged file: {error!r}.") from error
+
+
+def retried(read: Callable[P, T]) -> Callable[P, T]:
+    """Read again if a file went away meanwhile, because a merged one has replaced it."""
+
+    @functools.wraps(read)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(_ATTEMPTS - 1):
+            with contextlib.suppress(ArtifactNotFoundError):
+                return read(*args, **kwargs)
+        return read(*args, **kwargs)
+
+    return call
+
+
+def directory_of(kind: str) -> str:
+    """Return the directory of a kind of files in its run."""
+    return kind.replace(" ", "_")
 
 
 def delete_days(client: MlflowClient, model_name: str, before: int) -> int:
@@ -128,7 +216,7 @@ def delete_days(client: MlflowClient, model_name: str, before: int) -> int:
     first_kept = before // DAY_MS * DAY_MS
     deleted = 0
     for kind in (OBSERVATIONS, PREDICTIONS, GROUND_TRUTH):
-        for run in _runs_of_days(client, experiment_id, kind, 0, first_kept):
+        for run in find_days(client, experiment_id, kind, 0, first_kept):
             client.delete_run(run.info.run_id)
             deleted += 1
     return deleted
@@ -143,7 +231,7 @@ def new_run(client: MlflowClient, model_name: str, kind: str, run_name: str, tag
 @functools.lru_cache(maxsize=1024)
 def _day_run(client: MlflowClient, model_name: str, kind: str, day: str) -> str:
     start = int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() * 1000)
-    found = _runs_of_days(client, ensure_experiment(client, model_name), kind, start, start + 1)
+    found = find_days(client, ensure_experiment(client, model_name), kind, start, start + 1)
     run = next(found, None)
     if run is None:
         run = new_run(client, model_name, kind, f"{kind} {day}", {DAY_TAG: day}, start)
@@ -151,8 +239,8 @@ def _day_run(client: MlflowClient, model_name: str, kind: str, day: str) -> str:
     return run.info.run_id
 
 
-def _runs_of_days(client: MlflowClient, experiment_id: str, kind: str, start: int, end: int) -> Iterator[Run]:
-    """Return the runs of the days that a window touches, oldest first."""
+def find_days(client: MlflowClient, experiment_id: str, kind: str, start: int, end: int) -> Iterator[Run]:
+    """Yield the runs of the days that a window touches, oldest first."""
     text = (
         f"tags.`{KIND_TAG}` = '{kind}' AND attributes.start_time >= {start // DAY_MS * DAY_MS} "
         f"AND attributes.start_time < {end}"
@@ -163,7 +251,15 @@ def _runs_of_days(client: MlflowClient, experiment_id: str, kind: str, start: in
     )
 
 
-def _parse(store: BlobStore, path: str) -> StoredFile:
-    moment, hours, version, _ = path.rpartition("/")[2].split("_")
+def file_name(start: int, hours: int, version: int, stamp: int, unique: str, suffix: str = ".parquet") -> str:
+    """Return the name of a file; listings are in the order of the names."""
+    moment = datetime.fromtimestamp(start / 1000, UTC)
+    return f"{moment:%Y%m%dT%H%M%SZ}_{hours}h_v{version}_{stamp:013d}{unique}{suffix}"
+
+
+def _parse(store: BlobStore, info: FileInfo) -> StoredFile:
+    moment, hours, version, rest = info.path.rpartition("/")[2].split("_")
     start = datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return StoredFile(store, path, int(start.timestamp() * 1000), int(hours[:-1]), int(version[1:]))
+    milliseconds = int(start.timestamp() * 1000)
+    size = info.file_size or 0
+    return StoredFile(store, info.path, size, milliseconds, int(hours[:-1]), int(version[1:]), int(rest[:13]))

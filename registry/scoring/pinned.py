@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -182,17 +183,18 @@ def load_pinned(pinned: PinnedModel, options: LoadOptions) -> PyFuncModel:
     threads = options.nthread
     with ExitStack() as held, ExitStack() as limited:
         directory = held.enter_context(pinned.open_directory())
-        if _openmp_was_loaded:
-            # XGBoost loads models in threads too. In a child they would wait forever for those of its parent.
+        # XGBoost loads models in threads too. In a child they would wait forever for those of its parent; and a child
+        # that imports this module after the fork cannot know what its parent had loaded.
+        if _openmp_was_loaded or (threads == 1 and find_spec("threadpoolctl") is not None):
             threadpoolctl = optional_import("threadpoolctl", "sklearn")
             limited.enter_context(threadpoolctl.threadpool_limits(1, user_api="openmp"))
-            if threads != 1:
-                _logger.warning(
-                    "This process was forked from one that had loaded %s, whose threads a child cannot use again: it "
-                    "predicts with one thread. Start workers with the method 'spawn' to use more.",
-                    " or ".join(_OPENMP),
-                )
-                threads = 1
+        if _openmp_was_loaded and threads != 1:
+            _logger.warning(
+                "This process was forked from one that had loaded %s, whose threads a child cannot use again: it "
+                "predicts with one thread. Start workers with the method 'spawn' to use more.",
+                " or ".join(_OPENMP),
+            )
+            threads = 1
         model = load_pyfunc(
             directory,
             allow_code=options.allow_code,

@@ -5,13 +5,12 @@ import dataclasses
 import logging
 import urllib.parse
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
 from registry.exceptions import InvalidStateError, UnavailableError
@@ -24,30 +23,32 @@ _logger = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
 RETRY_SECONDS: Final = 1
+RawHeaders = list[tuple[bytes, bytes]]
+_CODES: Final = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHENTICATED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    413: "BAD_REQUEST",
+    415: "BAD_REQUEST",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of an answer with its media type, further headers, and what was predicted."""
+    """The body of an answer with its headers, and how many rows were predicted."""
 
     body: bytes
-    media_type: str = JSON
-    headers: Mapping[str, str] | None = None
-    rows: int = 0
+    headers: RawHeaders
+    rows: int
 
-
-def answer_with_lease(
-    scope: Any, followed: FollowedModel, work: Callable[[bytes, ServedModel], Answer], body: bytes
-) -> Answer:
-    """Answer with the model of this moment, in a thread; what fails beyond the input is a 500 with an id."""
-    with lease(scope, followed) as served:
-        try:
-            return work(body, served)
-        except RequestError:
-            raise
-        except Exception as error:  # noqa: BLE001 - code of the model raises whatever it likes
-            identity = log_error(served, error, logging.ERROR)
-            raise RequestError(500, f"The prediction failed; the log says more under {identity}.") from None
+    @classmethod
+    def of(cls, body: bytes, media_type: str, headers: RawHeaders, rows: int) -> Self:
+        """Return an answer with these headers, and those of its media type and length."""
+        own = (b"content-length", b"%d" % len(body)), (b"content-type", media_type.encode())
+        return cls(body, [*own, *headers], rows)
 
 
 @contextlib.contextmanager
@@ -75,15 +76,20 @@ def log_error(served: ServedModel, error: BaseException, level: int) -> str:
 
 def has_token(scope: Any, token: bytes) -> bool:
     """Tell whether a request sends the token of this server."""
-    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    return is_token(given, token)
+    return is_token(find_header(scope, b"authorization", b""), token)
 
 
-def media_type(request: Request) -> str | None:
-    """Return the type of a body in UTF-8 without Content-Encoding, or None for another."""
-    kind, *params = [part.strip().lower() for part in request.headers.get("content-type", "").split(";")]
-    if request.headers.get("content-encoding", "identity") != "identity":
-        return None
+def find_header(scope: Any, name: bytes, default: Any = None) -> Any:
+    """Return the value of a request's header, the first of several, or the default."""
+    return next((value for header, value in scope["headers"] if header == name), default)
+
+
+def media_type(scope: Any) -> str | None:
+    """Return the type of a body in UTF-8, or None for another."""
+    sent = find_header(scope, b"content-type", b"").decode("latin-1")
+    if sent == JSON:  # the usual one
+        return JSON
+    kind, *params = [part.strip().lower() for part in sent.split(";")]
     is_plain = all(param in ("", "charset=utf-8", 'charset="utf-8"') for param in params)
     return kind if is_plain else None
 
@@ -96,6 +102,11 @@ def identity_headers(served: ServedModel) -> dict[str, str]:
         "X-Model-Digest": served.digest,
     }
     return {header: urllib.parse.quote(value, safe=" /:") for header, value in names.items()}
+
+
+def raw_headers(headers: Mapping[str, str]) -> RawHeaders:
+    """Return headers as ASGI has them."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def count_rows(data: Any) -> int:
@@ -114,3 +125,14 @@ def status_form(status: FollowStatus) -> dict[str, Any]:
 def json_response(form: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response of JSON."""
     return Response(msgspec.json.encode(form), status, headers, JSON)
+
+
+def error_response(scope: Any, error: RequestError) -> Response:
+    """Return the response that tells an error, in the form of the protocol of its path; the access log tells it too."""
+    scope["registry.error"] = error.message
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if scope["path"].startswith("/v2"):
+        return json_response({"error": error.message}, error.status, headers)
+    return json_response({"error_code": _CODES[error.status], "message": error.message}, error.status, headers)

@@ -7,68 +7,44 @@ that repeats nothing of the input; no request waits beyond its limits.
 import asyncio
 import contextlib
 import hashlib
-import logging
 import os
 import sys
 import time
-import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from registry import __version__
-from registry.exceptions import SchemaEnforcementError
 from registry.serving import protocol_v2
 from registry.serving.answers import (
     JSON,
-    RETRY_SECONDS,
-    Answer,
-    answer_with_lease,
-    count_rows,
+    error_response,
     has_token,
     identity_headers,
     json_response,
     lease,
-    log_error,
-    media_type,
     status_form,
 )
 from registry.serving.follow import FollowedModel, follow
-from registry.serving.inputs import InputReader
 from registry.serving.metrics import Metrics
 from registry.serving.options import ServeOptions
-from registry.serving.outputs import encodable
+from registry.serving.predictions import Inference, Invocations, Predictions
 from registry.serving.recording import Recording
 from registry.serving.request_errors import RequestError
 from registry.serving.served_model import ServedModel
-from registry.serving.shadow import Observation, Shadow
+from registry.serving.shadow import Shadow
 
-_CSV: Final = "text/csv"
-_BINARY: Final = "application/octet-stream"
-_BINARY_HEADER: Final = "inference-header-content-length"
 _SHARE_SECONDS: Final = 1.0
+_FIRST_LOAD_SECONDS: Final = 20.0
 # Probes of a load balancer have no token.
 _OPEN_PATHS: Final = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready"})
-_CODES: Final = {
-    400: "BAD_REQUEST",
-    401: "UNAUTHENTICATED",
-    404: "RESOURCE_DOES_NOT_EXIST",
-    413: "BAD_REQUEST",
-    415: "BAD_REQUEST",
-    429: "REQUEST_LIMIT_EXCEEDED",
-    500: "INTERNAL_ERROR",
-    503: "TEMPORARILY_UNAVAILABLE",
-}
-# What a model raises for input that it cannot take. Where a signature has checked the types, only ValueError says so:
-# scikit-learn raises it for a missing value.
-_INPUT_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 class Server:
@@ -83,19 +59,18 @@ class Server:
         self._options = options
         self._token = token
         self._followed: dict[str, FollowedModel] = {}
-        self._readers: weakref.WeakKeyDictionary[ServedModel, InputReader] = weakref.WeakKeyDictionary()
         self._shadows: dict[str, Shadow] = {}
         self._recordings: dict[FollowedModel, Recording] = {}
         self._metrics = Metrics(Path(options.shared) if options.shared else None)
-        self._threads = ThreadPoolExecutor(options.concurrency, "registry-predict")
-        self._inside = 0
+        self._predictions = Predictions(options, self._metrics, self._choose)
         self._began = time.monotonic()
+        invocations, inference = Invocations(self._predictions), Inference(self._predictions)
         self._router = Router(
             [
-                Route("/invocations", self._invocations, methods=["POST"]),
-                Route("/v2/models/{name}/infer", self._infer, methods=["POST"]),
-                Route("/v2/models/{name}/versions/{version}/infer", self._infer, methods=["POST"]),
-                Route("/models/{name}/invocations", self._invocations, methods=["POST"]),
+                Route("/invocations", invocations, methods=["POST"]),
+                Route("/v2/models/{name}/infer", inference, methods=["POST"]),
+                Route("/v2/models/{name}/versions/{version}/infer", inference, methods=["POST"]),
+                Route("/models/{name}/invocations", invocations, methods=["POST"]),
                 Route("/ping", self._ready),
                 Route("/health", self._ready),
                 Route("/version", self._version),
@@ -132,7 +107,7 @@ class Server:
         try:
             if self._token is not None and scope["path"] not in _OPEN_PATHS and not has_token(scope, self._token):
                 refused = RequestError(401, "Send the token of this server: Authorization: Bearer TOKEN.")
-                await self._error(Request(scope), refused)(scope, receive, sending)
+                await error_response(scope, refused)(scope, receive, sending)
             else:
                 await self._router(scope, receive, sending)
                 self._observe(scope)
@@ -144,11 +119,15 @@ class Server:
 
     def _observe(self, scope: Any) -> None:
         """Hand on what was predicted, after the answer was sent. Whatever records predictions is called here."""
-        observation = scope.get("registry.observation")
-        if observation is None:
+        observe = scope.get("registry.observe")
+        if observe is None:
             return
-        self._recordings[scope["registry.followed"]].offer(observation)
+        recording = self._recordings[scope["registry.followed"]]
         shadow = self._shadows.get(scope["registry.model"])
+        if shadow is None and not recording.is_on:
+            return
+        observation = observe()
+        recording.offer(observation)
         if shadow is not None:
             shadow.offer(observation)
 
@@ -172,12 +151,22 @@ class Server:
     async def _live_on(self, receive: Any, send: Any) -> None:
         await receive()
         self._follow()
+        if self._options.workers > 1:
+            await self._first_load()
         sharing = asyncio.create_task(self._share())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         sharing.cancel()
         self._close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _first_load(self) -> None:
+        """Take no requests before the models are loaded, or could not be: other workers that are ready take them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_LOAD_SECONDS):
+                for followed in self._followed.values():
+                    while not (followed.status.is_ready or followed.status.error):
+                        await asyncio.sleep(0.01)
 
     def _follow(self) -> None:
         for name, uri in self._options.models:
@@ -212,7 +201,7 @@ class Server:
             await asyncio.to_thread(self._metrics.share)
 
     def _close(self) -> None:
-        self._threads.shutdown()
+        self._predictions.close()
         for shadow in self._shadows.values():
             shadow.close()
         for recording in self._recordings.values():
@@ -221,111 +210,14 @@ class Server:
         for followed in (*self._followed.values(), *(shadow.followed for shadow in self._shadows.values())):
             followed.close()
 
-    # Predictions.
+    def _choose(self, scope: Any) -> tuple[str, FollowedModel]:
+        """Return the name and the model that answers a request: that of the name, or its canary."""
+        name, followed = self._chosen(scope)
+        return name, self._canary(scope, name) or followed
 
-    async def _invocations(self, request: Request) -> Response:
-        kind = media_type(request)
-        if kind not in (JSON, _CSV):
-            wanted = RequestError(415, f"Send Content-Type: {JSON}, or {_CSV} in UTF-8.")
-            return self._error(request, wanted)
-
-        def work(body: bytes, served: ServedModel) -> Answer:
-            reader = self._reader(served)
-            data, params = reader.from_json(body) if kind == JSON else (reader.from_csv(body), None)
-            predictions = self._predict(request, served, data, params)
-            return Answer(msgspec.json.encode({"predictions": encodable(predictions)}), rows=count_rows(data))
-
-        return await self._answer(request, work, protocol="mlflow")
-
-    async def _infer(self, request: Request) -> Response:
-        length = request.headers.get(_BINARY_HEADER)
-        if length is not None and not (length.isdecimal() and len(length) < 16):
-            return self._error(request, RequestError(400, f"{_BINARY_HEADER} is a number of bytes."))
-        if request.headers.get("content-encoding", "identity") != "identity":
-            return self._error(request, RequestError(415, "Send the body without Content-Encoding."))
-
-        def work(body: bytes, served: ServedModel) -> Answer:
-            asked = protocol_v2.read(body, None if length is None else int(length))
-            data = self._reader(served).from_tensors(asked.tensors)
-            predictions = self._predict(request, served, data, asked.params)
-            head = {
-                "model_name": request.path_params["name"],
-                "model_version": str(served.version or ""),
-                "parameters": {"uri": served.uri, "digest": served.digest},
-            }
-            content, header = protocol_v2.write(asked, predictions, served.metadata.get_output_schema(), head)
-            if header is None:
-                return Answer(content, rows=count_rows(data))
-            return Answer(content, _BINARY, {_BINARY_HEADER: str(header)}, count_rows(data))
-
-        return await self._answer(request, work, protocol="v2")
-
-    async def _answer(self, request: Request, work: Callable[[bytes, ServedModel], Answer], protocol: str) -> Response:
-        """Read the body, predict in a thread, and count what came of it."""
-        began = time.perf_counter()
-        scope = request.scope
-        name, status = "", 200
-        try:
-            name, followed = self._chosen(request)
-            scope["registry.model"] = name
-            followed = scope["registry.followed"] = self._canary(request, name) or followed
-            answer = await self._within_limits(request, lambda body: answer_with_lease(scope, followed, work, body))
-        except RequestError as error:
-            status = error.status
-            response = self._error(request, error)
-        else:
-            headers = {**identity_headers(scope["registry.served"]), **(answer.headers or {})}
-            response = Response(answer.body, 200, headers, answer.media_type)
-        served = scope.get("registry.served")
-        labels = {"model": name, "version": (served and served.version) or ""}
-        self._metrics.count("registry_requests_total", labels | {"protocol": protocol, "status": status})
-        self._metrics.observe("registry_request_seconds", labels, time.perf_counter() - began)
-        if status == 200:
-            self._metrics.count("registry_rows_total", labels, answer.rows)
-        return response
-
-    async def _within_limits(self, request: Request, work: Callable[[bytes], Answer]) -> Answer:
-        """Return what `work` makes of the body; a request that cannot wait or takes too long is refused."""
-        options = self._options
-        if self._inside >= options.concurrency + options.queue:
-            raise RequestError(429, "The queue is full. Try again, or start more workers.", retry_after=RETRY_SECONDS)
-        self._inside += 1
-        running: Future[Answer] | None = None
-        try:
-            async with asyncio.timeout(options.timeout):
-                body = await self._body(request)
-                running = self._threads.submit(work, body)
-                return await asyncio.wrap_future(running)
-        except TimeoutError:
-            limit = f"{options.timeout:g} seconds"
-            raise RequestError(503, f"There was no answer within {limit}.", retry_after=RETRY_SECONDS) from None
-        finally:
-            # A prediction that goes on after its time was up takes its place until it ends.
-            if running is None or running.done() or running.cancel():
-                self._inside -= 1
-            else:
-                loop = asyncio.get_running_loop()
-                running.add_done_callback(lambda _done: loop.call_soon_threadsafe(self._leave))
-
-    def _leave(self) -> None:
-        self._inside -= 1
-
-    async def _body(self, request: Request) -> bytes:
-        limit = self._options.max_body
-        too_large = RequestError(413, f"The body has more than {limit} bytes. Send fewer rows at once.")
-        if int(request.headers.get("content-length", 0)) > limit:
-            raise too_large
-        chunks, size = [], 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise too_large
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _chosen(self, request: Request) -> tuple[str, FollowedModel]:
+    def _chosen(self, scope: Any) -> tuple[str, FollowedModel]:
         """Return the model that a request names, or the only one."""
-        name = request.path_params.get("name")
+        name = scope.get("path_params", {}).get("name")
         if name is None:
             if len(self._followed) > 1:
                 known = ", ".join(f"/models/{known}/invocations" for known in self._followed)
@@ -336,51 +228,24 @@ class Server:
             raise RequestError(404, f"There is no such model here; there is: {', '.join(self._followed)}.")
         return name, followed
 
-    def _canary(self, request: Request, name: str) -> FollowedModel | None:
+    def _canary(self, scope: Any, name: str) -> FollowedModel | None:
         """Return the shadow where it is to answer a request: always for the same keys, and only once it is loaded."""
         shadow = self._shadows.get(name)
         if shadow is None or not self._options.canary or not shadow.followed.status.is_ready:
             return None
-        client = request.client.host if request.client else ""
-        key = request.headers.get(self._options.canary_key, client)
+        client = scope["client"][0] if scope.get("client") else ""
+        key = Headers(scope=scope).get(self._options.canary_key, client)
         place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
         return shadow.followed if place < self._options.canary else None
-
-    def _reader(self, served: ServedModel) -> InputReader:
-        reader = self._readers.get(served)
-        if reader is None:
-            reader = self._readers[served] = InputReader(served.metadata, self._options.max_rows)
-        return reader
-
-    def _predict(self, request: Request, served: ServedModel, data: Any, params: Mapping[str, Any] | None) -> Any:
-        began = time.perf_counter()
-        try:
-            predictions = served.predict(data, params)
-            seconds = time.perf_counter() - began
-            request.scope["registry.observation"] = Observation(served, data, params, predictions, seconds)
-            return predictions
-        except SchemaEnforcementError as error:
-            identity = log_error(served, error, logging.INFO)
-            raise RequestError(
-                400, f"The input or its params do not fit the model's signature; the log says more under {identity}."
-            ) from None
-        except _INPUT_ERRORS as error:
-            has_signature = served.metadata.get_input_schema() is not None
-            if has_signature and not isinstance(error, ValueError):
-                raise
-            identity = log_error(served, error, logging.INFO)
-            why = "" if has_signature else "; it has no signature that says what it takes"
-            raise RequestError(
-                400,
-                f"The model cannot take this input ({type(error).__name__}){why}. The log says more under {identity}.",
-            ) from None
 
     # Everything else.
 
     async def _ready(self, request: Request) -> Response:
         waiting = [name for name, followed in self._followed.items() if not followed.status.is_ready]
         if not self._followed or waiting:
-            return self._error(request, RequestError(503, f"Not loaded yet: {', '.join(waiting)}.", retry_after=1))
+            return error_response(
+                request.scope, RequestError(503, f"Not loaded yet: {', '.join(waiting)}.", retry_after=1)
+            )
         return Response(b"\n", media_type=JSON)
 
     async def _live(self, request: Request) -> Response:
@@ -432,21 +297,12 @@ class Server:
 
     def _of_model(self, request: Request, form: Callable[[str, ServedModel], dict[str, Any]]) -> Response:
         try:
-            name, followed = self._chosen(request)
+            name, followed = self._chosen(request.scope)
             with lease(request.scope, followed) as served:
                 return json_response(form(name, served), headers=identity_headers(served))
         except RequestError as error:
-            return self._error(request, error)
+            return error_response(request.scope, error)
 
     async def _not_found(self, scope: Any, receive: Any, send: Any) -> None:
         error = RequestError(404, "There is nothing at this path. Predictions: POST /invocations.")
-        await self._error(Request(scope), error)(scope, receive, send)
-
-    def _error(self, request: Request, error: RequestError) -> Response:
-        request.scope["registry.error"] = error.message
-        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-        if error.status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
-        if request.url.path.startswith("/v2"):
-            return json_response({"error": error.message}, error.status, headers)
-        return json_response({"error_code": _CODES[error.status], "message": error.message}, error.status, headers)
+        await error_response(scope, error)(scope, receive, send)

@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -62,6 +63,19 @@ def number_block(rows: Sequence[Sequence[int | float | None]], width: int) -> "n
         for row in rows:
             _check_exact(row, "a row", DataType.double)
     return block
+
+
+def find_exact_block(rows: Sequence[Sequence[float | None]], width: int) -> "np.ndarray[Any, Any] | None":
+    """Return rows of numbers as doubles; None if their widths differ or a number may have been an inexact integer."""
+    if {*map(len, rows)} != {width}:
+        return None
+    try:
+        values = np.fromiter(chain.from_iterable(rows), np.float64, len(rows) * width)  # faster than np.array
+    except TypeError:  # there are nulls
+        values = np.array(rows, dtype=np.float64)
+    if (np.abs(values) >= _EXACT[DataType.double]).any():
+        return None
+    return values.reshape(len(rows), width)
 
 
 def ragged(width: int) -> RequestError:

@@ -43,6 +43,18 @@ class _Split(msgspec.Struct):
     index: list[Any] | None = None
 
 
+class _NumberSplit(msgspec.Struct):
+    data: list[list[float | None]]
+    columns: list[str] | None = None
+    index: list[Any] | None = None
+
+
+class _NumberBody(msgspec.Struct, forbid_unknown_fields=True):
+    dataframe_split: _NumberSplit
+    params: dict[str, Any] | None = None
+
+
+_NUMBERS: Final = msgspec.json.Decoder(_NumberBody)
 _BODY: Final = msgspec.json.Decoder(_Body)
 _SPLIT: Final = msgspec.json.Decoder(_Split)
 _ROWS: Final = msgspec.json.Decoder(list[list[Any]])
@@ -51,11 +63,18 @@ _ANYTHING: Final = msgspec.json.Decoder()
 
 
 class InputReader:
-    """Reads the input of one model."""
+    """Reads the input of one model.
 
-    def __init__(self, model: Model, max_rows: int) -> None:
+    Args:
+        model: Its metadata.
+        max_rows: The most rows of a request.
+        takes_rows: Whether the model takes an array of doubles; then a table of them is returned as one.
+    """
+
+    def __init__(self, model: Model, max_rows: int, *, takes_rows: bool = False) -> None:
         schema = model.get_input_schema()
         self._max_rows = max_rows
+        self._takes_rows = takes_rows
         self._schema = None if schema is None or _is_anything(schema) else schema
         self._is_tensor = self._schema is not None and self._schema.is_tensor_spec()
         self._specs: list[Any] = [] if self._schema is None or self._is_tensor else list(self._schema)
@@ -67,6 +86,33 @@ class InputReader:
 
     def from_json(self, body: bytes) -> tuple[Any, dict[str, Any] | None]:
         """Return the data and the params of a request of MLflow's protocol."""
+        if self._all_doubles:
+            content = self._from_numbers(body)
+            if content is not None:
+                return content
+        return self._from_any_json(body)
+
+    def _from_numbers(self, body: bytes) -> tuple[Any, dict[str, Any] | None] | None:
+        """Read the usual request, of numbers alone, in one step; None for any other, or one with something wrong."""
+        try:
+            content = _NUMBERS.decode(body)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+            return None
+        split = content.dataframe_split
+        if split.index is not None and len(split.index) != len(split.data):
+            return None
+        names: Any = split.columns
+        places = None
+        if names != self._names and (names is not None or self._are_named):
+            if names is None or len(names) != len(self._names) or {*names} != {*self._names}:
+                return None
+            places = [names.index(name) for name in self._names]
+        block = columns.find_exact_block(split.data, len(self._names))
+        if block is None:
+            return None
+        return self._checked(self._table(block if places is None else block[:, places])), content.params
+
+    def _from_any_json(self, body: bytes) -> tuple[Any, dict[str, Any] | None]:
         content = decode(_BODY, body, _ONE_FORM)
         given = [name for name in _FORMS if getattr(content, name) is not msgspec.UNSET]
         if len(given) != 1:
@@ -143,15 +189,26 @@ class InputReader:
     def _has(self, tensors: Tensors) -> bool:
         return any(str(name) in tensors for name in self._names)
 
-    def _block(self, values: "np.ndarray[Any, Any]") -> "pd.DataFrame":
-        import pandas as pd
-
+    def _block(self, values: "np.ndarray[Any, Any]") -> Any:
         types = {spec.type for spec in self._specs}
         dtype = next(iter(types))
         if len(types) > 1 or not isinstance(dtype, DataType):
             raise bad_input("The columns of this model have several types. Send a tensor per column.")
-        block = columns.tensor_column("of the tensor", values, dtype)
-        return pd.DataFrame(block, columns=self._names, copy=False)
+        return self._table(columns.tensor_column("of the tensor", values, dtype))
+
+    def _table(self, block: "np.ndarray[Any, Any]") -> Any:
+        return block if self._takes_rows else self.as_frame(block)
+
+    def as_frame(self, data: Any) -> Any:
+        """Return rows of doubles as the frame that they stand for; other data as they are."""
+        import pandas as pd
+
+        is_table = isinstance(data, np.ndarray) and bool(self._specs)
+        return pd.DataFrame(data, columns=self._names, copy=False) if is_table else data
+
+    def holds_rows(self, data: Any) -> bool:
+        """Tell whether data are an array of doubles that the model takes as it is."""
+        return self._takes_rows and isinstance(data, np.ndarray)
 
     def _checked(self, data: Any) -> Any:
         """Return the data unless they have no rows or too many."""
@@ -183,13 +240,11 @@ class InputReader:
         return self._from_rows(rows, names)
 
     def _from_rows(self, rows: list[list[Any]], names: list[Any] | None) -> Any:
-        import pandas as pd
-
         if not rows:
             raise bad_input("The input has no rows.")
         width = len(self._specs) if names is None and self._specs else len(rows[0] if names is None else names)
         if self._all_doubles and (names == self._names or (names is None and not self._are_named)):
-            return pd.DataFrame(columns.number_block(rows, width), columns=self._names, copy=False)
+            return self._table(columns.number_block(rows, width))
         if any(len(row) != width for row in rows):
             raise columns.ragged(width)
         if self._is_tensor:

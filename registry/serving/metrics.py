@@ -35,6 +35,26 @@ _HELP: Final = {
 }
 
 
+_OK: Final = 200
+
+
+class RequestSeries:
+    """The labels of the requests that one version is asked by one protocol, made once."""
+
+    def __init__(self, model: str, version: str, protocol: str) -> None:
+        self.labels: Labels = (("model", model), ("version", version))
+        self._protocol = protocol
+        self._with_status: dict[int, Labels] = {}
+
+    def with_status(self, status: int) -> Labels:
+        """Return the labels with protocol and status."""
+        labels = self._with_status.get(status)
+        if labels is None:
+            labels = (*self.labels, ("protocol", self._protocol), ("status", str(status)))
+            self._with_status[status] = labels
+        return labels
+
+
 class Metrics:
     """What one worker has counted."""
 
@@ -53,11 +73,23 @@ class Metrics:
         """Add a duration to a histogram."""
         key = name, _labels(labels)
         with self._lock:
-            cells = self._histograms.get(key)
-            if cells is None:
-                cells = self._histograms[key] = [0.0] * (len(_BUCKETS) + 2)
-            cells[bisect_left(_BUCKETS, seconds)] += 1
-            cells[-1] += seconds
+            self._add_duration(key, seconds)
+
+    def _add_duration(self, key: tuple[str, Labels], seconds: float) -> None:
+        cells = self._histograms.get(key)
+        if cells is None:
+            cells = self._histograms[key] = [0.0] * (len(_BUCKETS) + 2)
+        cells[bisect_left(_BUCKETS, seconds)] += 1
+        cells[-1] += seconds
+
+    def count_request(self, series: "RequestSeries", status: int, seconds: float, rows: int) -> None:
+        """Count a request for predictions, and the rows of one that was answered."""
+        labels = series.labels
+        with self._lock:
+            self._counters["registry_requests_total", series.with_status(status)] += 1
+            self._add_duration(("registry_request_seconds", labels), seconds)
+            if status == _OK:
+                self._counters["registry_rows_total", labels] += rows
 
     def share(self) -> None:
         """Write what was counted to where the other workers find it."""

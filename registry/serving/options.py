@@ -5,6 +5,7 @@ import hmac
 import ipaddress
 import json
 import os
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,44 @@ def check_exposure(host: str, token: bytes | None, *, trusted_proxy: bool) -> No
             f"On {host} everybody who reaches this machine could call the model. Give a token (--token-file FILE, or "
             f"{TOKEN_VARIABLE}), or --trusted-proxy if what stands before it checks who calls."
         )
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Refuse files that are no certificate with its private key, before a server begins with them.
+
+    Raises:
+        StorageError: A file cannot be read.
+        InvalidParameterError: A file is not PEM, the key is encrypted, or belongs to another certificate.
+    """
+    for option, file, words in (
+        ("--ssl-certfile", certificate, "CERTIFICATE-----"),
+        ("--ssl-keyfile", key, "PRIVATE KEY-----"),
+    ):
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise StorageError(f"{option} {str(file)!r} cannot be read: {error.strerror}.") from error
+        if words.encode() not in content:
+            kind = "certificate" if option == "--ssl-certfile" else "private key"
+            raise InvalidParameterError(f"{option} {str(file)!r} has no {kind} in PEM.")
+    asked_for_password = False
+
+    def no_password() -> str:
+        nonlocal asked_for_password
+        asked_for_password = True
+        return ""
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, no_password)
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        if asked_for_password:
+            problem = f"{str(key)!r} is encrypted. Decrypt it: openssl pkey -in {key} -out FILE"
+        elif reason == "KEY_VALUES_MISMATCH":
+            problem = f"{str(key)!r} is not the key of the certificate {str(certificate)!r}."
+        else:
+            problem = f"{str(key)!r} and the certificate {str(certificate)!r} cannot be used: {reason}."
+        raise InvalidParameterError(f"--ssl-keyfile {problem}") from None
 
 
 def is_token(authorization: bytes, token: bytes) -> bool:

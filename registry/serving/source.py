@@ -52,9 +52,11 @@ class Source:
         """Open the registry to read, without patience: a check that fails is repeated anyway."""
         settings = current_settings()
         limit = settings.statement_timeout_seconds
-        seconds = min(limit, _STATEMENT_SECONDS) if limit else _STATEMENT_SECONDS
-        settings = replace(settings, statement_timeout_seconds=seconds, database_patience=0)
-        return open_backend(self.tracking_uri, settings, base=self.base, read_only=True)
+        limits = {
+            "database_patience": 0,
+            "statement_timeout_seconds": min(limit, _STATEMENT_SECONDS) if limit else _STATEMENT_SECONDS,
+        }
+        return open_backend(self.tracking_uri, settings.model_copy(update=limits), base=self.base, read_only=True)
 
     def find(self) -> Identity:
         """Return the model that the URI stands for now."""

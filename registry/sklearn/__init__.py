@@ -267,6 +267,8 @@ def autolog(
     registered_model_name: str | None = None,
     pos_label: Any = None,
     extra_tags: Mapping[str, str] | None = None,
+    *,
+    log_reference: bool = False,
 ) -> None:
     """Log what scikit-learn's estimators do from now on: their outermost ``fit``, and metrics after it.
 
@@ -293,6 +295,8 @@ def autolog(
         pos_label: The positive label of binary classifiers: precision, recall and F1 are then those of this label.
             Default: the averages over labels, weighted by their number.
         extra_tags: Tags of the runs that autologging makes, as a mapping from key to value.
+        log_reference: Seal a profile of the training data with the model, for `monitoring.check`: inputs, targets and
+            predictions, with a sample of the rows. Default: False.
 
     Raises:
         InvalidParameterError: `max_tuning_runs` is negative.
@@ -320,6 +324,7 @@ def autolog(
             log_model_signatures=log_model_signatures,
             log_models=log_models,
             log_datasets=log_datasets,
+            log_reference=log_reference,
             exclusive=exclusive,
             disable_for_unsupported_versions=disable_for_unsupported_versions,
             silent=silent,

@@ -32,6 +32,7 @@ NOUNS: Final = (
     "actions",
     "inbox",
     "incidents",
+    "drift",
 )
 
 

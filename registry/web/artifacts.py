@@ -1,4 +1,4 @@
-"""The files of runs: listed, previewed and downloaded.
+"""The files of runs and versions: found, previewed and sent.
 
 Guarantees: a file's bytes are sent as a type that a browser runs nothing of: images, plain text, or an attachment. HTML
 is shown in a frame without scripts, origin and network. The answer's own policy says so too, for whoever opens the
@@ -8,22 +8,22 @@ address by itself. A preview reads a bounded part of a file.
 import csv
 import io
 import json
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
-from urllib.parse import quote
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from registry.client import MlflowClient
-from registry.client.artifacts.downloads import SealedFiles, StoredFiles, find_run_files
+from registry.client.artifacts.downloads import StoredFiles, find_run_files
 from registry.client.artifacts.run_artifacts import run_artifact
+from registry.entities.manifest import ManifestEntry
+from registry.entities.model_registry import ResolvedModel
 from registry.exceptions import ArtifactNotFoundError
+from registry.web.files import StoredFile, send_file
 from registry.web.formatting import MAX_MARKDOWN
 from registry.web.pages import client_of, site_of
 
@@ -32,7 +32,6 @@ MAX_WHOLE: Final = 32 * 1024 * 1024
 MAX_ROWS: Final = 200
 MAX_COLUMNS: Final = 60
 MAX_CELL: Final = 200
-_CHUNK: Final = 256 * 1024
 _IMAGES: Final = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -54,34 +53,6 @@ _POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-sr
 
 
 @dataclass(frozen=True, slots=True)
-class RunFile:
-    """A file of a run, or of a logged model of the run."""
-
-    path: str
-    size: int
-    files: StoredFiles | SealedFiles
-
-    @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        """Open the file for reading. A file of a logged model is compared with its digest first."""
-        if isinstance(self.files, StoredFiles):
-            with self.files.store.open(self.path) as file:
-                yield file
-            return
-        with tempfile.TemporaryDirectory(prefix="registry-") as directory:
-            copy = self.files.copy_to(Path(directory))
-            if copy is None:
-                raise ArtifactNotFoundError(f"No such artifact: {self.path!r}.")
-            with copy.open("rb") as file:
-                yield file
-
-    def read(self, limit: int) -> bytes:
-        """Return at most the first `limit` bytes."""
-        with self.open() as file:
-            return _read(file, limit)
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """The first rows and columns of a table, as text; `more` says what is left out."""
 
@@ -100,7 +71,7 @@ class Preview:
     note: str = ""
 
 
-def find_file(client: MlflowClient, run_id: str, path: str) -> RunFile | None:
+def find_file(client: MlflowClient, run_id: str, path: str) -> StoredFile | None:
     """Return the file at a path of a run; None if there is none, or a directory.
 
     Raises:
@@ -115,24 +86,35 @@ def find_file(client: MlflowClient, run_id: str, path: str) -> RunFile | None:
         if isinstance(files, StoredFiles):
             info = files.store.find(inner)
             if info is not None and not info.is_dir:
-                return RunFile(inner, info.file_size or 0, files)
-        else:
-            for entry in files.manifest.entries:
-                if f"{files.prefix}{entry.path}" == inner:
-                    return RunFile(inner, entry.size, files)
+                return StoredFile(inner, files.store, inner, info.file_size or 0)
+        elif file := find_sealed_file(client, files.resolved, inner.removeprefix(files.prefix)):
+            return replace(file, name=inner)
     return None
 
 
-def preview(file: RunFile) -> Preview:
+def find_sealed_file(client: MlflowClient, model: ResolvedModel, path: str) -> StoredFile | None:
+    """Return the file at a path of a sealed model; None if its manifest has none."""
+    entries = client.backend.logged_models.manifest(model.model_id).entries
+    entry = next((entry for entry in entries if entry.path == path), None)
+    return None if entry is None else sealed_file(client, model, entry)
+
+
+def sealed_file(client: MlflowClient, model: ResolvedModel, entry: ManifestEntry) -> StoredFile:
+    """Return a file of a sealed model that its manifest names."""
+    store = client.backend.blobs(model.location)
+    return StoredFile(entry.path, store, entry.path, entry.size, entry.sha256, model.is_adopted)
+
+
+def preview(file: StoredFile) -> Preview:
     """Return what is shown of a file, by the ending of its name. Nothing of it is executed."""
-    ending = PurePosixPath(file.path).suffix.lower()
+    ending = PurePosixPath(file.name).suffix.lower()
     if ending in _IMAGES or ending == _SVG:
         return Preview("image")
     if ending in _PAGES:
         return Preview("page", note="Its scripts do not run here. Download it to see figures that a script draws.")
     if ending == ".parquet":
         return _parquet(file)
-    if ending not in _TEXTS and PurePosixPath(file.path).name not in _TEXT_NAMES:
+    if ending not in _TEXTS and PurePosixPath(file.name).name not in _TEXT_NAMES:
         return Preview("none", note="There is no preview of this kind of file.")
     data = file.read(MAX_TEXT + 1)
     text = data[:MAX_TEXT].decode("utf-8", "replace")
@@ -175,7 +157,7 @@ def _json(text: str) -> Preview:
     return Preview("text", indented if len(indented) <= 4 * MAX_TEXT else text)
 
 
-def _parquet(file: RunFile) -> Preview:
+def _parquet(file: StoredFile) -> Preview:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -219,38 +201,25 @@ def _number_or_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
 
 
-def _read(file: BinaryIO, size: int) -> bytes:
-    """Return at most `size` bytes. A raw stream may return less than it was asked for."""
-    parts: list[bytes] = []
-    while size > 0 and (part := file.read(min(size, _CHUNK))):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
 def download_file(request: Request) -> Response:
     """Send a file, or the range of it that is asked for. ``view=page`` sends HTML for a sandboxed frame."""
     path = request.path_params["path"]
     file = find_file(client_of(request), request.path_params["run_id"], path)
     if file is None:
         raise ArtifactNotFoundError(f"No such artifact: {path[:200]!r}.")
-    media_type, is_inline = _media_type(file.path, as_page=request.query_params.get("view") == "page")
-    name = PurePosixPath(file.path).name
-    headers = {
-        "content-security-policy": _POLICY.format(hosts=" ".join(site_of(request).frame_hosts)).strip(),
-        "content-disposition": f"{'inline' if is_inline else 'attachment'}; filename*=UTF-8''{quote(name, safe='')}",
-        "accept-ranges": "bytes",
-    }
-    first, last, status = 0, file.size - 1, 200
-    if (asked := request.headers.get("range")) and file.size:
-        part = _range(asked, file.size)
-        if part is not None:
-            (first, last), status = part, 206
-            if first > last:
-                return Response(status_code=416, headers={"content-range": f"bytes */{file.size}"})
-            headers["content-range"] = f"bytes {first}-{last}/{file.size}"
-    headers["content-length"] = str(last - first + 1)
-    return StreamingResponse(_stream(file, first, last + 1 - first), status, headers, media_type)
+    media_type, is_inline = _media_type(file.name, as_page=request.query_params.get("view") == "page")
+    policy = _POLICY.format(hosts=" ".join(site_of(request).frame_hosts)).strip()
+    return send_file(request, file, policy=policy, media_type=media_type, inline=is_inline)
+
+
+def download_version_file(request: Request) -> Response:
+    """Send a file of a version, or the range of it that is asked for, as an attachment."""
+    client, name, number = client_of(request), request.path_params["name"], request.path_params["version"]
+    path = request.query_params.get("path", "")
+    file = find_sealed_file(client, client.resolve(f"models:/{name}/{number}"), path)
+    if file is None:
+        raise ArtifactNotFoundError(f"Version {number} of {name!r} has no file {path[:200]!r}; its page lists them.")
+    return send_file(request, file, policy="default-src 'none'; sandbox", inline=False)
 
 
 def _media_type(path: str, *, as_page: bool) -> tuple[str, bool]:
@@ -269,38 +238,7 @@ def _media_type(path: str, *, as_page: bool) -> tuple[str, bool]:
     return "application/octet-stream", False
 
 
-def _range(header: str, size: int) -> tuple[int, int] | None:
-    """Return the first and the last byte of a Range header, or None if it is ignored.
-
-    A range outside of the file ends before it begins.
-    """
-    unit, _, spec = header.partition("=")
-    first, dash, last = spec.strip().partition("-")
-    digits = first + last
-    if unit.strip().lower() != "bytes" or not dash or not (digits.isascii() and digits.isdigit()) or len(digits) > 40:
-        return None
-    if not first:
-        count = int(last)
-        return max(0, size - count), size - 1
-    end = min(int(last), size - 1) if last else size - 1
-    return (int(first), end) if int(first) <= end or int(first) >= size else None
-
-
-def _stream(file: RunFile, first: int, count: int) -> Iterator[bytes]:
-    with file.open() as opened:
-        if first:
-            _skip(opened, first)
-        while count > 0 and (part := opened.read(min(count, _CHUNK))):
-            count -= len(part)
-            yield part
-
-
-def _skip(file: BinaryIO, count: int) -> None:
-    if file.seekable():
-        file.seek(count)
-        return
-    while count > 0 and (part := file.read(min(count, _CHUNK))):
-        count -= len(part)
-
-
-routes: Final = [Route("/runs/{run_id}/files/{path:path}", download_file)]
+routes: Final = [
+    Route("/runs/{run_id}/files/{path:path}", download_file),
+    Route("/models/{name}/{version:int}/file", download_version_file),
+]

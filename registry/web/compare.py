@@ -1,11 +1,10 @@
 """Runs beside each other: what differs, metrics with the best marked, charts, images; and two model versions."""
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -13,18 +12,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from registry.client import MlflowClient
-from registry.client.artifacts.downloads import download
-from registry.client.artifacts.model_info import model_info
 from registry.client.registry.comparison import prefers_lower
 from registry.entities import Run
 from registry.entities.model_registry import ModelVersion
-from registry.exceptions import InvalidParameterError, NotFoundError, RegistryError
+from registry.exceptions import InvalidParameterError
 from registry.uris import ModelVersionUri
 from registry.validation.names import check_run_id, check_version
 from registry.web.formatting import cut
+from registry.web.lineage import find_run
 from registry.web.pages import client_of, render, url
 from registry.web.run import ChartView
 from registry.web.run_list import check_column
+from registry.web.versions import read_contents
 
 MAX_RUNS: Final = 200
 MAX_METRICS: Final = 100
@@ -36,7 +35,7 @@ _IMAGE_RUNS: Final = 10
 _MAX_IMAGES: Final = 40
 _MAX_FOLDERS: Final = 20
 _IMAGES: Final = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".avif", ".svg"})
-_MAX_FILE: Final = 200_000
+_SIGNATURE: Final = ("inputs", "outputs", "params")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,7 @@ def show_versions(request: Request) -> Response:
         params=compare_params(known) if len(known) == 2 else [],
         metrics=compare_metrics(known) if len(known) == 2 else [],
         has_runs=len(known) == 2,
-        signature=[(part, [one.signature.get(part, "") for one in pair]) for part in ("inputs", "outputs", "params")],
+        signature=[(part, [one.signature.get(part, "") for one in pair]) for part in _SIGNATURE],
         files=[(path, [one.files.get(path) for one in pair]) for path in files],
         requirements=_compare_lists([one.requirements for one in pair]),
     )
@@ -198,34 +197,27 @@ def show_versions(request: Request) -> Response:
 
 def read_version(client: MlflowClient, name: str) -> ComparedVersion:
     """Read a version named as ``churn/2``, with its run, files, signature and requirements."""
-    model, _, number = name.rpartition("/")
-    version = client.get_model_version(model, check_version(number))
-    run = None
-    if version.run_id:
-        try:
-            run = client.get_run(version.run_id)
-        except NotFoundError:  # it was copied from another registry, or gc removed the run
-            run = None
-    manifest = client.backend.logged_models.manifest(version.model_id) if version.model_id else None
-    files = {entry.path: (entry.size, entry.sha256) for entry in manifest.entries} if manifest else {}
-    uri = ModelVersionUri(model, int(version.version))
-    try:
-        info = model_info(client, uri)
-    except RegistryError as error:  # the version is compared as far as it can be read
-        return ComparedVersion(version, run, files, {}, (), (), error.message)
-    signature = info.signature
-    parts = ("inputs", "outputs", "params")
-    shown = {part: str(getattr(signature, part) or "") for part in parts} if signature else {}
-    requirements = _requirements(client, uri) if "requirements.txt" in files else ()
-    return ComparedVersion(version, run, files, shown, sorted(info.flavors), requirements)
+    model_name, _, number = name.rpartition("/")
+    version = client.get_model_version(model_name, check_version(number))
+    model = client.resolve(str(ModelVersionUri(model_name, int(version.version))))
+    manifest = client.backend.logged_models.manifest(model.model_id)
+    contents = read_contents(client, model, manifest)
+    info = contents.info
+    parts = {part: str(getattr(info.signature, part) or "") for part in _SIGNATURE} if info and info.signature else {}
+    return ComparedVersion(
+        version,
+        find_run(client, version),
+        files={entry.path: (entry.size, entry.sha256) for entry in manifest.entries},
+        signature=parts,
+        flavors=sorted(info.flavors) if info else (),
+        requirements=_packages(contents.requirements or ""),
+        problem=contents.problem or "",
+    )
 
 
-def _requirements(client: MlflowClient, uri: ModelVersionUri) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix="registry-") as directory:
-        file = ModelVersionUri(uri.name, uri.version, "requirements.txt")
-        with Path(download(client, file, Path(directory))).open("rb") as opened:
-            text = opened.read(_MAX_FILE).decode("utf-8", "replace")
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+def _packages(requirements: str) -> list[str]:
+    lines = map(str.strip, requirements.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _compare_lists(lists: Iterable[Sequence[str]]) -> list[tuple[str, list[bool]]]:

@@ -79,6 +79,14 @@ def number(value: float | None) -> str:
     return f"{value:.6g}"
 
 
+def figure(text: str) -> str:
+    """Return a text as it is, or if it is a decimal fraction with at most six significant digits."""
+    try:
+        return number(float(text)) if "." in text else text
+    except ValueError:
+        return text
+
+
 def size(count: int | None) -> str:
     """Return a number of bytes: ``1.5 MiB``."""
     if count is None:
@@ -131,6 +139,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "ago": ago,
     "duration": duration,
     "number": number,
+    "figure": figure,
     "size": size,
     "short": short,
     "cut": cut,

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from registry.client import MlflowClient
 from registry.entities import Run
 from registry.entities.stages import PRODUCTION
+from registry.store.registry.overview import MAX_COUNTED
 from registry.web.incidents import unfinished_incidents
 from registry.web.pages import client_of, render
 
@@ -38,16 +39,17 @@ def show(request: Request) -> Response:
         incidents=unfinished_incidents(client)[:_INCIDENTS],
         events=overview.events(since=week, limit=_EVENTS),
         running=_runs(client, ids, "RUNNING"),
-        failed=_runs(client, ids, "FAILED"),
+        failed=_runs(client, ids, "FAILED", week),
         experiment_names={experiment.experiment_id: experiment.name for experiment in experiments},
         storage=overview.storage(),
+        max_counted=MAX_COUNTED,
     )
 
 
-def _runs(client: MlflowClient, experiment_ids: Sequence[str], status: str) -> Sequence[Run]:
+def _runs(client: MlflowClient, experiment_ids: Sequence[str], status: str, since_us: int = 0) -> Sequence[Run]:
     if not experiment_ids:
         return []
-    condition = f"attributes.status = '{status}'"
+    condition = f"attributes.status = '{status}' AND attributes.start_time >= {since_us // 1000}"
     return client.search_runs(experiment_ids, condition, max_results=_RUNS, order_by=["attributes.start_time DESC"])
 
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from registry.client import MlflowClient
 from registry.entities import Incident
 from registry.entities.monitors import IncidentStatus
-from registry.web.pages import client_of, go_to, text_of, url
+from registry.web.pages import client_of, form_of, go_to, text_of, url
 
 _UNFINISHED: Final = (IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED)
 
@@ -22,13 +22,18 @@ def unfinished_incidents(client: MlflowClient, name: str | None = None) -> list[
 def acknowledge(request: Request) -> Response:
     """Say that somebody deals with an incident."""
     incident = client_of(request).acknowledge_incident(request.path_params["number"], reason=text_of(request, "reason"))
-    return go_to(url("models", incident.name), f"Incident {incident.id} is acknowledged.")
+    return go_to(_back(request, incident), f"Incident {incident.id} is acknowledged.")
 
 
 def close(request: Request) -> Response:
     """Close an incident."""
     incident = client_of(request).close_incident(request.path_params["number"], reason=text_of(request, "reason"))
-    return go_to(url("models", incident.name), f"Incident {incident.id} is closed.")
+    return go_to(_back(request, incident), f"Incident {incident.id} is closed.")
+
+
+def _back(request: Request, incident: Incident) -> str:
+    is_drift = form_of(request).get("back") == "drift"
+    return url("models", incident.name, "drift") if is_drift else url("models", incident.name)
 
 
 routes: Final = [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from registry.rules import PromotionRule, Verdict
 
 _VERSIONS: Final = 25
-_TENURES: Final = 250
+_TENURES: Final = 100
 _JUDGED: Final = 5
 _EVENTS: Final = 15
 _HISTORY_PAGE: Final = 100
@@ -40,32 +40,30 @@ def show_model(request: Request) -> Response:
     """Show a model: holders, timeline, versions, rules and newest events."""
     client, name = client_of(request), request.path_params["name"]
     model = client.get_registered_model(name)
-    token = request.query_params.get("page") or None
-    versions = client.search_model_versions(
-        of_model(name), number_of(request, "n", _VERSIONS, at_most=200), ["version_number DESC"], token
-    )
-    newest = (
-        versions if token is None else client.search_model_versions(of_model(name), _JUDGED, ["version_number DESC"])
-    )
-    tenures = [one.tenure for one in client.backend.overview.tenures(name, newest=_TENURES)]
-    timeline = draw_timeline(tenures, time.time_ns() // 1000)
-    held = sorted((t for t in tenures if t.until is None), key=lambda t: (t.stage.startswith("@"), t.stage))
+    overview = client.backend.overview
+    size, below = number_of(request, "n", _VERSIONS, at_most=200), number_of(request, "below", 0, at_most=10**9) or None
+    versions = overview.versions(name, newest=size, before=below)
+    newest = versions if below is None else overview.versions(name, newest=_JUDGED)
+    before = number_of(request, "before", 0, at_most=10**18) or None
+    tenures = [one.tenure for one in overview.tenures(name, newest=_TENURES, before=before)]
+    held = [one.tenure for one in overview.holders(names=[name], stages=())]
     return render(
         request,
         "model.html",
         model=model,
         versions=versions,
-        next_page=versions.token,
-        is_first_page=token is None,
-        holders=held,
+        below=versions[-1].version if len(versions) == size else None,
+        is_first_page=below is None,
+        holders=sorted(held, key=lambda tenure: (tenure.stage.startswith("@"), tenure.stage)),
         tenures=tenures,
-        has_all_tenures=len(tenures) < _TENURES,
-        timeline=timeline,
+        earlier=tenures[-1].since if len(tenures) == _TENURES else None,
+        is_newest=before is None,
+        timeline=draw_timeline(tenures, time.time_ns() // 1000 if before is None else None),
         tick_text=tick_text,
         guarded=guarded_stages(client, name, newest[:_JUDGED]),
         incidents=unfinished_incidents(client, name),
-        events=client.backend.overview.events(name=name, limit=_EVENTS),
-        deleted=client.backend.overview.deleted_versions(name),
+        events=overview.events(name=name, limit=_EVENTS),
+        deleted=overview.deleted_versions(name),
         active_stages=ACTIVE_STAGES,
     )
 
@@ -76,10 +74,9 @@ def guarded_stages(client: MlflowClient, name: str, versions: Sequence[ModelVers
     for stage in reversed(ACTIVE_STAGES):
         rules = client.get_promotion_rules(name, stage)
         if rules:
-            by_version = [client.check_promotion(name, version.version, stage) for version in versions]
-            stages.append(
-                GuardedStage(stage, rules, [v.version for v in versions], list(zip(*by_version, strict=True)))
-            )
+            numbers = [version.version for version in versions]
+            by_version = client.backend.promotion_rules.check_many(name, numbers, stage)
+            stages.append(GuardedStage(stage, rules, numbers, list(zip(*by_version, strict=True))))
     return stages
 
 
@@ -91,12 +88,6 @@ def show_history(request: Request) -> Response:
     events = client.backend.overview.events(name=name, version=version, before=before, limit=_HISTORY_PAGE)
     older = events[-1].position if len(events) == _HISTORY_PAGE else None
     return render(request, "history.html", name=name, version=version, events=events, older=older)
-
-
-def of_model(name: str) -> str:
-    """Return the filter for the versions of one model."""
-    quoted = name.replace("'", "''")
-    return f"name = '{quoted}'"
 
 
 routes: Final = [

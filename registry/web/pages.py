@@ -88,7 +88,7 @@ def number_of(request: Request, name: str, default: int, *, at_most: int) -> int
     text = request.query_params.get(name, "")
     if not text:
         return default
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise InvalidParameterError(f"The parameter {name!r} of the address must be a number, not {text[:40]!r}.")
     return max(1, min(int(text), at_most))
 

@@ -86,7 +86,7 @@ def show_run(request: Request) -> Response:
         search=search,
         page=page,
         pages=-(-len(keys) // METRICS_PER_PAGE),
-        charts=series_first(client, run)[:OVERVIEW_CHARTS],
+        charts=find_series(client, run)[:OVERVIEW_CHARTS],
         tags={key: value for key, value in run.data.tags.items() if not key.startswith(_SYSTEM)},
         made=find_models(client, run),
         versions=client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=100),
@@ -168,6 +168,12 @@ def read_metrics(client: MlflowClient, run: Run, keys: Sequence[str]) -> list[Me
         return []
     ends = client.backend.series.extremes(run.info.run_id, keys, _EXTREME_POINTS // len(keys))
     return [MetricLine(key, run.data.metrics[key], ends.get(key)) for key in keys if key in run.data.metrics]
+
+
+def find_series(client: MlflowClient, run: Run) -> list[str]:
+    """Return the metrics of a run that have a later step than 0: single values make dull charts."""
+    latest = client.backend.series.latest([run.info.run_id])[run.info.run_id]
+    return sorted(point.key for point in latest if point.step)
 
 
 def series_first(client: MlflowClient, run: Run) -> list[str]:

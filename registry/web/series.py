@@ -22,8 +22,8 @@ from registry.web.pages import client_of, number_of
 MAX_RUNS: Final = 200
 MAX_KEYS: Final = 20
 MAX_WIDTH: Final = 4_000
-# All points of an answer: what a browser draws in a moment, and half a megabyte of JSON.
-MAX_POINTS: Final = 20_000
+# All points of an answer: what a browser draws in a moment, and a quarter of a megabyte of JSON.
+MAX_POINTS: Final = 10_000
 SKETCH_OVER: Final = 100_000
 _MAX_DIGITS: Final = 19
 

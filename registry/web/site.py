@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,8 @@ class ActorClient(MlflowClient):
         settings = current_settings()
         # A training waits for a database; who looks at a page wants to be told.
         seconds = min(settings.statement_timeout_seconds or _STATEMENT_SECONDS, _STATEMENT_SECONDS)
-        settings = replace(settings, actor=self._actor, statement_timeout_seconds=seconds, database_patience=0)
+        limits = {"statement_timeout_seconds": seconds, "database_patience": 0}
+        settings = settings.model_copy(update={"actor": self._actor, **limits})
         return open_backend(self._tracking_uri, settings, base=self._base, read_only=self._read_only)
 
 

@@ -40,12 +40,12 @@ class Timeline:
     hidden_lanes: int
 
 
-def draw_timeline(tenures: Sequence[StageTenure], now_us: int) -> Timeline | None:
-    """Lay out tenures from the first beginning to now; None if there are none."""
+def draw_timeline(tenures: Sequence[StageTenure], now_us: int | None) -> Timeline | None:
+    """Lay out tenures from the first beginning to now, or to the last one that is known; None if there are none."""
     if not tenures:
         return None
     first = min(tenure.since for tenure in tenures)
-    last = max(now_us, *(tenure.until or tenure.since for tenure in tenures), first + 1)
+    last = max(now_us or 0, *(tenure.until or tenure.since for tenure in tenures), first + 1)
     lanes: dict[str, list[Bar]] = {stage: [] for stage in reversed(ACTIVE_STAGES)}
     for tenure in sorted(tenures, key=lambda one: one.since):
         left = _percent(tenure.since, first, last)

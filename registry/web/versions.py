@@ -2,12 +2,12 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from registry.blobs import explain_adopted
@@ -15,13 +15,13 @@ from registry.client import MlflowClient
 from registry.client.artifacts.model_info import model_info
 from registry.client.models.loading import check_files
 from registry.entities.manifest import Manifest
-from registry.entities.model_registry import ModelVersion
-from registry.entities.run import Run
+from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
-from registry.exceptions import ArtifactNotFoundError, IntegrityError, RegistryError, RunNotFoundError
-from registry.store.registry.overview import RelatedVersion
-from registry.uris import parse
+from registry.exceptions import IntegrityError, RegistryError
+from registry.uris import LoggedModelUri, ModelVersionUri
+from registry.web.artifacts import sealed_file
 from registry.web.inbox import why_no_approval
+from registry.web.lineage import Lineage, read_lineage
 from registry.web.pages import client_of, render
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _SHOWN_BYTES: Final = 100_000
 _SHOWN_FILES: Final = 500
 _EVENTS: Final = 50
-_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,6 @@ class Contents:
     example: str | None = None
     requirements: str | None = None
     problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """Where a version comes from, and what shares its data or its bytes."""
-
-    run: Run | None = None
-    same_data: Sequence[RelatedVersion] = ()
-    same_bytes: Sequence[RelatedVersion] = ()
-    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +55,8 @@ class VersionPage:
     """Everything that the template shows of a version."""
 
     version: ModelVersion
+    model: ResolvedModel
     manifest: Manifest
-    location: str
     contents: Contents
     lineage: Lineage
     snippets: Sequence[Snippet]
@@ -85,7 +74,7 @@ def show_version(request: Request) -> Response:
         "version.html",
         page=page,
         version=page.version,
-        held=[one.tenure for one in overview.tenures(name, newest=_EVENTS, version=number)],
+        held=[one.tenure for one in overview.tenures_of_version(name, number, newest=_EVENTS)],
         began={published.event.time_us: published.event for published in events},
         events=events,
         shown_files=_SHOWN_FILES,
@@ -102,91 +91,47 @@ def read_version(client: MlflowClient, name: str, number: int) -> VersionPage:
         VersionNotFoundError: There is no such version.
     """
     version = client.get_model_version(name, number)
-    model_id = str(version.model_id)
-    manifest = client.backend.logged_models.manifest(model_id)
-    location = client.backend.logged_models.location(model_id)
-    contents = read_contents(client, version, manifest, location)
-    signed_by = sorted(client.backend.signatures.all(model_id))
-    return VersionPage(
-        version, manifest, location, contents, read_lineage(client, version), _snippets(version, contents), signed_by
-    )
+    model = client.resolve(str(ModelVersionUri(name, number)))
+    manifest = client.backend.logged_models.manifest(model.model_id)
+    contents = read_contents(client, model, manifest)
+    lineage = read_lineage(client, version)
+    signed_by = sorted(client.backend.signatures.all(model.model_id))
+    return VersionPage(version, model, manifest, contents, lineage, _snippets(version, contents), signed_by)
 
 
-def read_contents(client: MlflowClient, version: ModelVersion, manifest: Manifest, location: str) -> Contents:
+def read_contents(client: MlflowClient, model: ResolvedModel, manifest: Manifest) -> Contents:
     """Read the MLmodel file, the input example and the requirements of a version; no code of it runs."""
-    sizes = {entry.path: entry.size for entry in manifest.entries}
-    if "MLmodel" not in sizes:
+    entries = {entry.path: entry for entry in manifest.entries}
+    if "MLmodel" not in entries:
         return Contents(problem="There is no MLmodel file among its files, so nothing is known of its signature.")
-    store = client.backend.blobs(location)
 
     def text(path: object) -> str | None:
-        if not isinstance(path, str) or not 0 <= sizes.get(path, -1) <= _SHOWN_BYTES:
+        entry = entries.get(path) if isinstance(path, str) else None
+        if entry is None or entry.size > _SHOWN_BYTES:
             return None
-        return store.read(path).decode("utf-8", "replace")
+        return sealed_file(client, model, entry).read(_SHOWN_BYTES).decode("utf-8", "replace")
 
     try:
-        info = model_info(client, parse(f"models:/{version.model_id}"))
+        info = model_info(client, LoggedModelUri(model.model_id))
         example = text((info.saved_input_example_info or {}).get("artifact_path"))
         return Contents(info, example and _pretty(example), text("requirements.txt"))
     except RegistryError as error:
         return Contents(problem=error.message)
 
 
-def read_lineage(client: MlflowClient, version: ModelVersion) -> Lineage:
-    """Return the run that a version comes from, and the versions with the same data or bytes."""
-    overview = client.backend.overview
-    same = overview.with_same_bytes(version.digest) if version.digest else []
-    here = (version.name, version.version)
-    origin = next((one.shared for one in same if (one.name, one.version) == here), "") or None
-    others = [one for one in same if (one.name, one.version) != here]
-    if version.run_id is None:
-        return Lineage(same_bytes=others, origin=origin)
-    try:
-        run = client.get_run(version.run_id)
-    except RunNotFoundError:
-        return Lineage(same_bytes=others, origin=origin)
-    return Lineage(run, overview.with_same_data(version.run_id), others, origin)
-
-
 def verify_version(request: Request) -> Response:
     """Read every file of a version, and say whether the bytes are those that were registered."""
     client, name, number = _target(request)
-    page = read_version(client, name, number)
-    version, problem = page.version, None
-    adopted = client.resolve(f"models:/{name}/{number}").is_adopted
-    is_listed = True
+    version, model = client.get_model_version(name, number), client.resolve(str(ModelVersionUri(name, number)))
+    manifest = client.backend.logged_models.manifest(model.model_id)
+    problem, is_listed = None, True
     try:
-        with explain_adopted(page.location, is_adopted=adopted):
-            is_listed = check_files(client.backend.blobs(page.location), page.manifest)
+        with explain_adopted(model.location, is_adopted=model.is_adopted):
+            is_listed = check_files(client.backend.blobs(model.location), manifest)
         client.verify(name)
     except IntegrityError as error:
         problem = error.message
-    return render(request, "verified.html", version=version, page=page, problem=problem, is_listed=is_listed)
-
-
-def send_file(request: Request) -> Response:
-    """Send one file of a version, as an attachment that no browser opens."""
-    client, name, number = _target(request)
-    version = client.get_model_version(name, number)
-    manifest = client.backend.logged_models.manifest(str(version.model_id))
-    path = request.query_params.get("path", "")
-    entry = next((entry for entry in manifest.entries if entry.path == path), None)
-    if entry is None:
-        raise ArtifactNotFoundError(f"Version {number} of {name!r} has no file {path[:200]!r}; its page lists them.")
-    store = client.backend.blobs(client.backend.logged_models.location(str(version.model_id)))
-
-    def chunks() -> Iterator[bytes]:
-        with store.open(path) as file:
-            while chunk := file.read(_CHUNK):
-                yield chunk
-
-    ascii_name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in path.rpartition("/")[2])
-    headers = {
-        "content-disposition": f'attachment; filename="{ascii_name}"',
-        "content-length": str(entry.size),
-        "content-security-policy": "default-src 'none'; sandbox",
-    }
-    return StreamingResponse(chunks(), media_type="application/octet-stream", headers=headers)
+    return render(request, "verified.html", version=version, manifest=manifest, problem=problem, is_listed=is_listed)
 
 
 def _target(request: Request) -> tuple[MlflowClient, str, int]:
@@ -225,5 +170,4 @@ def _snippets(version: ModelVersion, contents: Contents) -> list[Snippet]:
 routes: Final = [
     Route("/models/{name}/{version:int}", show_version),
     Route("/models/{name}/{version:int}/verify", verify_version),
-    Route("/models/{name}/{version:int}/file", send_file),
 ]

@@ -223,6 +223,8 @@ def autolog(
     registered_model_name: str | None = None,
     model_format: str = "ubj",
     extra_tags: Mapping[str, str] | None = None,
+    *,
+    log_reference: bool = False,
 ) -> None:
     """Log what ``xgboost.train`` and the scikit-learn wrappers do from now on.
 
@@ -243,6 +245,8 @@ def autolog(
         registered_model_name: Register each model as the next version of this registered model.
         model_format: ``ubj`` (the default) or ``json``.
         extra_tags: Tags of the runs that autologging makes, as a mapping from key to value.
+        log_reference: Seal a profile of the training data with the model, for `monitoring.check`: inputs, targets and
+            predictions, with a sample of the rows. Default: False.
 
     Raises:
         MissingDependencyError: wrapt is not installed.
@@ -267,6 +271,7 @@ def autolog(
             log_model_signatures=log_model_signatures,
             log_models=log_models,
             log_datasets=log_datasets,
+            log_reference=log_reference,
             exclusive=exclusive,
             disable_for_unsupported_versions=disable_for_unsupported_versions,
             silent=silent,

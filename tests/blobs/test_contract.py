@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.blobs import BlobStore, open_blob_store
+from registry.blobs import BlobStore, Range, open_blob_store
 from registry.entities.manifest import Manifest, ManifestEntry
 from registry.entities.paging import FileInfo
 from registry.exceptions import (
@@ -15,6 +15,7 @@ from registry.exceptions import (
     IntegrityError,
     InvalidPathError,
     PathExistsError,
+    StorageError,
 )
 
 Opener = Callable[[], BlobStore]
@@ -91,6 +92,23 @@ def test_what_was_written_is_read(store: BlobStore) -> None:
     assert store.read("plots/roc.png") == b"png\0"
     with store.open("plots/roc.png") as stream:
         assert stream.read() == b"png\0"
+
+
+def test_a_part_of_a_file_is_read_without_the_rest(store: BlobStore) -> None:
+    store.write("digits", b"0123456789")
+    with store.open("digits", Range(3, 7)) as stream:
+        assert (stream.read(2), stream.read(), stream.read()) == (b"34", b"56", b"")
+    with store.open("digits", Range(0, 10)) as stream:
+        assert stream.read() == b"0123456789"
+    with store.open("digits", Range(9, 10)) as stream:
+        assert list(stream) == [b"9"]
+
+
+@pytest.mark.parametrize("part", [Range(8, 12), Range(20, 22)])
+def test_a_part_that_a_file_does_not_have_is_an_error(store: BlobStore, part: Range) -> None:
+    store.write("digits", b"0123456789")
+    with pytest.raises(StorageError), store.open("digits", part) as stream:
+        stream.read()
 
 
 def test_an_empty_file_is_a_file(store: BlobStore) -> None:

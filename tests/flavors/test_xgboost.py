@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import xgboost
 import yaml
+from sklearn.pipeline import Pipeline
 
 from registry import flavors
 from registry.exceptions import (
@@ -18,6 +19,7 @@ from registry.exceptions import (
     SchemaEnforcementError,
 )
 from registry.flavors import optional_imports
+from registry.flavors.xgboost import XGBoostPredictor
 
 
 def _edit(directory: Path, **changes: Any) -> None:
@@ -215,3 +217,59 @@ def test_infinity_is_taken_or_refused_as_xgboost_does(
 
     expected = outcome(lambda: saved.predict(data if native == "wrapper" else xgboost.DMatrix(data)))
     assert outcome(lambda: flavors.load_pyfunc(tmp_path / "model").predict(data)) == expected
+
+
+def test_integers_go_to_xgboost_as_an_array_and_change_no_prediction() -> None:
+    generator = np.random.default_rng(1)
+    mixed = pd.DataFrame(
+        {
+            "i8": generator.integers(-9, 9, 300).astype("int8"),
+            "u4": generator.integers(0, 10**9, 300).astype("uint32"),
+            "i8long": generator.integers(-(2**52), 2**52, 300),
+            "f4": generator.normal(size=300).astype("float32"),
+            "f8": generator.normal(size=300),
+        }
+    )
+    target = mixed["i8"] + mixed["f4"] + mixed["i8long"] / 2**52 + mixed["u4"] / 10**9
+    model = xgboost.XGBRegressor(n_estimators=20, n_jobs=1).fit(mixed, target)
+    predictor = XGBoostPredictor(model)
+
+    rows = predictor._rows(mixed)
+    assert (rows.dtype, rows.shape) == (np.float64, (300, 5))
+    assert predictor.predict(mixed).tolist() == model.predict(mixed).tolist()
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**60) - 1])
+def test_an_integer_that_no_double_holds_goes_to_xgboost_as_it_is(value: int) -> None:
+    table = pd.DataFrame({"a": [1, 2, value], "b": [0.5, 1.5, 2.5]})
+    model = xgboost.XGBRegressor(n_estimators=2, n_jobs=1).fit(table, [0, 1, 2])
+    predictor = XGBoostPredictor(model)
+    assert predictor._rows(table) is None
+    assert predictor.predict(table).tolist() == model.predict(table).tolist()
+
+
+def test_rows_of_doubles_are_predicted_as_the_frame_that_they_stand_for(
+    tmp_path: Path, classifier: xgboost.XGBClassifier, frame: pd.DataFrame
+) -> None:
+    signature = flavors.infer_signature(frame, params={"output_margin": True})
+    for name, model in (("wrapper", classifier), ("booster", classifier.get_booster())):
+        flavors.save_model(model, tmp_path / name, "xgboost", signature=signature)
+        loaded = flavors.load_pyfunc(tmp_path / name)
+        assert (loaded.takes_rows, loaded.only_computes) == (True, True)
+        as_rows = loaded.predict_rows(frame.to_numpy(), {"output_margin": False})
+        assert as_rows.tolist() == loaded.predict(frame, {"output_margin": False}).tolist()
+
+
+@pytest.mark.parametrize("kind", ["no signature", "tensor", "32-bit floats", "other names", "another flavor"])
+def test_rows_are_not_for_models_that_take_something_else(
+    kind: str, tmp_path: Path, classifier: xgboost.XGBClassifier, pipeline: Pipeline, frame: pd.DataFrame
+) -> None:
+    signatures = {
+        "tensor": flavors.infer_signature(frame.to_numpy()),
+        "32-bit floats": flavors.infer_signature(frame.astype("float32")),
+        "other names": flavors.infer_signature(frame.rename(columns={"a": "z"})),
+    }
+    model, flavor = (pipeline, "sklearn") if kind == "another flavor" else (classifier, "xgboost")
+    signature = signatures.get(kind, False if kind == "no signature" else flavors.infer_signature(frame))
+    flavors.save_model(model, tmp_path / "model", flavor, signature=signature)
+    assert flavors.load_pyfunc(tmp_path / "model").takes_rows is False

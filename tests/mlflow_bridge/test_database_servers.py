@@ -14,7 +14,7 @@ from mlflow_stores import RENAMES, MlflowStore
 from postgres_server import PostgresServer
 
 from registry.exceptions import UnavailableError
-from registry.mlflow_bridge import ImportReport, import_mlflow
+from registry.mlflow_bridge import TransferReport, import_mlflow
 
 Unpack = Callable[[str], MlflowStore]
 
@@ -32,10 +32,10 @@ COUNTS = {
 }
 
 
-def check(report: ImportReport) -> None:
+def check(report: TransferReport) -> None:
     assert (report.problems, report.differences, report.is_complete) == ([], [], True)
     assert {count.kind: count.here for count in report.counts} == COUNTS
-    assert "secret" not in report.source
+    assert "secret" not in report.place
 
 
 def test_a_database_on_postgresql_arrives_whole(

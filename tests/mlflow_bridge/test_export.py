@@ -16,7 +16,7 @@ from small_models import fitted
 import registry
 from registry import MlflowClient
 from registry.exceptions import InvalidStateError, MissingDependencyError, UnavailableError
-from registry.mlflow_bridge import ExportReport, export_mlflow, import_mlflow
+from registry.mlflow_bridge import TransferReport, export_mlflow, import_mlflow
 
 TARGET = "sqlite:///mlflow.db"
 OURS = ("registry.", "mlflow.")
@@ -136,7 +136,7 @@ def points(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, int, 
     )
 
 
-def added(report: ExportReport) -> dict[str, int]:
+def added(report: TransferReport) -> dict[str, int]:
     return {count.kind: count.added for count in report.counts if count.added}
 
 

@@ -12,7 +12,7 @@ import pytest
 from mlflow_stores import RENAMES, MlflowStore, execute
 from s3_servers import S3Server
 
-from registry.blobs import open_blob_store
+from registry.blobs import Range, open_blob_store
 from registry.client import MlflowClient
 from registry.exceptions import (
     ArtifactNotFoundError,
@@ -153,6 +153,8 @@ def test_a_servers_files_are_listed_and_read_and_never_written(tmp_path: Path, m
             files.read("missing")
         with pytest.raises(StorageError, match="they are only read"):
             files.write("notes.txt", b"")  # type: ignore[no-untyped-call]
+        with pytest.raises(StorageError, match="sends them whole"):
+            files.open("notes.txt", Range(0, 2))
         with_password = ArtifactServer(url.replace("http://", "http://ann:pass%3Aword@"), "run")
         with_password.read("notes.txt")
         assert "ann" not in with_password.root

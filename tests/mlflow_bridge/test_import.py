@@ -16,7 +16,7 @@ from registry.exceptions import (
     UnavailableError,
     UnsupportedStoreError,
 )
-from registry.mlflow_bridge import ImportReport, import_mlflow
+from registry.mlflow_bridge import TransferReport, import_mlflow
 from registry.store.transfer.outside_models import OutsideModelStore
 from registry.store.transfer.outside_runs import OutsideRunStore
 
@@ -41,7 +41,7 @@ ADDED = {
 }
 
 
-def added(report: ImportReport) -> dict[str, int]:
+def added(report: TransferReport) -> dict[str, int]:
     return {count.kind: count.added for count in report.counts if count.added}
 
 
@@ -253,7 +253,7 @@ def test_a_version_whose_files_are_gone_is_told_and_the_others_come(unpack: Unpa
         "Version 2 of 'churn' was not imported: There are no files at '/nowhere/model', so there is nothing to "
         "register."
     ]
-    assert (report.by_kind["versions"].source, report.by_kind["versions"].here) == (5, 4)
+    assert (report.by_kind["versions"].there, report.by_kind["versions"].here) == (5, 4)
     assert not report.is_complete
 
 

@@ -14,7 +14,7 @@ from wandb_logs import BLOCK, HEADER, field, finished, frame, history, items, mo
 
 from registry import MlflowClient
 from registry.exceptions import InvalidParameterError, InvalidStateError, RegistryError, UnavailableError
-from registry.mlflow_bridge import ImportReport, import_runs
+from registry.mlflow_bridge import TransferReport, import_runs
 from registry.mlflow_bridge.wandb_log import read_fields, read_records
 
 WANDB = ["wandb-0.16", "wandb-0.31"]
@@ -56,7 +56,7 @@ def own_tags(run: Any) -> dict[str, str]:
     return {key: value for key, value in run.data.tags.items() if not key.startswith("registry.")}
 
 
-def added(report: ImportReport) -> dict[str, int]:
+def added(report: TransferReport) -> dict[str, int]:
     return {count.kind: count.added for count in report.counts if count.added}
 
 

@@ -8,7 +8,7 @@ import pytest
 from mlflow_stores import FILE_STORES, RENAMES, VERSIONS, MlflowStore, replayed_server
 
 from registry.client import MlflowClient
-from registry.mlflow_bridge import ImportReport, import_mlflow
+from registry.mlflow_bridge import TransferReport, import_mlflow
 
 Unpack = Callable[[str], MlflowStore]
 
@@ -18,8 +18,8 @@ TWO_IN_PRODUCTION = (
 )
 
 
-def both_sides(report: ImportReport) -> dict[str, tuple[int, int]]:
-    return {count.kind: (count.source, count.here) for count in report.counts}
+def both_sides(report: TransferReport) -> dict[str, tuple[int, int]]:
+    return {count.kind: (count.there, count.here) for count in report.counts}
 
 
 def expected(version: str, *, is_file_store: bool = False) -> dict[str, tuple[int, int]]:

@@ -1,5 +1,6 @@
 """Reports: values that can be stored, compared, shown and drawn."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,14 @@ def test_detectors_of_one_aspect_share_a_cause() -> None:
     assert (drifted.drifted, drifted.causes) == (True, ("input/age:distribution",))
     assert drifted.unavailable == (UNAVAILABLE,)
     assert (report(QUIET).drifted, report(QUIET).causes, report().causes) == (False, (), ())
+
+
+def test_a_cause_names_the_segment_and_fits_into_the_index_of_a_database() -> None:
+    assert replace(KS, segment="venue=home").cause == "input/age:distribution[venue=home]"
+    causes = [replace(KS, segment=f"venue={'é' * 3_000}{end}").cause for end in ("", "x", "\0")]
+    assert [len(cause) for cause in causes] == [250, 250, 250]
+    assert len(set(causes)) == 3
+    assert replace(KS, column="a\0b").cause == "input/a\\0b:distribution"
 
 
 def test_a_report_is_the_same_after_it_was_stored() -> None:

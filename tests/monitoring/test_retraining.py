@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from crashing import Crasher
+from governed_models import stages
 from monitored_models import NOTHING, finding
-from retrained_models import champion, learn_new_rules, retraining
+from retrained_models import PRELOAD, champion, check_nothing_is_half_promoted, incident, learn_new_rules, retraining
 
 import registry
 from registry import MlflowClient
-from registry.entities import Incident
 from registry.exceptions import (
     InvalidParameterError,
     InvalidStateError,
@@ -32,25 +32,13 @@ def client(database_url: str) -> MlflowClient:
     return champion()
 
 
-def incident(client: MlflowClient, *triggers: str, known: TriggerFile = NOTHING) -> Incident:
-    """Let a monitor of version 1 find that it is wrong; run what this sets off."""
-    monitor = client.add_monitor("nba", triggers=triggers)
-    check = finding("performance/accuracy:metric", version=1)
-    (done,) = run_due(client, monitor_id=monitor.id, triggers=known, check=check).checks
-    return done.incidents[0]
-
-
-def stages(client: MlflowClient) -> dict[int, str]:
-    return {one.version: one.current_stage for one in client.search_model_versions("name = 'nba'")}
-
-
 def test_a_retraining_that_is_better_reaches_production_and_the_history_says_why(client: MlflowClient) -> None:
     found = incident(client)
 
     result = retrain("nba", retraining("learn_new_rules"), incidents=[found], client=client)
 
     assert (result.version, result.stage, result.message) == (2, "Production", "version 2 is in Production")
-    assert stages(client) == {1: "Archived", 2: "Production"}
+    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
     version = client.get_model_version("nba", 2)
     tags = {
         "registry.retraining": "season",
@@ -79,7 +67,7 @@ def test_a_retraining_that_is_no_better_waits_in_staging(client: MlflowClient) -
 
     assert (result.version, result.stage) == (2, "Staging")
     assert result.message.startswith("version 2 waits in Staging: Version 2 of 'nba' may not enter Production: Better")
-    assert stages(client) == {1: "Production", 2: "Staging"}
+    assert stages(client, "nba") == {1: "Production", 2: "Staging"}
     assert client.get_history("nba")[-1].kind == "promotion_refused"
 
 
@@ -91,7 +79,7 @@ def test_without_promotion_rules_nothing_is_promoted(client: MlflowClient) -> No
     assert result.message == (
         "version 2 waits in Staging: Production has no promotion rules, so nothing would justify it"
     )
-    assert stages(client) == {1: "Production", 2: "Staging"}
+    assert stages(client, "nba") == {1: "Production", 2: "Staging"}
 
 
 def test_rules_of_staging_are_heeded_too(client: MlflowClient) -> None:
@@ -99,7 +87,7 @@ def test_rules_of_staging_are_heeded_too(client: MlflowClient) -> None:
 
     result = retrain("nba", retraining("learn_new_rules"), client=client)
 
-    assert (result.stage, stages(client)) == ("None", {1: "Production", 2: "None"})
+    assert (result.stage, stages(client, "nba")) == ("None", {1: "Production", 2: "None"})
 
 
 def test_the_first_version_of_a_model_needs_no_champion(client: MlflowClient) -> None:
@@ -119,7 +107,7 @@ def test_whoever_was_promoted_during_the_training_stays(client: MlflowClient, mo
     result = retrain("nba", retraining("learn_new_rules"), client=client)
 
     assert "Production of 'nba' is held by version 2; expected_current=1 requires version 1." in result.message
-    assert stages(client) == {1: "Archived", 2: "Production", 3: "Staging"}
+    assert stages(client, "nba") == {1: "Archived", 2: "Production", 3: "Staging"}
 
 
 def test_repeated_for_the_same_incident_it_goes_on_with_its_version(client: MlflowClient) -> None:
@@ -146,7 +134,7 @@ def test_a_training_that_fails_registers_nothing_and_its_run_has_failed(
     with pytest.raises(error, match=message):
         retrain("nba", retraining(function), client=client)
 
-    assert stages(client) == {1: "Production"}
+    assert stages(client, "nba") == {1: "Production"}
     experiment = client.get_experiment_by_name("retraining/nba")
     assert experiment is not None
     assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
@@ -166,7 +154,7 @@ def test_an_incident_starts_a_retraining_once_within_its_cool_down(client: Mlflo
         ("season", "delivered", "version 2 is in Production"),
         ("season", "skipped", "delivery 1 started this retraining within its cool-down"),
     ]
-    assert stages(client) == {1: "Archived", 2: "Production"}
+    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
 
 
 def command(tmp_path: Path, *words: str) -> Retraining:
@@ -203,7 +191,7 @@ def test_a_command_that_answers_otherwise_registers_nothing(
     with pytest.raises(error, match=message):
         retrain("nba", command(tmp_path, *words), client=client)
 
-    assert stages(client) == {1: "Production"}
+    assert stages(client, "nba") == {1: "Production"}
 
 
 def test_it_logs_where_the_client_is_or_not_at_all(client: MlflowClient, tmp_path: Path) -> None:
@@ -216,40 +204,22 @@ def test_it_logs_where_the_client_is_or_not_at_all(client: MlflowClient, tmp_pat
         retrain("nba", retraining("learn_new_rules"), client=client)
 
 
-def _check_nothing_is_half_promoted(client: MlflowClient) -> None:
-    """A kill leaves the champion, or the new version with all its tags, and one holder of each stage."""
-    client.verify("nba", read_bytes=True)
-    found = stages(client)
-    assert found in (
-        {1: "Production"},
-        {1: "Production", 2: "None"},
-        {1: "Production", 2: "Staging"},
-        {1: "Archived", 2: "Production"},
-    )
-    if 2 in found:
-        assert client.get_model_version("nba", 2).tags["registry.parent_version"] == "1"
-    holder = registry.sklearn.load_model("models:/nba/Production")
-    assert holder.n_features_in_ == 2
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("stride", [6, pytest.param(1, marks=pytest.mark.storm)])
 def test_a_retraining_that_is_killed_at_any_step_goes_on_and_leaves_nothing_half_promoted(
     client: MlflowClient, crasher: Crasher, stride: int
 ) -> None:
     incident(client)
-    preload = ["retrained_models", "registry.sklearn", "registry.evaluation.comparison", "registry.monitoring.runner"]
-
     fatal, done = 0, False
     while not done:
         fatal += stride
-        done = crasher.run("retrain", client.tracking_uri, fatal=fatal, preload=preload)
+        done = crasher.run("retrain", client.tracking_uri, fatal=fatal, preload=PRELOAD)
         if not done:
-            _check_nothing_is_half_promoted(client)
+            check_nothing_is_half_promoted(client)
 
     assert crasher.kills >= 3
-    assert stages(client) == {1: "Archived", 2: "Production"}
-    _check_nothing_is_half_promoted(client)
+    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
+    check_nothing_is_half_promoted(client)
 
 
 @pytest.mark.slow
@@ -259,11 +229,9 @@ def test_a_retraining_that_is_killed_at_random_moments_leaves_nothing_half_promo
 ) -> None:
     incident(client)
     moments = random.Random(seed)
-    preload = ["retrained_models", "registry.sklearn", "registry.evaluation.comparison", "registry.monitoring.runner"]
-
     for _ in range(5):
-        crasher.run("retrain", client.tracking_uri, after=moments.uniform(0.05, 3), preload=preload)
-        _check_nothing_is_half_promoted(client)
-    crasher.run("retrain", client.tracking_uri, preload=preload)
+        crasher.run("retrain", client.tracking_uri, after=moments.uniform(0.05, 3), preload=PRELOAD)
+        check_nothing_is_half_promoted(client)
+    crasher.run("retrain", client.tracking_uri, preload=PRELOAD)
 
-    assert stages(client) == {1: "Archived", 2: "Production"}
+    assert stages(client, "nba") == {1: "Archived", 2: "Production"}

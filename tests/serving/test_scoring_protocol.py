@@ -304,10 +304,6 @@ def test_another_content_type_is_415(summing: AsgiClient, kind: str | None) -> N
     assert (answer.status, answer.json()["error_code"]) == (415, "BAD_REQUEST")
 
 
-def test_a_compressed_body_is_415(summing: AsgiClient) -> None:
-    assert summing.post("/invocations", b"x", headers={"content-encoding": "gzip"}).status == 415
-
-
 def test_a_model_without_signature_takes_rows_as_they_are(own_place: Path, serve: Serve) -> None:
     save_sum("bare", signature=False)
     client = serve("bare")

@@ -4,14 +4,10 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ import pandas as pd
 import pytest
 from asgi_client import AsgiClient
 from served_models import Callers, damage, eventually, log_constant, promote
+from served_processes import call, server
 
 import registry
 from registry.exceptions import InvalidParameterError, PermissionDeniedError, StorageError, UnavailableError
@@ -133,7 +130,7 @@ def test_a_full_queue_is_429_and_empties_again(slow: str, serve: Serve) -> None:
     client = serve(slow, allow_code=True, concurrency=1, queue=1)
     wait = {"inputs": {"what": "wait"}}
     waiting = [client.start("/invocations", wait) for _ in range(2)]
-    eventually(lambda: client._app._inside == 2)
+    eventually(lambda: client._app._predictions.inside == 2)
     refused = client.post("/invocations", wait)
     assert (refused.status, refused.headers["retry-after"], refused.json()["error_code"]) == (
         429,
@@ -190,7 +187,7 @@ def test_a_client_that_goes_away_costs_nothing(two_versions: None, serve: Serve)
     with pytest.raises(IndexError):  # nothing was sent
         client.request("POST", "/invocations", scope_body, {"content-type": "application/json", "content-length": "9"})
     assert client.post("/invocations", BODY).status == 200
-    assert client._app._inside == 0
+    assert client._app._predictions.inside == 0
 
 
 def test_a_token_is_needed_for_all_but_probes(two_versions: None, serve: Serve, tmp_path: Path) -> None:
@@ -306,46 +303,6 @@ def test_other_paths_and_methods(two_versions: None, serve: Serve) -> None:
 # Processes.
 
 
-@contextmanager
-def server(*words: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
-    """Run the command with a free port; yield the process, its address and what it writes to stderr."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "registry", "models", "serve", *words, "--port", "0"],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support"), **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    lines: list[str] = []
-    assert process.stderr is not None
-    stderr = process.stderr
-    reader = threading.Thread(target=lambda: lines.extend(iter(stderr.readline, "")))
-    reader.start()
-    try:
-        eventually(lambda: any(" at http" in line for line in lines) or process.poll() is not None, 120)
-        assert process.poll() is None, "".join(lines)
-        address = next(line for line in lines if " at http" in line).split(" at ")[1].strip()
-        yield process, address, lines
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(60)
-        reader.join()
-        stderr.close()
-
-
-def call(address: str, path: str, body: Any = None) -> tuple[int, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address + path, data, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            content = answer.read()
-            return answer.status, json.loads(content) if content.strip() else None
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
-    except OSError:
-        return 0, None
-
-
 @pytest.mark.slow
 def test_the_command_serves_follows_and_drains(two_versions: None) -> None:
     with server("churn/Production", "--every", "0.05") as (process, address, lines):
@@ -404,6 +361,35 @@ def test_workers_are_fresh_processes_that_count_together_and_are_replaced(two_ve
         eventually(both, 120)
         assert len(seen - before) == 1
         assert count() <= 20
+
+
+class LoadsLate(registry.pyfunc.PythonModel):
+    """A model that the first process loads at once, and every other after two seconds."""
+
+    def load_context(self, context: Any) -> None:
+        try:
+            Path("first").touch(exist_ok=False)
+        except FileExistsError:
+            time.sleep(2)
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return [1] * len(model_input)
+
+
+@pytest.mark.slow
+def test_a_worker_takes_no_request_before_its_model_is_loaded(own_place: Path) -> None:
+    signature = registry.models.infer_signature(pd.DataFrame({"x": [0.0]}))
+    registry.pyfunc.save_model("late", python_model=LoadsLate(), signature=signature)
+    with server("./late", "--allow-code", "--workers", "2") as (_process, address, _lines):
+        eventually(lambda: call(address, "/ping")[0] == 200, 120)
+        seen: set[int] = set()
+
+        def both() -> bool:
+            assert call(address, "/invocations", BODY)[0] == 200
+            seen.add(call(address, "/status")[1]["process"])
+            return len(seen) == 2
+
+        eventually(both, 120)
 
 
 def test_a_port_that_is_taken_is_told(own_place: Path) -> None:

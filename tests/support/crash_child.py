@@ -83,6 +83,10 @@ def _operate(request: dict[str, Any]) -> None:
             registry.set_tracking_uri(request["url"])
             incidents = client.get_incidents("nba", ["open"])
             retrain("nba", retraining("learn_new_rules"), incidents=incidents, client=client)
+        case "compact":
+            from registry.monitoring import compact_observations
+
+            compact_observations("wins", grace=given["grace"], client=client)
         case "gc":
             client.collect_garbage(apply=True, older_than="0s", grace="0s")
         case "import":

@@ -121,7 +121,7 @@ def _uri(data: bytes) -> None:
 
 def _place(data: bytes) -> None:
     text = _text(data)
-    settings = Settings(backend_store_uri="sqlite:///x.db", artifact_location=None)
+    settings = Settings.model_construct(backend_store_uri="sqlite:///x.db", artifact_location=None)
     for read in (lambda: place_of(text, settings), lambda: parse_database_url(text)):
         with contextlib.suppress(RegistryError):
             read()

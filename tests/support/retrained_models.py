@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from governed_models import stages
+from monitored_models import NOTHING, finding
 from sklearn.linear_model import LogisticRegression
 
 import registry
 from registry import BetterThanHolder, MlflowClient
+from registry.entities import Incident
 from registry.monitoring.retraining import Retrained, RetrainingTask
-from registry.monitoring.triggers import Retraining
+from registry.monitoring.runner import run_due
+from registry.monitoring.triggers import Retraining, TriggerFile
 
+# What a process that is killed imports before.
+PRELOAD = ["retrained_models", "registry.sklearn", "registry.evaluation.comparison", "registry.monitoring.runner"]
 RULES = [BetterThanHolder("accuracy_score", "holdout"), registry.NoOpenIncident()]
 
 
@@ -47,6 +53,30 @@ def retraining(function: str, **changes: Any) -> Retraining:
     """Return a retraining that calls a function of this module."""
     settings = {"metric": "accuracy_score", "dataset": "holdout", "confidence": 0.95, "cooldown_seconds": 86_400.0}
     return Retraining("season", None, f"retrained_models:{function}", timeout_seconds=60.0, **{**settings, **changes})
+
+
+def incident(client: MlflowClient, *triggers: str, known: TriggerFile = NOTHING) -> Incident:
+    """Let a monitor of version 1 find that it is wrong; run what this sets off."""
+    monitor = client.add_monitor("nba", triggers=triggers)
+    check = finding("performance/accuracy:metric", version=1)
+    (done,) = run_due(client, monitor_id=monitor.id, triggers=known, check=check).checks
+    return done.incidents[0]
+
+
+def check_nothing_is_half_promoted(client: MlflowClient) -> None:
+    """A kill leaves the champion, or the new version with all its tags, and one holder of each stage."""
+    client.verify("nba", read_bytes=True)
+    found = stages(client, "nba")
+    assert found in (
+        {1: "Production"},
+        {1: "Production", 2: "None"},
+        {1: "Production", 2: "Staging"},
+        {1: "Archived", 2: "Production"},
+    )
+    if 2 in found:
+        assert client.get_model_version("nba", 2).tags["registry.parent_version"] == "1"
+    holder = registry.sklearn.load_model("models:/nba/Production")
+    assert holder.n_features_in_ == 2
 
 
 def learn_new_rules(task: RetrainingTask) -> Retrained:

@@ -4,7 +4,6 @@ import io
 import json
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -191,21 +190,6 @@ def test_an_empty_file_has_no_ranges(page: PageClient, run_id: str, store: Calla
     store("empty.bin", b"")
     answer = page.get(f"/runs/{run_id}/files/empty.bin", {"range": "bytes=0-"})
     assert (answer.status, answer.body, answer.header("content-length")) == (200, b"", "0")
-
-
-def test_a_range_of_a_store_that_cannot_seek_is_read_from_the_beginning() -> None:
-    class Raw(io.RawIOBase):
-        """A stream that returns less than it is asked for, as S3's does."""
-
-        def __init__(self, data: bytes) -> None:
-            self._data = io.BytesIO(data)
-
-        def read(self, size: int = -1) -> bytes:
-            return self._data.read(min(size, 3))
-
-    raw: Any = Raw(b"0123456789")
-    artifacts._skip(raw, 4)
-    assert artifacts._read(raw, 5) == b"45678"
 
 
 @pytest.mark.parametrize(

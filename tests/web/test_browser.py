@@ -8,6 +8,7 @@ from governed_models import register, stages
 
 import registry
 from registry import MlflowClient
+from registry.entities import Dataset, DatasetInput, InputTag
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +149,32 @@ def test_of_two_visitors_who_promote_at_once_the_second_sees_what_the_first_did(
             window.close()
 
 
+def test_the_first_page_says_what_gc_would_free_when_that_is_seen(browser: Any, churn: MlflowClient) -> None:
+    small = {"width": 800, "height": 200}
+    with served_page(churn.tracking_uri) as server, visitor(browser, server, viewport=small) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.removeprefix(server.address)))
+        page.goto(server.address)
+        link = page.get_by_role("link", name="gc would free")
+        assert link.inner_text() == "What gc would free"
+        assert "/storage" not in asked
+        link.scroll_into_view_if_needed()
+        page.get_by_role("link", name="gc would free nothing now").wait_for()
+        assert asked.count("/storage") == 1
+
+
+def test_a_chart_of_runs_is_above_their_table_or_beside_it_on_a_wide_screen(browser: Any, churn: MlflowClient) -> None:
+    run_id = churn.search_runs(["0"])[0].info.run_id
+    churn.log_metric(run_id, "auc", 0.9)
+    with served_page(churn.tracking_uri) as server:
+        for width, is_beside in ((800, False), (2560, True)):
+            with visitor(browser, server, viewport={"width": width, "height": 900}) as page:
+                page.goto(f"{server.address}/runs?chart=trend")
+                chart, table = (page.locator(place).bounding_box() for place in (".runs-chart", "#runs-table"))
+                assert (chart["x"] >= table["x"] + table["width"]) is is_beside
+                assert (chart["y"] + chart["height"] <= table["y"]) is not is_beside
+
+
 def test_forms_work_without_scripts(browser: Any, churn: MlflowClient) -> None:
     with served_page(churn.tracking_uri) as server, visitor(browser, server, java_script_enabled=False) as page:
         page.goto(f"{server.address}/models/churn/1/promote?stage=Archived")
@@ -228,13 +255,21 @@ def test_hostile_texts_are_shown_as_texts(browser: Any, sqlite_url: str) -> None
     client.update_registered_model(name, "\n\n".join(HOSTILE))
     client.update_model_version(name, 2, "\n\n".join(HOSTILE))
     client.set_promotion_rules(name, "Production", [registry.TagEquals("key", HOSTILE[0]), registry.Approvals(1)])
+    run_id = client.create_run("0").info.run_id
+    uses = [
+        DatasetInput(Dataset(text[:400], "d", "local", text), [InputTag("feature_pipeline", text[:400])])
+        for text in HOSTILE
+        if text.isprintable()
+    ]
+    client.log_inputs(run_id, uses)
+    register(client, name, run_id=run_id)
     from registry.web.pages import url
 
     with served_page(sqlite_url) as server, visitor(browser, server) as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.on("dialog", lambda dialog: asked.append(f"dialog {dialog.message}"))
-        for path in PAGES:
+        for path in (*PAGES, "/models/{name}/3", f"/runs/{run_id}"):
             if path == "/nowhere":
                 continue
             page.goto(server.address + path.replace("/models/{name}", url("models", name)))

@@ -27,7 +27,7 @@ def test_the_first_page_says_what_is_in_production_what_changed_and_what_runs(cl
     assert "fraud" not in production
     assert "stage changed 2 None → Production" in text
     assert re.search(r"Running Run Experiment Started By still-running Default", text)
-    assert re.search(r"Failed last Run Experiment Started By broken Default", text)
+    assert re.search(r"Failed in the last seven days Run Experiment Started By broken Default", text)
     assert "2 models with 3 versions" in text
     assert "14 B in 2 logged models" in text
 

@@ -144,8 +144,10 @@ def test_a_version_shows_signature_example_files_lineage_and_how_to_load_it(sqli
     assert "&#39;x&#39;: double (required)" in shown
     assert "registry.sklearn.load_model(&#39;models:/churn/2&#39;)" in shown
     assert re.search(r"Data games \w+ … → Run first|Data games \w+…? → Run first", shown)
-    assert "The same bytes copy 1" in shown
+    assert "Version 2 churn → Copied to copy 1" in shown
     assert "Trained on the same data: churn 1" in shown.replace(" (games)", "").replace("copy 1, ", "")
+    assert "The same bytes" not in shown
+    assert "The same bytes: churn 2" in words(page.get("/models/copy/1").text)
     assert "Input example" in shown
     assert page.get("/models/churn/2/verify").text.count("These bytes are what was registered") == 1
 
@@ -157,7 +159,7 @@ def test_a_file_of_a_version_is_an_attachment_that_no_browser_opens(sqlite_url: 
     answer = page.get("/models/churn/1/file?path=data.txt")
     assert answer.body == b"content"
     assert answer.header("content-type") == "application/octet-stream"
-    assert answer.header("content-disposition") == 'attachment; filename="data.txt"'
+    assert answer.header("content-disposition") == "attachment; filename*=UTF-8''data.txt"
     assert answer.header("content-security-policy") == "default-src 'none'; sandbox"
     for path in ("../data.txt", "/etc/passwd", "..%2f..%2fregistry.db", "", "data.txt%00"):
         assert page.get(f"/models/churn/1/file?path={path}").status == 404
@@ -190,3 +192,64 @@ def test_a_version_without_a_usable_model_file_is_shown_nevertheless(sqlite_url:
     assert "the key `flavors` must be a map" in page.get("/models/churn/2").text
     assert page.get("/models/churn/3").status == 404
     assert sealed_model(client)
+
+
+def test_whoever_holds_a_stage_for_long_is_shown_and_earlier_periods_follow(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.web.model._TENURES", 3)
+    register(client, "churn", 7)
+    client.transition_model_version_stage("churn", 1, "Production", reason="stays")
+    client.set_registered_model_alias("churn", "champion", 1)
+    for number in range(2, 8):
+        client.transition_model_version_stage("churn", number, "Staging", archive_existing_versions=True)
+    page = open_page(client.tracking_uri)
+    seen: list[str] = []
+    path = "/models/churn"
+    while path:
+        text = page.get(path).text
+        shown = words(text)
+        in_use = shown[shown.index("In use now") : shown.index("Who was where")]
+        assert re.search(r"Production version 1 \S+ \S+ UTC \(\d+ s\) tester stays", in_use)
+        assert "@champion version 1" in in_use
+        table = text[text.index('aria-label="Periods"') :]
+        seen += re.findall(r"<tr><td><bdi>([^<]+)</bdi></td><td>(\d+)</td>", table[: table.index("</table>")])
+        following = re.search(r'href="(/models/churn\?before=\d+)#timeline"', text)
+        path = following[1] if following else ""
+    expected = [("Staging", str(number)) for number in range(7, 1, -1)] + [("@champion", "1"), ("Production", "1")]
+    assert list(dict.fromkeys(seen)) == expected
+    assert "Newest periods" in text
+
+
+def test_versions_follow_each_other_by_number(sqlite_url: str) -> None:
+    client = MlflowClient(sqlite_url)
+    register(client, "churn", 5)
+    client.delete_model_version("churn", 3)
+    client.set_model_version_tag("churn", 1, "team", "growth")
+    page = open_page(sqlite_url)
+    seen, path = [], "/models/churn?n=2"
+    while path:
+        text = page.get(path).text
+        versions = text[text.index('aria-label="Versions"') : text.index('aria-label="Pages of versions"')]
+        seen += re.findall(r'<td><a href="/models/churn/(\d)">', versions)
+        following = re.search(r'rel="next" href="([^"#]+)', text)
+        path = f"{following[1]}&n=2" if following else ""
+    assert seen == ["5", "4", "2", "1"]
+    assert "<bdi>team</bdi>: <bdi>growth</bdi>" in versions
+
+
+def test_many_versions_are_judged_as_each_of_them_is(client: MlflowClient) -> None:
+    register(client, "churn", 4)
+    client.transition_model_version_stage("churn", 1, "Production")
+    client.set_promotion_rules("churn", "Production", [registry.TagEquals("checked", "yes"), registry.Approvals(1)])
+    client.set_model_version_tag("churn", 3, "checked", "yes")
+    client.approve("churn", 3, "Production")
+    client.delete_model_version("churn", 4)
+    judged = client.backend.promotion_rules.check_many("churn", [4, 3, 2, 1, 9], "Production")
+    assert [[verdict.passed for verdict in verdicts] for verdicts in judged] == [
+        [True, False], [False, False], [False, False]
+    ]  # fmt: skip
+    for number, verdicts in zip((3, 2, 1), judged, strict=True):
+        assert list(verdicts) == client.check_promotion("churn", number, "Production")
+    assert client.backend.promotion_rules.check_many("churn", [3], "Staging") == [()]
+    assert client.backend.promotion_rules.check_many("churn", [], "Production") == []

@@ -6,12 +6,12 @@ Guarantees: all bytes of one read come from one version of the object, because l
 import hashlib
 import io
 import os
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.blobs.digests import CHUNK, Advance
 from registry.blobs.parallel import in_order
+from registry.blobs.protocol import Range
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.errors import ATTEMPTS, malformed, pause
 from registry.blobs.s3.truncated_responses import head_object, is_whole
@@ -25,14 +25,6 @@ PART: Final = 8 * 1024 * 1024
 WIDTH: Final = 8
 _PIECE: Final = 256 * 1024
 """Bytes that each range has in memory at once: more would only be copied out of the processor's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Bytes `start` (included) to `stop` (excluded) of an object."""
-
-    start: int
-    stop: int
 
 
 class ObjectStream(io.RawIOBase):
@@ -125,6 +117,7 @@ class ObjectStream(io.RawIOBase):
         conditions = self._conditions()
         while not (is_whole(answer := self._ask(conditions)) and self._is_asked_for(answer)):
             answer["Body"].close()
+            self._check_size(answer)
             self._retry(ConnectionError("the head of an answer was cut off, or for another range"))
         if self._etag and self._etag != answer["ETag"]:
             answer["Body"].close()
@@ -140,6 +133,13 @@ class ObjectStream(io.RawIOBase):
             return True
         expected = f"bytes {self._position}-{self._stop - 1}/"
         return self._position == self._stop or answer.get("ContentRange", "").startswith(expected)
+
+    def _check_size(self, answer: "GetObjectOutputTypeDef") -> None:
+        """Refuse a range that goes beyond the end of the object, which S3 answers with what there is."""
+        size = answer.get("ContentRange", "").rpartition("/")[2]
+        if size.isascii() and size.isdigit() and int(size) < self._stop:
+            uri = self._bucket.uri(self._key)
+            raise StorageError(f"{uri} has {size} bytes, so byte {self._stop - 1} cannot be read.")
 
     def _ask(self, conditions: dict[str, Any]) -> "GetObjectOutputTypeDef":
         from botocore.exceptions import ClientError

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from registry.blobs.digests import CHUNK
 from registry.blobs.parallel import in_order
+from registry.blobs.protocol import Range
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.conditional_writes import ConflictingWriteError, Write
 from registry.blobs.s3.errors import ATTEMPTS, pause
 from registry.blobs.s3.multipart import MultipartUpload, Part, composite, encoded, multipart_upload
-from registry.blobs.s3.read import ObjectStream, Range
+from registry.blobs.s3.read import ObjectStream
 from registry.blobs.s3.upload import Sent
 from registry.exceptions import IntegrityError, UnavailableError
 

@@ -18,13 +18,13 @@ from registry.blobs.options import S3Options
 from registry.blobs.parallel import in_order
 from registry.blobs.paths import check_blob_path, check_subtree, join
 from registry.blobs.progress import TransferProgress, unwatched
-from registry.blobs.protocol import BlobStore, Stamp
+from registry.blobs.protocol import BlobStore, Range, Stamp
 from registry.blobs.s3.bucket import Bucket
 from registry.blobs.s3.conditional_writes import Write
 from registry.blobs.s3.delete import delete_keys, remove_keys, total_key_size
 from registry.blobs.s3.errors import is_missing
 from registry.blobs.s3.listing import Listing
-from registry.blobs.s3.read import PART, WIDTH, ObjectStream, Range, check_size, copy_ranges, read_object
+from registry.blobs.s3.read import PART, WIDTH, ObjectStream, check_size, copy_ranges, read_object
 from registry.blobs.s3.server_side_copy import COPY_FROM, copy_object
 from registry.blobs.s3.stored_digests import has_digests
 from registry.blobs.s3.truncated_responses import head_object
@@ -78,9 +78,9 @@ class S3BlobStore:
         return found
 
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
-        """Open one file for reading."""
-        with ObjectStream(self._bucket, self._key(path)) as stream:
+    def open(self, path: str, part: Range | None = None) -> Iterator[BinaryIO]:
+        """Open one file, or a part of it, for reading."""
+        with ObjectStream(self._bucket, self._key(path), part=part) as stream:
             # A raw stream reads into what it is given; typeshed knows only the named subclasses as BinaryIO.
             yield cast(BinaryIO, stream)
 

@@ -14,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from pydantic import AliasChoices
+
 from registry.blobs import ModelCache
 from registry.blobs.protocol import BlobStore
 from registry.client.backend import limits_of
@@ -22,7 +24,7 @@ from registry.client.ownership import ArtifactOwnership
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError
 from registry.package_name import install_command
-from registry.settings import VARIABLES, Place, Settings, cache_directory, current_settings, place_of
+from registry.settings import Place, Settings, cache_directory, current_settings, place_of
 from registry.store import schema
 from registry.store.diagnostics import (
     artifact_locations,
@@ -123,8 +125,10 @@ def _version(name: str) -> str | None:
 
 
 def _settings(settings: Settings, tracking_uri: str | None) -> Iterator[Finding]:
-    for variable in VARIABLES.values():
-        given = [name for name in variable.names if os.environ.get(name)]
+    for field in Settings.model_fields.values():
+        choices = field.validation_alias
+        names = [str(name) for name in choices.choices] if isinstance(choices, AliasChoices) else []
+        given = [name for name in names if os.environ.get(name)]
         if given:
             yield Finding("settings", OK, f"{given[0]} is set")
         for name in given[1:]:

@@ -41,13 +41,15 @@ class GcMethods(ClientBase):
         """List what may be removed, or remove it for good.
 
         These are: runs, experiments and versions deleted more than `older_than` ago, with their files; logged models
-        that no version in any stage and no kept run references; and files of uploads that began more than `grace` ago
-        and never became a model. Versions keep their row and history. A run that a version names keeps its row, params,
-        tags and latest metrics.
+        that no version in any stage and no kept run references; files of uploads that began more than `grace` ago and
+        never became a model; and checks of monitors that are older than `older_than`, except the newest ones and those
+        that an incident, a trigger or a promotion refers to. The runs of these checks are deleted with them.
+
+        Versions keep their row and history. A run that a version names keeps its row, params, tags and latest metrics.
 
         Args:
             apply: Remove it. By default nothing changes.
-            older_than: Retention after deletion, as a timedelta or a text such as ``"30d"`` (the default).
+            older_than: Retention after deletion, and of checks: a timedelta or a text such as ``"30d"`` (default).
             grace: Age from which an unfinished upload counts as abandoned, 24 hours by default.
             run_ids: Only these runs with their models, and what `experiment_ids` names. By default all.
             experiment_ids: Only these experiments with their runs and models, and what `run_ids` names. By default all.
@@ -123,6 +125,8 @@ def collect(backend: "Backend", found: Sequence["Candidate"], windows: "Windows"
             gone = candidate.key in with_run or store.purge_logged_model(candidate.key, windows)
         elif candidate.kind == "upload":
             gone = store.remove_upload(candidate.key, windows)
+        elif candidate.kind == "check":
+            gone = store.remove_check(candidate.key, windows)
         else:
             gone = candidate.kind == "leftover"
         if gone:

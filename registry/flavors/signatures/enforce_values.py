@@ -27,33 +27,59 @@ _MISSING_HINT: Final = (
 )
 
 
-def convert_numbers(frame: "pd.DataFrame", types: list[ColumnType]) -> "pd.DataFrame | None":
-    """Convert a frame of plain numbers to the one type of all its columns in one step.
+def convert_numbers(
+    frame: "pd.DataFrame", dtypes: list[Any], positions: list[int], types: list[ColumnType]
+) -> "pd.DataFrame | None":
+    """Convert the columns at these positions, all plain numbers, to types of numbers in a few steps.
 
-    Return None for other frames, or if a value would change; then the caller converts column by column, which names
-    the column.
+    Return None for other columns, or if a value would change; then the caller converts column by column, which names
+    the column. `dtypes` are those of the frame.
     """
     import numpy as np
     import pandas as pd
 
-    dtype = types[0]
-    if not isinstance(dtype, DataType) or any(other is not dtype for other in types) or frame.empty:
+    if frame.empty:
         return None
-    target = dtype.to_numpy()
-    if target.kind not in "if":
+    groups: dict[tuple[Any, Any], list[int]] = {}  # places in the result, by what a column is and what it becomes
+    for place, (position, dtype) in enumerate(zip(positions, types, strict=True)):
+        groups.setdefault((dtypes[position], dtype), []).append(place)
+    if not all(_is_numeric_conversion(source, dtype) for source, dtype in groups):
         return None
-    dtypes = frame.dtypes.tolist()
-    for source in set(dtypes):
-        if not isinstance(source, np.dtype) or source.kind not in "iuf":
+    targets, sources = {dtype for _, dtype in groups}, {source for source, _ in groups}
+    # The type in which all values come out of the frame at once; doubles hold all that pass the check below.
+    common: Any = None if len(sources) == 1 else np.float64
+    if len(targets) == 1:
+        common = next(iter(targets)).to_numpy()
+    is_ordered = positions == list(range(len(dtypes)))
+    own = frame if len(positions) == len(dtypes) else frame.take(sorted(positions), axis=1)
+    block = own.to_numpy(dtype=common, copy=True)
+    if not is_ordered:
+        rank = {position: number for number, position in enumerate(sorted(positions))}
+        block = block[:, [rank[position] for position in positions]]
+    columns: dict[int, np.ndarray[Any, Any]] = {}
+    for (source, dtype), places in groups.items():
+        part = block if len(groups) == 1 else block[:, places]
+        part = part.astype(dtype.to_numpy(), copy=False)
+        limit = _EXACT.get(dtype, _EXACT[DataType.double] if common == np.float64 else None)
+        if source.kind != "f" and limit is not None and (np.abs(part) >= limit).any():
             return None
-        if not _widens(source, target):
-            if source.kind == "f" or target.kind != "f":
-                return None
-            own = [position for position, other in enumerate(dtypes) if other == source]
-            values = frame.to_numpy() if len(own) == len(dtypes) else frame.take(own, axis=1).to_numpy()
-            if int(values.min()) < -_EXACT[dtype] or int(values.max()) > _EXACT[dtype]:
-                return None
-    return pd.DataFrame(frame.to_numpy(dtype=target, copy=True), index=frame.index, columns=frame.columns, copy=False)
+        columns.update((place, part[:, number]) for number, place in enumerate(places))
+    names = frame.columns if is_ordered else frame.columns.take(positions)
+    if len(targets) == 1:
+        return pd.DataFrame(block.astype(common, copy=False), frame.index, names, copy=False)
+    converted = pd.DataFrame({place: columns[place] for place in range(len(positions))}, frame.index, copy=False)
+    converted.columns = names
+    return converted
+
+
+def _is_numeric_conversion(source: Any, dtype: Any) -> bool:
+    """Tell whether columns of one numpy type may become columns of a type of numbers; integers may have to be exact."""
+    import numpy as np
+
+    if not isinstance(source, np.dtype) or source.kind not in "iuf" or not isinstance(dtype, DataType):
+        return False
+    target = dtype.to_numpy()
+    return target.kind in "if" and (_widens(source, target) or (source.kind != "f" and target.kind == "f"))
 
 
 def enforce_column(name: Any, column: "pd.Series[Any]", dtype: DataType, *, required: bool = True) -> "pd.Series[Any]":

@@ -11,6 +11,7 @@ from typing import Literal
 from sqlalchemy import Connection, select
 
 from registry.store.dialects import AnyRow
+from registry.store.gc.old_checks import find_old_checks
 from registry.store.gc.removal_conditions import (
     Windows,
     is_abandoned,
@@ -32,7 +33,7 @@ from registry.store.tables import (
 )
 from registry.store.tracking.runs import run_location
 
-Kind = Literal["run", "experiment", "logged model", "upload", "leftover"]
+Kind = Literal["run", "experiment", "logged model", "upload", "leftover", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def find_candidates(connection: Connection, windows: Windows) -> list[Candidate]
         *_runs(connection, windows),
         *_logged_models(connection, windows),
         *_uploads(connection, windows),
+        *_checks(connection, windows),
         *_experiments(connection, windows),
     ]
 
@@ -172,6 +174,11 @@ def _uploads(connection: Connection, windows: Windows) -> Iterator[Candidate]:
             row.location,
             claimed_root=_claimed_root(row),
         )
+
+
+def _checks(connection: Connection, windows: Windows) -> Iterator[Candidate]:
+    for key, name, ended in find_old_checks(connection, windows):
+        yield Candidate("check", key, str(key), name, ended)
 
 
 def _experiments(connection: Connection, windows: Windows) -> Iterator[Candidate]:

@@ -10,6 +10,7 @@ from registry.entities import LifecycleStage
 from registry.store.clock import monotonic_now_ms, read_clock_us
 from registry.store.dialects import table, upsert
 from registry.store.gc.candidates import Candidate, Removal, find_candidates, read_removals, relative_run_location
+from registry.store.gc.old_checks import remove_old_check
 from registry.store.gc.removal_conditions import (
     Windows,
     is_abandoned,
@@ -91,6 +92,11 @@ class GcStore(Store):
             return False
         _record_removal(connection, row.experiment_id, row.location, monotonic_now_ms(connection))
         return True
+
+    @write_transaction
+    def remove_check(self, connection: Connection, key: int, windows: Windows) -> bool:
+        """Remove a check of a monitor, and delete the run with its report; return False if it was kept."""
+        return remove_old_check(connection, key, windows)
 
     @read_transaction
     def removals(self, connection: Connection) -> list[Removal]:

@@ -1,6 +1,6 @@
 """Checks that were made: append them, and read the newest as evidence that a promotion rule is judged on."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select
 
@@ -9,7 +9,7 @@ from registry.entities.monitors import CheckOutcome, CheckStatus, MonitorCheck
 from registry.store.dialects import AnyRow, table
 from registry.store.tables import LoggedModelRow, ModelVersionRow, MonitorCheckRow
 
-_WITH_RESULT = [str(status) for status in CheckStatus if status.has_result]
+WITH_RESULT: Final = [str(status) for status in CheckStatus if status.has_result]
 
 
 def insert_check(
@@ -60,7 +60,7 @@ def find_newest_check(connection: Connection, model_key: int, version: int) -> E
     query = _select_as_evidence().where(
         MonitorCheckRow.model_id == model_key,
         MonitorCheckRow.version == version,
-        MonitorCheckRow.status.in_(_WITH_RESULT),
+        MonitorCheckRow.status.in_(WITH_RESULT),
     )
     newest = query.order_by(MonitorCheckRow.end_time.desc(), MonitorCheckRow.id.desc()).limit(1)
     row = connection.execute(newest).one_or_none()

@@ -19,7 +19,7 @@ from registry.store.compiled_statements import send_core
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import end_with_next
 from registry.store.engine import Database
-from registry.store.monitors.checks import check_of, insert_check
+from registry.store.monitors.checks import WITH_RESULT, check_of, insert_check
 from registry.store.tables import (
     ModelVersionRow,
     MonitorCheckRow,
@@ -129,6 +129,23 @@ class MonitorStore(Store):
         rows = connection.execute(query.order_by(MonitorCheckRow.id.desc()).limit(limit))
         return [check_of(row) for row in rows.all()]
 
+    @read_transaction
+    def list_checks_of_model(
+        self, connection: Connection, name: str, limit: int, *, monitor_id: int | None = None, before: int | None = None
+    ) -> Sequence[MonitorCheck]:
+        """Return the newest checks of a model, or of one of its monitors, from before a number, newest first.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        query = select(MonitorCheckRow.__table__).where(MonitorCheckRow.model_id == model_key(connection, name))
+        if monitor_id is not None:
+            query = query.where(MonitorCheckRow.monitor_id == monitor_id)
+        if before is not None:
+            query = query.where(MonitorCheckRow.id < before)
+        rows = connection.execute(query.order_by(MonitorCheckRow.id.desc()).limit(limit))
+        return [check_of(row) for row in rows.all()]
+
     @single_query
     def count_checks(self, connection: Connection) -> Mapping[tuple[int, str], int]:
         """Return the number of checks by monitor and status, for the monitors that there are."""
@@ -138,6 +155,17 @@ class MonitorStore(Store):
             .group_by(MonitorRow.id, MonitorCheckRow.status)
         )
         return {(monitor, status): count for monitor, status, count in connection.execute(query)}
+
+    @single_query
+    def last_results(self, connection: Connection) -> Mapping[int, int]:
+        """Return when the newest check ended that measured something, in milliseconds, by monitor."""
+        query = (
+            select(MonitorRow.id, func.max(MonitorCheckRow.end_time))
+            .join(MonitorCheckRow, MonitorCheckRow.monitor_id == MonitorRow.id)
+            .where(MonitorCheckRow.status.in_(WITH_RESULT))
+            .group_by(MonitorRow.id)
+        )
+        return {row[0]: row[1] for row in connection.execute(query)}
 
     @single_query
     def count_deliveries(self, connection: Connection) -> Mapping[tuple[str, str], int]:

@@ -7,15 +7,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, literal_column, or_, select, union_all
 
 from registry.entities.history import PublishedEvent
+from registry.entities.model_registry import ModelVersion
 from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, STAGING
 from registry.store.dialects import AnyRow, AnySelect
 from registry.store.long_lists import among
 from registry.store.registry.history_queries import StageTenure, event_conditions, published_of, select_published
 from registry.store.registry.promotion_rules import counted_user
-from registry.store.registry.queries import require_model
+from registry.store.registry.queries import read_versions, require_model, select_versions
 from registry.store.tables import (
     ApprovalRow,
     DatasetInputRow,
@@ -33,8 +34,9 @@ from registry.store.transactions import Store, read_transaction, single_query
 
 # How many of a model's newest versions may wait for an approval; older ones are overtaken.
 _CANDIDATES: Final = 20
-# Among so many newest events of a model are nearly always those that began the periods that a page shows.
-_RECENT: Final = 5_000
+MAX_COUNTED: Final = 10_000
+# Among so many newest events of a model for each period are nearly always those that began the newest periods.
+_RECENT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,16 @@ class OpenApproval:
 
 @dataclass(frozen=True, slots=True)
 class RelatedVersion:
-    """A version that shares something with another one: a data set (``name``, digest) or its bytes."""
+    """A version that shares a data set, named `shared`, or its bytes with another one.
+
+    `source` is what it was registered from, `origin` the version of another registry that it is a copy of.
+    """
 
     name: str
     version: int
-    shared: str
+    shared: str = ""
+    source: str = ""
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,10 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Numbers of a registry: living models, versions and runs, and the bytes of sealed models."""
+    """Numbers of a registry: living models, versions and runs, and the bytes of sealed models.
+
+    More runs than `MAX_COUNTED` are not counted; `runs` is one more then.
+    """
 
     models: int
     versions: int
@@ -121,28 +131,40 @@ class OverviewStore(Store):
     ) -> list[NamedTenure]:
         """Return who holds these stages now, newest first; of all models, or of those with these names.
 
+        Without `stages`, all stages and aliases count.
         Without `is_explained` the tenures name no actor and no reason, and no events are read.
         """
-        condition: list[Any] = [StagePeriodRow.until.is_(None), StagePeriodRow.stage.in_(stages)]
+        condition: list[Any] = [StagePeriodRow.until.is_(None)]
+        if stages:
+            condition.append(StagePeriodRow.stage.in_(stages))
         if names is not None:
             condition.append(among(RegisteredModelRow.name, names, connection.dialect.name))
         return _tenures(connection, limit, *condition, is_explained=is_explained)
 
     @read_transaction
     def tenures(
-        self, connection: Connection, name: str, *, newest: int, version: int | None = None
+        self, connection: Connection, name: str, *, newest: int, before: int | None = None
     ) -> list[NamedTenure]:
         """Return the newest tenures of a model's stages and aliases, newest first.
 
-        Those of one version name no actor and no reason: its events do.
+        With `before` (microseconds since the epoch) they began then or earlier.
 
         Raises:
             ModelNotFoundError: There is no such model.
         """
-        condition: list[Any] = [StagePeriodRow.model_id == require_model(connection, name).id]
-        if version is not None:
-            condition.append(StagePeriodRow.version == version)
-        return _tenures(connection, newest, *condition, is_explained=version is None)
+        key = require_model(connection, name).id
+        return _tenures(connection, newest, periods=_newest_periods(key, newest, before))
+
+    @read_transaction
+    def tenures_of_version(self, connection: Connection, name: str, version: int, *, newest: int) -> list[NamedTenure]:
+        """Return the newest tenures of a version, newest first, without actor and reason: its events have them.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        key = require_model(connection, name).id
+        conditions = (StagePeriodRow.model_id == key, StagePeriodRow.version == version)
+        return _tenures(connection, newest, *conditions, is_explained=False)
 
     @read_transaction
     def events(
@@ -183,18 +205,42 @@ class OverviewStore(Store):
         )
         return [DeletedVersion(row.version, row.deleted_time or 0, row.user_id) for row in connection.execute(query)]
 
+    @read_transaction
+    def versions(
+        self, connection: Connection, name: str, *, newest: int, before: int | None = None
+    ) -> list[ModelVersion]:
+        """Return the newest versions of a model, newest first; with `before`, those with lower numbers.
+
+        A search for versions would read all of them to sort them.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        query = select_versions().where(ModelVersionRow.model_id == require_model(connection, name).id)
+        if before is not None:
+            query = query.where(ModelVersionRow.version < before)
+        rows = connection.execute(query.order_by(ModelVersionRow.version.desc()).limit(newest))
+        return read_versions(connection, rows)
+
     @single_query
     def storage(self, connection: Connection) -> Storage:
         """Return how much there is."""
-        counted = (
-            select(func.count()).select_from(RegisteredModelRow).where(RegisteredModelRow.deleted_time.is_(None)),
-            select(func.count()).select_from(ModelVersionRow).where(ModelVersionRow.deleted_time.is_(None)),
-            select(func.count()).select_from(RunRow).where(RunRow.lifecycle_stage == "active"),
-            select(func.count()).select_from(LoggedModelRow).where(LoggedModelRow.purged_time.is_(None)),
-            select(func.coalesce(func.sum(LoggedModelRow.size_bytes), 0)).where(LoggedModelRow.purged_time.is_(None)),
+        models = select(func.count()).select_from(RegisteredModelRow).where(RegisteredModelRow.deleted_time.is_(None))
+        versions = select(func.count()).select_from(ModelVersionRow).where(ModelVersionRow.deleted_time.is_(None))
+        runs = select(RunRow.id).where(RunRow.lifecycle_stage == "active").limit(MAX_COUNTED + 1).subquery()
+        logged = (
+            select(func.count().label("number"), func.coalesce(func.sum(LoggedModelRow.size_bytes), 0).label("bytes"))
+            .where(LoggedModelRow.purged_time.is_(None))
+            .subquery()
         )
-        row = connection.execute(select(*(query.scalar_subquery() for query in counted))).one()
-        return Storage(*(int(value) for value in row))
+        query = select(
+            models.scalar_subquery(),
+            versions.scalar_subquery(),
+            select(func.count()).select_from(runs).scalar_subquery(),
+            logged.c.number,
+            logged.c.bytes,
+        )
+        return Storage(*(int(value) for value in connection.execute(query).one()))
 
     @read_transaction
     def open_approvals(self, connection: Connection, *, limit: int = 200) -> list[OpenApproval]:
@@ -254,9 +300,9 @@ class OverviewStore(Store):
 
     @read_transaction
     def with_same_bytes(self, connection: Connection, digest: str, *, limit: int = 20) -> list[RelatedVersion]:
-        """Return the versions whose files have a digest, newest first; ``shared`` is where one was copied from."""
+        """Return the versions whose files have a digest, newest first, with source and origin."""
         query = (
-            select(RegisteredModelRow.name, ModelVersionRow.version, ModelVersionRow.origin)
+            select(RegisteredModelRow.name, ModelVersionRow.version, ModelVersionRow.source, ModelVersionRow.origin)
             .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
             .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
             .where(
@@ -267,7 +313,10 @@ class OverviewStore(Store):
             .order_by(ModelVersionRow.creation_time.desc())
             .limit(limit)
         )
-        return [RelatedVersion(row.name, row.version, row.origin or "") for row in connection.execute(query)]
+        return [
+            RelatedVersion(row.name, row.version, source=row.source, origin=row.origin)
+            for row in connection.execute(query)
+        ]
 
     @single_query
     def rights(self, connection: Connection) -> Rights:
@@ -284,16 +333,42 @@ class OverviewStore(Store):
         return Rights(bool(row[0]), bool(row[1]), str(row[2]), bool(row[3]))
 
 
-def _tenures(connection: Connection, limit: int, *conditions: Any, is_explained: bool) -> list[NamedTenure]:
-    """Return tenures of living models, newest first, if asked with actor and reason of the event that began each."""
-    periods = (
-        select(StagePeriodRow.__table__, RegisteredModelRow.uid, RegisteredModelRow.name)
-        .join(RegisteredModelRow, RegisteredModelRow.id == StagePeriodRow.model_id)
-        .where(RegisteredModelRow.deleted_time.is_(None), *conditions)
+def _newest_periods(model_id: int, newest: int, before: int | None) -> FromClause:
+    """Return a model's newest periods: so many of each stage, and of all aliases.
+
+    Stage by stage, because their index is of model, stage and beginning: no other period is read.
+    """
+    conditions: list[ColumnElement[bool]] = [StagePeriodRow.model_id == model_id]
+    if before is not None:
+        conditions.append(StagePeriodRow.since <= before)
+    is_alias = (StagePeriodRow.stage >= "@") & (StagePeriodRow.stage < "A")
+    parts = [
+        select(StagePeriodRow.__table__)
+        .where(*conditions, is_in_part)
         .order_by(StagePeriodRow.since.desc())
+        .limit(newest)
+        .subquery()
+        for is_in_part in (*(StagePeriodRow.stage == stage for stage in ACTIVE_STAGES), is_alias)
+    ]
+    return union_all(*(select(part) for part in parts)).subquery()
+
+
+def _tenures(
+    connection: Connection,
+    limit: int,
+    *conditions: Any,
+    periods: FromClause = StagePeriodRow.__table__,
+    is_explained: bool = True,
+) -> list[NamedTenure]:
+    """Return tenures of living models, newest first, if asked with actor and reason of the event that began each."""
+    query = (
+        select(periods, RegisteredModelRow.uid, RegisteredModelRow.name, RegisteredModelRow.last_seq)
+        .join(RegisteredModelRow, RegisteredModelRow.id == periods.c.model_id)
+        .where(RegisteredModelRow.deleted_time.is_(None), *conditions)
+        .order_by(periods.c.since.desc())
         .limit(limit)
     )
-    rows = connection.execute(periods).all()
+    rows = connection.execute(query).all()
     began = _began(connection, rows) if rows and is_explained else {}
     tenures = []
     for row in rows:
@@ -307,22 +382,28 @@ def _tenures(connection: Connection, limit: int, *conditions: Any, is_explained:
 
 def _began(connection: Connection, rows: Sequence[AnyRow]) -> dict[tuple[int, int], AnyRow]:
     """Return the events that began periods, by model and time; those of long ago need a look through all events."""
-    recent = _events_at(connection, rows, HistoryRow.seq > RegisteredModelRow.last_seq - _RECENT)
-    missing = [row for row in rows if (row.model_id, row.since) not in recent]
-    return {**recent, **_events_at(connection, missing)} if missing else recent
-
-
-def _events_at(connection: Connection, rows: Sequence[AnyRow], *conditions: Any) -> dict[tuple[int, int], AnyRow]:
-    dialect = connection.dialect.name
-    # One pass over the models' events: a join would look for each period among all events of its model.
-    events = (
-        select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason)
-        .join(RegisteredModelRow, RegisteredModelRow.id == HistoryRow.model_id)
-        .where(
-            among(HistoryRow.model_id, {row.model_id for row in rows}, dialect),
-            among(HistoryRow.time_us, {row.since for row in rows}, dialect),
-            *conditions,
+    # The bounds are values: with a subquery PostgreSQL would not know how few events they leave.
+    last_seqs = {row.model_id: row.last_seq for row in rows}
+    is_recent = or_(
+        *(
+            and_(HistoryRow.model_id == key, HistoryRow.seq > last_seq - _RECENT * len(rows))
+            for key, last_seq in last_seqs.items()
         )
+    )
+    recent = _events_at(connection, rows, is_recent)
+    missing = [row for row in rows if (row.model_id, row.since) not in recent]
+    if missing:
+        of_models = among(HistoryRow.model_id, {row.model_id for row in missing}, connection.dialect.name)
+        recent |= _events_at(connection, missing, of_models)
+    return recent
+
+
+def _events_at(
+    connection: Connection, rows: Sequence[AnyRow], condition: ColumnElement[bool]
+) -> dict[tuple[int, int], AnyRow]:
+    # One pass over the models' events: a join would look for each period among all events of its model.
+    events = select(HistoryRow.model_id, HistoryRow.time_us, HistoryRow.actor, HistoryRow.reason).where(
+        condition, among(HistoryRow.time_us, {row.since for row in rows}, connection.dialect.name)
     )
     return {(event.model_id, event.time_us): event for event in connection.execute(events)}
 

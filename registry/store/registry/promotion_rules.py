@@ -131,6 +131,16 @@ class PromotionRuleStore(RegistryStore):
         end_with_next(connection)
         return list(evaluate_rules(connection, candidate, name, stage).verdicts)
 
+    @read_transaction
+    def check_many(
+        self, connection: Connection, name: str, versions: Sequence[int], stage: str
+    ) -> "list[Sequence[Verdict]]":
+        """Evaluate the rules of a stage for versions at one moment, in two round trips; deleted ones are left out."""
+        statements = [candidate_statement(connection, name, version, stage) for version in versions]
+        run_all(connection, *statements)
+        rows = [row for statement in statements if (row := first_row(statement)) is not None]
+        return [judgement.verdicts for judgement in _evaluate_all(connection, rows, name, stage)]
+
 
 def candidate_statement(connection: Connection, name: str, version: int, stage: str) -> Statement:
     """Return the query of a version (of `select_one_version`), with `holder` and `rules` of the stage to enter."""
@@ -171,25 +181,30 @@ def evaluate_rules(connection: Connection, row: AnyRow, name: str, stage: str) -
 
     Reads the facts of both versions in one round trip.
     """
-    if row.rules is None:
-        return Judgement()
+    return _evaluate_all(connection, [row], name, stage)[0]
+
+
+def _evaluate_all(connection: Connection, rows: Sequence[AnyRow], name: str, stage: str) -> list[Judgement]:
+    """Evaluate a stage's rules on rows of `candidate_statement` that were read at one moment."""
+    if not rows or rows[0].rules is None:
+        return [Judgement() for _ in rows]
     from registry.rules import evaluate, rules_from_json
 
-    rules = rules_from_json(row.rules)
-    versions = [row.version] if row.holder in (None, row.version) else [row.version, row.holder]
-    values = [{"model_key": row.model_id, "number": version, "entered": stage} for version in versions]
+    rules, holder = rules_from_json(rows[0].rules), rows[0].holder
+    versions = list(dict.fromkeys(number for number in (*(row.version for row in rows), holder) if number is not None))
+    values = [{"model_key": rows[0].model_id, "number": version, "entered": stage} for version in versions]
     answers = run_all(connection, *(query.statement(connection, value) for value in values for query in _FACTS))
     judged = judged_metrics(rules)
-    facts: list[Facts | None] = [None, None]
-    points: list[dict[str, Any]] = []
-    for number in range(len(versions)):
-        facts[number], points_of_version = _facts(answers[number * len(_FACTS) :], judged)
-        points += points_of_version
-    candidate, holder = facts
-    assert candidate is not None  # noqa: S101 - there is at least one version
-    candidate = replace(candidate, name=name, evidence=_evidence(connection, row.logged_model_id, rules))
-    candidate = replace(candidate, **_monitoring_facts(connection, row, rules))
-    return Judgement(tuple(evaluate(rules, candidate, holder)), tuple(points))
+    known = {version: _facts(answers[place * len(_FACTS) :], judged) for place, version in enumerate(versions)}
+    judgements = []
+    for row in rows:
+        candidate, points = known[row.version]
+        candidate = replace(candidate, name=name, evidence=_evidence(connection, row.logged_model_id, rules))
+        candidate = replace(candidate, **_monitoring_facts(connection, row, rules))
+        holder_facts, holder_points = (None, []) if holder in (None, row.version) else known[holder]
+        verdicts = tuple(evaluate(rules, candidate, holder_facts))
+        judgements.append(Judgement(verdicts, (*points, *holder_points)))
+    return judgements
 
 
 def record_judgement(

@@ -74,15 +74,21 @@ def decode_token(token: object, pages: PagedQuery) -> Cursor | None:
 
 
 def read_page(
-    connection: Connection, pages: PagedQuery, cursor: Cursor | None, size: int
+    connection: Connection,
+    pages: PagedQuery,
+    cursor: Cursor | None,
+    size: int,
+    bound: ColumnElement[bool] | None = None,
 ) -> tuple[list[AnyRow], Cursor | None]:
-    """Read the rows of a page, and its end if another page follows."""
+    """Read the rows of a page, and its end if another page follows; all of them meet the condition `bound`."""
     fetched: list[tuple[Segment, AnyRow]] = []
     for segment, query in pages.segments:
         if cursor is not None and segment.rank < cursor.rank:
             continue
         if cursor is not None and segment.rank == cursor.rank:
             query = query.where(_is_after(segment.terms, cursor.values))
+        if bound is not None:
+            query = query.where(bound)
         fetched += [(segment, row) for row in connection.execute(query, {_SIZE: size + 1 - len(fetched)}).all()]
         if len(fetched) > size:
             break

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from registry.entities import PagedList
 from registry.filters import And, Comparison, Node, Not, Or, OrderBy
@@ -18,7 +18,15 @@ from registry.store.driver_sql import end_with_next
 from registry.store.search.conditions import compile_condition
 from registry.store.search.field_mapping import FieldMap
 from registry.store.search.order import segments
-from registry.store.search.paging import PagedQuery, decode_token, encode_token, query_digest, read_page, sort_and_limit
+from registry.store.search.paging import (
+    Cursor,
+    PagedQuery,
+    decode_token,
+    encode_token,
+    query_digest,
+    read_page,
+    sort_and_limit,
+)
 
 T = TypeVar("T")
 
@@ -69,12 +77,20 @@ def search(
 
 
 def search_rows(
-    connection: Connection, source: SearchSource, request: SearchRequest
+    connection: Connection,
+    source: SearchSource,
+    request: SearchRequest,
+    find_bound: Callable[[Cursor | None], ColumnElement[bool] | None] | None = None,
 ) -> tuple[list[AnyRow], str | None]:
-    """Return the rows of one page of a search, and the token of the next page."""
+    """Return the rows of one page of a search, and the token of the next page.
+
+    `find_bound` may return a condition that all rows of the page after a position meet, to read fewer.
+    """
     prepare = _prepare if _count_values(request.filter) <= _MAX_CACHED_VALUES else _prepare.__wrapped__
     pages = prepare(source, request.filter, request.order_by)
-    rows, end = read_page(connection, pages, decode_token(request.page_token, pages), request.max_results)
+    cursor = decode_token(request.page_token, pages)
+    bound = find_bound(cursor) if find_bound is not None else None
+    rows, end = read_page(connection, pages, cursor, request.max_results, bound)
     return rows, None if end is None else encode_token(end, pages)
 
 

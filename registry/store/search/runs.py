@@ -12,10 +12,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
 from registry.entities import Experiment, PagedList, Run
-from registry.filters import Field, Kind
+from registry.filters import Field, Kind, OrderBy
 from registry.store.dialects import table
-from registry.store.long_lists import in_keys, keys_parameter
+from registry.store.long_lists import bind_value, in_keys, keys_parameter
 from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, is_one_of
+from registry.store.search.paging import Cursor
 from registry.store.search.query import SearchRequest, SearchSource, search, search_rows
 from registry.store.search.run_columns import RunTable, TableColumns, read_table
 from registry.store.search.values import by_code_point
@@ -70,6 +71,7 @@ def _experiment_fields(dialect: str) -> FieldMap:
 
 
 _RUN_TIES: Final = (("start_time", False), ("run_id", True))
+_NEWEST_FIRST: Final = OrderBy(Field(Kind.ATTRIBUTE, "start_time"), ascending=False)
 
 _MAX_KEYS: Final = 10_000
 _PROBED_RUNS: Final = 20
@@ -125,7 +127,8 @@ class RunSearch(Store):
         """
         if not scope.experiments:
             return read_table(connection, [], choose({}))
-        rows, token = search_rows(connection, _run_source(scope, connection.dialect.name), request)
+        find_bound = functools.partial(_oldest_start, connection, scope, request)
+        rows, token = search_rows(connection, _run_source(scope, connection.dialect.name), request, find_bound)
         shown = [row.id for row in rows[:_PROBED_RUNS]]
         keys = {kind: _frequent_keys(connection, row_class, shown) for kind, row_class in _KEYED.items()}
         return replace(read_table(connection, rows, choose(keys)), token=token)
@@ -164,6 +167,35 @@ class RunSearch(Store):
         if connection.execute(query.where(keyed.key == field.key).limit(1)).first() is not None:
             return None
         return list(connection.execute(query.distinct().limit(_MAX_KEYS)).scalars())
+
+
+def _oldest_start(
+    connection: Connection, scope: RunScope, request: SearchRequest, cursor: Cursor | None
+) -> ColumnElement[bool] | None:
+    """Return a bound of the start times of a page of the newest runs of several experiments, or None.
+
+    Without it, all runs of the experiments would be sorted. The index has those of each experiment by start time, and
+    an experiment that fills the page by itself bounds it.
+    """
+    newest_first = request.order_by[0] if request.order_by else _NEWEST_FIRST
+    is_wide = len(scope.experiments) > 1 and len(scope.stages) == 1
+    if request.filter is not None or newest_first != _NEWEST_FIRST or not is_wide:
+        return None
+    of_experiment = [RunRow.experiment_id == ExperimentRow.id, RunRow.lifecycle_stage == scope.stages[0]]
+    if cursor is not None:
+        of_experiment.append(RunRow.start_time < bind_value(cursor.values[0] or 0))
+    last_of_page = (
+        select(RunRow.start_time)
+        .where(*of_experiment)
+        .order_by(RunRow.start_time.desc())
+        .limit(1)
+        .offset(request.max_results)
+        .correlate(ExperimentRow)
+        .scalar_subquery()
+    )
+    experiments = is_one_of(ExperimentRow.id, scope.experiments, connection.dialect.name)
+    oldest = connection.execute(select(func.max(last_of_page)).where(experiments)).scalar_one()
+    return None if oldest is None else RunRow.start_time >= oldest
 
 
 def _frequent_keys(connection: Connection, row_class: Any, runs: Sequence[int]) -> list[str]:

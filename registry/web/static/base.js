@@ -16,6 +16,22 @@
   // Other scripts call this after they have put new markup in the page.
   window.registryPage = { localTimes };
 
+  // What takes long to compute is asked for when it is seen: a link becomes what its page says in the element of that id.
+  const load = async (link) => {
+    const answer = await fetch(link.href);
+    if (!answer.ok) return;
+    const part = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(link.dataset.load);
+    if (part) link.textContent = part.textContent;
+  };
+  const seen = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      seen.unobserve(target);
+      load(target).catch(() => { /* the link leads there all the same */ });
+    }
+  });
+  document.querySelectorAll("a[data-load]").forEach((link) => seen.observe(link));
+
   const keys = document.getElementById("keys");
   const help = document.querySelector("[data-help]");
   if (help) {

@@ -26,6 +26,11 @@
     return answer.json();
   };
 
+  const pause = (time, signal) => new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, time);
+    signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); });
+  });
+
   // ---- series ----
   const place = document.querySelector("[data-charts]");
   const state = place && {
@@ -85,6 +90,7 @@
         this.show(series);
         if (series.some((one) => one.sketch)) {
           this.say("refining …");
+          await pause(1000, signal); // a long series takes seconds of the server; whoever only passes by costs none
           series = await ask(true);
           this.show(series);
         }

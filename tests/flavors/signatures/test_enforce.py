@@ -162,3 +162,33 @@ def test_columns_of_several_types_are_each_converted() -> None:
     enforced = enforce_schema(frame, schema)
     assert enforced.to_dict("list") == {"a": [1.0], "b": [2], "c": ["x"]}
     assert [str(enforced[name].dtype) for name in "ab"] == ["float64", "int64"]
+
+
+MIX = Schema([ColSpec("double", "a"), ColSpec("long", "b"), ColSpec("double", "c"), ColSpec("float", "d")])
+
+
+@pytest.mark.parametrize("dtypes", ["qqqq", "iiii", "dqdf", "dBqf", "hqii", "qqdf"])
+@pytest.mark.parametrize("order", ["abcd", "dcba", "xabcd", "caxbd"])
+def test_numbers_of_several_types_become_those_of_the_signature(dtypes: str, order: str) -> None:
+    kinds = dict(zip("abcdx", [*dtypes, "q"], strict=True))
+    data = pd.DataFrame({name: np.array([3, 100], dtype=kinds[name]) for name in order}, index=[5, 6])
+    before = data.copy()
+
+    fitting = enforce_schema(data, MIX)
+    expected = data[list("abcd")].astype({"a": "float64", "b": "int64", "c": "float64", "d": "float32"})
+    pd.testing.assert_frame_equal(fitting, expected)
+    if fitting is not data:
+        fitting.iloc[0] = 7
+    pd.testing.assert_frame_equal(data, before)
+
+
+@pytest.mark.parametrize(("name", "value"), [("a", 2**53 + 1), ("d", 2**24 + 1)])
+def test_an_integer_that_a_column_of_several_types_cannot_hold_is_refused(name: str, value: int) -> None:
+    data = pd.DataFrame({"a": [1], "b": [2], "c": [3], "d": [4]}).assign(**{name: [value]})
+    with pytest.raises(SchemaEnforcementError, match=f"Incompatible input types for column {name}"):
+        enforce_schema(data, MIX)
+
+
+def test_a_long_beyond_the_doubles_keeps_its_value_beside_other_types() -> None:
+    data = pd.DataFrame({"a": [1], "b": [2**53 + 1], "c": [0.5], "d": [4]})
+    assert enforce_schema(data, MIX)["b"].tolist() == [2**53 + 1]

@@ -47,6 +47,32 @@ def test_pages_follow_each_other_and_have_the_chosen_columns(client: MlflowClien
     assert list(offered[0][Kind.METRIC]) == ["Score"]
 
 
+@pytest.mark.parametrize("order", [[], ["attributes.start_time DESC"], ["attributes.start_time ASC"], ["run_name"]])
+@pytest.mark.parametrize("view", [ViewType.ACTIVE_ONLY, ViewType.ALL])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 50])
+def test_pages_of_several_experiments_have_every_run_once_in_order(
+    client: MlflowClient, order: list[str], view: int, size: int
+) -> None:
+    experiments = [client.create_experiment(name) for name in ("large", "small", "empty")]
+    starts = [(0, 1), (0, 5), (0, 5), (0, 5), (0, 7), (0, 9), (1, 5), (1, 9), (0, 9), (0, 2)]
+    runs = [
+        client.create_run(experiments[place], start_time=start, run_name=f"{number:02d}").info.run_id
+        for number, (place, start) in enumerate(starts)
+    ]
+    client.delete_run(runs[4])
+    whole = client.search_runs(experiments, order_by=order, run_view_type=view)
+    seen: list[str] = []
+    token = None
+    while token is not None or not seen:
+        request = search_request(Subject.RUNS, "", order, size, token)
+        table = client.backend.search.run_page(run_scope(experiments, view), request, lambda keys: TableColumns())
+        assert len(table.rows) <= size
+        seen += [row.run_id for row in table.rows]
+        token = table.token
+    assert seen == [run.info.run_id for run in whole]
+    assert len(seen) == (9 if view == ViewType.ACTIVE_ONLY else 10)
+
+
 def test_no_experiments_are_no_runs(client: MlflowClient) -> None:
     scope = run_scope([], ViewType.ACTIVE_ONLY)
     request = search_request(Subject.RUNS, "", [], 2, None)

@@ -1,0 +1,182 @@
+"""Compaction: the many small files that services write in a day become few.
+
+A day is merged some hours after it ended, and the small files are removed a day later, so that whoever reads them
+meanwhile still finds them. How far a day is stands in a tag of its run. Guarantees: whatever moment a process is killed
+at, and however many do this at once, no row is lost and none counts twice; writers and readers wait for nothing.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from registry.client import MlflowClient
+from registry.entities import Run
+from registry.entities.times import parse_duration
+from registry.exceptions import InvalidParameterError, RunNotFoundError
+from registry.fluent import state
+from registry.monitoring.merged_files import columns_of, merge_observations, merge_rows
+from registry.monitoring.storage import (
+    DAY_MS,
+    GROUND_TRUTH,
+    HOUR_MS,
+    MERGED_SUFFIX,
+    OBSERVATIONS,
+    PREDICTIONS,
+    StoredFile,
+    choose_files,
+    directory_of,
+    file_name,
+    find_days,
+    find_experiment,
+    list_files,
+)
+from registry.validation.values import now_ms
+
+MERGED_TAG: Final = "registry.monitoring.merged"
+DONE: Final = "done"
+# A service writes a file within half a minute; later ones stay as they are, or are merged by the next pass.
+SETTLED_MS: Final = 2 * HOUR_MS
+GRACE_MS: Final = DAY_MS
+SMALL_BYTES: Final = 8 << 20
+_MOST_BYTES: Final = 64 << 20
+_MOST_SOURCES: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What a pass did.
+
+    Attributes:
+        merged: How many small files were merged.
+        written: Into how many.
+        removed: How many files were removed that had been merged before.
+    """
+
+    merged: int = 0
+    written: int = 0
+    removed: int = 0
+
+
+def compact_observations(
+    name: str,
+    *,
+    since: str | timedelta | None = None,
+    grace: str | timedelta = timedelta(milliseconds=GRACE_MS),
+    limit: int | None = None,
+    client: MlflowClient | None = None,
+) -> Compaction:
+    """Merge the small files of days that are over, and remove those that were merged a day ago.
+
+    `registry monitor run` does it for the models that it checked. Any number of processes may do it at once, beside any
+    number that write and read.
+
+    Args:
+        name: The registered model.
+        since: Only days that began this long ago or later, and only until they are done. Default: all days, also
+            those to which late files came after they were done.
+        grace: How long small files stay after they were merged, for those who read them now.
+        limit: At most this many days and kinds of files. Default: all.
+        client: The client of the registry. Default: that of the tracking URI.
+
+    Returns:
+        How many files were merged, written and removed.
+
+    Raises:
+        InvalidParameterError: `since` or `grace` is no duration.
+        MissingDependencyError: pyarrow is not installed.
+        StorageError: A file cannot be written.
+
+    Example:
+        >>> mlflow.monitoring.compact_observations("churn")
+        Compaction(merged=0, written=0, removed=0)
+    """
+    client = state.client() if client is None else client
+    grace_ms, now = _milliseconds(grace, "grace"), now_ms()
+    first = 0 if since is None else now - _milliseconds(since, "since")
+    experiment_id = find_experiment(client, name)
+    counted = Compaction()
+    if experiment_id is None:
+        return counted
+    for kind, run in _days(client, experiment_id, first, now - DAY_MS - SETTLED_MS):
+        progress = run.data.tags.get(MERGED_TAG)
+        is_merged = progress is not None and progress.isdigit()
+        may_remove = is_merged and int(progress or 0) <= now - grace_ms
+        if since is not None and (progress == DONE or (is_merged and not may_remove)):
+            continue
+        try:
+            done = _compact_day(client, run, kind, may_remove=may_remove)
+        except RunNotFoundError:
+            continue  # somebody deleted the day
+        counted = Compaction(
+            counted.merged + done.merged, counted.written + done.written, counted.removed + done.removed
+        )
+        limit = None if limit is None else limit - 1
+        if limit == 0:
+            break
+    return counted
+
+
+def _days(client: MlflowClient, experiment_id: str, first: int, last: int) -> Iterator[tuple[str, Run]]:
+    """Yield the days that began in a time, with the kind of their files."""
+    for kind in (OBSERVATIONS, PREDICTIONS, GROUND_TRUTH):
+        for run in list(find_days(client, experiment_id, kind, first, last + 1)):
+            if (run.info.start_time or 0) <= last:
+                yield kind, run
+
+
+def _compact_day(client: MlflowClient, run: Run, kind: str, *, may_remove: bool) -> Compaction:
+    files, replaced = choose_files(list_files(client, run, kind))
+    removed = 0
+    if replaced and may_remove:
+        replaced[0].store.delete([file.path for file in replaced])
+        removed, replaced = len(replaced), []
+    merged = written = 0
+    for group in _groups([file for file in files if not file.is_merged and file.size <= SMALL_BYTES]):
+        data = merge_observations(group) if kind == OBSERVATIONS else merge_rows(group)
+        replaced_by_now = choose_files(list_files(client, run, kind))[1]
+        if {file.name for file in group} & {file.name for file in replaced_by_now}:
+            continue  # another process was faster
+        client.log_stream(run.info.run_id, io.BytesIO(data), f"{directory_of(kind)}/{_merged_name(group)}")
+        merged, written = merged + len(group), written + 1
+    progress = run.data.tags.get(MERGED_TAG)
+    is_waiting = bool(replaced) and progress is not None and progress.isdigit()
+    if written or (replaced and not is_waiting):
+        client.set_tag(run.info.run_id, MERGED_TAG, str(now_ms()))
+    elif not replaced and progress != DONE:
+        client.set_tag(run.info.run_id, MERGED_TAG, DONE)
+    return Compaction(merged, written, removed)
+
+
+def _groups(files: Sequence[StoredFile]) -> Iterator[Sequence[StoredFile]]:
+    """Yield the files that become one: of one version, with the same columns, and not too many at once."""
+    groups: dict[Any, list[StoredFile]] = {}
+    for file in files:
+        try:
+            columns = columns_of(file.read())
+        except InvalidParameterError:
+            continue  # it cannot be read, which the next check says
+        group = groups.setdefault((file.version, columns), [])
+        if len(group) >= _MOST_SOURCES or sum(one.size for one in group) + file.size > _MOST_BYTES:
+            yield group
+            group = groups[file.version, columns] = []
+        group.append(file)
+    yield from (group for group in groups.values() if len(group) > 1)
+
+
+def _merged_name(files: Sequence[StoredFile]) -> str:
+    """Return a name that follows from the sources: two processes that merge the same write the same file."""
+    start, end = min(file.start for file in files), max(file.end for file in files)
+    names = "\n".join(sorted(file.name for file in files))
+    unique = hashlib.sha256(names.encode()).hexdigest()[:32]
+    hours, stamp = (end - start) // HOUR_MS, max(file.stamp for file in files)
+    return file_name(start, hours, files[0].version, stamp, unique, MERGED_SUFFIX)
+
+
+def _milliseconds(given: Any, what: str) -> int:
+    length = parse_duration(given) if isinstance(given, str) else given
+    if not isinstance(length, timedelta) or length < timedelta(0):
+        raise InvalidParameterError(f"{what} must be a duration such as '1d', got {given!r:.60}.")
+    return length // timedelta(milliseconds=1)

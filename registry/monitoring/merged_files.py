@@ -1,0 +1,126 @@
+"""Merged files: what many small files of a day hold, hour by hour, in one Parquet file that names its sources.
+
+Of observations it has a profile per hour, as the metadata entry ``registry.profiles``, and the samples as rows, whose
+column ``part`` is the place of their profile in that list. Of predictions and ground truth it has all rows, with the
+column ``start``: the beginning of their hour.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import pandas as pd
+
+from registry.entities.history import canonical_json
+from registry.exceptions import InvalidParameterError
+from registry.flavors.optional_imports import optional_import
+from registry.monitoring.profiles import METADATA_KEY, SAMPLE_ROWS, Profile, merge_profiles, sample_schema
+from registry.monitoring.storage import EXTRA, SOURCES_KEY, StoredFile
+
+PROFILES_KEY: Final = b"registry.profiles"
+PART: Final = "part"
+START: Final = "start"
+_MERGED_AT_ONCE: Final = 32
+Hour = tuple[int, int]
+
+
+def merge_observations(files: Sequence[StoredFile]) -> bytes:
+    """Return the merged file of files of observations whose profiles have the same columns."""
+    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    parts = list(_merge_hours(files))
+    samples = [
+        pd.DataFrame() if profile.sample is None else profile.sample.assign(**{PART: place})
+        for place, (_, profile) in enumerate(parts)
+    ]
+    rows = pd.concat(samples, ignore_index=True)
+    schema = sample_schema(arrow, parts[0][1], rows.drop(columns=PART, errors="ignore"))
+    if PART in rows.columns:
+        schema = schema.append(arrow.field(PART, arrow.int64()))
+    table = arrow.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
+    described = [{"start": start, "hours": hours, "profile": profile.to_dict()} for (start, hours), profile in parts]
+    metadata = {PROFILES_KEY: canonical_json({"parts": described}).encode(), SOURCES_KEY: _sources(files)}
+    buffer = io.BytesIO()
+    parquet.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_merged_profiles(data: bytes, start: int, end: int) -> list[Profile]:
+    """Return the profiles of a merged file whose hours begin in a window.
+
+    Raises:
+        InvalidParameterError: The bytes are no such file.
+    """
+    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+        parts = json.loads(table.schema.metadata[PROFILES_KEY])["parts"]
+        rows = table.to_pandas() if table.num_columns else None
+        profiles = []
+        for place, part in enumerate(parts):
+            if start <= part["start"] < end:
+                sample = None if rows is None else rows[rows[PART] == place].drop(columns=PART).reset_index(drop=True)
+                profiles.append(Profile.from_dict(part["profile"], None if sample is None or sample.empty else sample))
+        return profiles
+    except (arrow.ArrowException, ValueError, OSError, KeyError, TypeError) as error:
+        raise InvalidParameterError(f"This is no merged file of profiles: {error!r}.") from error
+
+
+def merge_rows(files: Sequence[StoredFile]) -> bytes:
+    """Return the merged file of files of predictions or ground truth with the same columns."""
+    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    tables = []
+    for file in sorted(files, key=lambda one: (one.start, one.stamp, one.path)):
+        table = parquet.read_table(io.BytesIO(file.read()))
+        tables.append(table.append_column(START, arrow.repeat(arrow.scalar(file.start, arrow.int64()), len(table))))
+    merged = arrow.concat_tables(tables).replace_schema_metadata({SOURCES_KEY: _sources(files)})
+    buffer = io.BytesIO()
+    parquet.write_table(merged, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def columns_of(data: bytes) -> tuple[Any, ...]:
+    """Return what files must have in common to be merged: columns with their types, and those of a profile.
+
+    Raises:
+        InvalidParameterError: The bytes are no Parquet file, or that of a profile of a later format.
+    """
+    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    try:
+        schema = parquet.read_schema(io.BytesIO(data))
+        described = (schema.metadata or {}).get(METADATA_KEY)
+        profile = Profile(0, ()) if described is None else Profile.from_dict(json.loads(described))
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise InvalidParameterError(f"This is no Parquet file: {error}.") from error
+    kinds = ((column.role, column.name, column.kind) for column in profile.columns)
+    return (*kinds, *((field.name, str(field.type)) for field in schema))
+
+
+def _merge_hours(files: Iterable[StoredFile]) -> Iterator[tuple[Hour, Profile]]:
+    """Yield one profile per hour and bins, in the order of the hours."""
+    pending: dict[tuple[Hour, Any], list[Profile]] = {}
+    order = sorted(files, key=lambda one: (one.start, one.hours, one.path))
+    for place, file in enumerate(order):
+        profile = Profile.from_parquet(file.read())
+        hour = (file.start, file.hours)
+        parts = pending.setdefault((hour, tuple(column.edges for column in profile.columns)), [])
+        parts.append(profile)
+        if len(parts) == _MERGED_AT_ONCE:
+            parts[:] = [_merge(parts)]
+        if place + 1 == len(order) or (order[place + 1].start, order[place + 1].hours) != hour:
+            for (begun, _), group in pending.items():
+                yield begun, _merge(group)
+            pending = {}
+
+
+def _merge(profiles: Sequence[Profile]) -> Profile:
+    if len(profiles) == 1:
+        return profiles[0]
+    merged = merge_profiles(profiles)
+    # The rows are in the order of their keys, so the first ones are a uniform sample too.
+    return merged if merged.sample is None else replace(merged, sample=merged.sample.head(SAMPLE_ROWS))
+
+
+def _sources(files: Iterable[StoredFile]) -> bytes:
+    return canonical_json(sorted(file.name for file in files)).encode()

@@ -1,0 +1,201 @@
+"""Small requests of quick models are answered at once, large ones in a thread, and both answer the same."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from asgi_client import AsgiClient
+from served_models import eventually
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+import registry
+from registry import flavors
+from registry.flavors.sklearn import SklearnPredictor
+from registry.serving.inputs import InputReader
+from registry.serving.predictions import PreparedModel
+from registry.serving.request_errors import RequestError
+
+Serve = Callable[..., AsgiClient]
+NAMES = ["a", "b", "c"]
+FRAME = pd.DataFrame(np.random.default_rng(3).normal(size=(400, 3)), columns=NAMES)  # more JSON than is small
+MODEL = xgboost.XGBRegressor(n_estimators=8, max_depth=3, n_jobs=1).fit(FRAME, FRAME["a"] * FRAME["b"])
+
+
+class Waits(registry.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+    """Answers with the thread that it is called in, and waits for a file if its input says so."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        import pathlib
+        import threading
+        import time
+
+        while model_input["what"].iloc[0] == "wait" and not pathlib.Path("go").exists():
+            time.sleep(0.01)
+        return [threading.current_thread().name]
+
+
+@pytest.fixture
+def quick(own_place: Path) -> str:
+    registry.xgboost.save_model(MODEL, "quick", signature=registry.models.infer_signature(FRAME, MODEL.predict(FRAME)))
+    return "quick=quick"
+
+
+@pytest.fixture
+def waiting(own_place: Path) -> str:
+    signature = registry.models.infer_signature(pd.DataFrame({"what": ["x"]}))
+    registry.pyfunc.save_model("waiting", python_model=Waits(), signature=signature)
+    return "waiting=waiting"
+
+
+def body(frame: pd.DataFrame) -> dict[str, Any]:
+    return {"dataframe_split": {"columns": list(frame.columns), "data": frame.to_numpy().tolist()}}
+
+
+def predictions(client: AsgiClient, frame: pd.DataFrame) -> list[float]:
+    answer = client.post("/models/quick/invocations", body(frame))
+    assert answer.status == 200, answer.body
+    return list(answer.json()["predictions"])
+
+
+def test_rows_one_by_one_and_all_at_once_are_predicted_the_same(quick: str, waiting: str, serve: Serve) -> None:
+    client = serve(quick, waiting, allow_code=True)
+
+    expected = MODEL.predict(FRAME).tolist()
+    assert predictions(client, FRAME) == expected
+    assert [predictions(client, FRAME.iloc[[row]])[0] for row in range(20)] == expected[:20]
+    assert predictions(client, FRAME[["c", "a", "b"]]) == expected
+    csv = client.post("/models/quick/invocations", FRAME.to_csv(index=False).encode(), "text/csv")
+    assert csv.json()["predictions"] == pytest.approx(expected)
+
+
+def test_a_small_request_waits_for_no_other_and_a_large_one_for_its_turn(
+    quick: str, waiting: str, serve: Serve
+) -> None:
+    client = serve(quick, waiting, allow_code=True, concurrency=1, queue=8)
+    small = FRAME.head(1)
+    predictions(client, small)  # shows how quick the model is
+
+    slow = client.start("/models/waiting/invocations", {"inputs": {"what": "wait"}})
+    eventually(lambda: client._app._predictions.inside == 1)
+    assert predictions(client, small) == MODEL.predict(small).tolist()
+    tensor = {"name": "x", "datatype": "FP64", "shape": [1, 3], "data": small.to_numpy().tolist()}
+    infer = client.post("/v2/models/quick/infer", {"inputs": [tensor]})
+    assert infer.json()["outputs"][0]["data"] == MODEL.predict(small).tolist()
+    large = client.start("/models/quick/invocations", body(FRAME))
+    eventually(lambda: client._app._predictions.inside == 2)
+    assert client.get("/health").status == 200
+    assert (slow.done(), large.done()) == (False, False)
+
+    Path("go").touch()
+    assert large.result(60).json()["predictions"] == MODEL.predict(FRAME).tolist()
+    assert slow.result(60).status == 200
+
+
+def test_a_small_request_is_refused_too_when_the_queue_is_full(quick: str, waiting: str, serve: Serve) -> None:
+    client = serve(quick, waiting, allow_code=True, concurrency=1, queue=0)
+    predictions(client, FRAME.head(1))
+    slow = client.start("/models/waiting/invocations", {"inputs": {"what": "wait"}})
+    eventually(lambda: client._app._predictions.inside == 1)
+
+    assert client.post("/models/quick/invocations", body(FRAME.head(1))).status == 429
+    Path("go").touch()
+    assert slow.result(60).status == 200
+    assert len(predictions(client, FRAME.head(1))) == 1
+
+
+def test_code_of_somebodys_own_never_runs_in_the_thread_that_answers_everybody(waiting: str, serve: Serve) -> None:
+    client = serve(waiting, allow_code=True)
+    for _ in range(20):
+        thread = client.post("/invocations", {"inputs": {"what": "x"}}).json()["predictions"][0]
+        assert thread.startswith("registry-predict")
+
+
+def test_a_model_is_quick_once_it_was_and_not_for_some_time_after_it_was_slow(
+    quick: str, waiting: str, own_place: Path
+) -> None:
+    with registry.serving.follow("quick") as followed, followed.lease() as served:
+        prepared = PreparedModel(served, 10)
+        states = []
+        for seconds in (0.0001, 0.01, *[0.0001] * 20):
+            states.append(prepared.is_quick)
+            prepared.note(seconds)
+    assert (states[:3], states[-1]) == ([False, True, False], True)
+    assert states.count(True) < 8
+    with registry.serving.follow("waiting", allow_code=True) as followed, followed.lease() as served:
+        prepared = PreparedModel(served, 10)
+        prepared.note(0.0001)
+        assert not prepared.is_quick
+
+
+def test_an_estimator_only_computes_if_all_in_it_are_of_a_library() -> None:
+    class Mine(LinearRegression):
+        pass
+
+    plain = make_pipeline(StandardScaler(), LinearRegression())
+    with_function = make_pipeline(FunctionTransformer(np.log1p), LinearRegression())
+    answers = [SklearnPredictor(model).only_computes for model in (plain, with_function, make_pipeline(Mine()))]
+    assert answers == [True, False, False]
+
+    class Unknown:
+        def predict(self, data: Any) -> Any:
+            return data
+
+    assert SklearnPredictor(Unknown()).only_computes is False
+
+
+ROW = [0.5, -1, 2]
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"columns": NAMES, "data": [ROW, ROW]},
+        {"columns": ["c", "a", "b"], "data": [ROW]},
+        {"columns": NAMES, "data": [[None, 1.5, 2]]},
+        {"columns": NAMES, "data": [ROW], "index": [7]},
+        {"columns": NAMES, "data": [ROW], "index": [7, 8]},
+        {"columns": [*NAMES, "d"], "data": [[*ROW, 1]]},
+        {"columns": ["a", "b"], "data": [[1, 2]]},
+        {"columns": ["a", "a", "b"], "data": [ROW]},
+        {"data": [ROW]},
+        {"columns": NAMES, "data": []},
+        {"columns": NAMES, "data": [ROW, [1, 2]]},
+        {"columns": NAMES, "data": [[1, 2, 2**53 + 1]]},
+        {"columns": NAMES, "data": [[1, 2, 2**53]]},
+        {"columns": NAMES, "data": [[1, 2, 1e300]]},
+        {"columns": NAMES, "data": [[1, 2, 10**400]]},
+        {"columns": NAMES, "data": [[1, 2, "3"]]},
+        {"columns": NAMES, "data": [[1, 2, True]]},
+        {"columns": NAMES, "data": [ROW] * 11},
+        {"columns": NAMES, "data": ROW},
+        {"columns": NAMES},
+        [ROW],
+    ],
+)
+@pytest.mark.parametrize("takes_rows", [True, False])
+def test_numbers_that_are_read_in_one_step_are_what_they_are_otherwise(
+    split: Any, takes_rows: bool, own_place: Path
+) -> None:
+    model = flavors.save_model(MODEL, own_place / "m", "xgboost", signature=flavors.infer_signature(FRAME))
+    reader = InputReader(model, 10, takes_rows=takes_rows)
+
+    def read(text: bytes, function: Callable[[bytes], Any]) -> Any:
+        try:
+            data, params = function(text)
+        except RequestError as error:
+            return error.status, error.message
+        frame = reader.as_frame(data)
+        assert reader.holds_rows(data) == (takes_rows and not isinstance(data, pd.DataFrame))
+        assert (list(frame.columns), {str(dtype) for dtype in frame.dtypes}) == (NAMES, {"float64"})
+        return np.asarray(frame).tobytes(), params
+
+    for extra in ({}, {"params": {"p": 1}}, {"more": 1}, {"instances": [[1]]}):
+        text = json.dumps({"dataframe_split": split, **extra}).encode()
+        assert read(text, reader.from_json) == read(text, reader._from_any_json)
