@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from registry.blobs import explain_adopted, open_blob_store
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import open_store
+from registry.client.byte_stores import open_store
 from registry.client.models.loading import model_directory, resolve
 from registry.entities import FileInfo, Manifest
 from registry.exceptions import ArtifactNotFoundError

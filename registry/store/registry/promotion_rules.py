@@ -16,7 +16,7 @@ from registry.entities.evidence import SHADOW
 from registry.entities.history import EventKind
 from registry.entities.monitors import IncidentStatus
 from registry.store.clock import read_clock_us
-from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
+from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows, send_core
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
 from registry.store.logged_models.evidence import read_metric_evidence, read_records
@@ -81,7 +81,7 @@ class PromotionRuleStore(RegistryStore):
             if before is not None:
                 model.record(EventKind.RULES_DELETED, before=before, reason=reason, details={"stage": stage})
                 condition = (PromotionRulesRow.model_id == model.key) & (PromotionRulesRow.stage == stage)
-                connection.execute(delete(PromotionRulesRow).where(condition))
+                send_core(connection, delete(PromotionRulesRow).where(condition))
 
     @read_transaction
     def get_rules(self, connection: Connection, name: str, stage: str) -> "tuple[PromotionRule, ...]":
@@ -117,7 +117,7 @@ class PromotionRuleStore(RegistryStore):
             if connection.execute(existing).first() is None:
                 event = model.record(EventKind.APPROVED, version=version, reason=reason, details={"stage": stage})
                 row = {**key, "reason": reason, "time_us": event.time_us}
-                connection.execute(insert(table(ApprovalRow)), row)
+                send_core(connection, insert(table(ApprovalRow)).values(row))
 
     @read_transaction
     def check(self, connection: Connection, name: str, version: int, stage: str) -> "list[Verdict]":
