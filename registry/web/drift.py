@@ -204,7 +204,7 @@ def _details(selected: ShownCheck, distributions: Distributions | None, chosen: 
 def _performance(
     client: MlflowClient, name: str, shown: Sequence[ShownCheck], distributions: Distributions | None
 ) -> Any:
-    reports = [(one.check.id, one.report) for one in shown if one.report is not None]
+    reports = [(one.check, one.report) for one in shown if one.report is not None]
     stage = next((report.stage for _, report in reversed(reports) if report.stage), PRODUCTION)
     tenures = [one.tenure for one in client.backend.overview.tenures(name, newest=_TENURES)]
     reference = None

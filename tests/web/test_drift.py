@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from monitored_models import NOTHING, find, model_in_production
 from page_client import open_page, words
 
 from registry import MlflowClient
-from registry.entities.monitors import CheckOutcome, CheckStatus
+from registry.entities.monitors import CheckOutcome, CheckStatus, MonitorCheck
 from registry.exceptions import InvalidParameterError
 from registry.monitoring.distributions import Distribution, Distributions, describe_distributions
 from registry.monitoring.profiles import make_profile
@@ -31,6 +32,10 @@ def result(
     figures = {"statistic": effect, "effect": effect, "threshold": 0.1, "p_value": 0.5, "p_adjusted": 0.5}
     given: Any = {"kind": "number", "detector": "psi", "aspect": "distribution", **figures, **more}
     return ColumnResult(column, role, drifted=drifted, **given)
+
+
+def check(number: int, day: float = 1000) -> MonitorCheck:
+    return MonitorCheck(number, 1, 1, "ok", None, None, None, 0, 0, int(day * DAY))
 
 
 def report(*results: ColumnResult, end: int = DAY, version: int = 1) -> DriftReport:
@@ -268,7 +273,7 @@ def test_segments_have_rows_of_their_own_and_correlations_share_one() -> None:
         ("accuracy", ["0.1", "0.1"]),
     ]
     assert rows[1].cells[1].title == "correlation of gap and rest 0.2 of 0.1, p 0.5: drift"
-    chart = draw_performance([(1, report(whole, home))], [], "Production", None)
+    chart = draw_performance([(check(1), report(whole, home))], [], "Production", None)
     assert chart is not None
     assert [point.result.segment for point in chart.points] == [""]
 
@@ -276,7 +281,7 @@ def test_segments_have_rows_of_their_own_and_correlations_share_one() -> None:
 def test_performance_is_drawn_over_the_periods_of_versions() -> None:
     measured = [
         (
-            number,
+            check(number),
             report(
                 result("accuracy", value, role="performance", low=value - 0.1, high=value + 0.1),
                 result("accuracy", 0.1, role="performance", segment="venue=home"),  # not drawn
@@ -303,11 +308,18 @@ def test_performance_is_drawn_over_the_periods_of_versions() -> None:
     assert chart.reference is not None
     assert chart.reference[1] == 0.95
     assert time_label(chart.ticks[0][1], chart) == "1970-01-11"
-    assert draw_performance([(1, report(result("a", 0.1)))], tenures, "Production", None) is None
+    assert draw_performance([(check(1), report(result("a", 0.1)))], tenures, "Production", None) is None
     alone = draw_performance(measured[:1], [], "Production", ("brier_score", 0.1))
     assert alone is not None
     assert alone.reference is None
     assert time_label(alone.ticks[-1][1], alone) == "01-11 00:00"
+    # Three checks of one hour have the same window, but are told apart.
+    soon = [(check(number, 10 + number / 86_400), one) for number, (_, one) in enumerate(measured)]
+    soon = [(made, replace(one, window_end=11 * DAY)) for made, one in soon]
+    close = draw_performance(soon, tenures, "Production", None)
+    assert close is not None
+    assert [point.left for point in close.points] == [2.0, 50.0, 98.0]
+    assert time_label(close.ticks[0][1], close) == "00:00:00"
 
 
 def test_distributions_survive_their_file_and_are_refused_if_they_do_not_fit() -> None:
