@@ -150,6 +150,7 @@ class SklearnPredictor:
             raise InvalidModelError(f"The {type(model).__name__} has no {predict_fn}().")
         self._function = function
         self._threads: int | None = None
+        self._libraries: Any = None
 
     @cached_property
     def only_computes(self) -> bool:
@@ -159,6 +160,8 @@ class SklearnPredictor:
     def limit_threads(self, count: int) -> None:
         """Let the estimator and those inside it use `count` threads, of joblib, XGBoost and OpenMP."""
         self._threads = count
+        # It finds the libraries of OpenMP in this process, which takes longer than many a prediction.
+        self._libraries = optional_import("threadpoolctl", "sklearn").ThreadpoolController()
         for part in _estimators(self._model):
             if hasattr(part, "get_booster"):
                 limit_xgboost_threads(part, count)
@@ -174,7 +177,7 @@ class SklearnPredictor:
         del params
         if self._threads is None:
             return self._function(data)
-        with optional_import("threadpoolctl", "sklearn").threadpool_limits(self._threads, user_api="openmp"):
+        with self._libraries.limit(limits=self._threads, user_api="openmp"):
             return self._function(data)
 
 

@@ -146,7 +146,9 @@ def _compact_day(client: MlflowClient, run: Run, kind: str, grace_ms: int) -> It
         yield Compaction(removed=len(replaced))
         replaced = []
     has_written = False
-    for group in _groups([file for file in chosen if not file.is_merged and file.size <= SMALL_BYTES]):
+    small = [file for file in chosen if not file.is_merged and file.size <= SMALL_BYTES]
+    # Of observations so many rows are kept of each hour; of others all rows, which are in memory meanwhile.
+    for group in _groups(small, None if kind == OBSERVATIONS else _MOST_BYTES):
         data = merge_observations(group) if kind == OBSERVATIONS else merge_rows(group)
         chosen, replaced = _look(client, run, kind, known=[*chosen, *replaced])
         if not {file.name for file in group} <= {file.name for file in chosen}:
@@ -193,7 +195,7 @@ def _is_waiting(progress: str | None, grace_ms: int) -> bool:
     return _is_time(progress) and int(progress or 0) > now_ms() - grace_ms
 
 
-def _groups(files: Sequence[StoredFile]) -> Iterator[Sequence[StoredFile]]:
+def _groups(files: Sequence[StoredFile], most_bytes: int | None) -> Iterator[Sequence[StoredFile]]:
     """Yield the files that become one: of one version, with the same columns, and not too many at once."""
     groups: dict[Any, list[StoredFile]] = {}
     for file in files:
@@ -203,7 +205,8 @@ def _groups(files: Sequence[StoredFile]) -> Iterator[Sequence[StoredFile]]:
             _logger.warning("A damaged file is left out of compaction. %s", error)
             continue
         group = groups.setdefault((file.version, columns), [])
-        if len(group) >= _MOST_SOURCES or sum(one.size for one in group) + file.size > _MOST_BYTES:
+        is_large = most_bytes is not None and sum(one.size for one in group) + file.size > most_bytes
+        if len(group) >= _MOST_SOURCES or is_large:
             yield group
             group = groups[file.version, columns] = []
         group.append(file)

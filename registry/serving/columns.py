@@ -7,6 +7,7 @@ stands only where ``null`` did.
 import base64
 import binascii
 import re
+import struct
 from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -69,13 +70,12 @@ def find_exact_block(rows: Sequence[Sequence[float | None]], width: int) -> "np.
     """Return rows of numbers as doubles; None if their widths differ or a number may have been an inexact integer."""
     if {*map(len, rows)} != {width}:
         return None
+    values = np.empty((len(rows), width))
     try:
-        values = np.fromiter(chain.from_iterable(rows), np.float64, len(rows) * width)  # faster than np.array
-    except TypeError:  # there are nulls
+        struct.pack_into(f"{values.size}d", values.data, 0, *chain.from_iterable(rows))  # twice as fast as np.array
+    except struct.error:  # there are nulls
         values = np.array(rows, dtype=np.float64)
-    if (np.abs(values) >= _EXACT[DataType.double]).any():
-        return None
-    return values.reshape(len(rows), width)
+    return None if (np.abs(values) >= _EXACT[DataType.double]).any() else values
 
 
 def ragged(width: int) -> RequestError:

@@ -1,7 +1,7 @@
 """Compaction beside other processes and with damaged files: nothing changes for readers, and the rest goes on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -38,7 +38,7 @@ from registry.monitoring.storage import (
 
 
 @pytest.fixture
-def client(sqlite_url: str) -> Iterator[MlflowClient]:
+def client(sqlite_url: str) -> MlflowClient:
     """Return a client of a registry with a version that has a reference."""
     registry.set_tracking_uri(sqlite_url)
     client = MlflowClient(sqlite_url)
