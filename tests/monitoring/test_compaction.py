@@ -4,6 +4,7 @@ import io
 import json
 import threading
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
