@@ -1,6 +1,5 @@
 """What is recorded of training data: the first rows as an example, the signature, and the identity as a data set."""
 
-import contextlib
 import copy
 import dataclasses
 import json
@@ -69,18 +68,29 @@ class Examples:
             example = error
         result = wrapped(*args, **kwargs)
         self._kept.set(dataset, example)
-        with contextlib.suppress(TypeError):  # data that allow no weak reference
-            self._data.set(dataset, weakref.ref(data))
+        reference: Any
+        try:
+            reference = weakref.ref(data)
+        except TypeError:
+            reference = InvalidTypeError(
+                f"no reference can be made from data of type {type(data).__name__}; make the {self._kind} from a "
+                "DataFrame or an array"
+            )
+        self._data.set(dataset, reference)
         return result
 
     def data_of(self, dataset: Any) -> Any:
         """Return the data that a data set was made from.
 
         Raises:
-            InvalidTypeError: Nobody else holds them any more, or they were never seen.
+            InvalidTypeError: Nobody else holds them any more, they allow no weak reference, or they were never seen.
         """
         reference = self._data.find(dataset)
-        data = None if reference is None else reference()
+        if reference is None:
+            raise InvalidTypeError(f"autologging must be enabled before the {self._kind} is made")
+        if isinstance(reference, Exception):
+            raise reference
+        data = reference()
         if data is None:
             raise InvalidTypeError(f"the data that the {self._kind} was made from are gone; keep them in a variable")
         return data

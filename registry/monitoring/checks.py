@@ -185,7 +185,7 @@ def _reference(
     name, version = registered_version(resolved, resolved.name)
     if against == "previous":
         before = read_window(client, name, None, start - (end - start), start)
-        truth = join_ground_truth(client, name, None, start - (end - start), start, None)
+        truth = join_ground_truth(client, name, None, start - (end - start), start, before.profile)
         return Reference(_add_truth(before.profile, truth), before.sha256), "previous"
     model_id, described = resolved.model_id, "reference"
     if against != "reference":

@@ -7,15 +7,16 @@ at, and however many do this at once, no row is lost and none counts twice; writ
 
 import hashlib
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from registry.client import MlflowClient
-from registry.entities import Run
+from registry.entities import LifecycleStage, Run
 from registry.entities.times import parse_duration
-from registry.exceptions import InvalidParameterError, RunNotFoundError
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, RunNotFoundError
 from registry.fluent import state
 from registry.monitoring.merged_files import columns_of, merge_observations, merge_rows
 from registry.monitoring.storage import (
@@ -32,6 +33,7 @@ from registry.monitoring.storage import (
     find_days,
     find_experiment,
     list_files,
+    retried,
 )
 from registry.validation.values import now_ms
 
@@ -43,6 +45,7 @@ GRACE_MS: Final = DAY_MS
 SMALL_BYTES: Final = 8 << 20
 _MOST_BYTES: Final = 64 << 20
 _MOST_SOURCES: Final = 5_000
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +81,14 @@ def compact_observations(
         since: Only days that began this long ago or later, and only until they are done. Default: all days, also
             those to which late files came after they were done.
         grace: How long small files stay after they were merged, for those who read them now.
-        limit: At most this many days and kinds of files. Default: all.
+        limit: At most this many days and kinds of files, 1 or more. Default: all.
         client: The client of the registry. Default: that of the tracking URI.
 
     Returns:
-        How many files were merged, written and removed.
+        How many files were merged, written and removed. A damaged file is left as it is, and the log names it.
 
     Raises:
-        InvalidParameterError: `since` or `grace` is no duration.
+        InvalidParameterError: `since` or `grace` is no duration, or `limit` is below 1.
         MissingDependencyError: pyarrow is not installed.
         StorageError: A file cannot be written.
 
@@ -94,6 +97,8 @@ def compact_observations(
         Compaction(merged=0, written=0, removed=0)
     """
     client = state.client() if client is None else client
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise InvalidParameterError(f"limit must be an integer of 1 or more, got {limit!r:.60}.")
     grace_ms, now = _milliseconds(grace, "grace"), now_ms()
     first = 0 if since is None else now - _milliseconds(since, "since")
     experiment_id = find_experiment(client, name)
@@ -102,17 +107,19 @@ def compact_observations(
         return counted
     for kind, run in _days(client, experiment_id, first, now - DAY_MS - SETTLED_MS):
         progress = run.data.tags.get(MERGED_TAG)
-        is_merged = progress is not None and progress.isdigit()
-        may_remove = is_merged and int(progress or 0) <= now - grace_ms
-        if since is not None and (progress == DONE or (is_merged and not may_remove)):
+        if since is not None and (progress == DONE or _is_waiting(progress, grace_ms)):
             continue
         try:
-            done = _compact_day(client, run, kind, may_remove=may_remove)
-        except RunNotFoundError:
-            continue  # somebody deleted the day
-        counted = Compaction(
-            counted.merged + done.merged, counted.written + done.written, counted.removed + done.removed
-        )
+            for done in _compact_day(client, run, kind, grace_ms):
+                counted = Compaction(
+                    counted.merged + done.merged, counted.written + done.written, counted.removed + done.removed
+                )
+        except (ArtifactNotFoundError, RunNotFoundError):
+            continue  # another process removes files of the day that it merged, or gc removes all
+        except InvalidParameterError as error:
+            if _is_active(client, run.info.run_id):
+                _logger.warning("The %s of a day of %r were not compacted: %s", kind, name, error)
+            continue  # or somebody deleted the day
         limit = None if limit is None else limit - 1
         if limit == 0:
             break
@@ -127,29 +134,65 @@ def _days(client: MlflowClient, experiment_id: str, first: int, last: int) -> It
                 yield kind, run
 
 
-def _compact_day(client: MlflowClient, run: Run, kind: str, *, may_remove: bool) -> Compaction:
-    files, replaced = choose_files(list_files(client, run, kind))
-    removed = 0
-    if replaced and may_remove:
+def _compact_day(client: MlflowClient, run: Run, kind: str, grace_ms: int) -> Iterator[Compaction]:
+    """Remove what was merged a while ago, merge what is small; yield what was done, step by step."""
+    run_id = run.info.run_id
+    chosen, replaced = _look(client, run, kind)
+    # The tag is set before a merged file is written and read after the files were listed, so the grace is kept.
+    progress = _progress(client, run_id)
+    is_waiting = _is_waiting(progress, grace_ms)
+    if replaced and _is_time(progress) and not is_waiting:
         replaced[0].store.delete([file.path for file in replaced])
-        removed, replaced = len(replaced), []
-    merged = written = 0
-    small = [file for file in files if not file.is_merged and file.size <= SMALL_BYTES]
+        yield Compaction(removed=len(replaced))
+        replaced = []
+    has_written = False
+    small = [file for file in chosen if not file.is_merged and file.size <= SMALL_BYTES]
     # Of observations so many rows are kept of each hour; of others all rows, which are in memory meanwhile.
     for group in _groups(small, None if kind == OBSERVATIONS else _MOST_BYTES):
         data = merge_observations(group) if kind == OBSERVATIONS else merge_rows(group)
-        replaced_by_now = choose_files(list_files(client, run, kind))[1]
-        if {file.name for file in group} & {file.name for file in replaced_by_now}:
+        chosen, replaced = _look(client, run, kind, known=[*chosen, *replaced])
+        if not {file.name for file in group} <= {file.name for file in chosen}:
             continue  # another process was faster
-        client.log_stream(run.info.run_id, io.BytesIO(data), f"{directory_of(kind)}/{_merged_name(group)}")
-        merged, written = merged + len(group), written + 1
-    progress = run.data.tags.get(MERGED_TAG)
-    is_waiting = bool(replaced) and progress is not None and progress.isdigit()
-    if written or (replaced and not is_waiting):
-        client.set_tag(run.info.run_id, MERGED_TAG, str(now_ms()))
-    elif not replaced and progress != DONE:
-        client.set_tag(run.info.run_id, MERGED_TAG, DONE)
-    return Compaction(merged, written, removed)
+        client.set_tag(run_id, MERGED_TAG, str(now_ms()))
+        client.log_stream(run_id, io.BytesIO(data), f"{directory_of(kind)}/{_merged_name(group)}")
+        has_written = True
+        yield Compaction(merged=len(group), written=1)
+    if has_written or is_waiting:
+        return
+    if replaced and not _is_time(progress):
+        client.set_tag(run_id, MERGED_TAG, str(now_ms()))
+    # Another process that merges meanwhile has set the tag anew; then the day is not done.
+    elif not replaced and progress != DONE and _progress(client, run_id) == progress:
+        client.set_tag(run_id, MERGED_TAG, DONE)
+
+
+@retried
+def _look(
+    client: MlflowClient, run: Run, kind: str, known: Sequence[StoredFile] = ()
+) -> tuple[list[StoredFile], list[StoredFile]]:
+    """Return which files of a day to read now, and which are replaced."""
+    return choose_files(list_files(client, run, kind), known)
+
+
+def _is_active(client: MlflowClient, run_id: str) -> bool:
+    try:
+        return client.get_run(run_id).info.lifecycle_stage == LifecycleStage.ACTIVE
+    except RunNotFoundError:
+        return False
+
+
+def _progress(client: MlflowClient, run_id: str) -> str | None:
+    """Return how far a day is: when it was merged last (milliseconds), or that it is done, or None."""
+    return client.get_run(run_id).data.tags.get(MERGED_TAG)
+
+
+def _is_time(progress: str | None) -> bool:
+    return progress is not None and progress.isdecimal()
+
+
+def _is_waiting(progress: str | None, grace_ms: int) -> bool:
+    """Tell whether small files of a day were merged, and have to stay for now."""
+    return _is_time(progress) and int(progress or 0) > now_ms() - grace_ms
 
 
 def _groups(files: Sequence[StoredFile], most_bytes: int | None) -> Iterator[Sequence[StoredFile]]:
@@ -157,9 +200,10 @@ def _groups(files: Sequence[StoredFile], most_bytes: int | None) -> Iterator[Seq
     groups: dict[Any, list[StoredFile]] = {}
     for file in files:
         try:
-            columns = columns_of(file.read())
-        except InvalidParameterError:
-            continue  # it cannot be read, which the next check says
+            columns = columns_of(file)
+        except InvalidParameterError as error:
+            _logger.warning("A damaged file is left out of compaction. %s", error)
+            continue
         group = groups.setdefault((file.version, columns), [])
         is_large = most_bytes is not None and sum(one.size for one in group) + file.size > most_bytes
         if len(group) >= _MOST_SOURCES or is_large:

@@ -16,7 +16,7 @@ from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.flavors.optional_imports import optional_import
 from registry.fluent import state
 from registry.monitoring.columns import CATEGORY, Column, Key, read_columns
-from registry.monitoring.merged_files import START
+from registry.monitoring.merged_files import STAMP, START, read_rows
 from registry.monitoring.profiles import Profile, ProfileBuilder
 from registry.monitoring.references import find_reference
 from registry.monitoring.report import INPUT, PREDICTION
@@ -94,10 +94,13 @@ def write_predictions(
 
 @retried
 def join_ground_truth(
-    client: MlflowClient, name: str, version: int | None, start: int, end: int, like: Profile | None
+    client: MlflowClient, name: str, version: int | None, start: int, end: int, like: Profile
 ) -> Profile | None:
-    """Return the profile of the rows of a window whose true values are known by now, or None if there are none."""
-    kinds = {} if like is None else {column.key: column.kind for column in like.columns}
+    """Return the profile of the rows of a window whose true values are known by now, or None if there are none.
+
+    It has the kinds of columns, the bins and the segments of `like`.
+    """
+    kinds = {column.key: column.kind for column in like.columns}
     until = now_ms() + HOUR_MS
     predicted = _read(find_files(client, name, PREDICTIONS, start, end, version), start, end)
     true = _read(find_files(client, name, GROUND_TRUTH, start, until), start, until)
@@ -107,8 +110,7 @@ def join_ground_truth(
     if joined.empty:
         return None
     columns = [_column(joined, label, kinds) for label in joined.columns if label != _ID]
-    segments = [column.name for column in columns if column.role == INPUT] if like is None else None
-    builder = ProfileBuilder(like=like, sample_rows=0, segments=segments)
+    builder = ProfileBuilder(like=like, sample_rows=0)
     builder.add_columns(columns)
     return builder.finish()
 
@@ -149,21 +151,16 @@ def _to_parquet(ids: Any, columns: Sequence[Column]) -> bytes:
 
 def _read(files: Iterable[StoredFile], start: int, end: int) -> pd.DataFrame | None:
     """Return the rows of files whose time begins in a window, the last one of each id."""
-    parquet = optional_import("pyarrow.parquet", EXTRA)
-    parts: list[tuple[int, int, pd.DataFrame]] = []
+    parts: list[pd.DataFrame] = []
     for file in files:
-        rows = parquet.read_table(io.BytesIO(file.read())).to_pandas()
-        hours = rows.groupby(START, sort=True) if file.is_merged else [(file.start, rows)]
-        parts += [
-            (int(begin), file.stamp, part.drop(columns=START, errors="ignore"))
-            for begin, part in hours
-            if start <= begin < end
-        ]
+        rows = read_rows(file).to_pandas()
+        rows = rows[(rows[START] >= start) & (rows[START] < end)]
+        if len(rows):
+            parts.append(rows)
     if not parts:
         return None
-    parts.sort(key=lambda part: part[:2])
-    rows = pd.concat([part for _, _, part in parts], ignore_index=True)
-    return rows.drop_duplicates(_ID, keep="last")
+    rows = pd.concat(parts, ignore_index=True).sort_values([START, STAMP])
+    return rows.drop_duplicates(_ID, keep="last").drop(columns=[START, STAMP])
 
 
 def _column(frame: pd.DataFrame, label: str, kinds: dict[Key, str]) -> Column:

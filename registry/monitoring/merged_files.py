@@ -2,7 +2,7 @@
 
 Of observations it has a profile per hour, as the metadata entry ``registry.profiles``, and the samples as rows, whose
 column ``part`` is the place of their profile in that list. Of predictions and ground truth it has all rows, with the
-column ``start``: the beginning of their hour.
+columns ``start``, the beginning of their hour, and ``stamp``, when their source was written.
 """
 
 import io
@@ -16,12 +16,15 @@ import pandas as pd
 from registry.entities.history import canonical_json
 from registry.exceptions import InvalidParameterError
 from registry.flavors.optional_imports import optional_import
-from registry.monitoring.profiles import METADATA_KEY, SAMPLE_ROWS, Profile, merge_profiles, sample_schema
+from registry.monitoring.profiles import METADATA_KEY, Profile, merge_profiles, sample_schema
 from registry.monitoring.storage import EXTRA, SOURCES_KEY, StoredFile
 
 PROFILES_KEY: Final = b"registry.profiles"
 PART: Final = "part"
 START: Final = "start"
+STAMP: Final = "stamp"
+# Of all rows of a window, a check looks at a uniform sample of so many; so no hour needs more.
+WINDOW_SAMPLE: Final = 20_000
 _MERGED_AT_ONCE: Final = 32
 Hour = tuple[int, int]
 
@@ -70,31 +73,58 @@ def read_merged_profiles(data: bytes, start: int, end: int) -> list[Profile]:
 def merge_rows(files: Sequence[StoredFile]) -> bytes:
     """Return the merged file of files of predictions or ground truth with the same columns."""
     arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
-    tables = []
-    for file in sorted(files, key=lambda one: (one.start, one.stamp, one.path)):
-        table = parquet.read_table(io.BytesIO(file.read()))
-        tables.append(table.append_column(START, arrow.repeat(arrow.scalar(file.start, arrow.int64()), len(table))))
-    merged = arrow.concat_tables(tables).replace_schema_metadata({SOURCES_KEY: _sources(files)})
+    order = sorted(files, key=lambda one: (one.start, one.stamp, one.path))
+    merged = arrow.concat_tables([read_rows(file) for file in order])
+    merged = merged.replace_schema_metadata({SOURCES_KEY: _sources(files)})
     buffer = io.BytesIO()
     parquet.write_table(merged, buffer, compression="zstd")
     return buffer.getvalue()
 
 
-def columns_of(data: bytes) -> tuple[Any, ...]:
+def read_rows(file: StoredFile) -> Any:
+    """Return the Arrow table of a file of predictions or ground truth, with the columns ``start`` and ``stamp``.
+
+    Raises:
+        InvalidParameterError: The file is damaged.
+    """
+    arrow = optional_import("pyarrow", EXTRA)
+    table = _read_table(file)
+    if file.is_merged:
+        if not {START, STAMP} <= set(table.column_names):
+            raise InvalidParameterError(f"{file.address} is no merged file of rows: it has no {START!r} and {STAMP!r}.")
+        return table
+    for name, value in ((START, file.start), (STAMP, file.stamp)):
+        table = table.append_column(name, arrow.repeat(arrow.scalar(value, arrow.int64()), len(table)))
+    return table
+
+
+def columns_of(file: StoredFile) -> tuple[Any, ...]:
     """Return what files must have in common to be merged: columns with their types, and those of a profile.
 
     Raises:
-        InvalidParameterError: The bytes are no Parquet file, or that of a profile of a later format.
+        InvalidParameterError: The file is damaged, or a profile of a later format.
     """
-    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    schema = _read_table(file).schema
+    described = (schema.metadata or {}).get(METADATA_KEY)
     try:
-        schema = parquet.read_schema(io.BytesIO(data))
-        described = (schema.metadata or {}).get(METADATA_KEY)
         profile = Profile(0, ()) if described is None else Profile.from_dict(json.loads(described))
-    except (arrow.ArrowException, OSError, ValueError) as error:
-        raise InvalidParameterError(f"This is no Parquet file: {error}.") from error
+    except ValueError as error:
+        raise InvalidParameterError(f"{file.address} is no file of a profile: {error}") from error
     kinds = ((column.role, column.name, column.kind) for column in profile.columns)
     return (*kinds, *((field.name, str(field.type)) for field in schema))
+
+
+def _read_table(file: StoredFile) -> Any:
+    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    data = file.read()
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+        table.validate(full=True)
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise InvalidParameterError(
+            f"{file.address} is no Parquet file that can be read: {error}. Restore the file, or remove it."
+        ) from error
+    return table
 
 
 def _merge_hours(files: Iterable[StoredFile]) -> Iterator[tuple[Hour, Profile]]:
@@ -119,7 +149,7 @@ def _merge(profiles: Sequence[Profile]) -> Profile:
         return profiles[0]
     merged = merge_profiles(profiles)
     # The rows are in the order of their keys, so the first ones are a uniform sample too.
-    return merged if merged.sample is None else replace(merged, sample=merged.sample.head(SAMPLE_ROWS))
+    return merged if merged.sample is None else replace(merged, sample=merged.sample.head(WINDOW_SAMPLE))
 
 
 def _sources(files: Iterable[StoredFile]) -> bytes:

@@ -21,7 +21,7 @@ from registry.flavors import PyFuncModel
 from registry.fluent import state
 from registry.monitoring.columns import Column, Key, PrivacyRules, default_rules, read_columns
 from registry.monitoring.ground_truth import check_ids, write_predictions
-from registry.monitoring.merged_files import read_merged_profiles
+from registry.monitoring.merged_files import WINDOW_SAMPLE, read_merged_profiles
 from registry.monitoring.profiles import Profile, ProfileBuilder, digest_of_file, merge_profiles
 from registry.monitoring.references import find_reference
 from registry.monitoring.report import INPUT
@@ -38,8 +38,6 @@ from registry.monitoring.storage import (
 from registry.settings import current_settings
 from registry.validation.values import now_ms
 
-# Of all rows of a window, a check looks at a uniform sample of so many.
-_WINDOW_SAMPLE: Final = 20_000
 # Rows of a call that spans more hours are put together by day, so that a backfill makes no files by the thousand.
 _MOST_HOURS: Final = 48
 _MERGED_AT_ONCE: Final = 32
@@ -205,7 +203,7 @@ def read_window(client: MlflowClient, name: str, version: int | None, start: int
 
 def _merge(profiles: Sequence[Profile]) -> Profile:
     merged = merge_profiles([profile for profile in profiles if profile.rows])
-    return merged if merged.sample is None else replace(merged, sample=merged.sample.head(_WINDOW_SAMPLE))
+    return merged if merged.sample is None else replace(merged, sample=merged.sample.head(WINDOW_SAMPLE))
 
 
 def _version_of(client: MlflowClient, model: PyFuncModel) -> ResolvedModel:

@@ -14,12 +14,12 @@ import io
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, ParamSpec, TypeVar
 
-from registry.blobs import BlobStore
+from registry.blobs import BlobStore, Range
 from registry.client import MlflowClient
 from registry.entities import Run, ViewType
 from registry.entities.model_registry import ResolvedModel
@@ -41,6 +41,7 @@ SOURCES_KEY: Final = b"registry.sources"
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 _ATTEMPTS: Final = 3
+_USUAL_FOOTER: Final = 64 << 10
 _NAME: Final = re.compile(
     r"([0-9]{8}T[0-9]{6}Z)_([0-9]{1,4})h_v([0-9]{1,18})_([0-9]{13})[0-9a-f]+(?:\.merged)?\.parquet"
 )
@@ -90,7 +91,8 @@ def registered_version(resolved: ResolvedModel, uri: object) -> tuple[str, int]:
 class StoredFile:
     """A file of observations: rows of `version` in the time from `start` (milliseconds) on, for `hours` hours.
 
-    `stamp` is when it was written, of a merged file the newest of its sources. A merged file was read already: `data`.
+    `stamp` is when it was written, of a merged file the newest of its sources. `sources` are the names of the files
+    that a merged one replaces; `read_sources` finds them.
     """
 
     store: BlobStore
@@ -100,13 +102,17 @@ class StoredFile:
     hours: int
     version: int
     stamp: int
-    data: bytes | None = None
     sources: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
         """Return the name, which is unique within its directory."""
         return self.path.rpartition("/")[2]
+
+    @property
+    def address(self) -> str:
+        """Return where it is, for messages."""
+        return f"{self.store.root}/{self.path}"
 
     @property
     def is_merged(self) -> bool:
@@ -120,7 +126,7 @@ class StoredFile:
 
     def read(self) -> bytes:
         """Return the bytes."""
-        return self.store.read(self.path) if self.data is None else self.data
+        return self.store.read(self.path)
 
 
 def write_file(
@@ -162,14 +168,18 @@ def list_files(client: MlflowClient, run: Run, kind: str) -> list[StoredFile]:
     return [file for info in store.walk(directory_of(kind)) if (file := _parse(store, info)) is not None]
 
 
-def choose_files(files: Sequence[StoredFile]) -> tuple[list[StoredFile], list[StoredFile]]:
+def choose_files(
+    files: Sequence[StoredFile], known: Iterable[StoredFile] = ()
+) -> tuple[list[StoredFile], list[StoredFile]]:
     """Return which files of a day to read, and which are replaced by merged ones.
 
     Two processes that merge at once may replace the same files. Then one of the merged files counts, and the rest of
-    the other's sources are read themselves: the one whose sources are gone, else the larger one.
+    the other's sources are read themselves: the one whose sources are gone, else the larger one. The sources of `known`
+    files, which an earlier call returned, are not read again.
     """
+    read_before = {file.path: file for file in known if file.is_merged}
     names = {file.name for file in files}
-    merged = [read_sources(file) for file in files if file.is_merged]
+    merged = [read_before.get(file.path) or read_sources(file) for file in files if file.is_merged]
     merged.sort(key=lambda one: (-len(one.sources - names), -len(one.sources), one.path))
     covered: set[str] = set()
     kept: set[str] = set()
@@ -184,14 +194,29 @@ def choose_files(files: Sequence[StoredFile]) -> tuple[list[StoredFile], list[St
 
 
 def read_sources(file: StoredFile) -> StoredFile:
-    """Return a merged file with its bytes and the names of its sources."""
+    """Return a merged file with the names of its sources, of which only the end is read."""
     arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
-    data = file.read()
+    footer = _read_footer(file)
     try:
-        names = json.loads(parquet.read_schema(io.BytesIO(data)).metadata[SOURCES_KEY])
-        return replace(file, data=data, sources=frozenset(map(str, names)))
+        # Arrow finds the schema from the end of the file, so the rows before it are not needed.
+        names = json.loads(parquet.read_schema(io.BytesIO(footer)).metadata[SOURCES_KEY])
+        return replace(file, sources=frozenset(map(str, names)))
     except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidParameterError(f"{file.store.root}/{file.path} is no merged file: {error!r}.") from error
+        raise InvalidParameterError(f"{file.address} is no merged file: {error!r}.") from error
+
+
+def _read_footer(file: StoredFile) -> bytes:
+    """Return the end of a Parquet file: its description, the length of that in four bytes, and ``PAR1``."""
+    end = _read_end(file, _USUAL_FOOTER)
+    length = int.from_bytes(end[-8:-4], "little") + 8
+    return end if length <= len(end) else _read_end(file, length)
+
+
+def _read_end(file: StoredFile, length: int) -> bytes:
+    if not file.size:
+        return b""
+    with file.store.open(file.path, Range(max(0, file.size - length), file.size)) as stream:
+        return stream.read()
 
 
 def retried(read: Callable[P, T]) -> Callable[P, T]:

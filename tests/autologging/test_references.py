@@ -153,6 +153,22 @@ def test_a_reference_that_cannot_be_made_is_one_warning_and_the_model_is_logged(
     ]
 
 
+def test_data_that_cannot_be_looked_at_later_are_named_as_the_cause(told: list[str], sqlite_url: str) -> None:
+    import xgboost
+
+    registry.set_tracking_uri(sqlite_url)
+    registry.xgboost.autolog(log_reference=True)
+    rows = games()[0].to_numpy().tolist()
+    xgboost.train({"nthread": 1}, xgboost.DMatrix(rows, label=games()[1]), 2)
+    integrations.forget()
+
+    assert registry.last_active_run() is not None
+    assert told == [
+        "Autologging of xgboost.train is incomplete: the model has no reference for drift (InvalidTypeError: no "
+        "reference can be made from data of type list; make the DMatrix from a DataFrame or an array)."
+    ]
+
+
 def test_excluded_columns_of_training_data_are_not_sealed(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGISTRY_MONITORING_EXCLUDE", "rest")
     registry.set_tracking_uri(sqlite_url)

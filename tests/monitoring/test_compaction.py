@@ -1,19 +1,25 @@
 """Compaction: merged files say what their sources said, whoever reads, writes, merges or dies meanwhile."""
 
+import io
+import json
 import threading
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from crashing import Crasher
 from governed_models import register
 from monitored_models import NOTHING
+from observed_days import DAY, KINDS, games, names, observe, state
 
 import registry
 from registry import MlflowClient
+from registry.blobs import Range
 from registry.entities.monitors import CheckOutcome, CheckStatus
 from registry.exceptions import ArtifactNotFoundError, InvalidParameterError
 from registry.monitoring import (
@@ -24,16 +30,10 @@ from registry.monitoring import (
     log_inference,
     set_reference,
 )
-from registry.monitoring.ground_truth import join_ground_truth
 from registry.monitoring.merged_files import read_merged_profiles
-from registry.monitoring.observations import read_window
 from registry.monitoring.runner import run_due
 from registry.monitoring.storage import (
-    DAY_MS,
-    GROUND_TRUTH,
-    HOUR_MS,
     OBSERVATIONS,
-    PREDICTIONS,
     StoredFile,
     choose_files,
     find_days,
@@ -43,14 +43,12 @@ from registry.monitoring.storage import (
     write_file,
 )
 
-KINDS = (OBSERVATIONS, PREDICTIONS, GROUND_TRUTH)
 PRELOAD = [
     "registry.monitoring",
     "registry.monitoring.compaction",
     "registry.monitoring.merged_files",
     "pyarrow.parquet",
 ]
-DAY = int((datetime.now(UTC) - timedelta(days=3)).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * 1000
 
 
 @pytest.fixture(params=["local", "moto_s3"])
@@ -64,47 +62,6 @@ def client(request: pytest.FixtureRequest, sqlite_url: str, monkeypatch: pytest.
     register(client, "wins", 2)
     set_reference("models:/wins/1", *games(100, 0), client=client)
     return client
-
-
-def games(rows: int, seed: int) -> tuple[pd.DataFrame, Any, Any]:
-    random = np.random.default_rng(seed)
-    frame = pd.DataFrame({"gap": random.normal(0, 1, rows), "arena": random.choice(["home", "away"], rows)})
-    won = (frame["gap"] > 0).astype(int)
-    return frame, won.where(random.random(rows) < 0.9, 1 - won), won
-
-
-def observe(client: MlflowClient, files: int = 9, *, hours: int = 3, version: int = 1, begin: int = 0) -> None:
-    """Record small files in several hours of a day that is over, and the true values of most rows."""
-    for number in range(begin, begin + files):
-        inputs, predictions, won = games(10, number + 1)
-        ids = [f"{version}-{number}-{row}" for row in range(10)]
-        moment = DAY + (number % hours) * HOUR_MS + 60_000
-        uri = f"models:/wins/{version}"
-        log_inference(uri, inputs, predictions, ids=ids, timestamps=moment, client=client)
-        log_ground_truth(uri, ids[:8], won[:8], timestamp=moment, client=client)
-
-
-def state(client: MlflowClient, version: int | None = None) -> Any:
-    """Return all that is known of a day: of the whole day and hour by hour, with samples and true values."""
-    found = []
-    for start, end in ((DAY, DAY + DAY_MS), *((DAY + hour * HOUR_MS, DAY + (hour + 1) * HOUR_MS) for hour in range(4))):
-        profile = read_window(client, "wins", version, start, end).profile
-        truth = join_ground_truth(client, "wins", version, start, end, None)
-        columns = sorted(map(str, profile.columns))
-        sample = pd.DataFrame() if profile.sample is None else profile.sample.fillna("")
-        rows = sorted(map(str, sample[sorted(sample.columns)].to_numpy().tolist()))
-        found.append((profile.rows, columns, rows, None if truth is None else (truth.rows, truth.performance)))
-    return found
-
-
-def names(client: MlflowClient) -> dict[str, int]:
-    """Return how many files a day has, by kind."""
-    experiment_id = find_experiment(client, "wins")
-    assert experiment_id is not None
-    return {
-        kind: sum(len(list_files(client, run, kind)) for run in find_days(client, experiment_id, kind, DAY, DAY + 1))
-        for kind in KINDS
-    }
 
 
 def test_merged_files_say_what_their_sources_said(client: MlflowClient) -> None:
@@ -251,6 +208,9 @@ def test_days_that_are_not_over_and_models_that_nobody_observed_have_nothing_to_
     for wrong in ("soon", timedelta(-1), 3):
         with pytest.raises(InvalidParameterError):
             compact_observations("wins", grace=wrong, client=client)  # type: ignore[arg-type]
+    for limit in (0, -1, True, "1"):
+        with pytest.raises(InvalidParameterError, match="limit must be an integer of 1 or more"):
+            compact_observations("wins", limit=limit, client=client)  # type: ignore[arg-type]
 
 
 def test_profiles_without_samples_are_merged_too(client: MlflowClient) -> None:
@@ -268,29 +228,31 @@ class Place:
 
     root = "nowhere"
 
-    def __init__(self, **sources: str) -> None:
-        self.sources = sources
+    def __init__(self, *, rows: int = 0, **sources: Iterable[str]) -> None:
+        self.files = {f"{name}.merged.parquet": merged_file(given, rows) for name, given in sources.items()}
+        self.sent: list[int] = []
 
-    def read(self, path: str) -> bytes:
-        import io
-        import json
+    def open(self, path: str, part: Range) -> io.BytesIO:
+        self.sent.append(part.stop - part.start)
+        return io.BytesIO(self.files[path][part.start : part.stop])
 
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    def listed(self, present: str = "") -> list[StoredFile]:
+        place: Any = self
+        plain = [StoredFile(place, f"{letter}.parquet", 1, 0, 1, 1, 1) for letter in present]
+        return plain + [StoredFile(place, path, len(data), 0, 1, 1, 1) for path, data in self.files.items()]
 
-        given = [f"{letter}.parquet" for letter in self.sources[path.partition(".")[0]]]
-        buffer = io.BytesIO()
-        metadata = {b"registry.sources": json.dumps(given).encode()}
-        pq.write_table(pa.table({}).replace_schema_metadata(metadata), buffer)
-        return buffer.getvalue()
+
+def merged_file(sources: Iterable[str], rows: int) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {b"registry.sources": json.dumps([f"{name}.parquet" for name in sources]).encode()}
+    table = pa.table({"random": np.random.default_rng(0).random(rows)})
+    pq.write_table(table.replace_schema_metadata(metadata), buffer)
+    return buffer.getvalue()
 
 
 def chosen(present: str, **merged: str) -> tuple[str, str]:
     """Return which files are read and which replaced, by letter; merged ones have upper-case letters."""
-    place: Any = Place(**merged)
-    files = [StoredFile(place, f"{letter}.parquet", 1, 0, 1, 1, 1) for letter in present]
-    files += [StoredFile(place, f"{letter}.merged.parquet", 1, 0, 1, 1, 1) for letter in merged]
-    read, replaced = choose_files(files)
+    read, replaced = choose_files(Place(**merged).listed(present))
     return "".join(file.path[0] for file in read), "".join(sorted(file.path[0] for file in replaced))
 
 
@@ -302,6 +264,22 @@ def test_of_merged_files_that_share_sources_one_counts_and_no_row_is_lost() -> N
     # A was merged and its sources removed, before another process wrote B.
     assert chosen("cde", A="ab", B="bcde") == ("Acde", "B")
     assert chosen("", A="ab", B="cd") == ("AB", "")
+
+
+def test_of_a_merged_file_only_the_end_is_read_and_once() -> None:
+    place = Place(rows=100_000, A="ab")
+    chosen, replaced = choose_files(place.listed("abc"))
+    assert [file.path for file in chosen] == ["A.merged.parquet", "c.parquet"]
+    assert place.sent == [65_536]
+    assert len(place.files["A.merged.parquet"]) > 800_000
+
+    assert choose_files(place.listed("abc"), known=[*chosen, *replaced]) == (chosen, replaced)
+    assert place.sent == [65_536]
+
+    many = Place(rows=100_000, A=[f"{number:032d}" for number in range(5_000)])
+    assert len(choose_files(many.listed())[0][0].sources) == 5_000
+    assert len(many.sent) == 2
+    assert sum(many.sent) < 800_000
 
 
 def test_a_read_is_repeated_when_a_file_was_replaced_meanwhile() -> None:
@@ -334,6 +312,7 @@ def test_a_merged_file_that_is_none_is_an_error(client: MlflowClient, tmp_path: 
         read_merged_profiles(b"junk", 0, 1)
     observe(client, files=2)
     (run,) = find_days(client, find_experiment(client, "wins") or "", OBSERVATIONS, DAY, DAY + 1)
-    client.log_text(run.info.run_id, "junk", "observations/20260101T000000Z_24h_v1_1700000000000aa.merged.parquet")
-    with pytest.raises(InvalidParameterError, match="is no merged file"):
-        list(choose_files(list_files(client, run, OBSERVATIONS)))
+    for content in ("junk", ""):
+        client.log_text(run.info.run_id, content, "observations/20260101T000000Z_24h_v1_1700000000000aa.merged.parquet")
+        with pytest.raises(InvalidParameterError, match="is no merged file"):
+            list(choose_files(list_files(client, run, OBSERVATIONS)))

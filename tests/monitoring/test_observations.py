@@ -20,6 +20,7 @@ from registry import MlflowClient
 from registry.exceptions import IntegrityError, InvalidParameterError, InvalidTypeError, NotFoundError
 from registry.monitoring import (
     PrivacyRules,
+    Profile,
     check,
     delete_observations,
     get_reference,
@@ -33,6 +34,7 @@ from registry.monitoring.observations import read_window
 from registry.monitoring.storage import DAY_MS, HOUR_MS, OBSERVATIONS, find_files
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+NOTHING = Profile(0, ())
 # 2026-03-01T12:00:00Z
 NOON = 1_772_366_400_000
 
@@ -143,8 +145,8 @@ def test_ground_truth_is_joined_by_id_and_the_last_value_counts(place: Place) ->
     report = check(NAME, window="1h")
     (accuracy,) = [result for result in report.results if result.role == "performance"]
     assert (accuracy.column, accuracy.statistic) == ("accuracy", pytest.approx(149 / 150))
-    assert join_ground_truth(place.client, NAME, 2, 0, 2**42, None) is None
-    assert join_ground_truth(place.client, NAME, 1, 0, NOON, None) is None
+    assert join_ground_truth(place.client, NAME, 2, 0, 2**42, NOTHING) is None
+    assert join_ground_truth(place.client, NAME, 1, 0, NOON, NOTHING) is None
 
 
 def test_ground_truth_of_other_ids_joins_nothing(sqlite_url: str) -> None:
@@ -153,9 +155,9 @@ def test_ground_truth_of_other_ids_joins_nothing(sqlite_url: str) -> None:
     inputs, won = games(5)
     log_inference(URI, inputs, won, ids=range(5))
     log_ground_truth(URI, np.arange(5, 10), won, timestamp=2**41)
-    assert join_ground_truth(client, NAME, 1, 0, 2**42, None) is None
+    assert join_ground_truth(client, NAME, 1, 0, 2**42, NOTHING) is None
     log_ground_truth(URI, np.arange(5), [None, *won[1:]])
-    joined = join_ground_truth(client, NAME, 1, 0, 2**42, None)
+    joined = join_ground_truth(client, NAME, 1, 0, 2**42, NOTHING)
     assert joined is not None
     assert joined.performance is not None
     assert (joined.performance.rows, joined.performance.value) == (4, 1.0)
@@ -281,7 +283,7 @@ def test_many_processes_write_at_once_and_nothing_is_lost(place: Place) -> None:
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert whole(place.client).rows == 4 * 5 * 20
     log_ground_truth(URI, [f"{worker}/{number}/0" for worker in range(4) for number in range(5)], [1] * 20)
-    joined = join_ground_truth(place.client, NAME, 1, 0, 2**42, None)
+    joined = join_ground_truth(place.client, NAME, 1, 0, 2**42, NOTHING)
     assert joined is not None
     assert joined.rows == 20
 

@@ -1,5 +1,6 @@
 """Segments: predictions and performance of parts of the rows; and correlations of pairs of inputs."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,24 @@ def test_a_check_finds_decay_in_a_segment_from_ground_truth_that_came_later(clie
         check(NAME, window="1h", segments=["rest"])
     previous = check(NAME, window="1h", against="previous", log=False)
     assert previous.reference_rows == 0
+
+
+def test_the_window_before_may_have_more_values_of_a_segment_column_than_the_reference(client: MlflowClient) -> None:
+    register(client, reference=None)
+    set_reference(URI, *games(1_000, 0), segments=["venue"])
+    now = datetime.now(UTC)
+    for number, hours in enumerate((3, 1)):
+        seen, answers, true = games(400, number + 1)
+        seen.loc[:99, "venue"] = [f"hall {hall}" for hall in range(100)]
+        ids = [f"{number}/{row}" for row in range(400)]
+        moment = now - timedelta(hours=hours)
+        log_inference(URI, seen, answers, ids=ids, timestamps=moment.isoformat(), client=client)
+        log_ground_truth(URI, ids, true)
+
+    report = check(NAME, window="2h", at=now, against="previous", log=False)
+    assert (report.reference_rows, report.rows) == (400, 400)
+    assert {result.segment for result in report.results} == {"", "venue=away", "venue=home"}
+    assert {result.note for result in report.results if result.role == "performance"} == {""}
 
 
 def test_a_pair_whose_correlation_turned_round_is_named() -> None:
