@@ -183,7 +183,7 @@ def _parts(model: Any) -> Iterator[Any]:
     left = [model]
     while left:
         part = left.pop()
-        if id(part) in seen:
+        if isinstance(part, int | float | str) or id(part) in seen:  # a vocabulary has many numbers
             continue
         if isinstance(part, list | tuple | dict):
             seen.add(id(part))

@@ -132,9 +132,8 @@ def test_a_forked_child_predicts_though_its_parent_did() -> None:
 
 def test_a_model_loads_while_the_interpreter_ends() -> None:
     registry.lightgbm.save_model(MODELS["booster"](), "saved")
-    source = (
-        "import atexit, registry; atexit.register(lambda: print(registry.lightgbm.load_model('saved').num_trees()))"
-    )
+    load = "registry.lightgbm.load_model('saved').num_trees()"
+    source = f"import atexit, registry; atexit.register(lambda: print({load}))"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == ("3\n", "")
 

@@ -13,6 +13,7 @@ import xgboost
 from asgi_client import AsgiClient
 from served_models import eventually
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -20,6 +21,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 import registry
 from registry import flavors
+from registry.flavors import PyFuncModel
 from registry.flavors.sklearn import SklearnPredictor
 from registry.serving.answers import Answer
 from registry.serving.inputs import InputReader
@@ -192,12 +194,13 @@ def test_an_estimator_only_computes_if_all_in_it_are_of_a_library() -> None:
     with_function = make_pipeline(FunctionTransformer(np.log1p), LinearRegression())
     answers = [SklearnPredictor(model).only_computes for model in (plain, with_function, make_pipeline(Mine()))]
     assert answers == [True, False, False]
-    encoded = make_pipeline(OneHotEncoder(), DecisionTreeRegressor()).fit(
-        [["x"], ["y"]], [1, 2]
-    )  # its Tree can predict
+    # What a fitted tree predicts with is no estimator, and of the library all the same.
+    encoded = make_pipeline(OneHotEncoder(), DecisionTreeRegressor()).fit([["x"], ["y"]], [1, 2])
     assert SklearnPredictor(encoded).only_computes is True
 
     class Lookup:
+        table: list[Any]
+
         def fit(self, data: Any, labels: Any = None) -> "Lookup":
             return self
 
@@ -207,6 +210,10 @@ def test_an_estimator_only_computes_if_all_in_it_are_of_a_library() -> None:
     own = make_pipeline(Lookup(), LinearRegression())
     deeper = make_pipeline(ColumnTransformer([("own", Lookup(), [0])]), LinearRegression())
     assert [SklearnPredictor(model).only_computes for model in (own, deeper)] == [False, False]
+    own[0].table = [RandomForestRegressor()]
+    own[0].table.append(own[0].table)
+    SklearnPredictor(own).limit_threads(3)
+    assert own[0].table[0].n_jobs == 3
 
     old = LinearRegression().fit([[1], [2]], [1, 2])
     del old.copy_X  # as if a release without this parameter had pickled it
@@ -217,6 +224,24 @@ def test_an_estimator_only_computes_if_all_in_it_are_of_a_library() -> None:
             return data
 
     assert SklearnPredictor(Unknown()).only_computes is False
+
+
+def test_what_a_server_asks_of_a_model_is_known_once_it_is_loaded(quick: str) -> None:
+    """Nothing is computed in the event loop, nor under a lock that a fork would copy."""
+    asked: list[list[Any]] = []
+
+    class Doubles:
+        def takes_rows(self, names: list[Any]) -> bool:
+            asked.append(names)
+            return True
+
+        def predict(self, data: Any, params: Any = None) -> Any:
+            return data
+
+    model = PyFuncModel(registry.pyfunc.load_model("quick").metadata, Doubles())
+    assert (asked, model.takes_rows, model.takes_rows) == ([NAMES], True, True)
+    assert len(asked) == 1
+    assert vars(SklearnPredictor(LinearRegression()))["only_computes"] is True
 
 
 ROW = [0.5, -1, 2]
