@@ -22,8 +22,10 @@ class Server:
 
     def processes(self) -> list[int]:
         """Return the ids of its processes."""
-        listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        parents = {int(pid): int(parent) for pid, parent in map(str.split, listing.splitlines())}
+        parents: dict[int, int] = {}
+        for place in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                parents[int(place.parent.name)] = int(place.read_text().rpartition(")")[2].split()[1])
         found = [self.process.pid]
         for pid in found:
             found += [child for child, parent in parents.items() if parent == pid]

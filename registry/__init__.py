@@ -9,7 +9,7 @@ import sys
 
 import lazy_loader
 
-from registry.garbage_collector import PausedCollector
+from registry.garbage_collector import paused_collector
 
 __version__ = "0.1.0"
 
@@ -19,7 +19,7 @@ __all__ = [*_lazy_names, "__version__"]
 
 def __getattr__(name: str) -> object:
     if name in _lazy_names:
-        with PausedCollector():
+        with paused_collector():
             return _bind(name)
     from registry.unsupported import attribute_error
 

@@ -158,6 +158,33 @@ def test_a_garbage_collector_that_is_switched_off_stays_off() -> None:
     assert run_fresh(program) == "False"
 
 
+def test_a_child_that_is_forked_while_another_thread_imports_collects_garbage() -> None:
+    program = """
+import gc, os, threading
+from registry.garbage_collector import paused_collector
+inside, done = threading.Event(), threading.Event()
+def pause():
+    with paused_collector():
+        inside.set()
+        done.wait()
+thread = threading.Thread(target=pause)
+thread.start()
+inside.wait()
+with paused_collector():
+    pass
+print(gc.isenabled(), flush=True)
+child = os.fork()
+if not child:
+    print(gc.isenabled(), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+done.set()
+thread.join()
+print(gc.isenabled())
+"""
+    assert run_fresh(program).split() == ["False", "True", "True"]
+
+
 def test_asking_what_there_is_loads_nothing_heavy() -> None:
     program = f"""
 import sys, registry

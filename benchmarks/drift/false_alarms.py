@@ -19,11 +19,12 @@ from benchmarks.drift.games import Random, games, reference
 from registry.monitoring.column_profiles import ColumnProfile
 from registry.monitoring.columns import CATEGORY, Column, read_columns
 from registry.monitoring.comparison import FALSE_INCIDENTS, Sensitivity, alpha_of, compare_profiles
-from registry.monitoring.detectors import DEFAULT_DETECTORS, DOMAIN_CLASSIFIER
+from registry.monitoring.detectors import DEFAULT_DETECTORS
+from registry.monitoring.joint import JOINT_DETECTORS
 from registry.monitoring.profiles import Profile, ProfileBuilder
 from registry.monitoring.report import PREDICTION, TARGET, ColumnResult
 
-COLUMNWISE: Final = tuple(name for name in DEFAULT_DETECTORS if name != DOMAIN_CLASSIFIER)
+COLUMNWISE: Final = tuple(name for name in DEFAULT_DETECTORS if name not in JOINT_DETECTORS)
 # For each detector it is counted how many p-values are at most these; an hourly check requires about the last.
 TAILS: Final = (1e-3, 1e-4, 1e-5)
 Array = np.ndarray[Any, Any]
@@ -78,7 +79,7 @@ def false_alarms(
     begun = time.perf_counter()
     for month in range(months):
         random = np.random.default_rng([seed, month])
-        like = reference(random)
+        like = reference(random, correlations=not screened)
         causes: set[str] = set()
         for window in windows(random, like, rows, checks, max(alpha, TAILS[0]) if screened else 1.0):
             causes |= found.count(compare_profiles(like, window, detectors, Sensitivity(alpha)), alpha)

@@ -67,10 +67,10 @@ def games(random: Random, rows: int, change: Change = NONE) -> tuple[pd.DataFram
     return inputs, (strength + 0.4 * (venue == "home") > 0.2).astype(int), wins.astype(int)
 
 
-def reference(random: Random) -> Profile:
+def reference(random: Random, *, correlations: bool = False) -> Profile:
     """Profile the training data of a model."""
     inputs, predictions, targets = games(random, REFERENCE_ROWS)
-    return make_profile(inputs, predictions, targets)
+    return make_profile(inputs, predictions, targets, correlations=correlations)
 
 
 def window(random: Random, like: Profile, rows: int, change: Change = NONE) -> Profile:

@@ -36,7 +36,7 @@ def power(
     delays, causes = [], dict[str, int]()
     for month in range(months):
         random = np.random.default_rng([seed, month])
-        like = reference(random)
+        like = reference(random, correlations=True)
         for day, results in _days(random, like, rows, KINDS[kind], detectors, sensitivity):
             drifted = sorted({result.cause for result in results if result.drifted})
             if drifted:

@@ -64,6 +64,10 @@ def list_files(
     """List the files behind a URI with their sizes. Directories end with a slash."""
     client, place = open_uri(uri)
     files = list(_walk(client, place, "", recursive=recursive))
+    if not files:
+        from registry.client.artifacts.downloads import require_found
+
+        require_found(client, place)
     output.listing(files, _COLUMNS, nothing="No files.", ids=lambda file: file.path)
 
 

@@ -246,7 +246,7 @@ def compact_files(name: ModelName) -> None:
     )
 
 
-@app.command("metrics", examples=["registry monitor metrics > /var/lib/node_exporter/registry.prom"])
+@app.command("metrics", examples=["registry monitor metrics"])
 def show_metrics() -> None:
     """Print the state of all monitors in Prometheus' text format."""
     from registry.monitoring.monitors import metrics_text

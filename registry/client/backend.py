@@ -4,16 +4,16 @@ Guarantees: a backend is opened once per process and place. Opening checks the s
 """
 
 import functools
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from registry.blobs import AdoptedBlobStore, BlobStore, S3Options, close_connections, open_blob_store
+from registry.blobs import AdoptedBlobStore, BlobStore, close_connections
 from registry.client.async_logging import Entry, LogQueue, TaskQueue, flush_all
+from registry.client.byte_stores import open_store
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, current_settings, place_of, redacted_uri, spool_place
+from registry.settings import Place, Settings, actor_of, place_of, redacted_uri, spool_place
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.schema import ensure
@@ -22,7 +22,6 @@ from registry.store.tracking.runs import RunStore
 from registry.store.transactions import Store
 
 if TYPE_CHECKING:
-    from registry.blobs import AdoptedBlobStore
     from registry.client.ownership import ArtifactOwnership
     from registry.store.gc import GcStore
     from registry.store.incidents.deliveries import DeliveryStore
@@ -321,22 +320,6 @@ class Backend:
         """Open the byte store of a run's files; adopted ones are checked when they are read, and never written."""
         store, adopted = self.blobs(artifact_uri), self.outside_runs.adopted(run_id)
         return store if adopted is None else AdoptedBlobStore(store, adopted)
-
-
-def open_store(root: str) -> BlobStore:
-    """Open the byte store below an absolute local path or an S3 prefix, with the current settings."""
-    return open_blob_store(root, s3=s3_options(current_settings()))
-
-
-def s3_options(settings: Settings) -> S3Options:
-    """Return how the settings say that S3 is reached."""
-    return S3Options(
-        endpoint_url=settings.s3_endpoint_url,
-        upload_extra_args=json.dumps(settings.s3_upload_extra_args, sort_keys=True),
-        ignore_tls=settings.s3_ignore_tls,
-        addressing_style=settings.boto_client_addressing_style,
-        expected_bucket_owner=settings.s3_expected_bucket_owner,
-    )
 
 
 def open_backend(

@@ -55,7 +55,8 @@ class PyTorchFlavor:
         module again, and its keyword arguments. Default: the module's class, without arguments.
 
         Raises:
-            InvalidParameterError: `model` is not of the kind that the format holds, or cannot be built again.
+            InvalidParameterError: `model` is not of the kind that the format holds, or cannot be built again; or the
+                format has no such option.
         """
         torch = _torch()
         if serialization_format not in _FILES:
@@ -73,6 +74,11 @@ class PyTorchFlavor:
         if serialization_format != "pt2" and not isinstance(model, torch.nn.Module):
             raise InvalidParameterError(
                 f"Expected a torch.nn.Module for the format {serialization_format}, got {type(model).__name__}."
+            )
+        if serialization_format == "safetensors" and options:
+            raise InvalidParameterError(
+                f"The format safetensors has no option {', '.join(map(repr, sorted(options)))}; it takes factory and "
+                "factory_arguments."
             )
         (directory / _DIRECTORY).mkdir()
         file = directory / _DIRECTORY / _FILES[serialization_format]

@@ -151,11 +151,14 @@ class SklearnPredictor:
             raise InvalidModelError(f"The {type(model).__name__} has no {predict_fn}().")
         self._function = function
         self._threads: int | None = None
+        self._libraries: Any = None
         self.only_computes = _only_computes(model)
 
     def limit_threads(self, count: int) -> None:
         """Let the estimator and those inside it use `count` threads, of joblib, XGBoost and OpenMP."""
         self._threads = count
+        # It finds the libraries of OpenMP in this process, which takes longer than many a prediction.
+        self._libraries = optional_import("threadpoolctl", "sklearn").ThreadpoolController()
         for part in _parts(self._model):
             if not hasattr(part, "get_params"):
                 continue
@@ -173,7 +176,7 @@ class SklearnPredictor:
         del params
         if self._threads is None:
             return self._function(data)
-        with optional_import("threadpoolctl", "sklearn").threadpool_limits(self._threads, user_api="openmp"):
+        with self._libraries.limit(limits=self._threads, user_api="openmp"):
             return self._function(data)
 
 

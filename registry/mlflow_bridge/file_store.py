@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from registry.client.backend import open_store
+from registry.client.byte_stores import open_store
 from registry.entities.portable_model import PortableInput, PortableMetric, PortableRun
 from registry.exceptions import InvalidStateError, RegistryError, disk_error
 from registry.flavors.untrusted.yaml import read_map

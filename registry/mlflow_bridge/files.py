@@ -9,7 +9,7 @@ from typing import Final
 
 from registry.blobs.digests import hash_stream
 from registry.blobs.upload_plan import sealed_path
-from registry.client.backend import open_store
+from registry.client.byte_stores import open_store
 from registry.entities import Manifest
 from registry.exceptions import InvalidParameterError, UnsupportedStoreError
 from registry.mlflow_bridge.server_files import ArtifactServer

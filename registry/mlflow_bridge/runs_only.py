@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from registry.client.backend import open_store
+from registry.client.byte_stores import open_store
 from registry.mlflow_bridge.source import Files, SourceExperiment, SourceLoggedModel, SourceModel
 from registry.store.transfer.outside_runs import Series
 

@@ -134,7 +134,9 @@ def _compact_day(client: MlflowClient, run: Run, kind: str, *, may_remove: bool)
         replaced[0].store.delete([file.path for file in replaced])
         removed, replaced = len(replaced), []
     merged = written = 0
-    for group in _groups([file for file in files if not file.is_merged and file.size <= SMALL_BYTES]):
+    small = [file for file in files if not file.is_merged and file.size <= SMALL_BYTES]
+    # Of observations so many rows are kept of each hour; of others all rows, which are in memory meanwhile.
+    for group in _groups(small, None if kind == OBSERVATIONS else _MOST_BYTES):
         data = merge_observations(group) if kind == OBSERVATIONS else merge_rows(group)
         replaced_by_now = choose_files(list_files(client, run, kind))[1]
         if {file.name for file in group} & {file.name for file in replaced_by_now}:
@@ -150,7 +152,7 @@ def _compact_day(client: MlflowClient, run: Run, kind: str, *, may_remove: bool)
     return Compaction(merged, written, removed)
 
 
-def _groups(files: Sequence[StoredFile]) -> Iterator[Sequence[StoredFile]]:
+def _groups(files: Sequence[StoredFile], most_bytes: int | None) -> Iterator[Sequence[StoredFile]]:
     """Yield the files that become one: of one version, with the same columns, and not too many at once."""
     groups: dict[Any, list[StoredFile]] = {}
     for file in files:
@@ -159,7 +161,8 @@ def _groups(files: Sequence[StoredFile]) -> Iterator[Sequence[StoredFile]]:
         except InvalidParameterError:
             continue  # it cannot be read, which the next check says
         group = groups.setdefault((file.version, columns), [])
-        if len(group) >= _MOST_SOURCES or sum(one.size for one in group) + file.size > _MOST_BYTES:
+        is_large = most_bytes is not None and sum(one.size for one in group) + file.size > most_bytes
+        if len(group) >= _MOST_SOURCES or is_large:
             yield group
             group = groups[file.version, columns] = []
         group.append(file)

@@ -2,7 +2,8 @@
 
 Guarantees: without drift, the expected number of alarms in a month of checks is at most the budget, however often is
 checked. Each check may raise a false alarm with the probability ``budget x interval / month``, whatever its number of
-columns and detectors (Benjamini-Hochberg); expectations of dependent checks add up like those of independent ones.
+columns and detectors (Benjamini-Hochberg); expectations of dependent checks add up like those of independent ones. One
+false alarm has several causes where columns repeat each other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +29,9 @@ from registry.monitoring.detectors import (
     Pair,
     find_decay,
 )
-from registry.monitoring.joint import ALL_INPUTS, JOINT_DETECTORS, JointDetector
+from registry.monitoring.joint import JOINT_DETECTORS, JointDetector
 from registry.monitoring.profiles import Profile
-from registry.monitoring.report import JOINT, PERFORMANCE, ColumnResult, finite
+from registry.monitoring.report import ALL_INPUTS, JOINT, PERFORMANCE, ColumnResult, finite
 from registry.validation.arguments import check_list
 
 MONTH: Final = timedelta(days=30)
@@ -189,8 +190,9 @@ def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensi
     result = ColumnResult(ALL_INPUTS, JOINT, "rows", detector.name, detector.aspect)
     if window.rows < sensitivity.minimum_rows:
         return replace(result, note=_too_few(window.rows, sensitivity))
+    threshold = sensitivity.threshold(detector.name, detector.threshold)
     try:
-        columns, finding = detector.find(reference, window)
+        columns, finding = detector.find(reference, window, threshold)
     except NoFindingError as error:
         return replace(result, note=str(error))
     return replace(
@@ -198,7 +200,7 @@ def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensi
         column=columns,
         statistic=finding.statistic,
         effect=finding.effect,
-        threshold=sensitivity.threshold(detector.name, detector.threshold),
+        threshold=threshold,
         p_value=finding.p_value,
     )
 
@@ -236,7 +238,11 @@ def _decide(results: Sequence[ColumnResult], alpha: float) -> tuple[ColumnResult
 
 
 def adjust_p_values(p_values: Sequence[Any]) -> list[float]:
-    """Return p-values after the correction of Benjamini and Hochberg, in the same order."""
+    """Return p-values after the correction of Benjamini and Hochberg (1995), in the same order.
+
+    Without any drift, some adjusted p-value is at most `alpha` with a probability of at most `alpha`: for independent
+    tests, and for those that go together (Benjamini and Yekutieli, 2001).
+    """
     values = np.asarray(p_values, dtype=np.float64)
     if not len(values):
         return []

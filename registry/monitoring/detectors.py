@@ -1,7 +1,8 @@
 """Detectors: statistical tests of one column, or of performance, between a reference and a window.
 
-Each returns a statistic, an effect size in its own unit and a p-value that holds for any distribution. Whether that is
-drift is decided in `comparison`, after the correction for the number of tests.
+Each returns a statistic, an effect size in its own unit and a p-value. The p-values assume that rows are independent;
+of the distribution of a column they assume nothing. Whether that is drift is decided in `comparison`, after the
+correction for the number of tests.
 """
 
 import math
@@ -18,7 +19,6 @@ from registry.monitoring.performance import ACCURACY, Performance
 from registry.monitoring.storage import EXTRA
 
 Array = np.ndarray[Any, Any]
-# Cells of a contingency table that expect less are put together with their neighbours: Cochran's rule.
 _LEAST_EXPECTED: Final = 5
 _RESAMPLES: Final = 999
 _GRID: Final = 256
@@ -26,7 +26,13 @@ _GRID: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a detector found: its figure, the size of the difference, and how likely chance gives as much."""
+    """What a detector found.
+
+    Attributes:
+        statistic: The detector's own figure.
+        effect: The size of the difference, in the unit of the detector's threshold.
+        p_value: How likely chance alone gives as much, or None if nothing was tested.
+    """
 
     statistic: float
     effect: float
@@ -35,7 +41,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One column of the reference and of the window, with sampled values where there are samples."""
+    """One column of the reference and of the window.
+
+    The values are those of sampled rows that have one: 1-D arrays of floats. They are None without a sample, and for
+    categories.
+    """
 
     reference: ColumnProfile
     window: ColumnProfile
@@ -59,6 +69,11 @@ class Detector:
 
 
 def _ks(pair: Pair) -> Finding:
+    """Compare by the largest gap between the distribution functions (Kolmogorov and Smirnov), from 0 to 1.
+
+    The p-value is that of one sample of ``n * m / (n + m)`` rows against a known distribution, computed after Simard
+    and L'Ecuyer (2011). Equal values make it larger than it should be, never smaller.
+    """
     stats = optional_import("scipy.stats", EXTRA)
     reference, window = _rows(pair)
     statistic = _largest_gap(reference, window)
@@ -78,8 +93,9 @@ def _largest_gap(reference: Array, window: Array) -> float:
 def _wasserstein(pair: Pair) -> Finding:
     """Compare by the area between the two distribution functions, in standard deviations of the reference.
 
-    Chance is simulated: rows are dealt anew to two samples of the same sizes. Beyond the simulated range, the tail of
-    the squared distance is exponential, as that of an integrated Brownian bridge is.
+    Chance is simulated: rows are dealt anew to two samples of the same sizes (a permutation test, with the p-value of
+    Phipson and Smyth, 2010). Beyond the simulated range, an exponential tail is fitted to the squared distance, as that
+    of an integrated Brownian bridge has (compare Knijnenburg et al., 2009).
     """
     reference, window = _rows(pair)
     scale = float(reference.std())
@@ -103,16 +119,21 @@ def _wasserstein(pair: Pair) -> Finding:
     random = np.random.default_rng(0)
     chance = np.sort(distance(random.multivariate_hypergeometric(total, len(window), _RESAMPLES)) ** 2)
     above = int((chance >= measured**2).sum())
-    if above >= _RESAMPLES // 20:
+    start = chance[-(_RESAMPLES // 10)]
+    excess = float(chance[chance >= start].mean() - start)
+    if above >= _RESAMPLES // 20 or not excess:
         p_value = (above + 1) / (_RESAMPLES + 1)
     else:
-        start = chance[-(_RESAMPLES // 10)]
-        excess = float(chance[chance > start].mean() - start) or 1.0
         p_value = 0.1 * math.exp(-max(0.0, measured**2 - start) / excess)
     return Finding(measured, measured / scale, p_value)
 
 
 def _psi(pair: Pair) -> Finding:
+    """Compare by the population stability index: the symmetric Kullback-Leibler divergence of the shares, in nats.
+
+    Without drift it is about a chi-squared variable times ``1/n + 1/m`` (Yurdakul, 2018), so a fixed limit means less
+    the fewer rows there are. The p-value is therefore that of Pearson's test of the same counts.
+    """
     reference, window = _counts(pair)
     # Half a row in each bin, so that an empty one gives no infinity.
     left = (reference + 0.5) / (reference + 0.5).sum()
@@ -122,6 +143,7 @@ def _psi(pair: Pair) -> Finding:
 
 
 def _jensen_shannon(pair: Pair) -> Finding:
+    """Compare by the Jensen-Shannon distance of the shares, with logarithms of base 2: from 0 to 1 (Lin, 1991)."""
     reference, window = _counts(pair)
     left, right = reference / reference.sum(), window / window.sum()
     middle = (left + right) / 2
@@ -132,15 +154,19 @@ def _jensen_shannon(pair: Pair) -> Finding:
 
 
 def _chi_squared(pair: Pair) -> Finding:
+    """Compare categories by Pearson's test of homogeneity.
+
+    The effect is the total variation distance, from 0 to 1: the share of the rows that would have to change their
+    category. Unlike Cramér's V it does not depend on how many rows there are.
+    """
     reference, window = _counts(pair)
     statistic, p_value = _chi_squared_of(reference, window)
-    # The total variation distance: the share of the rows that would have to change their category. Unlike Cramér's V it
-    # does not depend on how large the two sets of rows are.
     distance = float(np.abs(reference / reference.sum() - window / window.sum()).sum()) / 2
     return Finding(statistic, distance, p_value)
 
 
 def _missing(pair: Pair) -> Finding:
+    """Compare the shares of missing values by Fisher's exact test; the effect is their difference, from 0 to 1."""
     reference, window = pair.reference, pair.window
     shares = (reference.missing / reference.count, window.missing / window.count)
     if not reference.missing and not window.missing:
@@ -151,7 +177,12 @@ def _missing(pair: Pair) -> Finding:
 
 
 def _new_categories(pair: Pair) -> Finding:
-    """Compare the share of values that the reference has never seen with what Good and Turing expect of chance."""
+    """Count the values of categories that the reference has never seen; the effect is their share.
+
+    By Good and Turing (Good, 1953), the share of unseen categories is about the share of those that were seen once;
+    three standard errors are added, as the reference is one draw for all checks. Given that share, the count is
+    binomial.
+    """
     special = optional_import("scipy.special", EXTRA)
     known, seen = pair.reference.categories or {}, pair.window.categories or {}
     if pair.reference.other:
@@ -167,7 +198,8 @@ def _new_categories(pair: Pair) -> Finding:
 def _range(pair: Pair) -> Finding:
     """Count the values below the least and above the greatest of the reference.
 
-    If both are drawn alike, the `k` greatest of all values are equally likely to be any of them: the p-value is exact.
+    If both are drawn alike, the `k` greatest of all values are equally likely to be any of them, so the p-value is
+    exact (twice that of the rarer end); equal values make it larger. The effect is the share of values outside.
     """
     window = pair.window_values
     if window is None:
@@ -219,7 +251,9 @@ ALL_DETECTORS: Final = (*DETECTORS, PERFORMANCE_DETECTOR, DOMAIN_CLASSIFIER, COR
 def find_decay(reference: Performance, window: Performance) -> tuple[Finding, float]:
     """Compare the losses of two sets of rows: is the window's greater? Return the finding and its threshold.
 
-    Accuracies are compared by the exact test of two shares, other losses by Welch's t-test.
+    Accuracies are compared by Fisher's exact test of two shares; the effect is how much of the share is lost. Other
+    losses are compared by Welch's t-test; the effect is relative. For losses with a long tail, the p-value of a window
+    of few rows is larger than it should be.
     """
     if reference.metric != window.metric:
         raise NoFindingError(f"the reference has {reference.metric}, the window {window.metric}")
@@ -250,7 +284,10 @@ def _rows(pair: Pair) -> tuple[Array, Array]:
 
 
 def _counts(pair: Pair) -> tuple[Array, Array]:
-    """Return the rows per bin or category, of all rows where the bins are the same, else of the sampled rows."""
+    """Return how many rows of the reference and of the window are in each bin or category: two arrays of floats.
+
+    All rows count where the bins are the same, else the sampled ones. What is empty in both is left out.
+    """
     reference, window = pair.reference, pair.window
     if reference.kind == CATEGORY:
         known, seen = dict(reference.categories or {}), dict(window.categories or {})
@@ -279,7 +316,10 @@ def _counts(pair: Pair) -> tuple[Array, Array]:
 
 
 def _chi_squared_of(reference: Array, window: Array) -> tuple[float, float]:
-    """Return Pearson's statistic of the table of two rows, and its p-value. Rare columns are put together first."""
+    """Return Pearson's statistic of the table of two rows of counts, and its p-value.
+
+    Columns that expect less than 5 are put together first, as Cochran (1954) advises.
+    """
     special = optional_import("scipy.special", EXTRA)
     total = reference + window
     smaller = min(reference.sum(), window.sum()) / total.sum()

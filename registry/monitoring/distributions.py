@@ -4,6 +4,7 @@ They are a picture of the evidence, not the evidence: the report's digest does n
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -87,7 +88,7 @@ class Distributions:
             columns = tuple(_distribution_from(column) for column in values["columns"])
             metric, value = values["metric"], values["reference_value"]
             return cls(columns, None if metric is None else str(metric), None if value is None else float(value))
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InvalidParameterError(f"These are no distributions of a check: {error!r}.") from error
 
 
@@ -176,6 +177,7 @@ def _distribution_from(values: Mapping[str, Any]) -> Distribution:
     if (
         not len(reference) == len(window) == (len(categories) if not edges else len(edges)) + 1
         or min(*reference, *window) < 0
+        or not all(map(math.isfinite, edges))
     ):
         raise ValueError("the counts do not fit the bins")
     return Distribution(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -13,10 +14,9 @@ from registry.monitoring.columns import CATEGORY, NUMBER
 from registry.monitoring.correlations import Correlation, correlate
 from registry.monitoring.detectors import CORRELATION, DOMAIN_CLASSIFIER, Finding, NoFindingError
 from registry.monitoring.profiles import Profile
-from registry.monitoring.report import INPUT
+from registry.monitoring.report import ALL_INPUTS, INPUT
 from registry.monitoring.storage import EXTRA
 
-ALL_INPUTS: Final = "*"
 _FOLDS: Final = 2
 _NEARLY_ONE: Final = 0.99
 Array = np.ndarray[Any, Any]
@@ -24,21 +24,25 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class JointDetector:
-    """A test of several inputs: what it looks at, from which effect it matters, and the columns that it names."""
+    """A test of several inputs: what it looks at, from which effect it matters, and the columns that it names.
+
+    `find` gets the reference, the window and the effect that matters in this check.
+    """
 
     name: str
     aspect: str
     threshold: float
-    find: Callable[[Profile, Profile], tuple[str, Finding]]
+    find: Callable[[Profile, Profile, float], tuple[str, Finding]]
 
 
-def _domain_classifier(reference: Profile, window: Profile, seed: int = 0) -> tuple[str, Finding]:
+def _domain_classifier(reference: Profile, window: Profile, _threshold: float, seed: int = 0) -> tuple[str, Finding]:
     """Let XGBoost tell rows of the window from rows of the reference; if it can, all inputs together have changed.
 
-    The statistic is the area under the ROC curve (AUC) on rows that the classifier has not seen, the effect how far it
-    is above one half. Each half of the rows is judged by a classifier of the other half, with the Mann-Whitney test.
-    The two p-values are not independent, so the smaller one counts twice (Bonferroni): that holds in any case, while
-    an average over the folds of a cross-validation varies more than its test assumes.
+    A classifier two-sample test (Lopez-Paz and Oquab, 2017). The statistic is the area under the ROC curve (AUC) on
+    rows that the classifier has not seen, the effect how far it is above one half. Each half of the rows is judged by a
+    classifier of the other half, with the Mann-Whitney test. The two p-values are not independent, so the smaller one
+    counts twice (Bonferroni): that holds in any case, while an average over the folds of a cross-validation varies more
+    than its test assumes.
     """
     features, labels = _joint_rows(reference, window)
     try:
@@ -102,8 +106,8 @@ def _joint_rows(reference: Profile, window: Profile) -> tuple[Array, Array]:
     return np.column_stack(parts), labels
 
 
-def _correlation(reference: Profile, window: Profile) -> tuple[str, Finding]:
-    """Compare the rank correlation of each pair; return the pair that changed most surely.
+def _correlation(reference: Profile, window: Profile, threshold: float) -> tuple[str, Finding]:
+    """Compare the rank correlation of each pair; return the one that changed most surely of those that matter.
 
     The statistic is the pair's correlation in the window, the effect how far it is from the reference's. Correlations
     are compared after Fisher's transformation, and the p-value counts for all pairs (Bonferroni).
@@ -118,10 +122,10 @@ def _correlation(reference: Profile, window: Profile) -> tuple[str, Finding]:
     pairs = [(known[pair], measured[pair]) for pair in known if pair in measured]
     if not pairs:
         raise NoFindingError("too few rows for correlations")
-    distances = [_standard_distance(*pair) for pair in pairs]
-    place = int(np.argmax(distances))
-    before, seen = pairs[place]
-    p_value = min(1.0, len(pairs) * 2 * float(special.ndtr(-distances[place])))
+    # A pair that is nearly one changes most surely, and hardly at all: it must not hide one that matters.
+    large = [pair for pair in pairs if abs(pair[1].value - pair[0].value) >= threshold]
+    distance, (before, seen) = max(((_standard_distance(*pair), pair) for pair in large or pairs), key=itemgetter(0))
+    p_value = min(1.0, len(pairs) * 2 * float(special.ndtr(-distance)))
     return f"{seen.left}, {seen.right}", Finding(seen.value, abs(seen.value - before.value), p_value)
 
 

@@ -27,6 +27,8 @@ PREDICTION: Final = "prediction"
 TARGET: Final = "target"
 PERFORMANCE: Final = "performance"
 JOINT: Final = "joint"
+# The column of a result of all inputs together.
+ALL_INPUTS: Final = "*"
 _LONGEST_CAUSE: Final = 250
 _DIGITS: Final = 12
 
@@ -41,7 +43,7 @@ class ColumnResult:
         role: ``input``, ``prediction``, ``target``, ``performance`` or ``joint``.
         kind: ``number`` or ``category``; ``metric`` for performance, ``rows`` for all inputs together.
         detector: The name of the detector, such as ``ks``.
-        aspect: What the detector looks at: ``distribution``, ``missing``, ``new_categories``, ``range``, ``metric`` or
+        aspect: What the detector looks at: ``distribution``, ``missing``, ``new_categories``, ``range``, ``metric``,
             ``joint`` or ``correlation``. Detectors of one aspect share a cause.
         statistic: The detector's own figure; None if it could not be computed.
         effect: How large the difference is, in the detector's unit, whatever the number of rows.
@@ -231,11 +233,15 @@ def read_report(data: bytes, digest: str) -> DriftReport:
     """
     try:
         values = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidParameterError(f"This is no drift report: {error}.") from error
     report = DriftReport.from_dict(values)
-    # Of what was read, not of the report: a later version may know more fields.
-    if _digest_of(values) != digest:
+    try:
+        # Of what was read, not of the report: a later version may know more fields.
+        is_recorded = _digest_of(values) == digest
+    except ValueError:  # NaN, which no report has
+        is_recorded = False
+    if not is_recorded:
         raise IntegrityError(f"The report of {report.name!r} differs from the digest that its check recorded.")
     return report
 

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import io
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,9 @@ SOURCES_KEY: Final = b"registry.sources"
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 _ATTEMPTS: Final = 3
+_NAME: Final = re.compile(
+    r"([0-9]{8}T[0-9]{6}Z)_([0-9]{1,4})h_v([0-9]{1,18})_([0-9]{13})[0-9a-f]+(?:\.merged)?\.parquet"
+)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -153,9 +157,9 @@ def find_files(
 
 
 def list_files(client: MlflowClient, run: Run, kind: str) -> list[StoredFile]:
-    """Return the files of a day, by name."""
+    """Return the files of a day, by name. What has another name is none of ours."""
     store = client.backend.run_files(run.info.run_id, run.info.artifact_uri)
-    return [_parse(store, info) for info in store.walk(directory_of(kind))]
+    return [file for info in store.walk(directory_of(kind)) if (file := _parse(store, info)) is not None]
 
 
 def choose_files(files: Sequence[StoredFile]) -> tuple[list[StoredFile], list[StoredFile]]:
@@ -257,9 +261,14 @@ def file_name(start: int, hours: int, version: int, stamp: int, unique: str, suf
     return f"{moment:%Y%m%dT%H%M%SZ}_{hours}h_v{version}_{stamp:013d}{unique}{suffix}"
 
 
-def _parse(store: BlobStore, info: FileInfo) -> StoredFile:
-    moment, hours, version, rest = info.path.rpartition("/")[2].split("_")
-    start = datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    milliseconds = int(start.timestamp() * 1000)
-    size = info.file_size or 0
-    return StoredFile(store, info.path, size, milliseconds, int(hours[:-1]), int(version[1:]), int(rest[:13]))
+def _parse(store: BlobStore, info: FileInfo) -> StoredFile | None:
+    found = _NAME.fullmatch(info.path.rpartition("/")[2])
+    if found is None:
+        return None
+    moment, *numbers = found.groups()
+    try:
+        start = datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    hours, version, stamp = map(int, numbers)
+    return StoredFile(store, info.path, info.file_size or 0, int(start.timestamp() * 1000), hours, version, stamp)

@@ -55,7 +55,7 @@ def save_model(
         input_example: An example of the input, stored with the model: a DataFrame, an array or a tensor. ``pt2`` needs
             it to export a module; the program is then for any number of rows, if the module is.
         extra_files: Local files to store beside the model.
-        **kwargs: Passed on to ``torch.export.save`` or ``torch.save``.
+        **kwargs: Passed on to ``torch.export.save`` or ``torch.save``; safetensors has no further options.
 
     Raises:
         PathExistsError: The directory is not empty.
@@ -128,7 +128,7 @@ def log_model(
             `monitoring.make_profile`, which can have predictions and targets. It is sealed with the model.
         model_id: A PENDING logged model of `initialize_logged_model` that gets these files.
         extra_files: Local files to store beside the model.
-        **kwargs: Passed on to ``torch.export.save`` or ``torch.save``.
+        **kwargs: Passed on to ``torch.export.save`` or ``torch.save``; safetensors has no further options.
 
     Returns:
         The model's information, with its URI.

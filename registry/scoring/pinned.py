@@ -15,19 +15,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from registry.client.backend import Backend, open_store
+from registry.client.byte_stores import open_store
 from registry.client.models.loading import is_run_artifact, path_inside, resolve, sealed_directory
-from registry.client.models.signing import signed_uri
 from registry.entities import Manifest
 from registry.exceptions import InvalidParameterError, UntrustedModelError
 from registry.flavors import PyFuncModel, load_pyfunc
 from registry.flavors.optional_imports import optional_import
-from registry.fluent import state
 from registry.settings import current_settings
 from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri, parse
 from registry.validation.arguments import check_list, check_mapping
+
+if TYPE_CHECKING:
+    from registry.client.backend import Backend
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class PinnedModel:
 
 
 def pin(
-    uri: str, require_signature: str | Path | None = None, *, open_registry: Callable[[], Backend] | None = None
+    uri: str, require_signature: str | Path | None = None, *, open_registry: "Callable[[], Backend] | None" = None
 ) -> PinnedModel:
     """Resolve a URI to the model that it stands for now.
 
@@ -85,12 +86,19 @@ def pin(
                 f"{uri!r} is a path or S3 location, and only models of a registry have signatures. Give a models:/ URI."
             )
         return _pin_files(str(Path(parsed.path).absolute() if isinstance(parsed, LocalUri) else parsed))
-    backend = state.client().backend if open_registry is None else open_registry()
+    if open_registry is None:
+        from registry.fluent import state  # a worker, which gets a pinned model, imports no database
+
+        backend = state.client().backend
+    else:
+        backend = open_registry()
     if require_signature is None and isinstance(parsed, RunUri) and is_run_artifact(backend, parsed):
         root = backend.runs.get(parsed.run_id).info.artifact_uri
         return _pin_files(f"{root.rstrip('/')}/{parsed.path}" if parsed.path else root)
     resolved = resolve(backend, parsed)
     if require_signature is not None:
+        from registry.client.models.signing import signed_uri
+
         signed_uri(backend, LoggedModelUri(resolved.model_id), require_signature)
     return PinnedModel(
         name=resolved.name,

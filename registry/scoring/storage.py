@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from registry.blobs.locks import FileLock
 from registry.client.atomic_files import sync_to_disk
-from registry.client.backend import s3_options
+from registry.client.byte_stores import s3_options
 from registry.exceptions import ArtifactNotFoundError, disk_error
 from registry.settings import current_settings
 from registry.uris import S3Uri, parse_location

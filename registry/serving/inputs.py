@@ -26,7 +26,7 @@ _FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _ONE_FORM: Final = (
     f"The input must be a JSON dictionary with exactly one of the input fields {{{', '.join(map(repr, _FORMS))}}}."
 )
-_NOT_JSON: Final = "Failed to parse input from JSON. Ensure that input is a valid JSON formatted string."
+_NOT_JSON: Final = "Invalid input. Ensure that input is a valid JSON formatted string."
 
 
 class _Body(msgspec.Struct):

@@ -59,6 +59,11 @@ class _CompiledText(NamedTuple):
         return bound if self.positions is None else tuple([bound[name] for name in self.positions])
 
 
+def send_core(connection: Connection, statement: ClauseElement) -> None:
+    """Let a Core statement that is not worth keeping travel with the next one of its transaction, or with COMMIT."""
+    Compiled(statement).send(connection, {})
+
+
 class Compiled:
     """A Core statement that is compiled once; values are bound by name when it runs.
 

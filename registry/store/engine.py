@@ -24,7 +24,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError as ConstraintError, SQLAlchemyError
 
 from registry.exceptions import InvalidParameterError, ReadOnlyError, RegistryError
-from registry.garbage_collector import PausedCollector
+from registry.garbage_collector import paused_collector
 from registry.store.commit_markers import Marker, begin_marked, begin_unmarked, was_committed
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits, postgres_engine, sqlite_engine
 from registry.store.driver_sql import Statement, begin, run
@@ -203,7 +203,7 @@ def connect(url: str, *, read_only: bool = False, limits: TimeLimits = DEFAULT_L
     key = (parsed.render_as_string(hide_password=False), read_only, limits)
     with _lock:
         if key not in _databases:
-            with PausedCollector():  # SQLAlchemy imports the dialect and its driver
+            with paused_collector():  # SQLAlchemy imports the dialect and its driver
                 _databases[key] = Database(parsed, read_only=read_only, limits=limits)
         return _databases[key]
 

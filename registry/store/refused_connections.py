@@ -60,7 +60,7 @@ _OPTIONS: Final = frozenset(option.keyword.decode() for option in pq.Conninfo.ge
 
 
 class Refusals:
-    """What the texts of errors mean for the connections of one engine; each text is looked into once."""
+    """What the texts of errors mean for the connections of one engine; each text is understood once."""
 
     def __init__(self) -> None:
         self._known: dict[str, Refusal] = {}
@@ -73,8 +73,9 @@ class Refusals:
             return _by_state(error.sqlstate, str(error))
         text = str(error)
         if text not in self._known:
-            refusal = _look_into(error, arguments)
-            if refusal is Refusal.NONE:
+            refusal, cause = _look_into(error, arguments)
+            # A moment later the server may have another reason, which says nothing of this text.
+            if not cause or cause not in text:
                 return refusal
             self._known[text] = refusal
         return self._known[text]
@@ -96,16 +97,17 @@ def _has(text: str, parts: tuple[str, ...]) -> bool:
     return any(part in text for part in parts)
 
 
-def _look_into(error: psycopg.OperationalError, arguments: dict[str, Any]) -> Refusal:
+def _look_into(error: psycopg.OperationalError, arguments: dict[str, Any]) -> tuple[Refusal, str]:
+    """Return why a connection is refused now, and the text that libpq has for it; an empty one if it was not asked."""
     server = error.pgconn
     if server is None:  # no attempt was made: a host without an address, or a malformed argument
-        return Refusal.LASTING
+        return Refusal.LASTING, ""
     # Of several hosts, the one that failed last.
     place = {"host": server.host.decode(), "hostaddr": server.hostaddr.decode(), "port": server.port.decode()}
     if not _listens(**place):
-        return Refusal.AWAY
+        return Refusal.AWAY, ""
     if pq.version() < _TRACES_REFUSALS:
-        return _by_text(str(error))
+        return _by_text(str(error)), str(error)
     options = {name: value for name, value in arguments.items() if name in _OPTIONS}
     return _attempt(make_conninfo(**{**options, **place}), str(error))
 
@@ -113,10 +115,13 @@ def _look_into(error: psycopg.OperationalError, arguments: dict[str, Any]) -> Re
 def _listens(host: str, hostaddr: str, port: str) -> bool:
     """Tell whether something accepts connections there; False if nothing does now, but may later."""
     is_local = not hostaddr and host.startswith(("/", "@"))
+    if not 0 < int(port) < 2**16:  # libpq says so, and a look would be at another port
+        return True
     address: Any = f"{host}/.s.PGSQL.{port}".replace("@", "\0", 1) if is_local else (hostaddr or host, int(port))
     try:
         if is_local:
             with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(_LONGEST_SECONDS)
                 probe.connect(address)
         else:
             socket.create_connection(address, timeout=_LONGEST_SECONDS).close()
@@ -125,8 +130,8 @@ def _listens(host: str, hostaddr: str, port: str) -> bool:
     return True
 
 
-def _attempt(conninfo: str, text: str) -> Refusal:
-    """Begin a connection, and tell by the messages that are exchanged why it fails."""
+def _attempt(conninfo: str, text: str) -> tuple[Refusal, str]:
+    """Begin a connection; tell by the messages that are exchanged why it fails, and return libpq's text for it too."""
     connection = pq.PGconn.connect_start(conninfo.encode())
     with tempfile.TemporaryFile() as file:
         try:
@@ -135,26 +140,27 @@ def _attempt(conninfo: str, text: str) -> Refusal:
                 status = _poll(connection)
                 connection.untrace()
                 if status is None:
-                    return Refusal.AWAY
+                    return Refusal.AWAY, ""
                 if status == pq.PollingStatus.OK:
-                    return Refusal.NONE
+                    return Refusal.NONE, ""
                 if connection.needs_password:
-                    return Refusal.LASTING
+                    return Refusal.LASTING, ""
         except psycopg.NotSupportedError:  # libpq writes messages down on Linux only
-            return _by_text(text)
+            return _by_text(text), text
         finally:
+            cause = connection.get_error_message().strip()
             connection.finish()
         file.seek(0)
         lines = list(_LINE.finditer(file.read().decode(errors="replace")))
     answer = next((line for line in lines if line["side"] == "B" and line["name"] == "ErrorResponse"), None)
     if answer is not None:
-        found = _STATE.search(answer["content"])
-        return _by_state(found["state"], answer["content"]) if found else Refusal.LASTING
+        state = _STATE.search(answer["content"])
+        return (_by_state(state["state"], answer["content"]) if state else Refusal.LASTING), cause
     # The server closed the connection after a message of ours; or it let us in, but is a standby and we ask for the
     # primary (`target_session_attrs`), as in a failover. Else we gave up ourselves: over encryption or a password.
     is_unanswered = bool(lines) and lines[-1]["side"] == "F" and lines[-1]["name"] != "Terminate"
     is_standby = any(line["name"] == "ReadyForQuery" for line in lines)
-    return Refusal.AWAY if is_unanswered or is_standby else Refusal.LASTING
+    return (Refusal.AWAY if is_unanswered or is_standby else Refusal.LASTING), cause
 
 
 def _poll(connection: pq.abc.PGconn) -> "pq.PollingStatus | None":

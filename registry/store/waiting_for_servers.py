@@ -29,7 +29,7 @@ _logger = logging.getLogger("registry")
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _TELL_EACH_SECONDS: Final = 60.0
-# So often a connection is asked for at once after one was refused and the next one, which was only a try, was not.
+# How often a connection is asked for again without a pause, after the look at why one was refused was let in.
 _MOST_SURPRISES: Final = 10
 # While connections are scarce, one is given back after this time without use, and after this time with use; after the
 # last time if it had to be waited for, since others wait too.

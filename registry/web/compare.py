@@ -21,7 +21,7 @@ from registry.validation.names import check_run_id, check_version
 from registry.web.formatting import cut
 from registry.web.lineage import find_run
 from registry.web.pages import client_of, render, url
-from registry.web.run import ChartView
+from registry.web.run import ChartView, find_series
 from registry.web.run_list import check_column
 from registry.web.versions import read_contents
 
@@ -93,6 +93,7 @@ def show_comparison(request: Request) -> Response:
     params = compare_params(runs, only_different=not shows_all)
     most_params = MAX_PARAM_COLUMNS if len(runs) > MAX_RUN_COLUMNS else MAX_PARAMS
     chart = query.get("chart", "series")
+    series = set(find_series(client_of(request), runs[0]))
     return render(
         request,
         "compare.html",
@@ -101,7 +102,7 @@ def show_comparison(request: Request) -> Response:
         params=params[:most_params],
         left_out_params=max(0, len(params) - most_params),
         metrics=metrics[:MAX_METRICS],
-        charts=_series_first(client_of(request), runs[0], [row.key for row in metrics[:MAX_METRICS]]),
+        charts=sorted((row.key for row in metrics[:MAX_METRICS]), key=lambda key: key not in series),
         left_out_metrics=max(0, len(metrics) - MAX_METRICS),
         search=search,
         shows_all=shows_all,
@@ -225,12 +226,6 @@ def _compare_lists(lists: Iterable[Sequence[str]]) -> list[tuple[str, list[bool]
     sets = [frozenset(items) for items in lists]
     items = sorted(frozenset().union(*sets), key=lambda item: (all(item in one for one in sets), item.lower()))
     return [(item, [item in one for one in sets]) for item in items]
-
-
-def _series_first(client: MlflowClient, run: Run, keys: Sequence[str]) -> list[str]:
-    """Return keys of metrics: those first that are series in one of the runs, as single values make dull charts."""
-    series = {point.key for point in client.backend.series.latest([run.info.run_id])[run.info.run_id] if point.step}
-    return sorted(keys, key=lambda key: key not in series)
 
 
 def _runs(request: Request) -> list[Run]:

@@ -19,7 +19,7 @@ from registry.client import MlflowClient
 from registry.entities import Incident, Monitor
 from registry.entities.monitors import IncidentStatus, MonitorCheck
 from registry.entities.stages import PRODUCTION
-from registry.exceptions import IntegrityError, InvalidParameterError, NotFoundError
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, RegistryError
 from registry.monitoring.distributions import DISTRIBUTIONS_FILE, Distributions
 from registry.monitoring.monitors import monitor_states
 from registry.monitoring.report import REPORT_FILE, ColumnResult, DriftReport, read_report
@@ -34,6 +34,7 @@ _MOST_CHECKS: Final = 100
 _ROWS: Final = 40
 _DRAWN: Final = 6
 _CLOSED: Final = 20
+_MOST_BYTES: Final = 32 * 1024 * 1024
 _TENURES: Final = 250
 _READERS: Final = 8
 _RESULT_FIELDS: Final = ("detector", "effect", "threshold", "p_adjusted", "drifted", "note")
@@ -78,7 +79,7 @@ def show_drift(request: Request) -> Response:
     checks, has_older = _checks(request, client, name, asked)
     shown = _read_all(client, checks[::-1])
     selected = _select(shown, asked)
-    chosen = _key(query.get("column", ""))
+    chosen = _key(query.get("column", ""), query.get("segment", ""))
     rows = draw_heat_map([one.report for one in shown])
     states = monitor_states(client, name)
     everything = query.get("all", "") == "1"
@@ -89,7 +90,7 @@ def show_drift(request: Request) -> Response:
         "all": query.get("all"),
     }
     distributions = None if selected is None else _distributions(client, selected.check)
-    closed = client.get_incidents(name, [str(IncidentStatus.CLOSED)])[: -_CLOSED - 1 : -1]
+    closed = client.backend.incidents.list(name, [IncidentStatus.CLOSED], newest=_CLOSED)[::-1]
     return render(
         request,
         "drift.html",
@@ -141,7 +142,7 @@ def _read(client: MlflowClient, check: MonitorCheck) -> ShownCheck:
         return ShownCheck(check, None, check.message or "There is no report.")
     try:
         return ShownCheck(check, _report(client, check.run_id, check.report_digest), None)
-    except (NotFoundError, IntegrityError, InvalidParameterError) as error:
+    except RegistryError as error:  # one that cannot be read hides no other
         return ShownCheck(check, None, error.message)
 
 
@@ -156,12 +157,20 @@ def _distributions(client: MlflowClient, check: MonitorCheck) -> Distributions |
         return (
             None if check.run_id is None else Distributions.from_json(_file(client, check.run_id, DISTRIBUTIONS_FILE))
         )
-    except (NotFoundError, InvalidParameterError):
+    except RegistryError:
         return None
 
 
 def _file(client: MlflowClient, run_id: str, path: str) -> bytes:
-    return client.backend.run_files(run_id, client.get_run(run_id).info.artifact_uri).read(path)
+    store = client.backend.run_files(run_id, client.get_run(run_id).info.artifact_uri)
+    found = store.find(path)
+    if found is None:
+        raise ArtifactNotFoundError(f"The check's run {run_id} has no {path}.")
+    if (found.file_size or 0) > _MOST_BYTES:
+        raise InvalidParameterError(
+            f"{path} of the run {run_id} has {found.file_size:,} bytes; no check writes so many."
+        )
+    return store.read(path)
 
 
 def _select(shown: Sequence[ShownCheck], asked: int) -> ShownCheck | None:
@@ -170,9 +179,9 @@ def _select(shown: Sequence[ShownCheck], asked: int) -> ShownCheck | None:
     return named or next((one for one in reversed(shown) if one.report is not None), None)
 
 
-def _key(column: str) -> Key | None:
+def _key(column: str, segment: str) -> Key | None:
     role, found, name = column.partition("/")
-    return (role, name) if found else None
+    return (role, name, segment) if found else None
 
 
 def _first_rows(rows: Sequence[Row], chosen: Key | None) -> Sequence[Row]:
@@ -186,7 +195,8 @@ def _details(selected: ShownCheck, distributions: Distributions | None, chosen: 
         return Details(selected, (), False, chosen, results)
     drawn = most_changed(report, distributions.columns, _DRAWN)
     if chosen is not None:
-        one = distributions.find(*chosen)
+        role, name, segment = chosen
+        one = None if segment else distributions.find(role, name)
         drawn = [] if one is None else [one]
     return Details(selected, [draw_bars(one) for one in drawn], True, chosen, results)
 
@@ -194,7 +204,7 @@ def _details(selected: ShownCheck, distributions: Distributions | None, chosen: 
 def _performance(
     client: MlflowClient, name: str, shown: Sequence[ShownCheck], distributions: Distributions | None
 ) -> Any:
-    reports = [(one.check.id, one.report) for one in shown if one.report is not None]
+    reports = [(one.check, one.report) for one in shown if one.report is not None]
     stage = next((report.stage for _, report in reversed(reports) if report.stage), PRODUCTION)
     tenures = [one.tenure for one in client.backend.overview.tenures(name, newest=_TENURES)]
     reference = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from registry.entities.history import moment_of
+from registry.entities.monitors import MonitorCheck
 from registry.monitoring.distributions import Distribution
 from registry.monitoring.report import PERFORMANCE, ColumnResult, DriftReport
 from registry.store.registry.history_queries import StageTenure
@@ -92,7 +93,7 @@ def draw_bars(distribution: Distribution) -> Bars:
 
 
 def draw_performance(
-    reports: Sequence[tuple[int, DriftReport]],
+    reports: Sequence[tuple[MonitorCheck, DriftReport]],
     tenures: Sequence[StageTenure],
     stage: str,
     reference: tuple[str, float] | None,
@@ -102,16 +103,17 @@ def draw_performance(
     `reference` is the metric and its value on the reference of the newest report.
     """
     measured = [
-        (check_id, report, result)
-        for check_id, report in reports
+        (check, report, result)
+        for check, report in reports
         for result in report.results
-        if result.role == PERFORMANCE and result.statistic is not None
+        if result.role == PERFORMANCE and not result.segment and result.statistic is not None
     ]
     if not measured:
         return None
     metric = measured[-1][2].column
     measured = [one for one in measured if one[2].column == metric]
-    times = [report.window_end for _, report, _ in measured]
+    # A window ends with a whole hour, often a little after the check; one that was made later is about the past.
+    times = [min(report.window_end, check.end_time) for check, report, _ in measured]
     first, last = min(times), max(times)
     if first == last:
         first -= measured[-1][1].window_end - measured[-1][1].window_start
@@ -126,16 +128,16 @@ def draw_performance(
 
     points = [
         Point(
-            check_id,
+            check.id,
             result,
             report.version,
-            report.window_end,
-            left(report.window_end),
+            time,
+            left(time),
             top(result.statistic or 0.0),
             None if result.high is None else top(result.high),
             None if result.low is None else top(result.low),
         )
-        for check_id, report, result in measured
+        for (check, report, result), time in zip(measured, times, strict=True)
     ]
     return PerformanceChart(
         metric,
@@ -149,15 +151,16 @@ def draw_performance(
 
 
 def time_label(microseconds: int, chart: PerformanceChart) -> str:
-    """Return the label of a tick: a date, with the time if the ticks are less than a day apart."""
-    span = chart.ticks[-1][1] - chart.ticks[0][1]
-    return moment_of(microseconds).strftime("%m-%d %H:%M" if span < _TICKS * 86_400_000_000 else "%Y-%m-%d")
+    """Return the label of a tick: a date, with the time if the ticks are less than a day apart, or a time alone."""
+    apart = (chart.ticks[-1][1] - chart.ticks[0][1]) / _TICKS
+    form = "%Y-%m-%d" if apart >= 86_400_000_000 else "%m-%d %H:%M" if apart >= 60_000_000 else "%H:%M:%S"
+    return moment_of(microseconds).strftime(form)
 
 
 def most_changed(report: DriftReport, distributions: Sequence[Distribution], limit: int) -> list[Distribution]:
     """Return the distributions whose columns have the largest effects: what drifted first."""
     effects: dict[tuple[str, str], float] = {}
-    for result in report.results:
+    for result in (one for one in report.results if not one.segment):
         effect = (relative_effect(result) or 0.0) + (100.0 if result.drifted else 0.0)
         key = (result.role, result.column)
         effects[key] = max(effects.get(key, 0.0), effect)

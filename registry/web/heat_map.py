@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from registry.monitoring.report import JOINT, PERFORMANCE, ColumnResult, DriftReport
+from registry.monitoring.report import ALL_INPUTS, JOINT, PERFORMANCE, ColumnResult, DriftReport
 from registry.web.formatting import number
 
 DRIFT_MARK: Final = "▲"
 NOTHING_MARK: Final = "·"
+CORRELATION: Final = "correlation"
+CORRELATIONS: Final = "correlations of inputs"
 _LARGEST: Final = 10.0
 _SHOWN_RESULTS: Final = 8
 _ORDER: Final = {PERFORMANCE: 0, "prediction": 1, "target": 2, JOINT: 3, "input": 4}
-Key = tuple[str, str]
+# Role, column and segment of a row; the segment is empty for all rows of the data.
+Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +52,27 @@ def draw_heat_map(reports: Sequence[DriftReport | None]) -> list[Row]:
     keys = dict.fromkeys(key for groups in by_report for key in groups)
     newest = next((groups for groups in reversed(by_report) if groups), {})
 
-    def order(key: Key) -> tuple[float, float, int, str]:
+    def order(key: Key) -> tuple[float, float, int, str, str]:
         seen = [largest_effect(groups[key]) for groups in by_report if key in groups]
-        return -largest_effect(newest.get(key, ())), -max(seen, default=0.0), _ORDER.get(key[0], 9), key[1]
+        return -largest_effect(newest.get(key, ())), -max(seen, default=0.0), _ORDER.get(key[0], 9), key[1], key[2]
 
     return [Row(key, [_cell(groups.get(key)) for groups in by_report]) for key in sorted(keys, key=order)]
 
 
+def key_of(result: ColumnResult) -> Key:
+    """Return the row of a result. All correlations share one: which pair changed most differs from check to check."""
+    column = CORRELATIONS if result.role == JOINT and result.aspect == CORRELATION else result.column
+    return result.role, column, result.segment
+
+
 def name_of(key: Key) -> str:
     """Return what a row is called."""
-    role, column = key
+    role, column, segment = key
     if role == JOINT:
-        return "all inputs together"
-    return column if role in (PERFORMANCE, "input") else f"{column} ({role})"
+        column = "all inputs together" if column == ALL_INPUTS else column
+    elif role not in (PERFORMANCE, "input"):
+        column = f"{column} ({role})"
+    return f"{column}, where {segment}" if segment else column
 
 
 def relative_effect(result: ColumnResult) -> float | None:
@@ -80,14 +91,14 @@ def largest_effect(results: Sequence[ColumnResult]) -> float:
 
 def results_of(report: DriftReport, key: Key) -> list[ColumnResult]:
     """Return the results of one column, the largest effect first."""
-    found = [result for result in report.results if (result.role, result.column) == key]
+    found = [result for result in report.results if key_of(result) == key]
     return sorted(found, key=lambda one: -largest_effect([one]))
 
 
 def _group(report: DriftReport | None) -> Mapping[Key, Sequence[ColumnResult]]:
     groups: dict[Key, list[ColumnResult]] = {}
     for result in () if report is None else report.results:
-        groups.setdefault((result.role, result.column), []).append(result)
+        groups.setdefault(key_of(result), []).append(result)
     return groups
 
 
@@ -109,7 +120,8 @@ def describe_result(result: ColumnResult) -> str:
     """Return a result as a sentence: ``psi 0.31 of 0.1, p 0.002: drift``."""
     if result.note:
         return f"{result.detector}: {result.note}"
-    parts = f"{result.detector} {number(_rounded(result.effect))} of {number(result.threshold)}"
+    pair = f" of {result.column}" if result.role == JOINT and result.aspect == CORRELATION else ""
+    parts = f"{result.detector}{pair} {number(_rounded(result.effect))} of {number(result.threshold)}"
     sure = "" if result.p_adjusted is None else f", p {result.p_adjusted:.2g}"
     return f"{parts}{sure}{': drift' if result.drifted else ''}"
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from registry.exceptions import PermissionDeniedError
-from registry.store.registry.overview import OpenApproval
+from registry.store.registry.open_approvals import OpenApproval
 from registry.web.pages import client_of, form_of, go_to, render, rights_of, site_of, text_of, url, visitor_of
 
 

@@ -75,8 +75,11 @@ def guarded_stages(client: MlflowClient, name: str, versions: Sequence[ModelVers
         rules = client.get_promotion_rules(name, stage)
         if rules:
             numbers = [version.version for version in versions]
-            by_version = client.backend.promotion_rules.check_many(name, numbers, stage)
-            stages.append(GuardedStage(stage, rules, numbers, list(zip(*by_version, strict=True))))
+            judged = client.backend.promotion_rules.check_many(name, numbers, stage)
+            verdicts = list(zip(*judged.values(), strict=True))
+            # The rules of the moment in which versions were judged, if there are versions.
+            rules = [of_rule[0].rule for of_rule in verdicts] or rules
+            stages.append(GuardedStage(stage, rules, list(judged), verdicts))
     return stages
 
 

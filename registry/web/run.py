@@ -86,7 +86,8 @@ def show_run(request: Request) -> Response:
         search=search,
         page=page,
         pages=-(-len(keys) // METRICS_PER_PAGE),
-        charts=find_series(client, run)[:OVERVIEW_CHARTS],
+        # A single value of a run that goes on may become a series.
+        charts=(series_first if run.info.status == "RUNNING" else find_series)(client, run)[:OVERVIEW_CHARTS],
         tags={key: value for key, value in run.data.tags.items() if not key.startswith(_SYSTEM)},
         made=find_models(client, run),
         versions=client.search_model_versions(f"run_id = '{run.info.run_id}'", max_results=100),
@@ -178,8 +179,8 @@ def find_series(client: MlflowClient, run: Run) -> list[str]:
 
 def series_first(client: MlflowClient, run: Run) -> list[str]:
     """Return the metrics of a run: series before single values, which make dull charts."""
-    latest = client.backend.series.latest([run.info.run_id])[run.info.run_id]
-    return [point.key for point in sorted(latest, key=lambda point: (point.step == 0, point.key))]
+    series = find_series(client, run)
+    return series + sorted(run.data.metrics.keys() - set(series))
 
 
 def read_schema(schema: str | None) -> list[tuple[str, str]]:

@@ -119,3 +119,23 @@ def test_a_mistyped_place_makes_no_registry(cli: Callable, own_place: Path) -> N
     assert outcome.code == 1
     assert "There is no registry at" in outcome.err
     assert not Path("/nonexist").exists()
+
+
+def test_a_path_that_is_not_there_is_not_found(cli: Callable, run_id: str) -> None:
+    Path("empty").mkdir()
+    for uri, there in (
+        ("models:/churn/1/nosuch", "MLmodel"),
+        ("churn/1/nosuch", "Nothing exists there"),
+        (f"runs:/{run_id}/nosuch", "notes"),
+        (f"runs:/{run_id}/model/nosuch", "model/MLmodel"),
+        ("./nowhere", "Nothing exists there"),
+    ):
+        outcome = cli("artifacts", "list", uri)
+        assert (outcome.code, outcome.out) == (4, "")
+        assert "No such artifact: " in outcome.err
+        assert there in outcome.err
+    for uri in ("./empty", f"runs:/{run_id}/notes/note.txt", "models:/churn/1/MLmodel"):
+        outcome = cli("artifacts", "list", uri)
+        assert (outcome.code, outcome.out) == (0, "")
+    bare = registry.MlflowClient().create_run("0").info.run_id
+    assert cli("artifacts", "list", f"runs:/{bare}").code == 0

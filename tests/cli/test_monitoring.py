@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from monitored_models import NOTHING, finding
+from prometheus_client.parser import text_string_to_metric_families
 
 import registry
 from registry.monitoring.runner import run_due
@@ -111,6 +112,10 @@ def test_metrics_are_prometheus_text(cli: Callable[..., Any], filled: Any) -> No
         "# TYPE registry_trigger_deliveries gauge",
     ]
     assert cli("monitor", "metrics", "--json").json == {"text": text}
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert {family.type for family in families.values()} == {"gauge"}
+    incidents = {sample.labels["status"]: sample for sample in families["registry_incidents"].samples}
+    assert (incidents["open"].labels["model"], incidents["open"].value) == ('chu"rn\\', 1)
 
 
 def test_incidents_are_listed_shown_acknowledged_and_closed(cli: Callable[..., Any], filled: Any) -> None:

@@ -194,6 +194,10 @@ def test_what_cannot_be_built_again_is_refused_when_it_is_saved() -> None:
         save(Local(2, 1))
     with pytest.raises(InvalidParameterError, match="use arguments of JSON"):
         save(trained(), factory_arguments={"width": object()})
+    with pytest.raises(
+        InvalidParameterError, match="The format safetensors has no option 'dtype', 'sharded'; it takes"
+    ):
+        save(trained(), sharded=True, dtype="half")
     with pytest.raises(InvalidParameterError, match="does not build the module again .*size mismatch"):
         save(trained(5))
     with pytest.raises(InvalidParameterError, match="does not build the module again .*size mismatch"):

@@ -11,10 +11,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from threadpoolctl import threadpool_info
 from xgboost import XGBClassifier
 
 from registry import flavors
 from registry.exceptions import CodeExecutionRefusedError, InvalidModelError, InvalidParameterError
+from registry.flavors.sklearn import SklearnPredictor
 
 
 class OwnEstimator(ClassifierMixin, BaseEstimator):
@@ -150,3 +152,23 @@ def test_what_is_no_estimator_is_refused(tmp_path: Path, model: object) -> None:
 def test_an_unknown_serialization_format_is_refused(tmp_path: Path, pipeline: Pipeline) -> None:
     with pytest.raises(InvalidParameterError, match="'joblib'"):
         flavors.save_model(pipeline, tmp_path / "model", "sklearn", serialization_format="joblib")
+
+
+class Counts(BaseEstimator):  # type: ignore[misc]
+    """Predicts how many threads OpenMP would use."""
+
+    def predict(self, data: Any) -> list[int]:
+        return [threads() for _ in data]
+
+
+def threads() -> int:
+    return max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "openmp")
+
+
+def test_threads_are_limited_while_it_predicts_and_not_afterwards() -> None:
+    before = threads()
+    predictor = SklearnPredictor(Counts())
+    assert predictor.predict([0]) == [before]
+    for count in (before + 2, 1):
+        predictor.limit_threads(count)
+        assert (predictor.predict([0, 0]), threads()) == ([count, count], before)

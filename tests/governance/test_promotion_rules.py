@@ -206,6 +206,6 @@ def test_flavors_and_signatures_are_judged_without_reading_bytes(
 ) -> None:
     number = register(client, "nba", model_id=sealed_model(client))[0]
     client.set_promotion_rules("nba", "Production", [FlavorIn(["xgboost", "sklearn"])])
-    monkeypatch.setattr("registry.client.backend.open_blob_store", None)
+    monkeypatch.setattr("registry.client.byte_stores.open_blob_store", None)
     with pytest.raises(PromotionRefusedError, match="FlavorIn"):
         client.transition_model_version_stage("nba", number, "Production")

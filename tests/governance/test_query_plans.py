@@ -124,3 +124,23 @@ def test_polling_walks_the_primary_key(large: MlflowClient) -> None:
     ((statement, parameters),) = _statements(large, lambda: large.poll_events(after=1_000, limit=10))
     plan = _plan(large, statement, parameters)
     assert "SEARCH history USING INTEGER PRIMARY KEY (rowid>?)" in plan or "pk_history" in plan
+
+
+def test_the_page_of_a_model_reads_no_more_versions_and_periods_than_it_shows(large: MlflowClient) -> None:
+    overview = large.backend.overview
+
+    def show() -> None:
+        assert len(overview.tenures("nba", newest=20)) == 20
+        assert len(overview.tenures("nba", newest=20, before=10_000)) == 20
+        assert len(overview.versions("nba", newest=20)) == 20
+        assert [version.version for version in overview.versions("nba", newest=2, before=100)] == [99, 98]
+        assert len(overview.holders(names=["nba"], stages=())) == 2
+
+    statements = _statements(large, show)
+    assert statements
+    for statement, parameters in statements:
+        plan = _plan(large, statement, parameters)
+        for table in ("model_versions", "stage_periods"):
+            assert f"Seq Scan on {table}" not in plan, statement
+            plan = plan.replace(f"SCAN {table} USING INDEX uq_stage_periods_open", "")  # what is open, no more
+            assert f"SCAN {table}" not in plan, statement

@@ -135,3 +135,23 @@ def test_the_command_says_what_will_look_elsewhere(
     Path(old).rename(new)
     assert main(["db", "relocate", old, new, "--yes", "--tracking-uri", registry.get_tracking_uri()]) == 0
     assert f"8 runs and models with adopted files look for files at {new} from now on." in capsys.readouterr().err
+
+
+def test_a_copy_of_a_run_checks_the_adopted_files_first(
+    store: MlflowStore, client: MlflowClient, own_place: Path
+) -> None:
+    run = first_run(client)
+    notes = store.root / "artifacts" / "churn" / run.info.run_id / "artifacts" / "docs" / "notes.txt"
+    content = notes.read_text()
+    (notes.parent / "later.txt").write_text("put beside them later")
+    for damage in (lambda: notes.write_text(content.upper()), notes.unlink):
+        damage()
+        with pytest.raises(IntegrityError, match="were adopted, not copied"):
+            client.copy_runs([run.info.run_id], to=f"sqlite:///{own_place}/other.db")
+    notes.write_text(content)
+
+    report = client.copy_runs([run.info.run_id], to=f"sqlite:///{own_place}/other.db")
+    assert report.errors == ()
+    other = MlflowClient(tracking_uri=f"sqlite:///{own_place}/other.db")
+    copied = Path(other.download_artifacts(run.info.run_id, "docs", str(own_place / "copied")))
+    assert {path.name: path.read_text() for path in copied.iterdir()} == {"notes.txt": content}

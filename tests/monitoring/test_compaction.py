@@ -1,7 +1,6 @@
 """Compaction: merged files say what their sources said, whoever reads, writes, merges or dies meanwhile."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ DAY = int((datetime.now(UTC) - timedelta(days=3)).replace(hour=0, minute=0, seco
 
 
 @pytest.fixture(params=["local", "moto_s3"])
-def client(request: pytest.FixtureRequest, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+def client(request: pytest.FixtureRequest, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     """Return a client of a registry with a version that has a reference, its files on disk or on S3."""
     if request.param == "moto_s3":
         root = request.getfixturevalue("s3_environment")(request.getfixturevalue(request.param)).fresh_root()
@@ -318,6 +317,16 @@ def test_a_read_is_repeated_when_a_file_was_replaced_meanwhile() -> None:
     asked.clear()
     with pytest.raises(ArtifactNotFoundError):
         retried(read)(3)
+
+
+def test_files_with_other_names_are_none_of_ours(client: MlflowClient) -> None:
+    observe(client, files=2)
+    before = state(client)
+    (run,) = find_days(client, find_experiment(client, "wins") or "", OBSERVATIONS, DAY, DAY + 1)
+    for name in ("notes.txt", "20269999T000000Z_1h_v1_1700000000000aa.parquet", "20260101T000000Z_1h_v1_1.parquet"):
+        client.log_text(run.info.run_id, "junk", f"observations/{name}")
+    assert compact_observations("wins", client=client) == Compaction(merged=6, written=3)
+    assert state(client) == before
 
 
 def test_a_merged_file_that_is_none_is_an_error(client: MlflowClient, tmp_path: Path) -> None:

@@ -315,3 +315,11 @@ def test_counts_of_all_rows_are_used_where_the_bins_are_the_same() -> None:
     window = builder.finish()
     pair = Pair(known.columns[0], window.columns[0], known.values("input", "x"), window.values("input", "x"))
     assert (DETECTORS["psi"].find(pair).p_value or 0) < 1e-50  # ten rows alone could not be so sure
+
+
+def test_a_value_that_no_resampling_deals_anew_has_the_least_p_value_of_wasserstein() -> None:
+    # All resampled distances are the same, so there is no tail to fit.
+    known = make_profile({"x": [0.0] * 5_000})
+    pair = make_profile({"x": [0.0, 1.0]})
+    (result,) = compare_profiles(known, pair, ["wasserstein"], replace(SURE, minimum_rows=2))
+    assert result.p_value == 0.001

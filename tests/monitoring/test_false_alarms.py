@@ -61,6 +61,45 @@ def test_the_screen_lets_every_small_p_value_through() -> None:
     assert 5 < sum(p_value <= 0.05 for p_value in smallest) < 55
 
 
+def test_figures_of_tools_count_checks_without_drift_and_months_with_drift() -> None:
+    from benchmarks.drift.months import Month
+    from benchmarks.drift.peers import Figure, summarize, table
+
+    place = Path("month.parquet")
+    quiet = [Month("games", "no drift", number, 30, place) for number in (0, 1)]
+    shifted = [Month("games", "shift", number, 5, place) for number in (0, 1, 2)]
+    alarms = {quiet[0]: [3, 9], quiet[1]: [], shifted[0]: [0, 1], shifted[1]: [3], shifted[2]: []}
+    figures = list(summarize("registry", {month: {"check": days} for month, days in alarms.items()}))
+    assert figures == [
+        Figure("games", "no drift", "registry", "check", 60, 2),
+        Figure("games", "shift", "registry", "check", 3, 2, 2.5),
+    ]
+    figures.append(Figure("games", "no drift", "alibi", "KSDrift", 60, 5))
+    assert table(figures).splitlines() == [
+        "| Data | Drift | registry | alibi, KSDrift |",
+        "| --- | --- | --- | --- |",
+        "| games | no drift | 2 of 60 checks | 5 of 60 checks |",
+        "| games | shift | 2 of 3, day 2.5 | – |",
+    ]
+
+
+def test_a_peer_that_is_not_known_is_refused() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        run("--peers", "nannyml=python")
+    assert "There is no peer 'nannyml'; there are evidently, alibi, river." in failure.value.stderr
+
+
+@pytest.mark.slow
+def test_every_kind_of_drift_of_both_sources_is_found_and_no_alarm_is_raised_without() -> None:
+    rows = [line.strip("| ").split(" | ") for line in run("--peers", "", "--peer-months", "1").splitlines()[2:]]
+    assert {source: found for source, kind, found in rows if kind == "no drift"} == {
+        "games": "0 of 30 checks",
+        "cells": "0 of 30 checks",
+    }
+    assert {found.partition(",")[0] for _, kind, found in rows if kind != "no drift"} == {"1 of 1"}
+    assert len(rows) == 22
+
+
 @pytest.mark.slow
 def test_a_few_months_without_drift_keep_the_budget() -> None:
     daily, hourly = simulate(daily=30, hourly=10)

@@ -192,6 +192,20 @@ def test_a_pair_whose_correlation_turned_round_is_named() -> None:
     assert (result.role, result.kind, result.threshold) == ("joint", "rows", 0.1)
 
 
+def test_a_pair_that_is_surest_and_hardly_changed_hides_none_that_matters() -> None:
+    def frame(seed: int, rows: int, tight: float, loose: float) -> pd.DataFrame:
+        random = np.random.default_rng(seed)
+        a, b, c, d = random.normal(0, 1, (4, rows))
+        return pd.DataFrame({"a": a, "b": a + tight * b, "c": c, "d": loose * c + d})
+
+    known = make_profile(frame(0, 5_000, 0.2, 0.0), correlations=True)
+    (result,) = compare_profiles(known, make_profile(frame(1, 5_000, 0.35, 0.25)), ["correlation"], SURE)
+    assert (result.column, result.drifted) == ("c, d", True)
+    (result,) = compare_profiles(known, make_profile(frame(1, 5_000, 0.35, 0.0)), ["correlation"], SURE)
+    assert (result.column, result.drifted) == ("a, b", False)
+    assert (result.p_adjusted or 1) < 1e-9
+
+
 def test_correlations_need_a_reference_that_has_them_and_rows() -> None:
     data = games(500, 0)[0]
     plain, known = make_profile(data), make_profile(data, correlations=True)

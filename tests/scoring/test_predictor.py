@@ -78,6 +78,24 @@ def test_a_worker_needs_no_database_and_no_store_once_the_machine_has_the_files(
     assert (first, second) == (expected, expected)
 
 
+def test_a_worker_imports_neither_the_client_nor_what_a_database_takes(churn: str, tmp_path: Path) -> None:
+    (tmp_path / "predictor.pickle").write_bytes(pickle.dumps(Predictor(churn)))
+    games(2)[COLUMNS].to_parquet(tmp_path / "games.parquet")
+    program = f"""
+import pickle, sys
+from pathlib import Path
+import pandas as pd
+from registry.scoring.engines import attempt
+predictor = pickle.loads(Path({str(tmp_path / "predictor.pickle")!r}).read_bytes())
+print(len(predictor(pd.read_parquet({str(tmp_path / "games.parquet")!r}))))
+unused = ["sqlalchemy", "alembic", "boto3", "registry.client.mlflow_client", "registry.client.backend"]
+print([name for name in unused if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "2\n[]\n"
+
+
 def test_a_worker_refuses_files_that_differ_from_what_was_sealed(churn: str) -> None:
     predictor = Predictor(churn)
     file = Path(registry.resolve(churn).location, "model.ubj")

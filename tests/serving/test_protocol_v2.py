@@ -104,7 +104,7 @@ def test_binary_tensors_come_and_go(summing: AsgiClient) -> None:
 
 
 WRONG: list[tuple[Any, str]] = [
-    (b"{", "Failed to parse input from JSON"),
+    (b"{", "Invalid input. Ensure that input is a valid JSON"),
     ({}, "A request has a list 'inputs' of tensors"),
     ({"inputs": []}, "A request has at least one tensor."),
     ({"inputs": [{"name": "x"}]}, "A request has a list 'inputs' of tensors"),

@@ -98,10 +98,13 @@ def test_csv_is_taken(summing: AsgiClient, kind: str) -> None:
 
 
 WRONG_BODIES: list[tuple[Any, str]] = [
-    (b"this is,,,, not valid json", "Failed to parse input from JSON. Ensure that input is a valid JSON"),
-    (b"", "Failed to parse input from JSON"),
-    (b"\xff\xfe", "Failed to parse input from JSON"),
-    (b'{"dataframe_split": {"columns": ["a", "b"], "data": [[NaN, 1]]}}', "Failed to parse input from JSON"),
+    (b"this is,,,, not valid json", "Invalid input. Ensure that input is a valid JSON"),
+    (b"", "Invalid input. Ensure that input is a valid JSON"),
+    (b"\xff\xfe", "Invalid input. Ensure that input is a valid JSON"),
+    (
+        b'{"dataframe_split": {"columns": ["a", "b"], "data": [[NaN, 1]]}}',
+        "Invalid input. Ensure that input is a valid JSON",
+    ),
     (
         b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1e999, 1]]}}',
         "Each row must be a list of numbers in row 0.",

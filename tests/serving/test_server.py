@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from asgi_client import AsgiClient
+from prometheus_client.parser import text_string_to_metric_families
 from served_models import Callers, damage, eventually, log_constant, promote
 from served_processes import call, server
 
@@ -27,9 +28,9 @@ BODY = {"dataframe_split": {"columns": ["x"], "data": [[0.0], [1.0], [2.0]]}}
 URI = "models:/churn/Production"
 
 
-def value(client: AsgiClient) -> float:
+def value(client: AsgiClient, path: str = "/invocations") -> float:
     """Return what the server answers for every row, after checking that the answer is of one version."""
-    answer = client.post("/invocations", BODY)
+    answer = client.post(path, BODY)
     assert answer.status == 200, answer.body
     values = {round(number, 6) for number in answer.json()["predictions"]}
     assert values == {float(answer.headers["x-model-version"])}
@@ -267,7 +268,7 @@ def test_every_request_is_a_line_of_json_in_the_log(
         ("/invocations", 200, "churn", 1),
         ("/invocations", 400, "churn", 1),
     ]
-    assert lines[1]["error"].startswith("Failed to parse input from JSON")
+    assert lines[1]["error"].startswith("Invalid input. Ensure that input is a valid JSON")
     quiet = serve(f"again={URI}", access_log=False)
     capsys.readouterr()
     quiet.get("/version")
@@ -290,6 +291,39 @@ def test_metrics_count_requests_rows_and_seconds_by_model_and_version(two_versio
     assert 'registry_model_ready{model="churn"} 1\n' in text
     assert f'digest="{registry.resolve(URI).digest}"' in text
     assert "registry_model_check_age_seconds" in text
+
+
+def test_prometheus_parses_the_metrics(two_versions: None, serve: Serve) -> None:
+    client = serve(URI, f"odd-name={URI}")
+    client.post("/models/churn/invocations", BODY)
+    client.post("/models/churn/invocations", b"x")
+    promote(2)
+    eventually(lambda: value(client, "/models/churn/invocations") == 2)
+    answer = client.get("/metrics")
+    families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
+
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    kinds = {name: family.type for name, family in families.items()}
+    assert kinds | {"registry_requests": "counter", "registry_swaps": "counter"} == kinds
+    assert (kinds["registry_request_seconds"], kinds["registry_model_ready"]) == ("histogram", "gauge")
+    requests = {
+        (sample.labels["version"], sample.labels["status"]): sample.value
+        for sample in families["registry_requests"].samples
+    }
+    assert (requests["1", "200"] >= 1, requests["1", "400"], requests["2", "200"]) == (True, 1, 1)
+    buckets = [
+        sample.value
+        for sample in families["registry_request_seconds"].samples
+        if sample.name.endswith("_bucket") and sample.labels["version"] == "1"
+    ]
+    count = next(
+        sample.value
+        for sample in families["registry_request_seconds"].samples
+        if sample.name.endswith("_count") and sample.labels["version"] == "1"
+    )
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == count == sum(number for (version, _), number in requests.items() if version == "1")
+    assert {sample.labels["model"] for sample in families["registry_model_ready"].samples} == {"churn", "odd-name"}
 
 
 def test_other_paths_and_methods(two_versions: None, serve: Serve) -> None:

@@ -18,7 +18,7 @@ from registry.store import refused_connections
 from registry.store.refused_connections import Refusal, Refusals
 
 FULL = error_response("53300", "tut mir leid, schon zu viele Verbindungen")
-STARTING = error_response("57P03", "das Datenbanksystem startet")
+STARTING = error_response("57P03", "das Datenbanksystem wird hochgefahren")
 NO_DATABASE = error_response("3D000", "Datenbank »x« existiert nicht")
 WRONG_PASSWORD = error_response("28P01", "Passwort-Authentifizierung für Benutzer »me« fehlgeschlagen")
 
@@ -40,7 +40,7 @@ def refusal(refusals: Refusals | None = None, **arguments: object) -> Refusal:
         (FULL, Refusal.FULL),
         (STARTING, Refusal.AWAY),
         (error_response("57P01", "Verbindung wird abgebrochen"), Refusal.AWAY),
-        (error_response("57P02", "Serverprozess ist abgestürzt"), Refusal.AWAY),
+        (error_response("57P02", "Serverprozess abgestürzt"), Refusal.AWAY),
         (NO_DATABASE, Refusal.LASTING),
         (WRONG_PASSWORD, Refusal.LASTING),
         (error_response("08P01", "no more connections allowed (max_client_conn)"), Refusal.FULL),
@@ -70,6 +70,24 @@ def test_each_text_is_looked_into_once() -> None:
 
         assert found == [Refusal.FULL] * 3
         assert server.clients == 4
+
+
+@traced
+def test_a_server_that_has_another_reason_a_moment_later_teaches_nothing() -> None:
+    refusals = Refusals()
+    with refusing_server(FULL) as server:
+        given = {"host": "127.0.0.1", "user": "me", "dbname": "x", "password": "p", "port": server.port}
+        with pytest.raises(psycopg.OperationalError) as caught:
+            psycopg.connect(**given)
+        found = []
+        for server.answer in (STARTING, NO_DATABASE, FULL, STARTING):
+            found.append(refusals.of(caught.value, given))
+
+    assert found == [Refusal.AWAY, Refusal.LASTING, Refusal.FULL, Refusal.FULL]
+
+
+def test_a_port_beyond_all_ports_is_a_mistake() -> None:
+    assert refusal(port=70_000) is Refusal.LASTING
 
 
 def test_a_port_where_nothing_listens_is_away_whatever_the_text_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The page in a real browser: flows, two visitors at once, hostile texts, colour schemes, widths and accessibility."""
 
+import re
 from typing import Any
 
 import pytest
@@ -173,6 +174,18 @@ def test_a_chart_of_runs_is_above_their_table_or_beside_it_on_a_wide_screen(brow
                 chart, table = (page.locator(place).bounding_box() for place in (".runs-chart", "#runs-table"))
                 assert (chart["x"] >= table["x"] + table["width"]) is is_beside
                 assert (chart["y"] + chart["height"] <= table["y"]) is not is_beside
+
+
+def test_the_ticks_of_a_timeline_are_in_the_zone_of_the_reader(browser: Any, churn: MlflowClient) -> None:
+    with served_page(churn.tracking_uri) as server:
+        ticks = []
+        for zone in ("UTC", "Asia/Kathmandu"):
+            with visitor(browser, server, timezone_id=zone, locale="en-GB") as page:
+                page.goto(f"{server.address}/models/churn")
+                ticks.append(page.locator("text[data-tick]").first.text_content())
+        assert all(re.fullmatch(r"\d\d:\d\d:\d\d", tick) for tick in ticks)
+        minutes = [int(tick[:2]) * 60 + int(tick[3:5]) for tick in ticks]
+        assert (minutes[1] - minutes[0]) % (24 * 60) == 5 * 60 + 45
 
 
 def test_forms_work_without_scripts(browser: Any, churn: MlflowClient) -> None:

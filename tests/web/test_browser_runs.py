@@ -136,7 +136,8 @@ def test_a_tag_is_edited_in_the_table_and_columns_are_found(browser: Any, runs: 
         page.goto(f"{server.address}/runs?column=tags.team")
         page.get_by_role("button", name="Edit the tag team").first.click()
         page.get_by_role("textbox", name="team").fill("north")
-        page.get_by_role("textbox", name="team").press("Enter")
+        with page.expect_response("**/tags"):
+            page.get_by_role("textbox", name="team").press("Enter")
         page.get_by_role("cell", name="north").wait_for()
         assert runs.client.get_run(runs.ids[2]).data.tags["team"] == "north"
         page.get_by_role("button", name="Edit the note").click()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from monitored_models import NOTHING, find, model_in_production
 from page_client import open_page, words
 
 from registry import MlflowClient
-from registry.entities.monitors import CheckOutcome, CheckStatus
+from registry.entities.monitors import CheckOutcome, CheckStatus, MonitorCheck
 from registry.exceptions import InvalidParameterError
 from registry.monitoring.distributions import Distribution, Distributions, describe_distributions
 from registry.monitoring.profiles import make_profile
@@ -31,6 +32,10 @@ def result(
     figures = {"statistic": effect, "effect": effect, "threshold": 0.1, "p_value": 0.5, "p_adjusted": 0.5}
     given: Any = {"kind": "number", "detector": "psi", "aspect": "distribution", **figures, **more}
     return ColumnResult(column, role, drifted=drifted, **given)
+
+
+def check(number: int, day: float = 1000) -> MonitorCheck:
+    return MonitorCheck(number, 1, 1, "ok", None, None, None, 0, 0, int(day * DAY))
 
 
 def report(*results: ColumnResult, end: int = DAY, version: int = 1) -> DriftReport:
@@ -72,6 +77,9 @@ def test_a_check_and_a_column_can_be_chosen(client: MlflowClient) -> None:
     assert re.search(r"Check 3: arena drift .* Detector Effect .* Result new_categories 0\.\d+ 0\.01", one)
     assert "Histogram of gap" not in page.get("/models/nba/drift?check=3&column=input%2Farena").text
     assert "Check 1 ok version 1" in words(page.get("/models/nba/drift?check=1").text)
+    assert "Check 3: gap, where arena=home" in words(
+        page.get("/models/nba/drift?check=3&column=input%2Fgap&segment=arena%3Dhome").text
+    )
     metric = words(page.get("/models/nba/drift?check=3&column=performance%2Faccuracy").text)
     assert "There is no distribution of accuracy" in metric
     assert "Check 3" in words(page.get("/models/nba/drift?check=99&column=nonsense").text)
@@ -160,8 +168,31 @@ def test_a_report_that_was_changed_is_not_shown(client: MlflowClient) -> None:
     text = words(open_page(client.tracking_uri).get("/models/nba/drift?check=2").text)
 
     assert "The report of 'nba' differs from the digest that its check recorded." in text.replace("&#39;", "'")
-    client.log_text(check.run_id, "no report", "report.json")
-    assert "This is no drift report" in words(open_page(client.tracking_uri).get("/models/nba/drift?check=2").text)
+    content["alpha"] = float("nan")
+    deep = "[" * 100_000
+    for wrong, why in (
+        (json.dumps(content), "differs from the digest"),
+        ("no report", "This is no drift report"),
+        (deep, "This is no drift report"),
+        ("", "has no report.json"),
+    ):
+        client.log_text(check.run_id, wrong, "report.json")
+        if not wrong:
+            client.backend.run_files(check.run_id, client.get_run(check.run_id).info.artifact_uri).delete(
+                ["report.json"]
+            )
+        text = words(open_page(client.tracking_uri).get("/models/nba/drift?check=2").text)
+        assert why in text
+        assert "Check 1" in words(open_page(client.tracking_uri).get("/models/nba/drift?check=1").text)
+
+
+def test_files_that_are_larger_than_any_check_writes_are_not_read(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drifted_model(client, checks=1)
+    monkeypatch.setattr("registry.web.drift._MOST_BYTES", 100)
+    text = words(open_page(client.tracking_uri).get("/models/nba/drift?check=1").text)
+    assert re.search("report.json of the run [0-9a-f]{32} has [0-9,]+ bytes; no check writes so many", text)
 
 
 def test_distributions_that_are_gone_are_missed(client: MlflowClient) -> None:
@@ -228,11 +259,34 @@ def test_cells_say_by_text_and_level_how_large_and_how_sure_a_difference_is() ->
     assert rows[1].cells[2].title == "psi 0.15 of 0.1, p 0.5: drift; psi 0.05 of 0.1, p 0.5"
 
 
+def test_segments_have_rows_of_their_own_and_correlations_share_one() -> None:
+    home = result("accuracy", 0.3, drifted=True, role="performance", segment="venue=home")
+    whole = result("accuracy", 0.01, role="performance")
+    pair = result("gap and rest", 0.2, drifted=True, role="joint", detector="correlation", aspect="correlation")
+    other = result("gap and pace", 0.05, role="joint", detector="correlation", aspect="correlation")
+
+    rows = draw_heat_map([report(whole, home, other), report(whole, home, pair)])
+
+    assert [(name_of(row.key), [cell.text for cell in row.cells]) for row in rows] == [
+        ("accuracy, where venue=home", ["▲3.0", "▲3.0"]),
+        ("correlations of inputs", ["0.5", "▲2.0"]),
+        ("accuracy", ["0.1", "0.1"]),
+    ]
+    assert rows[1].cells[1].title == "correlation of gap and rest 0.2 of 0.1, p 0.5: drift"
+    chart = draw_performance([(check(1), report(whole, home))], [], "Production", None)
+    assert chart is not None
+    assert [point.result.segment for point in chart.points] == [""]
+
+
 def test_performance_is_drawn_over_the_periods_of_versions() -> None:
     measured = [
         (
-            number,
-            report(result("accuracy", value, role="performance", low=value - 0.1, high=value + 0.1), end=day * DAY),
+            check(number),
+            report(
+                result("accuracy", value, role="performance", low=value - 0.1, high=value + 0.1),
+                result("accuracy", 0.1, role="performance", segment="venue=home"),  # not drawn
+                end=day * DAY,
+            ),
         )
         for number, (day, value) in enumerate([(10, 0.9), (20, 0.7), (30, 0.5)])
     ]
@@ -254,11 +308,18 @@ def test_performance_is_drawn_over_the_periods_of_versions() -> None:
     assert chart.reference is not None
     assert chart.reference[1] == 0.95
     assert time_label(chart.ticks[0][1], chart) == "1970-01-11"
-    assert draw_performance([(1, report(result("a", 0.1)))], tenures, "Production", None) is None
+    assert draw_performance([(check(1), report(result("a", 0.1)))], tenures, "Production", None) is None
     alone = draw_performance(measured[:1], [], "Production", ("brier_score", 0.1))
     assert alone is not None
     assert alone.reference is None
     assert time_label(alone.ticks[-1][1], alone) == "01-11 00:00"
+    # Three checks of one hour have the same window, but are told apart.
+    soon = [(check(number, 10 + number / 86_400), one) for number, (_, one) in enumerate(measured)]
+    soon = [(made, replace(one, window_end=11 * DAY)) for made, one in soon]
+    close = draw_performance(soon, tenures, "Production", None)
+    assert close is not None
+    assert [point.left for point in close.points] == [2.0, 50.0, 98.0]
+    assert time_label(close.ticks[0][1], close) == "00:00:00"
 
 
 def test_distributions_survive_their_file_and_are_refused_if_they_do_not_fit() -> None:
@@ -296,6 +357,9 @@ def test_distributions_survive_their_file_and_are_refused_if_they_do_not_fit() -
         b'{"format": 2}',
         b'{"format": 1, "columns": [1]}',
         described.to_json().replace("50", "-50").encode(),
+        described.to_json().replace("[1.0]", "[NaN]").encode(),
+        described.to_json().replace("[1.0]", "[1e999]").encode(),
+        b"[" * 100_000,
     ):
         with pytest.raises(InvalidParameterError, match="These are no distributions"):
             Distributions.from_json(wrong)

@@ -246,10 +246,11 @@ def test_many_versions_are_judged_as_each_of_them_is(client: MlflowClient) -> No
     client.approve("churn", 3, "Production")
     client.delete_model_version("churn", 4)
     judged = client.backend.promotion_rules.check_many("churn", [4, 3, 2, 1, 9], "Production")
-    assert [[verdict.passed for verdict in verdicts] for verdicts in judged] == [
+    assert [[verdict.passed for verdict in verdicts] for verdicts in judged.values()] == [
         [True, False], [False, False], [False, False]
     ]  # fmt: skip
-    for number, verdicts in zip((3, 2, 1), judged, strict=True):
+    assert list(judged) == [3, 2, 1]
+    for number, verdicts in judged.items():
         assert list(verdicts) == client.check_promotion("churn", number, "Production")
-    assert client.backend.promotion_rules.check_many("churn", [3], "Staging") == [()]
-    assert client.backend.promotion_rules.check_many("churn", [], "Production") == []
+    assert client.backend.promotion_rules.check_many("churn", [3], "Staging") == {3: ()}
+    assert client.backend.promotion_rules.check_many("churn", [], "Production") == {}

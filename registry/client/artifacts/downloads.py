@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from registry.blobs import explain_adopted, open_blob_store
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import open_store
+from registry.client.byte_stores import open_store
 from registry.client.models.loading import model_directory, resolve
 from registry.entities import FileInfo, Manifest
 from registry.exceptions import ArtifactNotFoundError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from registry.blobs import BlobStore
     from registry.client.backend import Backend
     from registry.client.base import ClientBase
+    from registry.entities import ManifestEntry
     from registry.entities.model_registry import ResolvedModel
     from registry.uris import Uri
 
@@ -35,6 +36,9 @@ class Files(Protocol):
 
     def level(self, path: str) -> list[FileInfo]:
         """List the files and directories directly below `path`, relative to the root of the URI's own path."""
+
+    def is_found(self) -> bool:
+        """Tell whether there is a file or a directory at the URI's path."""
 
     def copy_to(self, directory: Path) -> Path | None:
         """Copy the files into an empty directory; return the path of the copy, or None if there are none."""
@@ -50,6 +54,10 @@ class StoredFiles:
     def level(self, path: str) -> list[FileInfo]:
         """List the files and directories directly below `path`."""
         return self.store.list(path)
+
+    def is_found(self) -> bool:
+        """Tell whether there is a file or a directory at the path."""
+        return not self.path or self.store.find(self.path) is not None
 
     def copy_to(self, directory: Path) -> Path | None:
         """Copy the files into an empty directory. An empty directory that is listed has a copy too."""
@@ -83,14 +91,13 @@ class SealedFiles:
                 below[name] = FileInfo(base + name, is_dir=bool(slash), file_size=None if slash else entry.size)
         return sorted(below.values(), key=lambda info: info.path)
 
+    def is_found(self) -> bool:
+        """Tell whether there is a file or a directory at the path."""
+        return bool(self._entries())
+
     def copy_to(self, directory: Path) -> Path | None:
         """Copy the files into an empty directory and check each digest."""
-        inner = f"{self.path}/".removeprefix(self.prefix).removesuffix("/")
-        entries = [
-            entry
-            for entry in self.manifest.entries
-            if not inner or entry.path == inner or entry.path.startswith(f"{inner}/")
-        ]
+        inner, entries = self._inner, self._entries()
         if not entries:
             return None
         store = self.backend.blobs(self.resolved.location)
@@ -102,6 +109,19 @@ class SealedFiles:
             with model_directory(self.backend, self.resolved) as cached:
                 open_blob_store(str(cached)).fetch(self.manifest, directory)
         return directory / inner
+
+    @property
+    def _inner(self) -> str:
+        """Return the path inside the model."""
+        return f"{self.path}/".removeprefix(self.prefix).removesuffix("/")
+
+    def _entries(self) -> "list[ManifestEntry]":
+        inner = self._inner
+        return [
+            entry
+            for entry in self.manifest.entries
+            if not inner or entry.path == inner or entry.path.startswith(f"{inner}/")
+        ]
 
 
 def listing(client: "ClientBase", uri: "Uri", *, relative: bool = False) -> list[FileInfo]:
@@ -116,6 +136,17 @@ def listing(client: "ClientBase", uri: "Uri", *, relative: bool = False) -> list
     by_path = {info.path: info for files in sources for info in files.level(path)}
     above = f"{path}/" if relative and path else ""
     return [replace(by_path[name], path=name.removeprefix(above)) for name in sorted(by_path)]
+
+
+def require_found(client: "ClientBase", uri: "Uri") -> None:
+    """Refuse a URI of a file or directory that is not there; a run without artifacts is there.
+
+    Raises:
+        ArtifactNotFoundError: There is nothing; the message lists what exists.
+    """
+    path, sources = _find_files(client, uri)
+    if not any(files.is_found() for files in sources):
+        raise ArtifactNotFoundError(_not_found_message(uri, path, sources))
 
 
 def download(client: "ClientBase", uri: "Uri", dst_path: Path | None) -> str:

@@ -18,7 +18,8 @@ from pydantic import AliasChoices
 
 from registry.blobs import ModelCache
 from registry.blobs.protocol import BlobStore
-from registry.client.backend import limits_of, open_store
+from registry.client.backend import limits_of
+from registry.client.byte_stores import open_store
 from registry.client.ownership import ArtifactOwnership
 from registry.entities.reports import CheckStatus, Finding
 from registry.exceptions import IntegrityError, PathExistsError, RegistryError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from registry.blobs import ModelCache, explain_adopted
 from registry.blobs.digests import check_entry, hash_stream, missing
 from registry.client.atomic_files import move_into_place
-from registry.client.backend import open_store
+from registry.client.byte_stores import open_store
 from registry.exceptions import (
     AccessDeniedError,
     ArtifactNotFoundError,

@@ -31,7 +31,6 @@ from registry.validation.arguments import check_mapping
 from registry.validation.names import MAX_MODEL_TAG_VALUE, check_key, check_model_name, check_run_id
 from registry.validation.values import checked_text, metric_step
 
-# A place below the artifacts of a run, in the layout that runs have.
 if TYPE_CHECKING:
     from registry.client.backend import Backend
     from registry.entities import LoggedModel
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from registry.uris import Uri
 
 
+# A place below the artifacts of a run, in the layout that runs have.
 _RUN_PATH: Final = re.compile(r"/(?P<run_id>[0-9a-f]{32})/artifacts/")
 
 
@@ -416,8 +416,8 @@ def _optional_text(value: object, what: str) -> str | None:
 
 
 def _copy_of(name: str, experiment_id: str, run_id: str | None) -> "NewModel":
-    # File names may have characters that names of logged models must not have.
     from registry.store.logged_models.logged_models import NewModel
 
+    # File names may have characters that names of logged models must not have.
     safe = "".join("-" if character in "/:.%\"'" else character for character in name) or "model"
     return NewModel(model_id=new_model_id(), experiment_id=experiment_id, name=safe, run_id=run_id)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from registry.blobs import BlobStore, Stamp
+from registry.blobs import AdoptedBlobStore, BlobStore, Stamp
 from registry.client.backend import Backend, open_backend
 from registry.client.transfer.importing import find_or_create_experiment
 from registry.client.transfer.logged_model_copying import LoggedModelCopier
-from registry.entities import LifecycleStage
+from registry.entities import LifecycleStage, Manifest
 from registry.entities.copy_report import CopiedRun, CopyCounts, CopyOutcome, CopyReport
 from registry.entities.portable_model import PortableRun
 from registry.exceptions import (
@@ -315,8 +315,11 @@ class RunCopier:
         stamps = source.stamps()
         known = {} if self._memory is None else self._memory.files.get(run_id, {})
         changed = {path: stamp for path, stamp in stamps.items() if known.get(path) != stamp}
+        adopted = self._source.outside_runs.adopted(run_id) if changed or not known else None
+        if adopted is not None:  # what was put beside them later is not the run's
+            stamps, changed = _of_manifest(stamps, adopted), _of_manifest(changed, adopted)
         self._files[0] += len(stamps)
-        if not changed:
+        if not changed and adopted is None:
             self._files[1] += len(stamps)
             return
         copy = self._target.run_export.runs([run_id]).get(run_id)
@@ -340,6 +343,11 @@ class RunCopier:
         self._files[1] += len(stamps.keys() & (there.keys() | (set() if self._dry_run else missing.keys())))
         if self._dry_run:
             return
+        if adopted is not None:
+            for entry in adopted.entries:
+                if entry.path in missing or entry.path not in {*stamps, *there}:
+                    with AdoptedBlobStore(source, adopted).open(entry.path):
+                        pass  # this compares it with its digest
         if missing:
             self._check_replaceable(copy, missing.keys() & there.keys())
             target.copy_from(source, missing)
@@ -416,6 +424,11 @@ def _is_covered(run: PortableRun, copy: PortableRun, registry_id: str) -> bool:
         and copied_tags(run, registry_id).items() <= copy.tags.items()
         and all(use in copy.inputs for use in run.inputs)
     )
+
+
+def _of_manifest(stamps: Mapping[str, Stamp], manifest: Manifest) -> dict[str, Stamp]:
+    listed = {entry.path for entry in manifest.entries}
+    return {path: stamp for path, stamp in stamps.items() if path in listed}
 
 
 def _is_there(path: str, stamp: Stamp, source: BlobStore, there: Stamp | None, target: BlobStore) -> bool:

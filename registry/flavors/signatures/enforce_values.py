@@ -59,10 +59,10 @@ def convert_numbers(
     columns: dict[int, np.ndarray[Any, Any]] = {}
     for (source, dtype), places in groups.items():
         part = block if len(groups) == 1 else block[:, places]
-        part = part.astype(dtype.to_numpy(), copy=False)
         limit = _EXACT.get(dtype, _EXACT[DataType.double] if common == np.float64 else None)
-        if source.kind != "f" and limit is not None and (np.abs(part) >= limit).any():
+        if source.kind != "f" and limit is not None and ((part >= limit) | (part <= -limit)).any():
             return None
+        part = part.astype(dtype.to_numpy(), copy=False)
         columns.update((place, part[:, number]) for number, place in enumerate(places))
     names = frame.columns if is_ordered else frame.columns.take(positions)
     if len(targets) == 1:

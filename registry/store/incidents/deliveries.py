@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, or_, select, update
 
-from registry.entities.monitors import DeliveryState, TriggerDelivery
+from registry.entities.monitors import DeliveryState, Incident, TriggerDelivery
 from registry.store.clock import read_clock_us
 from registry.store.dialects import AnyRow, AnySelect
 from registry.store.incidents.incidents import incident_of, select_incidents
+from registry.store.long_lists import among
 from registry.store.monitors.checks import check_of
 from registry.store.tables import IncidentRow, MonitorCheckRow, MonitorRow, RegisteredModelRow, TriggerDeliveryRow
 from registry.store.transactions import Store, read_transaction, write_transaction
@@ -58,7 +59,7 @@ class DeliveryStore(Store):
         }
         connection.execute(update(TriggerDeliveryRow).where(TriggerDeliveryRow.id == row.id).values(**values))
         fresh = connection.execute(_select_deliveries().where(TriggerDeliveryRow.id == row.id)).one()
-        return DeliveryLease(_delivery_of(connection, fresh), token)
+        return DeliveryLease(_deliveries_of(connection, [fresh])[0], token)
 
     @write_transaction
     def renew(self, connection: Connection, lease: DeliveryLease, seconds: float) -> bool:
@@ -108,7 +109,7 @@ class DeliveryStore(Store):
         query = _select_deliveries().order_by(TriggerDeliveryRow.id)
         if states is not None:
             query = query.where(TriggerDeliveryRow.state.in_(sorted(map(str, states))))
-        return [_delivery_of(connection, row) for row in connection.execute(query).all()]
+        return _deliveries_of(connection, connection.execute(query).all())
 
 
 def _held_by(lease: DeliveryLease) -> tuple[Any, ...]:
@@ -133,18 +134,27 @@ def _select_due(triggers: Collection[str], now: int) -> AnySelect:
     )
 
 
-def _delivery_of(connection: Connection, row: AnyRow) -> TriggerDelivery:
-    check = connection.execute(select(MonitorCheckRow.__table__).where(MonitorCheckRow.id == row.check_id)).one()
-    opened = select_incidents().where(IncidentRow.check_id == row.check_id).order_by(IncidentRow.id)
-    return TriggerDelivery(
-        id=row.id,
-        trigger=row.trigger_name,
-        name=row.name,
-        stage=row.stage,
-        check=check_of(check),
-        incidents=tuple(incident_of(found) for found in connection.execute(opened).all()),
-        state=row.state,
-        attempts=row.attempts,
-        next_time=row.next_time,
-        message=row.message,
-    )
+def _deliveries_of(connection: Connection, rows: Sequence[AnyRow]) -> list[TriggerDelivery]:
+    """Return the deliveries of rows of `_select_deliveries`, with the check and the incidents of each."""
+    dialect, numbers = connection.dialect.name, {row.check_id for row in rows}
+    selected = select(MonitorCheckRow.__table__).where(among(MonitorCheckRow.id, numbers, dialect))
+    checks = {row.id: check_of(row) for row in connection.execute(selected)} if rows else {}
+    incidents: dict[int, list[Incident]] = {number: [] for number in numbers}
+    opened = select_incidents().where(among(IncidentRow.check_id, numbers, dialect)).order_by(IncidentRow.id)
+    for row in connection.execute(opened) if rows else ():
+        incidents[row.check_id].append(incident_of(row))
+    return [
+        TriggerDelivery(
+            id=row.id,
+            trigger=row.trigger_name,
+            name=row.name,
+            stage=row.stage,
+            check=checks[row.check_id],
+            incidents=tuple(incidents[row.check_id]),
+            state=row.state,
+            attempts=row.attempts,
+            next_time=row.next_time,
+            message=row.message,
+        )
+        for row in rows
+    ]

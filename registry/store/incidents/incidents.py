@@ -22,12 +22,14 @@ from registry.entities.monitors import (
 )
 from registry.exceptions import InvalidStateError, NotFoundError
 from registry.store.clock import read_clock_us
+from registry.store.compiled_statements import send_core
 from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.driver_sql import end_with_next
 from registry.store.monitors.checks import insert_check
 from registry.store.monitors.monitors import Lease, end_lease, model_key
 from registry.store.registry.history_writer import LockedModel, RegistryStore
 from registry.store.tables import IncidentRow, MonitorRow, RegisteredModelRow, TriggerDeliveryRow
-from registry.store.transactions import read_transaction, write_transaction
+from registry.store.transactions import read_transaction, single_query, write_transaction
 
 _EVENTS: Final = {
     IncidentStatus.ACKNOWLEDGED: EventKind.INCIDENT_ACKNOWLEDGED,
@@ -113,10 +115,10 @@ class IncidentStore(RegistryStore):
                 details={"incident": number, "cause": incident.cause},
             )
             row = {"status": str(status), "changed_us": event.time_us, "changed_by": self.actor, "reason": reason}
-            connection.execute(update(IncidentRow).where(IncidentRow.id == number).values(**row))
-        return read_incident(connection, number)
+            send_core(connection, update(IncidentRow).where(IncidentRow.id == number).values(**row))
+            return read_incident(connection, number)
 
-    @read_transaction
+    @single_query
     def get(self, connection: Connection, number: int) -> Incident:
         """Return an incident.
 
@@ -127,15 +129,21 @@ class IncidentStore(RegistryStore):
 
     @read_transaction
     def list(
-        self, connection: Connection, name: str | None = None, statuses: Collection[str] | None = None
+        self,
+        connection: Connection,
+        name: str | None = None,
+        statuses: Collection[str] | None = None,
+        *,
+        newest: int | None = None,
     ) -> Sequence[Incident]:
-        """Return the incidents of a model, or of all models that are not deleted, oldest first."""
-        query = select_incidents().order_by(IncidentRow.id)
+        """Return the incidents of a model, or of all models that are not deleted, oldest first; or the newest ones."""
+        query = select_incidents().order_by(IncidentRow.id.desc()).limit(newest)
         if name is not None:
             query = query.where(IncidentRow.model_id == model_key(connection, name))
         if statuses is not None:
             query = query.where(IncidentRow.status.in_(sorted(map(str, statuses))))
-        return [incident_of(row) for row in connection.execute(query).all()]
+        end_with_next(connection)
+        return [incident_of(row) for row in connection.execute(query).all()[::-1]]
 
 
 def select_incidents() -> AnySelect:
@@ -227,7 +235,7 @@ def _open(model: LockedModel, lease: Lease, outcome: CheckOutcome, check: int, c
         details=_details(number, row, outcome.causes[cause]),
     )
     times = {"opened_us": event.time_us, "changed_us": event.time_us}
-    model.connection.execute(update(IncidentRow).where(IncidentRow.id == number).values(**times))
+    send_core(model.connection, update(IncidentRow).where(IncidentRow.id == number).values(**times))
     return number
 
 

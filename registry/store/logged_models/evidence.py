@@ -14,6 +14,7 @@ from registry.entities.evidence import METRIC
 from registry.entities.history import canonical_json
 from registry.store.clock import now_ms
 from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.driver_sql import end_with_next
 from registry.store.engine import Database
 from registry.store.tables import EvaluationDatasetRow, EvidenceRow, LoggedModelMetricRow, LoggedModelRow, RunRow
 from registry.store.tracking.metrics.read import insert_model_points, model_key, value_from_db
@@ -79,8 +80,12 @@ class EvidenceStore(Store):
     def list(self, connection: Connection, model_id: str, kind: str | None = None) -> Sequence[Evidence]:
         """Return the evidence on a logged model, of one kind or of all: metrics first, oldest first."""
         key = model_key(connection, model_id)
-        metrics = read_metric_evidence(connection, key) if kind in (None, METRIC) else []
-        return [*metrics, *(read_records(connection, key, None if kind is None else {kind}) if kind != METRIC else ())]
+        if kind == METRIC:
+            end_with_next(connection)
+            return read_metric_evidence(connection, key)
+        metrics = read_metric_evidence(connection, key) if kind is None else []
+        end_with_next(connection)
+        return [*metrics, *read_records(connection, key, None if kind is None else {kind})]
 
 
 def read_metric_evidence(

@@ -144,11 +144,14 @@ class LoggedModelStore(Store):
             link_run_points(connection, new.model_id, new.step, new.metric_keys)
         return [send(connection, statement) for statement in _statements_of(connection, new.model_id)]
 
-    @write_transaction
-    def finalize(
-        self, connection: Connection, model_id: str, seal: Seal | None, *, step: int | None = None
-    ) -> LoggedModel:
+    def finalize(self, model_id: str, seal: Seal | None, *, step: int | None = None) -> LoggedModel:
         """Make a PENDING model READY with a seal, or FAILED without; `step` adds the run's points at that step."""
+        answered = self._finalize(model_id, seal, step)
+        # Answers can get lost together with that to COMMIT.
+        return self.get(model_id) if None in [one.answer for one in answered] else _built(answered)
+
+    @write_transaction
+    def _finalize(self, connection: Connection, model_id: str, seal: Seal | None, step: int | None) -> list[Statement]:
         row = _require(connection, model_id, lock=True)
         if row.status != LoggedModelStatus.PENDING:
             raise InvalidStateError(
@@ -159,7 +162,7 @@ class LoggedModelStore(Store):
         _change(connection, row.id, status=status, **_sealed(seal))
         if step is not None:
             link_run_points(connection, model_id, step)
-        return _read_one(connection, model_id)
+        return [send(connection, statement) for statement in _statements_of(connection, model_id)]
 
     @read_transaction
     def get(self, connection: Connection, model_id: str) -> LoggedModel:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from registry.exceptions import LoggedModelNotFoundError
 from registry.store.clock import now_ms
 from registry.store.dialects import upsert
+from registry.store.driver_sql import end_with_next
 from registry.store.tables import LoggedModelRow, ModelSignatureRow
 from registry.store.transactions import Store, read_transaction
 
@@ -31,6 +32,7 @@ class SignatureStore(Store):
         query = select(ModelSignatureRow.key_id, ModelSignatureRow.bundle).where(
             ModelSignatureRow.logged_model_id == _key(connection, model_id)
         )
+        end_with_next(connection)
         return {row.key_id: row.bundle for row in connection.execute(query.order_by(ModelSignatureRow.key_id))}
 
 

@@ -15,7 +15,9 @@ from registry.entities.history import canonical_json, check_remark
 from registry.entities.monitors import CheckOutcome, Guard, Monitor, MonitorCheck
 from registry.exceptions import ModelNotFoundError, NotFoundError
 from registry.store.clock import read_clock_us
+from registry.store.compiled_statements import send_core
 from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.driver_sql import end_with_next
 from registry.store.engine import Database
 from registry.store.monitors.checks import WITH_RESULT, check_of, insert_check
 from registry.store.tables import (
@@ -26,7 +28,7 @@ from registry.store.tables import (
     RegisteredModelRow,
     TriggerDeliveryRow,
 )
-from registry.store.transactions import Store, read_transaction, write_transaction
+from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class MonitorStore(Store):
         key = connection.execute(insert(table(MonitorRow)).returning(MonitorRow.id), row).scalar_one()
         if new.guard_version is not None and new.guard_seconds is not None:
             guard = {"monitor_id": key, "version": new.guard_version, "until": now + new.guard_seconds * 1000}
-            connection.execute(insert(table(MonitorGuardRow)), guard)
+            send_core(connection, insert(table(MonitorGuardRow)).values(guard))
         return read_monitor(connection, key)
 
     @read_transaction
@@ -92,7 +94,9 @@ class MonitorStore(Store):
         Raises:
             NotFoundError: There is no such monitor.
         """
-        return read_monitor(connection, key)
+        row = _require_row(connection, key)
+        end_with_next(connection)
+        return monitors_of(connection, [row])[0]
 
     @read_transaction
     def list(self, connection: Connection, name: str | None = None) -> Sequence[Monitor]:
@@ -100,7 +104,10 @@ class MonitorStore(Store):
         query = select_monitors()
         if name is not None:
             query = query.where(MonitorRow.model_id == model_key(connection, name))
-        return monitors_of(connection, connection.execute(query.order_by(MonitorRow.id)).all())
+        rows = connection.execute(query.order_by(MonitorRow.id)).all()
+        if rows:
+            end_with_next(connection)
+        return monitors_of(connection, rows)
 
     @write_transaction
     def remove(self, connection: Connection, key: int) -> Monitor:
@@ -111,11 +118,11 @@ class MonitorStore(Store):
         """
         monitor = read_monitor(connection, key)
         if monitor.guard is not None:  # only then does it take a promoter
-            connection.execute(delete(MonitorGuardRow).where(MonitorGuardRow.monitor_id == key))
-        connection.execute(delete(MonitorRow).where(MonitorRow.id == key))
+            send_core(connection, delete(MonitorGuardRow).where(MonitorGuardRow.monitor_id == key))
+        send_core(connection, delete(MonitorRow).where(MonitorRow.id == key))
         return monitor
 
-    @read_transaction
+    @single_query
     def list_checks(self, connection: Connection, key: int, limit: int) -> Sequence[MonitorCheck]:
         """Return the newest checks of a monitor, newest first."""
         query = select(MonitorCheckRow.__table__).where(MonitorCheckRow.monitor_id == key)
@@ -139,7 +146,7 @@ class MonitorStore(Store):
         rows = connection.execute(query.order_by(MonitorCheckRow.id.desc()).limit(limit))
         return [check_of(row) for row in rows.all()]
 
-    @read_transaction
+    @single_query
     def count_checks(self, connection: Connection) -> Mapping[tuple[int, str], int]:
         """Return the number of checks by monitor and status, for the monitors that there are."""
         query = (
@@ -149,7 +156,7 @@ class MonitorStore(Store):
         )
         return {(monitor, status): count for monitor, status, count in connection.execute(query)}
 
-    @read_transaction
+    @single_query
     def last_results(self, connection: Connection) -> Mapping[int, int]:
         """Return when the newest check ended that measured something, in milliseconds, by monitor."""
         query = (
@@ -160,14 +167,14 @@ class MonitorStore(Store):
         )
         return {row[0]: row[1] for row in connection.execute(query)}
 
-    @read_transaction
+    @single_query
     def count_deliveries(self, connection: Connection) -> Mapping[tuple[str, str], int]:
         """Return the number of trigger deliveries by trigger and state."""
         query = select(TriggerDeliveryRow.trigger_name, TriggerDeliveryRow.state, func.count())
         grouped = query.group_by(TriggerDeliveryRow.trigger_name, TriggerDeliveryRow.state)
         return {(name, state): count for name, state, count in connection.execute(grouped)}
 
-    @read_transaction
+    @single_query
     def now_ms(self, connection: Connection) -> int:
         """Return the time by the database's clock, in milliseconds since the epoch."""
         return read_clock_us(connection) // 1000
@@ -206,7 +213,7 @@ class MonitorStore(Store):
     @write_transaction
     def release(self, connection: Connection, lease: Lease) -> None:
         """Give a lease back; the check is due as before."""
-        connection.execute(update(MonitorRow).where(*held_by(lease)).values(lease_token=None, lease_until=None))
+        send_core(connection, update(MonitorRow).where(*held_by(lease)).values(lease_token=None, lease_until=None))
 
     @write_transaction
     def log_check(self, connection: Connection, name: str, outcome: CheckOutcome) -> int:
@@ -285,10 +292,14 @@ def read_monitor(connection: Connection, key: int) -> Monitor:
     Raises:
         NotFoundError: There is no such monitor.
     """
+    return monitors_of(connection, [_require_row(connection, key)])[0]
+
+
+def _require_row(connection: Connection, key: int) -> AnyRow:
     row = connection.execute(select_monitors().where(MonitorRow.id == key)).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no monitor {key}; 'registry monitor list' shows all.")
-    return monitors_of(connection, [row])[0]
+    return row
 
 
 def monitors_of(connection: Connection, rows: Sequence[AnyRow]) -> list[Monitor]:

@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, literal_column, select, union
 from registry.entities.history import EventKind, HistoryEvent, PublishedEvent, corrected_times
 from registry.exceptions import ModelNotFoundError
 from registry.store.dialects import AnyRow, AnySelect
+from registry.store.driver_sql import end_with_next
 from registry.store.long_lists import among
 from registry.store.registry.history_writer import event_of
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow, StagePeriodRow
-from registry.store.transactions import Store, read_transaction
+from registry.store.transactions import Store, read_transaction, single_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class HistoryStore(Store):
         if until is not None:
             conditions.append(HistoryRow.time_us < until)
         query = select(HistoryRow.__table__).where(*conditions)
+        end_with_next(connection)
         rows = connection.execute(query.order_by(HistoryRow.model_id, HistoryRow.seq))
         return [event_of(row, models[row.model_id]) for row in rows]
 
@@ -96,6 +98,7 @@ class HistoryStore(Store):
         if until is not None:
             conditions.append(HistoryRow.time_us < until)
         query = select_published().where(*conditions).order_by(HistoryRow.id.desc()).limit(newest)
+        end_with_next(connection)
         return [published_of(row) for row in connection.execute(query)][::-1]
 
     @read_transaction
@@ -115,6 +118,7 @@ class HistoryStore(Store):
         )
         corrected = _corrected_beginnings(connection, models)
         tenures = []
+        end_with_next(connection)
         for row in connection.execute(query):
             event = corrected.get((row.model_id, row.since))
             actor, reason = (row.actor, row.reason) if event is None else (event.actor, event.reason)
@@ -122,7 +126,7 @@ class HistoryStore(Store):
             tenures.append(StageTenure(uid, row.stage, row.version, row.since, row.until, actor, reason))
         return tenures
 
-    @read_transaction
+    @single_query
     def poll(self, connection: Connection, *, after: int, limit: int) -> list[PublishedEvent]:
         """Return at most `limit` events of all models after a position, in the order of commits."""
         # Limit before the join, since a planner might otherwise join and sort all later events.
@@ -136,18 +140,18 @@ class HistoryStore(Store):
         )
         return [published_of(row) for row in connection.execute(query)]
 
-    @read_transaction
+    @single_query
     def last_position(self, connection: Connection) -> int:
         """Return the position of the last event of all models; 0 if there is none."""
         return connection.execute(select(RegistryIdRow.last_event)).scalar_one()
 
-    @read_transaction
+    @single_query
     def heads(self, connection: Connection) -> list[ChainHead]:
         """Return the end of every chain by uid, deleted models included."""
         query = select(RegisteredModelRow.__table__).order_by(RegisteredModelRow.uid)
         return [ChainHead(row.uid, row.name, row.last_seq, row.head_hash or "") for row in connection.execute(query)]
 
-    @read_transaction
+    @single_query
     def hash_at(self, connection: Connection, model_uid: str, seq: int) -> str | None:
         """Return the stored hash of one event, or None."""
         query = (

@@ -3,7 +3,7 @@
 Guarantees: every query has a limit, however many versions and events a model has.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,20 +11,18 @@ from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, litera
 
 from registry.entities.history import PublishedEvent
 from registry.entities.model_registry import ModelVersion
-from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, STAGING
-from registry.store.dialects import AnyRow, AnySelect
+from registry.entities.stages import ACTIVE_STAGES
+from registry.store.dialects import AnyRow
 from registry.store.long_lists import among
 from registry.store.registry.history_queries import StageTenure, event_conditions, published_of, select_published
-from registry.store.registry.promotion_rules import counted_user
+from registry.store.registry.open_approvals import OpenApproval, find_open_approvals
 from registry.store.registry.queries import read_versions, require_model, select_versions
 from registry.store.tables import (
-    ApprovalRow,
     DatasetInputRow,
     DatasetRow,
     HistoryRow,
     LoggedModelRow,
     ModelVersionRow,
-    PromotionRulesRow,
     RegisteredModelRow,
     RunRow,
     StagePeriodRow,
@@ -32,8 +30,6 @@ from registry.store.tables import (
 )
 from registry.store.transactions import Store, read_transaction, single_query
 
-# How many of a model's newest versions may wait for an approval; older ones are overtaken.
-_CANDIDATES: Final = 20
 MAX_COUNTED: Final = 10_000
 # Among so many newest events of a model for each period are nearly always those that began the newest periods.
 _RECENT: Final = 10
@@ -54,24 +50,6 @@ class DeletedVersion:
     version: int
     deleted_time: int
     user_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenApproval:
-    """A version that may enter a guarded stage, and who has approved it so far.
-
-    `registered_by` and `approvers` are names that count: database users on PostgreSQL, else actors.
-    """
-
-    name: str
-    version: int
-    stage: str
-    current_stage: str
-    holder: int | None
-    rules: str
-    registered_by: str | None
-    approvers: frozenset[str]
-    creation_time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +194,17 @@ class OverviewStore(Store):
         Raises:
             ModelNotFoundError: There is no such model.
         """
-        query = select_versions().where(ModelVersionRow.model_id == require_model(connection, name).id)
+        of_model = [ModelVersionRow.model_id == require_model(connection, name).id]
         if before is not None:
-            query = query.where(ModelVersionRow.version < before)
-        rows = connection.execute(query.order_by(ModelVersionRow.version.desc()).limit(newest))
-        return read_versions(connection, rows)
+            of_model.append(ModelVersionRow.version < before)
+        number = ModelVersionRow.version
+        # A range of numbers first: a planner might join all versions before it takes the newest.
+        chosen = select(number).where(*of_model, ModelVersionRow.deleted_time.is_(None)).order_by(number.desc())
+        numbers = connection.execute(chosen.limit(newest)).scalars().all()
+        if not numbers:
+            return []
+        query = select_versions().where(*of_model, number.between(numbers[-1], numbers[0])).order_by(number.desc())
+        return read_versions(connection, connection.execute(query))
 
     @single_query
     def storage(self, connection: Connection) -> Storage:
@@ -245,58 +229,43 @@ class OverviewStore(Store):
     @read_transaction
     def open_approvals(self, connection: Connection, *, limit: int = 200) -> list[OpenApproval]:
         """Return the versions that rules with approvals may let into a stage: newer than its holder, newest first."""
-        guarded = _guarded_stages(connection)
-        if not guarded:
-            return []
-        rows = [
-            (row, stage)
-            for row in connection.execute(_candidates(connection, {row.model_id for row in guarded}, limit))
-            for stage in guarded
-            if stage.model_id == row.model_id and _may_enter(row, stage)
-        ]
-        approvals = _approvals(connection, {row.model_id for row, _ in rows})
-        return [
-            OpenApproval(
-                stage.name,
-                row.version,
-                stage.stage,
-                row.current_stage,
-                stage.holder,
-                stage.rules,
-                row.counted_user or row.user_id,
-                approvals.get((row.model_id, row.version, stage.stage), frozenset()),
-                row.creation_time,
-            )
-            for row, stage in rows
-        ]
+        return find_open_approvals(connection, limit)
 
     @read_transaction
     def with_same_data(self, connection: Connection, run_id: str, *, limit: int = 20) -> list[RelatedVersion]:
         """Return versions of other runs that used a data set of a run, newest first; ``shared`` is its name."""
-        used = DatasetInputRow.__table__.alias()
         mine = (
             select(DatasetInputRow.dataset_id)
             .join(RunRow, RunRow.id == DatasetInputRow.run_id)
             .where(RunRow.run_id == run_id)
         )
+        datasets = set(connection.execute(mine).scalars())
+        # From the newest version on, asking each for its data: a data set may have 100,000 runs, but few versions.
+        shared = (
+            select(func.min(DatasetRow.name))
+            .join(DatasetInputRow, DatasetInputRow.dataset_id == DatasetRow.id)
+            .join(RunRow, RunRow.id == DatasetInputRow.run_id)
+            .where(
+                RunRow.run_id == ModelVersionRow.run_id,
+                among(DatasetInputRow.dataset_id, datasets, connection.dialect.name),
+            )
+            .correlate(ModelVersionRow)
+            .scalar_subquery()
+        )
         query = (
-            select(RegisteredModelRow.name, ModelVersionRow.version, func.min(DatasetRow.name).label("shared"))
-            .select_from(used)
-            .join(DatasetRow, DatasetRow.id == used.c.dataset_id)
-            .join(RunRow, RunRow.id == used.c.run_id)
-            .join(ModelVersionRow, ModelVersionRow.run_id == RunRow.run_id)
+            select(RegisteredModelRow.name, ModelVersionRow.version, shared.label("shared"))
             .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
             .where(
-                used.c.dataset_id.in_(mine),
-                RunRow.run_id != run_id,
+                ModelVersionRow.run_id != run_id,
                 ModelVersionRow.deleted_time.is_(None),
                 RegisteredModelRow.deleted_time.is_(None),
+                shared.is_not(None),
             )
-            .group_by(RegisteredModelRow.name, ModelVersionRow.version, ModelVersionRow.creation_time)
-            .order_by(ModelVersionRow.creation_time.desc())
+            .order_by(ModelVersionRow.id.desc())
             .limit(limit)
         )
-        return [RelatedVersion(row.name, row.version, row.shared) for row in connection.execute(query)]
+        rows = connection.execute(query) if datasets else ()
+        return [RelatedVersion(row.name, row.version, row.shared) for row in rows]
 
     @read_transaction
     def with_same_bytes(self, connection: Connection, digest: str, *, limit: int = 20) -> list[RelatedVersion]:
@@ -406,55 +375,3 @@ def _events_at(
         condition, among(HistoryRow.time_us, {row.since for row in rows}, connection.dialect.name)
     )
     return {(event.model_id, event.time_us): event for event in connection.execute(events)}
-
-
-def _guarded_stages(connection: Connection) -> Sequence[AnyRow]:
-    """Return the stages of living models whose rules ask for approvals, with their holders."""
-    holder = (
-        select(ModelVersionRow.version)
-        .where(
-            ModelVersionRow.model_id == PromotionRulesRow.model_id,
-            ModelVersionRow.current_stage == PromotionRulesRow.stage,
-        )
-        .correlate(PromotionRulesRow)
-        .scalar_subquery()
-    )
-    query = (
-        select(PromotionRulesRow.__table__, RegisteredModelRow.name, holder.label("holder"))
-        .join(RegisteredModelRow, RegisteredModelRow.id == PromotionRulesRow.model_id)
-        .where(RegisteredModelRow.deleted_time.is_(None), PromotionRulesRow.rules.like('%"approvals"%'))
-        .order_by(RegisteredModelRow.name)
-    )
-    return connection.execute(query).all()
-
-
-def _candidates(connection: Connection, models: Collection[int], limit: int) -> AnySelect:
-    version, model = ModelVersionRow, RegisteredModelRow
-    return (
-        select(version.__table__, counted_user(version.session_user).label("counted_user"))
-        .join(model, model.id == version.model_id)
-        .where(
-            among(version.model_id, models, connection.dialect.name),
-            version.version > model.last_version - _CANDIDATES,
-            and_(
-                version.deleted_time.is_(None), or_(version.current_stage == "None", version.current_stage == STAGING)
-            ),
-        )
-        .order_by(version.creation_time.desc())
-        .limit(limit)
-    )
-
-
-def _may_enter(row: AnyRow, stage: AnyRow) -> bool:
-    is_newer = stage.holder is None or row.version > stage.holder
-    return bool(is_newer and row.current_stage not in (stage.stage, ARCHIVED))
-
-
-def _approvals(connection: Connection, models: Collection[int]) -> Mapping[tuple[int, int, str], frozenset[str]]:
-    user = counted_user(ApprovalRow.session_user).label("counted_user")
-    query = select(ApprovalRow.__table__, user).where(among(ApprovalRow.model_id, models, connection.dialect.name))
-    found: dict[tuple[int, int, str], frozenset[str]] = {}
-    for row in connection.execute(query):
-        key = (row.model_id, row.version, row.stage)
-        found[key] = found.get(key, frozenset()) | {row.counted_user or row.actor}
-    return found

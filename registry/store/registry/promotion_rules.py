@@ -16,7 +16,7 @@ from registry.entities.evidence import SHADOW
 from registry.entities.history import EventKind
 from registry.entities.monitors import IncidentStatus
 from registry.store.clock import read_clock_us
-from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
+from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows, send_core
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
 from registry.store.logged_models.evidence import read_metric_evidence, read_records
@@ -81,7 +81,7 @@ class PromotionRuleStore(RegistryStore):
             if before is not None:
                 model.record(EventKind.RULES_DELETED, before=before, reason=reason, details={"stage": stage})
                 condition = (PromotionRulesRow.model_id == model.key) & (PromotionRulesRow.stage == stage)
-                connection.execute(delete(PromotionRulesRow).where(condition))
+                send_core(connection, delete(PromotionRulesRow).where(condition))
 
     @read_transaction
     def get_rules(self, connection: Connection, name: str, stage: str) -> "tuple[PromotionRule, ...]":
@@ -117,7 +117,7 @@ class PromotionRuleStore(RegistryStore):
             if connection.execute(existing).first() is None:
                 event = model.record(EventKind.APPROVED, version=version, reason=reason, details={"stage": stage})
                 row = {**key, "reason": reason, "time_us": event.time_us}
-                connection.execute(insert(table(ApprovalRow)), row)
+                send_core(connection, insert(table(ApprovalRow)).values(row))
 
     @read_transaction
     def check(self, connection: Connection, name: str, version: int, stage: str) -> "list[Verdict]":
@@ -134,12 +134,13 @@ class PromotionRuleStore(RegistryStore):
     @read_transaction
     def check_many(
         self, connection: Connection, name: str, versions: Sequence[int], stage: str
-    ) -> "list[Sequence[Verdict]]":
-        """Evaluate the rules of a stage for versions at one moment, in two round trips; deleted ones are left out."""
+    ) -> "dict[int, Sequence[Verdict]]":
+        """Evaluate the rules of a stage for versions at one moment, by version; deleted ones are left out."""
         statements = [candidate_statement(connection, name, version, stage) for version in versions]
         run_all(connection, *statements)
         rows = [row for statement in statements if (row := first_row(statement)) is not None]
-        return [judgement.verdicts for judgement in _evaluate_all(connection, rows, name, stage)]
+        judgements = _evaluate_all(connection, rows, name, stage)
+        return {row.version: judgement.verdicts for row, judgement in zip(rows, judgements, strict=True)}
 
 
 def candidate_statement(connection: Connection, name: str, version: int, stage: str) -> Statement:

@@ -15,8 +15,8 @@ from registry.entities.history import EventKind
 from registry.entities.model_registry import RegisteredModel
 from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import AlreadyExistsError, InUseError
-from registry.store.clock import monotonic_now_ms, now_ms
-from registry.store.compiled_statements import Compiled, first_row, first_value
+from registry.store.clock import clock_statement, monotonic_now_ms, now_ms
+from registry.store.compiled_statements import Compiled, first_row, first_value, send_core
 from registry.store.dialects import insert_into, upsert
 from registry.store.driver_sql import Statement, end_with_next, run_all
 from registry.store.engine import ConstraintError
@@ -134,22 +134,22 @@ class ModelStore(RegistryStore):
         Raises:
             InUseError: A version is in Staging or Production and `force` is False.
         """
-        with self.locked(connection, name) as model:
+        clock = clock_statement(connection)
+        with self.locked(connection, name, clock) as model:
             held = _held_stages(connection, model.key)
             if held and not force:
                 raise InUseError(
                     f"The model {name!r} has versions in use: {held}. Move them to Archived first, or delete with "
                     "force=True."
                 )
-            now = monotonic_now_ms(connection)
+            now = monotonic_now_ms(connection, clock)
             event = model.record(EventKind.DELETED, before=name, reason=reason, details={"force": force})
             not_deleted = (ModelVersionRow.model_id == model.key) & ModelVersionRow.deleted_time.is_(None)
-            connection.execute(delete(ModelAliasRow).where(ModelAliasRow.model_id == model.key))
-            connection.execute(
-                update(ModelVersionRow).where(not_deleted).values(current_stage="None", deleted_time=now)
-            )
+            send_core(connection, delete(ModelAliasRow).where(ModelAliasRow.model_id == model.key))
+            changed = {"current_stage": "None", "deleted_time": now}
+            send_core(connection, update(ModelVersionRow).where(not_deleted).values(changed))
             open_periods = (StagePeriodRow.model_id == model.key) & StagePeriodRow.until.is_(None)
-            connection.execute(update(StagePeriodRow).where(open_periods).values(until=event.time_us))
+            send_core(connection, update(StagePeriodRow).where(open_periods).values(until=event.time_us))
             model.change(deleted_time=now)
 
     @write_transaction

@@ -101,8 +101,7 @@ class Resolver(Store):
             raise _explain(connection, uri)
         return resolved
 
-    @read_transaction
-    def find(self, connection: Connection, uri: ModelStageUri | ModelAliasUri) -> ResolvedModel | None:
+    def find(self, uri: ModelStageUri | ModelAliasUri) -> ResolvedModel | None:
         """Return the model in a stage or under an alias, now or at a past time; None if there was none.
 
         Raises:
@@ -110,6 +109,13 @@ class Resolver(Store):
             VersionNotFoundError: The version was deleted since; the message says when and by whom.
             InvalidParameterError: The time is in the future.
         """
+        row = self._look_up(uri)
+        if row is None or row.deleted_time is not None:
+            return self._retry_or_find_none(uri)
+        return _resolved(row, row.name, row.version)
+
+    @read_transaction
+    def _retry_or_find_none(self, connection: Connection, uri: ModelStageUri | ModelAliasUri) -> ResolvedModel | None:
         resolved = _find(connection, uri)
         if resolved is None:
             _refuse_deleted_model(connection, uri)

@@ -21,8 +21,8 @@ from registry.exceptions import (
     LoggedModelNotFoundError,
     VersionNotFoundError,
 )
-from registry.store.clock import monotonic_now_ms, now_ms
-from registry.store.compiled_statements import Compiled, first_row, first_value
+from registry.store.clock import clock_statement, monotonic_now_ms, now_ms
+from registry.store.compiled_statements import Compiled, first_row, first_value, send_core
 from registry.store.dialects import AnyRow, table, upsert
 from registry.store.driver_sql import Statement, end_with_next, run_all
 from registry.store.logged_models.logged_models import SealedCopy, insert_logged_model
@@ -187,8 +187,8 @@ class VersionStore(RegistryStore):
         Raises:
             InUseError: The version is in Staging or Production and `force` is False.
         """
-        existing = version_statement(connection, name, version)
-        with self.locked(connection, name, existing) as model:
+        existing, clock = version_statement(connection, name, version), clock_statement(connection)
+        with self.locked(connection, name, existing, clock) as model:
             row = not_deleted_row(first_row(existing), name, version)
             if row.current_stage in ACTIVE_STAGES and not force:
                 raise InUseError(
@@ -204,7 +204,7 @@ class VersionStore(RegistryStore):
                 details={"force": force},
             )
             close_period(connection, model.key, row.current_stage, event.time_us)
-            _change(connection, row.id, current_stage="None", deleted_time=monotonic_now_ms(connection))
+            _change(connection, row.id, current_stage="None", deleted_time=monotonic_now_ms(connection, clock))
 
     @write_transaction
     def restore(self, connection: Connection, name: str, version: int, *, reason: str | None = None) -> ModelVersion:
@@ -409,7 +409,7 @@ def _drop_aliases(model: LockedModel, version: int, reason: str | None) -> None:
             EventKind.ALIAS_DELETED, version=version, before=str(version), reason=reason, details={"alias": alias}
         )
         close_period(model.connection, model.key, f"@{alias}", event.time_us)
-    model.connection.execute(delete(ModelAliasRow).where(named))
+    send_core(model.connection, delete(ModelAliasRow).where(named))
 
 
 def _change(connection: Connection, key: int, **values: Any) -> None:

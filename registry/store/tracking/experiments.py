@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, select, update
 
 from registry.entities import Experiment, LifecycleStage
 from registry.entities.experiment import DEFAULT_EXPERIMENT_ID, DEFAULT_EXPERIMENT_NAME
@@ -19,13 +19,14 @@ from registry.exceptions import (
     NotFoundError,
 )
 from registry.store.adopted_places import AdoptedPlaces, find_adopted, relocate_adopted
-from registry.store.clock import monotonic_now_ms, now_ms
+from registry.store.clock import clock_statement, monotonic_now_ms, now_ms
 from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
 from registry.store.dialects import AnyRow, insert_into, table, upsert
 from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
 from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.ownership import relocate_ownership
 from registry.store.tables import ExperimentRow, ExperimentTagRow, RegistryIdRow, RunRow
+from registry.store.tables.base import ID
 from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
 _MAX_LISTED = 5
@@ -113,9 +114,10 @@ class ExperimentStore(Store):
     @write_transaction
     def rename(self, connection: Connection, experiment_id: str, new_name: str) -> None:
         """Rename an active experiment."""
-        row = _require_active(connection, experiment_id)
-        taken = select(ExperimentRow.id).where(ExperimentRow.name == new_name, ExperimentRow.id != row.id, _IS_KEPT)
-        if connection.execute(taken).first():
+        same_name = _BY_NAME.statement(connection, {"given_name": new_name})
+        row = _require_active(connection, experiment_id, same_name)
+        holder = first_row(same_name)
+        if holder is not None and holder.id != row.id:
             raise AlreadyExistsError(f"Experiment(name={new_name}) already exists.")
         _update(connection, row.id, name=new_name)
 
@@ -123,16 +125,13 @@ class ExperimentStore(Store):
     def delete(self, connection: Connection, experiment_id: str) -> None:
         """Mark an experiment and its active runs as deleted."""
         key = experiment_key(experiment_id)
-        if _require(connection, key).lifecycle_stage != LifecycleStage.ACTIVE:
+        latest_deletion, clock = _LATEST_DELETION.statement(connection, {"given_key": key}), clock_statement(connection)
+        if _require(connection, key, latest_deletion, clock).lifecycle_stage != LifecycleStage.ACTIVE:
             raise ExperimentNotFoundError(f"No active experiment with id={experiment_id}; it is deleted already.")
         # `restore` finds the runs deleted with the experiment by this time, so no other run may have it.
-        latest_deletion = select(func.max(RunRow.deleted_time)).where(RunRow.experiment_id == key)
-        now = max(monotonic_now_ms(connection), (connection.execute(latest_deletion).scalar_one() or 0) + 1)
+        now = max(monotonic_now_ms(connection, clock), (first_value(latest_deletion) or 0) + 1)
         _update(connection, key, lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
-        active = (RunRow.experiment_id == key) & (RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
-        connection.execute(
-            update(RunRow).where(active).values(lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
-        )
+        _DELETE_RUNS.send(connection, {"given_key": key, "given_time": now})
 
     @write_transaction
     def restore(self, connection: Connection, experiment_id: str) -> None:
@@ -142,12 +141,7 @@ class ExperimentStore(Store):
         if row.lifecycle_stage != LifecycleStage.DELETED:
             raise ExperimentNotFoundError(f"No deleted experiment with id={experiment_id}; it is active.")
         _update(connection, key, lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
-        deleted_together = (RunRow.experiment_id == key) & (RunRow.deleted_time == row.deleted_time)
-        connection.execute(
-            update(RunRow)
-            .where(deleted_together, RunRow.purged_time.is_(None))
-            .values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
-        )
+        _RESTORE_RUNS.send(connection, {"given_key": key, "given_time": row.deleted_time})
 
     @write_transaction
     def relocate(self, connection: Connection, old: str, new: str) -> int:
@@ -282,6 +276,22 @@ def _insert_statement(dialect: str) -> Compiled:
     return Compiled(insert_into(dialect, ExperimentRow).on_conflict_do_nothing().returning(ExperimentRow.id))
 
 
+_OF_EXPERIMENT: Final = RunRow.experiment_id == bindparam("given_key", type_=ID)
+_LATEST_DELETION: Final = Compiled(select(func.max(RunRow.deleted_time)).where(_OF_EXPERIMENT))
+_DELETE_RUNS: Final = Compiled(
+    update(RunRow)
+    .where(_OF_EXPERIMENT, RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
+    .values(lifecycle_stage=LifecycleStage.DELETED, deleted_time=bindparam("given_time", type_=BigInteger))
+)
+_RESTORE_RUNS: Final = Compiled(
+    update(RunRow)
+    .where(
+        _OF_EXPERIMENT,
+        RunRow.deleted_time == bindparam("given_time", type_=BigInteger),
+        RunRow.purged_time.is_(None),
+    )
+    .values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
+)
 _DRAW_KEY: Final = "SELECT nextval(pg_get_serial_sequence('experiments', 'id'))"
 
 
@@ -307,8 +317,10 @@ def experiment_statement(connection: Connection, experiment_id: object) -> State
     return _BY_KEY.statement(connection, {"given_key": experiment_key(experiment_id)})
 
 
-def _require(connection: Connection, key: int) -> AnyRow:
-    row = _BY_KEY.first(connection, {"given_key": key})
+def _require(connection: Connection, key: int, *others: Statement) -> AnyRow:
+    """Return the row of an experiment; other statements travel with its query."""
+    run_all(connection, found := _BY_KEY.statement(connection, {"given_key": key}), *others)
+    row = first_row(found)
     if row is None:
         raise _missing(key)
     return row
@@ -318,8 +330,8 @@ def _missing(key: int) -> ExperimentNotFoundError:
     return ExperimentNotFoundError(f"No Experiment with id={key} exists")
 
 
-def _require_active(connection: Connection, experiment_id: str) -> AnyRow:
-    row = _require(connection, experiment_key(experiment_id))
+def _require_active(connection: Connection, experiment_id: str, *others: Statement) -> AnyRow:
+    row = _require(connection, experiment_key(experiment_id), *others)
     if row.lifecycle_stage != LifecycleStage.ACTIVE:
         raise InvalidStateError(f"The experiment {row.id} is deleted; restore it with restore_experiment.")
     return row

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from registry.entities import (
     Dataset,
@@ -23,6 +23,7 @@ from registry.exceptions import LoggedModelNotFoundError
 from registry.store.compiled_statements import Compiled, named_rows
 from registry.store.dialects import insert_into, table, upsert
 from registry.store.driver_sql import Answer
+from registry.store.long_lists import among
 from registry.store.tables import (
     Base,
     DatasetInputRow,
@@ -39,35 +40,86 @@ CONTEXT_TAG = "mlflow.data.context"
 def insert_dataset_inputs(
     connection: Connection, experiment: int, run_key: int, datasets: Iterable[DatasetInput]
 ) -> None:
-    """Record that a run used data sets."""
+    """Record that a run used data sets, in the round trip of the next statement."""
+    dialect = connection.dialect.name
     for dataset_input in datasets:
         dataset = dataset_input.dataset
         tags = {tag.key: tag.value for tag in dataset_input.tags}
-        dataset_key = get_or_insert(
-            connection,
-            DatasetRow,
-            {"experiment_id": experiment, "name": dataset.name, "digest": dataset.digest},
-            {
-                "source_type": dataset.source_type,
-                "source": dataset.source,
-                "schema": dataset.schema,
-                "profile": dataset.profile,
-            },
+        known = {"experiment_id": experiment, "name": dataset.name, "digest": dataset.digest}
+        described = {
+            "source_type": dataset.source_type,
+            "source": dataset.source,
+            "schema": dataset.schema,
+            "profile": dataset.profile,
+        }
+        use = {f"given_{name}": value for name, value in known.items()}
+        use |= {"given_run": run_key, "given_context": tags.pop(CONTEXT_TAG, "")}
+        _insert_dataset(dialect).send(connection, {**known, **described})
+        _insert_use(dialect).send(connection, use)
+        for name, value in tags.items():
+            _insert_use_tag(dialect).send(connection, {**use, "given_key": name, "given_value": value})
+
+
+@functools.cache
+def _insert_dataset(dialect: str) -> Compiled:
+    return Compiled(insert_into(dialect, DatasetRow).on_conflict_do_nothing())
+
+
+@functools.cache
+def _insert_use(dialect: str) -> Compiled:
+    columns = ["run_id", "dataset_id", "context"]
+    rows = select(_given("run", DatasetInputRow.run_id), DatasetRow.id, _given("context", DatasetInputRow.context))
+    insert = insert_into(dialect, DatasetInputRow).from_select(columns, rows.where(*_of_dataset()))
+    return Compiled(insert.on_conflict_do_nothing())
+
+
+@functools.cache
+def _insert_use_tag(dialect: str) -> Compiled:
+    tags = table(DatasetInputTagRow).c
+    rows = (
+        select(DatasetInputRow.id, _given("key", tags.key), _given("value", tags.value))
+        .join(DatasetRow, DatasetRow.id == DatasetInputRow.dataset_id)
+        .where(
+            *_of_dataset(),
+            DatasetInputRow.run_id == bindparam("given_run"),
+            DatasetInputRow.context == bindparam("given_context"),
         )
-        use = {"run_id": run_key, "dataset_id": dataset_key, "context": tags.pop(CONTEXT_TAG, "")}
-        input_key = get_or_insert(connection, DatasetInputRow, use, {})
-        rows = [{"input_id": input_key, "key": name, "value": value} for name, value in tags.items()]
-        upsert(connection, DatasetInputTagRow, rows)
+    )
+    insert = insert_into(dialect, DatasetInputTagRow).from_select(["input_id", "key", "value"], rows)
+    return Compiled(
+        insert.on_conflict_do_update(index_elements=["input_id", "key"], set_={"value": insert.excluded["value"]})
+    )
+
+
+def _given(name: str, column: Any) -> ColumnElement[Any]:
+    return bindparam(f"given_{name}", type_=column.type)
+
+
+def _of_dataset() -> Sequence[ColumnElement[bool]]:
+    columns = table(DatasetRow).c
+    return [columns[name] == _given(name, columns[name]) for name in ("experiment_id", "name", "digest")]
 
 
 def insert_run_models(connection: Connection, run_key: int, direction: str, models: Iterable[tuple[str, int]]) -> None:
     """Record that a run used ("input") or made ("output") logged models, given as (model id, step)."""
-    for model_id, step in models:
-        key = connection.execute(select(LoggedModelRow.id).where(LoggedModelRow.model_id == model_id)).scalar()
-        if key is None:
+    steps = list(models)
+    if not steps:
+        return
+    query = select(LoggedModelRow.model_id, LoggedModelRow.id)
+    found = connection.execute(query.where(among(LoggedModelRow.model_id, dict(steps), connection.dialect.name)))
+    keys: dict[str, int] = {row.model_id: row.id for row in found}
+    for model_id, _ in steps:
+        if model_id not in keys:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-        row = {"run_id": run_key, "direction": direction, "logged_model_id": key, "step": step}
-        upsert(connection, RunModelRow, [row])
+    rows = {keys[model_id]: step for model_id, step in steps}  # the last step of a model counts
+    upsert(
+        connection,
+        RunModelRow,
+        [
+            {"run_id": run_key, "direction": direction, "logged_model_id": key, "step": step}
+            for key, step in rows.items()
+        ],
+    )
 
 
 def inputs_and_outputs_queries(dialect: str, *, by_id: bool = False) -> tuple[Compiled, Compiled, Compiled]:

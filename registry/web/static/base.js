@@ -13,6 +13,10 @@
     }
   };
   localTimes(document);
+  for (const tick of document.querySelectorAll("text[data-tick]")) {
+    const moment = new Date(Number(tick.dataset.tick));
+    tick.textContent = Number(tick.dataset.span) < 172800000 ? moment.toLocaleTimeString() : moment.toLocaleDateString();
+  }
   // Other scripts call this after they have put new markup in the page.
   window.registryPage = { localTimes };
 

@@ -189,6 +189,7 @@ def test_an_integer_that_a_column_of_several_types_cannot_hold_is_refused(name: 
         enforce_schema(data, MIX)
 
 
-def test_a_long_beyond_the_doubles_keeps_its_value_beside_other_types() -> None:
-    data = pd.DataFrame({"a": [1], "b": [2**53 + 1], "c": [0.5], "d": [4]})
-    assert enforce_schema(data, MIX)["b"].tolist() == [2**53 + 1]
+@pytest.mark.parametrize("value", [2**53 + 1, 2**63 - 1, -(2**63)])
+def test_a_long_beyond_the_doubles_keeps_its_value_beside_other_types(value: int) -> None:
+    data = pd.DataFrame({"a": [1], "b": [value], "c": [0.5], "d": [4]})
+    assert enforce_schema(data, MIX)["b"].tolist() == [value]
