@@ -273,3 +273,17 @@ def test_rows_are_not_for_models_that_take_something_else(
     signature = signatures.get(kind, False if kind == "no signature" else flavors.infer_signature(frame))
     flavors.save_model(model, tmp_path / "model", flavor, signature=signature)
     assert flavors.load_pyfunc(tmp_path / "model").takes_rows is False
+
+
+@pytest.mark.parametrize("missing", [np.nan, -1.0])
+@pytest.mark.parametrize("rounds", [None, 2])
+def test_rows_are_predicted_as_the_wrapper_does_with_its_missing_value_and_best_iteration(
+    missing: float, rounds: int | None, frame: pd.DataFrame
+) -> None:
+    holed = frame.mask(frame > 1.2, missing)
+    model = xgboost.XGBRegressor(
+        n_estimators=30, missing=missing, early_stopping_rounds=rounds, learning_rate=1.0, n_jobs=1
+    )
+    model.fit(holed, frame["a"], eval_set=[(holed.head(20), frame["b"].head(20))], verbose=False)
+    assert (getattr(model, "best_iteration", 29) < 29) == (rounds is not None)
+    assert XGBoostPredictor(model).predict(holed).tolist() == model.predict(holed).tolist()
