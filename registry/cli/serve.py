@@ -40,7 +40,13 @@ def serve(
         int, typer.Option("--threads", metavar="N", min=1, help="Threads of one prediction in the model's library.")
     ] = 1,
     concurrency: Annotated[
-        int, typer.Option("--concurrency", metavar="N", min=1, help="Predictions at once, per worker.")
+        int,
+        typer.Option(
+            "--concurrency",
+            metavar="N",
+            min=1,
+            help="Predictions at once, per worker, besides quick ones.",
+        ),
     ] = 4,
     queue: Annotated[
         int, typer.Option("--queue", metavar="N", min=0, help="Requests that may wait, per worker; others get 429.")

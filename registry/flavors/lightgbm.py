@@ -7,6 +7,7 @@ Guarantees: the loaded class is one of the table below, regardless of the MLmode
 import json
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,7 +110,7 @@ class LightGBMFlavor:
         if not sealed:
             check_lightgbm_bytes(data, file)
         try:
-            booster = lightgbm.Booster(model_str=data.decode("utf-8"))
+            booster = _load_booster(data.decode("utf-8"))
         except (lightgbm.basic.LightGBMError, ValueError, TypeError, KeyError) as error:
             raise InvalidModelError(f"LightGBM {lightgbm.__version__} cannot read {str(file)!r}: {error}.") from error
         if class_name == _BOOSTER:
@@ -141,10 +142,15 @@ class LightGBMPredictor:
         self._model = model
         booster = model if isinstance(model, _lightgbm().Booster) else model.booster_
         self._has_categories = bool(booster.pandas_categorical)
+        self._options: dict[str, Any] = {}
 
     def get_raw_model(self) -> Any:
         """Return the Booster or wrapper."""
         return self._model
+
+    def limit_threads(self, count: int) -> None:
+        """Let the next predictions use `count` threads."""
+        self._options = {"num_threads": count}
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's predictions. Params have no effect, as in MLflow."""
@@ -152,7 +158,22 @@ class LightGBMPredictor:
         if self._has_categories and hasattr(data, "columns"):
             text = {name: "category" for name in data.columns if _is_text(data[name])}
             data = data.astype(text) if text else data
-        return self._model.predict(data)
+        return self._model.predict(data, **self._options)
+
+
+def _load_booster(text: str) -> Any:
+    """Load a Booster in a thread of its own.
+
+    LightGBM reads trees with as many OpenMP threads as it last predicted with, and offers no other number. In a forked
+    child the thread that forked would wait forever for those of its parent; a new thread has none to wait for.
+    """
+    booster = _lightgbm().Booster
+    with ThreadPoolExecutor(1, "registry-lightgbm") as threads:
+        try:
+            loading = threads.submit(booster, model_str=text)
+        except RuntimeError:  # the interpreter is ending, and starts no thread any more
+            return booster(model_str=text)
+        return loading.result()
 
 
 def _save_wrapper(model: Any, file: Path) -> None:

@@ -17,7 +17,7 @@ class Predictor(Protocol):
     ``limit_threads(count)``, which makes the next predictions use at most so many threads. Where ``takes_rows(names)``
     is true, ``predict_rows(rows, params)`` predicts an array of doubles with these columns as ``predict`` does a frame
     of them. ``only_computes`` says that a prediction runs code of a library alone, which waits for nothing; a server
-    may make a small one in the thread that answers everybody.
+    may make a small one in its event loop.
     """
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:

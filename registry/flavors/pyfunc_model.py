@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from registry.entities.schema import DataType
@@ -39,6 +38,8 @@ class PyFuncModel:
         self._predictor = predictor
         self._example = example
         self._model_config = dict(model_config or {})
+        # No cached_property: until Python 3.12 it has a lock, which a fork would copy while another thread holds it.
+        self._takes_rows = _takes_rows(metadata, predictor)
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Check `data` against the model's signature, and predict.
@@ -56,7 +57,7 @@ class PyFuncModel:
         """
         schema = self._metadata.get_input_schema()
         fitting = data if schema is None else enforce_schema(data, schema)
-        if schema is not None and self.takes_rows and hasattr(fitting, "to_numpy"):
+        if schema is not None and self._takes_rows and hasattr(fitting, "to_numpy"):
             rows = fitting.to_numpy()
             if rows.dtype == "float64" and rows.shape[1:] == (len(schema),):  # an optional column may be missing
                 return self.predict_rows(rows, params)
@@ -78,14 +79,10 @@ class PyFuncModel:
         predictor: Any = self._predictor
         return predictor.predict_rows(rows, enforce_params(params, self._metadata.get_params_schema()))
 
-    @cached_property
+    @property
     def takes_rows(self) -> bool:
         """Tell whether the signature has doubles alone, and the flavor takes an array of them: XGBoost does."""
-        schema = self._metadata.get_input_schema()
-        takes_rows = getattr(self._predictor, "takes_rows", None)
-        if schema is None or takes_rows is None or schema.is_tensor_spec() or not schema.has_input_names():
-            return False
-        return all(spec.type is DataType.double for spec in schema) and bool(takes_rows(schema.input_names()))
+        return self._takes_rows
 
     @property
     def only_computes(self) -> bool:
@@ -93,7 +90,9 @@ class PyFuncModel:
         return bool(getattr(self._predictor, "only_computes", False))
 
     def limit_threads(self, count: int) -> None:
-        """Let predictions use at most `count` threads, if the flavor knows how: XGBoost and scikit-learn do.
+        """Let predictions use at most `count` threads, if the flavor knows how.
+
+        Those of XGBoost, LightGBM, CatBoost and scikit-learn do.
 
         Args:
             count: The number of threads, from 1.
@@ -158,3 +157,11 @@ class PyFuncModel:
         lines = {"run_id": self._metadata.run_id, "artifact_path": self._metadata.artifact_path}
         known = "".join(f"  {key}: {value}\n" for key, value in lines.items() if value is not None)
         return f"registry.pyfunc.loaded_model:\n{known}  flavor: {self.loader_module}\n"
+
+
+def _takes_rows(metadata: Model, predictor: Predictor) -> bool:
+    schema = metadata.get_input_schema()
+    takes_rows = getattr(predictor, "takes_rows", None)
+    if schema is None or takes_rows is None or schema.is_tensor_spec() or not schema.has_input_names():
+        return False
+    return all(spec.type is DataType.double for spec in schema) and bool(takes_rows(schema.input_names()))

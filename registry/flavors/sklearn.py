@@ -6,7 +6,6 @@ at loading; a pickle is read only if the caller allowed code. Nothing in the fil
 
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +23,8 @@ from registry.validation.arguments import check_list
 
 _PREDICT_FUNCTIONS: Final = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
 _LIBRARIES: Final = frozenset({"sklearn", "xgboost", "lightgbm", "catboost"})
+# A pipeline calls whatever has them, also what is no estimator of scikit-learn's.
+_CALLED: Final = ("get_params", "fit", "transform", "predict")
 
 
 class SklearnFlavor:
@@ -151,18 +152,16 @@ class SklearnPredictor:
         self._function = function
         self._threads: int | None = None
         self._libraries: Any = None
-
-    @cached_property
-    def only_computes(self) -> bool:
-        """Tell whether only code of libraries predicts."""
-        return _only_computes(self._model)
+        self.only_computes = _only_computes(model)
 
     def limit_threads(self, count: int) -> None:
         """Let the estimator and those inside it use `count` threads, of joblib, XGBoost and OpenMP."""
         self._threads = count
         # It finds the libraries of OpenMP in this process, which takes longer than many a prediction.
         self._libraries = optional_import("threadpoolctl", "sklearn").ThreadpoolController()
-        for part in _estimators(self._model):
+        for part in _parts(self._model):
+            if not hasattr(part, "get_params"):
+                continue
             if hasattr(part, "get_booster"):
                 limit_xgboost_threads(part, count)
             elif "n_jobs" in part.get_params(deep=False):
@@ -181,35 +180,47 @@ class SklearnPredictor:
             return self._function(data)
 
 
-def _estimators(model: Any) -> Iterator[Any]:
-    """Yield an estimator and every fitted or named estimator inside it, of a pipeline or an ensemble."""
+def _parts(model: Any) -> Iterator[Any]:
+    """Yield a model and every fitted or named part inside it that can be fitted or called, such as a step."""
     seen: set[int] = set()
     left = [model]
     while left:
         part = left.pop()
-        if isinstance(part, list | tuple):
-            left.extend(part)
-        elif isinstance(part, dict):
-            left.extend(part.values())
-        elif hasattr(part, "get_params") and not isinstance(part, type) and id(part) not in seen:
+        if isinstance(part, int | float | str) or id(part) in seen:  # a vocabulary has many numbers
+            continue
+        if isinstance(part, list | tuple | dict):
+            seen.add(id(part))
+            left.extend(part.values() if isinstance(part, dict) else part)
+        elif not isinstance(part, type) and any(hasattr(part, name) for name in _CALLED):
             seen.add(id(part))
             yield part
             left.extend(getattr(part, "__dict__", {}).values())
 
 
 def _only_computes(model: Any) -> bool:
-    """Tell whether an estimator and those inside it are all classes of a library, and call no function of somebody's.
+    """Tell whether an estimator and the parts inside it are all of a library's classes, and call nobody's function.
 
     One that says nothing of its parameters, or has parameters that can be called, is taken for somebody's own.
     """
     if not hasattr(model, "get_params"):
         return False
-    for part in _estimators(model):
+    for part in _parts(model):
         if type(part).__module__.partition(".")[0] not in _LIBRARIES:
             return False
-        if any(callable(value) for value in part.get_params(deep=False).values()):
+        try:
+            parameters = part.get_params(deep=False) if hasattr(part, "get_params") else {}
+        except AttributeError:  # a pickle of an older release lacks a parameter that its class has now
+            return False
+        if any(_is_function(value) for value in parameters.values()):
             return False
     return True
+
+
+def _is_function(value: Any) -> bool:
+    """Tell whether a parameter can be called, other than NumPy's types of numbers, which say what an encoder makes."""
+    import numpy as np
+
+    return callable(value) and not (isinstance(value, type) and issubclass(value, np.generic))
 
 
 def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[str] | None:

@@ -27,8 +27,8 @@ class Predictor:
         uri: A ``models:`` or ``runs:`` URI; or a path or S3 location outside the registry, whose files are hashed now.
         keep: Columns of the data that the result keeps, before the predictions. Default: none.
         with_model: Also add the columns ``model_name``, ``model_version`` and ``model_digest``. Default: False.
-        nthread: Threads of each process, for XGBoost and scikit-learn. Default: as the model was saved, which is
-            mostly one per processor. Give 1 where an engine runs a process per processor.
+        nthread: Threads of each process, for XGBoost, LightGBM, CatBoost and scikit-learn. Default: as the model was
+            saved, which is mostly one per processor. Give 1 where an engine runs a process per processor.
         params: Params of ``predict`` that the signature names.
         model_config: Settings that overwrite those that the model was saved with; they must be plain JSON.
         allow_code: Consent to run code from the model's files. Default: ``REGISTRY_ALLOW_CODE`` of this process.

@@ -62,16 +62,14 @@ def _has_zlib_header(body: bytes) -> bool:
 
 
 def accepted_encoding(header: str) -> str | None:
-    """Return the encoding of an answer that an Accept-Encoding header likes best, or None for none."""
-    best, quality = None, 0.0
+    """Return the encoding that an Accept-Encoding header likes best, and more than identity; None for none."""
+    weights: dict[str, float] = {}
     for part in header.lower().split(","):
         name, semicolon, weight = part.partition(";")
         match = _QUALITY.fullmatch(weight.strip()) if semicolon else None
-        worth = (float(match[1]) if match else 0.0) if semicolon else 1.0
-        name = name.strip()
-        if name in ("gzip", "deflate") and (worth > quality or (worth == quality > 0 and name == "gzip")):
-            best, quality = name, worth
-    return best
+        weights[name.strip()] = (float(match[1]) if match else 0.0) if semicolon else 1.0
+    best = max("gzip", "deflate", key=lambda name: weights.get(name, 0.0))
+    return best if weights.get(best, 0.0) > weights.get("identity", 0.0) else None
 
 
 def compress(body: bytes, encoding: str | None) -> tuple[bytes, dict[str, str]]:

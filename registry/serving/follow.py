@@ -68,7 +68,8 @@ def follow(
         wait: Load now, and raise if that fails. False returns at once; until a model is loaded, `predict` raises
             `UnavailableError`.
         tracking_uri: Where the registry is. Default: the tracking URI that is set.
-        nthread: Threads of one prediction, for XGBoost and scikit-learn. Default: as the model was saved.
+        nthread: Threads of one prediction, for XGBoost, LightGBM, CatBoost and scikit-learn. Default: as the model was
+            saved.
         model_config: Settings that overwrite those that the model was saved with; plain JSON.
         allow_code: Consent to run code from the model's files. Default: ``REGISTRY_ALLOW_CODE``, else False.
         require_signature: A public key (a PEM file). Only models that this key signed take over.

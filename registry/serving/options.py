@@ -26,7 +26,8 @@ class ServeOptions:
         models: Pairs of a name, by which requests choose a model, and its URI.
         every: Seconds between two looks at the registry.
         nthread: Threads of one prediction.
-        concurrency: How many requests are predicted at once, per worker.
+        concurrency: How many requests are predicted at once in threads, per worker; its event loop answers a small one
+            of a quick model beside them.
         queue: How many more may wait for that; the next one is answered with 429.
         max_body: The largest body of a request, in bytes.
         max_rows: The most rows of a request.

@@ -1,7 +1,7 @@
-"""The way of a request for predictions: its limits, its body, the model's answer, and what is counted of it.
+"""Answer requests for predictions: keep their limits, read the body, ask the model, and count what came of it.
 
-Guarantees: no request waits beyond its limits; a small one is answered at once, by the thread that answers everybody,
-only while the model is known to compute and nothing else, and to be quick.
+Guarantees: no request waits beyond its limits; one is answered in the event loop only if it is small, and only while
+the model is known to compute and nothing else, and to be quick with bodies of that size.
 """
 
 import asyncio
@@ -46,8 +46,8 @@ _BINARY_HEADER: Final = "inference-header-content-length"
 # What a model raises for input that it cannot take. Where a signature has checked the types, only ValueError says so:
 # scikit-learn raises it for a missing value.
 _INPUT_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError)
-# Handing a request to another thread and back costs as much as one row of a usual model. Everybody waits while the
-# thread that answers everybody predicts, so it does that only for little, and for models that have shown to be quick.
+# Handing a request to another thread and back costs as much as one row of a usual model. Every other request waits
+# while the event loop predicts, so it does that only for little, and for models that have shown to be quick.
 _SMALL_BYTES: Final = 8 * 2**10
 _QUICK_SECONDS: Final = 0.002
 _MEMORY: Final = 0.9
@@ -65,15 +65,22 @@ class PreparedModel:
         self.headers = raw_headers(identity_headers(served))
         self._only_computes = model.only_computes
         self._seconds = float("inf")
+        self._quick_bytes = 0
 
-    @property
-    def is_quick(self) -> bool:
-        """Tell whether small requests were answered within little processor time of late."""
-        return self._only_computes and self._seconds < _QUICK_SECONDS
+    def is_quick(self, size: int) -> bool:
+        """Tell whether a body of `size` bytes takes little processor time, by those that were answered of late.
 
-    def note(self, seconds: float) -> None:
-        """Remember the processor time of a small request; that of slow ones for longer."""
+        It may be twice as large as those: the time of many models grows with the rows.
+        """
+        return self._only_computes and self._seconds < _QUICK_SECONDS and size <= 2 * self._quick_bytes
+
+    def note(self, size: int, seconds: float) -> None:
+        """Remember the processor time of a small body; that of slow ones for longer, and that they were too large."""
         self._seconds = seconds if self._seconds == float("inf") else max(seconds, self._seconds * _MEMORY)
+        if seconds < _QUICK_SECONDS:
+            self._quick_bytes = max(self._quick_bytes, size)
+        else:
+            self._quick_bytes = min(self._quick_bytes, size // 4)  # half of that size may be tried
 
 
 class Predictions:
@@ -156,10 +163,10 @@ class Predictions:
         self.inside -= 1
 
     def _answer_if_quick(self, scope: Any, followed: FollowedModel, work: Work, body: bytes) -> Answer | None:
-        """Answer now if the model of this moment is known to be quick, else return None."""
+        """Answer in the event loop if the model of this moment is known to be quick, else return None."""
         with lease(scope, followed) as served:
             prepared = self._prepare(served)
-            return self._answer(served, prepared, work, body) if prepared.is_quick else None
+            return self._answer(served, prepared, work, body) if prepared.is_quick(len(body)) else None
 
     def _answer_with_lease(
         self, scope: Any, followed: FollowedModel, work: Work, body: bytes, encoding: str | None
@@ -178,6 +185,7 @@ class Predictions:
     def _answer(self, served: ServedModel, prepared: PreparedModel, work: Work, body: bytes) -> Answer:
         """Answer; what fails beyond the input is a 500 with an id."""
         began = time.thread_time()
+        answer = None
         try:
             answer = work(body, served, prepared)
         except RequestError:
@@ -185,8 +193,11 @@ class Predictions:
         except Exception as error:  # noqa: BLE001 - code of the model raises whatever it likes
             identity = log_error(served, error, logging.ERROR)
             raise RequestError(500, f"The prediction failed; the log says more under {identity}.") from None
-        if len(body) <= _SMALL_BYTES:
-            prepared.note(time.thread_time() - began)
+        finally:
+            seconds = time.thread_time() - began
+            # A request that failed quickly shows nothing: it may not have reached the model.
+            if len(body) <= _SMALL_BYTES and (answer is not None or seconds >= _QUICK_SECONDS):
+                prepared.note(len(body), seconds)
         return answer
 
 

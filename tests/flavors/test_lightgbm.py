@@ -74,6 +74,70 @@ def test_a_model_that_stopped_early_predicts_from_its_best_iteration() -> None:
     assert loaded.evals_result_ == model.evals_result_
 
 
+@pytest.mark.parametrize("name", ["booster", "classifier"])
+def test_a_limit_of_threads_reaches_lightgbm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODELS[name]()
+    registry.lightgbm.save_model(model, "saved")
+    function = registry.pyfunc.load_model("saved")
+    asked: list[Any] = []
+    predict = lightgbm.Booster.predict
+
+    def spy(self: Any, data: Any, **options: Any) -> Any:
+        asked.append(options.get("num_threads"))
+        return predict(self, data, **options)
+
+    monkeypatch.setattr(lightgbm.Booster, "predict", spy)
+    function.limit_threads(3)
+    assert function.predict(X).tolist() == model.predict(X).tolist()
+    assert asked[0] == 3
+
+
+# The parent predicts with two threads. Its child would wait for them forever: the alarm ends it.
+FORKS = """
+import os, signal
+import lightgbm
+import numpy as np
+import registry
+
+rows = np.random.default_rng(1).normal(size=(20_000, 2))
+model = lightgbm.LGBMRegressor(n_estimators=3, n_jobs=2, verbose=-1).fit(rows, rows[:, 0])
+expected = model.predict(rows).tolist()
+registry.lightgbm.save_model(model, "saved")
+followed = registry.serving.follow("saved")
+loaded = registry.pyfunc.load_model("saved")
+
+def load_in_child():
+    loaded = registry.pyfunc.load_model("saved")
+    loaded.limit_threads(1)
+    return loaded.predict(rows)
+
+def limit_in_child():
+    loaded.limit_threads(1)
+    return loaded.predict(rows)
+
+for predict in (load_in_child, limit_in_child, lambda: followed.predict(rows)):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(7 if predict().tolist() == expected else 8)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+followed.close()
+"""
+
+
+def test_a_forked_child_predicts_though_its_parent_did() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout.split()) == (0, ["7", "7", "7"]), done.stderr
+
+
+def test_a_model_loads_while_the_interpreter_ends() -> None:
+    registry.lightgbm.save_model(MODELS["booster"](), "saved")
+    load = "print(registry.lightgbm.load_model('saved').num_trees())"
+    source = f"import atexit, registry; {load}; atexit.register(lambda: {load})"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=300)
+    assert (done.stdout, done.stderr) == ("3\n3\n", "")
+
+
 def test_text_for_a_feature_of_categories_becomes_a_category() -> None:
     model = MODELS["classifier"]()
     registry.lightgbm.save_model(model, "saved")

@@ -134,6 +134,9 @@ def test_small_answers_and_those_of_mlflows_protocol_stay_as_they_are(client: As
         ("gzip; q=0", None),
         ("gzip;q=0, deflate;q=0.001", "deflate"),
         ("gzip;q=much", None),
+        ("identity, gzip;q=0.1", None),
+        ("identity;q=0.5, gzip, deflate;q=0.4", "gzip"),
+        ("identity;q=0, deflate;q=0.1", "deflate"),
     ],
 )
 def test_the_encoding_that_is_liked_best_is_chosen(header: str, encoding: str | None) -> None:

@@ -1,6 +1,7 @@
 """Small requests of quick models are answered at once, large ones in a thread, and both answer the same."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,22 @@ import pytest
 import xgboost
 from asgi_client import AsgiClient
 from served_models import eventually
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
 import registry
 from registry import flavors
+from registry.flavors import PyFuncModel
 from registry.flavors.sklearn import SklearnPredictor
+from registry.serving.answers import Answer
 from registry.serving.inputs import InputReader
-from registry.serving.predictions import PreparedModel
+from registry.serving.metrics import Metrics
+from registry.serving.options import ServeOptions
+from registry.serving.predictions import Predictions, PreparedModel
 from registry.serving.request_errors import RequestError
 
 Serve = Callable[..., AsgiClient]
@@ -76,11 +84,12 @@ def test_rows_one_by_one_and_all_at_once_are_predicted_the_same(quick: str, wait
 
 
 def test_a_small_request_waits_for_no_other_and_a_large_one_for_its_turn(
-    quick: str, waiting: str, serve: Serve
+    quick: str, waiting: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("registry.serving.predictions._QUICK_SECONDS", 600)  # however busy this machine is
     client = serve(quick, waiting, allow_code=True, concurrency=1, queue=8)
     small = FRAME.head(1)
-    predictions(client, small)  # shows how quick the model is
+    predictions(client, small)  # shows that the model is quick
 
     slow = client.start("/models/waiting/invocations", {"inputs": {"what": "wait"}})
     eventually(lambda: client._app._predictions.inside == 1)
@@ -110,7 +119,10 @@ def test_a_small_request_is_refused_too_when_the_queue_is_full(quick: str, waiti
     assert len(predictions(client, FRAME.head(1))) == 1
 
 
-def test_code_of_somebodys_own_never_runs_in_the_thread_that_answers_everybody(waiting: str, serve: Serve) -> None:
+def test_code_of_somebodys_own_never_runs_in_the_event_loop(
+    waiting: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.serving.predictions._QUICK_SECONDS", 600)
     client = serve(waiting, allow_code=True)
     for _ in range(20):
         thread = client.post("/invocations", {"inputs": {"what": "x"}}).json()["predictions"][0]
@@ -124,14 +136,54 @@ def test_a_model_is_quick_once_it_was_and_not_for_some_time_after_it_was_slow(
         prepared = PreparedModel(served, 10)
         states = []
         for seconds in (0.0001, 0.01, *[0.0001] * 20):
-            states.append(prepared.is_quick)
-            prepared.note(seconds)
+            states.append(prepared.is_quick(100))
+            prepared.note(100, seconds)
     assert (states[:3], states[-1]) == ([False, True, False], True)
     assert states.count(True) < 8
     with registry.serving.follow("waiting", allow_code=True) as followed, followed.lease() as served:
         prepared = PreparedModel(served, 10)
-        prepared.note(0.0001)
-        assert not prepared.is_quick
+        prepared.note(100, 0.0001)
+        assert not prepared.is_quick(100)
+
+
+def test_a_body_may_be_twice_as_large_as_those_that_were_quick(quick: str) -> None:
+    with registry.serving.follow("quick") as followed, followed.lease() as served:
+        prepared = PreparedModel(served, 10)
+        prepared.note(100, 0.0001)
+        prepared.note(60, 0.0001)
+        assert (prepared.is_quick(200), prepared.is_quick(201)) == (True, False)
+        prepared.note(180, 0.003)
+        for _ in range(10):  # until the model is quick again
+            prepared.note(10, 0.0001)
+        assert (prepared.is_quick(90), prepared.is_quick(91)) == (True, False)
+
+
+def burn() -> None:
+    until = time.thread_time() + 0.01
+    while time.thread_time() < until:
+        pass
+
+
+def test_a_request_that_fails_slowly_is_remembered_and_one_that_fails_at_once_shows_nothing(quick: str) -> None:
+    def refuse(body: bytes, _served: Any, _prepared: Any) -> Answer:
+        if body == b"slow":
+            burn()
+        raise RequestError(400, "The input does not fit.")
+
+    options = ServeOptions([("quick", "quick")])
+    with registry.serving.follow("quick") as followed, followed.lease() as served:
+        answering = Predictions(options, Metrics(None), lambda _scope: ("quick", followed))
+        prepared = PreparedModel(served, 10)
+        states = []
+        for body, seconds in ((b"fast", 0.0001), (b"slow", None)):
+            with pytest.raises(RequestError, match="does not fit"):
+                answering._answer(served, prepared, refuse, body)
+            states.append(prepared.is_quick(4))
+            if seconds:
+                prepared.note(4, seconds)
+                states.append(prepared.is_quick(4))
+        answering.close()
+    assert states == [False, True, False]
 
 
 def test_an_estimator_only_computes_if_all_in_it_are_of_a_library() -> None:
@@ -142,12 +194,54 @@ def test_an_estimator_only_computes_if_all_in_it_are_of_a_library() -> None:
     with_function = make_pipeline(FunctionTransformer(np.log1p), LinearRegression())
     answers = [SklearnPredictor(model).only_computes for model in (plain, with_function, make_pipeline(Mine()))]
     assert answers == [True, False, False]
+    # What a fitted tree predicts with is no estimator, and of the library all the same.
+    encoded = make_pipeline(OneHotEncoder(), DecisionTreeRegressor()).fit([["x"], ["y"]], [1, 2])
+    assert SklearnPredictor(encoded).only_computes is True
+
+    class Lookup:
+        table: list[Any]
+
+        def fit(self, data: Any, labels: Any = None) -> "Lookup":
+            return self
+
+        def transform(self, data: Any) -> Any:
+            return data
+
+    own = make_pipeline(Lookup(), LinearRegression())
+    deeper = make_pipeline(ColumnTransformer([("own", Lookup(), [0])]), LinearRegression())
+    assert [SklearnPredictor(model).only_computes for model in (own, deeper)] == [False, False]
+    own[0].table = [RandomForestRegressor()]
+    own[0].table.append(own[0].table)
+    SklearnPredictor(own).limit_threads(3)
+    assert own[0].table[0].n_jobs == 3
+
+    old = LinearRegression().fit([[1], [2]], [1, 2])
+    del old.copy_X  # as if a release without this parameter had pickled it
+    assert SklearnPredictor(old).only_computes is False
 
     class Unknown:
         def predict(self, data: Any) -> Any:
             return data
 
     assert SklearnPredictor(Unknown()).only_computes is False
+
+
+def test_what_a_server_asks_of_a_model_is_known_once_it_is_loaded(quick: str) -> None:
+    """Nothing is computed in the event loop, nor under a lock that a fork would copy."""
+    asked: list[list[Any]] = []
+
+    class Doubles:
+        def takes_rows(self, names: list[Any]) -> bool:
+            asked.append(names)
+            return True
+
+        def predict(self, data: Any, params: Any = None) -> Any:
+            return data
+
+    model = PyFuncModel(registry.pyfunc.load_model("quick").metadata, Doubles())
+    assert (asked, model.takes_rows, model.takes_rows) == ([NAMES], True, True)
+    assert len(asked) == 1
+    assert vars(SklearnPredictor(LinearRegression()))["only_computes"] is True
 
 
 ROW = [0.5, -1, 2]
