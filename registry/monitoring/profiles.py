@@ -150,7 +150,9 @@ class Profile:
         """
         arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
         sample = pd.DataFrame() if self.sample is None else self.sample
-        table = arrow.Table.from_pandas(sample, schema=sample_schema(arrow, self, sample), preserve_index=False)
+        schema = sample_schema(arrow, self, sample)
+        # One thread: what waits is written while the interpreter ends, which starts none any more.
+        table = arrow.Table.from_pandas(sample, schema=schema, preserve_index=False, nthreads=1)
         table = table.replace_schema_metadata({METADATA_KEY: canonical_json(self.to_dict()).encode()})
         buffer = io.BytesIO()
         parquet.write_table(table, buffer, compression="zstd")

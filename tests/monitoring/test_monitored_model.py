@@ -151,16 +151,17 @@ def test_a_model_that_is_gone_leaves_no_thread_and_loses_nothing(sqlite_url: str
     assert "registry-monitoring" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_process_that_ends_writes_what_waits(client: MlflowClient) -> None:
+@pytest.mark.parametrize("repeated", [1, 2_000])
+def test_a_process_that_ends_writes_what_waits(client: MlflowClient, repeated: int) -> None:
     register(client)
     program = (
         "import registry, pandas\n"
         f"served = registry.pyfunc.load_model({URI!r}, monitor=True)\n"
-        "served.predict(pandas.DataFrame({'gap': [1.0, 2.0], 'rest': [1.0, 2.0]}))\n"
+        f"served.predict(pandas.DataFrame({{'gap': [1.0, 2.0] * {repeated}, 'rest': [1.0, 2.0] * {repeated}}}))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert seen(client).rows == 2
+    assert seen(client).rows == 2 * repeated
 
 
 def test_a_fork_records_on_its_own(sqlite_url: str) -> None:
