@@ -139,6 +139,8 @@ class InputReader:
             raise bad_input(
                 "Failed to parse input as CSV. Send UTF-8 text with a header and one line per row."
             ) from None
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus fields of each row for its index
+            raise bad_input("The rows have more fields than the header has names.")
         if self._is_tensor:
             raise bad_input("This model takes tensors, which CSV cannot hold. Send JSON.")
         if not self._specs:
