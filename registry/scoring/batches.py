@@ -60,7 +60,9 @@ def prediction_columns(predictions: Any, rows: int) -> dict[str, Any]:
 
     if isinstance(predictions, pd.DataFrame):
         if twice := [name for name, count in Counter(map(str, predictions.columns)).items() if count > 1]:
-            raise InvalidModelError(f"The model returned two columns named {twice[0]!r}; scoring needs names that differ.")
+            raise InvalidModelError(
+                f"The model returned two columns named {twice[0]!r}; scoring needs names that differ."
+            )
         columns = {str(name): predictions.iloc[:, at].to_numpy() for at, name in enumerate(predictions.columns)}
     elif isinstance(predictions, Mapping):
         columns = {str(name): np.asarray(values) for name, values in predictions.items()}

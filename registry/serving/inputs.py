@@ -134,13 +134,13 @@ class InputReader:
 
         texts: dict[str, Any] = {"dtype": object, "keep_default_na": False} if self._specs else {}
         try:
+            # With a header, pandas takes surplus fields of the first row for an index; without one they are an error.
+            pd.read_csv(io.BytesIO(body), header=None, nrows=2, dtype=object)
             frame = pd.read_csv(io.BytesIO(body), **texts)
         except (ValueError, OverflowError, RecursionError):  # pandas' errors of parsing, and wrong UTF-8
             raise bad_input(
                 "Failed to parse input as CSV. Send UTF-8 text with a header and one line per row."
             ) from None
-        if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus fields of each row for its index
-            raise bad_input("The rows have more fields than the header has names.")
         if self._is_tensor:
             raise bad_input("This model takes tensors, which CSV cannot hold. Send JSON.")
         if not self._specs:
