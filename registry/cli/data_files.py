@@ -61,7 +61,8 @@ def read_frame(file: str) -> "pd.DataFrame":
             return pd.read_json(path, lines=suffix == ".jsonl")
     except FileNotFoundError as error:
         raise ArtifactNotFoundError(f"There is no file {file!r}.") from error
-    except (OSError, ValueError, ImportError) as error:  # pandas and pyarrow say in many ways that a file is no table
+    # pandas and pyarrow say in many ways that a file is no table.
+    except (OSError, ValueError, TypeError, ImportError) as error:
         raise InvalidParameterError(f"The data {file!r} cannot be read: {error}") from error
 
 

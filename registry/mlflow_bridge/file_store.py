@@ -194,7 +194,7 @@ def _naming_the_directory(read: Callable[Concatenate[Path, P], T]) -> Callable[C
     """Turn a field of the wrong kind, or one that is missing, into an error that names the directory."""
 
     @functools.wraps(read)
-    def read_named(directory: Path, *args: P.args, **kwargs: P.kwargs) -> T:
+    def read_named(directory: Path, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return read(directory, *args, **kwargs)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
