@@ -200,3 +200,42 @@ def test_prompts_and_other_workspaces_are_left_out_and_told(unpack: Unpack, regi
     assert report.problems == ["The workspace 'other' was not imported; import it from the running server."]
     assert "1 prompts were left out; this registry keeps none." in report.notes
     assert (report.differences, report.by_kind["registered models"].here) == ([], 3)
+
+
+def set_stages(root: Path, stages: dict[int, str]) -> None:
+    """Write a registered model whose versions have these stages, as MLflow's file store does."""
+    (root / "models" / "m").mkdir(parents=True, exist_ok=True)
+    (root / "models" / "m" / "meta.yaml").write_text("name: m\n")
+    for version, stage in stages.items():
+        files, described = root.parent / f"files{version}", root / "models" / "m" / f"version-{version}"
+        for directory in (files, described):
+            directory.mkdir(exist_ok=True)
+        (files / "MLmodel").write_text(f"flavors: {{}}\nmodel_uuid: '{version}'\n")
+        (described / "meta.yaml").write_text(f"version: {version}\ncurrent_stage: {stage}\nsource: {files}\n")
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ({1: "Deleted_Internal", 2: "Production"}, {1: "Archived", 2: "Production"}),
+        ({1: "Staging", 2: "Production"}, {1: "Staging", 2: "Production"}),
+        ({1: "Archived", 2: "Production"}, {1: "Archived", 2: "Production"}),
+    ],
+)
+def test_stages_that_moved_in_the_source_move_here(
+    later: dict[int, str], expected: dict[int, str], own_place: Path, registry_url: str
+) -> None:
+    root = old_store(own_place / "old")
+    set_stages(root, {1: "Production", 2: "Staging"})
+    import_mlflow(root, tracking_uri=registry_url)
+    set_stages(root, later)
+
+    report = import_mlflow(root, tracking_uri=registry_url)
+
+    assert (report.problems, report.differences) == ([], [])
+    client = MlflowClient(registry_url)
+    found = {int(version.version): version.current_stage for version in client.search_model_versions("name = 'm'")}
+    assert found == expected
+    assert client.verify("m").versions == 2
+    again = import_mlflow(root, tracking_uri=registry_url)
+    assert (again.problems, again.notes, again.differences) == ([], report.notes, [])
