@@ -7,10 +7,9 @@ the newest of each version that measured something, on which promotion rules are
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, update
-from sqlalchemy.orm import aliased
 
 from registry.entities import LifecycleStage
 from registry.entities.monitors import CHECK
@@ -102,7 +101,7 @@ def remove_checks(connection: Connection, checks: UnjudgedChecks, windows: Windo
 
 def _is_old(windows: Windows) -> ColumnElement[bool]:
     """Return the condition: the retention of a check is over, and nothing but a promotion may still need it."""
-    others: Any = aliased(table(MonitorCheckRow), name="others")
+    others = table(MonitorCheckRow).alias("others")
     newest_of_monitors = (
         select(func.max(others.c.id)).where(others.c.monitor_id.is_not(None)).group_by(others.c.monitor_id)
     )

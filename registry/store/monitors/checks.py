@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.orm import aliased
 
 from registry.entities import Evidence
 from registry.entities.monitors import CheckOutcome, CheckStatus, MonitorCheck
@@ -61,7 +60,7 @@ def select_newest(model_key: Any, version: Any) -> AnySelect:
 
     Both arguments are values, or columns of the statement that the query is a part of.
     """
-    checks: Any = aliased(table(MonitorCheckRow), name="checks")
+    checks = table(MonitorCheckRow).alias("checks")
     return (
         select(checks.c.id)
         .where(checks.c.model_id == model_key, checks.c.version == version, checks.c.status.in_(WITH_RESULT))
