@@ -64,8 +64,8 @@ def check(
     """Hold what a version saw in a window of time against a reference.
 
     Something drifted if it differs by more than chance explains, and by more than a threshold. Chance is judged so that
-    the checks of a month together raise `false_incidents` false alarms, however many columns and detectors there are
-    and however often is checked.
+    where nothing drifted, on average `false_incidents` checks of a month find something, however many columns and
+    detectors there are and however often is checked. Such a check may name several causes.
 
     Args:
         name: The registered model.
@@ -80,7 +80,7 @@ def check(
         segments: The columns whose values are looked at one by one, too, of those that the reference has as segments.
             Default: all of them.
         every: How often this check is made; together with the budget it decides how sure a finding must be.
-        false_incidents: The budget: how many false incidents per model and month are accepted.
+        false_incidents: The budget: how many checks per month may find drift where there is none, on average.
         minimum_rows: With fewer rows in the window nothing is tested.
         thresholds: The least effects that count, by detector, instead of the detectors' own.
         at: The end of the window, a time with time zone. Default: now.
