@@ -172,6 +172,30 @@ def test_what_something_else_made_is_not_taken_for_finished_and_not_overwritten(
     assert scores("scores.parquet") == expected(3)
 
 
+def test_a_directory_in_the_place_of_a_result_is_an_error_of_ours(churn: str) -> None:
+    write_games("games.parquet", 2)
+    Path("scores/games.parquet").mkdir(parents=True)
+
+    with pytest.raises(PathExistsError, match=r"scores/games.parquet is a directory"):
+        score_parquet(churn, "games.parquet", "scores")
+
+
+def test_a_symlink_to_a_directory_that_holds_it_makes_no_file_data_twice(churn: str) -> None:
+    write_games("data/week/a.parquet", 2)
+    write_games("elsewhere/b.parquet", 3)
+    Path("data/week/again").symlink_to(Path("data").absolute())
+    Path("data/linked").symlink_to(Path("elsewhere").absolute())
+    Path("data/week/nothing.parquet").symlink_to("missing.parquet")
+
+    report = score_parquet(churn, "data", "scores")
+
+    assert (report.parts, report.rows) == (2, 5)
+    assert sorted(path.as_posix() for path in Path("scores").rglob("*.parquet")) == [
+        "scores/linked/b.parquet",
+        "scores/week/a.parquet",
+    ]
+
+
 def test_a_footer_that_is_longer_than_the_first_look_is_read(churn: str) -> None:
     columns = {f"column_{number}": [0] for number in range(600)}
     pq.write_table(pa.table({**games(1).to_dict("list"), **columns}), "games.parquet")
