@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -58,6 +59,28 @@ def test_a_file_becomes_a_file_with_a_row_per_row(churn: str) -> None:
         ["churn", 1, digest]
     ]
     assert sorted(path.name for path in Path().iterdir()) == ["games.parquet", "mlruns", "scores.parquet"]
+
+
+def test_the_umask_decides_who_may_read_a_result(churn: str) -> None:
+    write_games("games.parquet", 3)
+    before = os.umask(0o027)
+    try:
+        score_parquet(churn, "games.parquet", "scores.parquet")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(Path("scores.parquet").stat().st_mode) == 0o640
+
+
+def test_a_missing_column_to_keep_is_told_with_all_that_the_file_has(churn: str) -> None:
+    write_games("games.parquet", 3)
+
+    with pytest.raises(InvalidParameterError) as caught:
+        score_parquet(churn, "games.parquet", "scores.parquet", keep=["gmae"])
+
+    names = sorted(games(3).columns)
+    assert "game" in names
+    assert str(caught.value) == f"{Path('games.parquet').absolute()} has no column 'gmae' to keep; it has {names}."
 
 
 def test_a_file_goes_into_a_directory_that_is_there_or_named_as_one(churn: str) -> None:
