@@ -14,7 +14,7 @@ from registry.exceptions import ModelNotFoundError
 from registry.store.dialects import AnyRow, AnySelect
 from registry.store.driver_sql import end_with_next
 from registry.store.long_lists import among
-from registry.store.registry.history_writer import event_of
+from registry.store.registry.history_writer import event_of, near_names
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow, StagePeriodRow
 from registry.store.transactions import Store, read_transaction, single_query
 
@@ -210,5 +210,8 @@ def _models_named(connection: Connection, name: str) -> dict[int, str]:
     query = select(RegisteredModelRow.id, RegisteredModelRow.uid).where(RegisteredModelRow.id.in_(select(keys)))
     models: dict[int, str] = {row.id: row.uid for row in connection.execute(query)}
     if not models:
-        raise ModelNotFoundError(f"Registered Model with name={name} not found; no model ever had this name.")
+        close = near_names(connection, name)
+        raise ModelNotFoundError(
+            f"Registered Model with name={name} not found; no model ever had this name{close or '.'}"
+        )
     return models
