@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from registry.cli import files
-from registry.exceptions import ArtifactNotFoundError, InvalidParameterError
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, MissingDependencyError
+from registry.package_name import install_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,9 @@ def read_frame(file: str) -> "pd.DataFrame":
             return pd.read_json(path, lines=suffix == ".jsonl")
     except FileNotFoundError as error:
         raise ArtifactNotFoundError(f"There is no file {file!r}.") from error
-    except (OSError, ValueError, ImportError) as error:  # pandas and pyarrow say in many ways that a file is no table
+    except ImportError:
+        raise MissingDependencyError(f"Parquet needs pyarrow: {install_command('arrow')}.") from None
+    except (OSError, ValueError) as error:  # pandas and pyarrow say in many ways that a file is no table
         raise InvalidParameterError(f"The data {file!r} cannot be read: {error}") from error
 
 

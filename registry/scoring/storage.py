@@ -136,7 +136,7 @@ def _create_beside(target: Path) -> tuple[Path, FileLock]:
     """Create an empty file with the mode of the umask, and lock it, so that others see that its writer lives."""
     while True:
         incomplete = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}{_INCOMPLETE}")
-        os.close(os.open(incomplete, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        incomplete.touch(exist_ok=False)  # a file that the lock creates is its user's alone
         with contextlib.suppress(FileNotFoundError):  # it was taken for an abandoned one before it was locked
             lock = FileLock.acquire(incomplete)
             if lock.guards(incomplete):

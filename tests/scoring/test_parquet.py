@@ -62,6 +62,28 @@ def test_a_file_becomes_a_file_with_a_row_per_row(churn: str) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["games.parquet", "mlruns", "scores.parquet"]
 
 
+def test_the_umask_decides_who_may_read_a_result(churn: str) -> None:
+    write_games("games.parquet", 3)
+    before = os.umask(0o027)
+    try:
+        score_parquet(churn, "games.parquet", "scores.parquet")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(Path("scores.parquet").stat().st_mode) == 0o640
+
+
+def test_a_missing_column_to_keep_is_told_with_all_that_the_file_has(churn: str) -> None:
+    write_games("games.parquet", 3)
+
+    with pytest.raises(InvalidParameterError) as caught:
+        score_parquet(churn, "games.parquet", "scores.parquet", keep=["gmae"])
+
+    names = sorted(games(3).columns)
+    assert "game" in names
+    assert str(caught.value) == f"{Path('games.parquet').absolute()} has no column 'gmae' to keep; it has {names}."
+
+
 def test_a_file_goes_into_a_directory_that_is_there_or_named_as_one(churn: str) -> None:
     write_games("games.parquet", 3)
     Path("there").mkdir()
@@ -444,17 +466,6 @@ def test_a_column_to_keep_that_is_not_in_the_file_is_named_with_those_that_are(c
     assert raised.value.message == (
         f"{Path.cwd()}/games.parquet has no column 'venue' to keep; it has {sorted(games(10).columns)}."
     )
-
-
-def test_the_umask_decides_who_may_read_a_result(churn: str) -> None:
-    games(10).to_parquet("games.parquet")
-    before = os.umask(0o027)
-    try:
-        score_parquet(churn, "games.parquet", "scores.parquet")
-    finally:
-        os.umask(before)
-
-    assert stat.S_IMODE(Path("scores.parquet").stat().st_mode) == 0o640
 
 
 def test_all_columns_are_read_for_a_model_without_a_signature(own_place: Path) -> None:
