@@ -178,12 +178,6 @@ def _difference(found: Any, expected: dict[str, Any]) -> str:
     return "was scored with other options"
 
 
-def _check_kept(kept: tuple[str, ...], names: list[str], part: Part) -> None:
-    """Check the columns to keep before a batch is read: a batch has only the columns that scoring needs."""
-    if missing := [name for name in kept if name not in names]:
-        raise InvalidParameterError(f"{part.shown} has no column {missing[0]!r} to keep; it has {sorted(names)}.")
-
-
 def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None]) -> ScoredPart:
     """Score one file, batch by batch, and move the result into place.
 
@@ -198,7 +192,6 @@ def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None])
     identity = json.dumps(_identity(part, predictor)).encode()
     with part.source.reading(part.source_path) as source, _read_errors(part):
         with parquet.ParquetFile(source, memory_map=True) as file:
-            _check_kept(predictor.keep, file.schema_arrow.names, part)
             total, done, told = file.metadata.num_rows, 0, 0
             with part.target.writing(part.target_path) as target, contextlib.ExitStack() as stack:
                 writer = None

@@ -91,11 +91,6 @@ class Predictor:
         return self._pinned.manifest.digest
 
     @property
-    def keep(self) -> tuple[str, ...]:
-        """Return the columns of the data that the result has too."""
-        return self._keep
-
-    @property
     def nthread(self) -> int | None:
         """Return the threads of each process."""
         return self._options.nthread

@@ -73,17 +73,6 @@ def test_the_umask_decides_who_may_read_a_result(churn: str) -> None:
     assert stat.S_IMODE(Path("scores.parquet").stat().st_mode) == 0o640
 
 
-def test_a_missing_column_to_keep_is_told_with_all_that_the_file_has(churn: str) -> None:
-    write_games("games.parquet", 3)
-
-    with pytest.raises(InvalidParameterError) as caught:
-        score_parquet(churn, "games.parquet", "scores.parquet", keep=["gmae"])
-
-    names = sorted(games(3).columns)
-    assert "game" in names
-    assert str(caught.value) == f"{Path('games.parquet').absolute()} has no column 'gmae' to keep; it has {names}."
-
-
 def test_a_file_goes_into_a_directory_that_is_there_or_named_as_one(churn: str) -> None:
     write_games("games.parquet", 3)
     Path("there").mkdir()
