@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from registry.cli import files
-from registry.exceptions import ArtifactNotFoundError, InvalidParameterError
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, MissingDependencyError
+from registry.package_name import install_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,8 +62,10 @@ def read_frame(file: str) -> "pd.DataFrame":
             return pd.read_json(path, lines=suffix == ".jsonl")
     except FileNotFoundError as error:
         raise ArtifactNotFoundError(f"There is no file {file!r}.") from error
+    except ImportError:
+        raise MissingDependencyError(f"Parquet needs pyarrow: {install_command('arrow')}.") from None
     # pandas and pyarrow say in many ways that a file is no table.
-    except (OSError, ValueError, TypeError, ImportError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InvalidParameterError(f"The data {file!r} cannot be read: {error}") from error
 
 

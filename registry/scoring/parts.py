@@ -195,7 +195,7 @@ def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None])
             total, done, told = file.metadata.num_rows, 0, 0
             with part.target.writing(part.target_path) as target, contextlib.ExitStack() as stack:
                 writer = None
-                for batch in _batches(file, predictor):
+                for batch in _batches(file, predictor, part):
                     result = _score(predictor, batch, part, done)
                     if writer is None:
                         schema = result.schema.with_metadata({**(result.schema.metadata or {}), _KEY: identity})
@@ -208,10 +208,18 @@ def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None])
     return ScoredPart(done, part.size)
 
 
-def _batches(file: Any, predictor: Predictor) -> Iterator[Any]:
-    """Yield the file's tables of some megabytes; an empty one if it has no rows."""
+def _batches(file: Any, predictor: Predictor, part: Part) -> Iterator[Any]:
+    """Yield the file's tables of some megabytes; an empty one if it has no rows.
+
+    Raises:
+        InvalidParameterError: A column to keep is missing.
+    """
     pa = optional_import("pyarrow", "arrow")
     schema = file.schema_arrow
+    if missing := [name for name in predictor.kept_columns if name not in schema.names]:
+        raise InvalidParameterError(
+            f"{part.shown} has no column {missing[0]!r} to keep; it has {sorted(schema.names)}."
+        )
     columns = predictor.columns_to_read
     if columns is not None:
         columns = [name for name in columns if name in schema.names]
@@ -258,4 +266,4 @@ def _read_errors(part: Part) -> Iterator[None]:
             raise StorageError(
                 f"{part.shown} cannot be scored: {text}. Check the disk, the rights and the space."
             ) from error
-        raise InvalidParameterError(f"{part.shown} cannot be read as Parquet: {text}.") from error
+        raise InvalidParameterError(f"{part.shown} cannot be read as Parquet: {text.rstrip('.')}.") from error

@@ -133,13 +133,15 @@ class LocalFiles:
 
 
 def _create_beside(target: Path) -> tuple[Path, FileLock]:
-    """Create an empty file and lock it, so that others see that its writer lives."""
+    """Create an empty file with the mode of the umask, and lock it, so that others see that its writer lives."""
     while True:
         incomplete = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}{_INCOMPLETE}")
-        lock = FileLock.acquire(incomplete, create=True)
-        if lock.guards(incomplete):  # else it was taken for an abandoned one before it was locked
-            return incomplete, lock
-        lock.release()
+        incomplete.touch(exist_ok=False)  # a file that the lock creates is its user's alone
+        with contextlib.suppress(FileNotFoundError):  # it was taken for an abandoned one before it was locked
+            lock = FileLock.acquire(incomplete)
+            if lock.guards(incomplete):
+                return incomplete, lock
+            lock.release()
 
 
 def _remove_abandoned(target: Path) -> None:
