@@ -274,6 +274,11 @@ def test_predictions_are_written_to_an_open_file() -> None:
     assert target.getvalue() == b"prediction\n1\n"
 
 
+def test_json_loses_no_column_of_two_with_one_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="several columns named '0'"):
+        write_predictions(pd.DataFrame([[1, 2]], columns=[0, "0"]), tmp_path / "out.json", FileFormat.JSON)
+
+
 def test_a_number_beyond_the_type_of_the_signature_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("x,y\n0.5,1e300\ninf,1\n")
     schema = Schema([ColSpec(DataType.float, "x"), ColSpec(DataType.float, "y")])
