@@ -32,6 +32,7 @@ from registry.monitoring.storage import (
     delete_days,
     find_files,
     registered_version,
+    resolve_version,
     retried,
     write_file,
 )
@@ -62,7 +63,7 @@ class Call:
 
 
 def log_inference(
-    model: "str | ModelVersion | PyFuncModel",
+    model: str | ModelVersion | PyFuncModel,
     inputs: Any,
     predictions: Any,
     *,
@@ -137,19 +138,15 @@ def observed_model(client: MlflowClient, model: Any) -> ResolvedModel:
     known = getattr(model, "resolved_model", None)
     if isinstance(known, ResolvedModel):
         return known
-    if isinstance(model, ModelVersion):
-        return client.resolve(f"models:/{model.name}/{model.version}")
     if isinstance(model, PyFuncModel):
         return _version_of(client, model)
-    resolved = client.resolve(model)
-    registered_version(resolved, model)
-    return resolved
+    return resolve_version(client, model)[0]
 
 
 def observe(
     client: MlflowClient,
     resolved: ResolvedModel,
-    calls: "Sequence[Call]",
+    calls: Sequence[Call],
     rules: PrivacyRules,
     sample_rows: int,
 ) -> None:
@@ -157,7 +154,7 @@ def observe(
     name, version = registered_version(resolved, resolved.name)
     reference = find_reference(client, resolved.model_id)
     like = None if reference is None else reference.profile
-    kinds = {} if like is None else {column.key: column.kind for column in like.columns}
+    kinds = {} if like is None else like.kinds
     segments = () if like is None else like.segment_columns
     buckets: dict[tuple[int, int, frozenset[Key]], ProfileBuilder] = {}
     for call in calls:
