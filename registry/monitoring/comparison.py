@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from registry.entities.times import parse_duration
+from registry.entities.times import check_duration
 from registry.exceptions import InvalidParameterError
 from registry.monitoring.column_profiles import ColumnProfile
 from registry.monitoring.columns import NUMBER
@@ -65,9 +65,7 @@ def alpha_of(every: str | timedelta, false_incidents: float) -> float:
     Raises:
         InvalidParameterError: The interval or the budget is not positive.
     """
-    interval = parse_duration(every) if isinstance(every, str) else every
-    if not isinstance(interval, timedelta) or interval <= timedelta(0):
-        raise InvalidParameterError(f"every must be a positive duration such as '1d', got {every!r}.")
+    interval = check_duration(every, "every", positive=True)
     if isinstance(false_incidents, bool) or not isinstance(false_incidents, int | float) or not false_incidents > 0:
         raise InvalidParameterError(f"false_incidents must be a number greater than 0, got {false_incidents!r}.")
     return min(0.05, false_incidents * (interval / MONTH))

@@ -15,7 +15,7 @@ import pandas as pd
 
 from registry.client import MlflowClient
 from registry.entities.model_registry import ModelVersion, ResolvedModel
-from registry.entities.times import parse_duration
+from registry.entities.times import check_duration
 from registry.exceptions import InvalidParameterError
 from registry.flavors import PyFuncModel
 from registry.fluent import state
@@ -127,9 +127,7 @@ def delete_observations(name: str, older_than: str | timedelta, *, client: Mlflo
         0
     """
     client = state.client() if client is None else client
-    kept = parse_duration(older_than) if isinstance(older_than, str) else older_than
-    if not isinstance(kept, timedelta) or kept < timedelta(0):
-        raise InvalidParameterError(f"older_than must be a duration such as '90d', got {older_than!r}.")
+    kept = check_duration(older_than, "older_than")
     return delete_days(client, name, now_ms() - kept // timedelta(milliseconds=1))
 
 
