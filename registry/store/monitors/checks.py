@@ -1,5 +1,6 @@
 """Checks that were made: append them, and read the newest as evidence that a promotion rule is judged on."""
 
+from dataclasses import fields
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select
@@ -9,6 +10,10 @@ from registry.entities.monitors import CheckOutcome, CheckStatus, MonitorCheck
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.tables import LoggedModelRow, ModelVersionRow, MonitorCheckRow
 
+_FIELDS: Final = tuple(field.name for field in fields(MonitorCheck))
+# The columns of a check beside those of another row, which has an id and a version of its own.
+JOINED_PREFIX: Final = "checked_"
+JOINED_CHECK: Final = tuple(table(MonitorCheckRow).c[name].label(JOINED_PREFIX + name) for name in _FIELDS)
 WITH_RESULT: Final = [str(status) for status in CheckStatus if status.has_result]
 
 
@@ -39,20 +44,9 @@ def insert_check(
     return int(connection.execute(insert(table(MonitorCheckRow)).returning(MonitorCheckRow.id), row).scalar_one())
 
 
-def check_of(row: AnyRow) -> MonitorCheck:
-    """Return a row of `monitor_checks`."""
-    return MonitorCheck(
-        id=row.id,
-        monitor_id=row.monitor_id,
-        version=row.version,
-        status=row.status,
-        message=row.message,
-        report_digest=row.report_digest,
-        run_id=row.run_id,
-        due_time=row.due_time,
-        start_time=row.start_time,
-        end_time=row.end_time,
-    )
+def check_of(row: AnyRow, prefix: str = "") -> MonitorCheck:
+    """Return the check of a row of `monitor_checks`, or of `JOINED_CHECK` with its prefix."""
+    return MonitorCheck(**{name: getattr(row, prefix + name) for name in _FIELDS})
 
 
 def select_newest(model_key: Any, version: Any) -> AnySelect:
