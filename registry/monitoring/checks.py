@@ -15,7 +15,7 @@ from registry.client import MlflowClient
 from registry.entities import Metric, RunTag
 from registry.entities.model_registry import ResolvedModel
 from registry.entities.times import format_milliseconds, parse_duration
-from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError
+from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidTypeError, NotFoundError
 from registry.fluent import state
 from registry.monitoring.comparison import (
     FALSE_INCIDENTS,
@@ -151,6 +151,8 @@ def compare(
     at: datetime | None = None,
 ) -> Compared:
     """Compare as `check` does, and log nothing."""
+    if isinstance(name, str) and name.startswith("models:/"):
+        raise InvalidNameError(f"{name!r} is a URI; give the name of the model alone, and `stage` or `version`.")
     names = check_detectors(detectors)
     sensitivity = Sensitivity(alpha_of(every, false_incidents), _rows(minimum_rows), _thresholds(thresholds))
     start, end = _window(window, at)
