@@ -15,7 +15,7 @@ from registry.client import MlflowClient
 from registry.entities import Metric, RunTag
 from registry.entities.model_registry import ResolvedModel
 from registry.entities.times import check_duration, format_milliseconds
-from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError
+from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidTypeError, NotFoundError
 from registry.fluent import state
 from registry.monitoring.comparison import (
     FALSE_INCIDENTS,
@@ -179,6 +179,8 @@ def compare(
     version: int | None = None,
 ) -> Compared:
     """Compare as `check` does, and log nothing."""
+    if isinstance(name, str) and name.startswith("models:/"):
+        raise InvalidNameError(f"{name!r} is a URI; give the name of the model alone, and `stage` or `version`.")
     detectors, sensitivity = check_detectors(settings.detectors), settings.sensitivity()
     start, end = settings.hours()
     stage = None if version is not None else stage
