@@ -45,6 +45,26 @@ def test_parquet_without_pyarrow_says_what_to_install(
     assert (refused.code, refused.err) == (1, f"registry: Parquet needs pyarrow: {install_command('arrow')}.\n")
 
 
+def test_the_numbers_of_csv_have_the_types_of_the_signature(cli: Callable[..., Any], own_place: Path) -> None:
+    frame = games("binary").astype({"a": "float32"})
+    frame["b"] = frame["b"].round().astype("int64")
+    model = DummyClassifier().fit(frame[["a", "b"]], frame["y"])
+    with pytest.warns(UserWarning, match="Integer columns"):
+        signature = registry.models.infer_signature(frame[["a", "b"]], model.predict(frame[["a", "b"]]))
+    registry.sklearn.log_model(model, name="model", signature=signature, registered_model_name="nba")
+    rest = frame.tail(60)
+    rest.to_parquet("holdout.parquet")
+    rest.astype({"b": "float64"}).to_csv("holdout.csv", index=False)
+
+    kinds = [
+        cli("models", "evaluate", "nba/1", f"holdout.{ending}", "--targets", "y", "--json").json["dataset"]["sha256"]
+        for ending in ("csv", "parquet")
+    ]
+    assert kinds[0] == kinds[1]
+    compared = cli("models", "compare", "nba/1", "nba/1", "holdout.csv", "--targets", "y", "--metric", "f1", "--json")
+    assert compared.json["dataset"]["sha256"] == kinds[0]
+
+
 def test_the_kind_of_file_does_not_matter_to_the_digest(cli: Callable[..., Any], logged: list[str]) -> None:
     found = [
         cli("models", "evaluate", "nba/1", f"holdout.{ending}", "--targets", "y", "--json").json["dataset"]

@@ -162,6 +162,22 @@ def test_text_and_numbers_of_csv_get_the_types_of_the_signature(tmp_path: Path) 
     assert frame[numbers].iloc[0].tolist() == typed[numbers].iloc[0].tolist()
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_whole_floats_are_integers_of_the_signature(tmp_path: Path, kind: str) -> None:
+    typed = pd.DataFrame({"n": [1, 2], "k": np.array([1, 2], dtype="int32"), "half": [1, 2]})
+    floats = pd.DataFrame({"n": [1.0, 2.0], "k": [1.0, 2.0], "half": [1.0, 2.5]})
+    file = tmp_path / f"x.{kind}"
+    file.write_text(
+        floats.to_csv(index=False) if kind == "csv" else '[{"n":1.0,"k":1.0,"half":1.0},{"n":2.0,"k":2.0,"half":2.5}]'
+    )
+
+    with pytest.warns(UserWarning, match="Integer columns"):
+        schema = infer_signature(typed).inputs
+    frame, _ = read_data(file, FileFormat(kind), schema)
+
+    assert [str(dtype) for dtype in frame.dtypes] == ["int64", "int32", "float64"]
+
+
 def test_a_field_without_a_number_is_missing(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1.5,\n,NA\n")
     schema = infer_signature(pd.DataFrame({"a": [1.5], "b": ["t"]})).inputs
