@@ -65,7 +65,7 @@ def add_monitor(
     minimum_rows: MinimumRows = None,
     false_incidents: Annotated[
         float | None,
-        typer.Option("--false-incidents", metavar="N", help="Expected false incidents per month; 0.1 by default."),
+        typer.Option("--false-incidents", metavar="N", help="Checks per month that may be wrong; 0.1 by default."),
     ] = None,
     trigger: Triggers = None,
     cooldown: Annotated[

@@ -125,10 +125,16 @@ def find_scored(part: Part, predictor: Predictor) -> ScoredPart | None:
     """Return a part that was scored before, or None.
 
     Raises:
-        PathExistsError: Its file is there, but something else made it.
+        PathExistsError: Its file is there, but something else made it, or a directory is in its place.
     """
-    if part.target.kind(part.target_path) == "nothing":
+    kind = part.target.kind(part.target_path)
+    if kind == "nothing":
         return None
+    if kind == "directory":
+        raise PathExistsError(
+            f"{part.target.root}/{part.target_path} is a directory; a file of predictions cannot take its place. Score "
+            "into another place."
+        )
     metadata = _read_footer(part)
     found = json.loads((metadata.metadata or {}).get(_KEY, b"null")) if metadata else None
     expected = _identity(part, predictor)
@@ -172,12 +178,6 @@ def _difference(found: Any, expected: dict[str, Any]) -> str:
     return "was scored with other options"
 
 
-def _check_kept(kept: tuple[str, ...], names: list[str], part: Part) -> None:
-    """Check the columns to keep before a batch is read: a batch has only the columns that scoring needs."""
-    if missing := [name for name in kept if name not in names]:
-        raise InvalidParameterError(f"{part.shown} has no column {missing[0]!r} to keep; it has {sorted(names)}.")
-
-
 def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None]) -> ScoredPart:
     """Score one file, batch by batch, and move the result into place.
 
@@ -192,11 +192,10 @@ def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None])
     identity = json.dumps(_identity(part, predictor)).encode()
     with part.source.reading(part.source_path) as source, _read_errors(part):
         with parquet.ParquetFile(source, memory_map=True) as file:
-            _check_kept(predictor.keep, file.schema_arrow.names, part)
             total, done, told = file.metadata.num_rows, 0, 0
             with part.target.writing(part.target_path) as target, contextlib.ExitStack() as stack:
                 writer = None
-                for batch in _batches(file, predictor):
+                for batch in _batches(file, predictor, part):
                     result = _score(predictor, batch, part, done)
                     if writer is None:
                         schema = result.schema.with_metadata({**(result.schema.metadata or {}), _KEY: identity})
@@ -209,10 +208,18 @@ def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None])
     return ScoredPart(done, part.size)
 
 
-def _batches(file: Any, predictor: Predictor) -> Iterator[Any]:
-    """Yield the file's tables of some megabytes; an empty one if it has no rows."""
+def _batches(file: Any, predictor: Predictor, part: Part) -> Iterator[Any]:
+    """Yield the file's tables of some megabytes; an empty one if it has no rows.
+
+    Raises:
+        InvalidParameterError: A column to keep is missing.
+    """
     pa = optional_import("pyarrow", "arrow")
     schema = file.schema_arrow
+    if missing := [name for name in predictor.kept_columns if name not in schema.names]:
+        raise InvalidParameterError(
+            f"{part.shown} has no column {missing[0]!r} to keep; it has {sorted(schema.names)}."
+        )
     columns = predictor.columns_to_read
     if columns is not None:
         columns = [name for name in columns if name in schema.names]

@@ -91,11 +91,6 @@ class Predictor:
         return self._pinned.manifest.digest
 
     @property
-    def keep(self) -> tuple[str, ...]:
-        """Return the columns of the data that the result has too."""
-        return self._keep
-
-    @property
     def nthread(self) -> int | None:
         """Return the threads of each process."""
         return self._options.nthread
@@ -154,6 +149,11 @@ class Predictor:
             return None
         names = schema.input_names()
         return [name for name in names if isinstance(name, str)] if all(isinstance(n, str) for n in names) else None
+
+    @property
+    def kept_columns(self) -> list[str]:
+        """Return the columns of the data that the result keeps."""
+        return list(self._keep)
 
     @property
     def columns_to_read(self) -> list[str] | None:

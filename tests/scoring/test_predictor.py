@@ -326,6 +326,11 @@ def test_a_model_that_does_not_predict_each_row_is_refused(predictions: Any) -> 
         prediction_columns(predictions, 2)
 
 
+def test_columns_of_one_name_are_refused_since_one_would_be_lost() -> None:
+    with pytest.raises(InvalidModelError, match="two columns named '0'"):
+        prediction_columns(pd.DataFrame([[1, 2]], columns=[0, "0"]), 1)
+
+
 @pytest.mark.parametrize(
     ("schema", "types"),
     [

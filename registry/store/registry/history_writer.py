@@ -17,7 +17,7 @@ from registry.entities.times import format_time
 from registry.exceptions import ClockAheadError, IntegrityError, ModelNotFoundError
 from registry.store import clock
 from registry.store.compiled_statements import Compiled, first_row
-from registry.store.dialects import AnyRow, table
+from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import Statement, run_all
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 from registry.store.transactions import Store
@@ -202,9 +202,14 @@ def lock_statement(connection: Connection, name: str) -> Statement:
 
 @functools.cache
 def _lock_statement(dialect: str) -> Compiled:
+    return Compiled(select_locked(dialect).where(NOT_DELETED))
+
+
+def select_locked(dialect: str) -> AnySelect:
+    """Return a query that locks the rows of models; they have all columns that `LockedModel` needs."""
     user = null() if dialect == "sqlite" else literal_column("session_user::text")
     columns = (RegisteredModelRow.__table__, user.label("session_user"), clock.server_us(dialect))
-    return Compiled(select(*columns).where(NOT_DELETED).with_for_update())
+    return select(*columns).with_for_update()
 
 
 def _not_deleted(name_key: Any, name: Any) -> Any:
