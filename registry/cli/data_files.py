@@ -75,7 +75,8 @@ def read_frame(file: str) -> "pd.DataFrame":
         raise ArtifactNotFoundError(f"There is no file {file!r}.") from error
     except ImportError:
         raise MissingDependencyError(f"Parquet needs pyarrow: {install_command('arrow')}.") from None
-    except (OSError, ValueError) as error:  # pandas and pyarrow say in many ways that a file is no table
+    # pandas and pyarrow say in many ways that a file is no table.
+    except (OSError, ValueError, TypeError) as error:
         raise InvalidParameterError(f"The data {file!r} cannot be read: {error}") from error
 
 

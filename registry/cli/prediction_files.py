@@ -142,6 +142,7 @@ def fit_types(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
 
     The frame is changed and returned.
     """
+    import numpy as np
     import pandas as pd
 
     optional = set() if schema is None else {str(name) for name in schema.optional_input_names()}
@@ -149,6 +150,8 @@ def fit_types(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
         if name not in frame:
             continue
         column = frame[name]
+        if column.ndim != 1:
+            continue  # several columns of this name, which `predict` refuses
         if dtype in _NULLABLE and name in optional and column.isna().any():
             frame[name] = _nullable(column, dtype)
             continue
@@ -159,7 +162,10 @@ def fit_types(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
         elif dtype is DataType.integer and column.dtype == "int64" and column.between(-(2**31), 2**31 - 1).all():
             frame[name] = column.astype("int32")
         elif dtype is DataType.float and column.dtype == "float64":
-            frame[name] = column.astype("float32")
+            with np.errstate(over="ignore"):
+                narrow = column.astype("float32")
+            if np.isinf(narrow).sum() == np.isinf(column).sum():
+                frame[name] = narrow
     return frame
 
 
@@ -189,7 +195,10 @@ def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat)
         text = json.dumps({"predictions": plain(predictions)}, allow_nan=False) + "\n"
         _write(file, text.encode())
         return
-    frame = _as_frame(predictions)
+    try:
+        frame = _as_frame(predictions)
+    except ValueError as error:  # columns of different lengths, or lists in lists
+        raise InvalidParameterError(f"The predictions are no table: {error}. Write JSON.") from error
     if kind is FileFormat.CSV:
         _write(file, frame.to_csv(index=False).encode())
         return
@@ -199,7 +208,8 @@ def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat)
         raise MissingDependencyError(f"Parquet needs pyarrow: {install_command('arrow')}.") from None
     except OSError as error:
         raise StorageError(f"The predictions cannot be written: {error.strerror or error}.") from error
-    except (ValueError, TypeError) as error:  # pyarrow's for a column of several types, pandas' for two of one name
+    # pyarrow's for a column of several types or a number beyond 64 bits, pandas' for two columns of one name.
+    except (ValueError, TypeError, OverflowError) as error:
         raise InvalidParameterError(f"Parquet cannot hold the predictions: {error}. Write CSV or JSON.") from error
 
 

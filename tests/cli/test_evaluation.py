@@ -138,6 +138,7 @@ def test_data_from_stdin_is_csv(
         ("nothing.csv", 4, "There is no file 'nothing.csv'"),
         ("holdout.xlsx", 1, "ends with .csv, .parquet, .json, .jsonl"),
         ("broken.parquet", 1, "cannot be read"),
+        ("mixed.json", 1, "cannot be read"),
         ("empty.csv", 1, "cannot be read"),
         ("surplus.csv", 1, "Expected 2 fields in line 2, saw 3"),
     ],
@@ -147,6 +148,7 @@ def test_data_that_cannot_be_read_is_one_line(
 ) -> None:
     (own_place / "broken.parquet").write_bytes(b"PAR1 no")
     (own_place / "empty.csv").write_bytes(b"")
+    (own_place / "mixed.json").write_text('[{"y": 1}, 5]')
     (own_place / "surplus.csv").write_text("x,y\n0.5,0,1\n")
     done = cli("models", "evaluate", "nba/1", file, "--targets", "y")
     assert done.code in (code, 2)
