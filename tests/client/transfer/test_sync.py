@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from copied_runs import contents, make_run, make_runs
 from governed_models import raw_sql
+from lossy_proxy import Loss, lossy_proxy
+from postgres_server import PostgresServer
 from travelling_models import open_registry
 
 import registry
@@ -26,6 +28,7 @@ from registry.exceptions import (
     OfflineError,
     SchemaOutdatedError,
     StorageError,
+    UnavailableError,
     UnsupportedStoreError,
 )
 from registry.settings import current_settings
@@ -342,6 +345,45 @@ def test_new_points_are_sent_though_gc_removed_older_ones_meanwhile(team: Client
     assert (run.outcome, run.points) == ("continued", 60)
     assert contents(team, [first]) == contents(offline, [first])
     assert [run.outcome for run in sync.send_new().runs] == ["unchanged"]
+
+
+def test_a_target_that_goes_away_in_the_middle_is_an_error_that_says_what_arrived(
+    postgres_server: PostgresServer, postgres_url: str, offline: Client, own_place: Path
+) -> None:
+    run_ids = make_runs(offline, 3)
+    os.environ["REGISTRY_DATABASE_PATIENCE"] = "0"
+    os.environ["REGISTRY_ARTIFACT_LOCATION"] = f"{own_place}/far"
+    with lossy_proxy(postgres_server.port) as proxy:
+        url = postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/")
+
+        def go_away(_: object) -> None:
+            proxy.refuses = True
+            proxy.close()
+
+        with pytest.raises(UnavailableError) as raised:
+            Sync("registry-spool", url, on_run=go_away).send()
+
+    assert raised.value.message.endswith(
+        " The copy stopped here; what arrived stays. Repeat it when the registry answers: it sends what is missing, "
+        "and nothing twice."
+    )
+    assert registry.sync("registry-spool", to=postgres_url).outcomes == {"unchanged": 1, "copied": 2}
+    assert contents(Client(postgres_url), run_ids) == contents(offline, run_ids)
+
+
+def test_an_answer_that_is_lost_doubles_nothing(
+    postgres_server: PostgresServer, postgres_url: str, offline: Client, own_place: Path
+) -> None:
+    run_ids = make_runs(offline, 2)
+    os.environ["REGISTRY_ARTIFACT_LOCATION"] = f"{own_place}/far"
+    with lossy_proxy(postgres_server.port) as proxy:
+        url = postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/")
+        Client(url).search_runs(["0"])
+        proxy.losses += [Loss.ANSWER, Loss.NOTHING, Loss.NOTHING, Loss.REQUEST, Loss.NOTHING, Loss.NOTHING] * 3
+        report = registry.sync("registry-spool", to=url)
+
+    assert (report.outcomes, proxy.losses) == ({"copied": 2}, [])
+    assert contents(Client(postgres_url), run_ids) == contents(offline, run_ids)
 
 
 @pytest.fixture
