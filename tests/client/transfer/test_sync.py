@@ -68,6 +68,8 @@ def test_the_spool_arrives_and_can_arrive_again(team: Client, offline: Client) -
     assert (first.outcomes, second.outcomes) == ({"copied": 3}, {"unchanged": 3})
     assert first.source_counts == first.target_counts == second.target_counts
     assert first.target_counts.points == 150
+    in_order = [run.info.run_id for run in offline.search_runs(["1"], order_by=["status"])]
+    assert [run.info.run_id for run in team.search_runs(["1"], order_by=["status"])] == in_order
     registry.set_tracking_uri(team.tracking_uri, offline=False)
     assert contents(Client(), run_ids) == original
 
@@ -447,6 +449,32 @@ def test_of_several_processes_one_sends(team: Client, offline: Client, own_place
     wait_for(lambda: team.get_experiment_by_name("nets") is not None)
     thread.finish()
     assert contents(team, [run_id]) == contents(offline, [run_id])
+
+
+@pytest.mark.usefixtures("background")
+def test_a_lock_that_cannot_be_had_stops_nothing(team: Client, offline: Client, own_place: Path) -> None:
+    (own_place / "registry-spool" / background_sync.LOCK_FILE).mkdir(parents=True)
+    registry.set_tracking_uri(team.tracking_uri, offline=True, background_sync=True)
+    run_id = Client().create_run("0").info.run_id
+
+    wait_for(lambda: [run.info.run_id for run in team.search_runs(["0"])] == [run_id])
+
+
+@pytest.mark.usefixtures("background")
+def test_what_cannot_be_sent_is_told_while_the_process_lives(
+    team: Client, offline: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    team.delete_experiment(team.create_experiment("season"))
+    registry.set_tracking_uri(team.tracking_uri, offline=True, background_sync=True)
+    Client().create_run(Client().create_experiment("season"))
+    good = Client().create_run("0").info.run_id
+
+    wait_for(lambda: [run.info.run_id for run in team.search_runs(["0"])] == [good])
+    wait_for(lambda: "could not be sent" in caplog.text)
+
+    (line,) = [record.message for record in caplog.records if "could not be sent" in record.message]
+    assert line.startswith("Some of the spool ")
+    assert "is tried again: The target experiment 'season' is deleted. Restore it with" in line
 
 
 _SCRIPT = """
