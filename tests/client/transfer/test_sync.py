@@ -513,3 +513,27 @@ def test_the_last_values_of_a_process_are_sent_as_it_ends(
     assert len(target.get_metric_history(run_id, "auc")) == 100
     assert [file.path for file in target.list_artifacts(run_id)] == ["notes.txt"]
     assert done.stderr == ""
+
+
+_FORKING = """
+import os
+import registry
+registry.set_tracking_uri({uri!r}, offline=True, background_sync=True)
+with registry.start_run() as run:
+    registry.log_metric("parent", 1.0)
+    child = os.fork()
+    if not child:
+        registry.MlflowClient().log_metric(run.info.run_id, "child", 2.0)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+print(run.info.run_id)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_forked_child_logs_is_sent_by_its_parent(team: Client) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", _FORKING.format(uri=team.tracking_uri)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
+    assert team.get_run(done.stdout.strip()).data.metrics == {"parent": 1.0, "child": 2.0}
