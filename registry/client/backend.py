@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from registry.blobs import AdoptedBlobStore, BlobStore, close_connections
-from registry.client.async_logging import Entry, LogQueue, TaskQueue, flush_all
+from registry.client.async_logging import Entry, LogQueue, TaskQueue, end_all, flush_all
 from registry.client.byte_stores import open_store
 from registry.exceptions import ForeignStoreError, UnsupportedStoreError, disk_error
 from registry.settings import Place, Settings, actor_of, place_of, redacted_uri, spool_place, sync_command
@@ -392,6 +392,7 @@ def close_all(timeout: float | None = None) -> None:
     try:
         flush_all(timeout)
     finally:
+        end_all()
         _open.cache_clear()
         disconnect_all()
         close_connections()

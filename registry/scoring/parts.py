@@ -126,10 +126,16 @@ def find_scored(part: Part, predictor: Predictor) -> ScoredPart | None:
     """Return a part that was scored before, or None.
 
     Raises:
-        PathExistsError: Its file is there, but something else made it.
+        PathExistsError: Its file is there, but something else made it, or a directory is in its place.
     """
-    if part.target.kind(part.target_path) == "nothing":
+    kind = part.target.kind(part.target_path)
+    if kind == "nothing":
         return None
+    if kind == "directory":
+        raise PathExistsError(
+            f"{part.target.root}/{part.target_path} is a directory; a file of predictions cannot take its place. Score "
+            "into another place."
+        )
     metadata = _read_footer(part)
     found = json.loads((metadata.metadata or {}).get(_KEY, b"null")) if metadata else None
     expected = _identity(part, predictor)
@@ -262,4 +268,4 @@ def _read_errors(part: Part) -> Iterator[None]:
             raise StorageError(
                 f"{part.shown} cannot be scored: {text}. Check the disk, the rights and the space."
             ) from error
-        raise InvalidParameterError(f"{part.shown} cannot be read as Parquet: {text}.") from error
+        raise InvalidParameterError(f"{part.shown} cannot be read as Parquet: {text.rstrip('.')}.") from error

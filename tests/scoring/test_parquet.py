@@ -63,6 +63,17 @@ def test_a_file_becomes_a_file_with_a_row_per_row(churn: str) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["games.parquet", "mlruns", "scores.parquet"]
 
 
+def test_the_umask_decides_who_may_read_a_result(churn: str) -> None:
+    write_games("games.parquet", 3)
+    before = os.umask(0o027)
+    try:
+        score_parquet(churn, "games.parquet", "scores.parquet")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(Path("scores.parquet").stat().st_mode) == 0o640
+
+
 def test_a_file_goes_into_a_directory_that_is_there_or_named_as_one(churn: str) -> None:
     write_games("games.parquet", 3)
     Path("there").mkdir()
@@ -173,6 +184,30 @@ def test_what_something_else_made_is_not_taken_for_finished_and_not_overwritten(
     score_parquet(churn, "games.parquet", "scores.parquet", overwrite=True)
 
     assert scores("scores.parquet") == expected(3)
+
+
+def test_a_directory_in_the_place_of_a_result_is_an_error_of_ours(churn: str) -> None:
+    write_games("games.parquet", 2)
+    Path("scores/games.parquet").mkdir(parents=True)
+
+    with pytest.raises(PathExistsError, match=r"scores/games.parquet is a directory"):
+        score_parquet(churn, "games.parquet", "scores")
+
+
+def test_a_symlink_to_a_directory_that_holds_it_makes_no_file_data_twice(churn: str) -> None:
+    write_games("data/week/a.parquet", 2)
+    write_games("elsewhere/b.parquet", 3)
+    Path("data/week/again").symlink_to(Path("data").absolute())
+    Path("data/linked").symlink_to(Path("elsewhere").absolute())
+    Path("data/week/nothing.parquet").symlink_to("missing.parquet")
+
+    report = score_parquet(churn, "data", "scores")
+
+    assert (report.parts, report.rows) == (2, 5)
+    assert sorted(path.as_posix() for path in Path("scores").rglob("*.parquet")) == [
+        "scores/linked/b.parquet",
+        "scores/week/a.parquet",
+    ]
 
 
 def test_a_footer_that_is_longer_than_the_first_look_is_read(churn: str) -> None:
@@ -454,17 +489,6 @@ def test_a_column_to_keep_that_is_not_in_the_file_is_named_with_those_that_are(c
     assert raised.value.message == (
         f"{Path.cwd()}/games.parquet has no column 'venue' to keep; it has {sorted(games(10).columns)}."
     )
-
-
-def test_the_umask_decides_who_may_read_a_result(churn: str) -> None:
-    games(10).to_parquet("games.parquet")
-    before = os.umask(0o027)
-    try:
-        score_parquet(churn, "games.parquet", "scores.parquet")
-    finally:
-        os.umask(before)
-
-    assert stat.S_IMODE(Path("scores.parquet").stat().st_mode) == 0o640
 
 
 def test_all_columns_are_read_for_a_model_without_a_signature(own_place: Path) -> None:

@@ -147,12 +147,14 @@ class BackgroundSync:
 
 
 _running: dict[tuple[Path, str], BackgroundSync] = {}
+_lock = threading.Lock()
 
 
 def begin(directory: Path, target_uri: str, base: Path | None) -> None:
     """Begin to send a spool, unless this process does already."""
-    if (directory, target_uri) not in _running:
-        _running[directory, target_uri] = BackgroundSync(directory, target_uri, base)
+    with _lock:
+        if (directory, target_uri) not in _running:
+            _running[directory, target_uri] = BackgroundSync(directory, target_uri, base)
 
 
 def stop_all() -> None:
@@ -168,9 +170,15 @@ def _finish_all() -> None:
         _running.popitem()[1].finish()
 
 
+def _forget_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may hold the old one
+    _running.clear()  # the threads stay with the parent
+
+
 when_spool_opens.append(begin)
 before_close.append(stop_all)
 # Registered when the client is imported: so it runs after the active runs were ended, and before connections close.
 atexit.register(_finish_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_running.clear)  # the threads stay with the parent
+    os.register_at_fork(after_in_child=_forget_in_child)
