@@ -141,6 +141,15 @@ class RunCopier:
         Raises:
             UnavailableError: A registry does not answer; the next copy goes on where this one stopped.
         """
+        try:
+            return self._copy(run_ids, models)
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"{error.message} The copy stopped here; what arrived stays. Repeat it when the registry answers: it "
+                "sends what is missing, and nothing twice."
+            ) from error
+
+    def _copy(self, run_ids: Sequence[str], models: Sequence[str]) -> CopyReport:
         self._note_new_points()
         results: list[CopiedRun] = []
         exported: list[ExportedRun] = []
