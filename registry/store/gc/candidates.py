@@ -31,7 +31,7 @@ from registry.store.tables import (
     RunRow,
     UploadRow,
 )
-from registry.store.tracking.runs import run_location
+from registry.store.tracking.run_read import run_location
 
 Kind = Literal["run", "experiment", "logged model", "upload", "leftover", "check"]
 

@@ -40,7 +40,7 @@ from registry.store.tables import (
     RunRow,
 )
 from registry.store.tracking.metrics.read import value_from_db
-from registry.store.tracking.runs import read_runs, select_runs
+from registry.store.tracking.run_read import read_runs, select_runs
 from registry.store.transactions import Store, read_transaction
 
 Point = tuple[str, int, int, float]

@@ -25,7 +25,7 @@ from registry.store.tables import (
     TombstoneRow,
 )
 from registry.store.tracking.metrics.read import value_from_db
-from registry.store.tracking.runs import read_runs, select_runs
+from registry.store.tracking.run_read import read_runs, select_runs
 from registry.store.transactions import Store, read_transaction
 from registry.store.transfer.model_export import experiment_names, logged_model_to_portable, run_to_portable
 
