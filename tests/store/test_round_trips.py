@@ -65,7 +65,7 @@ READING = {
 }
 CHANGING = {
     "create_experiment": 3,
-    "set_experiment_tag": 2,
+    "set_experiment_tag": 1,
     "delete_run": 2,
     "create_registered_model": 2,
     "register_model": 2,
@@ -81,12 +81,12 @@ CHANGING = {
 
 RUNS = {
     "delete_run": 2,
-    "restore_run": 3,
+    "restore_run": 1,
     "delete_experiment": 2,
     "restore_experiment": 2,
     "rename_experiment": 2,
-    "set_experiment_tags": 2,
-    "delete_experiment_tag": 3,
+    "set_experiment_tags": 1,
+    "delete_experiment_tag": 1,
     "get_parent_run": 1,
     "log_inputs of ten data sets and a model": 2,
     "log_outputs": 2,
@@ -109,14 +109,14 @@ RUNS = {
 }
 LOGGED_MODELS = {
     "create_logged_model": 2,
-    "log_model_params": 2,
+    "log_model_params": 1,
     "log_model_artifact": 1,
     "log_model_artifacts": 1,
     "list_logged_model_artifacts": 2,
     "finalize_logged_model": 3,
-    "delete_logged_model": 3,
-    "set_logged_model_tags": 2,
-    "delete_logged_model_tag": 3,
+    "delete_logged_model": 2,
+    "set_logged_model_tags": 1,
+    "delete_logged_model_tag": 1,
     "log_evidence": 3,
     "log_evaluation": 2,
     "get_evidence": 1,

@@ -20,7 +20,7 @@ from registry.store.gc.removal_conditions import (
     is_imported_run,
     is_unreached,
 )
-from registry.store.logged_models.logged_models import is_adopted
+from registry.store.logged_models.read import is_adopted
 from registry.store.ownership import root_of_experiment
 from registry.store.tables import (
     ExperimentRow,

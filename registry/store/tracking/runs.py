@@ -7,7 +7,7 @@ Metric points are written by `metrics`, params and tags by `run_data`, data sets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from registry.entities import (
     DatasetInput,
@@ -26,9 +26,9 @@ from registry.exceptions import (
     ParamConflictError,
 )
 from registry.store.clock import clock_statement, monotonic_now_ms
-from registry.store.compiled_statements import Compiled, first_row
+from registry.store.compiled_statements import CheckedWrite, Compiled, first_row
 from registry.store.dialects import table
-from registry.store.driver_sql import Statement, check, end_with_next, run_all, send
+from registry.store.driver_sql import Statement, end_with_next, run_all, send
 from registry.store.error_mapping import ConditionFailedError
 from registry.store.long_lists import among, keys_parameter
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
@@ -54,7 +54,6 @@ from registry.store.tracking.run_read import RunFiles, read_files, read_parent, 
 from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
 RUN_NAME_TAG = "mlflow.runName"
-_ATTEMPTS: Final = 3
 
 
 class RunStore(Store):
@@ -160,10 +159,7 @@ class RunStore(Store):
 
     @write_transaction
     def _update(self, connection: Connection, run_id: str, values: Mapping[str, Any]) -> None:
-        if self.database.is_sqlite:
-            require_written(connection, run_id, written=_UPDATE.write(connection, values) == 1)
-        else:
-            _CHECKED_UPDATE.send(connection, values)
+        _UPDATE.send(connection, values)
         if values["name"] is not None:
             _set_tags(connection, run_id, {RUN_NAME_TAG: values["name"]})
 
@@ -181,14 +177,20 @@ class RunStore(Store):
                 connection, {"run_key": row.id, "lifecycle_stage": LifecycleStage.DELETED, "deleted_time": now}
             )
 
-    @write_transaction
-    def restore(self, connection: Connection, run_id: str) -> None:
+    def restore(self, run_id: str) -> None:
         """Restore a deleted run; raise InvalidStateError if gc removed its files and points."""
-        key, _, _ = _find(connection, run_id)
-        values = {"lifecycle_stage": LifecycleStage.ACTIVE, "deleted_time": None}
-        # Check `purged_time` in the UPDATE itself: gc may purge the run between our SELECT and this statement.
-        not_purged = (RunRow.id == key) & RunRow.purged_time.is_(None)
-        if connection.execute(update(RunRow).where(not_purged).values(values)).rowcount == 0:
+        self.write_or_explain(lambda: self._restore(run_id), lambda: self._check_restorable(run_id), f"run {run_id}")
+
+    @write_transaction
+    def _restore(self, connection: Connection, run_id: str) -> None:
+        _RESTORE.send(connection, {"given_id": run_id})
+
+    @single_query
+    def _check_restorable(self, connection: Connection, run_id: str) -> None:
+        row = _FIND.first(connection, {"given_id": run_id})
+        if row is None:
+            raise run_not_found(run_id)
+        if row.purged_time is not None:
             raise InvalidStateError(f"The run {run_id} cannot be restored: its files and points were removed by gc.")
 
     def log_batch(
@@ -235,16 +237,8 @@ class RunStore(Store):
         params: Mapping[str, str] | None = None,
         metrics: Sequence[Metric] = (),
     ) -> None:
-        """Write to an active run. If a condition of PostgreSQL's statements does not hold, raise the reason.
-
-        The reason may be gone by then: another process logged the same param, or restored the run. Then try again.
-        """
-        for _ in range(_ATTEMPTS):
-            try:
-                return write()
-            except ConditionFailedError:
-                self._refuse(run_id, params or {}, metrics)
-        raise InvalidStateError(f"The run {run_id} was deleted and restored during this call. Try again.")
+        """Write to an active run."""
+        self.write_or_explain(write, lambda: self._refuse(run_id, params or {}, metrics), f"run {run_id}")
 
     @read_transaction
     def _refuse(
@@ -338,20 +332,22 @@ def writable_run(connection: Connection, run_id: str) -> int:
 
 _GIVEN: Final = RunRow.run_id == bindparam("given_id")
 _LOCATION: Final = Compiled(select(ExperimentRow.artifact_location).join(RunRow).where(_GIVEN))
-_FIND: Final = Compiled(select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(_GIVEN))
+_FIND: Final = Compiled(
+    select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id, RunRow.purged_time).where(_GIVEN)
+)
 _CHANGE: Final = Compiled(update(table(RunRow)).where(table(RunRow).c.id == bindparam("run_key")))
 # NULL keeps a field.
 _UNCHANGED: Final = {"status": None, "end_time": None, "name": None}
 _CHANGEABLE: Final = tuple(table(RunRow).c[name] for name in _UNCHANGED)
-_UPDATE_GIVEN: Final = (
+_UPDATE: Final = CheckedWrite(
     update(RunRow)
     .where(_GIVEN, RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
     .values({column: func.coalesce(bindparam(column.name, type_=column.type), column) for column in _CHANGEABLE})
 )
-_UPDATE: Final = Compiled(_UPDATE_GIVEN)
-# On PostgreSQL: it fails if there is no such active run.
-_CHECKED_UPDATE: Final = Compiled(
-    select(literal_column(check("count(*) > 0"))).select_from(_UPDATE_GIVEN.returning(RunRow.id).cte("changed"))
+_RESTORE: Final = CheckedWrite(
+    update(RunRow)
+    .where(_GIVEN, RunRow.purged_time.is_(None))
+    .values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
 )
 
 
@@ -364,19 +360,12 @@ def check_writable(found: Statement, run_id: str) -> int:
     """Return the key of the run that `run_statement` found; raise InvalidParameterError if it is deleted."""
     if not found.rows:
         raise run_not_found(run_id)
-    key, stage, _ = found.rows[0]
+    key, stage = found.rows[0][:2]
     if stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
             f"The run {run_id} must be in the 'active' state. Current state is {stage}; restore it with restore_run."
         )
     return int(key)
-
-
-def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:
-    row = _FIND.first(connection, {"given_id": run_id})
-    if row is None:
-        raise run_not_found(run_id)
-    return row.id, row.lifecycle_stage, row.experiment_id
 
 
 def _no_tag(run_id: str, name: str) -> NotFoundError:
