@@ -1,6 +1,7 @@
 """Commit markers on PostgreSQL: find out whether a COMMIT took place whose response was lost.
 
-Each writing connection has one row in `commit_markers`. Each transaction writes a new token there, in the round trip of
+Each writing connection has one row in `commit_markers`; one that is closed between transactions leaves it to a later
+connection of its process. Each transaction writes a new token there, in the round trip of
 its first statement. A transaction id is not enough: after a failover the promoted server may give the same id to
 another transaction.
 
@@ -9,8 +10,10 @@ because the lookup waits for the row that the transaction locks.
 """
 
 import contextlib
+import os
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -50,9 +53,33 @@ _ASK: Final = f"""
 class Session:
     """State of one connection. `limits`: the statement that limits the waits of each write, if the session has none."""
 
-    limits: str
+    limits: str = ""
     writer: str = field(default_factory=lambda: uuid.uuid4().hex)
     marks: int = 0
+
+
+class Sessions:
+    """The sessions of one engine: a new connection goes on with the row of one that ended, if there is one."""
+
+    def __init__(self) -> None:
+        self._ended: deque[Session] = deque()
+        self._process = os.getpid()
+
+    def begin(self, limits: str) -> Session:
+        """Return the session of a new connection."""
+        if self._process != os.getpid():  # after a fork the rows are the parent's
+            self._process, self._ended = os.getpid(), deque()
+        try:
+            session = self._ended.pop()
+        except IndexError:
+            session = Session()
+        session.limits = limits
+        return session
+
+    def end(self, session: Session) -> None:
+        """Keep the row of a connection that is closed and has no transaction whose end is unknown."""
+        if self._process == os.getpid():
+            self._ended.append(session)
 
 
 class Marker(NamedTuple):

@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from registry.exceptions import MissingDependencyError, disk_error
 from registry.package_name import install_command
-from registry.store.commit_markers import SESSION, Session
+from registry.store.commit_markers import SESSION, Sessions
 from registry.store.forking import leave_to_parent
 from registry.store.urls import MEMORY, refuse_network_filesystem
 from registry.store.waiting_for_servers import Connections
@@ -160,6 +160,7 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
         url, connect_args=arguments, pool_size=8, max_overflow=32, pool_reset_on_return=None, pool_use_lifo=True
     )
     connections = Connections(engine, patience=limits.patience, idle=limits.idle)
+    sessions = Sessions()
 
     @event.listens_for(engine, "do_connect")
     def _connect(
@@ -172,16 +173,25 @@ def postgres_engine(url: URL, limits: TimeLimits) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: "PipelinedConnection", record: ConnectionPoolEntry) -> None:
         connection.autocommit = True
-        direct = _limit_session(connection)
-        if direct:
+        # A connection that soon goes back is not worth a round trip: each of its writes carries the limits.
+        is_brief = connections.is_direct is not None and connections.are_scarce
+        if not is_brief:
+            connections.is_direct = _limit_session(connection)
+        if connections.is_direct:
             connection.prepare_threshold = _PREPARE_AFTER
             connection.set_pipeline(prepares=True)
-        record.info[SESSION] = Session("" if direct else _LIMIT_TRANSACTION)
+        is_limited = connections.is_direct and not is_brief
+        record.info[SESSION] = sessions.begin("" if is_limited else _LIMIT_TRANSACTION)
 
     @event.listens_for(engine, "checkin")
     def _refuse_open(connection: "psycopg.Connection[Any] | None", record: ConnectionPoolEntry) -> None:
         if connection is not None and connection.info.transaction_status != TransactionStatus.IDLE:
             record.invalidate()
+
+    @event.listens_for(engine, "close")
+    def _end(connection: "psycopg.Connection[Any]", record: ConnectionPoolEntry) -> None:
+        if SESSION in record.info and connection.info.transaction_status == TransactionStatus.IDLE:
+            sessions.end(record.info.pop(SESSION))
 
     leave_to_parent(engine)
     return engine

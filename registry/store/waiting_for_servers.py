@@ -2,9 +2,13 @@
 
 Nothing was sent yet, so trying again is safe. Guarantees: a server that is full is waited for without limit, one that
 is away for a limited time; both are told in the log each minute. An error that waiting cannot mend is raised at once.
+
+Where connections are scarce, a process holds one only while it uses it. It knows that they are scarce because it was
+refused one, or because it asked: a process that came early is never refused, and others would wait for its end.
 """
 
 import logging
+import math
 import random
 import threading
 import time
@@ -31,13 +35,32 @@ _LONGEST_PAUSE_SECONDS: Final = 2.0
 _TELL_EACH_SECONDS: Final = 60.0
 # How often a connection is asked for again without a pause, after the look at why one was refused was let in.
 _MOST_SURPRISES: Final = 10
-# While connections are scarce, one is given back after this time without use, and after this time with use; after the
-# last time if it had to be waited for, since others wait too.
-_SCARCE_IDLE_SECONDS: Final = 1.0
+# While connections are scarce, one is given back after this time without use, at once if the use before was longer ago,
+# and after this time with use.
+_SCARCE_IDLE_SECONDS: Final = 0.05
 _SCARCE_USE_SECONDS: Final = 5.0
-_AWAITED_USE_SECONDS: Final = 0.5
 # How long connections count as scarce after the server said so.
 _SCARCE_FOR_SECONDS: Final = 300.0
+# A process that holds a connection asks this often whether they are scarce.
+_ASK_EACH_SECONDS: Final = 5.0
+# How often unused connections are looked at, where they are not scarce.
+_LOOK_EACH_SECONDS: Final = 1.0
+# Whether the server, the database or the user has no connection left.
+_IS_SCARCE: Final = """
+    WITH taken AS (SELECT datid, usesysid FROM pg_stat_activity WHERE datid IS NOT NULL),
+    limits AS (
+        SELECT (SELECT count(*) FROM taken) AS used, current_setting('max_connections')::int
+            - current_setting('superuser_reserved_connections')::int
+            - coalesce(current_setting('reserved_connections', true)::int, 0) AS most
+        UNION ALL
+        SELECT (SELECT count(*) FROM taken WHERE datid = d.oid), datconnlimit
+        FROM pg_database AS d WHERE datname = current_database() AND datconnlimit >= 0
+        UNION ALL
+        SELECT (SELECT count(*) FROM taken WHERE usesysid = r.oid), rolconnlimit
+        FROM pg_roles AS r WHERE rolname = session_user AND rolconnlimit >= 0
+    )
+    SELECT bool_or(used >= most) FROM limits
+"""
 
 
 class Connections:
@@ -47,15 +70,25 @@ class Connections:
     """
 
     def __init__(self, engine: Engine, *, patience: float, idle: float) -> None:
+        self.is_direct: bool | None = None
+        """Whether they go to the server itself, not to a pooler; None before the first one."""
         self._engine = weakref.ref(engine)
         self._place = redacted_url(engine.url)
         self._patience, self._idle = patience, idle
         self._scarce_until = 0.0
+        self._told: tuple[bool, float] | None = None
+        self._pause = _FIRST_PAUSE_SECONDS
         self._used_at = time.monotonic()
+        self._ask_at = self._used_at + _ASK_EACH_SECONDS
         self._generation = 0
         self._refusals: Refusals | None = None
         self._thread: threading.Thread | None = None
         event.listen(engine, "checkin", self._note_use)
+
+    @property
+    def are_scarce(self) -> bool:
+        """Tell whether the server said lately that it has none left."""
+        return time.monotonic() < self._scarce_until
 
     def open(self, connect: Callable[[], C], record: ConnectionPoolEntry, arguments: dict[str, Any]) -> C:
         """Return a new connection, once the server gives one; `arguments` are those of `connect`.
@@ -65,8 +98,9 @@ class Connections:
         """
         import psycopg
 
-        began = told = time.monotonic()
-        attempt = surprises = 0
+        began = time.monotonic()
+        surprises = 0
+        is_full = False
         while True:
             try:
                 connection = connect()
@@ -84,45 +118,72 @@ class Connections:
                     self._scarce_until = now + _SCARCE_FOR_SECONDS
                 elif refusal is not Refusal.AWAY or now - began >= self._patience:
                     raise
-                if attempt == 0 or now - told >= _TELL_EACH_SECONDS:
-                    told = now
-                    _logger.warning(
-                        "The database %s has no connection for this process (%s). Waiting%s.",
-                        self._place,
-                        str(error).strip().splitlines()[0],
-                        " until it has one" if is_full else f" for at most {self._patience:g} seconds",
-                    )
-                attempt += 1
-                pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10))
-                left = pause if is_full else max(began + self._patience - now, 0)
+                self._tell(error, is_full=is_full)
+                # It is kept for the next connection: where the server is full for long, the first pause is long too.
+                self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * 2)
+                left = self._pause if is_full else max(began + self._patience - now, 0)
                 # Jitter: processes that a server has refused together do not come back together.
-                time.sleep(min(random.uniform(pause / 4, pause), left))  # noqa: S311 - not a secret
+                time.sleep(min(random.uniform(self._pause / 4, self._pause), left))  # noqa: S311 - not a secret
             else:
-                limit = _AWAITED_USE_SECONDS if attempt else _SCARCE_USE_SECONDS
-                record.info[_OPENING] = time.monotonic() + limit, self._generation
+                if not is_full:
+                    self._pause = max(_FIRST_PAUSE_SECONDS, self._pause / 2)
+                record.info[_OPENING] = time.monotonic() + _SCARCE_USE_SECONDS, self._generation
                 return connection
 
+    def _tell(self, error: Exception, *, is_full: bool) -> None:
+        """Log that this process waits, each minute and when it waits for something else."""
+        now = time.monotonic()
+        if self._told is None or self._told[0] != is_full or now - self._told[1] >= _TELL_EACH_SECONDS:
+            self._told = is_full, now
+            _logger.warning(
+                "The database %s has no connection for this process (%s). Waiting%s.",
+                self._place,
+                str(error).strip().splitlines()[0],
+                " until it has one" if is_full else f" for at most {self._patience:g} seconds",
+            )
+
     def _note_use(self, connection: "DBAPIConnection | None", record: ConnectionPoolEntry) -> None:
-        """Give a connection back after long use where connections are scarce; else note when it was used last."""
-        now = self._used_at = time.monotonic()
+        """Give a connection back that others need more; else note when it was used last."""
+        now, used_before = time.monotonic(), self._used_at
+        self._used_at = now
+        if connection is None:
+            return
+        if self.is_direct and now >= max(self._ask_at, self._scarce_until):
+            self._ask(connection)
         used_enough_at, generation = record.info.get(_OPENING, (now, self._generation))
-        is_needed_elsewhere = now < self._scarce_until and now >= used_enough_at
-        if connection is not None and (is_needed_elsewhere or generation != self._generation):
+        is_needed_less = now >= used_enough_at or now - used_before >= _SCARCE_IDLE_SECONDS
+        if generation != self._generation or (self.are_scarce and is_needed_less):
             record.invalidate()
         elif self._idle and (self._thread is None or not self._thread.is_alive()):
             self._thread = threading.Thread(target=self._give_back, name="registry-idle-connections", daemon=True)
             self._thread.start()
 
+    def _ask(self, connection: Any) -> None:
+        """Ask the server whether connections are scarce."""
+        import psycopg
+
+        self._ask_at = time.monotonic() + _ASK_EACH_SECONDS
+        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            return
+        try:
+            ((is_scarce,),) = connection.execute(_IS_SCARCE).fetchall()
+        except psycopg.Error as error:
+            _logger.debug("It is not known whether connections to %s are scarce: %s", self._place, error)
+            self._ask_at = math.inf  # this user may not know
+        else:
+            if is_scarce:
+                self._scarce_until = self._used_at + _SCARCE_FOR_SECONDS
+
     def _give_back(self) -> None:
         """Close the connections when this process has used none for a while; then end."""
         while True:
-            time.sleep(min(self._idle, _SCARCE_IDLE_SECONDS))  # no lock, which a fork could copy
+            pause = _SCARCE_IDLE_SECONDS if self.are_scarce else _LOOK_EACH_SECONDS
+            time.sleep(min(self._idle, pause))  # no lock, which a fork could copy
             engine = self._engine()
             if engine is None or not isinstance(engine.pool, QueuePool) or engine.pool.checkedin() == 0:
                 return
-            now = time.monotonic()
-            limit = _SCARCE_IDLE_SECONDS if now < self._scarce_until else self._idle
-            if now - self._used_at >= min(limit, self._idle):
+            limit = _SCARCE_IDLE_SECONDS if self.are_scarce else self._idle
+            if time.monotonic() - self._used_at >= min(limit, self._idle):
                 self._generation += 1  # a connection that is in use now is closed when it comes back
                 engine.dispose()
                 return

@@ -29,6 +29,7 @@ from registry.entities import (
     RunTag,
 )
 from registry.rules import MetricAtLeast, TagEquals
+from registry.store import waiting_for_servers
 from registry.store.connections import TimeLimits
 from registry.store.engine import connect
 
@@ -188,8 +189,11 @@ def proxy(
 
 
 @pytest.fixture
-def client(proxy: CountingProxy, postgres_url: str, postgres_server: PostgresServer) -> MlflowClient:
-    """A client whose connections go through the proxy."""
+def client(
+    proxy: CountingProxy, postgres_url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> MlflowClient:
+    """A client whose connections go through the proxy; it does not ask every few seconds whether they are scarce."""
+    monkeypatch.setattr(waiting_for_servers, "_ASK_EACH_SECONDS", 3_600.0)
     return MlflowClient(postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/"))
 
 

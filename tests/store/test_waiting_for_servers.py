@@ -1,19 +1,24 @@
 """A PostgreSQL server that is away or full is waited for, and connections go back where they are scarce."""
 
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from lossy_proxy import Loss, LossyProxy, lossy_proxy
 from postgres_server import PostgresServer
 from replication import wait_until
+from sqlalchemy import Connection
 
 from registry import MlflowClient, disconnect
 from registry.exceptions import UnavailableError
 from registry.store import waiting_for_servers
+from registry.store.commit_markers import Sessions
 from registry.store.connections import TimeLimits
+from registry.store.driver_sql import run
 from registry.store.engine import Database
 from registry.store.tracking.runs import RunStore
 from registry.store.urls import parse_database_url
@@ -64,7 +69,7 @@ def test_a_server_that_is_full_is_waited_for_without_limit_and_gets_connections_
     run_id = MlflowClient(limited_url).create_run("0").info.run_id
     disconnect()
     # No patience: a server that is full is waited for nevertheless. Each database is a process; one that got its
-    # connection at once does not know that others wait, and gives it back after its idle time.
+    # connection at once does not know yet that others wait, and gives it back after its idle time.
     limits = TimeLimits(patience=0, idle=1)
     databases = [Database(parse_database_url(limited_url), limits=limits) for _ in range(6)]
 
@@ -185,26 +190,149 @@ def test_a_connection_in_use_is_closed_when_it_comes_back_to_a_pool_that_was_giv
     database.dispose()
 
 
-def test_a_connection_that_was_waited_for_goes_back_after_some_use(
+@pytest.fixture
+def url_of_two(limited_url: str) -> Iterator[str]:
+    """A URL whose two connections are in use until a third one is waited for."""
+    url = parse_database_url(limited_url)
+    holders = [Database(url) for _ in range(2)]
+    held = [holder.engine.connect() for holder in holders]
+
+    def give_back() -> None:
+        wait_until(lambda: "too many connections" in records.text)
+        for connection, holder in zip(held, holders, strict=True):
+            connection.close()
+            holder.dispose()
+
+    records = _Records()
+    logging.getLogger("registry").addHandler(records)
+    with ThreadPoolExecutor(1) as later:
+        done = later.submit(give_back)
+        yield limited_url
+        done.result()
+    logging.getLogger("registry").removeHandler(records)
+
+
+class _Records(logging.Handler):
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text += record.getMessage()
+
+
+def use(database: Database) -> Any:
+    """Use a connection for a statement; return the driver's."""
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        return connection.connection.driver_connection
+
+
+def test_where_connections_are_scarce_one_that_is_used_seldom_goes_back_at_once(
+    url_of_two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.0)  # any pause makes a use a rare one
+    database = Database(parse_database_url(url_of_two), limits=TimeLimits(idle=0))
+
+    assert [use(database).closed for _ in range(3)] == [True, True, True]
+    database.dispose()
+
+
+def test_where_connections_are_scarce_one_that_is_always_used_stays_for_a_while(
+    url_of_two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_USE_SECONDS", 0.2)
+    database = Database(parse_database_url(url_of_two))
+
+    first = use(database)
+    assert not first.closed
+    assert use(database) is first
+    wait_until(lambda: bool(use(database).closed))
+    database.dispose()
+
+
+def test_where_connections_are_scarce_one_that_is_not_used_any_more_goes_back_soon(
+    url_of_two: str, connections_of: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.3)
+    database = Database(parse_database_url(url_of_two), limits=TimeLimits(idle=3_600))
+    database.engine.connect().close()
+    use(database)
+
+    wait_until(lambda: connections_of(url_of_two.partition("//")[2].partition("@")[0]) == 0)
+
+
+def test_a_process_that_was_never_refused_asks_whether_connections_are_scarce(
     limited_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_for_servers, "_AWAITED_USE_SECONDS", 0.0)
-    url = parse_database_url(limited_url)
-    holders = [Database(url, limits=TimeLimits(patience=0)) for _ in range(3)]
-    held = [holder.engine.connect() for holder in holders[:2]]
+    monkeypatch.setattr(waiting_for_servers, "_ASK_EACH_SECONDS", 0.0)
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.0)
+    first, second = (Database(parse_database_url(limited_url), limits=TimeLimits(idle=0)) for _ in range(2))
 
-    with ThreadPoolExecutor(1) as third:
-        opened = third.submit(lambda: holders[2].engine.connect())
-        with pytest.raises(TimeoutError):
-            opened.result(0.2)
-        held[0].close()
-        holders[0].dispose()
-        third_connection = opened.result()
-    driver = third_connection.connection.driver_connection
-    third_connection.close()
+    assert not use(first).closed
+    assert use(second).closed  # the user has two connections, and both are taken
+    first.dispose()
+    second.dispose()
 
-    assert driver is not None
-    assert driver.closed
-    held[1].close()
-    for holder in holders:
-        holder.dispose()
+
+def test_a_user_who_may_not_ask_keeps_the_connection(
+    limited_url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_ASK_EACH_SECONDS", 0.0)
+    name = limited_url.rpartition("/")[2]
+    postgres_server.execute("REVOKE SELECT ON pg_stat_activity FROM PUBLIC", database=name)
+    database = Database(parse_database_url(limited_url))
+
+    first = use(database)
+    assert use(database) is first
+    database.dispose()
+
+
+def test_writes_on_a_connection_that_soon_goes_back_have_the_time_limits_of_all_others(
+    url_of_two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.0)
+    database = Database(parse_database_url(url_of_two), limits=TimeLimits(idle=0))
+
+    def limits(connection: Connection) -> list[object]:
+        ((*found,),) = run(connection, "SELECT current_setting('lock_timeout'), pg_backend_pid()").rows
+        return found
+
+    settings = [database.write(limits) for _ in range(3)]
+    assert [limit for limit, _ in settings] == ["30s", "30s", "30s"]
+    assert len({process for _, process in settings}) == 3
+    database.dispose()
+
+
+def test_connections_that_follow_each_other_share_one_row_of_markers(
+    postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    client = MlflowClient(postgres_url)
+    run_id = client.create_run("0").info.run_id
+    name = postgres_url.rpartition("/")[2]
+    count = "SELECT count(*) FROM commit_markers"
+    before = postgres_server.execute(count, database=name)
+    database = Database(parse_database_url(postgres_url))
+
+    for number in range(5):
+        RunStore(database).log_batch(run_id, tags={f"tag{number}": "x"})
+        database.dispose()
+
+    assert postgres_server.execute(count, database=name) == [(before[0][0] + 1,)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_does_not_go_on_with_the_markers_of_its_parent() -> None:
+    sessions = Sessions()
+    mine = sessions.begin("")
+    sessions.end(mine)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, sessions.begin("").writer.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert os.read(reader, 64).decode() != mine.writer
+    assert sessions.begin("") is mine
+    os.close(reader)
+    os.close(writer)
