@@ -92,6 +92,7 @@ RUNS = {
     "log_inputs of ten data sets and a model": 2,
     "log_outputs": 2,
     "log_metric_history": 1,
+    "log_metric_history of 2,000 points": 4,
     "get_metric_history_frame": 1,
     "get_metric_history_frame of a sample": 2,
     "search_runs_frame": 2,
@@ -343,6 +344,9 @@ def test_round_trips_of_rarer_calls_on_runs_and_experiments(
         "log_inputs of ten data sets and a model": lambda: log_inputs(10),
         "log_outputs": lambda: client.log_outputs(run_id, [LoggedModelOutput(model_id, next(numbers))]),
         "log_metric_history": lambda: client.log_metric_history(run_id, f"h{next(numbers)}", [1, 2], [1.0, 2.0]),
+        "log_metric_history of 2,000 points": lambda: client.log_metric_history(
+            run_id, f"h{next(numbers)}", range(2_000), [0.5] * 2_000
+        ),
         "get_metric_history_frame": lambda: client.get_metric_history_frame(run_id),
         "get_metric_history_frame of a sample": lambda: client.get_metric_history_frame(run_id, "auc", max_points=100),
         "search_runs_frame": lambda: client.search_runs_frame(["0"]),
