@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from registry.cli import files
-from registry.exceptions import ArtifactNotFoundError, InvalidParameterError
+from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, MissingDependencyError
+from registry.package_name import install_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,11 +55,26 @@ def read_frame(file: str) -> "pd.DataFrame":
     try:
         with files.open_input(file, "The data", ".csv") as path:
             if suffix == ".csv":
+                check_fields(path)
                 return pd.read_csv(path)
             if suffix == ".parquet":
                 return pd.read_parquet(path)
             return pd.read_json(path, lines=suffix == ".jsonl")
     except FileNotFoundError as error:
         raise ArtifactNotFoundError(f"There is no file {file!r}.") from error
-    except (OSError, ValueError, ImportError) as error:  # pandas and pyarrow say in many ways that a file is no table
+    except ImportError:
+        raise MissingDependencyError(f"Parquet needs pyarrow: {install_command('arrow')}.") from None
+    except (OSError, ValueError) as error:  # pandas and pyarrow say in many ways that a file is no table
         raise InvalidParameterError(f"The data {file!r} cannot be read: {error}") from error
+
+
+def check_fields(path: Path) -> None:
+    """Check that the first row of a CSV file has no more fields than the header; pandas would take them for an index.
+
+    Raises:
+        ValueError: It has, so every value would stand in the column beside its own. Later rows pandas checks itself.
+    """
+    import pandas as pd
+
+    if path.is_file():  # what comes from a pipe can be read only once
+        pd.read_csv(path, header=None, nrows=2, dtype=object)

@@ -102,7 +102,7 @@ def find_events(
     from registry.entities.history import EventKind, microseconds_of
 
     for unknown in sorted(set(kinds or ()) - set(EventKind)):
-        from registry.cli.commands import nearest
+        from registry.validation.names import nearest
 
         close = nearest(unknown, list(EventKind))
         raise InvalidParameterError(f"There is no event kind {unknown!r}.{close} There are {', '.join(EventKind)}.")

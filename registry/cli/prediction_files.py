@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from registry.cli.data_files import check_fields
 from registry.entities.schema import DataType, Schema
 from registry.exceptions import InvalidParameterError, MissingDependencyError, SchemaEnforcementError, StorageError
 from registry.package_name import install_command
@@ -64,6 +65,7 @@ def read_data(path: Path, kind: FileFormat, schema: Schema | None) -> tuple[Any,
 def _read_csv(path: Path, schema: Schema | None) -> "pd.DataFrame":
     import pandas as pd
 
+    check_fields(path)
     kinds = _scalar_types(schema)
     texts = [name for name, dtype in kinds.items() if dtype is DataType.string]
     header = pd.read_csv(path, nrows=0).columns
@@ -150,7 +152,7 @@ def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat)
     """Write predictions: a column each, or MLflow's JSON object ``{"predictions": …}``, where NaN is null.
 
     Raises:
-        InvalidParameterError: The predictions are no table, and JSON was not asked for.
+        InvalidParameterError: The predictions are no table, and JSON was not asked for; or Parquet cannot hold them.
         StorageError: The file cannot be written.
     """
     if kind is FileFormat.JSON:
@@ -169,6 +171,8 @@ def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat)
         raise MissingDependencyError(f"Parquet needs pyarrow: {install_command('arrow')}.") from None
     except OSError as error:
         raise StorageError(f"The predictions cannot be written: {error.strerror or error}.") from error
+    except (ValueError, TypeError) as error:  # pyarrow's for a column of several types, pandas' for two of one name
+        raise InvalidParameterError(f"Parquet cannot hold the predictions: {error}. Write CSV or JSON.") from error
 
 
 def _write(file: BinaryIO | Path, content: bytes) -> None:

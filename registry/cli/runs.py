@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from registry.cli import output
-from registry.cli.commands import nearest, noun
+from registry.cli.commands import noun
 from registry.cli.formatting import duration, minute, moment
 from registry.cli.options import (
     Everything,
@@ -28,6 +28,7 @@ from registry.cli.targets import find_experiment, find_run, run_or_version
 from registry.cli.times import expand_filter, parse_moment
 from registry.entities.times import format_time
 from registry.exceptions import InvalidParameterError
+from registry.validation.names import nearest
 
 if TYPE_CHECKING:
     from datetime import datetime

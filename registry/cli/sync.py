@@ -29,7 +29,8 @@ _REMINDER_SECONDS: Final = 60.0
 )
 def sync(
     directory: Annotated[
-        str | None, typer.Argument(metavar="DIR", help="The spool, or a registry's directory. REGISTRY_SPOOL_DIR.")
+        str | None,
+        typer.Argument(metavar="[DIR]", help="The spool, or a registry's directory. Default: REGISTRY_SPOOL_DIR."),
     ] = None,
     to: Annotated[
         str | None, typer.Option("--to", metavar="URI", help="The registry. Default: the tracking URI that is set.")
@@ -82,4 +83,10 @@ def _watch(sync: "Sync", interval: float) -> None:
                 elif run.note and f"{text} {run.note}" not in seen:
                     seen.add(f"{text} {run.note}")
                     output.complain(f"registry: {text}: {run.note}")
+            if report.models:
+                output.note(f"logged models without a run: {report.models} copied")
+            for note in report.notes:
+                if note not in seen:
+                    seen.add(note)
+                    output.complain(f"registry: {note}")
         time.sleep(interval)

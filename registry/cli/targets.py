@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from registry.cli.commands import nearest
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import (
     ExperimentNotFoundError,
@@ -19,6 +18,7 @@ from registry.exceptions import (
     ModelNotFoundError,
     RunNotFoundError,
 )
+from registry.validation.names import nearest
 
 if TYPE_CHECKING:
     from registry import MlflowClient
@@ -39,10 +39,13 @@ def split_version(text: str) -> tuple[str, str | None, str | None]:
     Raises:
         InvalidNameError: The text names no version.
     """
-    match = _VERSION.fullmatch(text.removeprefix(_MODELS))
+    written = text.removeprefix(_MODELS)
+    match = _VERSION.fullmatch(written)
     if match is None:
+        name, question, _ = written.partition("?at=")
+        past = f" For that time: registry artifacts resolve '{_MODELS}{written}'." if question and "/" in name else ""
         raise InvalidNameError(
-            f"{text!r} names no version. Write churn/7, churn/Production, churn@champion or churn/latest."
+            f"{text!r} names no version. Write churn/7, churn/Production, churn@champion or churn/latest.{past}"
         )
     return match["name"], match["place"], match["alias"]
 
@@ -68,8 +71,17 @@ def find_version(client: "MlflowClient", text: str) -> "ModelVersion":
 
 
 def model_name(text: str) -> str:
-    """Return the name of a registered model, written with ``models:/`` before it or not."""
-    return text.removeprefix(_MODELS)
+    """Return the name of a registered model, written with ``models:/`` before it or not.
+
+    Raises:
+        InvalidNameError: The text is a URI, or names a version.
+    """
+    name = text.removeprefix(_MODELS)
+    if match := _VERSION.fullmatch(name):
+        raise InvalidNameError(f"{text!r} names a version; give the name of the model alone: {match['name']}.")
+    if "/" in name and ":" in name:
+        raise InvalidNameError(f"{text!r} is a URI where the name of a registered model is expected.")
+    return name
 
 
 def model_uri(text: str) -> str:

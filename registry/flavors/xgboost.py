@@ -226,7 +226,7 @@ class XGBoostPredictor:
 def limit_xgboost_threads(model: Any, count: int) -> None:
     """Let a Booster or a wrapper use `count` threads."""
     if hasattr(model, "get_booster"):
-        model.set_params(n_jobs=count)
+        model.n_jobs = count  # set_params would hand the booster all parameters, and it takes no list of metrics
         model = model.get_booster()
     model.set_param({"nthread": count})
 

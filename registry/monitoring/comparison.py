@@ -1,9 +1,10 @@
 """`compare_profiles`: every detector on every column, and which differences are drift.
 
-Guarantees: without drift, the expected number of alarms in a month of checks is at most the budget, however often is
-checked. Each check may raise a false alarm with the probability ``budget x interval / month``, whatever its number of
-columns and detectors (Benjamini-Hochberg); expectations of dependent checks add up like those of independent ones. One
-false alarm has several causes where columns repeat each other.
+Guarantees: without any drift, the expected number of checks in a month that find something is at most the budget,
+however often is checked. Each check does so with a probability of at most ``budget x interval / month``, whatever its
+number of columns and detectors (Benjamini-Hochberg); expectations of dependent checks add up like those of independent
+ones. The budget counts checks, not causes: one that is wrong names several where columns repeat each other, and beside
+columns that did drift only the expected share of wrong results is bounded.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ class Sensitivity:
     """What counts as drift.
 
     Attributes:
-        alpha: The probability of a false alarm of one check.
+        alpha: The probability with which one check may find something where nothing drifted.
         minimum_rows: The number of rows below which nothing is tested.
         thresholds: The least effect by detector, where it is not the detector's own.
     """
@@ -59,7 +60,7 @@ class Sensitivity:
 
 
 def alpha_of(every: str | timedelta, false_incidents: float) -> float:
-    """Return the probability with which one check may raise a false alarm.
+    """Return the probability with which one check may find something where nothing drifted.
 
     Raises:
         InvalidParameterError: The interval or the budget is not positive.

@@ -3,6 +3,7 @@
 Guarantees: no message contains SQL, bound values or a password.
 """
 
+import re
 import sqlite3
 from typing import Final
 
@@ -42,6 +43,8 @@ _READ_ONLY_STATES: Final = frozenset({"25006"})
 _STANDBY_REFUSAL: Final = ("0A000", "call_bool_check_hook")
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
 _NO_DATABASE_STATES: Final = frozenset({"3D000"})
+_REFUSED_LOGIN: Final = re.compile(r"password authentication failed|no password supplied|role \".*\" does not exist")
+_NO_DATABASE: Final = re.compile(r"database \".*\" does not exist")
 # The error of pgbouncer in statement mode, where each statement may run in another session.
 _STATEMENT_POOLING: Final = "statement pooling mode"
 # psycopg's message for a statement that it cannot send on a healthy connection.
@@ -131,9 +134,8 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         or state in _NO_DATABASE_STATES
         or (state is None and code is None and _is_unreachable(error))
     ):
-        return UnavailableError(
-            f"The database {place} cannot be used: {_first_line(error)}. Check the tracking URI and that it is running."
-        )
+        reason = _first_line(error)
+        return UnavailableError(f"The database {place} cannot be used: {reason}. {_advice_on_connecting(reason)}")
     if isinstance(error, PoolTimeoutError):
         return UnavailableError(
             f"All connections to {place} stayed in use. Use fewer threads, or end some calls first."
@@ -141,6 +143,15 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
     if state and (state.startswith(("08", "53", "57")) or state in _RETRYABLE_STATES or state == "55P03"):
         return UnavailableError(f"The database {place} is not available: {_first_line(error)}. Retry later.")
     return RegistryError(f"The database {place} reported an error: {_first_line(error)}.")
+
+
+def _advice_on_connecting(reason: str) -> str:
+    """Return what to do about a connection that was refused; psycopg gives it no code, only PostgreSQL's text."""
+    if _REFUSED_LOGIN.search(reason):
+        return "Check the user, and the password in the URL, PGPASSWORD or the file that PGPASSFILE names."
+    if _NO_DATABASE.search(reason):
+        return "Create it with createdb, or check the tracking URI."
+    return "Check the tracking URI and that it is running."
 
 
 def _is_statement_pooling(error: SQLAlchemyError) -> bool:

@@ -42,6 +42,11 @@ def test_a_noun_alone_shows_its_help(cli: Callable, noun: str) -> None:
         (["models", "show"], "Missing argument 'NAME'. Try 'registry models show --help'."),
         (["modles", "list"], "No such command 'modles'. Did you mean 'models'? Try 'registry --help'."),
         (["runs", "-x"], "No such option: -x. Try 'registry runs --help'."),
+        (
+            ["run", "list"],
+            "MLproject files are not run here; call the script itself. Runs that are logged: 'registry runs list'. "
+            "Try 'registry --help'.",
+        ),
     ],
 )
 def test_a_mistyped_command_line_is_one_line_on_stderr(cli: Callable, arguments: list[str], said: str) -> None:

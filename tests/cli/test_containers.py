@@ -164,6 +164,12 @@ def test_the_image_has_the_python_that_made_the_model(tmp_path: Path, content: s
     assert python_version(tmp_path) == (version or own)
 
 
+def test_a_model_that_is_not_there_is_no_fault_of_the_context(cli: Callable, model: None) -> None:
+    outcome = cli("models", "generate-dockerfile", "./nothing", "-d", "build")
+
+    assert (outcome.code, outcome.err) == (4, "registry: No such artifact: './nothing'. Nothing exists there.\n")
+
+
 def test_a_full_disk_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "Dockerfile").mkdir()

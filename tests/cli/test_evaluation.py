@@ -1,5 +1,6 @@
 """``registry models evaluate`` and ``models compare``: a file of data, and evidence for rules."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from sklearn.dummy import DummyClassifier
 
 import registry
 from registry import BetterThanHolder, MlflowClient
+from registry.package_name import install_command
 
 
 @pytest.fixture
@@ -32,6 +34,15 @@ def test_a_model_is_measured_and_the_figures_are_its_own(cli: Callable[..., Any]
     assert sorted(found["artifacts"])[0] == "calibration_curve_plot"
     records = MlflowClient().get_evidence(found["model_id"], "metric")
     assert {record.dataset and record.dataset.sha256 for record in records} == {found["dataset"]["sha256"]}
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    cli: Callable[..., Any], logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "fastparquet", None)
+    refused = cli("models", "evaluate", "nba/1", "holdout.parquet", "--targets", "y")
+    assert (refused.code, refused.err) == (1, f"registry: Parquet needs pyarrow: {install_command('arrow')}.\n")
 
 
 def test_the_kind_of_file_does_not_matter_to_the_digest(cli: Callable[..., Any], logged: list[str]) -> None:
@@ -108,6 +119,7 @@ def test_data_from_stdin_is_csv(
         ("holdout.xlsx", 1, "ends with .csv, .parquet, .json, .jsonl"),
         ("broken.parquet", 1, "cannot be read"),
         ("empty.csv", 1, "cannot be read"),
+        ("surplus.csv", 1, "Expected 2 fields in line 2, saw 3"),
     ],
 )
 def test_data_that_cannot_be_read_is_one_line(
@@ -115,6 +127,7 @@ def test_data_that_cannot_be_read_is_one_line(
 ) -> None:
     (own_place / "broken.parquet").write_bytes(b"PAR1 no")
     (own_place / "empty.csv").write_bytes(b"")
+    (own_place / "surplus.csv").write_text("x,y\n0.5,0,1\n")
     done = cli("models", "evaluate", "nba/1", file, "--targets", "y")
     assert done.code in (code, 2)
     assert words in done.err

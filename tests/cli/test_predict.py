@@ -75,7 +75,13 @@ def test_a_run_and_a_directory_name_a_model_too(cli: Callable, doubling: Doublin
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("y\n1\n", "missing inputs ['x']"), ("x\nlots\n", "x"), ("", "No columns"), ('x\n"1\n', "cannot be read as csv")],
+    [
+        ("y\n1\n", "missing inputs ['x']"),
+        ("x\nlots\n", "x"),
+        ("", "No columns"),
+        ('x\n"1\n', "cannot be read as csv"),
+        ("x\n1,2\n3,4\n", "Expected 1 fields in line 2, saw 2"),
+    ],
 )
 def test_data_that_do_not_fit_are_one_line_and_exit_code_1(
     cli: Callable, doubling: Doubling, content: str, said: str
@@ -215,6 +221,12 @@ def test_what_is_no_table_is_refused_as_csv_and_written_as_json(tmp_path: Path) 
         write_predictions(cube, tmp_path / "out.csv", FileFormat.CSV)
     write_predictions((cube, {"k": "v"}), tmp_path / "out.json", FileFormat.JSON)
     assert json.loads((tmp_path / "out.json").read_text()) == {"predictions": [[[[0.0]]], {"k": "v"}]}
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame({"a": [1, "x"]}), pd.DataFrame([[1, 2]], columns=["a", "a"])])
+def test_predictions_that_parquet_cannot_hold_are_an_error_of_ours(tmp_path: Path, frame: pd.DataFrame) -> None:
+    with pytest.raises(InvalidParameterError, match=r"^Parquet cannot hold the predictions: .*Write CSV or JSON\.$"):
+        write_predictions(frame, tmp_path / "out.parquet", FileFormat.PARQUET)
 
 
 @pytest.mark.parametrize("kind", list(FileFormat))

@@ -121,6 +121,20 @@ def test_rolling_back_follows_the_links_and_scans_nothing(large: MlflowClient) -
     assert large.get_model_version_by_stage("nba", "Production").version == 1
 
 
+def test_the_events_of_a_version_are_found_by_an_index(large: MlflowClient) -> None:
+    reads = (
+        lambda: large.get_history("nba", version=1),
+        lambda: large.backend.overview.events(name="nba", version=1, limit=5),
+    )
+    for read in reads:
+        (plan,) = (
+            _plan(large, statement, parameters)
+            for statement, parameters in _statements(large, read)
+            if "FROM history" in statement and "version" in statement and "seq" in statement
+        )
+        assert "ix_history_model_id_version" in plan
+
+
 def test_polling_walks_the_primary_key(large: MlflowClient) -> None:
     ((statement, parameters),) = _statements(large, lambda: large.poll_events(after=1_000, limit=10))
     plan = _plan(large, statement, parameters)

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from scored_games import COLUMNS, games, log_version, train
+from xgboost import XGBClassifier
 
 import registry
 from registry.exceptions import (
@@ -174,6 +175,19 @@ def test_threads_are_those_of_the_predictor(churn: str) -> None:
     assert re.findall(r'"nthread":"(\d+)"', booster.save_config()) == ["1"]
 
 
+def test_threads_of_a_classifier_with_several_metrics_can_be_limited(own_place: Path) -> None:
+    data = games(60)
+    target = (data["rating_gap"] > 0).astype(int)
+    model = XGBClassifier(n_estimators=2, eval_metric=["auc", "logloss"]).fit(data[COLUMNS], target)
+    log_version(model)
+
+    predictor = Predictor("models:/churn/1", nthread=1)
+
+    assert predictor(data[COLUMNS])["prediction"].tolist() == model.predict(data[COLUMNS]).tolist()
+    loaded = predictor.load().get_raw_model()
+    assert (loaded.n_jobs, loaded.eval_metric) == (1, ["auc", "logloss"])
+
+
 def test_threads_reach_the_estimators_inside_an_estimator(own_place: Path) -> None:
     from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 
@@ -283,6 +297,11 @@ def test_sparse_predictions_become_columns() -> None:
 def test_a_model_that_does_not_predict_each_row_is_refused(predictions: Any) -> None:
     with pytest.raises(InvalidModelError, match="scoring needs one per row"):
         prediction_columns(predictions, 2)
+
+
+def test_columns_of_one_name_are_refused_since_one_would_be_lost() -> None:
+    with pytest.raises(InvalidModelError, match="two columns named '0'"):
+        prediction_columns(pd.DataFrame([[1, 2]], columns=[0, "0"]), 1)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class MonitorMethods(ClientBase):
             against: ``reference``, ``previous`` or a version. Default: the reference.
             detectors: Names of detectors. Default: those that `monitoring.check` takes.
             minimum_rows: With fewer rows there is no result.
-            false_incidents: The expected number of false incidents per model and month.
+            false_incidents: How many checks per month may find drift where there is none, on average. Default: 0.1.
             triggers: Names of what an incident sets off, at most 20. `REGISTRY_TRIGGERS_FILE` on the machine that runs
                 the checks says what a name means.
             cooldown: After an incident was opened, its cause opens no other one for this time, even if it is closed.

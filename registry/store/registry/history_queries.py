@@ -18,7 +18,7 @@ from registry.store.compiled_statements import Compiled, all_rows
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import Statement, end_with_next
 from registry.store.long_lists import among_selected
-from registry.store.registry.history_writer import event_of
+from registry.store.registry.history_writer import event_of, near_names
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow, StagePeriodRow
 from registry.store.transactions import Store, read_transaction, single_query
 
@@ -74,7 +74,7 @@ class HistoryStore(Store):
         query = select(HistoryRow.__table__).where(*conditions)
         end_with_next(connection)
         rows = connection.execute(query.order_by(HistoryRow.model_id, HistoryRow.seq))
-        models = _uids(found, name)
+        models = _uids(connection, found, name)
         return [event_of(row, models[row.model_id]) for row in rows]
 
     @read_transaction
@@ -106,7 +106,7 @@ class HistoryStore(Store):
         end_with_next(connection)
         rows = connection.execute(query)
         if found is not None:
-            _uids(found, str(name))
+            _uids(connection, found, str(name))
         return [published_of(row) for row in rows][::-1]
 
     @read_transaction
@@ -128,7 +128,7 @@ class HistoryStore(Store):
         )
         end_with_next(connection)
         rows = connection.execute(query)
-        models, tenures = _uids(found, name), []
+        models, tenures = _uids(connection, found, name), []
         beginnings = _corrected_beginnings(corrected, models)
         for row in rows:
             event = beginnings.get((row.model_id, row.since))
@@ -238,8 +238,11 @@ def _corrected(dialect: str) -> Compiled:
     return Compiled(select(HistoryRow.__table__).where(among_selected(dialect, HistoryRow.model_id, corrected)))
 
 
-def _uids(found: Statement, name: str) -> dict[int, str]:
+def _uids(connection: Connection, found: Statement, name: str) -> dict[int, str]:
     """Return key and uid of every model that has or had a name, which `_MODELS_NAMED` found."""
     if not found.rows:
-        raise ModelNotFoundError(f"Registered Model with name={name} not found; no model ever had this name.")
+        close = near_names(connection, name)
+        raise ModelNotFoundError(
+            f"Registered Model with name={name} not found; no model ever had this name{close or '.'}"
+        )
     return dict(found.rows)

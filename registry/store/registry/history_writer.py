@@ -21,10 +21,11 @@ from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import Statement, run_all
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 from registry.store.transactions import Store
-from registry.validation.names import casefold_name
+from registry.validation.names import casefold_name, nearest
 
 TOLERANCE_US: Final = 5 * 60 * 1_000_000
 """How far the last event of a model may be ahead of the clock before changes are refused, in microseconds."""
+_COMPARED_NAMES: Final = 1_000
 
 
 class RegistryStore(Store):
@@ -264,7 +265,18 @@ def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
         return ModelNotFoundError(
             f"Registered Model with name={name} not found; it was deleted at {when} by {deleted.actor}."
         )
-    return ModelNotFoundError(f"Registered Model with name={name} not found")
+    return ModelNotFoundError(f"Registered Model with name={name} not found{near_names(connection, name)}")
+
+
+def near_names(connection: Connection, name: str) -> str:
+    """Return ``. Did you mean 'churn'?`` with the models whose names are nearest, or an empty text."""
+    names = (
+        select(RegisteredModelRow.name)
+        .where(RegisteredModelRow.deleted_time.is_(None))
+        .order_by(RegisteredModelRow.id.desc())
+    )
+    close = nearest(name, connection.execute(names.limit(_COMPARED_NAMES)).scalars())
+    return f".{close}" if close else ""
 
 
 def find_deletion(connection: Connection, name: str) -> AnyRow | None:

@@ -218,6 +218,7 @@ def find_version(connection: Connection, name: str, version: int) -> AnyRow | No
 
 
 _MODEL: Final = Compiled(select(RegisteredModelRow.__table__).where(NOT_DELETED))
+_SHOWN_VERSIONS: Final = 5
 _NUMBER: Final[Any] = bindparam("number")
 _IN_MODEL: Final = ModelVersionRow.model_id == KEY_OF_NAME
 _VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(_IN_MODEL, ModelVersionRow.version == _NUMBER))
@@ -229,7 +230,21 @@ def require_version(connection: Connection, name: str, version: int) -> AnyRow:
     Raises:
         VersionNotFoundError: There is no such version, or it is deleted.
     """
-    return not_deleted_row(find_version(connection, name, version), name, version)
+    row = find_version(connection, name, version)
+    if row is None:
+        raise _version_not_found(connection, name, version)
+    return not_deleted_row(row, name, version)
+
+
+def _version_not_found(connection: Connection, name: str, version: int) -> VersionNotFoundError:
+    """Return the error for a version that never existed: it names the newest that do."""
+    numbers = select(ModelVersionRow.version).where(_IN_MODEL, ModelVersionRow.deleted_time.is_(None))
+    newest = connection.execute(
+        numbers.order_by(ModelVersionRow.version.desc()).limit(_SHOWN_VERSIONS), name_params(name)
+    ).scalars()
+    shown = ", ".join(map(str, newest))
+    there = f"the newest that exist are {shown}" if "," in shown else f"only {shown} exists" if shown else "it has none"
+    return VersionNotFoundError(f"Model Version (name={name}, version={version}) not found; {there}.")
 
 
 def not_deleted_row(row: AnyRow | None, name: str, version: int) -> AnyRow:
