@@ -327,7 +327,7 @@ class RunCopier:
         stamps = source.stamps()
         known = {} if self._memory is None else self._memory.files.get(run_id, {})
         changed = {path: stamp for path, stamp in stamps.items() if known.get(path) != stamp}
-        adopted = self._source.outside_runs.adopted(run_id) if changed or not known else None
+        adopted = self._source.runs.files(run_id).adopted if changed or not known else None
         if adopted is not None:  # what was put beside them later is not the run's
             stamps, changed = _of_manifest(stamps, adopted), _of_manifest(changed, adopted)
         self._files[0] += len(stamps)
