@@ -4,11 +4,13 @@ A tracking URI is mapped to a database URL and an artifact root here; neither is
 state: `set_tracking_uri` writes to it, so that child processes inherit the setting.
 """
 
+import contextlib
 import functools
 import getpass
 import json
 import os
 import re
+import shlex
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -99,7 +101,7 @@ class Settings(BaseModel):
         default=300, ge=0, validation_alias=AliasChoices("REGISTRY_DATABASE_IDLE_SECONDS")
     )
     triggers_file: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_TRIGGERS_FILE"))
-    spool_dir: Path | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_SPOOL_DIR"))
+    spool_dir: str | None = Field(default=None, validation_alias=AliasChoices("REGISTRY_SPOOL_DIR"))
     spool_sync: bool = Field(default=False, validation_alias=AliasChoices("REGISTRY_SPOOL_SYNC"))
     monitoring_sample_rows: int = Field(
         default=5_000, ge=0, le=1_000_000, validation_alias=AliasChoices("REGISTRY_MONITORING_SAMPLE_ROWS")
@@ -211,9 +213,15 @@ def _warn_of_misspelling(name: str, similar: str) -> None:
     warnings.warn(f"The variable {name} is not a setting and is ignored. Did you mean {similar}?", stacklevel=2)
 
 
+_EXPECTED: Final = {"bool_parsing": "write true or false", "int_parsing": "write a whole number"}
+
+
 def _error_message(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
+        faults = [
+            f"{_variable(str(fault['loc'][0]))}: {_EXPECTED.get(fault['type'], fault['msg'])}"
+            for fault in error.errors()
+        ]
         return f"A setting cannot be used: {'; '.join(faults)}."
     return (
         f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}, '
@@ -272,6 +280,11 @@ class Place:
         raise InvalidTypeError("What is open here, or may hold a password, is not pickled; pickle the client instead.")
 
 
+def sync_command(directory: str | Path, target_uri: str) -> str:
+    """Return the command that sends a spool, quoted for a shell, without the password of the target."""
+    return shlex.join(["registry", "sync", str(directory), "--to", redacted_uri(target_uri)])
+
+
 def spool_place(directory: Path) -> Place:
     """Return the stores of a spool: an SQLite file and the files of its runs, both in one local directory."""
     return Place(f"sqlite:///{directory / DATABASE_FILE}", str(directory), directory)
@@ -284,8 +297,25 @@ def spool_directory(settings: Settings, tracking_uri: str) -> Path | None:
     """
     if settings.spool_dir is None or tracking_uri != settings.tracking_uri:
         return None
-    directory = check_local_path(settings.spool_dir)
+    directory = spool_path(settings.spool_dir)
     return directory if directory.is_absolute() else _base(str(directory)) / directory
+
+
+def spool_path(text: str | Path) -> Path:
+    """Return the local directory that a path or a ``file:`` URI of a spool names.
+
+    Raises:
+        InvalidPathError: It names a place elsewhere, such as ``s3://…``, or is no path.
+    """
+    if not isinstance(text, str) or not (scheme := _SCHEME.match(text)):
+        return check_local_path(text)
+    if scheme["scheme"].lower() == "file":
+        with contextlib.suppress(InvalidUriError):
+            return Path(str(parse_location(text)))
+    raise InvalidPathError(
+        f"{redacted_uri(text)!r} is not a local directory. A spool is one; give its path, such as ./registry-spool (or "
+        f"./{scheme[0]}…, if its name has a colon)."
+    )
 
 
 _bases: dict[str, Path] = {}

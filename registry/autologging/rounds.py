@@ -22,7 +22,8 @@ class RoundMetrics:
         self._run_id = run_id
         self._points: list[Metric] = []
         self._by_round: list[Mapping[str, Any]] = []
-        self._lock = threading.Lock()
+        self._points_lock = threading.Lock()
+        self._writing = threading.Lock()
         self._last_written = time.monotonic()
         self._is_scheduled = False
 
@@ -32,7 +33,7 @@ class RoundMetrics:
     def add(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Keep the metrics of a round; every second, have them written in the background."""
         self._by_round.append(metrics)
-        self._points += points(metrics, step)
+        self._keep(points(metrics, step))
         if not self._is_scheduled and time.monotonic() - self._last_written > _PAUSE_SECONDS:
             self._is_scheduled = True
             self._client._backend_for_logging.tasks.put(self._flush_if_possible)
@@ -43,24 +44,30 @@ class RoundMetrics:
         The metrics of the best round are repeated at the step after the last one, beside those that report of it.
         """
         if best is not None and 0 <= best < len(self._by_round):
-            self._points += points(reported, 0) + points(self._by_round[best], len(self._by_round))
+            self._keep(points(reported, 0) + points(self._by_round[best], len(self._by_round)))
             self._by_round.append(reported)
         self.flush()
         return sorted({metric_name(name) for metrics in self._by_round for name in metrics})
 
     def flush(self) -> None:
         """Write the points that are not written yet."""
-        with self._lock:
-            batch, self._points = self._points, []
+        with self._writing:
+            with self._points_lock:
+                batch, self._points = self._points, []
             try:
                 if batch:
                     self._client.log_batch(self._run_id, batch, synchronous=True)
             except UnavailableError:
-                self._points = batch + self._points
+                with self._points_lock:
+                    self._points = batch + self._points
                 raise
             finally:
                 self._last_written = time.monotonic()
                 self._is_scheduled = False
+
+    def _keep(self, new: list[Metric]) -> None:
+        with self._points_lock:  # without it, a flush meanwhile would lose the points, or write others twice
+            self._points += new
 
     def _flush_if_possible(self) -> None:
         with contextlib.suppress(UnavailableError):  # the flush after training tries again, and tells of it

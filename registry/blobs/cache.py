@@ -120,7 +120,9 @@ class ModelCache:
             return None
 
     def entries(self) -> list[CacheEntry]:
-        """Return the entries, the least recently used first."""
+        """Return the entries, the least recently used first; make no directory."""
+        if not self._directory.is_dir():
+            return []
         with self._disk_errors():
             found = [CacheEntry(place, place.name) for place in self._room(_ENTRIES).iterdir()]
             return sorted(found, key=lambda entry: entry.last_used_ns)

@@ -48,9 +48,13 @@ class Directory:
                 descriptor = self._open_directory(check_subtree(path))
             except (ArtifactNotFoundError, FileNotFoundError, NotADirectoryError):
                 return []
+            infos = []
             try:
                 with os.scandir(descriptor) as found:
-                    infos = [self._info(path, entry) for entry in found if not is_temporary(entry.name)]
+                    for entry in found:
+                        if not is_temporary(entry.name):
+                            with suppress(FileNotFoundError):  # it has just been removed
+                                infos.append(self._info(path, entry))
             finally:
                 os.close(descriptor)
         return sorted(infos, key=lambda info: info.path)

@@ -31,11 +31,12 @@ def tree_size(directory: Directory, path: str) -> int:
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 return status.st_size
-            return sum(
-                os.stat(file, dir_fd=descriptor, follow_symlinks=False).st_size
-                for _, _, files, descriptor in os.fwalk(name, dir_fd=parent)
-                for file in files
-            )
+            total = 0
+            for _, _, files, descriptor in os.fwalk(name, dir_fd=parent):
+                for file in files:
+                    with suppress(FileNotFoundError):  # it has just been removed
+                        total += os.stat(file, dir_fd=descriptor, follow_symlinks=False).st_size
+            return total
     return 0
 
 

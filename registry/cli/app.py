@@ -18,7 +18,7 @@ import typer
 from typer.main import get_command
 
 from registry import __version__
-from registry.cli import errors, exit_codes, invocation, options, output
+from registry.cli import errors, exit_codes, invocation, output
 from registry.cli.commands import Group, Noun, definitions, option_help, option_names, shared_options, titled
 from registry.exceptions import RegistryError
 
@@ -111,7 +111,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         atexit.register(gc.freeze)
     output.prepare_streams()
     invocation.begin()
-    options.forget_client()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["__complete"]:
         from registry.cli.completion import complete

@@ -22,7 +22,7 @@ app = noun("cache", "Downloaded models, cached on this machine.")
 @app.command("list", examples=["registry cache list"])
 def list_cache() -> None:
     """List cached models, least recently used first; these are evicted first."""
-    entries = _cache().entries() if _directory().is_dir() else []
+    entries = _cache().entries()
     output.listing(
         entries,
         _COLUMNS,

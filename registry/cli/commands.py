@@ -3,7 +3,6 @@
 Guarantees: the options of `Invocation` and ``-h`` stand anywhere on the line.
 """
 
-import difflib
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -14,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from registry.cli import invocation, mlflow_spellings, output
+from registry.validation.names import nearest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -155,14 +155,6 @@ def _from_mlflow(ctx: Any, args: list[str]) -> tuple[str, Any, list[str]] | None
 
 def _nouns(ctx: Any) -> list[str]:
     return [] if ctx.parent is None else [ctx.command.name]
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'list'?`` with the names nearest to a word, or an empty text."""
-    originals = {name.lower(): name for name in known}
-    begun = [name for name in originals if len(word) > 1 and name.startswith(word.lower())]
-    close = dict.fromkeys([*begun, *difflib.get_close_matches(word.lower(), originals, n=3)])
-    return f" Did you mean {' or '.join(repr(originals[name]) for name in [*close][:3])}?" if close else ""
 
 
 def metavar(parameter: Any) -> str:

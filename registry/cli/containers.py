@@ -10,7 +10,7 @@ import typer
 from registry.cli import output
 from registry.cli.artifacts import FilesUri, open_uri
 from registry.cli.models import app
-from registry.exceptions import InvalidParameterError, PathExistsError, disk_error
+from registry.exceptions import InvalidParameterError, PathExistsError, RegistryError, disk_error
 from registry.uris import ModelsUri
 
 
@@ -71,6 +71,8 @@ def generate_dockerfile(
             if (directory / MODEL).exists():
                 shutil.rmtree(directory / MODEL)
             fresh.rename(directory / MODEL)
+    except RegistryError:  # a model that is not there is an OSError too
+        raise
     except OSError as error:
         raise disk_error(f"The build context {str(directory)!r} cannot be written: {error.strerror}.", error) from error
     image = Image(labels, base_image, package, allow_code, str(place) if follow else None)

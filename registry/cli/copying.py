@@ -134,18 +134,29 @@ def print_report(report: "CopyReport") -> None:
         "target_counts": report.target_counts,
         "notes": report.notes,
     }
-    nothing = "No runs." if not report.runs else "Nothing is missing there."
+    if report.models or report.errors:
+        nothing = "No run is missing there."
+    else:
+        nothing = "Nothing is missing there." if report.runs or report.source_counts.models else "No runs."
     output.listing(shown, _COLUMNS, nothing=nothing, ids=lambda run: run.run_id, document=document)
+    failed = {error.message for error in report.errors}
     for text in report.notes:
-        output.note(text)
-    counted = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items())
-    if counted:
-        output.note(f"{'Would be: ' if report.dry_run else ''}{counted}.")
+        if text not in failed:
+            output.note(text)
+    counted = [f"{count} {outcome}" for outcome, count in report.outcomes.items()]
+    if report.models:
+        counted.append(f"logged models without a run: {report.models} copied")
+    if counted or report.source_counts.models:
+        if counted:
+            output.note(f"{'Would be: ' if report.dry_run else ''}{', '.join(counted)}.")
         output.note(f"{report.source}: {_counts(report.source_counts)}.")
         output.note(f"{report.target}: {_counts(report.target_counts)}.")
     if report.errors:
         for run in report.failures:
             output.complain(f"registry: run {run.run_id} was not copied: {run.note}")
+        for text in report.notes:
+            if text in failed:
+                output.complain(f"registry: a logged model was not copied: {text}")
         raise typer.Exit(exit_codes.code_of(report.errors[0]))
 
 

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import typer
 
-from registry.cli import exit_codes, invocation, options, output
-from registry.cli.commands import nearest
+from registry.cli import exit_codes, invocation, output
 from registry.cli.formatting import one_line
-from registry.exceptions import InvalidFilterError, ModelNotFoundError, RegistryError
+from registry.exceptions import InvalidFilterError, RegistryError
 
 # What Python calls it, and what the command line calls it. The library's messages are written for Python.
 _WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
@@ -30,6 +29,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"expected_current=None", "--expected-current none"),
         (r"expected_current=(\d+)", r"--expected-current \1"),
         (r"expected_current", "--expected-current"),
+        (r"set_tracking_uri\('([^']*)'\)", r"--tracking-uri \1"),
         (r"(?:registry\.)?set_tracking_uri(?:\(\))?", "--tracking-uri"),
         (r"max_results", "--limit"),
         (r"page_token", "--all"),
@@ -45,13 +45,12 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"Input should be", "it must be"),
     )
 )
-_MISSING_MODEL: Final = re.compile(r"Registered Model with name=(?P<name>.+?) not found")
 
 
 def report(error: RegistryError) -> int:
     """Print an error of the library; return its exit code."""
     code = exit_codes.code_of(error)
-    message = in_our_words(error.message) + _suggestion(error)
+    message = in_our_words(error.message)
     details = {key: error.json_kwargs[key] for key in ("verdicts",) if key in error.json_kwargs}
     _print(error.error_code, code, message, details, keeps_lines=isinstance(error, InvalidFilterError))
     return code
@@ -62,10 +61,16 @@ def report_usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
     context: Any = getattr(error, "ctx", None)
     path = "registry" if context is None else context.command_path
     message = _sentence(in_our_words(error.format_message().replace("Value error, ", "")))
+    if message.startswith("Got unexpected extra argument") and _takes_version(context):
+        message += " A version is one word, such as churn/7."
     if "--json" in arguments:
         invocation.current().json = True
     _print("INVALID_PARAMETER_VALUE", exit_codes.USAGE, f"{message} Try '{path} --help'.", {})
     return exit_codes.USAGE
+
+
+def _takes_version(context: Any) -> bool:
+    return context is not None and any(parameter.metavar == "VERSION" for parameter in context.command.params)
 
 
 def report_output(error: OSError) -> int:
@@ -92,17 +97,3 @@ def _print(
 
 def _sentence(message: str) -> str:
     return message if message.endswith((".", "?", "!")) else f"{message}."
-
-
-def _suggestion(error: RegistryError) -> str:
-    """Return which model may have been meant, for an error that there is none of a name."""
-    match = _MISSING_MODEL.search(error.message) if isinstance(error, ModelNotFoundError) else None
-    client = options.opened_client()
-    if match is None or client is None:
-        return ""
-    try:
-        names = [model.name for model in client.search_registered_models(max_results=1_000)]
-    except RegistryError:
-        return ""
-    close = nearest(match["name"], names)
-    return f".{close}" if close and not error.message.endswith(".") else close

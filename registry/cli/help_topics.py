@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from registry.cli import exit_codes, output
-from registry.cli.commands import Group, definitions, nearest, standalone, titled
+from registry.cli.commands import Group, definitions, standalone, titled
 from registry.exceptions import InvalidParameterError
+from registry.validation.names import nearest
 
 app = standalone()
 

@@ -8,7 +8,7 @@ from registry.cli import output
 from registry.cli.commands import noun
 from registry.cli.formatting import Time
 from registry.cli.monitor import OptionalModel
-from registry.cli.options import Reason, open_client
+from registry.cli.options import Reason, number_listed_by, open_client
 from registry.cli.output import Column
 from registry.cli.targets import model_name
 
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 app = noun("incident", "Incidents: what monitors found, who deals with it, and what was set off.")
 
-IncidentNumber = Annotated[int, typer.Argument(metavar="INCIDENT", help="Its number, as 'incident list' shows it.")]
+IncidentNumber = Annotated[
+    int,
+    typer.Argument(
+        metavar="INCIDENT", parser=number_listed_by("incident"), help="Its number, as 'incident list' shows it."
+    ),
+]
 
 
 @app.command("list", examples=["registry incident list", "registry incident list churn --all"])

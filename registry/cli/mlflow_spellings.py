@@ -329,7 +329,7 @@ SPELLINGS: Final[Mapping[tuple[str, ...], Spelling]] = {
 
 _ABSENT: Final[Mapping[tuple[str, ...], str]] = {
     ("server",): "There is no server here: every program opens the database itself. Set REGISTRY_TRACKING_URI.",
-    ("run",): "MLproject files are not run here; call the script itself.",
+    ("run",): "MLproject files are not run here; call the script itself. Runs that are logged: 'registry runs list'.",
     ("projects",): "MLproject files are not run here; call the script itself.",
     ("deployments",): "There is no deployment client here; 'registry models generate-dockerfile' makes an image.",
     ("sagemaker",): "There is no deployment client here; 'registry models generate-dockerfile' makes an image.",

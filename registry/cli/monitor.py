@@ -9,7 +9,7 @@ from registry.cli import consent, exit_codes, output
 from registry.cli.commands import noun
 from registry.cli.consent import Yes
 from registry.cli.formatting import duration, moment
-from registry.cli.options import ModelName, open_client
+from registry.cli.options import ModelName, number_listed_by, open_client
 from registry.cli.output import Column
 from registry.cli.targets import model_name, parse_guarded_stage
 
@@ -23,7 +23,12 @@ _REMINDER_SECONDS: Final = 60.0
 
 app = noun("monitor", "Monitors: which stages are checked for drift, how often, and what an incident sets off.")
 
-MonitorNumber = Annotated[int, typer.Argument(metavar="MONITOR", help="Its number, as 'monitor list' shows it.")]
+MonitorNumber = Annotated[
+    int,
+    typer.Argument(
+        metavar="MONITOR", parser=number_listed_by("monitor"), help="Its number, as 'monitor list' shows it."
+    ),
+]
 OptionalModel = Annotated[str | None, typer.Argument(metavar="NAME", help="The registered model. Default: all.")]
 Stage = Annotated[str, typer.Option("--stage", metavar="STAGE", help="Staging or Production, in any case.")]
 Window = Annotated[str | None, typer.Option("--window", metavar="TIME", help="How far back a check looks, as in 7d.")]
@@ -60,7 +65,7 @@ def add_monitor(
     minimum_rows: MinimumRows = None,
     false_incidents: Annotated[
         float | None,
-        typer.Option("--false-incidents", metavar="N", help="Expected false incidents per month; 0.1 by default."),
+        typer.Option("--false-incidents", metavar="N", help="Checks per month that may be wrong; 0.1 by default."),
     ] = None,
     trigger: Triggers = None,
     cooldown: Annotated[

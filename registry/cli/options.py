@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The most that an interval or a time limit may be: the operating system waits for no infinite one.
+DAY_SECONDS: Final = 86_400
+
 
 def filter_option(example: str) -> Any:
     """Return ``--filter`` with an example of what the listing searches."""
@@ -48,6 +51,19 @@ Since = Annotated[
     typer.Option("--since", metavar="TIME", help="From this time on: a date, 2026-03-01T12:00:00Z, or 7d (ago)."),
 ]
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time, written the same.")]
+
+
+def number_listed_by(noun: str) -> "Callable[[str], int]":
+    """Return a parser of the numbers that ``registry NOUN list`` shows."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit()):
+            raise typer.BadParameter(f"{text!r} is not a number; 'registry {noun} list' shows the numbers.")
+        return int(text)
+
+    return parse
+
+
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The registered model.")]
 VersionTarget = Annotated[
     str,
@@ -104,22 +120,7 @@ def open_client(*, changes: bool = False, creates: bool = False) -> "registry.Ml
     use_place()
     if not creates:
         require_registry()
-    client = registry.MlflowClient(read_only=not (changes or creates))
-    _opened.append(client)
-    return client
-
-
-_opened: "list[registry.MlflowClient]" = []
-
-
-def opened_client() -> "registry.MlflowClient | None":
-    """Return the client that this command opened last, if any; for suggestions in errors."""
-    return _opened[-1] if _opened else None
-
-
-def forget_client() -> None:
-    """Forget the clients of an earlier command line of this process."""
-    _opened.clear()
+    return registry.MlflowClient(read_only=not (changes or creates))
 
 
 def require_registry() -> None:
@@ -127,7 +128,9 @@ def require_registry() -> None:
 
     Raises:
         InvalidStateError: It does not; the message names what is near, and the command that makes one.
+        ForeignStoreError: The directory is MLflow's.
     """
+    from registry.client.backend import refuse_mlflow_files
     from registry.settings import current_settings, place_of
     from registry.store.urls import MEMORY, parse_database_url
 
@@ -138,6 +141,7 @@ def require_registry() -> None:
     database = str(parse_database_url(place.database_url).database)
     if database == MEMORY or Path(database).exists():
         return
+    refuse_mlflow_files(place)
     uri = str(place.directory) if place.directory is not None else f"sqlite:///{database}"
     near = _registries_near(Path(database))
     found = f" Near it: {', '.join(near)}." if near else ""

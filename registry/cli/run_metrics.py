@@ -52,7 +52,7 @@ def metrics(
     found = find_run(client, run)
     for key in keys or ():
         if key not in found.data.metrics:
-            from registry.cli.commands import nearest
+            from registry.validation.names import nearest
 
             close = nearest(key, found.data.metrics)
             raise NotFoundError(f"The run {found.info.run_id} has no metric {key!r}.{close}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from registry.cli import output
-from registry.cli.commands import nearest, noun
+from registry.cli.commands import noun
 from registry.cli.formatting import duration, minute, moment
 from registry.cli.options import (
     Everything,
@@ -28,6 +28,7 @@ from registry.cli.targets import find_experiment, find_run, run_or_version
 from registry.cli.times import expand_filter, parse_moment
 from registry.entities.times import format_time
 from registry.exceptions import InvalidParameterError
+from registry.validation.names import nearest
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -172,7 +173,7 @@ def _conditions(
             raise InvalidParameterError(f"--tag takes KEY=VALUE, such as team=east, not {tag!r}.")
         conditions.append(f"tags.`{key}` = {_quoted(value)}")
     if status is not None:
-        conditions.append(f"attributes.status = {_quoted(_run_status(status))}")
+        conditions.append(f"attributes.status = {_quoted(run_status(status))}")
     if filter_string and conditions:
         from registry.filters import Subject, parse_filter
 
@@ -181,7 +182,7 @@ def _conditions(
     return " AND ".join(conditions) if conditions else filter_string or ""
 
 
-def _run_status(text: str) -> str:
+def run_status(text: str) -> str:
     """Return the status that a text names in any case."""
     from registry.entities import RunStatus
 

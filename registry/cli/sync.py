@@ -9,7 +9,7 @@ from registry.cli import output
 from registry.cli.commands import standalone
 from registry.cli.copying import DryRun, print_report, progress
 from registry.cli.formatting import size
-from registry.cli.options import use_place
+from registry.cli.options import DAY_SECONDS, use_place
 from registry.exceptions import InvalidParameterError, UnavailableError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ _REMINDER_SECONDS: Final = 60.0
 )
 def sync(
     directory: Annotated[
-        str | None, typer.Argument(metavar="DIR", help="The spool, or a registry's directory. REGISTRY_SPOOL_DIR.")
+        str | None,
+        typer.Argument(metavar="[DIR]", help="The spool, or a registry's directory. Default: REGISTRY_SPOOL_DIR."),
     ] = None,
     to: Annotated[
         str | None, typer.Option("--to", metavar="URI", help="The registry. Default: the tracking URI that is set.")
@@ -37,7 +38,7 @@ def sync(
     dry_run: DryRun = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on sending what is new, until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.1, help="How often --watch looks.")
+        float, typer.Option("--interval", metavar="SECONDS", min=0.1, max=DAY_SECONDS, help="How often --watch looks.")
     ] = 5.0,
 ) -> None:
     """Send the runs of a spool, with their points, files and models; again, it sends what is missing there."""
@@ -82,4 +83,10 @@ def _watch(sync: "Sync", interval: float) -> None:
                 elif run.note and f"{text} {run.note}" not in seen:
                     seen.add(f"{text} {run.note}")
                     output.complain(f"registry: {text}: {run.note}")
+            if report.models:
+                output.note(f"logged models without a run: {report.models} copied")
+            for note in report.notes:
+                if note not in seen:
+                    seen.add(note)
+                    output.complain(f"registry: {note}")
         time.sleep(interval)

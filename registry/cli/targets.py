@@ -4,13 +4,12 @@ A version is ``churn/7``, ``churn/Production``, ``churn@champion`` or ``churn/la
 not. A run is its id, the first 4 characters or more of it, or ``EXPERIMENT/run-name``. An experiment is its name or id.
 """
 
+import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
 
-from registry.cli.commands import nearest
 from registry.entities.stages import ACTIVE_STAGES, ALL_STAGES
 from registry.exceptions import (
     ExperimentNotFoundError,
@@ -19,6 +18,7 @@ from registry.exceptions import (
     ModelNotFoundError,
     RunNotFoundError,
 )
+from registry.validation.names import nearest
 
 if TYPE_CHECKING:
     from registry import MlflowClient
@@ -39,10 +39,13 @@ def split_version(text: str) -> tuple[str, str | None, str | None]:
     Raises:
         InvalidNameError: The text names no version.
     """
-    match = _VERSION.fullmatch(text.removeprefix(_MODELS))
+    written = text.removeprefix(_MODELS)
+    match = _VERSION.fullmatch(written)
     if match is None:
+        name, question, _ = written.partition("?at=")
+        past = f" For that time: registry artifacts resolve '{_MODELS}{written}'." if question and "/" in name else ""
         raise InvalidNameError(
-            f"{text!r} names no version. Write churn/7, churn/Production, churn@champion or churn/latest."
+            f"{text!r} names no version. Write churn/7, churn/Production, churn@champion or churn/latest.{past}"
         )
     return match["name"], match["place"], match["alias"]
 
@@ -68,8 +71,17 @@ def find_version(client: "MlflowClient", text: str) -> "ModelVersion":
 
 
 def model_name(text: str) -> str:
-    """Return the name of a registered model, written with ``models:/`` before it or not."""
-    return text.removeprefix(_MODELS)
+    """Return the name of a registered model, written with ``models:/`` before it or not.
+
+    Raises:
+        InvalidNameError: The text is a URI, or names a version.
+    """
+    name = text.removeprefix(_MODELS)
+    if match := _VERSION.fullmatch(name):
+        raise InvalidNameError(f"{text!r} names a version; give the name of the model alone: {match['name']}.")
+    if "/" in name and ":" in name:
+        raise InvalidNameError(f"{text!r} is a URI where the name of a registered model is expected.")
+    return name
 
 
 def model_uri(text: str) -> str:
@@ -82,7 +94,9 @@ def model_uri(text: str) -> str:
         return text
     place = (match["place"] or "").lower()
     is_version = match["alias"] is not None or place.isdigit() or place in ("latest", *map(str.lower, ALL_STAGES))
-    return f"{_MODELS}{text}" if is_version or not Path(text).exists() else text
+    # Path.exists raises an error for a name that is too long to be one.
+    is_path = not is_version and os.path.exists(text)  # noqa: PTH110
+    return text if is_path else f"{_MODELS}{text}"
 
 
 def parse_stage(text: str, known: "tuple[str, ...]" = ALL_STAGES) -> str:

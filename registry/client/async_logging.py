@@ -79,6 +79,7 @@ class LogQueue:
         self._entries: deque[Entry] = deque()
         self._size = 0
         self._busy = False
+        self._ends = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         _queues.add(self)
@@ -108,11 +109,17 @@ class LogQueue:
             if not self._changed.wait_for(lambda: not self._entries and not self._busy, timeout):
                 raise UnavailableError(f"{self._size} queued values could not be logged in {timeout} seconds.")
 
+    def end(self) -> None:
+        """Let the thread end once the queue is empty; the next value starts another."""
+        with self._changed:
+            self._ends = self._thread is not None
+            self._changed.notify_all()
+
     def renew(self) -> None:
         """Reset the queue in a forked child: the parent writes the queued entries, and its thread may hold the lock."""
         self._changed = threading.Condition()
         self._entries = deque()
-        self._thread, self._busy, self._size = None, False, 0
+        self._thread, self._busy, self._ends, self._size = None, False, False, 0
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -122,7 +129,10 @@ class LogQueue:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._entries))
+                self._changed.wait_for(lambda: self._entries or self._ends)
+                if not self._entries:
+                    self._thread, self._ends = None, False
+                    return
                 batch = self._take_batch()
                 self._busy = True
             try:
@@ -198,6 +208,7 @@ class TaskQueue:
         self._capacity = capacity
         self._tasks: deque[Callable[[], None]] = deque()
         self._unfinished = 0
+        self._ends = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         _queues.add(self)
@@ -227,16 +238,25 @@ class TaskQueue:
 
     flush = wait
 
+    def end(self) -> None:
+        """Let the thread end once all tasks are done; the next task starts another."""
+        with self._changed:
+            self._ends = self._thread is not None
+            self._changed.notify_all()
+
     def renew(self) -> None:
         """Reset the queue in a forked child: the parent does the tasks."""
         self._changed = threading.Condition()
         self._tasks = deque()
-        self._thread, self._unfinished = None, 0
+        self._thread, self._ends, self._unfinished = None, False, 0
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._tasks))
+                self._changed.wait_for(lambda: self._tasks or self._ends)
+                if not self._tasks:
+                    self._thread, self._ends = None, False
+                    return
                 task = self._tasks.popleft()
             try:
                 task()
@@ -266,6 +286,12 @@ def flush_all(timeout: float | None = None) -> None:
     """Wait until all that this process has queued is stored or failed, at most `timeout` seconds per queue."""
     for queue in list(_queues):
         queue.flush(timeout)
+
+
+def end_all() -> None:
+    """Let the threads of all queues end once these are empty; they hold the stores that they write to."""
+    for queue in list(_queues):
+        queue.end()
 
 
 def _flush_at_exit() -> None:

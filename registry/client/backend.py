@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from registry.blobs import AdoptedBlobStore, BlobStore, close_connections
-from registry.client.async_logging import Entry, LogQueue, TaskQueue, flush_all
+from registry.client.async_logging import Entry, LogQueue, TaskQueue, end_all, flush_all
 from registry.client.byte_stores import open_store
-from registry.exceptions import ForeignStoreError, UnsupportedStoreError
-from registry.settings import Place, Settings, actor_of, place_of, redacted_uri, spool_place
+from registry.exceptions import ForeignStoreError, UnsupportedStoreError, disk_error
+from registry.settings import Place, Settings, actor_of, place_of, redacted_uri, spool_place, sync_command
 from registry.store.connections import DEFAULT_LIMITS, TimeLimits
 from registry.store.engine import connect, disconnect_all
 from registry.store.schema import ensure
@@ -106,8 +106,8 @@ class Backend:
         if self.spool_of is not None:
             store.refusal = (
                 f"This client is offline: it logs to {str(self.place.directory)!r}, and registered models are changed "
-                f"in the registry itself. Send the runs with 'registry sync {self.place.directory} --to "
-                f"{redacted_uri(self.spool_of)}', then repeat the call with a client of that registry."
+                "in the registry itself. Send the runs, then repeat the call with a client of that registry: "
+                f"{sync_command(self.place.artifact_root, self.spool_of)}"
             )
         return store
 
@@ -344,6 +344,15 @@ def open_spool(directory: Path, settings: Settings, *, spool_of: str | None = No
         StorageError: The directory cannot be written.
         SchemaOutdatedError: An older release wrote the spool.
     """
+    if not read_only:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(
+                f"The spool {str(directory)!r} cannot be created: {error.strerror}. Choose another directory with "
+                "REGISTRY_SPOOL_DIR.",
+                error,
+            ) from None
     return _open_place(spool_place(directory), settings, read_only=read_only, spool_of=spool_of)
 
 
@@ -383,6 +392,7 @@ def close_all(timeout: float | None = None) -> None:
     try:
         flush_all(timeout)
     finally:
+        end_all()
         _open.cache_clear()
         disconnect_all()
         close_connections()

@@ -42,8 +42,17 @@ class Classes:
         return self.labels[-1]
 
     def codes(self, values: Any) -> "np.ndarray[Any, Any]":
-        """Return labels as their positions; the positive class of two is 1."""
-        codes: np.ndarray[Any, Any] = (np.asarray(values)[:, None] == self.labels).argmax(axis=1)
+        """Return labels as their positions; the positive class of two is 1.
+
+        Raises:
+            InvalidParameterError: A value is none of the labels.
+        """
+        matches = np.asarray(values)[:, None] == self.labels
+        if not matches.any(axis=1).all():
+            raise InvalidParameterError(
+                f"Targets and predictions have labels besides {self.labels.tolist()}. Name all of them in label_list."
+            )
+        codes: np.ndarray[Any, Any] = matches.argmax(axis=1)
         return codes
 
     def ordered(self, probabilities: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":

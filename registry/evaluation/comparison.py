@@ -128,6 +128,8 @@ def compare_models(
     name, weighted = _find_metric(metric)
     _check_numbers(confidence, resamples, seed)
     _, config = read_config(None, evaluator_config)
+    if "sample_weights" in config:
+        raise InvalidParameterError("Models are compared on rows that weigh the same; leave sample_weights out.")
     read = read_data(data, targets=targets, feature_names=feature_names)
     if read.targets is None:
         raise InvalidParameterError("The targets argument must be specified: the true values of the rows.")

@@ -102,7 +102,10 @@ def _frame_of_array(data: Any, targets: Any, names: Sequence[str] | None) -> tup
     frame = pd.DataFrame(array, columns=columns)
     if targets is None:
         return frame, None
-    values = np.asarray(targets)
+    try:
+        values = np.asarray(targets)
+    except ValueError as error:
+        raise InvalidParameterError(f"The targets are no array with one value per row: {error}.") from error
     if values.shape != (len(frame),):
         raise InvalidParameterError(
             f"With an array of {len(frame)} rows, targets is an array of as many values; its shape is {values.shape}."

@@ -238,6 +238,8 @@ def _checked(metric: EvaluationMetric, value: Any) -> MetricValue:
     scores, justifications, results = parts
     if not (scores is None or isinstance(scores, list)) or not (results is None or isinstance(results, dict)):
         raise InvalidTypeError(f"The metric {metric.name!r} must return its scores as a list and aggregates as a dict.")
+    if not all(number is None or _is_number(number) for number in (results or {}).values()):
+        raise InvalidTypeError(f"The metric {metric.name!r} must return numbers as aggregates, got {results!r:.200}.")
     return MetricValue(scores, justifications, results)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from registry.client.async_logging import flush_all
 from registry.client.transfer.sync import Sync
 from registry.entities.copy_report import CopyReport
 from registry.exceptions import InvalidParameterError
@@ -11,6 +12,7 @@ from registry.settings import current_settings, spool_directory
 def sync(directory: str | Path | None = None, *, to: str | Path | None = None, dry_run: bool = False) -> CopyReport:
     """Send the runs of a spool, with their points, files and logged models, to a registry.
 
+    Values that this process logs in the background (``synchronous=False``) are written first, and sent too.
     Only what the registry lacks is sent, so a sync may be interrupted at any point and repeated, and several may work
     at once. Runs that went on since the last sync are completed. The spool stays as it is; remove it once its runs have
     arrived.
@@ -49,6 +51,7 @@ def sync(directory: str | Path | None = None, *, to: str | Path | None = None, d
             "There is no spool to send: give its directory, or set REGISTRY_SPOOL_DIR, or call set_tracking_uri(…, "
             "offline=True)."
         )
+    flush_all()
     report = Sync(spool, settings.tracking_uri if to is None else str(to)).send(dry_run=dry_run)
     report.raise_errors()
     return report

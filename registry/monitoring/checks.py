@@ -14,8 +14,8 @@ from typing import Any, Final
 from registry.client import MlflowClient
 from registry.entities import Metric, RunTag
 from registry.entities.model_registry import ResolvedModel
-from registry.entities.times import format_milliseconds, parse_duration
-from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError
+from registry.entities.times import check_duration, format_milliseconds
+from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidTypeError, NotFoundError
 from registry.fluent import state
 from registry.monitoring.comparison import (
     FALSE_INCIDENTS,
@@ -64,8 +64,8 @@ def check(
     """Hold what a version saw in a window of time against a reference.
 
     Something drifted if it differs by more than chance explains, and by more than a threshold. Chance is judged so that
-    the checks of a month together raise `false_incidents` false alarms, however many columns and detectors there are
-    and however often is checked.
+    where nothing drifted, on average `false_incidents` checks of a month find something, however many columns and
+    detectors there are and however often is checked. Such a check may name several causes.
 
     Args:
         name: The registered model.
@@ -80,7 +80,7 @@ def check(
         segments: The columns whose values are looked at one by one, too, of those that the reference has as segments.
             Default: all of them.
         every: How often this check is made; together with the budget it decides how sure a finding must be.
-        false_incidents: The budget: how many false incidents per model and month are accepted.
+        false_incidents: The budget: how many checks per month may find drift where there is none, on average.
         minimum_rows: With fewer rows in the window nothing is tested.
         thresholds: The least effects that count, by detector, instead of the detectors' own.
         at: The end of the window, a time with time zone. Default: now.
@@ -103,26 +103,62 @@ def check(
         (True, 'input/rating_gap:distribution')
     """
     client, begun = state.client() if client is None else client, now_ms()
-    compared = compare(
-        client,
-        name,
-        stage=stage,
-        version=version,
-        window=window,
-        against=against,
-        detectors=detectors,
-        segments=segments,
-        every=every,
-        false_incidents=false_incidents,
-        minimum_rows=minimum_rows,
-        thresholds=thresholds,
-        at=at,
-    )
+    settings = CheckSettings(window, against, detectors, segments, every, false_incidents, minimum_rows, thresholds, at)
+    compared = compare(client, name, settings, stage=stage, version=version)
     if not log:
         return compared.report
     logged = log_report(client, compared)
     client.backend.monitors.log_check(name, outcome_of(logged, begun))
     return logged
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What a check compares and how sure it must be: arguments of `check`, which describes them."""
+
+    window: str = "7d"
+    against: str | int = "reference"
+    detectors: Sequence[str] | None = None
+    segments: Sequence[str] | None = None
+    every: str = "1d"
+    false_incidents: float = FALSE_INCIDENTS
+    minimum_rows: int = MINIMUM_ROWS
+    thresholds: Mapping[str, float] | None = None
+    at: datetime | None = None
+
+    def sensitivity(self) -> Sensitivity:
+        """Return what counts as drift.
+
+        Raises:
+            InvalidParameterError: A setting is malformed.
+        """
+        if type(self.minimum_rows) is not int or self.minimum_rows < 2:
+            raise InvalidParameterError(f"minimum_rows must be an integer of 2 or more, got {self.minimum_rows!r}.")
+        thresholds = dict(self.thresholds or {})
+        if thresholds:
+            check_detectors(list(thresholds))
+        for detector, least in thresholds.items():
+            if isinstance(least, bool) or not isinstance(least, int | float) or not least >= 0:
+                raise InvalidParameterError(
+                    f"The threshold of {detector} must be a number of 0 or more, got {least!r}."
+                )
+        return Sensitivity(alpha_of(self.every, self.false_incidents), self.minimum_rows, thresholds)
+
+    def hours(self) -> tuple[int, int]:
+        """Return begin and end of the window in milliseconds since the epoch, widened to whole hours.
+
+        Raises:
+            InvalidParameterError: The window is no positive duration.
+            InvalidTypeError: Its end is no time with time zone.
+        """
+        length = check_duration(self.window, "window", positive=True)
+        if self.at is not None and (not isinstance(self.at, datetime) or self.at.utcoffset() is None):
+            raise InvalidTypeError(f"at must be a datetime with a time zone, got {self.at!r}.")
+        end = now_ms() if self.at is None else int(self.at.timestamp() * 1000)
+        start = end - length // timedelta(milliseconds=1)
+        # Until now means with this hour: what was logged just now is part of it.
+        last = end // HOUR_MS + 1 if self.at is None else -(-end // HOUR_MS)
+        return start // HOUR_MS * HOUR_MS, last * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,30 +173,23 @@ class Compared:
 def compare(
     client: MlflowClient,
     name: str,
+    settings: CheckSettings,
     *,
     stage: str | None = "Production",
     version: int | None = None,
-    window: str = "7d",
-    against: str | int = "reference",
-    detectors: Sequence[str] | None = None,
-    segments: Sequence[str] | None = None,
-    every: str = "1d",
-    false_incidents: float = FALSE_INCIDENTS,
-    minimum_rows: int = MINIMUM_ROWS,
-    thresholds: Mapping[str, float] | None = None,
-    at: datetime | None = None,
 ) -> Compared:
     """Compare as `check` does, and log nothing."""
-    names = check_detectors(detectors)
-    sensitivity = Sensitivity(alpha_of(every, false_incidents), _rows(minimum_rows), _thresholds(thresholds))
-    start, end = _window(window, at)
+    if isinstance(name, str) and name.startswith("models:/"):
+        raise InvalidNameError(f"{name!r} is a URI; give the name of the model alone, and `stage` or `version`.")
+    detectors, sensitivity = check_detectors(settings.detectors), settings.sensitivity()
+    start, end = settings.hours()
     stage = None if version is not None else stage
     resolved = client.resolve(f"models:/{name}/{version if stage is None else stage}")
     number = registered_version(resolved, name)[1]
     observed = read_window(client, name, number, start, end)
-    reference, described = _reference(client, resolved, against, start, end)
+    reference, described = _reference(client, resolved, settings.against, start, end)
     seen = _add_truth(observed.profile, join_ground_truth(client, name, number, start, end, reference.profile))
-    results = compare_profiles(_only_segments(reference.profile, segments), seen, names, sensitivity)
+    results = compare_profiles(_only_segments(reference.profile, settings.segments), seen, detectors, sensitivity)
     report = DriftReport(
         name=name,
         version=number,
@@ -225,36 +254,6 @@ def _only_segments(reference: Profile, columns: Sequence[str] | None) -> Profile
             f"The reference has no segments of {unknown[0]!r}; it has {known}. Set a reference with segments=[…]."
         )
     return replace(reference, segments={key: one for key, one in reference.segments.items() if key[0] in names})
-
-
-def _window(window: Any, at: datetime | None) -> tuple[int, int]:
-    """Return the window in milliseconds, widened to whole hours."""
-    length = parse_duration(window) if isinstance(window, str) else window
-    if not isinstance(length, timedelta) or length <= timedelta(0):
-        raise InvalidParameterError(f"window must be a positive duration such as '7d', got {window!r}.")
-    if at is not None and (not isinstance(at, datetime) or at.utcoffset() is None):
-        raise InvalidTypeError(f"at must be a datetime with a time zone, got {at!r}.")
-    end = now_ms() if at is None else int(at.timestamp() * 1000)
-    start = end - length // timedelta(milliseconds=1)
-    # Until now means with this hour: what was logged just now is part of it.
-    last = end // HOUR_MS + 1 if at is None else -(-end // HOUR_MS)
-    return start // HOUR_MS * HOUR_MS, last * HOUR_MS
-
-
-def _rows(minimum_rows: Any) -> int:
-    if type(minimum_rows) is not int or minimum_rows < 2:
-        raise InvalidParameterError(f"minimum_rows must be an integer of 2 or more, got {minimum_rows!r}.")
-    return minimum_rows
-
-
-def _thresholds(thresholds: Mapping[str, float] | None) -> dict[str, float]:
-    given = dict(thresholds or {})
-    if given:
-        check_detectors(list(given))
-    for detector, least in given.items():
-        if isinstance(least, bool) or not isinstance(least, int | float) or not least >= 0:
-            raise InvalidParameterError(f"The threshold of {detector} must be a number of 0 or more, got {least!r}.")
-    return given
 
 
 def log_report(client: MlflowClient, compared: Compared) -> DriftReport:

@@ -1,9 +1,10 @@
 """`compare_profiles`: every detector on every column, and which differences are drift.
 
-Guarantees: without drift, the expected number of alarms in a month of checks is at most the budget, however often is
-checked. Each check may raise a false alarm with the probability ``budget x interval / month``, whatever its number of
-columns and detectors (Benjamini-Hochberg); expectations of dependent checks add up like those of independent ones. One
-false alarm has several causes where columns repeat each other.
+Guarantees: without any drift, the expected number of checks in a month that find something is at most the budget,
+however often is checked. Each check does so with a probability of at most ``budget x interval / month``, whatever its
+number of columns and detectors (Benjamini-Hochberg); expectations of dependent checks add up like those of independent
+ones. The budget counts checks, not causes: one that is wrong names several where columns repeat each other, and beside
+columns that did drift only the expected share of wrong results is bounded.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from registry.entities.times import parse_duration
+from registry.entities.times import check_duration
 from registry.exceptions import InvalidParameterError
 from registry.monitoring.column_profiles import ColumnProfile
 from registry.monitoring.columns import NUMBER
@@ -44,7 +45,7 @@ class Sensitivity:
     """What counts as drift.
 
     Attributes:
-        alpha: The probability of a false alarm of one check.
+        alpha: The probability with which one check may find something where nothing drifted.
         minimum_rows: The number of rows below which nothing is tested.
         thresholds: The least effect by detector, where it is not the detector's own.
     """
@@ -59,14 +60,12 @@ class Sensitivity:
 
 
 def alpha_of(every: str | timedelta, false_incidents: float) -> float:
-    """Return the probability with which one check may raise a false alarm.
+    """Return the probability with which one check may find something where nothing drifted.
 
     Raises:
         InvalidParameterError: The interval or the budget is not positive.
     """
-    interval = parse_duration(every) if isinstance(every, str) else every
-    if not isinstance(interval, timedelta) or interval <= timedelta(0):
-        raise InvalidParameterError(f"every must be a positive duration such as '1d', got {every!r}.")
+    interval = check_duration(every, "every", positive=True)
     if isinstance(false_incidents, bool) or not isinstance(false_incidents, int | float) or not false_incidents > 0:
         raise InvalidParameterError(f"false_incidents must be a number greater than 0, got {false_incidents!r}.")
     return min(0.05, false_incidents * (interval / MONTH))
@@ -99,7 +98,7 @@ def compare_profiles(
     for name in detectors:
         # Only a reference that was made with correlations says that they matter.
         if name in JOINT_DETECTORS and (name != CORRELATION or reference.correlations):
-            results.append(_of_rows(reference, window, JOINT_DETECTORS[name], sensitivity))
+            results.append(_of_inputs(reference, window, JOINT_DETECTORS[name], sensitivity))
     in_segments = [name for name in detectors if name not in DETECTORS or DETECTORS[name].aspect == "distribution"]
     for column, value in reference.segments:
         seen = window.get_segment(column, value) if (column, value) in window.segments else Profile(0, ())
@@ -115,7 +114,7 @@ def _compare(
     results = [result for column in reference.columns for result in _of_column(reference, window, column, detectors)]
     if PERFORMANCE_DETECTOR in detectors:
         results += _of_performance(reference, window, sensitivity)
-    return [_apply(result, sensitivity, window) for result in results]
+    return [_with_threshold(result, sensitivity, window) for result in results]
 
 
 def _of_column(
@@ -138,14 +137,14 @@ def _of_column(
         except NoFindingError as error:
             yield _unavailable(column, detector, str(error))
         else:
-            yield _result(column.name, column.role, column.kind, detector, finding)
+            yield _result(column, detector, finding)
 
 
-def _result(name: str, role: str, kind: str, detector: Detector, finding: Finding) -> ColumnResult:
+def _result(column: ColumnProfile, detector: Detector, finding: Finding) -> ColumnResult:
     return ColumnResult(
-        name,
-        role,
-        kind,
+        column.name,
+        column.role,
+        column.kind,
         detector.name,
         detector.aspect,
         statistic=finite(finding.statistic),
@@ -186,7 +185,7 @@ def _of_performance(reference: Profile, window: Profile, sensitivity: Sensitivit
     ]
 
 
-def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensitivity: Sensitivity) -> ColumnResult:
+def _of_inputs(reference: Profile, window: Profile, detector: JointDetector, sensitivity: Sensitivity) -> ColumnResult:
     result = ColumnResult(ALL_INPUTS, JOINT, "rows", detector.name, detector.aspect)
     if window.rows < sensitivity.minimum_rows:
         return replace(result, note=_too_few(window.rows, sensitivity))
@@ -205,7 +204,7 @@ def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensi
     )
 
 
-def _apply(result: ColumnResult, sensitivity: Sensitivity, window: Profile) -> ColumnResult:
+def _with_threshold(result: ColumnResult, sensitivity: Sensitivity, window: Profile) -> ColumnResult:
     """Return a result with the threshold of this check; without figures if there are too few rows."""
     if result.note:
         return result

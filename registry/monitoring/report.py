@@ -206,7 +206,7 @@ class DriftReport:
         title = html.escape(f"{self.name} version {self.version} against {self.against}")
         start, end = format_milliseconds(self.window_start), format_milliseconds(self.window_end)
         window = f"{start} to {end}, {self.rows:,} rows"
-        verdict = "<b style='color:#b00020'>drifted</b>" if self.drifted else "no drift"
+        verdict = "<b style='color:#b00020'>drifted</b>" if self.drifted else html.escape(self._verdict())
         within = ("segment",) if any(result.segment for result in self.results) else ()
         cells = ("column", "role", *within, "detector", "effect", "threshold", "p_adjusted", "drifted", "note")
         head = "".join(f"<th>{cell}</th>" for cell in cells)
@@ -220,8 +220,16 @@ class DriftReport:
         )
 
     def __repr__(self) -> str:
-        verdict = f"drifted: {', '.join(self.causes)}" if self.drifted else "no drift"
-        return f"DriftReport({self.name!r} version {self.version} against {self.against}, {self.rows} rows, {verdict})"
+        about = f"{self.name!r} version {self.version} against {self.against}, {self.rows} rows"
+        return f"DriftReport({about}, {self._verdict()})"
+
+    def _verdict(self) -> str:
+        if self.drifted:
+            return f"drifted: {', '.join(self.causes)}"
+        if self.rows and len(self.unavailable) < len(self.results):
+            return "no drift"
+        notes = ", ".join(dict.fromkeys(result.note for result in self.results if result.note))
+        return f"nothing was compared: {notes}" if notes else "nothing was compared"
 
 
 def read_report(data: bytes, digest: str) -> DriftReport:

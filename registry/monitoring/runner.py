@@ -16,7 +16,7 @@ from registry.client import MlflowClient
 from registry.entities import Incident, Monitor, TriggerDelivery
 from registry.entities.monitors import ROLLBACK, CheckOutcome, CheckStatus, DeliveryState
 from registry.exceptions import ModelNotFoundError, RegistryError, UnavailableError
-from registry.monitoring.checks import compare, log_report
+from registry.monitoring.checks import CheckSettings, compare, log_report
 from registry.monitoring.compaction import compact_observations
 from registry.monitoring.guard import roll_back
 from registry.monitoring.incidents import outcome_of, payload_of
@@ -177,10 +177,9 @@ def watch(
 def check_monitor(client: MlflowClient, monitor: Monitor) -> CheckOutcome:
     """Check the version that a monitor watches, log the report as a run, and return what was found."""
     started = now_ms()
-    guard = monitor.guard
-    target = {"stage": monitor.stage} if guard is None else {"stage": None, "version": guard.version}
-    settings = {**monitor.settings, **target}
-    compared = compare(client, monitor.name, every=f"{monitor.every_seconds}s", **settings)
+    settings = CheckSettings(every=f"{monitor.every_seconds}s", **monitor.settings)
+    version = None if monitor.guard is None else monitor.guard.version
+    compared = compare(client, monitor.name, settings, stage=monitor.stage, version=version)
     return outcome_of(log_report(client, compared), started)
 
 

@@ -4,6 +4,7 @@ A result has the type of its batch, one row per row of it, and columns: those th
 those of the model.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +53,16 @@ def prediction_columns(predictions: Any, rows: int) -> dict[str, Any]:
     Columns of a DataFrame and the keys of a mapping keep their names.
 
     Raises:
-        InvalidModelError: There is not one prediction per row.
+        InvalidModelError: There is not one prediction per row, or two columns have one name.
     """
     import numpy as np
     import pandas as pd
 
     if isinstance(predictions, pd.DataFrame):
+        if twice := [name for name, count in Counter(map(str, predictions.columns)).items() if count > 1]:
+            raise InvalidModelError(
+                f"The model returned two columns named {twice[0]!r}; scoring needs names that differ."
+            )
         columns = {str(name): predictions.iloc[:, at].to_numpy() for at, name in enumerate(predictions.columns)}
     elif isinstance(predictions, Mapping):
         columns = {str(name): np.asarray(values) for name, values in predictions.items()}

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -75,13 +76,26 @@ def _local(parts: Sequence[Part], predictor: Predictor, workers: int, _address: 
     from concurrent.futures import ProcessPoolExecutor, as_completed
 
     # Not by fork: threads of OpenMP do not survive it.
-    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=spawn, initializer=_end_with_parent) as pool:
         futures = [pool.submit(attempt, part, predictor) for part in parts]
         try:
             for future in as_completed(futures):
                 yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent was killed; else it would wait forever for more work."""
+    import multiprocessing
+
+    def wait() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="registry-parent", daemon=True).start()
 
 
 def _ray(parts: Sequence[Part], predictor: Predictor, workers: int, address: str | None) -> Iterator[Outcome]:

@@ -101,6 +101,16 @@ def score_parquet(
     """
     if engine not in ENGINES:
         raise InvalidParameterError(f"Unknown engine {engine!r}; use one of {', '.join(ENGINES)}.")
+    for name, place in (("source", source), ("target", target)):
+        if not str(place):
+            raise InvalidParameterError(
+                f"The {name} is empty. Give a file or a directory, local or s3://bucket/prefix."
+            )
+    if address is not None and engine == "local":
+        raise InvalidParameterError(
+            f"The address {address!r} is that of a cluster, but the engine is 'local'. Name the engine: ray, dask or "
+            "spark."
+        )
     if workers is not None and (type(workers) is not int or workers < 1):
         raise InvalidParameterError(f"workers is a number of processes from 1, got {workers!r}.")
     is_alone = engine == "local" and workers in (None, 1)

@@ -125,10 +125,16 @@ def find_scored(part: Part, predictor: Predictor) -> ScoredPart | None:
     """Return a part that was scored before, or None.
 
     Raises:
-        PathExistsError: Its file is there, but something else made it.
+        PathExistsError: Its file is there, but something else made it, or a directory is in its place.
     """
-    if part.target.kind(part.target_path) == "nothing":
+    kind = part.target.kind(part.target_path)
+    if kind == "nothing":
         return None
+    if kind == "directory":
+        raise PathExistsError(
+            f"{part.target.root}/{part.target_path} is a directory; a file of predictions cannot take its place. Score "
+            "into another place."
+        )
     metadata = _read_footer(part)
     found = json.loads((metadata.metadata or {}).get(_KEY, b"null")) if metadata else None
     expected = _identity(part, predictor)
@@ -189,7 +195,7 @@ def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None])
             total, done, told = file.metadata.num_rows, 0, 0
             with part.target.writing(part.target_path) as target, contextlib.ExitStack() as stack:
                 writer = None
-                for batch in _batches(file, predictor):
+                for batch in _batches(file, predictor, part):
                     result = _score(predictor, batch, part, done)
                     if writer is None:
                         schema = result.schema.with_metadata({**(result.schema.metadata or {}), _KEY: identity})
@@ -202,10 +208,18 @@ def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None])
     return ScoredPart(done, part.size)
 
 
-def _batches(file: Any, predictor: Predictor) -> Iterator[Any]:
-    """Yield the file's tables of some megabytes; an empty one if it has no rows."""
+def _batches(file: Any, predictor: Predictor, part: Part) -> Iterator[Any]:
+    """Yield the file's tables of some megabytes; an empty one if it has no rows.
+
+    Raises:
+        InvalidParameterError: A column to keep is missing.
+    """
     pa = optional_import("pyarrow", "arrow")
     schema = file.schema_arrow
+    if missing := [name for name in predictor.kept_columns if name not in schema.names]:
+        raise InvalidParameterError(
+            f"{part.shown} has no column {missing[0]!r} to keep; it has {sorted(schema.names)}."
+        )
     columns = predictor.columns_to_read
     if columns is not None:
         columns = [name for name in columns if name in schema.names]
@@ -252,4 +266,4 @@ def _read_errors(part: Part) -> Iterator[None]:
             raise StorageError(
                 f"{part.shown} cannot be scored: {text}. Check the disk, the rights and the space."
             ) from error
-        raise InvalidParameterError(f"{part.shown} cannot be read as Parquet: {text}.") from error
+        raise InvalidParameterError(f"{part.shown} cannot be read as Parquet: {text.rstrip('.')}.") from error

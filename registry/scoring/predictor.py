@@ -151,6 +151,11 @@ class Predictor:
         return [name for name in names if isinstance(name, str)] if all(isinstance(n, str) for n in names) else None
 
     @property
+    def kept_columns(self) -> list[str]:
+        """Return the columns of the data that the result keeps."""
+        return list(self._keep)
+
+    @property
     def columns_to_read(self) -> list[str] | None:
         """Return the columns that scoring needs of the data, or None for all."""
         names = self.input_columns

@@ -175,7 +175,7 @@ def _column(values: Any, kind: Any) -> Any:
 
 def _to_python(value: Any, kind: Any) -> Any:
     """Return one value as plain Python data of a Spark type; None for a missing one."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value):
         return None
     match type(kind).__name__:
         case "ArrayType":
@@ -188,6 +188,14 @@ def _to_python(value: Any, kind: Any) -> Any:
             return _FITTING[name][2](value)
         case _:
             return value
+
+
+def _is_missing(value: Any) -> bool:
+    import numpy as np
+    import pandas as pd
+
+    is_nan = isinstance(value, float | np.floating) and math.isnan(value)
+    return is_nan or value is None or value is pd.NA or value is pd.NaT
 
 
 def _types() -> Any:

@@ -64,7 +64,7 @@ def open_files(root: str) -> DataFiles:
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """Files below a local directory; symlinks are followed."""
+    """Files below a local directory; symlinks are followed, except one to a directory that holds it."""
 
     root: str
 
@@ -75,10 +75,14 @@ class LocalFiles:
 
     def walk(self) -> list[tuple[str, int]]:
         """Walk the directory."""
-        files = [
-            Path(directory, name) for directory, _, names in os.walk(self.root, followlinks=True) for name in names
-        ]
-        return sorted((file.relative_to(self.root).as_posix(), file.stat().st_size) for file in files if file.exists())
+        files: list[tuple[str, int]] = []
+        for directory, below, names in os.walk(self.root, followlinks=True):
+            real = Path(directory).resolve()
+            below[:] = [name for name in below if not real.is_relative_to(Path(directory, name).resolve())]
+            for place in (Path(directory, name) for name in names):
+                with contextlib.suppress(FileNotFoundError):  # a symlink to nothing, or a file that was just removed
+                    files.append((place.relative_to(self.root).as_posix(), place.stat().st_size))
+        return sorted(files)
 
     def size(self, path: str) -> int:
         """Ask the file system."""
@@ -129,13 +133,15 @@ class LocalFiles:
 
 
 def _create_beside(target: Path) -> tuple[Path, FileLock]:
-    """Create an empty file and lock it, so that others see that its writer lives."""
+    """Create an empty file with the mode of the umask, and lock it, so that others see that its writer lives."""
     while True:
         incomplete = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}{_INCOMPLETE}")
-        lock = FileLock.acquire(incomplete, create=True)
-        if lock.guards(incomplete):  # else it was taken for an abandoned one before it was locked
-            return incomplete, lock
-        lock.release()
+        incomplete.touch(exist_ok=False)  # a file that the lock creates is its user's alone
+        with contextlib.suppress(FileNotFoundError):  # it was taken for an abandoned one before it was locked
+            lock = FileLock.acquire(incomplete)
+            if lock.guards(incomplete):
+                return incomplete, lock
+            lock.release()
 
 
 def _remove_abandoned(target: Path) -> None:

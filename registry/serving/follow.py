@@ -411,9 +411,11 @@ class FollowedModel:
             self._failures += 1
             self._failed = identity
             self._retry_at = time.monotonic() + _backoff(self._every, self._failures)
-            serving = self._current.uri if self._current else "Nothing"
-        if is_news:
+            serving = self._current.uri if self._current else None
+        if is_news and serving is not None:
             _logger.warning("%s goes on answering for %s: %s", serving, self.uri, error.message)
+        elif is_news:
+            _logger.warning("No model answers for %s yet, and it is tried again: %s", self.uri, error.message)
 
     def _renew_in_child(self) -> None:
         """Start anew in a forked child: the parent's threads are gone, and so are those of the loaded model."""

@@ -134,6 +134,8 @@ class InputReader:
 
         texts: dict[str, Any] = {"dtype": object, "keep_default_na": False} if self._specs else {}
         try:
+            # With a header, pandas takes surplus fields of the first row for an index; without one they are an error.
+            pd.read_csv(io.BytesIO(body), header=None, nrows=2, dtype=object)
             frame = pd.read_csv(io.BytesIO(body), **texts)
         except (ValueError, OverflowError, RecursionError):  # pandas' errors of parsing, and wrong UTF-8
             raise bad_input(

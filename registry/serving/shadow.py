@@ -70,7 +70,8 @@ class Shadow:
         self._open_client = open_client
         self._session = uuid.uuid4().hex
         self._totals: dict[tuple[str, str], tuple[ShadowComparison, str]] = {}
-        self._recorded: dict[tuple[str, str], tuple[int, float]] = {}
+        self._recorded: dict[tuple[str, str], int] = {}
+        self._attempted: dict[tuple[str, str], tuple[int, float]] = {}
         self._waiting: queue.Queue[Observation | None] = queue.Queue(_MOST_WAITING)
         self._is_recordable = True
         self._thread = threading.Thread(target=self._run, name="registry-shadow", daemon=True)
@@ -140,13 +141,14 @@ class Shadow:
         now = time.monotonic()
         for key, (total, model_id) in list(self._totals.items()):
             count = total.requests + total.failures
-            before, at = self._recorded.get(key, (0, now))
-            is_due = count >= max(2 * before, _FIRST_RECORD) or now - at >= _RECORD_SECONDS
-            if count == before or not (is_due or is_last):
+            attempted, at = self._attempted.setdefault(key, (0, now))
+            is_due = count >= max(2 * attempted, _FIRST_RECORD) or now - at >= _RECORD_SECONDS
+            if count == self._recorded.get(key, 0) or not (is_due or is_last):
                 continue
-            self._recorded[key] = count, now
+            self._attempted[key] = count, now
             try:
                 self._open_client().log_evidence(model_id, SHADOW, total.to_content())
+                self._recorded[key] = count
                 self._is_recordable = True
             except RegistryError as error:
                 if self._is_recordable:

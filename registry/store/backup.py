@@ -18,6 +18,7 @@ from registry.exceptions import (
     InvalidParameterError,
     NotSupportedError,
     PathExistsError,
+    RegistryError,
     StorageError,
     disk_error,
 )
@@ -34,7 +35,8 @@ def back_up(database: Database, target: Path, *, replace: bool = False) -> int:
     Raises:
         NotSupportedError: The database is no SQLite file.
         PathExistsError: The file exists, and `replace` is not given.
-        StorageError: The disk reports an error; no file was left.
+        StorageError: The disk reports an error, or the database is damaged; no file was left.
+        UnavailableError: The database stayed locked.
     """
     if not database.is_sqlite or database.url.database == MEMORY:
         raise NotSupportedError("Only an SQLite file can be copied; use pg_dump for PostgreSQL.")
@@ -52,6 +54,8 @@ def back_up(database: Database, target: Path, *, replace: bool = False) -> int:
         _publish(staged, target, replace=replace)
         _sync(target.parent)
         return target.stat().st_size
+    except RegistryError:  # what the database says is an OSError too, but not one of the backup's place
+        raise
     except FileExistsError as error:
         raise PathExistsError(f"The file {str(target)!r} was made by another process meanwhile.") from error
     except OSError as error:
@@ -70,10 +74,11 @@ def _copy(connection: Connection, staged: Path) -> None:
             # A file in WAL mode needs a writable directory to be read; a backup may lie on a read-only one.
             copy.execute("PRAGMA journal_mode=DELETE")
             faults = [row[0] for row in copy.execute("PRAGMA quick_check(1)")]
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         raise StorageError(f"The database cannot be copied to {str(staged.parent)!r}: {error}.") from error
     if faults != ["ok"]:
-        raise IntegrityError(f"The copy of the database is damaged, as the database may be: {faults[0]}.")
+        told = " ".join(faults[0].split())
+        raise IntegrityError(f"The copy of the database is damaged, as the database may be: {told}.")
 
 
 def _publish(staged: Path, target: Path, *, replace: bool) -> None:

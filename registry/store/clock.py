@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, bindparam, literal_column, null, select, update
 
-from registry.store.compiled_statements import Compiled
+from registry.store.compiled_statements import Compiled, first_value
 from registry.store.dialects import table
 from registry.store.driver_sql import Statement, run_all
 from registry.store.tables import RegistryIdRow
@@ -38,9 +38,18 @@ def clock_us(server_us: int | None) -> int:
 
 def read_clock_us(connection: Connection) -> int:
     """Return microseconds since the epoch, by the database's clock."""
-    if connection.dialect.name == "sqlite":
-        return clock_us(None)
-    return clock_us(connection.execute(select(server_us(connection.dialect.name))).scalar_one())
+    run_all(connection, answered := clock_us_statement(connection))
+    return clock_us(first_value(answered))
+
+
+def clock_us_statement(connection: Connection) -> Statement:
+    """Return the query whose value `clock_us` takes."""
+    return _now(connection.dialect.name).statement(connection, {})
+
+
+@functools.cache
+def _now(dialect: str) -> Compiled:
+    return Compiled(select(server_us(dialect)))
 
 
 def clock_statement(connection: Connection) -> Statement:

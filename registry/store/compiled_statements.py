@@ -27,10 +27,15 @@ def _row_maker(columns: tuple[str, ...]) -> Callable[[Any], Any]:
     return row_class._make
 
 
+def all_rows(statement: Statement) -> "list[AnyRow]":
+    """Return the rows of a statement that was answered, as named tuples."""
+    assert statement.answer is not None  # noqa: S101 - the caller waited for it
+    return named_rows(statement.answer)
+
+
 def first_row(statement: Statement) -> "AnyRow | None":
     """Return the first row of a statement that was answered, or None."""
-    assert statement.answer is not None  # noqa: S101 - the caller waited for it
-    rows = named_rows(statement.answer)
+    rows = all_rows(statement)
     return rows[0] if rows else None
 
 

@@ -3,7 +3,9 @@
 Guarantees: no message contains SQL, bound values or a password.
 """
 
+import re
 import sqlite3
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import URL
@@ -42,6 +44,8 @@ _READ_ONLY_STATES: Final = frozenset({"25006"})
 _STANDBY_REFUSAL: Final = ("0A000", "call_bool_check_hook")
 _LOGIN_STATES: Final = frozenset({"28000", "28P01"})
 _NO_DATABASE_STATES: Final = frozenset({"3D000"})
+_REFUSED_LOGIN: Final = re.compile(r"password authentication failed|no password supplied|role \".*\" does not exist")
+_NO_DATABASE: Final = re.compile(r"database \".*\" does not exist")
 # The error of pgbouncer in statement mode, where each statement may run in another session.
 _STATEMENT_POOLING: Final = "statement pooling mode"
 # psycopg's message for a statement that it cannot send on a healthy connection.
@@ -112,6 +116,11 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         )
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageError(f"The database {place} could not write ({_first_line(error)}). Free space and retry.")
+    if code == sqlite3.SQLITE_CANTOPEN and _is_missing(url):
+        return UnavailableError(
+            f"The database {place} cannot be opened: there is no such file. Check the tracking URI, and that its "
+            "directory is writable if it shall be created."
+        )
     if code == sqlite3.SQLITE_CANTOPEN:
         return UnavailableError(
             f"The database {place} cannot be opened. Check that its directory is writable.{_SHARING}"
@@ -131,9 +140,8 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         or state in _NO_DATABASE_STATES
         or (state is None and code is None and _is_unreachable(error))
     ):
-        return UnavailableError(
-            f"The database {place} cannot be used: {_first_line(error)}. Check the tracking URI and that it is running."
-        )
+        reason = _first_line(error)
+        return UnavailableError(f"The database {place} cannot be used: {reason}. {_advice_on_connecting(reason)}")
     if isinstance(error, PoolTimeoutError):
         return UnavailableError(
             f"All connections to {place} stayed in use. Use fewer threads, or end some calls first."
@@ -141,6 +149,25 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
     if state and (state.startswith(("08", "53", "57")) or state in _RETRYABLE_STATES or state == "55P03"):
         return UnavailableError(f"The database {place} is not available: {_first_line(error)}. Retry later.")
     return RegistryError(f"The database {place} reported an error: {_first_line(error)}.")
+
+
+def _is_missing(url: URL) -> bool:
+    try:
+        Path(str(url.database)).lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _advice_on_connecting(reason: str) -> str:
+    """Return what to do about a connection that was refused; psycopg gives it no code, only PostgreSQL's text."""
+    if _REFUSED_LOGIN.search(reason):
+        return "Check the user, and the password in the URL, PGPASSWORD or the file that PGPASSFILE names."
+    if _NO_DATABASE.search(reason):
+        return "Create it with createdb, or check the tracking URI."
+    return "Check the tracking URI and that it is running."
 
 
 def _is_statement_pooling(error: SQLAlchemyError) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Double,
+    Select,
     SQLColumnExpression,
     Text,
     any_,
@@ -59,6 +60,18 @@ def in_keys(
         listed = func.json_each(bindparam(name, type_=Text())).table_valued("value")
         return column.in_(select(listed.c.value))
     return column == any_(bindparam(name, type_=ARRAY(kind)))
+
+
+def among_selected(
+    dialect: str, column: SQLColumnExpression[Any], query: Select[Any], kind: TypeEngine[Any] = _INTEGER
+) -> ColumnElement[bool]:
+    """Test whether a column has one of the values that a query selects, which does not depend on the column's row.
+
+    On PostgreSQL they are an array, which is read before the rest: a join might be planned as a scan of a huge table.
+    """
+    if dialect == "sqlite":
+        return column.in_(query)
+    return column == any_(func.array(query.correlate(None).scalar_subquery(), type_=ARRAY(kind)))
 
 
 def keys_parameter(dialect: str, keys: Sequence[int] | Sequence[str], name: str = "keys") -> dict[str, Any]:

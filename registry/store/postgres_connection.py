@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from registry.store.driver_sql import Statement
+from registry.store.driver_sql import Answer, Statement
 from registry.store.pipeline import Pipeline
 from registry.store.time_limits import TimeLimit
 
@@ -34,18 +34,20 @@ class PipelinedCursor(psycopg.Cursor[Any]):
             try:
                 with connection.pipeline():  # its end sends Sync; another one here may be another round trip
                     try:
-                        other = psycopg.Cursor(connection)
-                        for statement in before:
+                        others = [psycopg.Cursor(connection) for _ in before]
+                        for other, statement in zip(others, before, strict=True):
                             other.execute(statement.text, statement.parameters)
                         super().execute(query, params, **options)
                         for statement in after:
-                            other.execute(statement.text)
+                            psycopg.Cursor(connection).execute(statement.text)
                     except psycopg.Error as first:
                         error = first  # raised inside the block, psycopg would log those that follow from it
             except psycopg.Error as later:
                 raise error or _first_of(later) from None
             if error is not None:
                 raise error
+            for other, statement in zip(others, before, strict=True):
+                statement.answer = _answer_of(other)
             return self
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
@@ -159,6 +161,12 @@ class PipelinedConnection(psycopg.Connection[Any]):
     def _forget(self) -> None:
         self._opening, self._waiting = [], []
         self._is_open = self._is_snapshot = self._ends = False
+
+
+def _answer_of(cursor: psycopg.Cursor[Any]) -> Answer:
+    if cursor.description is None:
+        return Answer((), (), cursor.rowcount)
+    return Answer(cursor.fetchall(), tuple([column.name for column in cursor.description]), cursor.rowcount)
 
 
 def _first_of(error: psycopg.Error) -> psycopg.Error:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from registry.store.driver_sql import Answer, Statement, run
+from registry.store.driver_sql import Answer, Statement, run, send
 
 # SQLite binds at most 32,766 values.
 _ROWS: Final = 2_000
@@ -27,14 +27,26 @@ def execute_with_rows(
     `columns` and `kinds` (PostgreSQL types) are separated by blanks. ``{given}`` in the statement marks where the CTE
     is defined. `rest` are the values of the ``%s`` parameters, which all come after it.
     """
+    for batch in _statements(connection, columns, kinds, statement, rows, *rest):
+        yield run(connection, batch.text, batch.parameters)
+
+
+def send_with_rows(
+    connection: Connection, columns: str, kinds: str, statement: str, rows: Rows, *rest: Any
+) -> list[Statement]:
+    """Let a statement of `execute_with_rows` travel with the next one, in batches of rows; none without rows."""
+    return [send(connection, batch) for batch in _statements(connection, columns, kinds, statement, rows, *rest)]
+
+
+def _statements(
+    connection: Connection, columns: str, kinds: str, statement: str, rows: Rows, *rest: Any
+) -> Iterator[Statement]:
     if connection.dialect.name == "sqlite":
         for start in range(0, len(rows), _ROWS):
             batch = rows[start : start + _ROWS]
-            text = _sqlite(columns, statement, len(batch))
-            yield run(connection, text, (*chain.from_iterable(batch), *rest))
-    else:
-        on_postgres = statement_with_rows(columns, kinds, statement, rows, *rest)
-        yield run(connection, on_postgres.text, on_postgres.parameters)
+            yield Statement(_sqlite(columns, statement, len(batch)), (*chain.from_iterable(batch), *rest))
+    elif rows:
+        yield statement_with_rows(columns, kinds, statement, rows, *rest)
 
 
 def statement_with_rows(columns: str, kinds: str, statement: str, rows: Rows, *rest: Any) -> Statement:

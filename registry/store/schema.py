@@ -68,8 +68,13 @@ def ensure(database: Database) -> None:
             f"The database {place} has schema revision {revision}, newer than this package knows ({known[-1]}). "
             f"Upgrade the package: {install_command()} --upgrade."
         )
+    if revision is None:
+        raise SchemaOutdatedError(
+            f"The database {place} has no tables of a registry yet. Create them: "
+            f"'registry db upgrade --tracking-uri {place}' (in a checkout: 'alembic upgrade head')."
+        )
     raise SchemaOutdatedError(
-        f"The database {place} has schema revision {revision or 'none'}, this package needs {known[-1]}. Run "
+        f"The database {place} has schema revision {revision}, this package needs {known[-1]}. Run "
         f"'registry db upgrade --tracking-uri {place}' (in a checkout: 'alembic upgrade head'); "
         "back the database up first."
     )

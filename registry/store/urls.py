@@ -107,12 +107,12 @@ def refuse_network_filesystem(path: Path) -> None:
 def filesystem_of(path: Path) -> str | None:
     """Return the type of the file system of a path, or None if it is unknown (not Linux)."""
     try:
-        mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+        mounts = _MOUNTS.read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
         return None
     best, kind = "", None
     target = f"{path.resolve()}/"
-    for line in mounts.splitlines():
+    for line in mounts.removesuffix("\n").split("\n"):  # other characters that end a line stand in names
         _, mount_point, mount_kind, *_ = line.split(" ")
         point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), mount_point).rstrip("/") + "/"
         if target.startswith(point) and len(point) >= len(best):

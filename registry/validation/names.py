@@ -7,6 +7,7 @@ later reader sees another text than the one that was checked.
 import functools
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from registry.exceptions import InvalidNameError, InvalidTypeError
@@ -27,6 +28,16 @@ _VERSION_LIKE_ALIAS: Final = re.compile(r"[vV][0-9]+")
 _RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 # Control, format, surrogate, private use, line and paragraph separators.
 _UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'list'?`` with the names nearest to a word, or an empty text."""
+    import difflib
+
+    originals = {name.lower(): name for name in known}
+    begun = [name for name in originals if len(word) > 1 and name.startswith(word.lower())]
+    close = dict.fromkeys([*begun, *difflib.get_close_matches(word.lower(), originals, n=3)])
+    return f" Did you mean {' or '.join(repr(originals[name]) for name in [*close][:3])}?" if close else ""
 
 
 def casefold_name(name: str) -> str:

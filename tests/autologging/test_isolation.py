@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 import warnings
 from typing import Any
@@ -17,6 +18,7 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val
 from sklearn.multiclass import OneVsRestClassifier
 
 import registry
+from registry.autologging.rounds import RoundMetrics
 
 generator = np.random.default_rng(1)
 X = generator.normal(size=(60, 2))
@@ -25,6 +27,32 @@ y = (X[:, 0] > 0).astype(int)
 
 def params(run: Any, key: str) -> str:
     return str(run.data.params[key])
+
+
+def test_a_round_is_written_once_while_others_are_being_written(sqlite_url: str) -> None:
+    client = registry.MlflowClient(sqlite_url)
+    run_id = client.create_run("0").info.run_id
+    rounds = RoundMetrics(client, run_id)
+    is_over = threading.Event()
+
+    def write() -> None:
+        while not is_over.is_set():
+            rounds.flush()
+
+    writer = threading.Thread(target=write)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        writer.start()
+        for step in range(5_000):
+            rounds.add(step, {"loss": 0.5})
+    finally:
+        is_over.set()
+        writer.join()
+        sys.setswitchinterval(interval)
+    rounds.flush()
+
+    assert sorted(point.step for point in client.get_metric_history(run_id, "loss")) == list(range(5_000))
 
 
 def test_each_thread_logs_to_a_run_of_its_own(runs: Any) -> None:

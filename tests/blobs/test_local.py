@@ -240,3 +240,26 @@ def test_a_purge_removes_a_link_and_not_what_it_leads_to(tmp_path: Path) -> None
 
     assert (outside / "file").read_text() == "not ours"
     assert sorted(path.name for path in root.iterdir()) == ["way"]
+
+
+def test_a_file_that_is_removed_during_a_listing_is_left_out_and_the_others_are_there(root: Path) -> None:
+    store = open_blob_store(str(root))
+    store.write("a/kept", b"12345")
+    is_over = threading.Event()
+
+    def come_and_go() -> None:
+        while not is_over.is_set():
+            for number in range(20):
+                (root / "a" / f"fleeting-{number}").touch()
+                (root / "a" / f"fleeting-{number}").unlink()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(1_000):
+            assert FileInfo("a/kept", is_dir=False, file_size=5) in store.list("a")
+            assert FileInfo("a/kept", is_dir=False, file_size=5) in list(store.walk())
+            assert store.total_size("a") == 5
+    finally:
+        is_over.set()
+        other.join()

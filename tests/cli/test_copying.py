@@ -103,6 +103,39 @@ def test_a_spool_is_sent(cli: Callable, own_place: Path) -> None:
     assert again["outcomes"] == {"unchanged": 1}
 
 
+def lone_model(client: registry.MlflowClient) -> Path:
+    model = client.create_logged_model("0", name="alone")
+    Path("source").mkdir()
+    Path("source/MLmodel").write_text("flavors: {}\n")
+    client.log_model_artifacts(model.model_id, "source")
+    return Path(client.finalize_logged_model(model.model_id, "READY").artifact_location, "MLmodel")
+
+
+def test_logged_models_without_a_run_are_told_of(cli: Callable, own_place: Path) -> None:
+    lone_model(registry.MlflowClient("file:./spool"))
+
+    first = cli("sync", "spool", "--to", "sqlite:///team.db")
+    second = cli("sync", "spool", "--to", "sqlite:///team.db")
+
+    counted = "runs 0, params 0, points 0, files 0, logged models 1."
+    sides = f"{own_place}/spool: {counted}\nsqlite:///team.db: {counted}\n"
+    assert (first.code, first.out) == (second.code, second.out) == (0, "")
+    assert first.err == f"No run is missing there.\nlogged models without a run: 1 copied.\n{sides}"
+    assert second.err == f"Nothing is missing there.\n{sides}"
+
+
+def test_a_logged_model_without_a_run_that_cannot_be_sent_is_told_even_if_all_is_quiet(
+    cli: Callable, own_place: Path
+) -> None:
+    lone_model(registry.MlflowClient("file:./spool")).write_text("flavors: []\n")
+
+    outcome = cli("sync", "spool", "--to", "sqlite:///team.db", "-q")
+
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err.startswith("registry: a logged model was not copied: ")
+    assert "MLmodel" in outcome.err
+
+
 def test_who_names_a_registry_is_not_led_to_the_spool(cli: Callable, own_place: Path) -> None:
     registry.MlflowClient("sqlite:///team.db").create_registered_model("churn")
     os.environ["REGISTRY_SPOOL_DIR"] = str(own_place / "spool")
@@ -164,6 +197,8 @@ def test_watching_sends_what_is_new(own_place: Path) -> None:
         registry.MlflowClient("sqlite:///team.db").delete_run(run_id)
         spool.log_metric(run_id, "auc", 0.6)
         assert "skipped: it is deleted there" in next_line(watching)
+        lone_model(spool)
+        assert next_line(watching) == "logged models without a run: 1 copied\n"
         watching.send_signal(signal.SIGINT)
         assert watching.wait() == 130
 

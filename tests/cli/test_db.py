@@ -86,6 +86,21 @@ def test_looking_at_a_database_that_is_not_there_does_not_make_it(cli: Callable,
     assert list(own_place.iterdir()) == []
 
 
+def test_a_directory_of_mlflow_is_told_before_a_registry_is_missed_in_it(cli: Callable, own_place: Path) -> None:
+    (own_place / "mlruns" / "0").mkdir(parents=True)
+    (own_place / "mlruns" / "0" / "meta.yaml").write_text("name: Default\n")
+
+    outcome = cli("runs", "list")
+
+    place = own_place / "mlruns"
+    assert outcome.err == (
+        f"registry: The directory '{place}' holds MLflow's file store and was left as it is. Keep this registry "
+        "elsewhere, for example --tracking-uri file:./registry-store or REGISTRY_TRACKING_URI, and import this one: "
+        f"registry import-mlflow {place}.\n"
+    )
+    assert sorted(path.name for path in place.iterdir()) == ["0"]
+
+
 def test_an_unknown_revision_is_refused(cli: Callable) -> None:
     outcome = cli("db", "upgrade", "9")
 

@@ -156,6 +156,21 @@ def test_the_cache_is_listed(cached: str, cache_cli: Callable) -> None:
     assert entry["size_bytes"] > 2048
 
 
+def test_to_look_at_a_cache_that_is_not_there_makes_none(
+    cli: Callable, filled: object, own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_CACHE_DIR", str(own_place / "none" / "cache"))
+
+    assert verdicts("cache") == ["ok"]
+    assert cli("cache", "list").err.startswith("The cache is empty.\n")
+    assert cli("cache", "clear", "--dry-run").code == 0
+    assert not (own_place / "none").exists()
+
+    (own_place / "file").touch()
+    monkeypatch.setenv("REGISTRY_CACHE_DIR", str(own_place / "file" / "cache"))
+    assert verdicts("cache") == ["fail"]
+
+
 def test_the_cache_is_verified_and_what_is_damaged_is_dropped(cached: str, cache_cli: Callable) -> None:
     assert cache_cli("cache", "verify").err == "Read 1 model, 0 damaged.\n"
     (data,) = Path(os.environ["REGISTRY_CACHE_DIR"]).rglob("data.bin")

@@ -42,6 +42,31 @@ def test_a_monitor_is_added_listed_shown_and_removed(cli: Callable[..., Any], fi
     assert cli("monitor", "show", "1").code == 4
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["monitor", "add", "churn/Production"],
+            "'churn/Production' names a version; give the name of the model alone: churn.",
+        ),
+        (
+            ["monitor", "show", "churn"],
+            "Invalid value for 'MONITOR': 'churn' is not a number; 'registry monitor list' shows the numbers. "
+            "Try 'registry monitor show --help'.",
+        ),
+        (
+            ["incident", "show", "drift"],
+            "Invalid value for 'INCIDENT': 'drift' is not a number; 'registry incident list' shows the numbers. "
+            "Try 'registry incident show --help'.",
+        ),
+    ],
+)
+def test_a_target_of_another_kind_is_told_with_the_one_that_is_meant(
+    cli: Callable[..., Any], filled: Any, arguments: list[str], said: str
+) -> None:
+    assert cli(*arguments).err == f"registry: {said}\n"
+
+
 def test_a_guard_is_added_for_a_time(cli: Callable[..., Any], filled: Any) -> None:
     guard = cli("monitor", "guard", "churn", "--for", "24h", "--json").json
 

@@ -50,6 +50,11 @@ def test_a_promotion_whose_expectation_holds_takes_place(cli: Callable, filled: 
         (["churn/9", "Production"], 4, "version=9"),
         (["churn/one", "Production"], 2, "'one'"),
         (["churn", "Production"], 2, "'churn' names no version"),
+        (
+            ["churn/Production?at=2026-01-31T12:00:00Z", "Staging"],
+            2,
+            "For that time: registry artifacts resolve 'models:/churn/Production?at=2026-01-31T12:00:00Z'.",
+        ),
     ],
 )
 def test_a_promotion_of_what_is_not_there_is_one_line(

@@ -172,6 +172,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"resamples": 10}, "from 1,000 to 1,000,000, got 10"),
     ({"seed": -1}, "seed must be an integer of 0 or more"),
     ({"targets": None}, "The targets argument must be specified"),
+    ({"evaluator_config": {"sample_weights": [1.0] * 120}}, "leave sample_weights out"),
     ({"metric": "auc", "models": ["models:/nba/1", lambda frame: [0, 1] * 60]}, "a model has no predict_proba"),
     ({"models": [lambda frame: ["x"] * len(frame)] * 2}, "cannot evaluate these targets and predictions"),
     ({"metric": "rmse", "models": [lambda frame: ["x"] * len(frame)] * 2}, "must be numbers"),
@@ -184,6 +185,22 @@ def test_what_cannot_be_compared_is_refused(own_place: Any, options: dict[str, A
     given = {"models": [uri, uri], "data": games("binary"), "targets": "y", "metric": "f1", **FEWER, **options}
     with pytest.raises(InvalidParameterError, match=words):
         registry.compare_models(**given)
+
+
+def test_labels_that_the_list_of_labels_lacks_are_not_taken_for_others(own_place: Any) -> None:
+    truth, guess = ["a", "b", "c", "d"] * 5, ["a", "b", "c", "a"] * 5
+    models = [lambda frame: truth, lambda frame: guess]
+    with pytest.raises(
+        InvalidParameterError, match=r"labels besides \['a', 'b', 'c'\]. Name all of them in label_list"
+    ):
+        registry.compare_models(
+            models,
+            np.zeros((20, 1)),
+            truth,
+            metric="accuracy_score",
+            evaluator_config={"label_list": ["a", "b", "c"]},
+            **FEWER,
+        )
 
 
 def test_average_precision_is_of_two_classes(own_place: Any) -> None:

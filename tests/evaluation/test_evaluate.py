@@ -205,6 +205,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"data": "data.csv"}, "must be a DataFrame"),
     ({"data": np.zeros(3)}, "must be 2-dimensional"),
     ({"data": np.zeros((3, 2)), "targets": [1, 0]}, "an array of as many values"),
+    ({"data": np.zeros((3, 2)), "targets": [[1], [1, 0], [1]]}, "no array with one value per row"),
     ({"data": np.zeros((3, 2)), "targets": [1, 0, 1], "feature_names": ["a", "a"]}, "2 different names"),
     ({"data": [[1, 2], [3]]}, "must have the same length"),
     ({"data": games("binary").head(0)}, "no rows"),
@@ -312,6 +313,10 @@ def test_metrics_of_ones_own_get_what_they_ask_for(own_place: Path) -> None:
         (lambda predictions, targets: None, "must return a number or a MetricValue"),
         (lambda predictions, targets: "0.9", "must return a number or a MetricValue"),
         (lambda predictions, targets: MetricValue(scores=(1, 2)), "scores as a list"),  # type: ignore[arg-type]
+        (
+            lambda predictions, targets: MetricValue(aggregate_results={"a": "high"}),
+            "must return numbers as aggregates",
+        ),  # type: ignore[dict-item]
         (lambda predictions, targets: MetricValue(scores=[1.0]), "one value per row"),
     ],
 )

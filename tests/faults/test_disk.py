@@ -4,14 +4,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from file_trees import write_files
 from gc_places import Place
 from governed_models import raw_sql
-from s3_servers import S3Server
 from small_disk import files_up_to
 from soundness import check_bytes, check_versions
 
@@ -28,16 +26,12 @@ LARGE = 3_000_000
 def large_on_s3(
     sqlite_url: str,
     own_place: Path,
-    moto_s3: S3Server,
-    s3_environment: Callable[[S3Server], S3Server],
-    monkeypatch: pytest.MonkeyPatch,
+    artifacts_on_s3: str,
 ) -> Place:
     """A registry on S3 with a version of one large file."""
-    root = s3_environment(moto_s3).fresh_root()
-    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     client = MlflowClient(sqlite_url)
     client.register_model(str(write_files(own_place / "large", {"data.bin": b"x" * LARGE})), "large")
-    return Place(sqlite_url, root, client, raw_sql(sqlite_url))
+    return Place(sqlite_url, artifacts_on_s3, client, raw_sql(sqlite_url))
 
 
 def _files(directory: Path) -> list[str]:

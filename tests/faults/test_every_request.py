@@ -9,7 +9,6 @@ from file_trees import read_files, write_files
 from gc_places import Place
 from governed_models import raw_sql
 from s3_faults import Fault, Wire, behead_answer, lose_answer, lose_request, refuse, tap_requests
-from s3_servers import S3Server
 from soundness import FILES, check_bytes, check_versions
 
 from registry import MlflowClient
@@ -29,8 +28,7 @@ FAULTS: dict[str, Fault] = {
 @pytest.fixture
 def place(
     sqlite_url: str,
-    moto_s3: S3Server,
-    s3_environment: Callable[[S3Server], S3Server],
+    artifacts_on_s3: str,
     own_place: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Place]:
@@ -38,11 +36,9 @@ def place(
     monkeypatch.setattr(clients, "ATTEMPTS", 1)
     monkeypatch.setattr(errors.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(clients, "_clients", {})
-    root = s3_environment(moto_s3).fresh_root()
-    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
     client = MlflowClient(sqlite_url)
     client.register_model(str(write_files(own_place / "source", FILES)), "churn")
-    return Place(sqlite_url, root, client, raw_sql(sqlite_url))
+    return Place(sqlite_url, artifacts_on_s3, client, raw_sql(sqlite_url))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A full disk in every public operation that writes: one clear error, nothing half-written, and the next try works."""
 
+import io
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -37,7 +38,7 @@ class Place:
         self.client.delete_run(self.deleted_run)
         self.experiment = self.client.create_experiment("nba")
         self.files = write_files(root / "source", {"MLmodel": b"flavors: {}\n", "data.bin": b"x" * 5_000})
-        register(self.client, "churn", 3)
+        register(self.client, "churn", 3, run_id=self.run)
         self.client.transition_model_version_stage("churn", 1, "Production")
         self.client.transition_model_version_stage("churn", 2, "Production")
         self.client.set_registered_model_alias("churn", "champion", 1)
@@ -105,6 +106,7 @@ ROWS: dict[str, Callable[[Place], Any]] = {
 FILES: dict[str, Callable[[Place], Any]] = {
     "log_text": lambda p: p.client.log_text(p.run, "text", "a.txt"),
     "log_text over a file": lambda p: p.client.log_text(p.run, "other text", "notes/a.txt"),
+    "log_stream": lambda p: p.client.log_stream(p.run, io.BytesIO(b"x"), "a.bin"),
     "log_dict": lambda p: p.client.log_dict(p.run, {"a": 1}, "a.json"),
     "log_table": lambda p: p.client.log_table(p.run, pd.DataFrame({"a": [1]}), "table.json"),
     "log_artifact": lambda p: p.client.log_artifact(p.run, str(p.files / "data.bin")),

@@ -65,16 +65,14 @@ def test_a_full_server_is_one_error_and_changes_nothing(
     status: int,
     sqlite_url: str,
     moto_s3: S3Server,
-    s3_environment: Callable[[S3Server], S3Server],
+    artifacts_on_s3: str,
     own_place: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(clients, "ATTEMPTS", 1)
     monkeypatch.setattr(errors.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(clients, "_clients", {})
-    root = s3_environment(moto_s3).fresh_root()
-    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
-    place = Place(sqlite_url, root, own_place)
+    place = Place(sqlite_url, artifacts_on_s3, own_place)
     before = place.facts()
     with tap_requests(moto_s3.bucket) as wire:
         wire.always("^(PUT|POST)", refuse(status, FULL[status]))

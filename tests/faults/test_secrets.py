@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from file_trees import write_files
 from governed_models import raw_sql
-from s3_servers import S3Server
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 from tblib import pickling_support
@@ -112,8 +111,7 @@ def test_the_command_line_prints_no_secret(command: str) -> None:
 def used(
     postgres_url: str,
     own_place: Path,
-    moto_s3: S3Server,
-    s3_environment: Callable[[S3Server], S3Server],
+    artifacts_on_s3: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> MlflowClient:
@@ -121,7 +119,6 @@ def used(
 
     The session token is left out: botocore itself logs the headers that it sends, and the token is one of them.
     """
-    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", s3_environment(moto_s3).fresh_root())
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
     url = make_url(postgres_url).set(password=PASSWORD).render_as_string(hide_password=False)
     monkeypatch.setenv("REGISTRY_TRACKING_URI", url)

@@ -5,6 +5,7 @@ import gc
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -105,6 +106,29 @@ def test_what_is_queued_is_written_first(sqlite_url: str) -> None:
         count = raw.execute("SELECT count(*) FROM metrics").fetchone()
     raw.close()
     assert count == (100,)
+
+
+def test_the_threads_of_queues_end_and_start_again(sqlite_url: str) -> None:
+    def threads() -> set[threading.Thread]:
+        names = ("registry-log-queue", "registry-task-queue")
+        return {thread for thread in threading.enumerate() if thread.name in names}
+
+    client = MlflowClient(sqlite_url)
+    before = threads()
+    run_id = client.create_run("0").info.run_id
+    client.log_metric(run_id, "loss", 0.5, synchronous=False)
+    client.backend.tasks.put(lambda: None)
+    ours = threads() - before
+    assert len(ours) == 2
+
+    registry.disconnect()
+    for thread in ours:
+        thread.join(30)
+    assert ours & threads() == set()
+
+    client.log_metric(run_id, "loss", 0.25, synchronous=False)
+    client.flush_async_logging()
+    assert [point.value for point in client.get_metric_history(run_id, "loss")] == [0.5, 0.25]
 
 
 def test_a_queue_that_cannot_be_written_in_time_is_an_error_and_connections_are_closed(

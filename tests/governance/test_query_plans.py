@@ -91,7 +91,8 @@ def test_resolving_is_one_query_that_walks_an_index(large: MlflowClient, uri: st
 @pytest.mark.parametrize("at", [NOON, GAP], ids=["held", "empty"])
 def test_going_back_in_time_reads_a_handful_of_rows(large: MlflowClient, at: datetime) -> None:
     statements = _statements(large, lambda: large.find_model_version_by_stage("nba", "Production", at))
-    plan = _plan(large, *statements[0])
+    (statement,) = (one for one in statements if "stage_periods" in one[0])
+    plan = _plan(large, *statement)
     if large.backend.database.is_sqlite:
         assert "(model_id=? AND stage=? AND since<?)" in plan
         assert "(model_id=? AND stage=? AND since=?)" in plan
@@ -118,6 +119,20 @@ def test_rolling_back_follows_the_links_and_scans_nothing(large: MlflowClient) -
         assert "SCAN stage_periods" not in plan, statement
         assert "Seq Scan on stage_periods" not in plan, statement
     assert large.get_model_version_by_stage("nba", "Production").version == 1
+
+
+def test_the_events_of_a_version_are_found_by_an_index(large: MlflowClient) -> None:
+    reads = (
+        lambda: large.get_history("nba", version=1),
+        lambda: large.backend.overview.events(name="nba", version=1, limit=5),
+    )
+    for read in reads:
+        (plan,) = (
+            _plan(large, statement, parameters)
+            for statement, parameters in _statements(large, read)
+            if "FROM history" in statement and "version" in statement and "seq" in statement
+        )
+        assert "ix_history_model_id_version" in plan
 
 
 def test_polling_walks_the_primary_key(large: MlflowClient) -> None:

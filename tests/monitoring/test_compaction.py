@@ -52,11 +52,10 @@ PRELOAD = [
 
 
 @pytest.fixture(params=["local", "moto_s3"])
-def client(request: pytest.FixtureRequest, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+def client(request: pytest.FixtureRequest, sqlite_url: str) -> MlflowClient:
     """Return a client of a registry with a version that has a reference, its files on disk or on S3."""
     if request.param == "moto_s3":
-        root = request.getfixturevalue("s3_environment")(request.getfixturevalue(request.param)).fresh_root()
-        monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
+        request.getfixturevalue("artifacts_on_s3")
     registry.set_tracking_uri(sqlite_url)
     client = MlflowClient(sqlite_url)
     register(client, "wins", 2)
@@ -158,10 +157,7 @@ def test_killed_at_any_step_nothing_is_lost_and_nothing_doubled(
     observe(client)
     before = state(client)
     for grace in ("1d", "0s"):
-        fatal, done = 0, False
-        while not done:
-            fatal += stride
-            done = crasher.run("compact", client.tracking_uri, fatal=fatal, preload=PRELOAD, grace=grace)
+        for _ in crasher.kill_at_steps("compact", client.tracking_uri, stride=stride, preload=PRELOAD, grace=grace):
             assert state(client) == before
     assert crasher.kills >= 2
     compact_observations("wins", grace="0s", client=client)

@@ -1,7 +1,9 @@
 """gc removes the checks of monitors that nothing needs, and keeps all others."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from governed_models import RawSql, register
+from governed_models import RawSql, raw_connection, register
 from monitored_models import NOTHING
 
 import registry
@@ -9,6 +11,7 @@ from registry import MlflowClient
 from registry.entities import LifecycleStage, Monitor
 from registry.entities.monitors import CheckOutcome, CheckStatus
 from registry.monitoring.runner import run_due
+from registry.store.gc import Windows, old_checks
 
 DAY = 86_400_000
 
@@ -31,6 +34,10 @@ def age(sql: RawSql, *numbers: int, days: int = 40) -> None:
 
 def kept(sql: RawSql) -> list[int]:
     return [row[0] for row in sql("SELECT id FROM monitor_checks ORDER BY id")]
+
+
+def windows_of(client: MlflowClient) -> Windows:
+    return Windows(expired=client.backend.gc.now_ms() - 30 * DAY, abandoned=0)
 
 
 @pytest.fixture
@@ -104,20 +111,85 @@ def test_a_check_that_is_needed_by_now_stays_although_it_was_listed(
     old, _ = make_check(client, monitor, version=2)
     make_check(client, monitor, version=2)
     age(sql, old)
-    from registry.store.gc.removal_conditions import Windows
-
-    store = client.backend.gc
-    windows = Windows(expired=store.now_ms() - 30 * DAY, abandoned=0)
+    store, windows = client.backend.gc, windows_of(client)
     assert [candidate.key for candidate in store.find(windows)] == [old]
+    (unjudged,) = store.find_unjudged_checks([old])
     client.set_promotion_rules("nba", "Production", [registry.CheckedWithin("100d")])
     sql("DELETE FROM monitor_checks WHERE id > ?", (old,))
     client.transition_model_version_stage("nba", 2, "Production")
     make_check(client, monitor, version=2)
 
-    assert store.remove_check(old, windows) is False
-    assert store.remove_check(99, windows) is False
+    # Judged after gc listed it, and after gc read the history.
+    assert store.find_unjudged_checks([old, 99]) == []
+    assert store.remove_checks(unjudged, windows) == []
     assert old in kept(sql)
     client.verify("nba")
+
+
+def test_a_check_stays_that_a_promotion_is_judged_on_while_gc_waits_for_the_model(
+    client: MlflowClient, sql: RawSql, monitor: Monitor, database_url: str
+) -> None:
+    judged, _ = make_check(client, monitor, version=2)
+    client.set_promotion_rules("nba", "Production", [registry.CheckedWithin("100d")])
+    client.transition_model_version_stage("nba", 2, "Production")
+    other, _ = make_check(client, monitor, version=2)
+    make_check(client, monitor, version=2)
+    age(sql, judged, other)
+    store = client.backend.gc
+    (unjudged,) = store.find_unjudged_checks([judged, other])
+    assert unjudged.keys == [other]
+    ((event, model),) = sql("SELECT details, model_id FROM history WHERE details LIKE ?", ('%"kind":"check"%',))
+    later = event.replace(f'"id":{judged},"kind":"check"', f'"id":{other},"kind":"check"')
+    mark = "?" if database_url.startswith("sqlite") else "%s"
+
+    with raw_connection(database_url) as connection, ThreadPoolExecutor() as pool:
+        is_sqlite = database_url.startswith("sqlite")
+        connection.execute("BEGIN IMMEDIATE" if is_sqlite else "BEGIN")
+        connection.execute(f"UPDATE registered_models SET last_seq = last_seq + 1 WHERE id = {model}")
+        removing = pool.submit(store.remove_checks, unjudged, windows_of(client))
+        with pytest.raises(TimeoutError):
+            removing.result(0.2)
+        connection.execute(
+            "INSERT INTO history (id, model_id, seq, kind, version, actor, time_us, details, hash) SELECT max(id) + 1, "
+            f"{model}, max(seq) + 1, 'stage_changed', 2, 'me', max(time_us) + 1, {mark}, 'h' FROM history",
+            (later,),
+        )
+        connection.execute("COMMIT")
+        assert removing.result(30) == []
+
+    assert kept(sql)[:2] == [judged, other]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 500])
+def test_many_checks_of_several_models_are_removed_in_batches(
+    client: MlflowClient, sql: RawSql, monitor: Monitor, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(old_checks, "BATCH", batch)
+    register(client, "nhl")
+    client.transition_model_version_stage("nhl", 1, "Production")
+    second = client.add_monitor("nhl")
+    made = [make_check(client, one) for one in (monitor, second) * 4]
+    numbers = [number for number, _ in made]
+    age(sql, *numbers)
+
+    assert client.collect_garbage(apply=True).counts == {"check": 6}
+
+    assert kept(sql) == numbers[6:]
+    stages = [client.get_run(run_id).info.lifecycle_stage for _, run_id in made]
+    assert stages == [LifecycleStage.DELETED] * 6 + [LifecycleStage.ACTIVE] * 2
+
+
+def test_the_check_stays_that_ended_last_though_a_clock_went_back(
+    client: MlflowClient, sql: RawSql, monitor: Monitor
+) -> None:
+    numbers = [make_check(client, monitor)[0] for _ in range(3)]
+    age(sql, *numbers)
+    age(sql, *numbers[1:], days=1)
+
+    assert client.collect_garbage(apply=True).counts == {"check": 1}
+
+    # The rules are judged on the first one, and the monitor shows the last one.
+    assert kept(sql) == [numbers[0], numbers[2]]
 
 
 def test_checks_without_a_monitor_and_runs_that_are_named_are_told_apart(

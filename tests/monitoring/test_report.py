@@ -59,13 +59,20 @@ def test_a_report_is_a_frame_with_a_row_per_result() -> None:
     assert report().to_frame().columns.tolist()[:2] == ["column", "role"]
 
 
+def test_a_report_that_compared_nothing_does_not_say_that_nothing_drifted() -> None:
+    shown = repr(replace(report(UNAVAILABLE), rows=0))
+    assert shown == ("DriftReport('churn' version 3 against reference, 0 rows, nothing was compared: no ground truth)")
+    assert "reference: nothing was compared: no ground truth<br>" in report(UNAVAILABLE)._repr_html_()
+    assert repr(report()).endswith("500 rows, nothing was compared)")
+
+
 def test_a_report_is_shown_in_notebooks_with_what_drifted_first() -> None:
     html = report(QUIET, KS)._repr_html_()
     assert "churn version 3 against reference: <b style='color:#b00020'>drifted</b>" in html
     assert "1970-01-01T00:00:00Z to 1970-01-01T01:00:00Z, 500 rows" in html
     assert html.index("<td>age</td>") < html.index("<td>&lt;b&gt;</td>")
-    assert "no drift" in report()._repr_html_()
-    assert repr(report()) == "DriftReport('churn' version 3 against reference, 500 rows, no drift)"
+    assert "no drift" in report(QUIET)._repr_html_()
+    assert repr(report(QUIET)) == "DriftReport('churn' version 3 against reference, 500 rows, no drift)"
     assert repr(report(KS)).endswith("drifted: input/age:distribution)")
 
 

@@ -1,15 +1,22 @@
 """Retraining: what it registers and promotes, what the history says of it, and what a kill leaves."""
 
 import json
-import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crashing import Crasher
 from governed_models import stages
 from monitored_models import NOTHING, finding
-from retrained_models import PRELOAD, champion, check_nothing_is_half_promoted, incident, learn_new_rules, retraining
+from retrained_models import (
+    champion,
+    incident,
+    kill_at_random_moments,
+    kill_at_steps,
+    learn_new_rules,
+    retraining,
+)
 
 import registry
 from registry import MlflowClient
@@ -194,6 +201,21 @@ def test_a_command_that_answers_otherwise_registers_nothing(
     assert stages(client, "nba") == {1: "Production"}
 
 
+@pytest.mark.parametrize("ways", [{}, {"command": ("train",), "callable": learn_new_rules}])
+def test_a_retraining_has_either_a_command_or_a_callable(ways: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameterError, match="The retraining 'season' needs one of command and callable"):
+        Retraining("season", **ways)
+
+
+def test_a_retraining_whose_experiment_was_deleted_says_how_to_restore_it(client: MlflowClient) -> None:
+    client.delete_experiment(client.create_experiment("retraining/nba"))
+
+    with pytest.raises(InvalidParameterError, match="restore it with restore_experiment"):
+        retrain("nba", retraining("learn_new_rules"), client=client)
+
+    assert stages(client, "nba") == {1: "Production"}
+
+
 def test_it_logs_where_the_client_is_or_not_at_all(client: MlflowClient, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError):
         retrain("nothing", retraining("learn_new_rules"), client=client)
@@ -209,17 +231,8 @@ def test_it_logs_where_the_client_is_or_not_at_all(client: MlflowClient, tmp_pat
 def test_a_retraining_that_is_killed_at_any_step_goes_on_and_leaves_nothing_half_promoted(
     client: MlflowClient, crasher: Crasher, stride: int
 ) -> None:
-    incident(client)
-    fatal, done = 0, False
-    while not done:
-        fatal += stride
-        done = crasher.run("retrain", client.tracking_uri, fatal=fatal, preload=PRELOAD)
-        if not done:
-            check_nothing_is_half_promoted(client)
-
+    kill_at_steps(client, crasher, stride)
     assert crasher.kills >= 3
-    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
-    check_nothing_is_half_promoted(client)
 
 
 @pytest.mark.slow
@@ -227,11 +240,4 @@ def test_a_retraining_that_is_killed_at_any_step_goes_on_and_leaves_nothing_half
 def test_a_retraining_that_is_killed_at_random_moments_leaves_nothing_half_promoted(
     client: MlflowClient, crasher: Crasher, seed: int
 ) -> None:
-    incident(client)
-    moments = random.Random(seed)
-    for _ in range(5):
-        crasher.run("retrain", client.tracking_uri, after=moments.uniform(0.05, 3), preload=PRELOAD)
-        check_nothing_is_half_promoted(client)
-    crasher.run("retrain", client.tracking_uri, preload=PRELOAD)
-
-    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
+    kill_at_random_moments(client, crasher, seed, longest=3)

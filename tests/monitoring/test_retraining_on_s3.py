@@ -1,21 +1,17 @@
 """The loop with its files in S3: an incident retrains and promotes, a guard rolls back, and a kill halves nothing."""
 
-import random
-from collections.abc import Callable
-
 import pytest
 from crashing import Crasher
 from governed_models import stages
 from retrained_models import (
-    PRELOAD,
     champion,
-    check_nothing_is_half_promoted,
     games,
     incident,
+    kill_at_random_moments,
+    kill_at_steps,
     log_classifier,
     retraining,
 )
-from s3_servers import S3Server
 
 import registry
 from registry import MlflowClient
@@ -25,14 +21,8 @@ from registry.monitoring.triggers import TriggerFile
 
 
 @pytest.fixture
-def client(
-    sqlite_url: str,
-    moto_s3: S3Server,
-    s3_environment: Callable[[S3Server], S3Server],
-    monkeypatch: pytest.MonkeyPatch,
-) -> MlflowClient:
+def client(sqlite_url: str, artifacts_on_s3: str) -> MlflowClient:
     """Return a client of a registry whose files are in S3, with a champion."""
-    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", s3_environment(moto_s3).fresh_root())
     registry.set_tracking_uri(sqlite_url)
     return champion()
 
@@ -86,27 +76,11 @@ def test_a_guard_rolls_back_a_version_whose_inputs_drift(client: MlflowClient) -
 def test_killed_at_any_step_it_goes_on_and_nothing_is_half_promoted(
     client: MlflowClient, crasher: Crasher, stride: int
 ) -> None:
-    incident(client)
-
-    fatal, done = 0, False
-    while not done:
-        fatal += stride
-        done = crasher.run("retrain", client.tracking_uri, fatal=fatal, preload=PRELOAD)
-        check_nothing_is_half_promoted(client)
-
+    kill_at_steps(client, crasher, stride)
     assert crasher.kills >= 2
-    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.storm)])
 def test_killed_at_random_moments_nothing_is_half_promoted(client: MlflowClient, crasher: Crasher, seed: int) -> None:
-    incident(client)
-    moments = random.Random(seed)
-
-    for _ in range(4):
-        crasher.run("retrain", client.tracking_uri, after=moments.uniform(0.1, 4), preload=PRELOAD)
-        check_nothing_is_half_promoted(client)
-    crasher.run("retrain", client.tracking_uri, preload=PRELOAD)
-
-    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
+    kill_at_random_moments(client, crasher, seed, longest=4)

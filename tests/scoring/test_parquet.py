@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -58,6 +60,17 @@ def test_a_file_becomes_a_file_with_a_row_per_row(churn: str) -> None:
         ["churn", 1, digest]
     ]
     assert sorted(path.name for path in Path().iterdir()) == ["games.parquet", "mlruns", "scores.parquet"]
+
+
+def test_the_umask_decides_who_may_read_a_result(churn: str) -> None:
+    write_games("games.parquet", 3)
+    before = os.umask(0o027)
+    try:
+        score_parquet(churn, "games.parquet", "scores.parquet")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(Path("scores.parquet").stat().st_mode) == 0o640
 
 
 def test_a_file_goes_into_a_directory_that_is_there_or_named_as_one(churn: str) -> None:
@@ -170,6 +183,30 @@ def test_what_something_else_made_is_not_taken_for_finished_and_not_overwritten(
     score_parquet(churn, "games.parquet", "scores.parquet", overwrite=True)
 
     assert scores("scores.parquet") == expected(3)
+
+
+def test_a_directory_in_the_place_of_a_result_is_an_error_of_ours(churn: str) -> None:
+    write_games("games.parquet", 2)
+    Path("scores/games.parquet").mkdir(parents=True)
+
+    with pytest.raises(PathExistsError, match=r"scores/games.parquet is a directory"):
+        score_parquet(churn, "games.parquet", "scores")
+
+
+def test_a_symlink_to_a_directory_that_holds_it_makes_no_file_data_twice(churn: str) -> None:
+    write_games("data/week/a.parquet", 2)
+    write_games("elsewhere/b.parquet", 3)
+    Path("data/week/again").symlink_to(Path("data").absolute())
+    Path("data/linked").symlink_to(Path("elsewhere").absolute())
+    Path("data/week/nothing.parquet").symlink_to("missing.parquet")
+
+    report = score_parquet(churn, "data", "scores")
+
+    assert (report.parts, report.rows) == (2, 5)
+    assert sorted(path.as_posix() for path in Path("scores").rglob("*.parquet")) == [
+        "scores/linked/b.parquet",
+        "scores/week/a.parquet",
+    ]
 
 
 def test_a_footer_that_is_longer_than_the_first_look_is_read(churn: str) -> None:
@@ -299,6 +336,33 @@ def test_a_killed_run_leaves_whole_files_and_is_gone_on_with(churn: str) -> None
     assert sorted(path.name for path in Path("scores").iterdir()) == [f"{number}.parquet" for number in range(6)]
 
 
+WITH_WORKERS = """
+from registry.scoring import score_parquet
+if __name__ == "__main__":
+    score_parquet("models:/churn/Production", "data", "scores", workers=2)
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_is_killed(churn: str) -> None:
+    for number in range(6):
+        write_games(f"data/{number}.parquet", 30_000)
+    Path("program.py").write_text(WITH_WORKERS)
+    process = subprocess.Popen([sys.executable, "program.py"])
+    while not list(Path("scores").glob("*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = [child for child in psutil.Process(process.pid).children() if "--multiprocessing-fork" in child.cmdline()]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    assert len(workers) == 2
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    for worker in alive:
+        worker.kill()
+    assert (len(gone), alive) == (2, [])
+
+
 @pytest.mark.slow
 def test_several_processes_score_as_one(churn: str) -> None:
     for number in range(3):
@@ -372,11 +436,25 @@ def test_data_that_may_not_be_read_are_an_error_of_ours(churn: str) -> None:
     [
         ({"engine": "flink"}, "Unknown engine 'flink'; use one of local, ray, dask, spark"),
         ({"workers": 0}, "workers is"),
+        ({"address": "ray://head:10001"}, "address 'ray://head:10001' is that of a cluster, but the engine is 'local'"),
+        ({"source": ""}, "The source is empty"),
+        ({"target": ""}, "The target is empty"),
     ],
 )
 def test_wrong_options_are_refused(own_place: Path, options: Any, message: str) -> None:
     with pytest.raises(InvalidParameterError, match=message):
-        score_parquet("models:/churn/1", "a", "b", **options)
+        score_parquet("models:/churn/1", **{"source": "a", "target": "b", **options})
+
+
+def test_a_column_to_keep_that_is_not_in_the_file_is_named_with_those_that_are(churn: str) -> None:
+    games(10).to_parquet("games.parquet")
+
+    with pytest.raises(InvalidParameterError) as raised:
+        score_parquet(churn, "games.parquet", "scores.parquet", keep=["venue"])
+
+    assert raised.value.message == (
+        f"{Path.cwd()}/games.parquet has no column 'venue' to keep; it has {sorted(games(10).columns)}."
+    )
 
 
 def test_all_columns_are_read_for_a_model_without_a_signature(own_place: Path) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from scored_games import COLUMNS, games, log_version, train
+from xgboost import XGBClassifier
 
 import registry
 from registry.exceptions import (
@@ -174,6 +175,19 @@ def test_threads_are_those_of_the_predictor(churn: str) -> None:
     assert re.findall(r'"nthread":"(\d+)"', booster.save_config()) == ["1"]
 
 
+def test_threads_of_a_classifier_with_several_metrics_can_be_limited(own_place: Path) -> None:
+    data = games(60)
+    target = (data["rating_gap"] > 0).astype(int)
+    model = XGBClassifier(n_estimators=2, eval_metric=["auc", "logloss"]).fit(data[COLUMNS], target)
+    log_version(model)
+
+    predictor = Predictor("models:/churn/1", nthread=1)
+
+    assert predictor(data[COLUMNS])["prediction"].tolist() == model.predict(data[COLUMNS]).tolist()
+    loaded = predictor.load().get_raw_model()
+    assert (loaded.n_jobs, loaded.eval_metric) == (1, ["auc", "logloss"])
+
+
 def test_threads_reach_the_estimators_inside_an_estimator(own_place: Path) -> None:
     from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 
@@ -187,6 +201,33 @@ def test_threads_reach_the_estimators_inside_an_estimator(own_place: Path) -> No
     assert predictor(data[COLUMNS])["prediction"].tolist() == predictor.load().predict(data[COLUMNS]).tolist()
     fitted = predictor.load().get_raw_model().estimators_
     assert [fitted[0].n_jobs, fitted[1].n_jobs] == [1, 1]
+
+
+def test_threads_reach_estimators_whose_template_was_never_fitted(own_place: Path) -> None:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.ensemble import StackingClassifier, VotingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+
+    data = games(60)
+    target = (data["rating_gap"] > 0).astype(int)
+    template = XGBClassifier(n_estimators=2, eval_metric=["auc", "logloss"])
+    parts = [("boosted", template), ("linear", LogisticRegression())]
+    models = [
+        CalibratedClassifierCV(template, cv=2),
+        StackingClassifier(parts, cv=2),
+        VotingClassifier(parts, voting="soft"),
+        GridSearchCV(template, {"max_depth": [1, 2]}, cv=2),
+    ]
+    for version, model in enumerate(models, 1):
+        log_version(model.fit(data[COLUMNS], target))
+
+        predictor = Predictor(f"models:/churn/{version}", nthread=1)
+
+        assert predictor(data[COLUMNS])["prediction"].tolist() == model.predict(data[COLUMNS]).tolist()
+    search = predictor.load().get_raw_model()
+    assert [search.estimator.n_jobs, search.best_estimator_.n_jobs] == [1, 1]
+    assert '"nthread":"1"' in search.best_estimator_.get_booster().save_config()
 
 
 @pytest.mark.parametrize("nthread", [0, -1, 1.0, True, "2"])
@@ -283,6 +324,11 @@ def test_sparse_predictions_become_columns() -> None:
 def test_a_model_that_does_not_predict_each_row_is_refused(predictions: Any) -> None:
     with pytest.raises(InvalidModelError, match="scoring needs one per row"):
         prediction_columns(predictions, 2)
+
+
+def test_columns_of_one_name_are_refused_since_one_would_be_lost() -> None:
+    with pytest.raises(InvalidModelError, match="two columns named '0'"):
+        prediction_columns(pd.DataFrame([[1, 2]], columns=[0, "0"]), 1)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,15 @@ def test_missing_values_of_a_struct_stay_missing() -> None:
     assert result["c"].tolist() == [None, "x"]
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT])
+def test_every_form_of_a_missing_value_is_none_and_never_text(missing: Any) -> None:
+    texts = pd.DataFrame({"c": pd.Series([missing, "x"], dtype=object)})
+
+    assert to_spark(texts, struct(c=types.StringType()))["c"].tolist() == [None, "x"]
+    numbers = types.MapType(types.StringType(), types.IntegerType())
+    assert to_spark([{"a": missing, "b": 1}], numbers).tolist() == [{"a": None, "b": 1}]
+
+
 def test_nested_types_become_plain_python() -> None:
     assert to_spark(np.array([[[1, 2]], [[3, 4]]]), types.ArrayType(DOUBLES)).tolist() == [[[1.0, 2.0]], [[3.0, 4.0]]]
     pairs = types.ArrayType(struct(key=types.StringType(), value=types.IntegerType()))

@@ -161,6 +161,13 @@ def test_answers_under_load_come_whole_from_one_version(two_versions: None) -> N
     assert model.status.swaps == 12
 
 
+def test_a_stage_without_a_version_is_told_as_what_is_waited_for(
+    two_versions: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with follow("models:/churn/Staging", every=0.02, wait=False):
+        eventually(lambda: "No model answers for models:/churn/Staging yet, and it is tried again: " in caplog.text)
+
+
 def test_on_swap_is_told_before_and_after(two_versions: None, caplog: pytest.LogCaptureFixture) -> None:
     told: list[tuple[Any, Any]] = []
 

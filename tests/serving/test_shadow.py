@@ -1,5 +1,6 @@
 """A shadow answers beside the served model, is compared with it, and counts as evidence for a promotion."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,32 @@ def test_rights_to_read_alone_record_nothing_and_say_so(staged: None, caplog: py
             shadow.close()
     assert shadow_evidence() == []
     assert "is not recorded" in caplog.text
+
+
+def test_what_could_not_be_recorded_is_recorded_at_the_end(staged: None) -> None:
+    may_write = False
+    with follow(URI) as served_by, follow(STAGING) as followed:
+        shadow = Shadow(followed, 1.0, "churn", Metrics(), lambda: registry.MlflowClient(read_only=not may_write))
+        with served_by.lease() as served:
+            for _ in range(10):
+                shadow.offer(Observation(served, ROWS, None, served.predict(ROWS), 0.001))
+            eventually(lambda: shadow._is_recordable is False)
+            may_write = True
+            shadow.close()
+    assert [content["requests"] for content in shadow_evidence()] == [10]
+
+
+def test_few_requests_are_recorded_after_a_while(staged: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.serving.shadow._RECORD_SECONDS", 0.01)
+    with follow(URI) as served_by, follow(STAGING) as followed:
+        shadow = Shadow(followed, 1.0, "churn", Metrics())
+        with served_by.lease() as served:
+            for _ in range(3):
+                shadow.offer(Observation(served, ROWS, None, served.predict(ROWS), 0.001))
+                time.sleep(0.02)
+            eventually(lambda: bool(shadow_evidence()))
+            shadow.close()
+    assert shadow_evidence()[-1]["requests"] == 3
 
 
 def test_what_differs_is_measured_by_row(staged: None) -> None:

@@ -16,12 +16,14 @@ from sqlalchemy.engine import make_url
 
 import registry
 from registry.exceptions import (
+    IntegrityError,
     InvalidParameterError,
     NotSupportedError,
     PathExistsError,
-    RegistryError,
     StorageError,
+    UnavailableError,
 )
+from registry.store import connections, engine
 from registry.store.backup import back_up, pg_dump_command
 from registry.store.engine import Database, connect
 
@@ -153,9 +155,22 @@ def test_a_damaged_database_is_not_backed_up_as_if_it_were_whole(database: Datab
     content[4096 * 4 : 4096 * 6] = b"\xff" * 4096 * 2
     (own_place / "live.db").write_bytes(content)
 
-    with pytest.raises(RegistryError):
+    with pytest.raises(IntegrityError, match=r"^The copy of the database is damaged, .*: \S.*\.$"):
         back_up(connect(f"sqlite:///{own_place}/live.db", read_only=True), own_place / "copy.db")
     assert not (own_place / "copy.db").exists()
+
+
+def test_a_database_that_stays_locked_is_unavailable_and_no_fault_of_the_backup(
+    database: Database, own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.disconnect()
+    monkeypatch.setattr(connections, "BUSY_TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "GIVE_UP_SECONDS", 0.0)
+    with contextlib.closing(sqlite3.connect(own_place / "live.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UnavailableError, match=r"^The database sqlite:///.*live.db stayed locked"):
+            back_up(connect(f"sqlite:///{own_place}/live.db", read_only=True), own_place / "copy.db")
+    assert sorted(path.name for path in own_place.glob("*copy*")) == []
 
 
 def test_a_database_in_memory_and_postgresql_have_no_file() -> None:

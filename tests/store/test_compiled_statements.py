@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 from registry import MlflowClient
 from registry.exceptions import UnavailableError
 from registry.store import connections, engine
-from registry.store.compiled_statements import Compiled
+from registry.store.compiled_statements import Compiled, all_rows
 from registry.store.dialects import table
-from registry.store.driver_sql import copy, run, run_many
+from registry.store.driver_sql import copy, end_with_next, run, run_many
 from registry.store.engine import Database
 from registry.store.tables import ExperimentRow
 
@@ -53,6 +53,16 @@ def test_one_statement_inserts_rows_of_different_columns(database: Database) -> 
 
     names = database.read(lambda connection: [row.name for row in connection.execute(select(EXPERIMENTS.c.name))])
     assert {"b", "c", "d"} <= set(names)
+
+
+def test_a_statement_that_travels_with_one_of_sqlalchemy_has_its_answer(database: Database) -> None:
+    def work(connection: Connection) -> tuple[list[tuple[object, ...]], list[str]]:
+        waiting = BY_NAME.send(connection, {"name": "Default"})
+        end_with_next(connection)
+        names = connection.execute(select(EXPERIMENTS.c.name)).scalars().all()
+        return [tuple(row) for row in all_rows(waiting)], list(names)
+
+    assert database.read(work) == ([("Default", "active")], ["Default"])
 
 
 def test_a_value_that_is_forgotten_is_not_null(database: Database) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from postgres_server import PostgresServer
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
 
 from registry import MlflowClient, disconnect
 from registry.exceptions import (
@@ -253,8 +253,29 @@ def test_an_unreachable_server_is_unavailable_and_its_password_is_not_told() -> 
 
 
 def test_a_database_that_is_not_there_is_unavailable(postgres_server: PostgresServer) -> None:
-    with pytest.raises(UnavailableError, match='database "nothing" does not exist'):
+    with pytest.raises(UnavailableError, match='database "nothing" does not exist. Create it with createdb'):
         MlflowClient(postgres_server.url("nothing")).search_experiments()
+
+
+def test_a_file_that_a_reader_misses_is_told_as_missing(own_place: Path) -> None:
+    reader = MlflowClient("sqlite:///missing.db", read_only=True)
+
+    with pytest.raises(UnavailableError) as caught:
+        reader.search_experiments()
+
+    place = own_place / "missing.db"
+    assert caught.value.message == (
+        f"The database sqlite:///{place} cannot be opened: there is no such file. Check the tracking URI, and that its "
+        "directory is writable if it shall be created."
+    )
+    assert not place.exists()
+
+
+def test_a_user_that_is_not_there_is_told_to_look_at_user_and_password(postgres_server: PostgresServer) -> None:
+    stranger = make_url(postgres_server.url("postgres")).set(username="stranger").render_as_string(hide_password=False)
+
+    with pytest.raises(UnavailableError, match="Check the user, and the password in the URL, PGPASSWORD or the file"):
+        MlflowClient(stranger).search_experiments()
 
 
 def test_a_file_that_is_no_database_is_refused_and_stays(own_place: Path) -> None:

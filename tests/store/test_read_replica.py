@@ -1,5 +1,7 @@
 """A standby with streaming replication is a read replica: `read_only=True` on its URL reads, and nothing writes."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +55,16 @@ def test_a_read_only_client_reads_from_a_replica_and_no_client_writes_there(
         replica.log_metric(run_id, "auc", 0.9)
     with pytest.raises(ReadOnlyError, match="If it is a standby, connect to the primary"):
         MlflowClient(url_at(servers.standby_port)).log_metric(run_id, "auc", 0.9)
+
+    # Nobody has to say read_only=True to read: functions and commands write nothing on their way.
+    registry.set_tracking_uri(url_at(servers.standby_port))
+    assert registry.get_run(run_id).data.metrics == {"auc": 0.8}
+    assert registry.search_runs(["0"], output_format="list")[0].info.run_id == run_id
+    assert registry.resolve("models:/churn/Production").model_id == model_id
+    registry.set_tracking_uri(None)
+    for words, out in ((["runs", "list", "-q"], f"{run_id}\n"), (["models", "verify", "churn"], "churn\twell\t3\t1\n")):
+        command = [sys.executable, "-m", "registry", *words, "--tracking-uri", url_at(servers.standby_port)]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == out
 
     primary.log_metric(run_id, "auc", 0.9)
     servers.catch_up()

@@ -270,7 +270,8 @@ def test_eight_processes_may_use_an_empty_file_first(option: str, own_place: Pat
 
 def test_an_empty_shared_database_is_not_changed_silently(empty_postgres_url: str) -> None:
     with pytest.raises(
-        SchemaOutdatedError, match=r"registry db upgrade --tracking-uri .*alembic upgrade head"
+        SchemaOutdatedError,
+        match=r"has no tables of a registry yet.*registry db upgrade --tracking-uri .*alembic upgrade",
     ) as caught:
         MlflowClient(empty_postgres_url).search_experiments()
 

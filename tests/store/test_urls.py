@@ -81,7 +81,7 @@ def test_secrets_are_not_shown(text: str, expected: str | None) -> None:
 
 def mounts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *lines: str) -> None:
     table = tmp_path / "mounts"
-    table.write_text("".join(f"{line}\n" for line in lines))
+    table.write_bytes("".join(f"{line}\n" for line in lines).encode())
     monkeypatch.setattr(urls, "_MOUNTS", table)
 
 
@@ -93,6 +93,7 @@ def test_the_innermost_mount_decides_the_file_system_of_a_path(monkeypatch: pyte
         "/dev/sda1 / ext4 rw 0 0",
         f"server:/export {share} nfs4 rw 0 0",
         f"/dev/sdb1 {share}/local xfs rw 0 0",
+        "/dev/sdc1 /media/odd\u2028name\x0c\r vfat rw 0 0",
     )
 
     assert filesystem_of(tmp_path / "a.db") == "ext4"

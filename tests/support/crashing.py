@@ -1,5 +1,6 @@
 """Run operations in processes that are killed: at a chosen step, or from outside after some time."""
 
+import itertools
 import json
 import os
 import signal
@@ -62,6 +63,14 @@ class Crasher:
             return False
         assert code == 0, self._errors.read_text()[-2000:]
         return True
+
+    def kill_at_steps(self, operation: str, url: str, *, stride: int, **given: Any) -> Iterator[bool]:
+        """Run an operation until it finishes, each time killed `stride` steps later; yield each time if it finished."""
+        for fatal in itertools.count(stride, stride):
+            done = self.run(operation, url, fatal=fatal, **given)
+            yield done
+            if done:
+                return
 
     def close(self) -> None:
         """End the process."""

@@ -13,7 +13,7 @@ from registry import MlflowClient
 from registry.entities import Monitor
 from registry.entities.monitors import CheckOutcome
 from registry.monitoring import log_ground_truth, log_inference, set_reference
-from registry.monitoring.checks import compare, log_report
+from registry.monitoring.checks import CheckSettings, compare, log_report
 from registry.monitoring.incidents import outcome_of
 from registry.monitoring.runner import run_due
 from registry.monitoring.triggers import TriggerFile
@@ -61,7 +61,8 @@ def check_until(client: MlflowClient, monitor: Monitor, end: datetime) -> None:
 
     def check(_client: MlflowClient, given: Monitor) -> CheckOutcome:
         detectors = ["ks", "psi", "missing", "new_categories", "performance"]
-        compared = compare(client, given.name, window="1d", at=end, detectors=detectors)
+        settings = CheckSettings(window="1d", at=end, detectors=detectors)
+        compared = compare(client, given.name, settings)
         return outcome_of(log_report(client, compared), int(end.timestamp() * 1000))
 
     (done,) = run_due(client, monitor_id=monitor.id, triggers=TriggerFile({}, {}), check=check).checks

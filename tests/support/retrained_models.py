@@ -1,12 +1,14 @@
 """A model that was right until the rules changed, and trainings that learn the new rules or do not."""
 
 import json
+import random
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from crashing import Crasher
 from governed_models import stages
 from monitored_models import NOTHING, finding
 from sklearn.linear_model import LogisticRegression
@@ -77,6 +79,25 @@ def check_nothing_is_half_promoted(client: MlflowClient) -> None:
         assert client.get_model_version("nba", 2).tags["registry.parent_version"] == "1"
     holder = registry.sklearn.load_model("models:/nba/Production")
     assert holder.n_features_in_ == 2
+
+
+def kill_at_steps(client: MlflowClient, crasher: Crasher, stride: int) -> None:
+    """Retrain for an incident, killed at every step of a stride; nothing is half promoted, and the end is the same."""
+    incident(client)
+    for _ in crasher.kill_at_steps("retrain", client.tracking_uri, stride=stride, preload=PRELOAD):
+        check_nothing_is_half_promoted(client)
+    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
+
+
+def kill_at_random_moments(client: MlflowClient, crasher: Crasher, seed: int, longest: float) -> None:
+    """Retrain for an incident, killed five times within some seconds; the end is as in `kill_at_steps`."""
+    incident(client)
+    moments = random.Random(seed)
+    for _ in range(5):
+        crasher.run("retrain", client.tracking_uri, after=moments.uniform(0.05, longest), preload=PRELOAD)
+        check_nothing_is_half_promoted(client)
+    assert crasher.run("retrain", client.tracking_uri, preload=PRELOAD)
+    assert stages(client, "nba") == {1: "Archived", 2: "Production"}
 
 
 def learn_new_rules(task: RetrainingTask) -> Retrained:

@@ -83,6 +83,16 @@ def s3_environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3Server], S3Se
     return lead_to
 
 
+@pytest.fixture
+def artifacts_on_s3(
+    moto_s3: S3Server, s3_environment: Callable[[S3Server], S3Server], monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Keep the files of registries on moto's S3 until the test ends; return their root, which nothing else uses."""
+    root = s3_environment(moto_s3).fresh_root()
+    monkeypatch.setenv("REGISTRY_ARTIFACT_LOCATION", root)
+    return root
+
+
 @pytest.fixture(scope="session")
 def moto_s3() -> Iterator[S3Server]:
     """Run moto's S3 in a thread of this process."""

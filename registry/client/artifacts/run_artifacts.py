@@ -13,7 +13,7 @@ from registry.client.artifacts.downloads import download, listing
 from registry.client.artifacts.json_yaml import dump_document
 from registry.client.base import ClientBase
 from registry.entities import FileInfo, LifecycleStage
-from registry.exceptions import InvalidParameterError, InvalidTypeError, ReadOnlyError
+from registry.exceptions import InvalidParameterError, InvalidTypeError, ReadOnlyError, disk_error
 from registry.settings import current_settings
 from registry.uris import LoggedModelUri, RunUri
 from registry.validation.names import check_run_id
@@ -164,6 +164,7 @@ class ArtifactMethods(ClientBase):
             InvalidTypeError: The stream returns text.
             InvalidPathError: `artifact_file` leads out of the run's directory.
             RunNotFoundError: No run has this id.
+            StorageError: The temporary directory, through which the stream goes, or the store cannot be written.
 
         Example:
             >>> import io
@@ -177,11 +178,7 @@ class ArtifactMethods(ClientBase):
         store = self._writable(run_id)
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
             copy = Path(temporary) / "stream"
-            with copy.open("wb") as file:
-                while chunk := stream.read(_CHUNK):
-                    if not isinstance(chunk, bytes | bytearray | memoryview):
-                        raise InvalidTypeError("log_stream takes a stream of bytes; open the file in binary mode.")
-                    file.write(chunk)
+            _copy_to_disk(stream, copy)
             store.upload(copy, path)
 
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
@@ -271,6 +268,22 @@ class ArtifactMethods(ClientBase):
         if isinstance(files, AdoptedBlobStore):
             return files  # refuses, and says why
         return self.backend.ownership.writable(info.artifact_uri, info.experiment_id)
+
+
+def _copy_to_disk(stream: ByteStream, path: Path) -> None:
+    with path.open("wb", buffering=0) as file:  # with a buffer, closing would write again, and fail again
+        while chunk := stream.read(_CHUNK):
+            if not isinstance(chunk, bytes | bytearray | memoryview):
+                raise InvalidTypeError("log_stream takes a stream of bytes; open the file in binary mode.")
+            left = memoryview(chunk).cast("B")
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError as error:
+                raise disk_error(
+                    f"The stream cannot be copied to {path.parent}: {error.strerror}. Free space there, or set TMPDIR.",
+                    error,
+                ) from error
 
 
 def run_artifact(run_id: str, path: str | None) -> RunUri:

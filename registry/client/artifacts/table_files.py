@@ -39,7 +39,8 @@ class SplitTable:
         try:
             document = json.loads(decode_text(data, path))
             names, rows = document["columns"], document["data"]
-            if isinstance(names, list) and all(len(row) == len(names) for row in rows):
+            is_named = isinstance(names, list) and len(set(names)) == len(names)
+            if is_named and all(len(row) == len(names) for row in rows):
                 return cls(tuple(names), [list(row) for row in rows])
         except (ValueError, TypeError, LookupError, RecursionError) as error:
             raise _not_a_table(path, "JSON in split orientation") from error

@@ -248,11 +248,11 @@ def _bytes(place: Place) -> Iterator[Finding]:
     root = place.artifact_root
     if "://" not in root and not Path(root).is_dir():
         # Trying it out would make the directory of a mistyped path.
-        above = next(parent for parent in Path(root).parents if parent.exists())
-        if above.is_dir() and os.access(above, os.W_OK):
+        fault = _find_obstacle(Path(root))
+        if fault is None:
             yield Finding("bytes", WARN, f"{root} is not there yet", "it is made with the first file")
         else:
-            yield Finding("bytes", FAIL, f"{root} is not there, and cannot be made in {above}")
+            yield Finding("bytes", FAIL, fault)
         return
     try:
         exclusive = try_out(open_store(root))
@@ -270,6 +270,13 @@ def _bytes(place: Place) -> Iterator[Finding]:
             "models are safe as long as nobody else writes below their fresh paths; a newer server closes the gap",
         )
     yield from _other_places(place)
+
+
+def _find_obstacle(missing: Path) -> str | None:
+    """Return why a missing directory cannot be made, or None if it can."""
+    above = next(parent for parent in missing.parents if parent.exists())
+    can_be_made = above.is_dir() and os.access(above, os.W_OK)
+    return None if can_be_made else f"{missing} is not there, and cannot be made in {above}"
 
 
 def _other_places(place: Place) -> Iterator[Finding]:
@@ -315,7 +322,16 @@ def _size(count: int) -> str:
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:
-    directory = cache_directory(settings)
+    directory, limit = cache_directory(settings), _size(settings.cache_limit_bytes)
+    remedy = "set REGISTRY_CACHE_DIR to a directory that can"
+    if not directory.exists():
+        fault = _find_obstacle(directory)
+        if fault is None:
+            text = f"{directory} is not there yet: 0 B of at most {limit}; it is made with the first model from S3"
+            yield Finding("cache", OK, text)
+        else:
+            yield Finding("cache", FAIL, fault, remedy)
+        return
     try:
         entries = ModelCache(directory, settings.cache_limit_bytes).entries()
         used = sum(entry.size() for entry in entries)
@@ -323,7 +339,6 @@ def _cache(settings: Settings) -> Iterator[Finding]:
         yield Finding("cache", FAIL, error.message)
         return
     if not os.access(directory, os.W_OK):
-        yield Finding("cache", FAIL, f"{directory} cannot be written", "set REGISTRY_CACHE_DIR to a directory that can")
+        yield Finding("cache", FAIL, f"{directory} cannot be written", remedy)
         return
-    limit = settings.cache_limit_bytes
-    yield Finding("cache", OK, f"{directory} has {len(entries)} models, {_size(used)} of at most {_size(limit)}")
+    yield Finding("cache", OK, f"{directory} has {len(entries)} models, {_size(used)} of at most {limit}")

@@ -115,6 +115,8 @@ def collect(backend: "Backend", found: Sequence["Candidate"], windows: "Windows"
     owned = {candidate.claimed_root for candidate in found if candidate.claimed_root is not None}
     for root in sorted(owned):
         backend.ownership.begin_collection(root)
+    unjudged = store.find_unjudged_checks([candidate.key for candidate in found if candidate.kind == "check"])
+    checks = {key for batch in unjudged for key in store.remove_checks(batch, windows)}
     for candidate in found:
         item = _item(backend, candidate)
         if candidate.kind == "run":
@@ -126,7 +128,7 @@ def collect(backend: "Backend", found: Sequence["Candidate"], windows: "Windows"
         elif candidate.kind == "upload":
             gone = store.remove_upload(candidate.key, windows)
         elif candidate.kind == "check":
-            gone = store.remove_check(candidate.key, windows)
+            gone = candidate.key in checks
         else:
             gone = candidate.kind == "leftover"
         if gone:

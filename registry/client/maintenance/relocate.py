@@ -95,8 +95,7 @@ class RelocationMethods(ClientBase):
         Args:
             take_over: Own the files where they are. The database that owned them may not remove any from then on.
             new_root: Own a copy of the files that you have put there: a local path or ``s3://bucket/prefix``. The
-            original
-                database keeps its own.
+                original database keeps its own.
             old_root: The root that `new_root` is a copy of; needed if experiments keep files below more than one root.
 
         Returns:

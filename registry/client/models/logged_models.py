@@ -248,7 +248,7 @@ class LoggedModelMethods(ClientBase):
             13
         """
         source = check_local_path(local_path)
-        path = source.name if artifact_path is None else f"{check_artifact_path(artifact_path)}/{source.name}"
+        path = f"{check_artifact_path(artifact_path)}/{source.name}" if artifact_path else source.name
         self._upload(model_id, source, path)
 
     def _upload(self, model_id: str, source: Path, path: str) -> None:

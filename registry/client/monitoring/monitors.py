@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from registry.client.base import ClientBase
 from registry.entities.stages import active_stage
 from registry.entities.times import parse_duration
-from registry.exceptions import InvalidParameterError, NotFoundError
+from registry.exceptions import InvalidParameterError
 from registry.validation.arguments import check_list
 from registry.validation.names import check_key, check_model_name, check_version
 
@@ -48,7 +48,7 @@ class MonitorMethods(ClientBase):
             against: ``reference``, ``previous`` or a version. Default: the reference.
             detectors: Names of detectors. Default: those that `monitoring.check` takes.
             minimum_rows: With fewer rows there is no result.
-            false_incidents: The expected number of false incidents per model and month.
+            false_incidents: How many checks per month may find drift where there is none, on average. Default: 0.1.
             triggers: Names of what an incident sets off, at most 20. `REGISTRY_TRIGGERS_FILE` on the machine that runs
                 the checks says what a name means.
             cooldown: After an incident was opened, its cause opens no other one for this time, even if it is closed.
@@ -124,9 +124,6 @@ class MonitorMethods(ClientBase):
         name, stage = check_model_name(name), active_stage(stage)
         seconds = _seconds(duration, "duration", least=_LEAST_GUARD_SECONDS)
         every_seconds = max(1, seconds // _GUARD_CHECKS) if every is None else _seconds(every, "every", least=1)
-        holder = self.backend.stages.find_by_stage(name, stage)
-        if holder is None:
-            raise NotFoundError(f"{stage} of {name!r} is empty; a guard watches the version that holds it.")
         return self.backend.monitors.add(
             NewMonitor(
                 name=name,
@@ -135,7 +132,6 @@ class MonitorMethods(ClientBase):
                 cooldown_seconds=0,
                 settings=_check_settings(window or duration, against, detectors, minimum_rows, None),
                 triggers=_check_triggers(triggers),
-                guard_version=holder.version,
                 guard_seconds=seconds,
                 first_seconds=every_seconds,
             )
@@ -200,8 +196,7 @@ class MonitorMethods(ClientBase):
         """
         if not isinstance(limit, int) or not 1 <= limit <= 10_000:
             raise InvalidParameterError(f"limit must be 1 to 10000, got {limit!r}.")
-        monitor = self.get_monitor(monitor_id)
-        return list(self.backend.monitors.list_checks(monitor.id, limit))
+        return list(self.backend.monitors.list_checks(check_version(monitor_id, "monitor_id"), limit))
 
     def remove_monitor(self, monitor_id: int | str) -> None:
         """Remove a monitor. Its checks, their reports and its incidents stay.

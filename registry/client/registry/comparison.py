@@ -72,15 +72,22 @@ class ComparisonMethods(ClientBase):
             raise InvalidTypeError(
                 f"compare takes a list of runs, run ids, versions or URIs, got {runs_or_versions!r}."
             )
-        compared = _with_names([self._load_run(run_or_version) for run_or_version in runs_or_versions])
-        if not compared:
+        named = [self._run_of(run_or_version) for run_or_version in runs_or_versions]
+        if not named:
             raise InvalidParameterError("There is nothing to compare; name two runs or versions.")
+        # Read runs that are given as objects too: they may be older than what was logged since.
+        runs = self.backend.runs.get_all([run_id for _, run_id in named])
+        compared = _with_names(
+            ComparedRun(run.info.run_name if name is None else name, run)
+            for (name, _), run in zip(named, runs, strict=True)
+        )
         lower = None if lower_is_better is None else frozenset(lower_is_better)
         from registry.client.registry.comparison_frame import Comparison
 
         return Comparison.of([column.name for column in compared], _rows(compared, lower))
 
-    def _load_run(self, item: "str | Run | ModelVersion") -> "ComparedRun":
+    def _run_of(self, item: "str | Run | ModelVersion") -> tuple[str | None, str]:
+        """Return the name of a version, None for a run, and the id of the run."""
         from registry.entities.model_registry import ModelVersion
 
         if isinstance(item, str) and item.partition(":")[0].lower() == "models":
@@ -93,10 +100,8 @@ class ComparisonMethods(ClientBase):
                 raise InvalidParameterError(
                     f"Version {item.version} of {item.name!r} came from no run, so there is nothing to compare."
                 )
-            return ComparedRun(f"{item.name}/{item.version}", self.backend.runs.get(item.run_id))
-        # Read the run again: the given object may be older than what was logged since.
-        run = self.backend.runs.get(check_run_id(item.info.run_id if isinstance(item, Run) else item))
-        return ComparedRun(run.info.run_name, run)
+            return f"{item.name}/{item.version}", item.run_id
+        return None, check_run_id(item.info.run_id if isinstance(item, Run) else item)
 
 
 def _with_names(compared: Iterable[ComparedRun]) -> list[ComparedRun]:

@@ -143,7 +143,7 @@ class HistoryMethods(ClientBase):
             True
         """
         uri = ModelStageUri(check_model_name(name), active_stage(stage), None if at is None else moment(at))
-        return self._version_of(uri)
+        return self.backend.resolver.find_version(uri)
 
     def find_model_version_by_alias(
         self, name: str, alias: str, at: datetime | str | None = None
@@ -170,7 +170,7 @@ class HistoryMethods(ClientBase):
             True
         """
         uri = ModelAliasUri(check_model_name(name), check_alias(alias), None if at is None else moment(at))
-        return self._version_of(uri)
+        return self.backend.resolver.find_version(uri)
 
     def correct_clock(
         self,
@@ -189,8 +189,7 @@ class HistoryMethods(ClientBase):
         Args:
             name: Registered model.
             ahead: How far the clock was ahead, as a timedelta or a text such as ``"365d"``. By default the last of
-            these
-                events counts as written now.
+                these events counts as written now.
             from_seq: First event to correct. Default: the first that is ahead of the clock.
             to_seq: Last event to correct. Default: the last of all.
             reason: Why, for the history.
@@ -218,12 +217,6 @@ class HistoryMethods(ClientBase):
             ahead_us=None if length is None else length // timedelta(microseconds=1),
             reason=reason,
         )
-
-    def _version_of(self, uri: ModelStageUri | ModelAliasUri) -> "ModelVersion | None":
-        found = self.backend.resolver.find(uri)
-        if found is None or found.name is None or found.version is None:
-            return None
-        return self.backend.versions.get(found.name, found.version)
 
 
 def moment(at: datetime | str) -> datetime:

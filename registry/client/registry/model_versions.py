@@ -6,7 +6,7 @@ from registry.client.base import ClientBase
 from registry.client.registry.registered_models import checked_description, checked_tag
 from registry.entities.stages import ALL_STAGES, UNSET, Unset, parse_stage
 from registry.exceptions import InvalidParameterError, VersionNotFoundError
-from registry.uris import ModelLatestUri
+from registry.uris import ModelLatestUri, ModelVersionUri
 from registry.validation.names import check_alias, check_key, check_model_name, check_version
 
 if TYPE_CHECKING:
@@ -328,8 +328,8 @@ class ModelVersionMethods(ClientBase):
             >>> client.get_model_version_download_uri("churn", 2)
             '/.../mlruns/1/models/m-.../artifacts'
         """
-        model_id = self.get_model_version(name, version).model_id
-        return self.backend.logged_models.location(str(model_id))
+        uri = ModelVersionUri(check_model_name(name), check_version(version))
+        return self.backend.resolver.resolve(uri).location
 
     def restore_model_version(self, name: str, version: int | str, *, reason: str | None = None) -> "ModelVersion":
         """Restore a deleted version, in stage None and without aliases.

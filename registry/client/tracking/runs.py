@@ -109,8 +109,7 @@ class RunMethods(ClientBase):
             >>> client.get_parent_run(child.info.run_id).info.run_name
             'depth-4'
         """
-        parent = self.get_run(run_id).data.tags.get(PARENT_RUN_ID)
-        return None if parent is None else self.get_run(parent)
+        return self.backend.runs.find_parent(check_run_id(run_id))
 
     def update_run(self, run_id: str, status: str | None = None, name: str | None = None) -> None:
         """Change the status or the name of a run.

@@ -84,7 +84,7 @@ def create_archive(path: Path, manifest: bytes) -> Iterator[ArchiveWriter]:
     """
     if os.path.lexists(path):
         raise PathExistsError(f"{str(path)!r} exists already; give another file name, or remove it.")
-    with _disk_errors(path, "written"):
+    with disk_errors(path, "written"):
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         # The umask decides who may read it, as for every file that is asked for by name.
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -164,7 +164,7 @@ class ArchiveReader:
         """
         with tempfile.TemporaryDirectory(prefix="registry-") as temporary:
             directory = Path(temporary, "model")
-            with _disk_errors(directory, "written"):
+            with disk_errors(directory, "written"):
                 directory.mkdir()
                 for entry in manifest.entries:
                     self._extract(directory, entry.path, entry)
@@ -201,7 +201,7 @@ def open_archive(path: Path) -> Iterator[ArchiveReader]:
         IntegrityError: It is not an exported file.
         StorageError: It cannot be read.
     """
-    with _disk_errors(path, "read"):
+    with disk_errors(path, "read"):
         try:
             file = path.open("rb")
         except FileNotFoundError as error:
@@ -256,7 +256,8 @@ def _fault(path: Path, reason: str) -> IntegrityError:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path, what: str) -> Iterator[None]:
+def disk_errors(path: Path, what: str) -> Iterator[None]:
+    """Map errors of the operating system to ours; `what` (``written``, ``read``) could not be done with the path."""
     try:
         yield
     except RegistryError:

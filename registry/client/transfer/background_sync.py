@@ -20,7 +20,7 @@ from registry.client.async_logging import flush_all
 from registry.client.backend import before_close
 from registry.client.base import when_spool_opens
 from registry.exceptions import RegistryError, UnavailableError
-from registry.settings import redacted_uri
+from registry.settings import sync_command
 
 if TYPE_CHECKING:
     from registry.client.transfer.sync import Sync
@@ -67,15 +67,14 @@ class BackgroundSync:
         self._is_ending = True
         self._wake.set()
         self._thread.join(_LAST_WAIT_AWAY_SECONDS if self._failure else _LAST_WAIT_SECONDS)
-        failures = self._last.failures if self._last else ()
-        if self._thread.is_alive() or self._failure or failures:
-            reason = self._failure or "; ".join(f"run {run.run_id}: {run.note}" for run in failures[:3])
+        errors = self._last.errors if self._last else ()
+        if self._thread.is_alive() or self._failure or errors:
+            reason = self._failure or "; ".join(error.message for error in errors[:3])
             _logger.warning(
-                "The process ends before all of %s was sent%s. Send the rest with: registry sync %s --to %s",
+                "The process ends before all of %s was sent%s. Send the rest with: %s",
                 self._directory,
                 f" ({reason})" if reason else "",
-                self._directory,
-                redacted_uri(self._target_uri),
+                sync_command(self._directory, self._target_uri),
             )
 
     def _run(self) -> None:
@@ -138,12 +137,14 @@ class BackgroundSync:
 
 
 _running: dict[tuple[Path, str], BackgroundSync] = {}
+_lock = threading.Lock()
 
 
 def begin(directory: Path, target_uri: str, base: Path | None) -> None:
     """Begin to send a spool, unless this process does already."""
-    if (directory, target_uri) not in _running:
-        _running[directory, target_uri] = BackgroundSync(directory, target_uri, base)
+    with _lock:
+        if (directory, target_uri) not in _running:
+            _running[directory, target_uri] = BackgroundSync(directory, target_uri, base)
 
 
 def stop_all() -> None:
@@ -159,9 +160,15 @@ def _finish_all() -> None:
         _running.popitem()[1].finish()
 
 
+def _forget_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may hold the old one
+    _running.clear()  # the threads stay with the parent
+
+
 when_spool_opens.append(begin)
 before_close.append(stop_all)
 # Registered when the client is imported: so it runs after the active runs were ended, and before connections close.
 atexit.register(_finish_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_running.clear)  # the threads stay with the parent
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -76,10 +76,11 @@ class ExportMethods(ClientBase):
 
 def _with_points(backend: "Backend", run: "PortableRun", directory: Path) -> "PortableRun":
     """Write the points of a run to a file in `directory`. Return the run with the file's size and digest."""
+    from registry.client.transfer.archive import disk_errors
     from registry.client.transfer.metrics_jsonl import write_points
     from registry.entities.portable_model import PortablePoints
 
-    with _points_file(directory, run).open("w+b") as file:
+    with disk_errors(directory, "written"), _points_file(directory, run).open("w+b") as file:
         backend.model_export.points(run.run_id, lambda points: write_points(file, points))
         size = file.tell()
         if size == 0:

@@ -65,6 +65,7 @@ class CopyMemory:
     """
 
     mark: int = 0
+    removed: int = 0
     compared: set[str] = field(default_factory=set)
     pending: dict[str, dict[str, int]] = field(default_factory=dict)
     runs: dict[str, ExportedRun] = field(default_factory=dict)
@@ -167,7 +168,9 @@ class RunCopier:
         if memory is None:
             return
         new = self._source.run_export.new_points(memory.mark)
-        memory.mark = new.mark
+        if new.removed != memory.removed:
+            memory.compared.clear()
+        memory.mark, memory.removed = new.mark, new.removed
         for run_id, steps in new.steps.items():
             known = memory.pending.setdefault(run_id, {})
             for key, step in steps.items():

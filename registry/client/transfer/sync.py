@@ -11,8 +11,7 @@ from registry.client.backend import Backend, open_spool
 from registry.client.transfer.run_copying import CopyMemory, RunCopier, Watcher, open_target
 from registry.entities.copy_report import CopyReport
 from registry.exceptions import NotFoundError
-from registry.settings import DATABASE_FILE, current_base, current_settings
-from registry.validation.paths import check_local_path
+from registry.settings import DATABASE_FILE, current_base, current_settings, spool_path
 
 
 class Sync:
@@ -25,15 +24,16 @@ class Sync:
     def __init__(
         self, directory: str | Path, target_uri: str, *, base: Path | None = None, on_run: Watcher | None = None
     ) -> None:
-        self.directory = check_local_path(directory).absolute()
+        self.directory = spool_path(directory).absolute()
         self.target_uri = target_uri
         self._base = base or current_base(target_uri)
         self._on_run = on_run
         self._memory = CopyMemory()
         if not (self.directory / DATABASE_FILE).is_file():
+            reason = "it is a file" if self.directory.is_file() else f"it has no file {DATABASE_FILE}"
             raise NotFoundError(
-                f"There is no spool in {str(self.directory)!r}: it has no file {DATABASE_FILE}. Give the directory "
-                "that REGISTRY_SPOOL_DIR named, or that of a registry ('./mlruns')."
+                f"There is no spool in {str(self.directory)!r}: {reason}. Give the directory that REGISTRY_SPOOL_DIR "
+                "named, or that of a registry ('./mlruns')."
             )
 
     def send(self, *, dry_run: bool = False) -> CopyReport:

@@ -4,20 +4,24 @@ Guarantees: kept are the checks that an incident, a trigger or a promotion refer
 the newest of each version that measured something, on which promotion rules are judged.
 """
 
-import json
-from collections.abc import Iterator
-from typing import Any, Final
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, update
 
 from registry.entities import LifecycleStage
 from registry.entities.monitors import CHECK
 from registry.store.clock import monotonic_now_ms
 from registry.store.dialects import table
 from registry.store.gc.removal_conditions import Windows
-from registry.store.monitors.checks import WITH_RESULT
+from registry.store.long_lists import in_keys, keys_parameter
+from registry.store.monitors.checks import WITH_RESULT, select_newest
+from registry.store.registry.history_writer import event_of
+from registry.store.registry.promotion_evidence import judged_evidence
 from registry.store.tables import (
+    KEY,
     HistoryRow,
     IncidentRow,
     MonitorCheckRow,
@@ -28,6 +32,17 @@ from registry.store.tables import (
 
 # So many are found by one gc, so that a registry of many years is swept in several.
 LIMIT: Final = 20_000
+# So many are removed under one lock of their model, which promotions wait for.
+BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class UnjudgedChecks:
+    """Checks of one model that no promotion was judged on, as its history says up to the event `last_seq`."""
+
+    model_key: int
+    keys: Sequence[int]
+    last_seq: int
 
 
 def find_old_checks(connection: Connection, windows: Windows) -> Iterator[tuple[int, str, int]]:
@@ -39,64 +54,77 @@ def find_old_checks(connection: Connection, windows: Windows) -> Iterator[tuple[
         .order_by(MonitorCheckRow.id)
         .limit(LIMIT)
     )
-    judged: dict[int, set[int]] = {}
-    for row in connection.execute(query).all():
-        if row.model_id not in judged:
-            judged[row.model_id] = _judged_checks(connection, row.model_id)
+    rows = connection.execute(query).all()
+    judged = {key: _judged_checks(connection, key) for key in {row.model_id for row in rows}}
+    for row in rows:
         if row.id not in judged[row.model_id]:
             yield row.id, row.name, row.end_time
 
 
-def remove_old_check(connection: Connection, key: int, windows: Windows) -> bool:
-    """Remove a check and delete the run with its report; return False if something needs it."""
-    row = connection.execute(select(MonitorCheckRow.__table__).where(MonitorCheckRow.id == key)).one_or_none()
-    if row is None:
-        return False
+def find_unjudged_checks(connection: Connection, keys: Sequence[int]) -> Iterator[UnjudgedChecks]:
+    """Yield those of some checks that no promotion was judged on, by model, in batches."""
+    dialect = connection.dialect.name
+    query = (
+        select(MonitorCheckRow.id, MonitorCheckRow.model_id, RegisteredModelRow.last_seq)
+        .join(RegisteredModelRow, RegisteredModelRow.id == MonitorCheckRow.model_id)
+        .where(in_keys(dialect, table(MonitorCheckRow).c.id))
+        .order_by(MonitorCheckRow.id)
+    )
+    models: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row in connection.execute(query, keys_parameter(dialect, keys)):
+        models[row.model_id, row.last_seq].append(row.id)
+    for (model_key, last_seq), of_model in models.items():
+        judged = _judged_checks(connection, model_key)
+        unjudged = [key for key in of_model if key not in judged]
+        for start in range(0, len(unjudged), BATCH):
+            yield UnjudgedChecks(model_key, unjudged[start : start + BATCH], last_seq)
+
+
+def remove_checks(connection: Connection, checks: UnjudgedChecks, windows: Windows) -> list[int]:
+    """Remove checks that nothing needs by now, and delete the runs with their reports; return their numbers."""
     # A promotion holds this lock until its event is written, which says on which check it was judged.
-    connection.execute(select(RegisteredModelRow.id).where(RegisteredModelRow.id == row.model_id).with_for_update())
-    if key in _judged_checks(connection, row.model_id):
-        return False
-    removed = connection.execute(delete(table(MonitorCheckRow)).where(MonitorCheckRow.id == key, _is_old(windows)))
-    if removed.rowcount and row.run_id is not None:
-        is_active = and_(RunRow.run_id == row.run_id, RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
-        values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": monotonic_now_ms(connection)}
-        connection.execute(update(RunRow).where(is_active).values(values))
-    return removed.rowcount == 1
+    this_model = RegisteredModelRow.id == checks.model_key
+    connection.execute(select(RegisteredModelRow.id).where(this_model).with_for_update())
+    judged = _judged_checks(connection, checks.model_key, after=checks.last_seq)
+    keys = [key for key in checks.keys if key not in judged]
+    dialect, check = connection.dialect.name, table(MonitorCheckRow).c
+    statement = delete(table(MonitorCheckRow)).where(in_keys(dialect, check.id), _is_old(windows))
+    removed = connection.execute(statement.returning(check.id, check.run_id), keys_parameter(dialect, keys)).all()
+    is_report = in_keys(dialect, table(RunRow).c.run_id, kind=KEY)
+    values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": monotonic_now_ms(connection)}
+    connection.execute(
+        update(RunRow).where(is_report, RunRow.lifecycle_stage == LifecycleStage.ACTIVE).values(values),
+        keys_parameter(dialect, [row.run_id for row in removed if row.run_id is not None]),
+    )
+    return [row.id for row in removed]
 
 
 def _is_old(windows: Windows) -> ColumnElement[bool]:
-    later: Any = aliased(table(MonitorCheckRow), name="later")
-    is_later = later.c.id > MonitorCheckRow.id
-    of_monitor = exists().where(is_later, later.c.monitor_id == MonitorCheckRow.monitor_id)
-    of_version = exists().where(
-        is_later,
-        later.c.model_id == MonitorCheckRow.model_id,
-        later.c.version == MonitorCheckRow.version,
-        later.c.status.in_(WITH_RESULT),
+    """Return the condition: the retention of a check is over, and nothing but a promotion may still need it."""
+    others = table(MonitorCheckRow).alias("others")
+    newest_of_monitors = (
+        select(func.max(others.c.id)).where(others.c.monitor_id.is_not(None)).group_by(others.c.monitor_id)
     )
+    newest_of_version = select_newest(MonitorCheckRow.model_id, MonitorCheckRow.version).scalar_subquery()
     return and_(
         MonitorCheckRow.end_time <= windows.expired,
-        or_(MonitorCheckRow.monitor_id.is_(None), of_monitor),
-        or_(MonitorCheckRow.status.not_in(WITH_RESULT), of_version),
+        MonitorCheckRow.id.not_in(newest_of_monitors),
+        or_(MonitorCheckRow.status.not_in(WITH_RESULT), MonitorCheckRow.id != newest_of_version),
         ~exists().where(IncidentRow.check_id == MonitorCheckRow.id),
         ~exists().where(TriggerDeliveryRow.check_id == MonitorCheckRow.id),
     )
 
 
-def _judged_checks(connection: Connection, model_key: int) -> set[int]:
-    """Return the numbers of the checks that promotions of a model were judged on, as its history says."""
-    query = select(HistoryRow.details).where(
-        HistoryRow.model_id == model_key, HistoryRow.details.contains(f'"kind":"{CHECK}"', autoescape=True)
+def _judged_checks(connection: Connection, model_key: int, *, after: int = 0) -> set[int]:
+    """Return the numbers of the checks that promotions of a model were judged on, in the events after one."""
+    query = (
+        select(HistoryRow.__table__, RegisteredModelRow.uid)
+        .join(RegisteredModelRow, RegisteredModelRow.id == HistoryRow.model_id)
+        .where(
+            HistoryRow.model_id == model_key,
+            HistoryRow.seq > after,
+            HistoryRow.details.contains(f'"kind":"{CHECK}"', autoescape=True),
+        )
     )
-    return set(_numbers(json.loads(details) for details in connection.execute(query).scalars() if details))
-
-
-def _numbers(values: Any) -> Iterator[int]:
-    """Yield the numbers of all evidence of checks in JSON values."""
-    if isinstance(values, dict):
-        if values.get("kind") == CHECK and isinstance(values.get("id"), int):
-            yield values["id"]
-        yield from _numbers(values.values())
-    elif not isinstance(values, str | int | float | bool | None):
-        for value in values:
-            yield from _numbers(value)
+    records = (record for row in connection.execute(query) for record in judged_evidence(event_of(row, row.uid)))
+    return {record["id"] for record in records if record["kind"] == CHECK}

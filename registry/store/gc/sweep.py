@@ -1,8 +1,10 @@
 """Transactions of gc: each locks one item, checks it again, and removes it from the tables.
 
-Locks are taken in one order: runs before logged models, each by key. The row of a registered model is never locked. The
-check is a statement after the lock, so that on PostgreSQL it sees what was committed in the meantime.
+Locks are taken in one order: registered models, runs, logged models, each by key. The check is a statement after the
+lock, so that on PostgreSQL it sees what was committed in the meantime.
 """
+
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select, update
 
@@ -10,7 +12,7 @@ from registry.entities import LifecycleStage
 from registry.store.clock import monotonic_now_ms, read_clock_us
 from registry.store.dialects import table, upsert
 from registry.store.gc.candidates import Candidate, Removal, find_candidates, read_removals, relative_run_location
-from registry.store.gc.old_checks import remove_old_check
+from registry.store.gc.old_checks import UnjudgedChecks, find_unjudged_checks, remove_checks
 from registry.store.gc.removal_conditions import (
     Windows,
     is_abandoned,
@@ -93,10 +95,18 @@ class GcStore(Store):
         _record_removal(connection, row.experiment_id, row.location, monotonic_now_ms(connection))
         return True
 
+    @read_transaction
+    def find_unjudged_checks(self, connection: Connection, keys: Sequence[int]) -> list[UnjudgedChecks]:
+        """Return those of some checks of monitors that no promotion was judged on, in batches for `remove_checks`.
+
+        This reads the histories of their models, without a lock.
+        """
+        return list(find_unjudged_checks(connection, keys))
+
     @write_transaction
-    def remove_check(self, connection: Connection, key: int, windows: Windows) -> bool:
-        """Remove a check of a monitor, and delete the run with its report; return False if it was kept."""
-        return remove_old_check(connection, key, windows)
+    def remove_checks(self, connection: Connection, checks: UnjudgedChecks, windows: Windows) -> list[int]:
+        """Remove checks that nothing needs by now, and delete the runs with their reports; return their keys."""
+        return remove_checks(connection, checks, windows)
 
     @read_transaction
     def removals(self, connection: Connection) -> list[Removal]:

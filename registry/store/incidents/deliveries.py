@@ -12,9 +12,10 @@ from sqlalchemy import Connection, or_, select, update
 from registry.entities.monitors import DeliveryState, Incident, TriggerDelivery
 from registry.store.clock import read_clock_us
 from registry.store.dialects import AnyRow, AnySelect
+from registry.store.driver_sql import end_with_next
 from registry.store.incidents.incidents import incident_of, select_incidents
 from registry.store.long_lists import among
-from registry.store.monitors.checks import check_of
+from registry.store.monitors.checks import JOINED_CHECK, JOINED_PREFIX, check_of
 from registry.store.tables import IncidentRow, MonitorCheckRow, MonitorRow, RegisteredModelRow, TriggerDeliveryRow
 from registry.store.transactions import Store, read_transaction, write_transaction
 
@@ -109,7 +110,10 @@ class DeliveryStore(Store):
         query = _select_deliveries().order_by(TriggerDeliveryRow.id)
         if states is not None:
             query = query.where(TriggerDeliveryRow.state.in_(sorted(map(str, states))))
-        return _deliveries_of(connection, connection.execute(query).all())
+        rows = connection.execute(query).all()
+        if rows:
+            end_with_next(connection)
+        return _deliveries_of(connection, rows)
 
 
 def _held_by(lease: DeliveryLease) -> tuple[Any, ...]:
@@ -118,7 +122,7 @@ def _held_by(lease: DeliveryLease) -> tuple[Any, ...]:
 
 def _select_deliveries() -> AnySelect:
     return (
-        select(TriggerDeliveryRow.__table__, RegisteredModelRow.name, MonitorRow.stage)
+        select(TriggerDeliveryRow.__table__, RegisteredModelRow.name, MonitorRow.stage, *JOINED_CHECK)
         .join(MonitorCheckRow, MonitorCheckRow.id == TriggerDeliveryRow.check_id)
         .join(RegisteredModelRow, RegisteredModelRow.id == MonitorCheckRow.model_id)
         .outerjoin(MonitorRow, MonitorRow.id == MonitorCheckRow.monitor_id)
@@ -135,10 +139,8 @@ def _select_due(triggers: Collection[str], now: int) -> AnySelect:
 
 
 def _deliveries_of(connection: Connection, rows: Sequence[AnyRow]) -> list[TriggerDelivery]:
-    """Return the deliveries of rows of `_select_deliveries`, with the check and the incidents of each."""
+    """Return the deliveries of rows of `_select_deliveries`, with the incidents of each; one statement."""
     dialect, numbers = connection.dialect.name, {row.check_id for row in rows}
-    selected = select(MonitorCheckRow.__table__).where(among(MonitorCheckRow.id, numbers, dialect))
-    checks = {row.id: check_of(row) for row in connection.execute(selected)} if rows else {}
     incidents: dict[int, list[Incident]] = {number: [] for number in numbers}
     opened = select_incidents().where(among(IncidentRow.check_id, numbers, dialect)).order_by(IncidentRow.id)
     for row in connection.execute(opened) if rows else ():
@@ -149,7 +151,7 @@ def _deliveries_of(connection: Connection, rows: Sequence[AnyRow]) -> list[Trigg
             trigger=row.trigger_name,
             name=row.name,
             stage=row.stage,
-            check=checks[row.check_id],
+            check=check_of(row, JOINED_PREFIX),
             incidents=tuple(incidents[row.check_id]),
             state=row.state,
             attempts=row.attempts,

@@ -5,11 +5,13 @@ closed. A check, its incidents, their events and the triggers to be run are writ
 that has the lease.
 """
 
+import functools
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from registry.entities.history import EventKind, canonical_json
 from registry.entities.monitors import (
@@ -22,12 +24,13 @@ from registry.entities.monitors import (
 )
 from registry.exceptions import InvalidStateError, NotFoundError
 from registry.store.clock import read_clock_us
-from registry.store.compiled_statements import send_core
+from registry.store.compiled_statements import Compiled, first_row, send_core
 from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.driver_sql import end_with_next
+from registry.store.driver_sql import Statement, end_with_next, run_all, send
 from registry.store.monitors.checks import insert_check
-from registry.store.monitors.monitors import Lease, end_lease, model_key
-from registry.store.registry.history_writer import LockedModel, RegistryStore
+from registry.store.monitors.monitors import Lease, end_lease
+from registry.store.registry.history_writer import LockedModel, RegistryStore, not_deleted, select_locked, write_on_exit
+from registry.store.registry.queries import check_model, model_statement, require_model
 from registry.store.tables import IncidentRow, MonitorRow, RegisteredModelRow, TriggerDeliveryRow
 from registry.store.transactions import read_transaction, single_query, write_transaction
 
@@ -53,7 +56,7 @@ class IncidentStore(RegistryStore):
         """
         name = _current_name(connection, lease)
         now = read_clock_us(connection) // 1000
-        key = model_key(connection, name)
+        key = require_model(connection, name).id
         causes = _new_causes(connection, key, lease, outcome, now)
         if not causes:
             check = self._record_check(connection, key, lease, outcome, now)
@@ -99,9 +102,13 @@ class IncidentStore(RegistryStore):
             NotFoundError: There is no such incident.
             InvalidStateError: A closed incident is acknowledged.
         """
-        incident = read_incident(connection, number)
-        with self.locked(connection, incident.name) as model:
-            incident = read_incident(connection, number)
+        dialect, given = connection.dialect.name, {"given_number": number}
+        lock, found = _lock_model(dialect).statement(connection, given), _BY_NUMBER.statement(connection, given)
+        run_all(connection, lock, found)
+        row, incident = first_row(lock), _incident_found(found, number)
+        if row is None:
+            raise _missing(number)
+        with write_on_exit(LockedModel(connection, row, self.actor, ignore_clock=self.ignore_clock)) as model:
             if incident.status == status:
                 return incident
             if incident.status == IncidentStatus.CLOSED:
@@ -114,9 +121,14 @@ class IncidentStore(RegistryStore):
                 reason=reason,
                 details={"incident": number, "cause": incident.cause},
             )
-            row = {"status": str(status), "changed_us": event.time_us, "changed_by": self.actor, "reason": reason}
-            send_core(connection, update(IncidentRow).where(IncidentRow.id == number).values(**row))
-            return read_incident(connection, number)
+            changes: dict[str, Any] = {
+                "status": str(status),
+                "changed_us": event.time_us,
+                "changed_by": self.actor,
+                "reason": reason,
+            }
+            send_core(connection, update(IncidentRow).where(IncidentRow.id == number).values(**changes))
+            return replace(incident, **changes)
 
     @single_query
     def get(self, connection: Connection, number: int) -> Incident:
@@ -136,14 +148,22 @@ class IncidentStore(RegistryStore):
         *,
         newest: int | None = None,
     ) -> Sequence[Incident]:
-        """Return the incidents of a model, or of all models that are not deleted, oldest first; or the newest ones."""
+        """Return the incidents of a model, or of all models that are not deleted, oldest first; or the newest ones.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
         query = select_incidents().order_by(IncidentRow.id.desc()).limit(newest)
+        model = None if name is None else send(connection, model_statement(connection, name))
         if name is not None:
-            query = query.where(IncidentRow.model_id == model_key(connection, name))
+            query = query.where(not_deleted(name))
         if statuses is not None:
             query = query.where(IncidentRow.status.in_(sorted(map(str, statuses))))
         end_with_next(connection)
-        return [incident_of(row) for row in connection.execute(query).all()[::-1]]
+        rows = connection.execute(query).all()
+        if model is not None:
+            check_model(connection, model, str(name))
+        return [incident_of(row) for row in rows[::-1]]
 
 
 def select_incidents() -> AnySelect:
@@ -181,10 +201,31 @@ def read_incident(connection: Connection, number: int) -> Incident:
     Raises:
         NotFoundError: There is no such incident.
     """
-    row = connection.execute(select_incidents().where(IncidentRow.id == number)).one_or_none()
+    run_all(connection, found := _BY_NUMBER.statement(connection, {"given_number": number}))
+    return _incident_found(found, number)
+
+
+def _incident_found(found: Statement, number: int) -> Incident:
+    row = first_row(found)
     if row is None:
-        raise NotFoundError(f"There is no incident {number}; 'registry incident list --all' shows all.")
+        raise _missing(number)
     return incident_of(row)
+
+
+def _missing(number: int) -> NotFoundError:
+    return NotFoundError(f"There is no incident {number}; 'registry incident list --all' shows all.")
+
+
+_NUMBER: Final[Any] = bindparam("given_number")
+_BY_NUMBER: Final = Compiled(select_incidents().where(IncidentRow.id == _NUMBER))
+
+
+@functools.cache
+def _lock_model(dialect: str) -> Compiled:
+    """Return the statement that locks the model of an incident."""
+    model = select(IncidentRow.model_id).where(IncidentRow.id == _NUMBER).scalar_subquery()
+    is_meant = (RegisteredModelRow.id == model) & RegisteredModelRow.deleted_time.is_(None)
+    return Compiled(select_locked(dialect).where(is_meant))
 
 
 def _current_name(connection: Connection, lease: Lease) -> str:

@@ -7,17 +7,24 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from registry.entities import DatasetInput, EvaluatedDataset, Evidence, Metric
 from registry.entities.evidence import METRIC
 from registry.entities.history import canonical_json
 from registry.store.clock import now_ms
+from registry.store.compiled_statements import Compiled, all_rows
 from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.driver_sql import end_with_next
+from registry.store.driver_sql import end_with_next, send
 from registry.store.engine import Database
 from registry.store.tables import EvaluationDatasetRow, EvidenceRow, LoggedModelMetricRow, LoggedModelRow, RunRow
-from registry.store.tracking.metrics.read import insert_model_points, model_key, value_from_db
+from registry.store.tracking.metrics.read import (
+    check_model,
+    insert_model_points,
+    model_key,
+    model_statement,
+    value_from_db,
+)
 from registry.store.tracking.metrics.write import append_points
 from registry.store.tracking.run_inputs import get_or_insert, insert_dataset_inputs, insert_run_models
 from registry.store.tracking.runs import require_written, writable_run_and_experiment
@@ -79,24 +86,25 @@ class EvidenceStore(Store):
     @read_transaction
     def list(self, connection: Connection, model_id: str, kind: str | None = None) -> Sequence[Evidence]:
         """Return the evidence on a logged model, of one kind or of all: metrics first, oldest first."""
-        key = model_key(connection, model_id)
-        if kind == METRIC:
-            end_with_next(connection)
-            return read_metric_evidence(connection, key)
-        metrics = read_metric_evidence(connection, key) if kind is None else []
+        model = send(connection, model_statement(connection, model_id))
+        metrics = _METRICS.send(connection, {"public_id": model_id}) if kind in (None, METRIC) else None
+        query = select_records().where(LoggedModelRow.model_id == model_id)
+        if kind is not None:
+            query = query.where(EvidenceRow.kind == kind)
         end_with_next(connection)
-        return [*metrics, *read_records(connection, key, None if kind is None else {kind})]
+        records = [record_of(row) for row in connection.execute(query)]
+        check_model(model, model_id)
+        return [*(map(metric_evidence_of, all_rows(metrics)) if metrics is not None else ()), *records]
 
 
 def read_metric_evidence(
     connection: Connection, model_key: int, metrics: Collection[str] | None = None
 ) -> Sequence[Evidence]:
     """Return the metrics of a logged model that name a data set, oldest first; all, or those of these names."""
-    query = select_metric_evidence().where(LoggedModelMetricRow.logged_model_id == model_key)
+    query = _select_of_datasets().where(LoggedModelMetricRow.logged_model_id == model_key)
     if metrics is not None:
         query = query.where(LoggedModelMetricRow.key.in_(sorted(metrics)))
-    rows = connection.execute(query.where(LoggedModelMetricRow.dataset_name.is_not(None)))
-    return [metric_evidence_of(row) for row in rows.all()]
+    return [metric_evidence_of(row) for row in connection.execute(query).all()]
 
 
 def read_records(connection: Connection, model_key: int, kinds: Collection[str] | None = None) -> Sequence[Evidence]:
@@ -132,6 +140,13 @@ def select_metric_evidence() -> AnySelect:
         .outerjoin(RunRow, RunRow.id == LoggedModelMetricRow.run_id)
         .order_by(LoggedModelMetricRow.id)
     )
+
+
+def _select_of_datasets() -> AnySelect:
+    return select_metric_evidence().where(LoggedModelMetricRow.dataset_name.is_not(None))
+
+
+_METRICS: Final = Compiled(_select_of_datasets().where(LoggedModelRow.model_id == bindparam("public_id")))
 
 
 def metric_evidence_of(row: AnyRow) -> Evidence:

@@ -192,16 +192,6 @@ class LoggedModelStore(Store):
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
         return Manifest.of(ManifestEntry(path, size, sha256) for path, size, sha256 in files.rows)
 
-    @single_query
-    def location(self, connection: Connection, model_id: str) -> str:
-        """Return the location of a model's files. Deleted ones are included: versions may still refer to them."""
-        query = select(ExperimentRow.artifact_location, LoggedModelRow.location)
-        query = query.join(LoggedModelRow, LoggedModelRow.experiment_id == ExperimentRow.id)
-        row = connection.execute(query.where(LoggedModelRow.model_id == model_id)).one_or_none()
-        if row is None:
-            raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-        return model_location(row.artifact_location, row.location)
-
     @write_transaction
     def delete(self, connection: Connection, model_id: str) -> None:
         """Mark a logged model as deleted; versions that refer to it still load."""

@@ -4,36 +4,36 @@
 """
 
 from collections.abc import Mapping
+from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from registry.exceptions import LoggedModelNotFoundError
 from registry.store.clock import now_ms
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import upsert
-from registry.store.driver_sql import end_with_next
 from registry.store.tables import LoggedModelRow, ModelSignatureRow
-from registry.store.transactions import Store, read_transaction
+from registry.store.transactions import Store, single_query
 
 
 class SignatureStore(Store):
     """The signatures of logged models: one per model and key."""
 
-    @read_transaction
-    def find(self, connection: Connection, model_id: str, key_id: str) -> str | None:
+    def find(self, model_id: str, key_id: str) -> str | None:
         """Return the signature by a key, or None."""
-        query = select(ModelSignatureRow.bundle).where(
-            ModelSignatureRow.logged_model_id == _key(connection, model_id), ModelSignatureRow.key_id == key_id
-        )
-        return connection.execute(query).scalar_one_or_none()
+        return self.all(model_id).get(key_id)
 
-    @read_transaction
+    @single_query
     def all(self, connection: Connection, model_id: str) -> dict[str, str]:
-        """Return all signatures of a model, by key id."""
-        query = select(ModelSignatureRow.key_id, ModelSignatureRow.bundle).where(
-            ModelSignatureRow.logged_model_id == _key(connection, model_id)
-        )
-        end_with_next(connection)
-        return {row.key_id: row.bundle for row in connection.execute(query.order_by(ModelSignatureRow.key_id))}
+        """Return all signatures of a model, by key id.
+
+        Raises:
+            LoggedModelNotFoundError: There is no such model.
+        """
+        rows = _SIGNATURES.tuples(connection, {"public_id": model_id})
+        if not rows:
+            raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
+        return {key_id: bundle for key_id, bundle in rows if key_id is not None}
 
 
 def insert_signatures(connection: Connection, model_key: int, bundles: Mapping[str, str]) -> None:
@@ -46,8 +46,11 @@ def insert_signatures(connection: Connection, model_key: int, bundles: Mapping[s
     upsert(connection, ModelSignatureRow, rows)
 
 
-def _key(connection: Connection, model_id: str) -> int:
-    key = connection.execute(select(LoggedModelRow.id).where(LoggedModelRow.model_id == model_id)).scalar()
-    if key is None:
-        raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-    return int(key)
+# A model without signatures has one row of NULLs.
+_SIGNATURES: Final = Compiled(
+    select(ModelSignatureRow.key_id, ModelSignatureRow.bundle)
+    .select_from(LoggedModelRow)
+    .outerjoin(ModelSignatureRow, ModelSignatureRow.logged_model_id == LoggedModelRow.id)
+    .where(LoggedModelRow.model_id == bindparam("public_id"))
+    .order_by(ModelSignatureRow.key_id)
+)

@@ -7,19 +7,19 @@ one makes the check; if the first comes back, its result is not recorded (see `s
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_, select, update
 
 from registry.entities.history import canonical_json, check_remark
 from registry.entities.monitors import CheckOutcome, Guard, Monitor, MonitorCheck
 from registry.exceptions import ModelNotFoundError, NotFoundError
-from registry.store.clock import read_clock_us
-from registry.store.compiled_statements import send_core
+from registry.store.clock import clock_us, clock_us_statement, read_clock_us
+from registry.store.compiled_statements import Compiled, all_rows, first_value, send_core
 from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.driver_sql import end_with_next
+from registry.store.driver_sql import Statement, end_with_next, run_all
 from registry.store.engine import Database
-from registry.store.monitors.checks import WITH_RESULT, check_of, insert_check
+from registry.store.monitors.checks import JOINED_CHECK, JOINED_PREFIX, WITH_RESULT, check_of, insert_check
 from registry.store.tables import (
     ModelVersionRow,
     MonitorCheckRow,
@@ -41,7 +41,6 @@ class NewMonitor:
     cooldown_seconds: int
     settings: Mapping[str, Any]
     triggers: Sequence[str]
-    guard_version: int | None = None
     guard_seconds: int | None = None
     first_seconds: int = 0
 
@@ -68,10 +67,18 @@ class MonitorStore(Store):
 
         Raises:
             ModelNotFoundError: There is no such model.
+            NotFoundError: The stage to guard is empty.
         """
-        now = read_clock_us(connection) // 1000
-        row = {
-            "model_id": model_key(connection, new.name),
+        given = {"given_name": new.name, "given_stage": new.stage}
+        clock, model, held = (
+            clock_us_statement(connection),
+            _MODEL.statement(connection, given),
+            _HOLDER.statement(connection, given),
+        )
+        run_all(connection, clock, model, held)
+        now, holder = clock_us(first_value(clock)) // 1000, first_value(held)
+        row: dict[str, Any] = {
+            "model_id": _key_of(model, new.name),
             "stage": new.stage,
             "every_seconds": new.every_seconds,
             "cooldown_seconds": new.cooldown_seconds,
@@ -81,33 +88,52 @@ class MonitorStore(Store):
             "creation_time": now,
             "next_time": now + new.first_seconds * 1000,
         }
-        key = connection.execute(insert(table(MonitorRow)).returning(MonitorRow.id), row).scalar_one()
-        if new.guard_version is not None and new.guard_seconds is not None:
-            guard = {"monitor_id": key, "version": new.guard_version, "until": now + new.guard_seconds * 1000}
-            send_core(connection, insert(table(MonitorGuardRow)).values(guard))
-        return read_monitor(connection, key)
+        if new.guard_seconds is not None and holder is None:
+            raise NotFoundError(f"{new.stage} of {new.name!r} is empty; a guard watches the version that holds it.")
+        key = int(connection.execute(insert(table(MonitorRow)).returning(MonitorRow.id), row).scalar_one())
+        guard = None
+        if new.guard_seconds is not None and holder is not None:
+            guard = Guard(holder, now + new.guard_seconds * 1000)
+            guarded = {"monitor_id": key, "version": guard.version, "until": guard.until}
+            send_core(connection, insert(table(MonitorGuardRow)).values(guarded))
+        return Monitor(
+            id=key,
+            name=new.name,
+            stage=new.stage,
+            every_seconds=new.every_seconds,
+            cooldown_seconds=new.cooldown_seconds,
+            settings=json.loads(canonical_json(dict(new.settings))),
+            triggers=tuple(new.triggers),
+            actor=self.actor,
+            creation_timestamp=now,
+            next_time=row["next_time"],
+            guard=guard,
+        )
 
-    @read_transaction
+    @single_query
     def get(self, connection: Connection, key: int) -> Monitor:
         """Return a monitor.
 
         Raises:
             NotFoundError: There is no such monitor.
         """
-        row = _require_row(connection, key)
-        end_with_next(connection)
-        return monitors_of(connection, [row])[0]
+        return read_monitor(connection, key)
 
     @read_transaction
     def list(self, connection: Connection, name: str | None = None) -> Sequence[Monitor]:
-        """Return the monitors of a model, or of all models that are not deleted, by number."""
-        query = select_monitors()
-        if name is not None:
-            query = query.where(MonitorRow.model_id == model_key(connection, name))
-        rows = connection.execute(query.order_by(MonitorRow.id)).all()
-        if rows:
-            end_with_next(connection)
-        return monitors_of(connection, rows)
+        """Return the monitors of a model, or of all models that are not deleted, by number.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        given = {"given_name": name}
+        end_with_next(connection)
+        if name is None:
+            return list(map(_monitor_of, _ALL.rows(connection, {})))
+        model, monitors = _MODEL.statement(connection, given), _OF_MODEL.statement(connection, given)
+        run_all(connection, model, monitors)
+        _key_of(model, name)
+        return list(map(_monitor_of, all_rows(monitors)))
 
     @write_transaction
     def remove(self, connection: Connection, key: int) -> Monitor:
@@ -122,11 +148,19 @@ class MonitorStore(Store):
         send_core(connection, delete(MonitorRow).where(MonitorRow.id == key))
         return monitor
 
-    @single_query
+    @read_transaction
     def list_checks(self, connection: Connection, key: int, limit: int) -> Sequence[MonitorCheck]:
-        """Return the newest checks of a monitor, newest first."""
+        """Return the newest checks of a monitor, newest first.
+
+        Raises:
+            NotFoundError: There is no such monitor.
+        """
+        monitor = _EXISTS.send(connection, {"monitor_key": key})
         query = select(MonitorCheckRow.__table__).where(MonitorCheckRow.monitor_id == key)
+        end_with_next(connection)
         rows = connection.execute(query.order_by(MonitorCheckRow.id.desc()).limit(limit))
+        if not monitor.rows:
+            raise _missing(key)
         return [check_of(row) for row in rows.all()]
 
     @read_transaction
@@ -138,12 +172,17 @@ class MonitorStore(Store):
         Raises:
             ModelNotFoundError: There is no such model.
         """
-        query = select(MonitorCheckRow.__table__).where(MonitorCheckRow.model_id == model_key(connection, name))
+        model = _MODEL.send(connection, {"given_name": name})
+        query = select(MonitorCheckRow.__table__)
+        query = query.join(RegisteredModelRow, RegisteredModelRow.id == MonitorCheckRow.model_id)
+        query = query.where(RegisteredModelRow.name == name, RegisteredModelRow.deleted_time.is_(None))
         if monitor_id is not None:
             query = query.where(MonitorCheckRow.monitor_id == monitor_id)
         if before is not None:
             query = query.where(MonitorCheckRow.id < before)
+        end_with_next(connection)
         rows = connection.execute(query.order_by(MonitorCheckRow.id.desc()).limit(limit))
+        _key_of(model, name)
         return [check_of(row) for row in rows.all()]
 
     @single_query
@@ -218,23 +257,30 @@ class MonitorStore(Store):
     @write_transaction
     def log_check(self, connection: Connection, name: str, outcome: CheckOutcome) -> int:
         """Append a check that no monitor asked for; return its number."""
-        now = read_clock_us(connection) // 1000
-        return insert_check(connection, model_key(connection, name), outcome, actor=self.actor, end_time=now)
+        clock, model = clock_us_statement(connection), _MODEL.statement(connection, {"given_name": name})
+        run_all(connection, clock, model)
+        key, now = _key_of(model, name), clock_us(first_value(clock)) // 1000
+        return insert_check(connection, key, outcome, actor=self.actor, end_time=now)
 
 
-def model_key(connection: Connection, name: str) -> int:
-    """Return the key of a model that is not deleted.
+_IS_MEANT: Final = (RegisteredModelRow.name == bindparam("given_name")) & RegisteredModelRow.deleted_time.is_(None)
+_MODEL: Final = Compiled(select(RegisteredModelRow.id).where(_IS_MEANT))
+_HOLDER: Final = Compiled(
+    select(ModelVersionRow.version)
+    .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
+    .where(_IS_MEANT, ModelVersionRow.current_stage == bindparam("given_stage"))
+)
+
+
+def _key_of(model: Statement, name: str) -> int:
+    """Return the key of the model of a name that `_MODEL` found.
 
     Raises:
         ModelNotFoundError: There is no such model.
     """
-    query = select(RegisteredModelRow.id).where(
-        RegisteredModelRow.name == name, RegisteredModelRow.deleted_time.is_(None)
-    )
-    key = connection.execute(query).scalar_one_or_none()
-    if key is None:
+    if not model.rows:
         raise ModelNotFoundError(f"Registered Model with name={name} not found.")
-    return int(key)
+    return int(model.rows[0][0])
 
 
 def held_by(lease: Lease) -> tuple[Any, ...]:
@@ -256,7 +302,7 @@ def end_lease(connection: Connection, lease: Lease, now: int) -> bool:
 
 
 def select_monitors() -> AnySelect:
-    """Return a query of the columns that `monitors_of` needs, over models that are not deleted."""
+    """Return a query of monitors with their guards, over models that are not deleted."""
     return (
         select(MonitorRow.__table__, RegisteredModelRow.name, MonitorGuardRow.version, MonitorGuardRow.until)
         .join(RegisteredModelRow, RegisteredModelRow.id == MonitorRow.model_id)
@@ -292,36 +338,49 @@ def read_monitor(connection: Connection, key: int) -> Monitor:
     Raises:
         NotFoundError: There is no such monitor.
     """
-    return monitors_of(connection, [_require_row(connection, key)])[0]
-
-
-def _require_row(connection: Connection, key: int) -> AnyRow:
-    row = connection.execute(select_monitors().where(MonitorRow.id == key)).one_or_none()
+    row = _BY_KEY.first(connection, {"monitor_key": key})
     if row is None:
-        raise NotFoundError(f"There is no monitor {key}; 'registry monitor list' shows all.")
-    return row
+        raise _missing(key)
+    return _monitor_of(row)
 
 
-def monitors_of(connection: Connection, rows: Sequence[AnyRow]) -> list[Monitor]:
-    """Return the monitors of rows of `select_monitors`, each with its newest check."""
-    newest = select(func.max(MonitorCheckRow.id)).where(MonitorCheckRow.monitor_id.in_([row.id for row in rows]))
-    query = select(MonitorCheckRow.__table__).where(MonitorCheckRow.id.in_(newest.group_by(MonitorCheckRow.monitor_id)))
-    checks = {row.monitor_id: check_of(row) for row in connection.execute(query)} if rows else {}
-    return [
-        Monitor(
-            id=row.id,
-            name=row.name,
-            stage=row.stage,
-            every_seconds=row.every_seconds,
-            cooldown_seconds=row.cooldown_seconds,
-            settings=json.loads(row.settings),
-            triggers=tuple(json.loads(row.triggers)),
-            actor=row.actor,
-            creation_timestamp=row.creation_time,
-            next_time=row.next_time,
-            lease_until=row.lease_until,
-            guard=None if row.version is None else Guard(row.version, row.until),
-            last_check=checks.get(row.id),
-        )
-        for row in rows
-    ]
+def _missing(key: int) -> NotFoundError:
+    return NotFoundError(f"There is no monitor {key}; 'registry monitor list' shows all.")
+
+
+def _select_with_check() -> AnySelect:
+    check = table(MonitorCheckRow).alias().c
+    newest = select(func.max(check.id)).where(check.monitor_id == MonitorRow.id).correlate(MonitorRow).scalar_subquery()
+    query = select_monitors().add_columns(*JOINED_CHECK).outerjoin(MonitorCheckRow, MonitorCheckRow.id == newest)
+    return query.order_by(MonitorRow.id)
+
+
+_ALL: Final = Compiled(_select_with_check())
+_OF_MODEL: Final = Compiled(_select_with_check().where(RegisteredModelRow.name == bindparam("given_name")))
+_BY_KEY: Final = Compiled(_select_with_check().where(MonitorRow.id == bindparam("monitor_key")))
+
+
+def _monitor_of(row: AnyRow) -> Monitor:
+    """Return the monitor of a row of `_select_with_check`, with its newest check."""
+    return Monitor(
+        id=row.id,
+        name=row.name,
+        stage=row.stage,
+        every_seconds=row.every_seconds,
+        cooldown_seconds=row.cooldown_seconds,
+        settings=json.loads(row.settings),
+        triggers=tuple(json.loads(row.triggers)),
+        actor=row.actor,
+        creation_timestamp=row.creation_time,
+        next_time=row.next_time,
+        lease_until=row.lease_until,
+        guard=None if row.version is None else Guard(row.version, row.until),
+        last_check=None if row.checked_id is None else check_of(row, JOINED_PREFIX),
+    )
+
+
+_EXISTS: Final = Compiled(
+    select(MonitorRow.id)
+    .join(RegisteredModelRow, RegisteredModelRow.id == MonitorRow.model_id)
+    .where(MonitorRow.id == bindparam("monitor_key"), RegisteredModelRow.deleted_time.is_(None))
+)

@@ -4,17 +4,21 @@ Guarantees: a reader that polls from the position of the last event it saw misse
 under a lock that is held until the commit (`history_writer`).
 """
 
+import functools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, literal_column, select, union
+from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, select, union
 
 from registry.entities.history import EventKind, HistoryEvent, PublishedEvent, corrected_times
 from registry.exceptions import ModelNotFoundError
-from registry.store.dialects import AnyRow, AnySelect
-from registry.store.driver_sql import end_with_next
-from registry.store.long_lists import among
-from registry.store.registry.history_writer import event_of
+from registry.store.compiled_statements import Compiled, all_rows
+from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.driver_sql import Statement, end_with_next
+from registry.store.long_lists import among_selected
+from registry.store.registry.history_writer import event_of, near_names
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow, StagePeriodRow
 from registry.store.transactions import Store, read_transaction, single_query
 
@@ -63,14 +67,14 @@ class HistoryStore(Store):
         Raises:
             ModelNotFoundError: No model ever had the name.
         """
-        models = _models_named(connection, name)
-        conditions = [among(HistoryRow.model_id, models, connection.dialect.name)]
-        conditions += event_conditions(version, kinds, since)
+        found = _MODELS_NAMED.send(connection, {"given_name": name})
+        conditions = [_is_of_name(connection, HistoryRow.model_id, name), *event_conditions(version, kinds, since)]
         if until is not None:
             conditions.append(HistoryRow.time_us < until)
         query = select(HistoryRow.__table__).where(*conditions)
         end_with_next(connection)
         rows = connection.execute(query.order_by(HistoryRow.model_id, HistoryRow.seq))
+        models = _uids(connection, found, name)
         return [event_of(row, models[row.model_id]) for row in rows]
 
     @read_transaction
@@ -92,14 +96,18 @@ class HistoryStore(Store):
         Raises:
             ModelNotFoundError: No model ever had the name.
         """
-        conditions = event_conditions(version, kinds, since)
+        conditions, found = event_conditions(version, kinds, since), None
         if name is not None:
-            conditions.append(among(HistoryRow.model_id, _models_named(connection, name), connection.dialect.name))
+            found = _MODELS_NAMED.send(connection, {"given_name": name})
+            conditions.append(_is_of_name(connection, HistoryRow.model_id, name))
         if until is not None:
             conditions.append(HistoryRow.time_us < until)
         query = select_published().where(*conditions).order_by(HistoryRow.id.desc()).limit(newest)
         end_with_next(connection)
-        return [published_of(row) for row in connection.execute(query)][::-1]
+        rows = connection.execute(query)
+        if found is not None:
+            _uids(connection, found, str(name))
+        return [published_of(row) for row in rows][::-1]
 
     @read_transaction
     def holdings(self, connection: Connection, name: str) -> list[StageTenure]:
@@ -108,19 +116,22 @@ class HistoryStore(Store):
         Raises:
             ModelNotFoundError: No model ever had the name.
         """
-        models = _models_named(connection, name)
+        given = {"given_name": name}
+        found = _MODELS_NAMED.send(connection, given)
+        corrected = _corrected(connection.dialect.name).send(connection, given)
         began = (HistoryRow.model_id == StagePeriodRow.model_id) & (HistoryRow.time_us == StagePeriodRow.since)
         query = (
             select(StagePeriodRow.__table__, HistoryRow.actor, HistoryRow.reason)
             .outerjoin(HistoryRow, began)
-            .where(among(StagePeriodRow.model_id, models, connection.dialect.name))
+            .where(_is_of_name(connection, StagePeriodRow.model_id, name))
             .order_by(StagePeriodRow.model_id, StagePeriodRow.since)
         )
-        corrected = _corrected_beginnings(connection, models)
-        tenures = []
         end_with_next(connection)
-        for row in connection.execute(query):
-            event = corrected.get((row.model_id, row.since))
+        rows = connection.execute(query)
+        models, tenures = _uids(connection, found, name), []
+        beginnings = _corrected_beginnings(corrected, models)
+        for row in rows:
+            event = beginnings.get((row.model_id, row.since))
             actor, reason = (row.actor, row.reason) if event is None else (event.actor, event.reason)
             uid = models[row.model_id]
             tenures.append(StageTenure(uid, row.stage, row.version, row.since, row.until, actor, reason))
@@ -162,15 +173,13 @@ class HistoryStore(Store):
         return connection.execute(query).scalar_one_or_none()
 
 
-def _corrected_beginnings(connection: Connection, models: Mapping[int, str]) -> dict[tuple[int, int], HistoryEvent]:
+def _corrected_beginnings(corrected: Statement, models: Mapping[int, str]) -> dict[tuple[int, int], HistoryEvent]:
     """Return the events of models with a clock correction, by model and corrected time: periods begin at those."""
-    query = select(HistoryRow.model_id).where(
-        among(HistoryRow.model_id, models, connection.dialect.name), HistoryRow.kind == EventKind.CLOCK_CORRECTED
-    )
+    by_model: defaultdict[int, list[HistoryEvent]] = defaultdict(list)
+    for row in all_rows(corrected):
+        by_model[row.model_id].append(event_of(row, models[row.model_id]))
     by_time: dict[tuple[int, int], HistoryEvent] = {}
-    for key in set(connection.execute(query).scalars()):
-        rows = connection.execute(select(HistoryRow.__table__).where(HistoryRow.model_id == key))
-        events = [event_of(row, models[key]) for row in rows.all()]
+    for key, events in by_model.items():
         times = corrected_times(events)
         by_time |= {(key, times[event.seq]): event for event in events}
     return by_time
@@ -199,16 +208,41 @@ def published_of(row: AnyRow) -> PublishedEvent:
     return PublishedEvent(row.id, row.name, event_of(row, row.uid))
 
 
-def _models_named(connection: Connection, name: str) -> dict[int, str]:
-    """Return key and uid of every model that has or had a name."""
+def _select_named(name: Any) -> AnySelect:
+    """Return a query of the keys of the models that have or had a name."""
+    renamed = (HistoryRow.kind == literal_column(f"'{EventKind.RENAMED}'")) & (HistoryRow.from_value == name)
     keys = union(
-        select(RegisteredModelRow.id).where(RegisteredModelRow.name == name),
-        select(HistoryRow.model_id).where(
-            HistoryRow.kind == literal_column(f"'{EventKind.RENAMED}'"), HistoryRow.from_value == name
-        ),
-    ).subquery()
-    query = select(RegisteredModelRow.id, RegisteredModelRow.uid).where(RegisteredModelRow.id.in_(select(keys)))
-    models: dict[int, str] = {row.id: row.uid for row in connection.execute(query)}
-    if not models:
-        raise ModelNotFoundError(f"Registered Model with name={name} not found; no model ever had this name.")
-    return models
+        select(RegisteredModelRow.id).where(RegisteredModelRow.name == name), select(HistoryRow.model_id).where(renamed)
+    )
+    return select(keys.subquery())
+
+
+def _is_of_name(connection: Connection, column: Any, name: str) -> ColumnElement[bool]:
+    return among_selected(connection.dialect.name, column, _select_named(name))
+
+
+_GIVEN_NAME: Final[Any] = bindparam("given_name")
+_MODELS_NAMED: Final = Compiled(
+    select(RegisteredModelRow.id, RegisteredModelRow.uid).where(RegisteredModelRow.id.in_(_select_named(_GIVEN_NAME)))
+)
+
+
+@functools.cache
+def _corrected(dialect: str) -> Compiled:
+    """Return the query of all events of the models of a name that have a clock correction."""
+    event = table(HistoryRow).alias()
+    corrected = select(event.c.model_id).where(
+        among_selected(dialect, event.c.model_id, _select_named(_GIVEN_NAME)),
+        event.c.kind == str(EventKind.CLOCK_CORRECTED),
+    )
+    return Compiled(select(HistoryRow.__table__).where(among_selected(dialect, HistoryRow.model_id, corrected)))
+
+
+def _uids(connection: Connection, found: Statement, name: str) -> dict[int, str]:
+    """Return key and uid of every model that has or had a name, which `_MODELS_NAMED` found."""
+    if not found.rows:
+        close = near_names(connection, name)
+        raise ModelNotFoundError(
+            f"Registered Model with name={name} not found; no model ever had this name{close or '.'}"
+        )
+    return dict(found.rows)

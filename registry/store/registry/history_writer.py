@@ -17,14 +17,15 @@ from registry.entities.times import format_time
 from registry.exceptions import ClockAheadError, IntegrityError, ModelNotFoundError
 from registry.store import clock
 from registry.store.compiled_statements import Compiled, first_row
-from registry.store.dialects import AnyRow, table
+from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import Statement, run_all
 from registry.store.tables import HistoryRow, RegisteredModelRow, RegistryIdRow
 from registry.store.transactions import Store
-from registry.validation.names import casefold_name
+from registry.validation.names import casefold_name, nearest
 
 TOLERANCE_US: Final = 5 * 60 * 1_000_000
 """How far the last event of a model may be ahead of the clock before changes are refused, in microseconds."""
+_COMPARED_NAMES: Final = 1_000
 
 
 class RegistryStore(Store):
@@ -201,9 +202,14 @@ def lock_statement(connection: Connection, name: str) -> Statement:
 
 @functools.cache
 def _lock_statement(dialect: str) -> Compiled:
+    return Compiled(select_locked(dialect).where(NOT_DELETED))
+
+
+def select_locked(dialect: str) -> AnySelect:
+    """Return a query that locks the rows of models; they have all columns that `LockedModel` needs."""
     user = null() if dialect == "sqlite" else literal_column("session_user::text")
     columns = (RegisteredModelRow.__table__, user.label("session_user"), clock.server_us(dialect))
-    return Compiled(select(*columns).where(NOT_DELETED).with_for_update())
+    return select(*columns).with_for_update()
 
 
 def _not_deleted(name_key: Any, name: Any) -> Any:
@@ -259,7 +265,18 @@ def model_not_found(connection: Connection, name: str) -> ModelNotFoundError:
         return ModelNotFoundError(
             f"Registered Model with name={name} not found; it was deleted at {when} by {deleted.actor}."
         )
-    return ModelNotFoundError(f"Registered Model with name={name} not found")
+    return ModelNotFoundError(f"Registered Model with name={name} not found{near_names(connection, name)}")
+
+
+def near_names(connection: Connection, name: str) -> str:
+    """Return ``. Did you mean 'churn'?`` with the models whose names are nearest, or an empty text."""
+    names = (
+        select(RegisteredModelRow.name)
+        .where(RegisteredModelRow.deleted_time.is_(None))
+        .order_by(RegisteredModelRow.id.desc())
+    )
+    close = nearest(name, connection.execute(names.limit(_COMPARED_NAMES)).scalars())
+    return f".{close}" if close else ""
 
 
 def find_deletion(connection: Connection, name: str) -> AnyRow | None:

@@ -5,7 +5,7 @@ Guarantees: an imported history ends in the hash that the model's own history re
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, insert, select
 
@@ -18,7 +18,7 @@ from registry.entities.history import (
     find_import,
 )
 from registry.exceptions import IntegrityError
-from registry.store.dialects import AnyRow, table
+from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.tables import ImportedEventRow
 
 
@@ -40,9 +40,19 @@ def read_imported_history(
     Raises:
         IntegrityError: A stored event cannot be read, or the registry of a segment is not recorded.
     """
-    query = select(ImportedEventRow.__table__).where(ImportedEventRow.model_id == model_key)
+    query = select_imported_events().where(ImportedEventRow.model_id == model_key)
+    return imported_histories_of(connection.execute(query), events)
+
+
+def select_imported_events() -> AnySelect:
+    """Return a query of the rows that `imported_histories_of` takes."""
+    return select(ImportedEventRow.__table__).order_by(ImportedEventRow.segment, ImportedEventRow.seq)
+
+
+def imported_histories_of(rows: Iterable[AnyRow], events: Sequence[HistoryEvent]) -> list[ImportedHistory]:
+    """Return the histories of rows of `select_imported_events`; see `read_imported_history`."""
     stored: defaultdict[int, list[HistoryEvent]] = defaultdict(list)
-    for row in connection.execute(query.order_by(ImportedEventRow.segment, ImportedEventRow.seq)):
+    for row in rows:
         event = event_from(_values(row))
         if event.seq != row.seq:
             raise IntegrityError(f"Event {event.seq} of an imported history is kept as event {row.seq}: it was edited.")

@@ -84,6 +84,16 @@ def check_judged_points(
             yield from _check_series(connection, subject, point, row)
 
 
+def judged_evidence(event: HistoryEvent) -> Iterator[dict[str, Any]]:
+    """Yield the records that the rules of a promotion were judged on, as `Evidence.to_event` described them."""
+    rules = event.details.get("rules")
+    # A rollback has a text instead: its rules were not judged.
+    for verdict in rules if isinstance(rules, list) else ():
+        record = verdict.get("evidence")
+        if record is not None:
+            yield record
+
+
 def check_judged_evidence(
     connection: Connection, name: str, events: Sequence[HistoryEvent], state: ModelState
 ) -> Iterator[str]:
@@ -94,9 +104,8 @@ def check_judged_evidence(
     """
     seen: set[str] = set()
     for event in events:
-        for verdict in event.details.get("rules", ()) if isinstance(event.details.get("rules"), list) else ():
-            judged = verdict.get("evidence")
-            if judged is None or (form := canonical_json(judged)) in seen:
+        for judged in judged_evidence(event):
+            if (form := canonical_json(judged)) in seen:
                 continue
             seen.add(form)
             subject = f"{judged['kind']} {judged['id']} of version {event.version} of {name!r}"

@@ -28,9 +28,12 @@ from registry.store.tables import (
 )
 
 
-def select_versions() -> AnySelect:
-    """Return a query of the columns that `read_versions` needs, over versions and models that are not deleted."""
-    return (
+def select_versions(*, with_deleted: bool = False) -> AnySelect:
+    """Return a query of the columns that `read_versions` needs, over models that are not deleted.
+
+    By default, deleted versions are left out.
+    """
+    query = (
         select(
             ModelVersionRow.__table__,
             RegisteredModelRow.name,
@@ -39,8 +42,9 @@ def select_versions() -> AnySelect:
         )
         .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
         .join(LoggedModelRow, LoggedModelRow.id == ModelVersionRow.logged_model_id)
-        .where(ModelVersionRow.deleted_time.is_(None), RegisteredModelRow.deleted_time.is_(None))
+        .where(RegisteredModelRow.deleted_time.is_(None))
     )
+    return query if with_deleted else query.where(ModelVersionRow.deleted_time.is_(None))
 
 
 def read_versions(connection: Connection, rows: Iterable[AnyRow]) -> list[ModelVersion]:
@@ -169,7 +173,22 @@ def require_model(connection: Connection, name: str) -> AnyRow:
     Raises:
         ModelNotFoundError: There is no such model.
     """
-    row = _MODEL.first(connection, name_params(name))
+    run_all(connection, found := model_statement(connection, name))
+    return check_model(connection, found, name)
+
+
+def model_statement(connection: Connection, name: str) -> Statement:
+    """Return the query of the row of a model that is not deleted, for `check_model`."""
+    return _MODEL.statement(connection, name_params(name))
+
+
+def check_model(connection: Connection, found: Statement, name: str) -> AnyRow:
+    """Return the row that `model_statement` found.
+
+    Raises:
+        ModelNotFoundError: There is no such model.
+    """
+    row = first_row(found)
     if row is None:
         raise model_not_found(connection, name)
     return row
@@ -188,6 +207,7 @@ def find_version(connection: Connection, name: str, version: int) -> AnyRow | No
 
 
 _MODEL: Final = Compiled(select(RegisteredModelRow.__table__).where(NOT_DELETED))
+_SHOWN_VERSIONS: Final = 5
 _NUMBER: Final[Any] = bindparam("number")
 _IN_MODEL: Final = ModelVersionRow.model_id == KEY_OF_NAME
 _VERSION: Final = Compiled(select(ModelVersionRow.__table__).where(_IN_MODEL, ModelVersionRow.version == _NUMBER))
@@ -199,7 +219,21 @@ def require_version(connection: Connection, name: str, version: int) -> AnyRow:
     Raises:
         VersionNotFoundError: There is no such version, or it is deleted.
     """
-    return not_deleted_row(find_version(connection, name, version), name, version)
+    row = find_version(connection, name, version)
+    if row is None:
+        raise _version_not_found(connection, name, version)
+    return not_deleted_row(row, name, version)
+
+
+def _version_not_found(connection: Connection, name: str, version: int) -> VersionNotFoundError:
+    """Return the error for a version that never existed: it names the newest that do."""
+    numbers = select(ModelVersionRow.version).where(_IN_MODEL, ModelVersionRow.deleted_time.is_(None))
+    newest = connection.execute(
+        numbers.order_by(ModelVersionRow.version.desc()).limit(_SHOWN_VERSIONS), name_params(name)
+    ).scalars()
+    shown = ", ".join(map(str, newest))
+    there = f"the newest that exist are {shown}" if "," in shown else f"only {shown} exists" if shown else "it has none"
+    return VersionNotFoundError(f"Model Version (name={name}, version={version}) not found; {there}.")
 
 
 def not_deleted_row(row: AnyRow | None, name: str, version: int) -> AnyRow:
@@ -239,10 +273,11 @@ def _one_version(dialect: str) -> Compiled:
     return Compiled(select_one_version(dialect))
 
 
-def select_one_version(dialect: str, number: Any = _NUMBER) -> AnySelect:
+def select_one_version(dialect: str, number: Any = _NUMBER, *, with_deleted: bool = False) -> AnySelect:
     """Return a query of a version of the model in `name_params`, with all columns that `version_of` needs.
 
-    `number` is an expression for the version; by default, the parameter ``number``.
+    `number` is an expression for the version; by default, the parameter ``number``. By default, a deleted version is
+    left out.
     """
     to_object, to_array = (
         (func.json_group_object, func.json_group_array)
@@ -255,7 +290,8 @@ def select_one_version(dialect: str, number: Any = _NUMBER) -> AnySelect:
         alias.model_id == ModelVersionRow.model_id, alias.version == ModelVersionRow.version
     )
     columns = (tags.scalar_subquery().label("tags"), aliases.scalar_subquery().label("aliases"))
-    return select_versions().add_columns(*columns).where(_IN_MODEL, ModelVersionRow.version == number)
+    query = select_versions(with_deleted=with_deleted).add_columns(*columns)
+    return query.where(_IN_MODEL, ModelVersionRow.version == number)
 
 
 def version_of(row: AnyRow) -> ModelVersion:

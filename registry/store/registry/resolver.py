@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from registry.entities import LifecycleStage, LoggedModelStatus
 from registry.entities.history import EventKind, microseconds_of, moment_of
-from registry.entities.model_registry import ResolvedModel
+from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.entities.stages import ACTIVE_STAGES
 from registry.entities.times import format_time
 from registry.exceptions import (
@@ -32,11 +32,21 @@ from registry.exceptions import (
     NotFoundError,
     VersionNotFoundError,
 )
-from registry.store.compiled_statements import Compiled
+from registry.store.compiled_statements import Compiled, first_row
 from registry.store.dialects import AnyRow, AnySelect, table
+from registry.store.driver_sql import end_with_next, run_all
 from registry.store.logged_models.logged_models import is_adopted, model_location
-from registry.store.registry.history_writer import find_deletion, not_deleted
-from registry.store.registry.queries import describe_occupied_stages, require_model, require_version
+from registry.store.registry.history_writer import NOT_DELETED, find_deletion, not_deleted
+from registry.store.registry.queries import (
+    check_model,
+    describe_occupied_stages,
+    model_statement,
+    require_model,
+    require_version,
+    select_one_version,
+    version_of,
+)
+from registry.store.registry.stage_periods import select_alias, select_holder
 from registry.store.tables import (
     ExperimentRow,
     HistoryRow,
@@ -101,26 +111,42 @@ class Resolver(Store):
             raise _explain(connection, uri)
         return resolved
 
-    def find(self, uri: ModelStageUri | ModelAliasUri) -> ResolvedModel | None:
-        """Return the model in a stage or under an alias, now or at a past time; None if there was none.
+    @read_transaction
+    def find_version(self, connection: Connection, uri: ModelStageUri | ModelAliasUri) -> ModelVersion | None:
+        """Return the version in a stage or under an alias, now or at a past time; None if there was none.
 
         Raises:
             ModelNotFoundError: There is no such model.
             VersionNotFoundError: The version was deleted since; the message says when and by whom.
             InvalidParameterError: The time is in the future.
         """
-        row = self._look_up(uri)
-        if row is None or row.deleted_time is not None:
-            return self._retry_or_find_none(uri)
-        return _resolved(row, row.name, row.version)
+        if uri.at is not None:
+            _check_past(uri.at)
+        stage = uri.stage if isinstance(uri, ModelStageUri) and uri.at is None else None
+        version = _version(connection.dialect.name, stage, in_past=uri.at is not None)
+        model, found = model_statement(connection, uri.name), version.statement(connection, _values(uri))
+        end_with_next(connection)
+        run_all(connection, model, found)
+        row = first_row(found)
+        if row is None:
+            if not model.rows:
+                _refuse_deleted_model(connection, uri)
+            check_model(connection, model, uri.name)
+            return None
+        if row.deleted_time is not None:
+            raise _explain_deleted(connection, row, uri)
+        return version_of(row)
 
-    @read_transaction
-    def _retry_or_find_none(self, connection: Connection, uri: ModelStageUri | ModelAliasUri) -> ResolvedModel | None:
-        resolved = _find(connection, uri)
-        if resolved is None:
-            _refuse_deleted_model(connection, uri)
-            require_model(connection, uri.name)
-        return resolved
+
+@functools.cache
+def _version(dialect: str, stage: str | None, *, in_past: bool) -> Compiled:
+    """Return the query of the version in a stage, or under the parameter ``alias``; of the past, deleted ones too."""
+    if in_past:
+        held = select(StagePeriodRow.version).join(RegisteredModelRow, RegisteredModelRow.id == StagePeriodRow.model_id)
+        number = held.where(NOT_DELETED, *_held_at())
+    else:
+        number = select_alias() if stage is None else select_holder(stage)
+    return Compiled(select_one_version(dialect, number.correlate(None).scalar_subquery(), with_deleted=in_past))
 
 
 def _find_row(connection: Connection, uri: RegisteredUri) -> AnyRow | None:

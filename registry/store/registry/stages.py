@@ -47,7 +47,6 @@ from registry.store.registry.stage_periods import (
     previous_statement,
     reopen_period,
     select_alias,
-    select_holder,
 )
 from registry.store.tables import ModelAliasRow, ModelVersionRow
 from registry.store.transactions import read_transaction, write_transaction
@@ -259,25 +258,10 @@ class StageStore(RegistryStore):
             )
         return version_of(row)
 
-    @read_transaction
-    def find_by_stage(self, connection: Connection, name: str, stage: str) -> ModelVersion | None:
-        """Return the version in an active stage, or None."""
-        end_with_next(connection)
-        row = _by_stage(connection.dialect.name, stage).first(connection, name_params(name))
-        if row is None:
-            require_model(connection, name)
-            return None
-        return version_of(row)
-
 
 @functools.cache
 def _by_alias(dialect: str) -> Compiled:
     return Compiled(select_one_version(dialect, select_alias().scalar_subquery()))
-
-
-@functools.cache
-def _by_stage(dialect: str, stage: str) -> Compiled:
-    return Compiled(select_one_version(dialect, select_holder(stage).correlate(None).scalar_subquery()))
 
 
 def _rollback_target(

@@ -6,7 +6,7 @@ elsewhere shows.
 Guarantees: a report is returned only if every check passed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -167,9 +167,18 @@ def checked_chain(connection: Connection, model: AnyRow) -> list[HistoryEvent]:
         IntegrityError: An event was edited, or is missing.
     """
     query = select(HistoryRow.__table__).where(HistoryRow.model_id == model.id).order_by(HistoryRow.seq)
+    return check_chain(model, connection.execute(query))
+
+
+def check_chain(model: AnyRow, rows: Iterable[AnyRow]) -> list[HistoryEvent]:
+    """Return the events of a model, from its rows in `history` by sequence, after checking their chain.
+
+    Raises:
+        IntegrityError: An event was edited, or is missing.
+    """
     events: list[HistoryEvent] = []
     previous_hash = None
-    for row in connection.execute(query):
+    for row in rows:
         event = event_of(row, model.uid)
         where = f"Event {event.seq} of {model.name!r}"
         if event.seq != len(events) + 1:

@@ -5,7 +5,7 @@ the next page reuses them.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -115,8 +115,3 @@ def _count_values(node: Node | None) -> int:
         case Comparison(value=tuple(values)):
             return len(values)
     return 1
-
-
-def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield the items in chunks of CHUNK."""
-    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))

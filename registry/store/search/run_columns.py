@@ -4,18 +4,21 @@ The database returns one row per key and 1,000 runs, with the values as an array
 Guarantees: every column has one element per run, in the order of the runs.
 """
 
+import functools
 import json
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, Text, func, select
 
-from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.long_lists import among, in_keys, keys_parameter
-from registry.store.search.query import chunks
+from registry.store.compiled_statements import Compiled
+from registry.store.dialects import AnyRow, table
+from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
+from registry.store.long_lists import in_keys, keys_parameter
+from registry.store.search.query import CHUNK
 from registry.store.tables import LatestMetricRow, ParamRow, TagRow
 from registry.store.tracking.runs import run_location
 
@@ -70,102 +73,109 @@ _INFO: Final = {"run_name": "name"}
 
 
 def read_table(connection: Connection, rows: Sequence[AnyRow], columns: TableColumns) -> RunTable:
-    """Read the columns of rows of `select_runs`."""
+    """Read the columns of rows of `select_runs`; 1,000 runs in one round trip, and the last one ends it."""
     positions = {row.id: position for position, row in enumerate(rows)}
+    metrics: dict[str, array[float]] = {}
     nans: dict[str, list[int]] = {}
+    texts: dict[KeyedRow, dict[str, list[str | None]]] = {ParamRow: {}, TagRow: {}}
+    interned: dict[str, str] = {}
+    requested: dict[KeyedRow, frozenset[str] | None] = {
+        LatestMetricRow: columns.metrics,
+        ParamRow: columns.params,
+        TagRow: columns.tags,
+    }
+    kinds = [kind for kind, keys in requested.items() if keys is None or keys]
+    dialect = connection.dialect.name
+    for start in range(0, len(rows) if kinds else 0, CHUNK):
+        runs = [row.id for row in rows[start : start + CHUNK]]
+        if start + CHUNK >= len(rows):
+            end_with_next(connection)
+        answers = run_all(connection, *(_statement(connection, kind, runs, requested[kind]) for kind in kinds))
+        for kind, answer in zip(kinds, answers, strict=True):
+            if kind is LatestMetricRow:
+                _add_metrics(metrics, nans, positions, _metric_slices(dialect, answer))
+            else:
+                _add_texts(texts[kind], interned, positions, _text_slices(dialect, answer))
     return RunTable(
         rows=rows,
-        metrics=_read_metrics(connection, positions, columns.metrics, nans),
-        params=_read_texts(connection, ParamRow, positions, columns.params),
-        tags=_read_texts(connection, TagRow, positions, columns.tags),
+        metrics=dict(sorted(metrics.items())),
+        params=dict(sorted(texts[ParamRow].items())),
+        tags=dict(sorted(texts[TagRow].items())),
         nans=nans,
     )
 
 
-def _read_metrics(
-    connection: Connection, positions: Mapping[int, int], keys: frozenset[str] | None, nans: dict[str, list[int]]
-) -> dict[str, "array[float]"]:
-    empty = array("d", [math.nan]) * len(positions)
-    columns: dict[str, array[float]] = {}
-    for key, runs, values in _read_slices(connection, LatestMetricRow, list(positions), keys):
+def _add_metrics(
+    columns: dict[str, "array[float]"],
+    nans: dict[str, list[int]],
+    positions: Mapping[int, int],
+    slices: Iterable[Slice],
+) -> None:
+    for key, runs, values in slices:
         column = columns.get(key)
         if column is None:
-            column = columns[key] = array("d", empty)
+            column = columns[key] = array("d", [math.nan]) * len(positions)
         for run, value in zip(runs, values, strict=True):
             if value is None:
                 nans.setdefault(key, []).append(positions[run])
             else:
                 column[positions[run]] = value
-    return dict(sorted(columns.items()))
 
 
-def _read_texts(
-    connection: Connection, kind: KeyedRow, positions: Mapping[int, int], keys: frozenset[str] | None
-) -> dict[str, list[str | None]]:
-    columns: dict[str, list[str | None]] = {}
-    interned: dict[str, str] = {}
-    for key, runs, values in _read_slices(connection, kind, list(positions), keys):
+def _add_texts(
+    columns: dict[str, list[str | None]],
+    interned: dict[str, str],
+    positions: Mapping[int, int],
+    slices: Iterable[Slice],
+) -> None:
+    for key, runs, values in slices:
         column = columns.get(key)
         if column is None:
             column = columns[key] = [None] * len(positions)
         for run, value in zip(runs, values, strict=True):
             # Equal values share one object, because settings repeat from run to run.
             column[positions[run]] = interned.setdefault(value, value)
-    return dict(sorted(columns.items()))
 
 
-def _read_slices(
-    connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
-) -> Iterator[Slice]:
-    if keys is not None and not keys:
-        return
-    on_sqlite = connection.dialect.name == "sqlite"
-    for chunk in chunks(runs):
-        if not on_sqlite:
-            yield from _fetch_arrays(connection, kind, chunk, keys)
-        elif kind is LatestMetricRow:
-            yield from _fetch_rows(connection, kind, chunk, keys)
-        else:
-            yield from _fetch_json_arrays(connection, kind, chunk, keys)
-
-
-def _fetch_arrays(
-    connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
-) -> Iterable[Slice]:
-    query = select(kind.key, func.array_agg(kind.run_id), func.array_agg(kind.value)).group_by(kind.key)
-    return _fetch(connection, query, kind, runs, keys)
-
-
-def _fetch_json_arrays(
-    connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
-) -> Iterator[Slice]:
-    query = select(kind.key, func.json_group_array(kind.run_id), func.json_group_array(kind.value)).group_by(kind.key)
-    for key, runs_, values in _fetch(connection, query, kind, runs, keys):
-        yield key, json.loads(runs_), json.loads(values)
-
-
-def _fetch_rows(
-    connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
-) -> Iterator[Slice]:
-    """Fetch doubles row by row, because SQLite's JSON rounds them to 15 digits."""
+def _metric_slices(dialect: str, answer: Answer) -> Iterable[Slice]:
+    if dialect != "sqlite":
+        return answer.rows
     slices: dict[str, tuple[list[int], list[float | None]]] = {}
-    for key, run, value in _fetch(connection, select(kind.key, kind.run_id, kind.value), kind, runs, keys):
+    for key, run, value in answer.rows:
         slice_ = slices.get(key)
         if slice_ is None:
             slice_ = slices[key] = ([], [])
         slice_[0].append(run)
         slice_[1].append(value)
-    return ((key, runs_, values) for key, (runs_, values) in slices.items())
+    return ((key, runs, values) for key, (runs, values) in slices.items())
 
 
-def _fetch(
-    connection: Connection, query: AnySelect, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None
-) -> Iterator[Any]:
+def _text_slices(dialect: str, answer: Answer) -> Iterable[Slice]:
+    if dialect != "sqlite":
+        return answer.rows
+    return ((key, json.loads(runs), json.loads(values)) for key, runs, values in answer.rows)
+
+
+def _statement(connection: Connection, kind: KeyedRow, runs: Sequence[int], keys: frozenset[str] | None) -> Statement:
     dialect = connection.dialect.name
-    query = query.where(in_keys(dialect, table(kind).c.run_id))
+    parameters = keys_parameter(dialect, runs)
     if keys is not None:
-        query = query.where(among(kind.key, sorted(keys), dialect))
-    yield from connection.execute(query, keys_parameter(dialect, runs))
+        parameters |= keys_parameter(dialect, sorted(keys), "names")
+    return _query(dialect, table(kind), some_keys=keys is not None).statement(connection, parameters)
+
+
+@functools.cache
+def _query(dialect: str, target: Table, *, some_keys: bool) -> Compiled:
+    columns = target.c
+    if dialect != "sqlite":
+        query = select(columns.key, func.array_agg(columns.run_id), func.array_agg(columns.value)).group_by(columns.key)
+    elif target is table(LatestMetricRow):  # row by row, because SQLite's JSON rounds doubles to 15 digits
+        query = select(columns.key, columns.run_id, columns.value)
+    else:
+        arrays = (func.json_group_array(columns.run_id), func.json_group_array(columns.value))
+        query = select(columns.key, *arrays).group_by(columns.key)
+    query = query.where(in_keys(dialect, columns.run_id))
+    return Compiled(query.where(in_keys(dialect, columns.key, "names", Text())) if some_keys else query)
 
 
 __all__ = ["RunTable", "TableColumns", "read_table"]

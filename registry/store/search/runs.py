@@ -7,13 +7,15 @@ follows the index on its values.
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
 from registry.entities import Experiment, PagedList, Run
 from registry.filters import Field, Kind, OrderBy
+from registry.store.compiled_statements import Compiled
 from registry.store.dialects import table
+from registry.store.driver_sql import run_all
 from registry.store.long_lists import bind_value, in_keys, keys_parameter
 from registry.store.search.field_mapping import Column, FieldMap, KeyValueTable, RelatedRows, is_one_of
 from registry.store.search.paging import Cursor
@@ -130,7 +132,11 @@ class RunSearch(Store):
         find_bound = functools.partial(_oldest_start, connection, scope, request)
         rows, token = search_rows(connection, _run_source(scope, connection.dialect.name), request, find_bound)
         shown = [row.id for row in rows[:_PROBED_RUNS]]
-        keys = {kind: _frequent_keys(connection, row_class, shown) for kind, row_class in _KEYED.items()}
+        dialect = connection.dialect.name
+        parameter = keys_parameter(dialect, shown)
+        queries = [_frequent_keys(dialect, kind).statement(connection, parameter) for kind in _KEYED]
+        run_all(connection, *queries)
+        keys = {kind: [key for (key,) in query.rows] for kind, query in zip(_KEYED, queries, strict=True)}
         return replace(read_table(connection, rows, choose(keys)), token=token)
 
     @read_transaction
@@ -198,11 +204,11 @@ def _oldest_start(
     return None if oldest is None else RunRow.start_time >= oldest
 
 
-def _frequent_keys(connection: Connection, row_class: Any, runs: Sequence[int]) -> list[str]:
-    dialect, keyed = connection.dialect.name, table(row_class).c
+@functools.cache
+def _frequent_keys(dialect: str, kind: Kind) -> Compiled:
+    keyed = table(_KEYED[kind]).c
     query = select(keyed.key).where(in_keys(dialect, keyed.run_id)).group_by(keyed.key)
-    query = query.order_by(func.count().desc(), keyed.key).limit(_PROBED_KEYS)
-    return list(connection.execute(query, keys_parameter(dialect, runs)).scalars())
+    return Compiled(query.order_by(func.count().desc(), keyed.key).limit(_PROBED_KEYS))
 
 
 @functools.lru_cache(maxsize=256)

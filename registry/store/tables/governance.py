@@ -82,6 +82,7 @@ class HistoryRow(Base):
     __tablename__ = "history"
     __table_args__ = (
         UniqueConstraint("model_id", "seq"),
+        Index("ix_history_model_id_version", "model_id", "version", "seq"),
         partial_index("ix_history_renamed_from", "kind = 'renamed'", "from_value"),
     )
 

@@ -6,7 +6,7 @@ compiled once per dialect.
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
@@ -26,7 +26,7 @@ from registry.entities import RunData
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import table
 from registry.store.driver_sql import Statement, check, send
-from registry.store.long_lists import in_keys
+from registry.store.long_lists import among_selected, in_keys
 from registry.store.rows_as_cte import execute_with_rows, statement_with_rows
 from registry.store.tables import LatestMetricRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.metrics.read import value_from_db
@@ -36,14 +36,27 @@ _PARAM: Final = 1
 _TAG: Final = 2
 
 
-def of_runs(dialect: str, column: ColumnElement[Any], *, by_id: bool) -> ColumnElement[bool]:
-    """Test whether a column has the key of the run ``given_id``, or one of the parameter that `keys_parameter` makes.
+PARENT_TAG: Final = "mlflow.parentRunId"
+# Which runs a query is about: those of the parameter ``keys`` (surrogate keys) or ``ids``, the run ``given_id``, or its
+# parent. With ids, statements about a run need not wait for its key.
+Which: TypeAlias = Literal["keys", "ids", "id", "parent"]
 
-    With the id, statements about a run need not wait for its key.
-    """
-    if by_id:
-        return column == select(RunRow.id).where(RunRow.run_id == bindparam("given_id")).scalar_subquery()
-    return in_keys(dialect, column)
+
+def of_runs(dialect: str, column: ColumnElement[Any], which: Which) -> ColumnElement[bool]:
+    """Test whether a column has the key of one of the runs that a query is about."""
+    if which == "keys":
+        return in_keys(dialect, column)
+    run = table(RunRow).alias().c
+    given = select(run.id)
+    if which == "ids":
+        return among_selected(dialect, column, given.where(in_keys(dialect, run.run_id, "ids", Text())))
+    is_given: ColumnElement[bool] = run.run_id == bindparam("given_id")
+    if which == "parent":
+        child, tag = table(RunRow).alias().c, table(TagRow).alias().c
+        parent_id = select(tag.value).where(tag.run_id == child.id, tag.key == PARENT_TAG)
+        parent_id = parent_id.where(child.run_id == bindparam("given_id"))
+        is_given = run.run_id == parent_id.scalar_subquery()
+    return column == given.where(is_given).scalar_subquery()
 
 
 def group_run_data(rows: Iterable[Any], run_keys: Sequence[int]) -> dict[int, RunData]:
@@ -62,13 +75,13 @@ def group_run_data(rows: Iterable[Any], run_keys: Sequence[int]) -> dict[int, Ru
 
 
 @functools.cache
-def run_data_query(dialect: str, *, by_id: bool = False) -> Compiled:
+def run_data_query(dialect: str, which: Which = "keys") -> Compiled:
     """Return the query whose rows `group_run_data` takes, for the runs of `of_runs`."""
     metrics, params, tags = table(LatestMetricRow).c, table(ParamRow).c, table(TagRow).c
     no_text, no_number = cast(null(), Text), cast(null(), Double)
 
     def rows_of(kind: int, run_key: Any, *columns: Any) -> Any:
-        return select(_literal(kind), run_key, *columns).where(of_runs(dialect, run_key, by_id=by_id))
+        return select(_literal(kind), run_key, *columns).where(of_runs(dialect, run_key, which))
 
     return Compiled(
         union_all(

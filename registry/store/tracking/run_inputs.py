@@ -32,7 +32,7 @@ from registry.store.tables import (
     LoggedModelRow,
     RunModelRow,
 )
-from registry.store.tracking.run_data import of_runs
+from registry.store.tracking.run_data import Which, of_runs
 
 CONTEXT_TAG = "mlflow.data.context"
 
@@ -122,9 +122,9 @@ def insert_run_models(connection: Connection, run_key: int, direction: str, mode
     )
 
 
-def inputs_and_outputs_queries(dialect: str, *, by_id: bool = False) -> tuple[Compiled, Compiled, Compiled]:
+def inputs_and_outputs_queries(dialect: str, which: Which = "keys") -> tuple[Compiled, Compiled, Compiled]:
     """Return the queries whose answers `group_inputs_and_outputs` takes, for the runs of `of_runs`."""
-    return _models_query(dialect, by_id), _datasets_query(dialect, by_id), _input_tags_query(dialect, by_id)
+    return _models_query(dialect, which), _datasets_query(dialect, which), _input_tags_query(dialect, which)
 
 
 def group_inputs_and_outputs(
@@ -151,30 +151,30 @@ def group_inputs_and_outputs(
 
 
 @functools.cache
-def _models_query(dialect: str, by_id: bool) -> Compiled:
+def _models_query(dialect: str, which: Which) -> Compiled:
     return Compiled(
         select(RunModelRow.run_id, RunModelRow.direction, LoggedModelRow.model_id, RunModelRow.step)
         .join(LoggedModelRow, LoggedModelRow.id == RunModelRow.logged_model_id)
-        .where(of_runs(dialect, table(RunModelRow).c.run_id, by_id=by_id))
+        .where(of_runs(dialect, table(RunModelRow).c.run_id, which))
         .order_by(RunModelRow.step, LoggedModelRow.id)
     )
 
 
 @functools.cache
-def _datasets_query(dialect: str, by_id: bool) -> Compiled:
+def _datasets_query(dialect: str, which: Which) -> Compiled:
     return Compiled(
         select(DatasetRow.__table__, DatasetInputRow.run_id, DatasetInputRow.context, DatasetInputRow.id.label("use"))
         .join(DatasetInputRow, DatasetInputRow.dataset_id == DatasetRow.id)
-        .where(of_runs(dialect, table(DatasetInputRow).c.run_id, by_id=by_id))
+        .where(of_runs(dialect, table(DatasetInputRow).c.run_id, which))
         .order_by(DatasetInputRow.id)
     )
 
 
 @functools.cache
-def _input_tags_query(dialect: str, by_id: bool) -> Compiled:
+def _input_tags_query(dialect: str, which: Which) -> Compiled:
     tags, uses = table(DatasetInputTagRow), table(DatasetInputRow).c
     query = select(tags).join(DatasetInputRow, DatasetInputRow.id == tags.c.input_id)
-    return Compiled(query.where(of_runs(dialect, uses.run_id, by_id=by_id)).order_by(tags.c.key))
+    return Compiled(query.where(of_runs(dialect, uses.run_id, which)).order_by(tags.c.key))
 
 
 def get_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:

@@ -4,10 +4,11 @@ Metric points are written by `metrics`, params and tags by `run_data`, data sets
 `log_batch` writes all of its metrics, params and tags, or none.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Text, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
 
 from registry.entities import (
     DatasetInput,
@@ -27,24 +28,27 @@ from registry.exceptions import (
     RunNotFoundError,
 )
 from registry.store.clock import clock_statement, monotonic_now_ms
-from registry.store.compiled_statements import Compiled, first_row, named_rows
+from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import Answer, Statement, check, end_with_next, run_all, send
 from registry.store.error_mapping import ConditionFailedError
-from registry.store.long_lists import among, in_keys, keys_parameter
+from registry.store.long_lists import among, keys_parameter
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
 from registry.store.tracking.experiments import active_location, experiment_key
 from registry.store.tracking.metrics.bulk_write import append_series
 from registry.store.tracking.metrics.read import history_statement, insert_model_points, model_key, points_of
 from registry.store.tracking.metrics.write import append_points
 from registry.store.tracking.run_data import (
+    PARENT_TAG,
     NewRun,
+    Which,
     delete_tag,
     group_run_data,
     insert_params,
     insert_run,
     log_params,
     log_tags,
+    of_runs,
     run_data_query,
     set_tags,
 )
@@ -113,15 +117,26 @@ class RunStore(Store):
     @read_transaction
     def get(self, connection: Connection, run_id: str) -> Run:
         """Return a run by id, deleted ones included."""
-        dialect = connection.dialect.name
-        queries = [_BY_ID, run_data_query(dialect, by_id=True), *inputs_and_outputs_queries(dialect, by_id=True)]
-        end_with_next(connection)
-        given = {"given_id": run_id}
-        runs, data, *uses = run_all(connection, *(query.statement(connection, given) for query in queries))
-        rows = named_rows(runs)
-        if not rows:
+        runs = _read(connection, "id", {"given_id": run_id})
+        if not runs:
             raise _not_found(run_id)
-        return _build_runs(rows, data, uses)[0]
+        return runs[0]
+
+    @read_transaction
+    def find_parent(self, connection: Connection, run_id: str) -> Run | None:
+        """Return the run that the tag of a nested run names, deleted ones included; None without the tag.
+
+        Raises:
+            RunNotFoundError: There is no such run, or its parent is gone.
+        """
+        child = _PARENT_ID.send(connection, {"given_id": run_id})
+        runs = _read(connection, "parent", {"given_id": run_id})
+        if not child.rows:
+            raise _not_found(run_id)
+        parent_id = first_value(child)
+        if parent_id is not None and not runs:
+            raise _not_found(parent_id)
+        return runs[0] if runs else None
 
     @read_transaction
     def get_all(self, connection: Connection, run_ids: Sequence[str]) -> list[Run]:
@@ -130,10 +145,8 @@ class RunStore(Store):
         Raises:
             RunNotFoundError: One does not exist.
         """
-        dialect = connection.dialect.name
-        query = select_runs().where(in_keys(dialect, table(RunRow).c.run_id, "ids", Text()))
-        rows = connection.execute(query, keys_parameter(dialect, run_ids, "ids")).all()
-        runs = {run.info.run_id: run for run in read_runs(connection, rows)}
+        read = _read(connection, "ids", keys_parameter(connection.dialect.name, run_ids, "ids"))
+        runs = {run.info.run_id: run for run in read}
         for run_id in run_ids:
             if run_id not in runs:
                 raise _not_found(run_id)
@@ -338,6 +351,20 @@ def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
     return _build_runs(run_rows, data, uses)
 
 
+def _read(connection: Connection, which: Which, given: Mapping[str, Any]) -> list[Run]:
+    """Return runs with all that belongs to them; the round trip ends the transaction."""
+    dialect = connection.dialect.name
+    queries = [_runs_query(dialect, which), run_data_query(dialect, which), *inputs_and_outputs_queries(dialect, which)]
+    end_with_next(connection)
+    runs, data, *uses = run_all(connection, *(query.statement(connection, given) for query in queries))
+    return _build_runs(named_rows(runs), data, uses)
+
+
+@functools.cache
+def _runs_query(dialect: str, which: Which) -> Compiled:
+    return _BY_ID if which == "id" else Compiled(select_runs().where(of_runs(dialect, table(RunRow).c.id, which)))
+
+
 def _build_runs(rows: Sequence[AnyRow], data: Answer, uses: Sequence[Answer]) -> list[Run]:
     keys = [row.id for row in rows]
     run_data = group_run_data(data.rows, keys)
@@ -369,6 +396,12 @@ def writable_run(connection: Connection, run_id: str) -> int:
 _GIVEN: Final = RunRow.run_id == bindparam("given_id")
 _BY_ID: Final = Compiled(select_runs().where(_GIVEN))
 _FIND: Final = Compiled(select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(_GIVEN))
+_PARENT_ID: Final = Compiled(
+    select(TagRow.value)
+    .select_from(RunRow)
+    .outerjoin(TagRow, (TagRow.run_id == RunRow.id) & (TagRow.key == PARENT_TAG))
+    .where(_GIVEN)
+)
 _CHANGE: Final = Compiled(update(table(RunRow)).where(table(RunRow).c.id == bindparam("run_key")))
 # NULL keeps a field.
 _UNCHANGED: Final = {"status": None, "end_time": None, "name": None}

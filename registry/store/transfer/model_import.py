@@ -6,6 +6,7 @@ history; its earlier history is kept beside it unchanged, and the new history co
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, false, insert, select, update
 
@@ -14,18 +15,32 @@ from registry.entities.history import EventKind, ImportedHistory
 from registry.entities.history_replay import ModelState
 from registry.entities.portable_model import PortableVersion
 from registry.entities.stages import ACTIVE_STAGES
+from registry.store.compiled_statements import Compiled, all_rows
 from registry.store.dialects import table, upsert
-from registry.store.driver_sql import run_all
+from registry.store.driver_sql import end_with_next, run_all
 from registry.store.logged_models.logged_models import SealedCopy, insert_logged_model
-from registry.store.registry.history_writer import LockedModel, RegistryStore, not_deleted, write_on_exit
-from registry.store.registry.imported_history import insert_imported_history, read_imported_history
-from registry.store.registry.queries import require_model
+from registry.store.registry.history_writer import (
+    KEY_OF_NAME,
+    LockedModel,
+    RegistryStore,
+    name_params,
+    not_deleted,
+    write_on_exit,
+)
+from registry.store.registry.imported_history import (
+    imported_histories_of,
+    insert_imported_history,
+    select_imported_events,
+)
+from registry.store.registry.queries import check_model, model_statement
 from registry.store.registry.registered_models import check_name_collision, insert_model, name_is_taken
 from registry.store.registry.stage_periods import open_period
-from registry.store.registry.verify_history import checked_chain
+from registry.store.registry.verify_history import check_chain
 from registry.store.registry.versions import NewVersion, insert_version, logged_model_facts
 from registry.store.tables import (
     Base,
+    HistoryRow,
+    ImportedEventRow,
     ModelAliasRow,
     ModelVersionRow,
     PromotionRulesRow,
@@ -120,8 +135,18 @@ class ModelImportStore(RegistryStore):
             ModelNotFoundError: no such model.
             IntegrityError: its history was edited.
         """
-        row = require_model(connection, name)
-        return read_imported_history(connection, row.id, checked_chain(connection, row))
+        given, model = name_params(name), model_statement(connection, name)
+        events, imported = _EVENTS.statement(connection, given), _IMPORTED_EVENTS.statement(connection, given)
+        end_with_next(connection)
+        run_all(connection, model, events, imported)
+        chain = check_chain(check_model(connection, model, name), all_rows(events))
+        return imported_histories_of(all_rows(imported), chain)
+
+
+_EVENTS: Final = Compiled(
+    select(HistoryRow.__table__).where(HistoryRow.model_id == KEY_OF_NAME).order_by(HistoryRow.seq)
+)
+_IMPORTED_EVENTS: Final = Compiled(select_imported_events().where(ImportedEventRow.model_id == KEY_OF_NAME))
 
 
 def _insert_logged_model(connection: Connection, model: ImportedLoggedModel) -> None:

@@ -35,7 +35,10 @@ _LOW_BITS: Final = 0xFFFFF
 
 
 class SeriesSummary(NamedTuple):
-    """What tells two series apart without reading their points; equal summaries mean equal points."""
+    """What tells a series from its copy without reading their points.
+
+    Points are only added, and a copy has none of its own: with equal summaries it has them all.
+    """
 
     points: int
     numbers: int
@@ -80,9 +83,13 @@ class ExportedLoggedModel:
 
 @dataclass(frozen=True, slots=True)
 class NewPoints:
-    """Points that an SQLite file got since a mark: the least step of each series, by run and key, and the next mark."""
+    """Points that an SQLite file got since a mark: the least step of each series, by run and key, and the next mark.
+
+    `removed` counts what gc ever removed: SQLite gives the numbers of its rows to others, so an earlier mark is void.
+    """
 
     mark: int
+    removed: int
     steps: dict[str, dict[str, int]]
 
 
@@ -221,7 +228,8 @@ class RunExportStore(Store):
         if newest > mark:
             for run_id, key, step in connection.execute(query.select_from(MetricRow)):
                 steps.setdefault(run_id, {})[key] = step
-        return NewPoints(newest, steps)
+        removed = connection.execute(select(func.count()).select_from(TombstoneRow)).scalar_one()
+        return NewPoints(newest, removed, steps)
 
     @read_transaction
     def tombstones(self, connection: Connection, public_ids: Sequence[str]) -> set[str]:

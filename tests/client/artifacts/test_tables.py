@@ -184,9 +184,12 @@ def test_what_is_no_table_is_refused_and_changes_nothing(client: MlflowClient, r
     assert "mlflow.loggedArtifacts" not in client.get_run(run_id).data.tags
 
 
+_ODD_COLUMNS = ('{"columns": [["a"]], "data": [[1]]}', '{"columns": ["a", "a"], "data": [[1, 2]]}')
+
+
 @FORMS
 def test_a_file_that_is_no_table_is_left_as_it_is(client: MlflowClient, run_id: str, name: str) -> None:
-    for text in ("junk", "{}", "[]", "1", '{"columns": ["a"], "data": [[1, 2]]}', '{"columns": 1}'):
+    for text in ("junk", "{}", "[]", "1", '{"columns": ["a"], "data": [[1, 2]]}', '{"columns": 1}', *_ODD_COLUMNS):
         client.log_text(run_id, text, name)
         with pytest.raises(InvalidParameterError, match="is not a table"):
             client.log_table(run_id, {"a": 1}, name)

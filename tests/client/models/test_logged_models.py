@@ -192,11 +192,12 @@ def test_files_of_a_pending_model_can_be_stored_below_a_directory_of_it(client: 
     made = client.create_logged_model("0").model_id
     client.log_model_artifacts(made, files, "all")
     client.log_model_artifact(made, files / "a.txt", "one")
+    client.log_model_artifact(made, files / "a.txt", "")
     sealed = client.finalize_logged_model(made, "READY")
 
     stored = Path(sealed.artifact_location)
     found = sorted(path.relative_to(stored).as_posix() for path in stored.rglob("*") if path.is_file())
-    assert found == ["all/a.txt", "all/inner/b.txt", "one/a.txt"]
+    assert found == ["a.txt", "all/a.txt", "all/inner/b.txt", "one/a.txt"]
 
 
 @pytest.mark.parametrize("path", ["..", "/a", "a/../b", "a\\b", "%2e%2e"])

@@ -7,7 +7,14 @@ import pytest
 from governed_models import register, stages
 
 from registry import MlflowClient
-from registry.exceptions import AlreadyExistsError, InUseError, InvalidNameError, ModelNotFoundError, RegistryError
+from registry.exceptions import (
+    AlreadyExistsError,
+    InUseError,
+    InvalidNameError,
+    ModelNotFoundError,
+    RegistryError,
+    VersionNotFoundError,
+)
 
 
 @pytest.fixture
@@ -162,6 +169,37 @@ def test_a_missing_model_does_not_exist(client: MlflowClient) -> None:
         with pytest.raises(ModelNotFoundError, match="Registered Model with name=none not found") as caught:
             call(*arguments)
         assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_a_missing_model_is_told_with_the_nearest_names(client: MlflowClient) -> None:
+    for name in ("home-win", "away-win", "Home-total", "gone"):
+        client.create_registered_model(name)
+    client.delete_registered_model("gone")
+
+    for call in (client.get_registered_model, client.get_history):
+        with pytest.raises(ModelNotFoundError, match=r"\. Did you mean 'home-win'") as caught:
+            call("home_win")
+        assert caught.value.message.startswith("Registered Model with name=home_win not found")
+    with pytest.raises(ModelNotFoundError) as unlike:
+        client.get_registered_model("gonee")
+    assert unlike.value.message == "Registered Model with name=gonee not found"
+
+
+def test_a_missing_version_is_told_with_those_that_exist(client: MlflowClient) -> None:
+    client.create_registered_model("empty")
+    register(client, "churn", 2)
+    register(client, "price", 1)
+
+    said = {}
+    for name in ("empty", "churn", "price"):
+        with pytest.raises(VersionNotFoundError) as caught:
+            client.get_model_version(name, 7)
+        said[name] = caught.value.message.partition(" not found; ")[2]
+    assert said == {
+        "empty": "it has none.",
+        "churn": "the newest that exist are 2, 1.",
+        "price": "only 1 exists.",
+    }
 
 
 def test_versions_tags_and_aliases_follow_a_renamed_model(client: MlflowClient) -> None:

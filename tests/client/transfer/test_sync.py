@@ -1,10 +1,14 @@
 """Offline clients, their spools, and what sends these: once, again after more was logged, and in the background."""
 
 import os
+import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,9 +21,11 @@ from registry.client.transfer import background_sync
 from registry.client.transfer.sync import Sync
 from registry.exceptions import (
     InvalidParameterError,
+    InvalidPathError,
     NotFoundError,
     OfflineError,
     SchemaOutdatedError,
+    StorageError,
     UnsupportedStoreError,
 )
 from registry.settings import current_settings
@@ -96,7 +102,7 @@ def test_changes_of_registered_models_name_the_way_out(offline: Client) -> None:
         lambda: offline.import_model("missing.zip"),
     ]
     for change in changes:
-        with pytest.raises(OfflineError, match=r"Send the runs with 'registry sync .*registry-spool --to sqlite:///"):
+        with pytest.raises(OfflineError, match=r"that registry: registry sync /.*registry-spool --to sqlite:///"):
             change()
     assert offline.search_registered_models() == []
 
@@ -108,7 +114,68 @@ def test_the_message_shows_no_password(own_place: Path) -> None:
         Client().create_registered_model("churn")
 
     assert "secret" not in str(raised.value)
-    assert "postgresql://ann:***@nowhere.invalid/registry" in str(raised.value)
+    assert str(raised.value).endswith("/registry-spool --to 'postgresql://ann:***@nowhere.invalid/registry'")
+
+
+def test_the_command_in_the_message_can_be_pasted(own_place: Path, team: Client) -> None:
+    os.environ["REGISTRY_SPOOL_DIR"] = str(own_place / "ann's spool; rm -rf *")
+    registry.set_tracking_uri(team.tracking_uri)
+
+    with pytest.raises(OfflineError) as raised:
+        Client().create_registered_model("churn")
+
+    command = str(raised.value).rpartition("that registry: ")[2]
+    assert shlex.split(command) == ["registry", "sync", f"{own_place}/ann's spool; rm -rf *", "--to", team.tracking_uri]
+
+
+def test_a_spool_may_be_named_by_a_file_uri(own_place: Path, team: Client) -> None:
+    os.environ["REGISTRY_SPOOL_DIR"] = "file:./own%20spool"
+    registry.set_tracking_uri(team.tracking_uri)
+    run_id = make_run(Client(), "0")
+    registry.disconnect()
+
+    assert Path("own spool/registry.db").is_file()
+    assert registry.sync().outcomes == {"copied": 1}
+    assert registry.sync("file:own%20spool", to=team.tracking_uri).outcomes == {"unchanged": 1}
+    assert team.get_run(run_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("s3://bucket/spool", "s3://bucket/spool"),
+        ("sqlite:///spool.db", "sqlite:///spool.db"),
+        ("postgresql://ann:secret@db/registry", "postgresql://ann:***@db/registry"),
+        ("file://host/spool", "file://host/spool"),
+    ],
+)
+def test_a_spool_that_is_no_local_directory_is_refused(own_place: Path, team: Client, place: str, shown: str) -> None:
+    os.environ["REGISTRY_SPOOL_DIR"] = place
+    registry.set_tracking_uri(team.tracking_uri)
+    attempts: list[Callable[[], object]] = [
+        lambda: registry.set_experiment("season"),
+        registry.sync,
+        lambda: registry.sync(place, to=team.tracking_uri),
+    ]
+    for attempt in attempts:
+        with pytest.raises(InvalidPathError) as raised:
+            attempt()
+        assert str(raised.value).startswith(f"{shown!r} is not a local directory. A spool is one")
+    assert sorted(path.name for path in own_place.iterdir()) == ["team.db"]
+
+
+def test_a_spool_that_cannot_be_made_names_its_setting(own_place: Path, team: Client) -> None:
+    Path("taken").touch()
+    os.environ["REGISTRY_SPOOL_DIR"] = "taken/spool"
+    registry.set_tracking_uri(team.tracking_uri)
+
+    with pytest.raises(StorageError) as raised:
+        registry.set_experiment("season")
+
+    assert str(raised.value) == (
+        f"The spool '{own_place}/taken/spool' cannot be created: Not a directory. Choose another directory with "
+        "REGISTRY_SPOOL_DIR."
+    )
 
 
 def test_log_model_keeps_the_model_even_if_it_cannot_be_registered(offline: Client) -> None:
@@ -168,6 +235,26 @@ def test_a_directory_without_a_spool_is_an_error(team: Client) -> None:
     with pytest.raises(NotFoundError, match=r"There is no spool in '.*/empty': it has no file registry\.db"):
         registry.sync("empty", to=team.tracking_uri)
     assert not Path("empty").exists()
+
+
+def test_a_file_is_no_spool(own_place: Path, offline: Client) -> None:
+    make_runs(offline, 1)
+
+    with pytest.raises(
+        NotFoundError, match=r"There is no spool in '.*/registry\.db': it is a file\. Give the directory"
+    ):
+        registry.sync("registry-spool/registry.db")
+
+
+def test_values_that_are_still_queued_are_sent_too(team: Client, offline: Client) -> None:
+    run_id = offline.create_run("0").info.run_id
+    with closing(sqlite3.connect("registry-spool/registry.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")  # so that nothing can be written while the sync begins
+        offline.log_metric(run_id, "auc", 0.5, synchronous=False)
+        threading.Timer(0.5, other.close).start()
+        report = registry.sync()
+
+    assert (report.target_counts.points, team.get_run(run_id).data.metrics) == (1, {"auc": 0.5})
 
 
 def test_a_spool_that_was_moved_is_sent_from_where_it_is(team: Client, offline: Client) -> None:
@@ -239,6 +326,22 @@ def test_what_is_new_is_sent_without_comparing_all_again(team: Client, offline: 
     team.delete_run(first)
     offline.log_metric(first, "loss", 0.003, step=901)
     assert [run.outcome for run in sync.send_new().runs] == ["skipped", "unchanged", "unchanged"]
+
+
+def test_new_points_are_sent_though_gc_removed_older_ones_meanwhile(team: Client, offline: Client) -> None:
+    first, second = make_runs(offline, 2)
+    sync = Sync("registry-spool", team.tracking_uri)
+    sync.send_new()
+    offline.delete_run(second)
+    offline.collect_garbage(apply=True, older_than="0s", grace="0s")
+    for step in range(60):  # more than the removed run had: SQLite numbers these rows as it did those
+        offline.log_metric(first, "loss", 0.001, step=900 + step)
+
+    (run,) = sync.send_new().runs
+
+    assert (run.outcome, run.points) == ("continued", 60)
+    assert contents(team, [first]) == contents(offline, [first])
+    assert [run.outcome for run in sync.send_new().runs] == ["unchanged"]
 
 
 @pytest.fixture

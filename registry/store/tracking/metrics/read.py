@@ -13,7 +13,7 @@ from registry.entities import LifecycleStage, Metric
 from registry.exceptions import LoggedModelNotFoundError
 from registry.store.compiled_statements import Compiled
 from registry.store.dialects import table
-from registry.store.driver_sql import Answer, Statement, check, send
+from registry.store.driver_sql import Answer, Statement, check, run_all, send
 from registry.store.rows_as_cte import execute_with_rows, statement_with_rows
 from registry.store.tables import LatestMetricRow, LoggedModelMetricRow, LoggedModelRow, MetricRow, RunRow
 from registry.store.tracking.metrics.write import value_to_db
@@ -106,13 +106,27 @@ _LINK_METRIC: Final = _link(LatestMetricRow.key == bindparam("given_key"), Metri
 
 def model_key(connection: Connection, model_id: str) -> int:
     """Return the key of a logged model; raise LoggedModelNotFoundError if it is deleted."""
-    query = select(LoggedModelRow.id).where(
-        LoggedModelRow.model_id == model_id, LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
-    )
-    key = connection.execute(query).scalar_one_or_none()
-    if key is None:
+    run_all(connection, found := model_statement(connection, model_id))
+    return check_model(found, model_id)
+
+
+def model_statement(connection: Connection, model_id: str) -> Statement:
+    """Return the query of the key of a logged model, for `check_model`."""
+    return _MODEL.statement(connection, {"public_id": model_id})
+
+
+def check_model(found: Statement, model_id: str) -> int:
+    """Return the key that `model_statement` found; raise LoggedModelNotFoundError if the model is deleted."""
+    if not found.rows:
         raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-    return key
+    return int(found.rows[0][0])
+
+
+_MODEL: Final = Compiled(
+    select(LoggedModelRow.id).where(
+        LoggedModelRow.model_id == bindparam("public_id"), LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
+    )
+)
 
 
 def history_statement(connection: Connection, run_id: str, key: str) -> Statement:

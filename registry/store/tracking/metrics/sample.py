@@ -7,6 +7,7 @@ point, which is one look-up in the index. Guarantees: the database computes the 
 transferred.
 """
 
+import functools
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,11 @@ from sqlalchemy import ColumnElement, Connection, Text, func, literal, select
 
 from registry.entities import Metric
 from registry.exceptions import RunNotFoundError
-from registry.store.dialects import table
-from registry.store.long_lists import among, in_keys, keys_parameter
-from registry.store.rows_as_cte import execute_with_rows
+from registry.store.compiled_statements import Compiled
+from registry.store.dialects import AnySelect, table
+from registry.store.driver_sql import Statement, end_with_next
+from registry.store.long_lists import among, among_selected, in_keys, keys_parameter
+from registry.store.rows_as_cte import send_with_rows
 from registry.store.tables import LatestMetricRow, MetricRow, RunRow
 from registry.store.tracking.metrics.read import value_from_db
 from registry.store.tracking.metrics.write import value_to_db
@@ -129,19 +132,31 @@ class SeriesStore(Store):
             steps: The first and the last step to read.
             sketch_over: With `max_points`: sketch a series of more than this many points.
         """
-        series = _find(connection, run_ids, keys)
-        huge = {} if sketch_over is None else _find_huge_series(connection, list(series), sketch_over, steps)
-        # Where all points have one step, there is nothing to seek by.
-        huge = {series_key: ends for series_key, ends in huge.items() if ends[0] < ends[1]}
-        rest = [series_key for series_key in series if series_key not in huge]
-        long = {} if max_points is None else _find_long_series(connection, rest, max_points, steps)
-        if whole := [series_key for series_key in rest if series_key not in long]:
-            _append_points(series, _select_whole(connection, whole, steps).partitions(_BLOCK))
-        _append_points(series, _read_samples(connection, long))
-        if huge and max_points is not None:
-            for series_key in huge:
-                series[series_key] = replace(series[series_key], is_sketch=True)
-            _append_points(series, _read_sketches(connection, huge, max_points))
+        dialect, asked = connection.dialect.name, _Asked(connection, run_ids, keys)
+        points = asked.among_series(_POINT.series_id), asked.parameters
+        if max_points is None:
+            end_with_next(connection)
+            rows = _select_whole(connection, *points, steps)
+            series = asked.series()
+            _append_points(series, rows.partitions(_BLOCK))
+            return list(series.values())
+        huge: dict[int, tuple[int, int]] = {}
+        if sketch_over is not None:
+            huge = _find_huge_series(connection, asked, sketch_over, steps)
+            # Where all points have one step, there is nothing to seek by.
+            huge = {series_key: ends for series_key, ends in huge.items() if ends[0] < ends[1]}
+            rest = [series_key for series_key in asked.series() if series_key not in huge]
+            points = in_keys(dialect, _POINT.series_id), keys_parameter(dialect, rest)
+        long = _find_long_series(connection, *points, max_points, steps)
+        series = asked.series()
+        samples = [*_send_samples(connection, long), *_send_sketches(connection, huge, max_points)]
+        whole = [series_key for series_key in series if series_key not in huge and series_key not in long]
+        end_with_next(connection)
+        points = in_keys(dialect, _POINT.series_id), keys_parameter(dialect, whole)
+        _append_points(series, _select_whole(connection, *points, steps).partitions(_BLOCK))
+        for series_key in huge:
+            series[series_key] = replace(series[series_key], is_sketch=True)
+        _append_points(series, (sample.rows for sample in samples))
         return list(series.values())
 
     @read_transaction
@@ -152,8 +167,9 @@ class SeriesStore(Store):
 
         None stands for a series of more than `most_points` points, which is not read.
         """
-        series = _find(connection, [run_id], keys)
-        huge = _find_huge_series(connection, list(series), most_points, ALL_STEPS)
+        asked = _Asked(connection, [run_id], keys)
+        huge = _find_huge_series(connection, asked, most_points, ALL_STEPS)
+        series = asked.series()
         dialect = connection.dialect.name
         short = [series_key for series_key in series if series_key not in huge]
         query = (
@@ -162,6 +178,7 @@ class SeriesStore(Store):
             .group_by(_POINT.series_id)
         )
         ends: dict[str, tuple[float, float] | None] = {series[series_key].key: None for series_key in huge}
+        end_with_next(connection)
         for series_key, least, greatest in connection.execute(query, keys_parameter(dialect, short)):
             ends[series[series_key].key] = value_from_db(least), value_from_db(greatest)
         return ends
@@ -202,39 +219,70 @@ class SeriesStore(Store):
         ]
 
 
-def _find(connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None) -> dict[int, Series]:
-    """Return empty series by their surrogate key, in the requested order."""
-    dialect = connection.dialect.name
-    text = Text()
-    run_query = select(RunRow.run_id, RunRow.id).where(in_keys(dialect, table(RunRow).c.run_id, "ids", text))
-    runs = {row.run_id: row.id for row in connection.execute(run_query, keys_parameter(dialect, run_ids, "ids"))}
-    for run_id in run_ids:
-        if run_id not in runs:
-            raise RunNotFoundError(f"Run with id={run_id} not found")
-    latest = table(LatestMetricRow).c
-    query = select(latest.run_id, latest.key, latest.id).where(in_keys(dialect, latest.run_id))
-    parameters = keys_parameter(dialect, list(runs.values()))
-    if keys is not None:
-        query = query.where(in_keys(dialect, latest.key, "names", text))
-        parameters |= keys_parameter(dialect, keys, "names")
-    existing = {(run, key): series for run, key, series in connection.execute(query, parameters)}
-    names = sorted({key for _, key in existing}) if keys is None else keys
-    pairs = [(run_id, key) for run_id in run_ids for key in names if (runs[run_id], key) in existing]
-    return {existing[runs[run_id], key]: Series(run_id, key) for run_id, key in pairs}
+class _Asked:
+    """The metrics of runs that a call asks for; the query of their series travels with the next statement.
+
+    The next statement finds the series by itself (`among_series`), so it need not wait for their keys.
+    """
+
+    def __init__(self, connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None) -> None:
+        self._dialect, self._run_ids, self._keys = connection.dialect.name, run_ids, keys
+        self.parameters = keys_parameter(self._dialect, run_ids, "ids")
+        if keys is not None:
+            self.parameters |= keys_parameter(self._dialect, keys, "names")
+        self._found = _series_query(self._dialect, some_keys=keys is not None).send(connection, self.parameters)
+
+    def among_series(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Test whether a column has the key of one of the series; takes `parameters`."""
+        return among_selected(self._dialect, column, _select_series(self._dialect, some_keys=self._keys is not None))
+
+    def series(self) -> dict[int, Series]:
+        """Return empty series by their surrogate key, in the requested order.
+
+        Raises:
+            RunNotFoundError: A run does not exist.
+        """
+        run_ids = {run_id for run_id, _, _ in self._found.rows}
+        for run_id in self._run_ids:
+            if run_id not in run_ids:
+                raise RunNotFoundError(f"Run with id={run_id} not found")
+        existing = {(run_id, key): series for run_id, key, series in self._found.rows if key is not None}
+        names = sorted({key for _, key in existing}) if self._keys is None else self._keys
+        pairs = [(run_id, key) for run_id in self._run_ids for key in names if (run_id, key) in existing]
+        return {existing[pair]: Series(*pair) for pair in pairs}
+
+
+@functools.cache
+def _series_query(dialect: str, *, some_keys: bool) -> Compiled:
+    """Return the query of run id, metric and surrogate key of series; a run without a series has one row."""
+    latest, runs = table(LatestMetricRow), table(RunRow)
+    is_of_run = latest.c.run_id == runs.c.id
+    if some_keys:
+        is_of_run &= in_keys(dialect, latest.c.key, "names", Text())
+    query = select(runs.c.run_id, latest.c.key, latest.c.id).select_from(runs.outerjoin(latest, is_of_run))
+    return Compiled(query.where(in_keys(dialect, runs.c.run_id, "ids", Text())))
+
+
+@functools.cache
+def _select_series(dialect: str, *, some_keys: bool) -> AnySelect:
+    latest, runs = table(LatestMetricRow).alias().c, table(RunRow).alias().c
+    query = select(latest.id).where(latest.run_id == runs.id, in_keys(dialect, runs.run_id, "ids", Text()))
+    return query.where(in_keys(dialect, latest.key, "names", Text())) if some_keys else query
 
 
 def _within(steps: Steps) -> tuple[ColumnElement[bool], ...]:
     return () if steps == ALL_STEPS else (_POINT.step.between(*steps),)
 
 
-def _select_whole(connection: Connection, series: Sequence[int], steps: Steps) -> Any:
-    dialect = connection.dialect.name
+def _select_whole(
+    connection: Connection, is_meant: ColumnElement[bool], parameters: Mapping[str, Any], steps: Steps
+) -> Any:
     query = (
         select(_POINT.series_id, _POINT.step, _POINT.timestamp, _POINT.value)
-        .where(in_keys(dialect, _POINT.series_id), *_within(steps))
+        .where(is_meant, *_within(steps))
         .order_by(_POINT.series_id, *_ORDER)
     )
-    return connection.execute(query, keys_parameter(dialect, series))
+    return connection.execute(query, parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,59 +294,51 @@ class _LongSeries:
     stretches: int
 
 
-def _find_huge_series(
-    connection: Connection, series: Sequence[int], points: int, steps: Steps
-) -> dict[int, tuple[int, int]]:
+def _find_huge_series(connection: Connection, asked: _Asked, points: int, steps: Steps) -> dict[int, tuple[int, int]]:
     """Return the first and the last step of the series with more points than that; reads no more of each."""
-    dialect, latest = connection.dialect.name, table(LatestMetricRow).c
+    latest = table(LatestMetricRow).c
     of_series = (_POINT.series_id == latest.id, *_within(steps))
     low, high = (select(end(_POINT.step)).where(*of_series).scalar_subquery() for end in (func.min, func.max))
     one_more = select(literal(1)).where(*of_series).select_from(table(MetricRow)).limit(1).offset(points)
     query = (
         select(latest.id, low, high)
-        .where(in_keys(dialect, latest.id))
+        .where(asked.among_series(latest.id))
         .where(one_more.correlate(table(LatestMetricRow)).scalar_subquery().is_not(None))
     )
-    rows = connection.execute(query, keys_parameter(dialect, series))
+    rows = connection.execute(query, asked.parameters)
     return {series_key: (first, last) for series_key, first, last in rows}
 
 
 def _find_long_series(
-    connection: Connection, series: Sequence[int], max_points: int, steps: Steps
+    connection: Connection, is_meant: ColumnElement[bool], parameters: Mapping[str, Any], max_points: int, steps: Steps
 ) -> dict[int, _LongSeries]:
     """Return the series with more than `max_points` points, by surrogate key."""
-    dialect = connection.dialect.name
     ends = (func.min(_POINT.step), func.max(_POINT.step), func.min(_POINT.timestamp), func.max(_POINT.timestamp))
     query = (
         select(_POINT.series_id, func.count(), func.count(_POINT.value), *ends)
-        .where(in_keys(dialect, _POINT.series_id), *_within(steps))
+        .where(is_meant, *_within(steps))
         .group_by(_POINT.series_id)
         .having(func.count() > max_points)
     )
     long: dict[int, _LongSeries] = {}
-    for series_key, points, numbers, low, high, since, until in connection.execute(
-        query, keys_parameter(dialect, series)
-    ):
+    for series_key, points, numbers, low, high, since, until in connection.execute(query, parameters):
         stretches = max_points // (_POINTS_PER_STRETCH if numbers < points else _POINTS_PER_STRETCH - 1) - 2
         long[series_key] = _LongSeries((low, high), (since, until), stretches)
     return long
 
 
-def _read_sketches(
-    connection: Connection, huge: Mapping[int, tuple[int, int]], max_points: int
-) -> Iterator[Sequence[Any]]:
-    """Yield the first point of each stretch of these series."""
+def _send_sketches(connection: Connection, huge: Mapping[int, tuple[int, int]], max_points: int) -> list[Statement]:
+    """Ask for the first point of each stretch of these series, in the round trip of the next statement."""
     ranges = [
         (series_key, *stretch)
         for series_key, ends in huge.items()
         for stretch in _split_steps(*ends, max_points - _POINTS_PER_STRETCH)
     ]
-    for result in execute_with_rows(connection, _STEP_COLUMNS, _STEP_TYPES, _SKETCH[connection.dialect.name], ranges):
-        yield result.rows
+    return send_with_rows(connection, _STEP_COLUMNS, _STEP_TYPES, _SKETCH[connection.dialect.name], ranges)
 
 
-def _read_samples(connection: Connection, long: Mapping[int, _LongSeries]) -> Iterator[Sequence[Any]]:
-    """Yield the sampled points of these series."""
+def _send_samples(connection: Connection, long: Mapping[int, _LongSeries]) -> list[Statement]:
+    """Ask for the sampled points of these series, in the round trip of the next statement."""
     ranges = [
         (series_key, *stretch)
         for series_key, series in long.items()
@@ -310,13 +350,11 @@ def _read_samples(connection: Connection, long: Mapping[int, _LongSeries]) -> It
         for series_key, series in long.items()
         if series.steps[0] == series.steps[1]
     ]
-    if ranges:
-        by_step = _BY_STEP[connection.dialect.name]
-        for result in execute_with_rows(connection, _STEP_COLUMNS, _STEP_TYPES, by_step, ranges):
-            yield result.rows
-    if times:
-        for result in execute_with_rows(connection, _TIME_COLUMNS, _TIME_TYPES, _BY_TIME, times):
-            yield result.rows
+    by_step = _BY_STEP[connection.dialect.name]
+    return [
+        *send_with_rows(connection, _STEP_COLUMNS, _STEP_TYPES, by_step, ranges),
+        *send_with_rows(connection, _TIME_COLUMNS, _TIME_TYPES, _BY_TIME, times),
+    ]
 
 
 def _split_steps(low: int, high: int, count: int) -> Iterator[tuple[int, int]]:
