@@ -56,6 +56,7 @@ class Session:
     limits: str = ""
     writer: str = field(default_factory=lambda: uuid.uuid4().hex)
     marks: int = 0
+    process: int = field(default_factory=os.getpid)
 
 
 class Sessions:
@@ -63,23 +64,19 @@ class Sessions:
 
     def __init__(self) -> None:
         self._ended: deque[Session] = deque()
-        self._process = os.getpid()
 
     def begin(self, limits: str) -> Session:
-        """Return the session of a new connection."""
-        if self._process != os.getpid():  # after a fork the rows are the parent's
-            self._process, self._ended = os.getpid(), deque()
-        try:
-            session = self._ended.pop()
-        except IndexError:
-            session = Session()
-        session.limits = limits
-        return session
+        """Return the session of a new connection; those that a fork has copied are the parent's."""
+        with contextlib.suppress(IndexError):
+            while (session := self._ended.pop()).process != os.getpid():
+                pass
+            session.limits = limits
+            return session
+        return Session(limits)
 
     def end(self, session: Session) -> None:
         """Keep the row of a connection that is closed and has no transaction whose end is unknown."""
-        if self._process == os.getpid():
-            self._ended.append(session)
+        self._ended.append(session)
 
 
 class Marker(NamedTuple):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from registry.store.urls import redacted_url
@@ -26,32 +27,43 @@ if TYPE_CHECKING:
     from registry.store.refused_connections import Refusals
 
 C = TypeVar("C")
+# Keys of `ConnectionPoolEntry.info`: how a connection was opened, and how long none was wanted before its use now.
 _OPENING: Final = "registry_opening"
+_PAUSE: Final = "registry_pause"
 
 _logger = logging.getLogger("registry")
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _TELL_EACH_SECONDS: Final = 60.0
-# How often a connection is asked for again without a pause, after the look at why one was refused was let in.
+# How often a connection is asked for again without a pause, after the look at why one was refused was let in; then the
+# server is waited for as one that is away.
 _MOST_SURPRISES: Final = 10
-# While connections are scarce, one is given back after this time without use, at once if the use before was longer ago,
-# and after this time with use.
+# While connections are scarce, one is given back after this time without use, at once if none was wanted for as long
+# before its use, and after this time with use. Then others, who ask now and then, have this time to get it.
 _SCARCE_IDLE_SECONDS: Final = 0.05
 _SCARCE_USE_SECONDS: Final = 5.0
+_SCARCE_YIELD_SECONDS: Final = 0.5
 # How long connections count as scarce after the server said so.
 _SCARCE_FOR_SECONDS: Final = 300.0
-# A process that holds a connection asks this often whether they are scarce.
+# A process that holds a connection asks this often whether they are scarce; all together do at most 20 times a second,
+# because an answer takes time in proportion to the connections.
 _ASK_EACH_SECONDS: Final = 5.0
+_ASKS_PER_SECOND: Final = 20
 # How often unused connections are looked at, where they are not scarce.
 _LOOK_EACH_SECONDS: Final = 1.0
-# Whether the server, the database or the user has no connection left.
+# Whether the server, the database or the user has no connection left. Workers of the server do not count; users without
+# rights see who works for others only by the user, which autovacuum has none of. Amazon RDS has a reserve of its own.
 _IS_SCARCE: Final = """
-    WITH taken AS (SELECT datid, usesysid FROM pg_stat_activity WHERE datid IS NOT NULL),
+    WITH taken AS (
+        SELECT datid, usesysid FROM pg_stat_activity
+        WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+    ),
     limits AS (
         SELECT (SELECT count(*) FROM taken) AS used, current_setting('max_connections')::int
             - current_setting('superuser_reserved_connections')::int
-            - coalesce(current_setting('reserved_connections', true)::int, 0) AS most
+            - coalesce(current_setting('reserved_connections', true)::int, 0)
+            - coalesce(current_setting('rds.rds_superuser_reserved_connections', true)::int, 0) AS most
         UNION ALL
         SELECT (SELECT count(*) FROM taken WHERE datid = d.oid), datconnlimit
         FROM pg_database AS d WHERE datname = current_database() AND datconnlimit >= 0
@@ -59,7 +71,7 @@ _IS_SCARCE: Final = """
         SELECT (SELECT count(*) FROM taken WHERE usesysid = r.oid), rolconnlimit
         FROM pg_roles AS r WHERE rolname = session_user AND rolconnlimit >= 0
     )
-    SELECT bool_or(used >= most) FROM limits
+    SELECT bool_or(used >= most), (SELECT count(*) FROM taken) FROM limits
 """
 
 
@@ -80,10 +92,13 @@ class Connections:
         self._pause = _FIRST_PAUSE_SECONDS
         self._used_at = time.monotonic()
         self._ask_at = self._used_at + _ASK_EACH_SECONDS
+        self._open_at = 0.0
         self._generation = 0
         self._refusals: Refusals | None = None
         self._thread: threading.Thread | None = None
-        event.listen(engine, "checkin", self._note_use)
+        event.listen(engine, "checkout", self._begin_use)
+        event.listen(engine, "checkin", self._end_use)
+        event.listen(engine, "engine_disposed", self._end_generation)
 
     @property
     def are_scarce(self) -> bool:
@@ -99,6 +114,9 @@ class Connections:
         import psycopg
 
         began = time.monotonic()
+        record.info[_PAUSE] = began - self._used_at
+        if self.are_scarce:
+            time.sleep(max(self._open_at - began, 0))
         surprises = 0
         is_full = False
         while True:
@@ -116,7 +134,7 @@ class Connections:
                 now = time.monotonic()
                 if is_full:
                     self._scarce_until = now + _SCARCE_FOR_SECONDS
-                elif refusal is not Refusal.AWAY or now - began >= self._patience:
+                elif refusal is Refusal.LASTING or now - began >= self._patience:
                     raise
                 self._tell(error, is_full=is_full)
                 # It is kept for the next connection: where the server is full for long, the first pause is long too.
@@ -142,37 +160,53 @@ class Connections:
                 " until it has one" if is_full else f" for at most {self._patience:g} seconds",
             )
 
-    def _note_use(self, connection: "DBAPIConnection | None", record: ConnectionPoolEntry) -> None:
-        """Give a connection back that others need more; else note when it was used last."""
-        now, used_before = time.monotonic(), self._used_at
-        self._used_at = now
-        if connection is None:
-            return
+    def _begin_use(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        """Note how long no connection was wanted, and now and then ask the server whether they are scarce.
+
+        An error or an interruption here closes the connection; when it comes back, SQLAlchemy would lose its place.
+        """
+        now = time.monotonic()
+        record.info.setdefault(_PAUSE, now - self._used_at)
         if self.is_direct and now >= max(self._ask_at, self._scarce_until):
             self._ask(connection)
-        used_enough_at, generation = record.info.get(_OPENING, (now, self._generation))
-        is_needed_less = now >= used_enough_at or now - used_before >= _SCARCE_IDLE_SECONDS
-        if generation != self._generation or (self.are_scarce and is_needed_less):
+
+    def _end_use(self, connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        """Give a connection back that others need more; else note when it was used last."""
+        now = self._used_at = time.monotonic()
+        pause = record.info.pop(_PAUSE, 0.0)
+        if connection is None:
+            return
+        used_enough_at, generation = record.info[_OPENING]
+        is_used_enough = self.are_scarce and now >= used_enough_at
+        if is_used_enough:
+            self._open_at = now + _SCARCE_YIELD_SECONDS
+        if is_used_enough or generation != self._generation or (self.are_scarce and pause >= _SCARCE_IDLE_SECONDS):
             record.invalidate()
         elif self._idle and (self._thread is None or not self._thread.is_alive()):
             self._thread = threading.Thread(target=self._give_back, name="registry-idle-connections", daemon=True)
             self._thread.start()
+
+    def _end_generation(self, _engine: Engine) -> None:
+        """Let connections that are in use now be closed when they come back: their pool was replaced."""
+        self._generation += 1
 
     def _ask(self, connection: Any) -> None:
         """Ask the server whether connections are scarce."""
         import psycopg
 
         self._ask_at = time.monotonic() + _ASK_EACH_SECONDS
-        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            return
         try:
-            ((is_scarce,),) = connection.execute(_IS_SCARCE).fetchall()
+            ((is_scarce, number),) = connection.execute(_IS_SCARCE).fetchall()
         except psycopg.Error as error:
+            if connection.closed:
+                raise DisconnectionError(str(error)) from error  # SQLAlchemy opens another one
             _logger.debug("It is not known whether connections to %s are scarce: %s", self._place, error)
             self._ask_at = math.inf  # this user may not know
         else:
+            now = time.monotonic()
+            self._ask_at = now + max(_ASK_EACH_SECONDS, number / _ASKS_PER_SECOND)
             if is_scarce:
-                self._scarce_until = self._used_at + _SCARCE_FOR_SECONDS
+                self._scarce_until = now + _SCARCE_FOR_SECONDS
 
     def _give_back(self) -> None:
         """Close the connections when this process has used none for a while; then end."""
@@ -184,6 +218,6 @@ class Connections:
                 return
             limit = _SCARCE_IDLE_SECONDS if self.are_scarce else self._idle
             if time.monotonic() - self._used_at >= min(limit, self._idle):
-                self._generation += 1  # a connection that is in use now is closed when it comes back
+                self._generation += 1  # before the pool is emptied: a connection may come back meanwhile
                 engine.dispose()
                 return

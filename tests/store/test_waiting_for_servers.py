@@ -2,11 +2,13 @@
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from lossy_proxy import Loss, LossyProxy, lossy_proxy
 from postgres_server import PostgresServer
@@ -22,6 +24,7 @@ from registry.store.driver_sql import run
 from registry.store.engine import Database
 from registry.store.tracking.runs import RunStore
 from registry.store.urls import parse_database_url
+from registry.store.waiting_for_servers import Connections
 
 
 @pytest.fixture
@@ -190,6 +193,34 @@ def test_a_connection_in_use_is_closed_when_it_comes_back_to_a_pool_that_was_giv
     database.dispose()
 
 
+def test_a_connection_in_use_is_closed_when_it_comes_back_after_disconnect(postgres_url: str) -> None:
+    database = Database(parse_database_url(postgres_url))
+    with database.engine.connect() as used:
+        driver = used.connection.driver_connection
+        disconnect()
+
+    assert driver is not None
+    assert driver.closed
+
+
+def test_a_connection_that_is_let_in_at_the_second_attempt_again_and_again_is_waited_for(postgres_url: str) -> None:
+    database = Database(parse_database_url(postgres_url))
+    with database.engine.raw_connection() as held:
+        record: Any = held._connection_record
+        connection: Any = held.driver_connection
+        errors = [psycopg.OperationalError("zu viele Verbindungen", pgconn=connection.pgconn) for _ in range(11)]
+
+        def connect() -> str:
+            if errors:
+                raise errors.pop()
+            return "a connection"
+
+        name, user = connection.info.dbname, connection.info.user
+        connections = Connections(database.engine, patience=60, idle=0)
+        assert connections.open(connect, record, {"dbname": name, "user": user}) == "a connection"
+    database.dispose()
+
+
 @pytest.fixture
 def url_of_two(limited_url: str) -> Iterator[str]:
     """A URL whose two connections are in use until a third one is waited for."""
@@ -219,10 +250,10 @@ class _Records(logging.Handler):
         self.text += record.getMessage()
 
 
-def use(database: Database) -> Any:
+def use(database: Database, statement: str = "SELECT 1") -> Any:
     """Use a connection for a statement; return the driver's."""
     with database.engine.connect() as connection:
-        connection.exec_driver_sql("SELECT 1")
+        connection.exec_driver_sql(statement)
         return connection.connection.driver_connection
 
 
@@ -261,6 +292,42 @@ def test_where_connections_are_scarce_one_that_is_not_used_any_more_goes_back_so
     wait_until(lambda: connections_of(url_of_two.partition("//")[2].partition("@")[0]) == 0)
 
 
+def test_where_connections_are_scarce_a_long_use_or_a_long_wait_before_it_is_not_a_pause(
+    url_of_two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.5)
+    database = Database(parse_database_url(url_of_two), limits=TimeLimits(idle=0))
+
+    first = use(database, "SELECT pg_sleep(0.6)")
+    assert use(database, "SELECT pg_sleep(0.6)") is first
+    assert use(database) is first
+    database.dispose()
+
+
+@pytest.mark.slow
+def test_where_connections_are_scarce_a_process_that_always_uses_one_lets_others_have_it(
+    url_of_two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_USE_SECONDS", 1.0)
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_YIELD_SECONDS", 5.0)  # longer than others pause
+    holder, greedy, modest = (Database(parse_database_url(url_of_two), limits=TimeLimits(idle=0)) for _ in range(3))
+    used = [use(greedy)]
+
+    def use_once() -> None:
+        use(modest)
+        modest.dispose()
+
+    with holder.engine.connect(), ThreadPoolExecutor(1) as other:
+        got = other.submit(use_once)
+        while not got.done():
+            used.append(use(greedy))
+
+    assert len(set(used)) <= 2
+    holder.dispose()
+    greedy.dispose()
+
+
 def test_a_process_that_was_never_refused_asks_whether_connections_are_scarce(
     limited_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +351,101 @@ def test_a_user_who_may_not_ask_keeps_the_connection(
 
     first = use(database)
     assert use(database) is first
+    database.dispose()
+
+
+def test_where_many_connections_are_open_a_process_asks_seldom(
+    limited_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_ASK_EACH_SECONDS", 0.0)
+    monkeypatch.setattr(waiting_for_servers, "_ASKS_PER_SECOND", 1 / 3_600)
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.0)
+    first, second = (Database(parse_database_url(limited_url), limits=TimeLimits(idle=0)) for _ in range(2))
+    use(first)
+
+    assert use(second).closed
+    with second.engine.connect():
+        assert not use(first).closed
+    first.dispose()
+    second.dispose()
+
+
+def test_an_interrupted_question_leaves_no_connection_and_its_place_in_the_pool(
+    limited_url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_ASK_EACH_SECONDS", 0.0)
+    monkeypatch.setattr(waiting_for_servers, "_IS_SCARCE", "SELECT pg_sleep(60) IS NULL, 1")
+    database = Database(parse_database_url(limited_url), limits=TimeLimits(idle=0))
+    # Python's own answer to SIGINT, which a process that was started in the background does not have.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    asks = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%IS NULL, 1'"
+
+    def interrupt() -> None:
+        wait_until(lambda: bool(postgres_server.execute(asks)))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as user:
+        interrupted = user.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            use(database)
+        interrupted.result()
+    signal.signal(signal.SIGINT, before)
+
+    assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    database.dispose()
+
+
+def test_a_connection_that_is_lost_at_the_question_is_replaced_and_the_next_one_asks_again(
+    limited_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_ASK_EACH_SECONDS", 0.5)
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.0)
+    first, second = (Database(parse_database_url(limited_url), limits=TimeLimits(idle=0)) for _ in range(2))
+    lost = use(first)
+    with monkeypatch.context() as change:
+        change.setattr(waiting_for_servers, "_IS_SCARCE", "SELECT pg_terminate_backend(pg_backend_pid()), 1")
+        wait_until(lambda: use(first) is not lost)
+
+    with second.engine.connect():
+        wait_until(lambda: bool(use(first).closed))
+    first.dispose()
+    second.dispose()
+
+
+def test_the_reserve_of_amazon_rds_counts_as_taken(
+    limited_url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_ASK_EACH_SECONDS", 0.0)
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.0)
+    name = limited_url.rpartition("/")[2]
+    postgres_server.execute(f'ALTER DATABASE {name} SET "rds.rds_superuser_reserved_connections" = 200')
+    database = Database(parse_database_url(limited_url), limits=TimeLimits(idle=0))
+
+    assert use(database).closed
+    database.dispose()
+
+
+def test_a_parallel_worker_does_not_count_as_a_connection(
+    limited_url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_ASK_EACH_SECONDS", 0.0)
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 0.0)
+    user, name = limited_url.partition("//")[2].partition("@")[0], limited_url.rpartition("/")[2]
+    postgres_server.execute(f"ALTER ROLE {user} CONNECTION LIMIT 3")
+    database = Database(parse_database_url(limited_url), limits=TimeLimits(idle=0))
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{user}' AND wait_event = 'PgSleep'"
+
+    with (
+        psycopg.connect(f"host=127.0.0.1 port={postgres_server.port} user={user} dbname={name}") as other,
+        ThreadPoolExecutor(1) as query,
+    ):
+        is_new = other.info.server_version >= 16_00_00
+        other.execute(f"SET {'debug_parallel_query' if is_new else 'force_parallel_mode'} = on")
+        query.submit(lambda: other.execute("SELECT pg_sleep(60)"))
+        wait_until(lambda: postgres_server.execute(count) == [(1,)])
+        assert postgres_server.execute(count.partition(" AND")[0]) == [(2,)]
+        assert not use(database).closed
+        other.cancel()
     database.dispose()
 
 
@@ -334,5 +496,23 @@ def test_a_child_does_not_go_on_with_the_markers_of_its_parent() -> None:
 
     assert os.read(reader, 64).decode() != mine.writer
     assert sessions.begin("") is mine
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_closes_a_connection_of_its_parent_does_not_go_on_with_its_markers() -> None:
+    sessions = Sessions()
+    mine = sessions.begin("")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        sessions.begin("")
+        sessions.end(mine)
+        os.write(writer, sessions.begin("").writer.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert os.read(reader, 64).decode() != mine.writer
     os.close(reader)
     os.close(writer)
