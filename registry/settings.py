@@ -213,9 +213,15 @@ def _warn_of_misspelling(name: str, similar: str) -> None:
     warnings.warn(f"The variable {name} is not a setting and is ignored. Did you mean {similar}?", stacklevel=2)
 
 
+_EXPECTED: Final = {"bool_parsing": "write true or false", "int_parsing": "write a whole number"}
+
+
 def _error_message(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        faults = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
+        faults = [
+            f"{_variable(str(fault['loc'][0]))}: {_EXPECTED.get(fault['type'], fault['msg'])}"
+            for fault in error.errors()
+        ]
         return f"A setting cannot be used: {'; '.join(faults)}."
     return (
         f'A setting cannot be used: {error}. REGISTRY_DEFAULT_TAGS is a JSON object such as {{"team": "nba"}}, '

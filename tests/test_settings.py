@@ -151,6 +151,14 @@ def test_a_variable_that_does_not_parse_is_named(name: str, value: str, monkeypa
         current_settings()
 
 
+def test_a_variable_that_is_neither_true_nor_false_is_told_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_ALLOW_CODE", "perhaps")
+
+    with pytest.raises(InvalidParameterError) as caught:
+        current_settings()
+    assert caught.value.message == "A setting cannot be used: REGISTRY_ALLOW_CODE: write true or false."
+
+
 @pytest.mark.parametrize(
     ("uri", "shown"),
     [

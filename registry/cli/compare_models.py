@@ -37,10 +37,11 @@ def compare_models(
 
     The result is stored as evidence of the first model, on which the rule BetterThanHolder is judged.
     """
-    dataset = read_dataset(data, targets, name)
     open_client(changes=True)
+    models = [model_uri(challenger), model_uri(reference)]
+    dataset = read_dataset(data, targets, name, models)
     comparison = registry.compare_models(
-        [model_uri(challenger), model_uri(reference)],
+        models,
         dataset,
         metric=metric,
         confidence=confidence,

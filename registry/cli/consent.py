@@ -27,7 +27,7 @@ def require(loss: str, yes: bool) -> None:
     """
     if yes:
         return
-    if invocation.current().no_input or not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+    if not can_ask():
         raise InvalidParameterError(f"{loss} Give --yes to do it.")
     output.complain(loss)
     sys.stderr.write("Go on? [y/N] ")
@@ -37,6 +37,12 @@ def require(loss: str, yes: bool) -> None:
         raise typer.Exit(130)
 
 
-def _is_terminal(stream: object) -> bool:
+def can_ask() -> bool:
+    """Tell whether somebody is there to answer: stdin and stderr are terminals, and --no-input is not given."""
+    return not invocation.current().no_input and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def is_terminal(stream: object) -> bool:
+    """Tell whether a stream is a terminal; one that is closed is none."""
     isatty = getattr(stream, "isatty", None)
     return bool(isatty and isatty())

@@ -1,5 +1,6 @@
 """Read the data of a command line: CSV, Parquet or JSON, as a DataFrame or a named data set."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -26,18 +27,28 @@ DatasetName = Annotated[
 _ENDINGS: Final = (".csv", ".parquet", ".json", ".jsonl")
 
 
-def read_dataset(file: str, targets: str, name: str | None) -> "PandasDataset":
-    """Read a file as a data set; its name is that of the file without the ending.
+def read_dataset(file: str, targets: str, name: str | None, models: Sequence[str]) -> "PandasDataset":
+    """Read a file as a data set for models; its name is that of the file without the ending.
+
+    The numbers of CSV and JSON have no types of their own, so they get those of the models' signatures.
 
     Raises:
         ArtifactNotFoundError: There is no such file.
         InvalidParameterError: The file cannot be parsed, or has no such column.
+        RegistryError: A model is missing or cannot be read.
     """
     import registry
 
     source = None if file == files.STREAM else file
     chosen = name if name is not None else "stdin" if source is None else Path(file).stem
-    return registry.data.from_pandas(read_frame(file), source, targets=targets, name=chosen)
+    frame = read_frame(file)
+    if not file.lower().endswith(".parquet"):
+        from registry.cli.prediction_files import fit_types
+
+        for uri in models:
+            signature = registry.models.get_model_info(uri).signature
+            frame = fit_types(frame, signature.inputs if signature else None)
+    return registry.data.from_pandas(frame, source, targets=targets, name=chosen)
 
 
 def read_frame(file: str) -> "pd.DataFrame":
@@ -64,7 +75,8 @@ def read_frame(file: str) -> "pd.DataFrame":
         raise ArtifactNotFoundError(f"There is no file {file!r}.") from error
     except ImportError:
         raise MissingDependencyError(f"Parquet needs pyarrow: {install_command('arrow')}.") from None
-    except (OSError, ValueError) as error:  # pandas and pyarrow say in many ways that a file is no table
+    # pandas and pyarrow say in many ways that a file is no table.
+    except (OSError, ValueError, TypeError) as error:
         raise InvalidParameterError(f"The data {file!r} cannot be read: {error}") from error
 
 

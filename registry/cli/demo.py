@@ -6,7 +6,6 @@ what the trained model does.
 
 import importlib.util
 import logging
-import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -163,11 +162,13 @@ def _predict(best: Trained, split: Split) -> None:
 
 
 def _say_where(experiment: "Experiment", tracking_uri: str | None) -> None:
+    from registry.settings import redacted_uri
+
     output.heading("Where it is")
     output.line(f"database  {location_of(open_database())}\nfiles     {experiment.artifact_location}")
     output.heading("Try next")
     if tracking_uri is not None:
-        output.line(f"  export REGISTRY_TRACKING_URI={shlex.quote(_without_password(tracking_uri))}")
+        output.line(f"  export REGISTRY_TRACKING_URI={shlex.quote(redacted_uri(tracking_uri))}")
     output.line(
         f"  registry runs list --experiment {EXPERIMENT} --best held_out_auc\n"
         f"  registry models show {MODEL}\n"
@@ -175,7 +176,3 @@ def _say_where(experiment: "Experiment", tracking_uri: str | None) -> None:
         f"  python -c \"import registry; print(registry.pyfunc.load_model('{PRODUCTION}'))\"\n"
         f"  registry versions promote {MODEL}/1 Production --reason 'trying it out'"
     )
-
-
-def _without_password(uri: str) -> str:
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", uri)

@@ -59,8 +59,13 @@ def write_context(directory: Path, image: Image) -> Path:
             raise InvalidParameterError(f"The {name} {value!r} has a blank, a quote or another special character.")
     try:
         if package.endswith(".whl"):
-            shutil.copyfile(package, directory / Path(package).name)
-            package = f"./{Path(package).name}[{extras}]"
+            wheel = Path(package)
+            if not wheel.is_file():
+                raise InvalidParameterError(f"The package {package!r} is no file; give a wheel of this machine.")
+            copy = directory / wheel.name
+            if not (copy.exists() and copy.samefile(wheel)):
+                shutil.copyfile(wheel, copy)
+            package = f"./{wheel.name}[{extras}]"
         requirements = _requirements(model)
         (directory / ".dockerignore").write_text("*\n!model\n!*.whl\n", encoding="utf-8")
         file = directory / "Dockerfile"

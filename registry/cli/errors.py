@@ -61,10 +61,16 @@ def report_usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
     context: Any = getattr(error, "ctx", None)
     path = "registry" if context is None else context.command_path
     message = _sentence(in_our_words(error.format_message().replace("Value error, ", "")))
+    if message.startswith("Got unexpected extra argument") and _takes_version(context):
+        message += " A version is one word, such as churn/7."
     if "--json" in arguments:
         invocation.current().json = True
     _print("INVALID_PARAMETER_VALUE", exit_codes.USAGE, f"{message} Try '{path} --help'.", {})
     return exit_codes.USAGE
+
+
+def _takes_version(context: Any) -> bool:
+    return context is not None and any(parameter.metavar == "VERSION" for parameter in context.command.params)
 
 
 def report_output(error: OSError) -> int:

@@ -48,13 +48,14 @@ def evaluate(
 
     The metrics belong to the model and the data set from then on; promotion rules ask for them by its name.
     """
-    dataset = read_dataset(data, targets, name)
     client = open_client(changes=True)
+    uri = model_uri(uri)
+    dataset = read_dataset(data, targets, name, [uri])
     if experiment is not None:
         registry.set_experiment(experiment_id=find_experiment(client, experiment).experiment_id)
     chosen = model_type or _guess_type(dataset.df[targets])
     result = registry.evaluate(
-        model_uri(uri),
+        uri,
         dataset,
         model_type=chosen,
         evaluators=[chosen, "shap"] if explain else chosen,

@@ -10,7 +10,7 @@ from registry.cli import invocation, output
 from registry.cli.commands import noun
 from registry.cli.event_columns import NAMED_EVENT_COLUMNS, documents
 from registry.cli.history import find_events
-from registry.cli.options import Everything, Limit, Since, Until, open_client
+from registry.cli.options import DAY_SECONDS, Everything, Limit, Since, Until, open_client
 from registry.cli.times import parse_moment
 from registry.exceptions import InvalidParameterError
 
@@ -75,7 +75,7 @@ def watch(
         bool, typer.Option("--from-now", help="Start a new cursor at the next event, not at the first one.")
     ] = False,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.01, help="Time between two looks.")
+        float, typer.Option("--interval", metavar="SECONDS", min=0.01, max=DAY_SECONDS, help="Time between two looks.")
     ] = 1,
 ) -> None:
     """Deliver every event at least once, in order: to a webhook, or as one JSON object per line."""

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from registry.cli import output
 from registry.exceptions import ArtifactNotFoundError, StorageError, disk_error
@@ -21,11 +21,9 @@ def read_text(file: str, what: str) -> str:
         ArtifactNotFoundError: There is no such file.
         StorageError: It cannot be read, or is not UTF-8.
     """
+    stdin = _stdin(what) if file == STREAM else None
     try:
-        if file != STREAM:
-            return Path(file).read_text(encoding="utf-8")
-        _say_that_stdin_is_read(what)
-        return sys.stdin.read()
+        return Path(file).read_text(encoding="utf-8") if stdin is None else stdin.read()
     except FileNotFoundError as error:
         raise ArtifactNotFoundError(f"{what} cannot be read: there is no file {file!r}.") from error
     except (OSError, UnicodeError) as error:
@@ -39,12 +37,12 @@ def open_input(file: str, what: str, suffix: str = "") -> Iterator[Path]:
     if file != STREAM:
         yield Path(file)
         return
-    _say_that_stdin_is_read(what)
+    stdin = _stdin(what).buffer
     with tempfile.TemporaryDirectory(prefix="registry-") as directory:
         copy = Path(directory) / f"stdin{suffix}"
         try:
             with copy.open("wb") as target:
-                shutil.copyfileobj(sys.stdin.buffer, target)
+                shutil.copyfileobj(stdin, target)
         except OSError as error:
             raise disk_error(f"{what} cannot be read from stdin: {error}.", error) from error
         yield copy
@@ -56,6 +54,8 @@ def create_output(file: str, suffix: str = "") -> Iterator[Path]:
     if file != STREAM:
         yield Path(file)
         return
+    if sys.stdout is None:
+        raise OSError("stdout is closed")
     with tempfile.TemporaryDirectory(prefix="registry-") as directory:
         written = Path(directory) / f"stdout{suffix}"
         yield written
@@ -65,6 +65,10 @@ def create_output(file: str, suffix: str = "") -> Iterator[Path]:
         sys.stdout.buffer.flush()
 
 
-def _say_that_stdin_is_read(what: str) -> None:
+def _stdin(what: str) -> TextIO:
+    """Return stdin, after telling a person that it is read."""
+    if sys.stdin is None:
+        raise StorageError(f"{what} cannot be read: stdin is closed.")
     if sys.stdin.isatty():
         output.note(f"Reading {what[0].lower()}{what[1:]} from stdin; end with Ctrl-D.")
+    return sys.stdin

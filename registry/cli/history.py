@@ -16,6 +16,7 @@ from registry.cli.promotion import expected_holder, holders
 from registry.cli.targets import model_name, parse_guarded_stage
 from registry.cli.times import parse_moment
 from registry.exceptions import InvalidParameterError, VersionNotFoundError
+from registry.validation.names import check_version
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,9 +53,8 @@ def rollback(
     name, stage = model_name(name), parse_guarded_stage(stage)
     client = open_client(changes=not dry_run)
     left = holders(client, name, stage)
-    target = expected_holder(to) if to is not None else None
     expected = expected_holder(expected_current)
-    number = target if isinstance(target, str) else None
+    number = None if to is None else check_version(to.rpartition("/")[2], "--to")
     planned = client.rollback(name, stage, expected_current=expected, to=number, force=force, dry_run=True)
     back = planned
     if not dry_run:
@@ -118,8 +118,6 @@ def find_events(
 
 def _checked_version(client: "MlflowClient", name: str, text: str) -> int:
     """Return a version's number; one that no event names is an error, one that was deleted is not."""
-    from registry.validation.names import check_version
-
     number = check_version(text.rpartition("/")[2], "--version")
     if not client.get_history(name, version=number):
         raise VersionNotFoundError(f"{name!r} never had a version {number}.")

@@ -1,5 +1,6 @@
 """``registry import-runs``: move in from W&B's offline runs and from trackio."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -43,5 +44,7 @@ def import_runs(
 
     use_place()
     with shown_progress() as progress:
-        report = run_import(tracker.value, Path(path).expanduser(), rename=rename, progress=progress)
+        # Path.expanduser raises an error where there is no such user; this leaves the path as it is.
+        place = Path(os.path.expanduser(path))  # noqa: PTH111
+        report = run_import(tracker.value, place, rename=rename, progress=progress)
     print_report(report, f"in {tracker.value}", SAMPLED)

@@ -12,6 +12,7 @@ from registry.cli.options import ExpectedCurrent, ModelName, Reason, open_client
 from registry.cli.pairs import Keys, Pairs, TagOption, parse_pairs, shown
 from registry.cli.promotion import expected_holder
 from registry.cli.targets import find_version, model_name
+from registry.exceptions import InvalidParameterError
 
 Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is, in Markdown.")]
 Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.")]
@@ -41,6 +42,8 @@ def register(
     as well.
     """
     tags = parse_pairs(tag, "--tag")
+    if "/" in name.removeprefix("models:/") and "/" not in uri:
+        raise InvalidParameterError(f"The name comes first: registry models register {uri} {name}")
     _, source = open_uri(uri)
     client = open_client(creates=True)
     version = client.register_model(str(source), model_name(name), tags=tags or None, reason=reason)

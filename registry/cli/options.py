@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The most that an interval or a time limit may be: the operating system waits for no infinite one.
+DAY_SECONDS: Final = 86_400
+
 
 def filter_option(example: str) -> Any:
     """Return ``--filter`` with an example of what the listing searches."""

@@ -30,6 +30,7 @@ class FileFormat(StrEnum):
 _SUFFIXES: Final = {".csv": FileFormat.CSV, ".parquet": FileFormat.PARQUET, ".json": FileFormat.JSON}
 # What an empty field of a number is. Texts keep theirs: NA may be Namibia.
 _MISSING: Final = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"]
+_INTEGERS: Final = (DataType.integer, DataType.long)
 _TABLES: Final = ("dataframe_split", "dataframe_records")
 
 
@@ -50,7 +51,7 @@ def read_data(path: Path, kind: FileFormat, schema: Schema | None) -> tuple[Any,
     """
     try:
         if kind is FileFormat.CSV:
-            return _typed(_read_csv(path, schema), schema), None
+            return fit_types(_read_csv(path, schema), schema), None
         if kind is FileFormat.PARQUET:
             return _read_parquet(path), None
         return _read_json(path, schema)
@@ -116,7 +117,7 @@ def _read_json(path: Path, schema: Schema | None) -> tuple[Any, Mapping[str, Any
         return _arrays(data), params
     else:
         frame = pd.DataFrame(data)
-    return _typed(frame, schema), params
+    return fit_types(frame, schema), params
 
 
 def _arrays(data: Any) -> Any:
@@ -131,21 +132,37 @@ def _scalar_types(schema: Schema | None) -> dict[str, DataType]:
     return {str(spec.name): spec.type for spec in schema.inputs if isinstance(spec.type, DataType)}
 
 
-def _typed(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
-    """Give numbers and times that were text the type of the signature, where it can hold each of them."""
+def fit_types(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
+    """Give numbers and times that were text the type of the signature, where it can hold each of them.
+
+    The frame is changed and returned.
+    """
+    import numpy as np
     import pandas as pd
 
     for name, dtype in _scalar_types(schema).items():
         if name not in frame:
             continue
         column = frame[name]
+        if column.ndim != 1:
+            continue  # several columns of this name, which `predict` refuses
+        if dtype in _INTEGERS and column.dtype == "float64" and _are_whole(column):
+            column = frame[name] = column.astype("int64")
         if dtype is DataType.datetime and pd.api.types.is_string_dtype(column):
             frame[name] = pd.to_datetime(column, format="ISO8601")
         elif dtype is DataType.integer and column.dtype == "int64" and column.between(-(2**31), 2**31 - 1).all():
             frame[name] = column.astype("int32")
         elif dtype is DataType.float and column.dtype == "float64":
-            frame[name] = column.astype("float32")
+            with np.errstate(over="ignore"):
+                narrow = column.astype("float32")
+            if np.isinf(narrow).sum() == np.isinf(column).sum():
+                frame[name] = narrow
     return frame
+
+
+def _are_whole(column: "pd.Series[float]") -> bool:
+    """Tell whether all numbers are integers that a float holds exactly, as pandas writes 2.0 for 2 beside NaN."""
+    return bool(((column % 1 == 0) & (column.abs() <= 2**53)).all())
 
 
 def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat) -> None:
@@ -161,7 +178,10 @@ def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat)
         text = json.dumps({"predictions": plain(predictions)}, allow_nan=False) + "\n"
         _write(file, text.encode())
         return
-    frame = _as_frame(predictions)
+    try:
+        frame = _as_frame(predictions)
+    except ValueError as error:  # columns of different lengths, or lists in lists
+        raise InvalidParameterError(f"The predictions are no table: {error}. Write JSON.") from error
     if kind is FileFormat.CSV:
         _write(file, frame.to_csv(index=False).encode())
         return
@@ -171,7 +191,8 @@ def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat)
         raise MissingDependencyError(f"Parquet needs pyarrow: {install_command('arrow')}.") from None
     except OSError as error:
         raise StorageError(f"The predictions cannot be written: {error.strerror or error}.") from error
-    except (ValueError, TypeError) as error:  # pyarrow's for a column of several types, pandas' for two of one name
+    # pyarrow's for a column of several types or a number beyond 64 bits, pandas' for two columns of one name.
+    except (ValueError, TypeError, OverflowError) as error:
         raise InvalidParameterError(f"Parquet cannot hold the predictions: {error}. Write CSV or JSON.") from error
 
 

@@ -8,7 +8,7 @@ import registry
 from registry.cli import consent, output
 from registry.cli.options import RunTarget, open_client
 from registry.cli.pairs import Keys, Pairs, TagOption, parse_pairs, shown
-from registry.cli.runs import app
+from registry.cli.runs import app, run_status
 from registry.cli.targets import find_experiment, find_run, find_runs
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, their first characters, or EXPERIMENT/NAME.")]
@@ -40,6 +40,7 @@ def create(
     """Record a run for what a script did, and print its id."""
     from registry.entities import Metric, Param
 
+    end = run_status(status)  # before anything is written
     metrics = {key: _number(key, value) for key, value in parse_pairs(metric, "--metric").items()}
     params, tags = parse_pairs(param, "--param"), parse_pairs(tag, "--tag")
     client = open_client(creates=True)
@@ -51,10 +52,10 @@ def create(
             [Metric(key, value, now, 0) for key, value in metrics.items()],
             [Param(key, value) for key, value in params.items()],
         )
-    if status.upper() in ("RUNNING", "SCHEDULED"):
-        client.update_run(run_id, status.upper())
+    if end in ("RUNNING", "SCHEDULED"):
+        client.update_run(run_id, end)
     else:
-        client.set_terminated(run_id, status.upper())
+        client.set_terminated(run_id, end)
     output.done(f"The run {run_id} was recorded.", identity=run_id, document=client.get_run(run_id))
 
 

@@ -173,7 +173,7 @@ def _conditions(
             raise InvalidParameterError(f"--tag takes KEY=VALUE, such as team=east, not {tag!r}.")
         conditions.append(f"tags.`{key}` = {_quoted(value)}")
     if status is not None:
-        conditions.append(f"attributes.status = {_quoted(_run_status(status))}")
+        conditions.append(f"attributes.status = {_quoted(run_status(status))}")
     if filter_string and conditions:
         from registry.filters import Subject, parse_filter
 
@@ -182,7 +182,7 @@ def _conditions(
     return " AND ".join(conditions) if conditions else filter_string or ""
 
 
-def _run_status(text: str) -> str:
+def run_status(text: str) -> str:
     """Return the status that a text names in any case."""
     from registry.entities import RunStatus
 

@@ -7,7 +7,7 @@ import typer
 
 from registry.cli import output
 from registry.cli.models import app
-from registry.cli.options import open_client, use_place
+from registry.cli.options import DAY_SECONDS, open_client, use_place
 from registry.cli.targets import model_uri
 from registry.exceptions import InvalidParameterError
 from registry.uris import parse
@@ -34,7 +34,10 @@ def serve(
     ] = 5000,
     workers: Annotated[int, typer.Option("--workers", "-w", metavar="N", min=1, help="Processes.")] = 1,
     every: Annotated[
-        float, typer.Option("--every", metavar="SECONDS", min=0.05, help="How often to look for a promotion.")
+        float,
+        typer.Option(
+            "--every", metavar="SECONDS", min=0.05, max=DAY_SECONDS, help="How often to look for a promotion."
+        ),
     ] = 5.0,
     threads: Annotated[
         int, typer.Option("--threads", metavar="N", min=1, help="Threads of one prediction in the model's library.")
@@ -59,7 +62,14 @@ def serve(
     ] = 100_000,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", "-t", metavar="SECONDS", min=0.01, help="The most time for an answer; then 503."),
+        typer.Option(
+            "--timeout",
+            "-t",
+            metavar="SECONDS",
+            min=0.01,
+            max=DAY_SECONDS,
+            help="The most time for an answer; then 503.",
+        ),
     ] = 60.0,
     token_file: Annotated[
         Path | None,

@@ -9,7 +9,7 @@ from registry.cli import output
 from registry.cli.commands import standalone
 from registry.cli.copying import DryRun, print_report, progress
 from registry.cli.formatting import size
-from registry.cli.options import use_place
+from registry.cli.options import DAY_SECONDS, use_place
 from registry.exceptions import InvalidParameterError, UnavailableError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def sync(
     dry_run: DryRun = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on sending what is new, until Ctrl-C.")] = False,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.1, help="How often --watch looks.")
+        float, typer.Option("--interval", metavar="SECONDS", min=0.1, max=DAY_SECONDS, help="How often --watch looks.")
     ] = 5.0,
 ) -> None:
     """Send the runs of a spool, with their points, files and models; again, it sends what is missing there."""

@@ -4,8 +4,8 @@ A version is ``churn/7``, ``churn/Production``, ``churn@champion`` or ``churn/la
 not. A run is its id, the first 4 characters or more of it, or ``EXPERIMENT/run-name``. An experiment is its name or id.
 """
 
+import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -94,7 +94,9 @@ def model_uri(text: str) -> str:
         return text
     place = (match["place"] or "").lower()
     is_version = match["alias"] is not None or place.isdigit() or place in ("latest", *map(str.lower, ALL_STAGES))
-    return f"{_MODELS}{text}" if is_version or not Path(text).exists() else text
+    # Path.exists raises an error for a name that is too long to be one.
+    is_path = not is_version and os.path.exists(text)  # noqa: PTH110
+    return text if is_path else f"{_MODELS}{text}"
 
 
 def parse_stage(text: str, known: "tuple[str, ...]" = ALL_STAGES) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from registry.cli import files, invocation, output
+from registry.cli import files, output
 from registry.cli.commands import noun
+from registry.cli.consent import can_ask
 from registry.cli.formatting import minute, moment
 from registry.cli.options import (
     Everything,
@@ -142,7 +143,7 @@ def _password(key: Path, password_file: str | None) -> str | None:
     given = os.environ.get("REGISTRY_KEY_PASSWORD")
     if given or not _is_encrypted(key):
         return given or None
-    if invocation.current().no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not can_ask():
         raise InvalidParameterError(
             f"The key {str(key)!r} has a password. Give --password-file FILE, or set REGISTRY_KEY_PASSWORD."
         )

@@ -5,7 +5,7 @@ Guarantees: `parse_time(format_time(moment)) == moment` for every aware datetime
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from registry.exceptions import InvalidParameterError
 
@@ -77,3 +77,16 @@ def parse_duration(text: str) -> timedelta:
         return timedelta(**{_UNITS[unit]: int(number) for unit, number in match.groupdict().items() if number})
     except OverflowError:
         raise InvalidParameterError(f"{text!r} is too long a duration; use fewer days.") from None
+
+
+def check_duration(given: Any, name: str, *, positive: bool = False) -> timedelta:
+    """Return a duration that an argument gives as a text or as a timedelta.
+
+    Raises:
+        InvalidParameterError: it is neither, or negative, or zero where it must be positive.
+    """
+    length = parse_duration(given) if isinstance(given, str) else given
+    if not isinstance(length, timedelta) or length < timedelta(0) or (positive and not length):
+        what = "a positive duration" if positive else "a duration"
+        raise InvalidParameterError(f"{name} must be {what} such as '7d', got {given!r:.60}.")
+    return length

@@ -224,9 +224,11 @@ class XGBoostPredictor:
 
 
 def limit_xgboost_threads(model: Any, count: int) -> None:
-    """Let a Booster or a wrapper use `count` threads."""
+    """Let a Booster or a wrapper use `count` threads, also the unfitted wrapper that a search or ensemble keeps."""
     if hasattr(model, "get_booster"):
         model.n_jobs = count  # set_params would hand the booster all parameters, and it takes no list of metrics
+        if not model.__sklearn_is_fitted__():
+            return
         model = model.get_booster()
     model.set_param({"nthread": count})
 

@@ -3,14 +3,15 @@
 Guarantees: only files are read. Files of runs that were moved together with the store are found.
 """
 
+import functools
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from registry.client.byte_stores import open_store
 from registry.entities.portable_model import PortableInput, PortableMetric, PortableRun
-from registry.exceptions import InvalidStateError, RegistryError, disk_error
+from registry.exceptions import InvalidStateError, disk_error
 from registry.flavors.untrusted.yaml import read_map
 from registry.mlflow_bridge.files import FilePlaces
 from registry.mlflow_bridge.source import (
@@ -27,6 +28,8 @@ from registry.mlflow_bridge.source import (
 )
 from registry.store.transfer.outside_runs import Series
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _META: Final = "meta.yaml"
 _TRASH: Final = ".trash"
 _MODELS: Final = "models"
@@ -187,6 +190,23 @@ def _read_text(path: Path) -> str:
         raise disk_error(f"The file {str(path)!r} cannot be read: {error.strerror}.", error) from None
 
 
+def _naming_the_directory(read: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
+    """Turn a field of the wrong kind, or one that is missing, into an error that names the directory."""
+
+    @functools.wraps(read)
+    def read_named(directory: Path, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(directory, *args, **kwargs)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise InvalidStateError(
+                f"The files in {str(directory)!r} are not as MLflow wrote them: {type(error).__name__}: {error}. "
+                "Mend them, or move the directory away and import again."
+            ) from None
+
+    return read_named
+
+
+@_naming_the_directory
 def _read_run(directory: Path, experiment: Path, experiment_name: str) -> SourceRun:
     meta = read_map(directory / _META)
     run_id = str(meta.get("run_id") or meta.get("run_uuid") or directory.name)
@@ -264,6 +284,7 @@ def _read_series(key: str, path: Path) -> Series:
     return Series(key, steps, timestamps, values)
 
 
+@_naming_the_directory
 def _read_logged_model(directory: Path, experiment_id: str) -> SourceLoggedModel:
     meta = read_map(directory / _META)
     model_id = str(meta.get("model_id") or directory.name)
@@ -298,6 +319,7 @@ def _model_metrics(key: str, path: Path) -> Iterator[SourceModelMetric]:
         yield SourceModelMetric(point, run_id or None)
 
 
+@_naming_the_directory
 def _read_model(directory: Path) -> SourceModel:
     meta = read_map(directory / _META)
     versions = [_read_version(path) for path in _subdirectories(directory) if path.name.startswith("version-")]
@@ -311,15 +333,12 @@ def _read_model(directory: Path) -> SourceModel:
     )
 
 
+@_naming_the_directory
 def _read_version(directory: Path) -> SourceVersion:
     meta: Mapping[str, Any] = read_map(directory / _META)
     location = str(meta.get("storage_location") or meta.get("source") or "")
-    try:
-        number = int(meta.get("version") or directory.name.removeprefix("version-"))
-    except ValueError:
-        raise RegistryError(f"The directory {str(directory)!r} is not that of a version.") from None
     return SourceVersion(
-        version=number,
+        version=int(meta.get("version") or directory.name.removeprefix("version-")),
         source=str(meta.get("source") or ""),
         location=location,
         stage=str(meta.get("current_stage") or "None"),

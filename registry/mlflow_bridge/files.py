@@ -11,7 +11,7 @@ from registry.blobs.digests import hash_stream
 from registry.blobs.upload_plan import sealed_path
 from registry.client.byte_stores import open_store
 from registry.entities import Manifest
-from registry.exceptions import InvalidParameterError, UnsupportedStoreError
+from registry.exceptions import InvalidParameterError, NotFoundError, UnsupportedStoreError
 from registry.mlflow_bridge.server_files import ArtifactServer
 from registry.mlflow_bridge.source import Files
 from registry.settings import redacted_uri
@@ -35,8 +35,11 @@ class FilePlaces:
         """Return the files at a location.
 
         Raises:
+            NotFoundError: The location is empty.
             UnsupportedStoreError: Files there cannot be read; the message says what to do.
         """
+        if not location:
+            raise NotFoundError("MLflow recorded no place for its files.")
         place = self._present(location)
         match = _SCHEME.match(place)
         scheme = match[1].lower() if match else "file"

@@ -14,8 +14,8 @@ from typing import Any, Final
 from registry.client import MlflowClient
 from registry.entities import Metric, RunTag
 from registry.entities.model_registry import ResolvedModel
-from registry.entities.times import format_milliseconds, parse_duration
-from registry.exceptions import InvalidParameterError, InvalidTypeError, NotFoundError
+from registry.entities.times import check_duration, format_milliseconds
+from registry.exceptions import InvalidNameError, InvalidParameterError, InvalidTypeError, NotFoundError
 from registry.fluent import state
 from registry.monitoring.comparison import (
     FALSE_INCIDENTS,
@@ -151,9 +151,7 @@ class CheckSettings:
             InvalidParameterError: The window is no positive duration.
             InvalidTypeError: Its end is no time with time zone.
         """
-        length = parse_duration(self.window) if isinstance(self.window, str) else self.window
-        if not isinstance(length, timedelta) or length <= timedelta(0):
-            raise InvalidParameterError(f"window must be a positive duration such as '7d', got {self.window!r}.")
+        length = check_duration(self.window, "window", positive=True)
         if self.at is not None and (not isinstance(self.at, datetime) or self.at.utcoffset() is None):
             raise InvalidTypeError(f"at must be a datetime with a time zone, got {self.at!r}.")
         end = now_ms() if self.at is None else int(self.at.timestamp() * 1000)
@@ -181,6 +179,8 @@ def compare(
     version: int | None = None,
 ) -> Compared:
     """Compare as `check` does, and log nothing."""
+    if isinstance(name, str) and name.startswith("models:/"):
+        raise InvalidNameError(f"{name!r} is a URI; give the name of the model alone, and `stage` or `version`.")
     detectors, sensitivity = check_detectors(settings.detectors), settings.sensitivity()
     start, end = settings.hours()
     stage = None if version is not None else stage

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from registry.monitoring.columns import CATEGORY, Key
+from registry.monitoring.report import finite
 from registry.monitoring.sketches import CategoryCounts, QuantileSketch
 
 BINS: Final = 10
@@ -117,8 +118,8 @@ class ColumnBuilder:
             profile,
             minimum=float(self._minimum),
             maximum=float(self._maximum),
-            mean=_finite_or_none(self._mean),
-            std=_finite_or_none(np.sqrt(self._squares / profile.present)),
+            mean=finite(self._mean),
+            std=finite(np.sqrt(self._squares / profile.present)),
             quantiles=tuple(quantiles.tolist()),
             edges=tuple(self._edges.tolist()),
             counts=tuple(self._counts.tolist()),
@@ -157,7 +158,3 @@ def column_from(values: Mapping[str, Any]) -> ColumnProfile:
     known = {field.name for field in fields(ColumnProfile)}
     tuples = {key: tuple(values[key]) for key in ("quantiles", "edges", "counts")}
     return ColumnProfile(**{key: value for key, value in values.items() if key in known} | tuples)
-
-
-def _finite_or_none(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None

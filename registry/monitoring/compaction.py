@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from registry.client import MlflowClient
 from registry.entities import LifecycleStage, Run
-from registry.entities.times import parse_duration
+from registry.entities.times import check_duration
 from registry.exceptions import ArtifactNotFoundError, InvalidParameterError, RunNotFoundError
 from registry.fluent import state
 from registry.monitoring.merged_files import columns_of, merge_observations, merge_rows
@@ -45,6 +45,7 @@ GRACE_MS: Final = DAY_MS
 SMALL_BYTES: Final = 8 << 20
 _MOST_BYTES: Final = 64 << 20
 _MOST_SOURCES: Final = 5_000
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _logger = logging.getLogger(__name__)
 
 
@@ -99,8 +100,8 @@ def compact_observations(
     client = state.client() if client is None else client
     if limit is not None and (type(limit) is not int or limit < 1):
         raise InvalidParameterError(f"limit must be an integer of 1 or more, got {limit!r:.60}.")
-    grace_ms, now = _milliseconds(grace, "grace"), now_ms()
-    first = 0 if since is None else now - _milliseconds(since, "since")
+    grace_ms, now = check_duration(grace, "grace") // _MILLISECOND, now_ms()
+    first = 0 if since is None else now - check_duration(since, "since") // _MILLISECOND
     experiment_id = find_experiment(client, name)
     counted = Compaction()
     if experiment_id is None:
@@ -220,10 +221,3 @@ def _merged_name(files: Sequence[StoredFile]) -> str:
     unique = hashlib.sha256(names.encode()).hexdigest()[:32]
     hours, stamp = (end - start) // HOUR_MS, max(file.stamp for file in files)
     return file_name(start, hours, files[0].version, stamp, unique, MERGED_SUFFIX)
-
-
-def _milliseconds(given: Any, what: str) -> int:
-    length = parse_duration(given) if isinstance(given, str) else given
-    if not isinstance(length, timedelta) or length < timedelta(0):
-        raise InvalidParameterError(f"{what} must be a duration such as '1d', got {given!r:.60}.")
-    return length // timedelta(milliseconds=1)

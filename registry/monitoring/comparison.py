@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from registry.entities.times import parse_duration
+from registry.entities.times import check_duration
 from registry.exceptions import InvalidParameterError
 from registry.monitoring.column_profiles import ColumnProfile
 from registry.monitoring.columns import NUMBER
@@ -65,9 +65,7 @@ def alpha_of(every: str | timedelta, false_incidents: float) -> float:
     Raises:
         InvalidParameterError: The interval or the budget is not positive.
     """
-    interval = parse_duration(every) if isinstance(every, str) else every
-    if not isinstance(interval, timedelta) or interval <= timedelta(0):
-        raise InvalidParameterError(f"every must be a positive duration such as '1d', got {every!r}.")
+    interval = check_duration(every, "every", positive=True)
     if isinstance(false_incidents, bool) or not isinstance(false_incidents, int | float) or not false_incidents > 0:
         raise InvalidParameterError(f"false_incidents must be a number greater than 0, got {false_incidents!r}.")
     return min(0.05, false_incidents * (interval / MONTH))
@@ -100,7 +98,7 @@ def compare_profiles(
     for name in detectors:
         # Only a reference that was made with correlations says that they matter.
         if name in JOINT_DETECTORS and (name != CORRELATION or reference.correlations):
-            results.append(_of_rows(reference, window, JOINT_DETECTORS[name], sensitivity))
+            results.append(_of_inputs(reference, window, JOINT_DETECTORS[name], sensitivity))
     in_segments = [name for name in detectors if name not in DETECTORS or DETECTORS[name].aspect == "distribution"]
     for column, value in reference.segments:
         seen = window.get_segment(column, value) if (column, value) in window.segments else Profile(0, ())
@@ -116,7 +114,7 @@ def _compare(
     results = [result for column in reference.columns for result in _of_column(reference, window, column, detectors)]
     if PERFORMANCE_DETECTOR in detectors:
         results += _of_performance(reference, window, sensitivity)
-    return [_apply(result, sensitivity, window) for result in results]
+    return [_with_threshold(result, sensitivity, window) for result in results]
 
 
 def _of_column(
@@ -139,14 +137,14 @@ def _of_column(
         except NoFindingError as error:
             yield _unavailable(column, detector, str(error))
         else:
-            yield _result(column.name, column.role, column.kind, detector, finding)
+            yield _result(column, detector, finding)
 
 
-def _result(name: str, role: str, kind: str, detector: Detector, finding: Finding) -> ColumnResult:
+def _result(column: ColumnProfile, detector: Detector, finding: Finding) -> ColumnResult:
     return ColumnResult(
-        name,
-        role,
-        kind,
+        column.name,
+        column.role,
+        column.kind,
         detector.name,
         detector.aspect,
         statistic=finite(finding.statistic),
@@ -187,7 +185,7 @@ def _of_performance(reference: Profile, window: Profile, sensitivity: Sensitivit
     ]
 
 
-def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensitivity: Sensitivity) -> ColumnResult:
+def _of_inputs(reference: Profile, window: Profile, detector: JointDetector, sensitivity: Sensitivity) -> ColumnResult:
     result = ColumnResult(ALL_INPUTS, JOINT, "rows", detector.name, detector.aspect)
     if window.rows < sensitivity.minimum_rows:
         return replace(result, note=_too_few(window.rows, sensitivity))
@@ -206,7 +204,7 @@ def _of_rows(reference: Profile, window: Profile, detector: JointDetector, sensi
     )
 
 
-def _apply(result: ColumnResult, sensitivity: Sensitivity, window: Profile) -> ColumnResult:
+def _with_threshold(result: ColumnResult, sensitivity: Sensitivity, window: Profile) -> ColumnResult:
     """Return a result with the threshold of this check; without figures if there are too few rows."""
     if result.note:
         return result

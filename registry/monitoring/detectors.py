@@ -14,7 +14,7 @@ import numpy as np
 
 from registry.flavors.optional_imports import optional_import
 from registry.monitoring.column_profiles import BINS, ColumnProfile
-from registry.monitoring.columns import CATEGORY, NUMBER
+from registry.monitoring.columns import CATEGORY, NUMBER, TIME
 from registry.monitoring.performance import ACCURACY, Performance
 from registry.monitoring.storage import EXTRA
 
@@ -223,7 +223,7 @@ DETECTORS: Final[Mapping[str, Detector]] = {
         Detector("psi", "distribution", (NUMBER, CATEGORY), 0.1, _psi),
         Detector("jensen_shannon", "distribution", (NUMBER, CATEGORY), 0.1, _jensen_shannon),
         Detector("chi_squared", "distribution", (CATEGORY,), 0.1, _chi_squared),
-        Detector("missing", "missing", (NUMBER, CATEGORY, "time"), 0.02, _missing),
+        Detector("missing", "missing", (NUMBER, CATEGORY, TIME), 0.02, _missing),
         Detector("new_categories", "new_categories", (CATEGORY,), 0.01, _new_categories),
         Detector("range", "range", (NUMBER,), 0.01, _range),
     )

@@ -3,7 +3,6 @@
 If an id occurs more than once, its last prediction and its last true value count.
 """
 
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from registry.entities.model_registry import ModelVersion
 from registry.exceptions import InvalidParameterError, InvalidTypeError
 from registry.flavors.optional_imports import optional_import
 from registry.fluent import state
-from registry.monitoring.columns import CATEGORY, Column, Key, read_columns
+from registry.monitoring.columns import CATEGORY, NUMBER, Column, Key, read_columns
 from registry.monitoring.merged_files import STAMP, START, read_rows
 from registry.monitoring.profiles import Profile, ProfileBuilder
 from registry.monitoring.references import find_reference
@@ -27,8 +26,9 @@ from registry.monitoring.storage import (
     PREDICTIONS,
     StoredFile,
     find_files,
-    registered_version,
+    resolve_version,
     retried,
+    to_parquet,
     write_file,
 )
 from registry.validation.values import now_ms
@@ -63,15 +63,13 @@ def log_ground_truth(
         >>> mlflow.monitoring.log_ground_truth("models:/churn/2", range(40), y)
     """
     client = state.client() if client is None else client
-    uri = f"models:/{model.name}/{model.version}" if isinstance(model, ModelVersion) else model
-    resolved = client.resolve(uri)
-    name, version = registered_version(resolved, uri)
+    resolved, name, version = resolve_version(client, model)
     reference = find_reference(client, resolved.model_id)
-    kinds = {} if reference is None else {column.key: column.kind for column in reference.profile.columns}
+    kinds = {} if reference is None else reference.profile.kinds
     columns = read_columns(None, None, targets, kinds=kinds)
     texts = check_ids(ids, len(columns[0].values) if columns else 0)
     moment = now_ms() if timestamp is None else timestamp
-    data = _to_parquet(texts, columns)
+    data = _file_of(texts, columns)
     write_file(client, name, GROUND_TRUTH, data, version=version, start=moment // HOUR_MS * HOUR_MS)
 
 
@@ -88,7 +86,7 @@ def write_predictions(
 ) -> None:
     """Store the predictions of rows that have ids, with the inputs that say to which segments a row belongs."""
     in_segments = {(INPUT, name) for name in segments}
-    data = _to_parquet(ids, [column for column in columns if column.role == PREDICTION or column.key in in_segments])
+    data = _file_of(ids, [column for column in columns if column.role == PREDICTION or column.key in in_segments])
     write_file(client, name, PREDICTIONS, data, version=version, start=start, hours=hours)
 
 
@@ -100,7 +98,6 @@ def join_ground_truth(
 
     It has the kinds of columns, the bins and the segments of `like`.
     """
-    kinds = {column.key: column.kind for column in like.columns}
     until = now_ms() + HOUR_MS
     predicted = _read(find_files(client, name, PREDICTIONS, start, end, version), start, end)
     true = _read(find_files(client, name, GROUND_TRUTH, start, until), start, until)
@@ -109,7 +106,7 @@ def join_ground_truth(
     joined = predicted.merge(true, on=_ID, how="inner", sort=False)
     if joined.empty:
         return None
-    columns = [_column(joined, label, kinds) for label in joined.columns if label != _ID]
+    columns = [_column(joined, label, like.kinds) for label in joined.columns if label != _ID]
     builder = ProfileBuilder(like=like, sample_rows=0)
     builder.add_columns(columns)
     return builder.finish()
@@ -139,14 +136,12 @@ def check_ids(ids: Any, rows: int) -> Any:
     return np.array(texts, dtype=object)
 
 
-def _to_parquet(ids: Any, columns: Sequence[Column]) -> bytes:
-    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+def _file_of(ids: Any, columns: Sequence[Column]) -> bytes:
+    arrow = optional_import("pyarrow", EXTRA)
     frame = pd.DataFrame({_ID: ids, **{f"{column.role}.{column.name}": column.values for column in columns}})
     types = [(f"{one.role}.{one.name}", arrow.string() if one.kind == CATEGORY else arrow.float64()) for one in columns]
     table = arrow.Table.from_pandas(frame, schema=arrow.schema([(_ID, arrow.string()), *types]), preserve_index=False)
-    buffer = io.BytesIO()
-    parquet.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
-    return buffer.getvalue()
+    return to_parquet(table, {})
 
 
 def _read(files: Iterable[StoredFile], start: int, end: int) -> pd.DataFrame | None:
@@ -170,4 +165,4 @@ def _column(frame: pd.DataFrame, label: str, kinds: dict[Key, str]) -> Column:
     values = stored.to_numpy(dtype=object) if is_text else stored.to_numpy(dtype=np.float64)
     if is_text:
         values = np.array([None if pd.isna(value) else value for value in values], dtype=object)
-    return Column(role, name, kinds.get((role, name), CATEGORY if is_text else "number"), values)
+    return Column(role, name, kinds.get((role, name), CATEGORY if is_text else NUMBER), values)

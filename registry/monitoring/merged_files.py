@@ -17,7 +17,7 @@ from registry.entities.history import canonical_json
 from registry.exceptions import InvalidParameterError
 from registry.flavors.optional_imports import optional_import
 from registry.monitoring.profiles import METADATA_KEY, Profile, merge_profiles, sample_schema
-from registry.monitoring.storage import EXTRA, SOURCES_KEY, StoredFile
+from registry.monitoring.storage import EXTRA, SOURCES_KEY, StoredFile, to_parquet
 
 PROFILES_KEY: Final = b"registry.profiles"
 PART: Final = "part"
@@ -31,7 +31,7 @@ Hour = tuple[int, int]
 
 def merge_observations(files: Sequence[StoredFile]) -> bytes:
     """Return the merged file of files of observations whose profiles have the same columns."""
-    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    arrow = optional_import("pyarrow", EXTRA)
     parts = list(_merge_hours(files))
     samples = [
         pd.DataFrame() if profile.sample is None else profile.sample.assign(**{PART: place})
@@ -43,10 +43,8 @@ def merge_observations(files: Sequence[StoredFile]) -> bytes:
         schema = schema.append(arrow.field(PART, arrow.int64()))
     table = arrow.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False)
     described = [{"start": start, "hours": hours, "profile": profile.to_dict()} for (start, hours), profile in parts]
-    metadata = {PROFILES_KEY: canonical_json({"parts": described}).encode(), SOURCES_KEY: _sources(files)}
-    buffer = io.BytesIO()
-    parquet.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
-    return buffer.getvalue()
+    profiles = canonical_json({"parts": described}).encode()
+    return to_parquet(table, {PROFILES_KEY: profiles, SOURCES_KEY: _sources(files)})
 
 
 def read_merged_profiles(data: bytes, start: int, end: int) -> list[Profile]:
@@ -72,13 +70,10 @@ def read_merged_profiles(data: bytes, start: int, end: int) -> list[Profile]:
 
 def merge_rows(files: Sequence[StoredFile]) -> bytes:
     """Return the merged file of files of predictions or ground truth with the same columns."""
-    arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+    arrow = optional_import("pyarrow", EXTRA)
     order = sorted(files, key=lambda one: (one.start, one.stamp, one.path))
     merged = arrow.concat_tables([read_rows(file) for file in order])
-    merged = merged.replace_schema_metadata({SOURCES_KEY: _sources(files)})
-    buffer = io.BytesIO()
-    parquet.write_table(merged, buffer, compression="zstd")
-    return buffer.getvalue()
+    return to_parquet(merged, {SOURCES_KEY: _sources(files)})
 
 
 def read_rows(file: StoredFile) -> Any:

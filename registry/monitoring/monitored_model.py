@@ -16,7 +16,7 @@ from registry.fluent import state
 from registry.fluent.models import load_function
 from registry.monitoring.columns import PrivacyRules, default_rules
 from registry.monitoring.recorder import Recorder
-from registry.monitoring.storage import EXTRA, registered_version
+from registry.monitoring.storage import EXTRA, resolve_version
 from registry.settings import current_settings
 
 
@@ -79,8 +79,7 @@ def load_monitored(model_uri: str, monitor: bool | float, **options: Any) -> Mon
     # Imported now: it is used in the background, where nobody would see that it is missing.
     optional_import("pyarrow.parquet", EXTRA)
     client = state.client()
-    resolved = client.resolve(model_uri)
-    name, version = registered_version(resolved, model_uri)
+    resolved, name, version = resolve_version(client, model_uri)
     # The version is loaded by its number: what a stage stands for may change meanwhile.
     model = load_function(f"models:/{name}/{version}", **options)
     rows = current_settings().monitoring_sample_rows

@@ -1,4 +1,4 @@
-"""How the monitors are: for people as values, for Prometheus as text."""
+"""The state of all monitors: as values, and in Prometheus' text format."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ _WEEK_MS: Final = 7 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class MonitorState:
-    """How a monitor is.
+    """The state of a monitor.
 
     Attributes:
         monitor: The monitor.
@@ -43,7 +43,7 @@ class MonitorState:
 
 
 def monitor_states(client: MlflowClient, name: str | None = None) -> list[MonitorState]:
-    """Return how the monitors of a model, or all, are, by number.
+    """Return the states of the monitors of a model, or of all monitors, by number.
 
     Args:
         client: The client.
@@ -56,7 +56,7 @@ def monitor_states(client: MlflowClient, name: str | None = None) -> list[Monito
         ModelNotFoundError: There is no such model.
 
     Example:
-        >>> from registry.monitoring.monitors import monitor_states
+        >>> from registry.monitoring import monitor_states
         >>> _ = client.add_monitor("churn")
         >>> [(one.state, one.open_incidents) for one in monitor_states(client)]
         [('waiting', 0)]
@@ -111,7 +111,7 @@ def metrics_text(client: MlflowClient) -> str:
         The text, which the node exporter or a scrape takes as it is.
 
     Example:
-        >>> from registry.monitoring.monitors import metrics_text
+        >>> from registry.monitoring import metrics_text
         >>> _ = client.add_monitor("churn")
         >>> print(metrics_text(client).splitlines()[2])
         registry_monitor_interval_seconds{monitor="1",model="churn",stage="Production"} 86400
@@ -122,7 +122,7 @@ def metrics_text(client: MlflowClient) -> str:
     results = client.backend.monitors.last_results()
     found = client.get_incidents(statuses=_NOT_CLOSED)
     incidents = Counter((one.name, str(one.status)) for one in found)
-    made = [(one, one.monitor.last_check) for one in states if one.monitor.last_check is not None]
+    made = [(one, check) for one in states if (check := one.monitor.last_check) is not None]
     names = list(dict.fromkeys(one.monitor.name for one in states))
     families = (
         _family(
@@ -141,13 +141,13 @@ def metrics_text(client: MlflowClient) -> str:
             "registry_monitor_last_check_timestamp_seconds",
             "gauge",
             "When the newest check ended.",
-            ((_labels(one), check.end_time / 1000) for one, check in made if check),
+            ((_labels(one), check.end_time / 1000) for one, check in made),
         ),
         _family(
             "registry_monitor_last_check_duration_seconds",
             "gauge",
             "How long the newest check took.",
-            ((_labels(one), check.seconds) for one, check in made if check),
+            ((_labels(one), check.seconds) for one, check in made),
         ),
         _family(
             "registry_monitor_last_check_status",
@@ -156,7 +156,6 @@ def metrics_text(client: MlflowClient) -> str:
             (
                 ({**_labels(one), "status": str(status)}, int(check.status == status))
                 for one, check in made
-                if check
                 for status in CheckStatus
             ),
         ),

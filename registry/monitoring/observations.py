@@ -15,7 +15,7 @@ import pandas as pd
 
 from registry.client import MlflowClient
 from registry.entities.model_registry import ModelVersion, ResolvedModel
-from registry.entities.times import parse_duration
+from registry.entities.times import check_duration
 from registry.exceptions import InvalidParameterError
 from registry.flavors import PyFuncModel
 from registry.fluent import state
@@ -32,6 +32,7 @@ from registry.monitoring.storage import (
     delete_days,
     find_files,
     registered_version,
+    resolve_version,
     retried,
     write_file,
 )
@@ -62,7 +63,7 @@ class Call:
 
 
 def log_inference(
-    model: "str | ModelVersion | PyFuncModel",
+    model: str | ModelVersion | PyFuncModel,
     inputs: Any,
     predictions: Any,
     *,
@@ -126,9 +127,7 @@ def delete_observations(name: str, older_than: str | timedelta, *, client: Mlflo
         0
     """
     client = state.client() if client is None else client
-    kept = parse_duration(older_than) if isinstance(older_than, str) else older_than
-    if not isinstance(kept, timedelta) or kept < timedelta(0):
-        raise InvalidParameterError(f"older_than must be a duration such as '90d', got {older_than!r}.")
+    kept = check_duration(older_than, "older_than")
     return delete_days(client, name, now_ms() - kept // timedelta(milliseconds=1))
 
 
@@ -137,19 +136,15 @@ def observed_model(client: MlflowClient, model: Any) -> ResolvedModel:
     known = getattr(model, "resolved_model", None)
     if isinstance(known, ResolvedModel):
         return known
-    if isinstance(model, ModelVersion):
-        return client.resolve(f"models:/{model.name}/{model.version}")
     if isinstance(model, PyFuncModel):
         return _version_of(client, model)
-    resolved = client.resolve(model)
-    registered_version(resolved, model)
-    return resolved
+    return resolve_version(client, model)[0]
 
 
 def observe(
     client: MlflowClient,
     resolved: ResolvedModel,
-    calls: "Sequence[Call]",
+    calls: Sequence[Call],
     rules: PrivacyRules,
     sample_rows: int,
 ) -> None:
@@ -157,7 +152,7 @@ def observe(
     name, version = registered_version(resolved, resolved.name)
     reference = find_reference(client, resolved.model_id)
     like = None if reference is None else reference.profile
-    kinds = {} if like is None else {column.key: column.kind for column in like.columns}
+    kinds = {} if like is None else like.kinds
     segments = () if like is None else like.segment_columns
     buckets: dict[tuple[int, int, frozenset[Key]], ProfileBuilder] = {}
     for call in calls:

@@ -24,7 +24,7 @@ from registry.monitoring.correlations import Correlation, correlate
 from registry.monitoring.performance import Performance, PerformanceCounter
 from registry.monitoring.report import INPUT
 from registry.monitoring.sketches import RowSample, merge_samples
-from registry.monitoring.storage import EXTRA
+from registry.monitoring.storage import EXTRA, to_parquet
 from registry.validation.arguments import check_list
 from registry.validation.paths import check_local_path
 
@@ -63,6 +63,11 @@ class Profile:
     sample: pd.DataFrame | None = None
     segments: Mapping[tuple[str, str], "Profile"] = field(default_factory=dict)
     correlations: tuple[Correlation, ...] = ()
+
+    @property
+    def kinds(self) -> dict[Key, str]:
+        """Return the kind of each column, by role and name."""
+        return {column.key: column.kind for column in self.columns}
 
     @property
     def segment_columns(self) -> tuple[str, ...]:
@@ -148,15 +153,12 @@ class Profile:
         Raises:
             MissingDependencyError: pyarrow is not installed.
         """
-        arrow, parquet = optional_import("pyarrow", EXTRA), optional_import("pyarrow.parquet", EXTRA)
+        arrow = optional_import("pyarrow", EXTRA)
         sample = pd.DataFrame() if self.sample is None else self.sample
         schema = sample_schema(arrow, self, sample)
         # One thread: what waits is written while the interpreter ends, which starts none any more.
         table = arrow.Table.from_pandas(sample, schema=schema, preserve_index=False, nthreads=1)
-        table = table.replace_schema_metadata({METADATA_KEY: canonical_json(self.to_dict()).encode()})
-        buffer = io.BytesIO()
-        parquet.write_table(table, buffer, compression="zstd")
-        return buffer.getvalue()
+        return to_parquet(table, {METADATA_KEY: canonical_json(self.to_dict()).encode()})
 
     @classmethod
     def from_parquet(cls, data: bytes) -> "Profile":
@@ -199,7 +201,7 @@ class ProfileBuilder:
         correlations: bool = False,
     ) -> None:
         self._like = {} if like is None else {column.key: column for column in like.columns}
-        self._kinds = {key: column.kind for key, column in self._like.items()}
+        self._kinds = {} if like is None else like.kinds
         self._rules = rules
         self._builders: dict[Key, ColumnBuilder] = {}
         self._performance = PerformanceCounter()

@@ -17,7 +17,7 @@ from registry.exceptions import IntegrityError, NotFoundError
 from registry.fluent import state
 from registry.monitoring.columns import PrivacyRules, default_rules
 from registry.monitoring.profiles import Profile, ProfileBuilder, digest_of_file, make_profile
-from registry.monitoring.storage import REFERENCE, new_run, registered_version
+from registry.monitoring.storage import REFERENCE, new_run, resolve_version
 from registry.settings import current_settings
 from registry.validation.values import now_ms
 
@@ -72,9 +72,7 @@ def set_reference(
         (40, 'accuracy')
     """
     client = state.client() if client is None else client
-    uri = f"models:/{model.name}/{model.version}" if isinstance(model, ModelVersion) else model
-    resolved = client.resolve(uri)
-    name, version = registered_version(resolved, uri)
+    resolved, name, version = resolve_version(client, model)
     profile = as_profile(
         data,
         predictions,

@@ -19,7 +19,6 @@ from registry.entities.history import MAX_REMARK
 from registry.entities.model_registry import ModelVersion
 from registry.evaluation import compare_models
 from registry.exceptions import (
-    AlreadyExistsError,
     InvalidParameterError,
     InvalidStateError,
     InvalidTypeError,
@@ -29,6 +28,7 @@ from registry.exceptions import (
 from registry.fluent import state
 from registry.fluent.runs import start_run
 from registry.monitoring.incidents import incident_document
+from registry.monitoring.storage import ensure_experiment
 from registry.monitoring.triggers import RETRAININGS, Retraining, load_callable, run_command
 from registry.rules.incidents import INCIDENTS_TAG
 
@@ -175,16 +175,9 @@ def _training_run(
             "A retraining logs to the tracking URI that is set, which is another one than the client's; call "
             "set_tracking_uri first."
         )
-    experiment = f"retraining/{name}"
-    try:
-        experiment_id = client.create_experiment(experiment)
-    except AlreadyExistsError:
-        found = client.get_experiment_by_name(experiment)
-        assert found is not None  # noqa: S101 - it exists
-        experiment_id = found.experiment_id
     # Nested, so that it neither minds nor resumes a run of the caller.
     with start_run(
-        experiment_id=experiment_id,
+        experiment_id=ensure_experiment(client, f"retraining/{name}"),
         run_name=retraining.name,
         nested=True,
         tags=_tags(retraining, incidents, champion),

@@ -14,15 +14,15 @@ import io
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from registry.blobs import BlobStore, Range
 from registry.client import MlflowClient
 from registry.entities import Run, ViewType
-from registry.entities.model_registry import ResolvedModel
+from registry.entities.model_registry import ModelVersion, ResolvedModel
 from registry.entities.paging import FileInfo, all_pages
 from registry.exceptions import AlreadyExistsError, ArtifactNotFoundError, InvalidParameterError, RunNotFoundError
 from registry.flavors.optional_imports import optional_import
@@ -60,17 +60,30 @@ def find_experiment(client: MlflowClient, model_name: str) -> str | None:
     return None if experiment is None else experiment.experiment_id
 
 
-def ensure_experiment(client: MlflowClient, model_name: str) -> str:
-    """Return the id of a model's monitoring experiment; create it if it is missing."""
-    name = experiment_name(model_name)
-    experiment_id = find_experiment(client, model_name)
-    if experiment_id is not None:
-        return experiment_id
+def ensure_experiment(client: MlflowClient, name: str) -> str:
+    """Return the id of an experiment; create it if it is missing. Of a deleted one the id is returned too."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return experiment.experiment_id
     try:
         return client.create_experiment(name)
     except AlreadyExistsError:
-        # Another process was faster, or it is deleted, which the next call says.
-        return client.get_experiment(find_experiment(client, model_name) or "").experiment_id
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:  # it was there between our two looks
+            raise
+        return experiment.experiment_id
+
+
+def resolve_version(client: MlflowClient, model: str | ModelVersion) -> tuple[ResolvedModel, str, int]:
+    """Return the version of a registered model that a URI or a `ModelVersion` stands for now, its name and its number.
+
+    Raises:
+        NotFoundError: The URI leads to nothing.
+        InvalidParameterError: It is no version of a registered model.
+    """
+    uri = f"models:/{model.name}/{model.version}" if isinstance(model, ModelVersion) else model
+    resolved = client.resolve(uri)
+    return resolved, *registered_version(resolved, uri)
 
 
 def registered_version(resolved: ResolvedModel, uri: object) -> tuple[str, int]:
@@ -219,6 +232,14 @@ def _read_end(file: StoredFile, length: int) -> bytes:
         return stream.read()
 
 
+def to_parquet(table: Any, metadata: Mapping[bytes, bytes]) -> bytes:
+    """Return the Parquet file of an Arrow table with this metadata alone."""
+    parquet = optional_import("pyarrow.parquet", EXTRA)
+    buffer = io.BytesIO()
+    parquet.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
 def retried(read: Callable[P, T]) -> Callable[P, T]:
     """Read again if a file went away meanwhile, because a merged one has replaced it."""
 
@@ -254,14 +275,15 @@ def delete_days(client: MlflowClient, model_name: str, before: int) -> int:
 def new_run(client: MlflowClient, model_name: str, kind: str, run_name: str, tags: dict[str, str], start: int) -> Run:
     """Create a run of a model's monitoring experiment."""
     tags = {KIND_TAG: kind, **tags}
-    return client.create_run(ensure_experiment(client, model_name), start_time=start, tags=tags, run_name=run_name)
+    experiment_id = ensure_experiment(client, experiment_name(model_name))
+    return client.create_run(experiment_id, start_time=start, tags=tags, run_name=run_name)
 
 
 @functools.lru_cache(maxsize=1024)
 def _day_run(client: MlflowClient, model_name: str, kind: str, day: str) -> str:
     start = int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() * 1000)
-    found = find_days(client, ensure_experiment(client, model_name), kind, start, start + 1)
-    run = next(found, None)
+    experiment_id = find_experiment(client, model_name)
+    run = None if experiment_id is None else next(find_days(client, experiment_id, kind, start, start + 1), None)
     if run is None:
         run = new_run(client, model_name, kind, f"{kind} {day}", {DAY_TAG: day}, start)
         client.set_terminated(run.info.run_id, end_time=start + DAY_MS)

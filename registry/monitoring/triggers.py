@@ -75,15 +75,15 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What a name means: a function that takes the payload and raises if it fails."""
+    """What a name means: a function that takes the payload and raises if it fails; what it returns is ignored."""
 
     name: str
-    fire: Callable[[Mapping[str, Any]], None]
+    fire: Callable[[Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Retraining:
-    """A retraining that the file defines.
+    """A retraining: what trains, and how the new version is compared. It has either a command or a callable.
 
     `read_triggers` makes it from a table ``[retrainings.NAME]``.
 
@@ -111,6 +111,10 @@ class Retraining:
     confidence: float = 0.95
     cooldown_seconds: float = 86_400.0
     timeout_seconds: float = 43_200.0
+
+    def __post_init__(self) -> None:
+        if (self.command is None) == (self.callable is None):
+            raise InvalidParameterError(f"The retraining {self.name!r} needs one of command and callable.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +172,13 @@ def read_triggers(path: str | Path | None) -> TriggerFile:
             f"The triggers file {str(path)!r} defines {(both or reserved)[0]!r}, which is "
             f"{'a trigger and a retraining' if both else 'built in'}. Rename it."
         )
-    where = f"The triggers file {str(path)!r}"
-    return TriggerFile(
-        {name: _trigger(name, entry, where) for name, entry in content.triggers.items()},
-        {name: _retraining(name, entry, where) for name, entry in content.retrainings.items()},
-    )
+    try:
+        return TriggerFile(
+            {name: _trigger(name, entry) for name, entry in content.triggers.items()},
+            {name: _retraining(name, entry) for name, entry in content.retrainings.items()},
+        )
+    except InvalidParameterError as error:
+        raise InvalidParameterError(f"The triggers file {str(path)!r}: {error}") from None
 
 
 def _parse(path: Path) -> _File:
@@ -195,30 +201,28 @@ def _parse(path: Path) -> _File:
         raise InvalidParameterError(f"The triggers file {str(path)!r}: {'; '.join(faults)}.") from None
 
 
-def _trigger(name: str, entry: _Entry, where: str) -> Trigger:
+def _trigger(name: str, entry: _Entry) -> Trigger:
     if sum(way is not None for way in (entry.command, entry.callable, entry.webhook)) != 1:
-        raise InvalidParameterError(f"{where}: trigger {name!r} needs one of command, callable and webhook.")
+        raise InvalidParameterError(f"The trigger {name!r} needs one of command, callable and webhook.")
     if entry.webhook is None and (entry.secret or entry.secret_env):
-        raise InvalidParameterError(f"{where}: trigger {name!r} has a secret, which only a webhook takes.")
+        raise InvalidParameterError(f"The trigger {name!r} has a secret, which only a webhook takes.")
     seconds = parse_duration(entry.timeout).total_seconds()
     if entry.command is not None:
         command = tuple(entry.command)
-        return Trigger(name, lambda payload: _discard(run_command(command, payload, seconds)))
+        return Trigger(name, lambda payload: run_command(command, payload, seconds))
     if entry.callable is not None:
         reference = entry.callable
-        return Trigger(name, lambda payload: _discard(load_callable(reference, GROUP)(dict(payload))))
+        return Trigger(name, lambda payload: load_callable(reference, GROUP)(dict(payload)))
     secret = entry.secret
     if entry.secret_env is not None:
         secret = os.environ.get(entry.secret_env)
         if not secret:
-            raise InvalidParameterError(f"{where}: trigger {name!r}: the variable {entry.secret_env} is not set.")
+            raise InvalidParameterError(f"The trigger {name!r}: the variable {entry.secret_env} is not set.")
     sink = WebhookSink(str(entry.webhook), secret=secret, timeout_seconds=min(seconds, 60.0), attempts=2)
     return Trigger(name, lambda payload: sink.post(canonical_json(dict(payload)).encode(), f"trigger {name!r}"))
 
 
-def _retraining(name: str, entry: _RetrainingEntry, where: str) -> Retraining:
-    if (entry.command is None) == (entry.callable is None):
-        raise InvalidParameterError(f"{where}: retraining {name!r} needs one of command and callable.")
+def _retraining(name: str, entry: _RetrainingEntry) -> Retraining:
     return Retraining(
         name,
         None if entry.command is None else tuple(entry.command),
@@ -229,10 +233,6 @@ def _retraining(name: str, entry: _RetrainingEntry, where: str) -> Retraining:
         parse_duration(entry.cooldown).total_seconds(),
         parse_duration(entry.timeout).total_seconds(),
     )
-
-
-def _discard(_result: object) -> None:
-    """Ignore what a trigger returns."""
 
 
 def load_callable(reference: str, group: str) -> Callable[..., Any]:

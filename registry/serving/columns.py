@@ -88,11 +88,24 @@ def column(name: str, values: list[Any], dtype: DataType, *, required: bool) -> 
     try:
         values = msgspec.convert(values, _LISTS[dtype])
     except msgspec.ValidationError as error:
-        raise bad_input(f"Column {name!r} expects {_WORDS[dtype]}{describe_place(error)}.") from None
+        integers = _as_integers(values) if dtype in _BOUNDS else None
+        if integers is None:
+            raise bad_input(f"Column {name!r} expects {_WORDS[dtype]}{describe_place(error)}.") from None
+        values = integers
     try:
         return _convert(name, values, dtype, required)
     except (ValueError, OverflowError, TypeError):
         raise bad_input(f"Column {name!r} expects {_WORDS[dtype]} in every row; one is out of range.") from None
+
+
+def _as_integers(values: list[Any]) -> list[int | None] | None:
+    """Return numbers that are all whole as integers, as pandas writes 2.0 for 2 beside a missing value; else None."""
+    limit = _EXACT[DataType.double]
+    for value in values:
+        is_whole = type(value) is float and value.is_integer() and abs(value) <= limit
+        if not (is_whole or value is None or type(value) is int):
+            return None
+    return [None if value is None else int(value) for value in values]
 
 
 def describe_place(error: msgspec.ValidationError) -> str:

@@ -5,6 +5,7 @@ Guarantees: no message contains SQL, bound values or a password.
 
 import re
 import sqlite3
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import URL
@@ -115,6 +116,11 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
         )
     if state in _DISK_FULL_STATES or code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageError(f"The database {place} could not write ({_first_line(error)}). Free space and retry.")
+    if code == sqlite3.SQLITE_CANTOPEN and _is_missing(url):
+        return UnavailableError(
+            f"The database {place} cannot be opened: there is no such file. Check the tracking URI, and that its "
+            "directory is writable if it shall be created."
+        )
     if code == sqlite3.SQLITE_CANTOPEN:
         return UnavailableError(
             f"The database {place} cannot be opened. Check that its directory is writable.{_SHARING}"
@@ -143,6 +149,16 @@ def to_registry_error(error: SQLAlchemyError, url: URL) -> RegistryError:
     if state and (state.startswith(("08", "53", "57")) or state in _RETRYABLE_STATES or state == "55P03"):
         return UnavailableError(f"The database {place} is not available: {_first_line(error)}. Retry later.")
     return RegistryError(f"The database {place} reported an error: {_first_line(error)}.")
+
+
+def _is_missing(url: URL) -> bool:
+    try:
+        Path(str(url.database)).lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _advice_on_connecting(reason: str) -> str:

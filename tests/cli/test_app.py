@@ -43,6 +43,16 @@ def test_a_noun_alone_shows_its_help(cli: Callable, noun: str) -> None:
         (["modles", "list"], "No such command 'modles'. Did you mean 'models'? Try 'registry --help'."),
         (["runs", "-x"], "No such option: -x. Try 'registry runs --help'."),
         (
+            ["versions", "promote", "churn", "1", "Production"],
+            "Got unexpected extra argument(s) (Production). A version is one word, such as churn/7. "
+            "Try 'registry versions promote --help'.",
+        ),
+        (["models", "show", "churn", "1"], "Got unexpected extra argument(s) (1). Try 'registry models show --help'."),
+        (
+            ["models", "register", "runs:/3f2a/model", "churn"],
+            "The name comes first: registry models register churn runs:/3f2a/model",
+        ),
+        (
             ["run", "list"],
             "MLproject files are not run here; call the script itself. Runs that are logged: 'registry runs list'. "
             "Try 'registry --help'.",

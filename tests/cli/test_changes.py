@@ -168,6 +168,14 @@ def test_a_run_may_still_be_running_and_lie_in_the_experiment_of_the_environment
     assert cli("runs", "create", "--metric", "a=b").code == 2
 
 
+def test_a_status_that_there_is_not_records_no_run(cli: Callable, own_place: Path) -> None:
+    made = cli("runs", "create", "--status", "DONE")
+
+    assert (made.code, made.out) == (2, "")
+    assert "There is no run status 'DONE'." in made.err
+    assert registry.search_runs(output_format="list") == []
+
+
 def test_runs_are_tagged_deleted_and_restored(cli: Callable, run_id: str, client: registry.MlflowClient) -> None:
     assert cli("runs", "tag", run_id[:6], "reviewed=yes", "by=ana").code == 0
     assert cli("runs", "untag", run_id, "by").code == 0

@@ -116,6 +116,16 @@ def test_base_image_package_and_consent_are_chosen(cli: Callable, model: None) -
     assert ("RUN", f"pip install './{wheel}[serve]'") in found
     assert ("ENV", "REGISTRY_ALLOW_CODE=true") in found
     assert "!*.whl" in Path("build/.dockerignore").read_text()
+    again = cli("models", "generate-dockerfile", "churn/1", "-d", "build", "--package", f"build/{wheel}")
+    assert (again.code, Path("build", wheel).read_bytes()) == (0, b"wheel")
+
+
+def test_a_wheel_that_is_not_there_is_named(cli: Callable, model: None) -> None:
+    made = cli("models", "generate-dockerfile", "churn/1", "-d", "build", "--package", "https://host/a.whl")
+    assert (made.code, made.err) == (
+        2,
+        "registry: The package 'https://host/a.whl' is no file; give a wheel of this machine.\n",
+    )
 
 
 def test_a_model_of_a_run_becomes_a_context_too(cli: Callable, doubling: Doubling) -> None:

@@ -45,6 +45,26 @@ def test_parquet_without_pyarrow_says_what_to_install(
     assert (refused.code, refused.err) == (1, f"registry: Parquet needs pyarrow: {install_command('arrow')}.\n")
 
 
+def test_the_numbers_of_csv_have_the_types_of_the_signature(cli: Callable[..., Any], own_place: Path) -> None:
+    frame = games("binary").astype({"a": "float32"})
+    frame["b"] = frame["b"].round().astype("int64")
+    model = DummyClassifier().fit(frame[["a", "b"]], frame["y"])
+    with pytest.warns(UserWarning, match="Integer columns"):
+        signature = registry.models.infer_signature(frame[["a", "b"]], model.predict(frame[["a", "b"]]))
+    registry.sklearn.log_model(model, name="model", signature=signature, registered_model_name="nba")
+    rest = frame.tail(60)
+    rest.to_parquet("holdout.parquet")
+    rest.astype({"b": "float64"}).to_csv("holdout.csv", index=False)
+
+    kinds = [
+        cli("models", "evaluate", "nba/1", f"holdout.{ending}", "--targets", "y", "--json").json["dataset"]["sha256"]
+        for ending in ("csv", "parquet")
+    ]
+    assert kinds[0] == kinds[1]
+    compared = cli("models", "compare", "nba/1", "nba/1", "holdout.csv", "--targets", "y", "--metric", "f1", "--json")
+    assert compared.json["dataset"]["sha256"] == kinds[0]
+
+
 def test_the_kind_of_file_does_not_matter_to_the_digest(cli: Callable[..., Any], logged: list[str]) -> None:
     found = [
         cli("models", "evaluate", "nba/1", f"holdout.{ending}", "--targets", "y", "--json").json["dataset"]
@@ -118,6 +138,7 @@ def test_data_from_stdin_is_csv(
         ("nothing.csv", 4, "There is no file 'nothing.csv'"),
         ("holdout.xlsx", 1, "ends with .csv, .parquet, .json, .jsonl"),
         ("broken.parquet", 1, "cannot be read"),
+        ("mixed.json", 1, "cannot be read"),
         ("empty.csv", 1, "cannot be read"),
         ("surplus.csv", 1, "Expected 2 fields in line 2, saw 3"),
     ],
@@ -127,6 +148,7 @@ def test_data_that_cannot_be_read_is_one_line(
 ) -> None:
     (own_place / "broken.parquet").write_bytes(b"PAR1 no")
     (own_place / "empty.csv").write_bytes(b"")
+    (own_place / "mixed.json").write_text('[{"y": 1}, 5]')
     (own_place / "surplus.csv").write_text("x,y\n0.5,0,1\n")
     done = cli("models", "evaluate", "nba/1", file, "--targets", "y")
     assert done.code in (code, 2)

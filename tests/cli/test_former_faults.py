@@ -675,3 +675,38 @@ def test_stdin_that_is_no_text_is_one_line(cli: Callable, filled: object, monkey
     outcome = cli("rules", "set", "churn", "Production", "-")
 
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("rules set churn Production - <&-", "The rules cannot be read: stdin is closed."),
+        ("models import - <&-", "The export cannot be read: stdin is closed."),
+        ("models export churn - >&-", "The output cannot be written: stdout is closed."),
+        ("db backup - >&-", "The output cannot be written: stdout is closed."),
+    ],
+)
+def test_a_stream_that_is_closed_is_one_line(filled: object, line: str, said: str) -> None:
+    command = f"'{sys.executable}' -m registry {line}"
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (1, f"registry: {said}\n")
+
+
+def test_a_name_that_is_too_long_for_a_path_is_no_fault_of_the_output(cli: Callable, filled: object) -> None:
+    outcome = cli("artifacts", "resolve", f"{'a' * 300}/x")
+
+    assert (outcome.code, "output" in outcome.err) == (2, False)
+
+
+def test_a_rollback_to_what_is_no_number_names_its_own_option(cli: Callable, filled: object) -> None:
+    outcome = cli("models", "rollback", "churn", "--to", "none")
+
+    assert (outcome.code, outcome.err) == (2, "registry: Parameter '--to' must be an integer, got 'none'.\n")
+
+
+@pytest.mark.parametrize("line", ["events watch --interval inf", "sync . --watch --interval inf"])
+def test_an_interval_without_end_is_refused(cli: Callable, filled: object, line: str) -> None:
+    outcome = cli(*line.split())
+
+    assert (outcome.code, "'--interval'" in outcome.err) == (2, True)

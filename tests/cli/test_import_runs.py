@@ -32,3 +32,9 @@ def test_another_tracker_and_a_place_without_runs_are_told(cli: Cli) -> None:
     outcome = cli("import-runs", "trackio", ".")
     assert outcome.code == 1
     assert "There is no project of trackio's at '.'" in outcome.err
+
+
+def test_a_home_that_there_is_not_is_a_place_without_runs(cli: Cli) -> None:
+    outcome = cli("import-runs", "trackio", "~nobody-of-this-name/trackio")
+    assert outcome.code != 0
+    assert "There is no project of trackio's at '~nobody-of-this-name/trackio'." in outcome.err

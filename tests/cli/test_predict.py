@@ -14,6 +14,7 @@ from small_models import Doubling
 
 import registry
 from registry.cli.prediction_files import FileFormat, read_data, write_predictions
+from registry.entities.schema import ColSpec, DataType, Schema
 from registry.exceptions import InvalidParameterError, MissingDependencyError, SchemaEnforcementError, StorageError
 from registry.models import infer_signature
 
@@ -161,6 +162,22 @@ def test_text_and_numbers_of_csv_get_the_types_of_the_signature(tmp_path: Path) 
     assert frame[numbers].iloc[0].tolist() == typed[numbers].iloc[0].tolist()
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_whole_floats_are_integers_of_the_signature(tmp_path: Path, kind: str) -> None:
+    typed = pd.DataFrame({"n": [1, 2], "k": np.array([1, 2], dtype="int32"), "half": [1, 2]})
+    floats = pd.DataFrame({"n": [1.0, 2.0], "k": [1.0, 2.0], "half": [1.0, 2.5]})
+    file = tmp_path / f"x.{kind}"
+    file.write_text(
+        floats.to_csv(index=False) if kind == "csv" else '[{"n":1.0,"k":1.0,"half":1.0},{"n":2.0,"k":2.0,"half":2.5}]'
+    )
+
+    with pytest.warns(UserWarning, match="Integer columns"):
+        schema = infer_signature(typed).inputs
+    frame, _ = read_data(file, FileFormat(kind), schema)
+
+    assert [str(dtype) for dtype in frame.dtypes] == ["int64", "int32", "float64"]
+
+
 def test_a_field_without_a_number_is_missing(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1.5,\n,NA\n")
     schema = infer_signature(pd.DataFrame({"a": [1.5], "b": ["t"]})).inputs
@@ -223,7 +240,20 @@ def test_what_is_no_table_is_refused_as_csv_and_written_as_json(tmp_path: Path) 
     assert json.loads((tmp_path / "out.json").read_text()) == {"predictions": [[[[0.0]]], {"k": "v"}]}
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame({"a": [1, "x"]}), pd.DataFrame([[1, 2]], columns=["a", "a"])])
+@pytest.mark.parametrize("predictions", [{"a": 0.5}, {"a": [1, 2], "b": [1]}, {"a": np.zeros((2, 2))}, [[1], [2, 3]]])
+def test_columns_that_make_no_table_are_an_error_of_ours(tmp_path: Path, predictions: Any) -> None:
+    with pytest.raises(InvalidParameterError, match=r"^The predictions are no table: .*Write JSON\.$"):
+        write_predictions(predictions, tmp_path / "out.csv", FileFormat.CSV)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": [1, "x"]}),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame({"a": [2**70]}),
+    ],
+)
 def test_predictions_that_parquet_cannot_hold_are_an_error_of_ours(tmp_path: Path, frame: pd.DataFrame) -> None:
     with pytest.raises(InvalidParameterError, match=r"^Parquet cannot hold the predictions: .*Write CSV or JSON\.$"):
         write_predictions(frame, tmp_path / "out.parquet", FileFormat.PARQUET)
@@ -258,3 +288,17 @@ def test_predictions_are_written_to_an_open_file() -> None:
     write_predictions([1], target, FileFormat.CSV)
 
     assert target.getvalue() == b"prediction\n1\n"
+
+
+def test_a_number_beyond_the_type_of_the_signature_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("x,y\n0.5,1e300\ninf,1\n")
+    schema = Schema([ColSpec(DataType.float, "x"), ColSpec(DataType.float, "y")])
+    data, _ = read_data(tmp_path / "rows.csv", FileFormat.CSV, schema)
+    assert data.dtypes.astype(str).to_dict() == {"x": "float32", "y": "float64"}
+    assert data["y"].tolist() == [1e300, 1.0]
+
+
+def test_two_columns_of_one_name_are_left_to_predict(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('{"dataframe_split": {"columns": ["a", "a"], "data": [[1, 2]]}}')
+    data, _ = read_data(tmp_path / "rows.json", FileFormat.JSON, Schema([ColSpec(DataType.integer, "a")]))
+    assert (list(data.columns), data.to_numpy().tolist()) == (["a", "a"], [[1, 2]])

@@ -46,6 +46,11 @@ def test_what_reads_writes_or_calls_is_refused(tmp_path: Path, function: Callabl
         flavors.save_model(FunctionTransformer(function), tmp_path / "model", "sklearn")
 
 
+def test_a_function_of_ones_own_is_told_the_format_that_holds_it(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="Functions of your own need serialization_format='cloudpickle'"):
+        flavors.save_model(FunctionTransformer(lambda rows: rows), tmp_path / "model", "sklearn")
+
+
 def test_no_listed_function_takes_a_path_a_buffer_a_callable_or_an_expression() -> None:
     specification = importlib.util.spec_from_file_location("list_trusted_names", SCRIPT)
     assert specification is not None

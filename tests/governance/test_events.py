@@ -351,3 +351,9 @@ def test_a_sink_does_not_show_its_secrets() -> None:
     assert repr(registry.WebhookSink("https://example.com/secret-path", secret="s3cret")) == (
         "WebhookSink(https://example.com)"
     )
+
+
+@pytest.mark.parametrize("interval", [-1.0, float("nan"), float("inf")])
+def test_an_interval_that_is_none_is_refused(sqlite_url: str, interval: float) -> None:
+    with pytest.raises(InvalidParameterError, match="interval_seconds"):
+        MlflowClient(sqlite_url).watch_events(Kept(), interval_seconds=interval)

@@ -60,6 +60,46 @@ def test_a_damaged_metric_file_is_one_error_that_names_it(content: bytes, own_pl
         import_mlflow(root, tracking_uri=registry_url)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("0/{run}/meta.yaml", "run_uuid: {run}\nstart_time: soon\n"),
+        ("0/{run}/meta.yaml", "run_uuid: {run}\nend_time: [1]\n"),
+        ("0/datasets/d/meta.yaml", "digest: x\n"),
+        ("0/{run}/outputs/m/meta.yaml", "destination_type: MODEL_OUTPUT\n"),
+        ("models/m/aliases/best", "one"),
+        ("models/m/version-1/meta.yaml", "version: [1]\n"),
+    ],
+)
+def test_a_damaged_description_is_one_error_that_names_its_directory(
+    file: str, content: str, own_place: Path, registry_url: str
+) -> None:
+    root = old_store(own_place / "old")
+    run = "a" * 32
+    for path, text in {
+        f"0/{run}/inputs/d/meta.yaml": "source_type: DATASET\nsource_id: d\n",
+        "0/datasets/d/meta.yaml": "name: d\ndigest: x\n",
+        "models/m/meta.yaml": "name: m\n",
+        "models/m/version-1/meta.yaml": "version: 1\n",
+        file.format(run=run): content.format(run=run),
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    with pytest.raises(InvalidStateError, match=r"The files in '.*/(aaa+|m|version-1)' are not as MLflow wrote them"):
+        import_mlflow(root, tracking_uri=registry_url)
+
+
+def test_a_version_without_a_place_does_not_take_the_files_beside_the_store(own_place: Path, registry_url: str) -> None:
+    root = old_store(own_place / "old")
+    (own_place / "beside.txt").write_text("not the model's")
+    for path, text in {"m/meta.yaml": "name: m\n", "m/version-1/meta.yaml": "version: 1\n"}.items():
+        (root / "models" / path).parent.mkdir(parents=True)
+        (root / "models" / path).write_text(text)
+    report = import_mlflow(root, tracking_uri=registry_url)
+    assert report.problems == ["Version 1 of 'm' was not imported: MLflow recorded no place for its files."]
+    assert MlflowClient(registry_url).search_model_versions("name = 'm'") == []
+
+
 def test_a_value_that_no_database_holds_is_told(own_place: Path, registry_url: str) -> None:
     root = old_store(own_place / "old")
     (root / "0" / ("a" * 32) / "params").mkdir()
@@ -160,3 +200,42 @@ def test_prompts_and_other_workspaces_are_left_out_and_told(unpack: Unpack, regi
     assert report.problems == ["The workspace 'other' was not imported; import it from the running server."]
     assert "1 prompts were left out; this registry keeps none." in report.notes
     assert (report.differences, report.by_kind["registered models"].here) == ([], 3)
+
+
+def set_stages(root: Path, stages: dict[int, str]) -> None:
+    """Write a registered model whose versions have these stages, as MLflow's file store does."""
+    (root / "models" / "m").mkdir(parents=True, exist_ok=True)
+    (root / "models" / "m" / "meta.yaml").write_text("name: m\n")
+    for version, stage in stages.items():
+        files, described = root.parent / f"files{version}", root / "models" / "m" / f"version-{version}"
+        for directory in (files, described):
+            directory.mkdir(exist_ok=True)
+        (files / "MLmodel").write_text(f"flavors: {{}}\nmodel_uuid: '{version}'\n")
+        (described / "meta.yaml").write_text(f"version: {version}\ncurrent_stage: {stage}\nsource: {files}\n")
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ({1: "Deleted_Internal", 2: "Production"}, {1: "Archived", 2: "Production"}),
+        ({1: "Staging", 2: "Production"}, {1: "Staging", 2: "Production"}),
+        ({1: "Archived", 2: "Production"}, {1: "Archived", 2: "Production"}),
+    ],
+)
+def test_stages_that_moved_in_the_source_move_here(
+    later: dict[int, str], expected: dict[int, str], own_place: Path, registry_url: str
+) -> None:
+    root = old_store(own_place / "old")
+    set_stages(root, {1: "Production", 2: "Staging"})
+    import_mlflow(root, tracking_uri=registry_url)
+    set_stages(root, later)
+
+    report = import_mlflow(root, tracking_uri=registry_url)
+
+    assert (report.problems, report.differences) == ([], [])
+    client = MlflowClient(registry_url)
+    found = {int(version.version): version.current_stage for version in client.search_model_versions("name = 'm'")}
+    assert found == expected
+    assert client.verify("m").versions == 2
+    again = import_mlflow(root, tracking_uri=registry_url)
+    assert (again.problems, again.notes, again.differences) == ([], report.notes, [])

@@ -8,7 +8,7 @@ from monitored_games import NAME, URI, games, register
 
 import registry
 from registry import MlflowClient
-from registry.exceptions import InvalidParameterError, NotFoundError, ReadOnlyError
+from registry.exceptions import InvalidNameError, InvalidParameterError, NotFoundError, ReadOnlyError
 from registry.monitoring import DriftReport, check, log_ground_truth, log_inference, make_profile, set_reference
 from registry.monitoring.storage import DAY_MS, HOUR_MS
 
@@ -63,6 +63,14 @@ def test_a_report_is_logged_as_a_run(client: MlflowClient) -> None:
     assert again.run_id is None
     assert again.digest() == report.digest()
     assert len(client.search_runs([run.info.experiment_id], "tags.`registry.monitoring.kind` = 'check'")) == len(runs)
+
+
+def test_a_uri_in_place_of_a_name_is_told(client: MlflowClient) -> None:
+    with pytest.raises(InvalidNameError) as caught:
+        check("models:/nba/1")
+    assert caught.value.message == (
+        "'models:/nba/1' is a URI; give the name of the model alone, and `stage` or `version`."
+    )
 
 
 def test_a_check_adds_nothing_to_the_history_of_the_model(client: MlflowClient) -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crashing import Crasher
@@ -196,6 +197,21 @@ def test_a_command_that_answers_otherwise_registers_nothing(
 ) -> None:
     with pytest.raises(error, match=message):
         retrain("nba", command(tmp_path, *words), client=client)
+
+    assert stages(client, "nba") == {1: "Production"}
+
+
+@pytest.mark.parametrize("ways", [{}, {"command": ("train",), "callable": learn_new_rules}])
+def test_a_retraining_has_either_a_command_or_a_callable(ways: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameterError, match="The retraining 'season' needs one of command and callable"):
+        Retraining("season", **ways)
+
+
+def test_a_retraining_whose_experiment_was_deleted_says_how_to_restore_it(client: MlflowClient) -> None:
+    client.delete_experiment(client.create_experiment("retraining/nba"))
+
+    with pytest.raises(InvalidParameterError, match="restore it with restore_experiment"):
+        retrain("nba", retraining("learn_new_rules"), client=client)
 
     assert stages(client, "nba") == {1: "Production"}
 

@@ -239,9 +239,11 @@ def test_the_file_of_the_setting_is_used(client: MlflowClient, monkeypatch: pyte
     ],
 )
 def test_a_file_that_says_nothing_clear_is_refused(text: str, message: str) -> None:
+    path = triggers_file(text)
     with pytest.raises(InvalidParameterError) as caught:
-        read_triggers(triggers_file(text))
+        read_triggers(path)
 
+    assert str(caught.value).startswith(f"The triggers file {str(path)!r}")
     assert message in str(caught.value)
 
 

@@ -203,6 +203,33 @@ def test_threads_reach_the_estimators_inside_an_estimator(own_place: Path) -> No
     assert [fitted[0].n_jobs, fitted[1].n_jobs] == [1, 1]
 
 
+def test_threads_reach_estimators_whose_template_was_never_fitted(own_place: Path) -> None:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.ensemble import StackingClassifier, VotingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+
+    data = games(60)
+    target = (data["rating_gap"] > 0).astype(int)
+    template = XGBClassifier(n_estimators=2, eval_metric=["auc", "logloss"])
+    parts = [("boosted", template), ("linear", LogisticRegression())]
+    models = [
+        CalibratedClassifierCV(template, cv=2),
+        StackingClassifier(parts, cv=2),
+        VotingClassifier(parts, voting="soft"),
+        GridSearchCV(template, {"max_depth": [1, 2]}, cv=2),
+    ]
+    for version, model in enumerate(models, 1):
+        log_version(model.fit(data[COLUMNS], target))
+
+        predictor = Predictor(f"models:/churn/{version}", nthread=1)
+
+        assert predictor(data[COLUMNS])["prediction"].tolist() == model.predict(data[COLUMNS]).tolist()
+    search = predictor.load().get_raw_model()
+    assert [search.estimator.n_jobs, search.best_estimator_.n_jobs] == [1, 1]
+    assert '"nthread":"1"' in search.best_estimator_.get_booster().save_config()
+
+
 @pytest.mark.parametrize("nthread", [0, -1, 1.0, True, "2"])
 def test_a_wrong_number_of_threads_is_refused(churn: str, nthread: Any) -> None:
     with pytest.raises(InvalidParameterError, match="nthread is a number of threads from 1"):

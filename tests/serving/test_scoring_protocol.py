@@ -225,7 +225,7 @@ WRONG_VALUES = [
     ("small", "1"),
     ("small", None),
     ("large", 2**63),
-    ("large", 1.0),
+    ("large", 1.5),
     ("large", 10**400),
     ("single", 1e300),
     ("single", 2**24 + 1),
@@ -255,6 +255,34 @@ def test_a_value_of_another_type_is_refused_with_the_columns_name(own_place: Pat
 
         assert answer.status == 400, (column, value, answer.body)
         assert f"olumn '{column}'" in answer.json()["message"], (column, value, answer.body)
+
+
+@pytest.mark.parametrize("form", ["records", "split", "columns", "csv"])
+def test_whole_floats_are_integers_as_mlflow_takes_them(own_place: Path, serve: Serve, form: str) -> None:
+    from registry.types import ColSpec, Schema
+
+    columns_of_model = Schema([ColSpec("long", "n"), ColSpec("integer", "k", required=False)])
+    save_echo(registry.models.ModelSignature(inputs=columns_of_model), "echo")
+    server = serve("echo", allow_code=True)
+
+    def send(rows: list[list[Any]]) -> Any:
+        columns = {"n": [row[0] for row in rows], "k": [row[1] for row in rows]}
+        if form == "csv":
+            text = "".join(f"{n},{'' if k is None else k}\n" for n, k in rows)
+            return server.post("/invocations", f"n,k\n{text}".encode(), "text/csv")
+        bodies = {
+            "records": {"dataframe_records": [{"n": n, "k": k} for n, k in rows]},
+            "split": {"dataframe_split": {"columns": ["n", "k"], "data": rows}},
+            "columns": {"inputs": columns},
+        }
+        return server.post("/invocations", bodies[form])
+
+    answer = send([[2.0, None], [3, 7.0]])
+    assert answer.json()["predictions"]["rows"] == [["2", "<NA>"], ["3", "7"]]
+    assert answer.json()["predictions"]["types"] == ["int64", "Int32"]
+    for wrong in (2.5, 2.0**53 * 4):
+        refused = send([[wrong, 1]])
+        assert (refused.status, "Column 'n' expects an integer" in refused.json()["message"]) == (400, True)
 
 
 def test_optional_columns_may_be_missing_or_null(own_place: Path, serve: Serve) -> None:

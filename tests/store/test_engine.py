@@ -257,6 +257,20 @@ def test_a_database_that_is_not_there_is_unavailable(postgres_server: PostgresSe
         MlflowClient(postgres_server.url("nothing")).search_experiments()
 
 
+def test_a_file_that_a_reader_misses_is_told_as_missing(own_place: Path) -> None:
+    reader = MlflowClient("sqlite:///missing.db", read_only=True)
+
+    with pytest.raises(UnavailableError) as caught:
+        reader.search_experiments()
+
+    place = own_place / "missing.db"
+    assert caught.value.message == (
+        f"The database sqlite:///{place} cannot be opened: there is no such file. Check the tracking URI, and that its "
+        "directory is writable if it shall be created."
+    )
+    assert not place.exists()
+
+
 def test_a_user_that_is_not_there_is_told_to_look_at_user_and_password(postgres_server: PostgresServer) -> None:
     stranger = make_url(postgres_server.url("postgres")).set(username="stranger").render_as_string(hide_password=False)
 

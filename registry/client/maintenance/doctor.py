@@ -322,12 +322,13 @@ def _size(count: int) -> str:
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:
-    directory = cache_directory(settings)
+    directory, limit = cache_directory(settings), _size(settings.cache_limit_bytes)
     remedy = "set REGISTRY_CACHE_DIR to a directory that can"
     if not directory.exists():
         fault = _find_obstacle(directory)
         if fault is None:
-            yield Finding("cache", OK, f"{directory} is not there yet; it is made with the first model from S3")
+            text = f"{directory} is not there yet: 0 B of at most {limit}; it is made with the first model from S3"
+            yield Finding("cache", OK, text)
         else:
             yield Finding("cache", FAIL, fault, remedy)
         return
@@ -340,5 +341,4 @@ def _cache(settings: Settings) -> Iterator[Finding]:
     if not os.access(directory, os.W_OK):
         yield Finding("cache", FAIL, f"{directory} cannot be written", remedy)
         return
-    limit = settings.cache_limit_bytes
-    yield Finding("cache", OK, f"{directory} has {len(entries)} models, {_size(used)} of at most {_size(limit)}")
+    yield Finding("cache", OK, f"{directory} has {len(entries)} models, {_size(used)} of at most {limit}")

@@ -4,6 +4,7 @@ Guarantees: each event is delivered at least once. The cursor moves past an even
 program that stops anywhere delivers the event again.
 """
 
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -76,12 +77,13 @@ class EventMethods(ClientBase):
                 only: the next call begins anew.
             from_now: With a new cursor, skip the events that exist already.
             once: Return after the events that exist now, instead of waiting for more.
-            interval_seconds: Pause between polls while no event comes.
+            interval_seconds: Pause between polls while no event comes: 0 or more.
 
         Returns:
             The number of delivered events.
 
         Raises:
+            InvalidParameterError: `interval_seconds` is negative, NaN or infinite.
             InvalidStateError: The cursor file belongs to another registry, or is ahead of this database.
             RegistryError: The sink failed; the event is delivered again by the next call.
 
@@ -98,6 +100,8 @@ class EventMethods(ClientBase):
         """
         if not callable(getattr(sink, "deliver", None)):
             raise InvalidTypeError(f"A sink has a method deliver(event), such as WebhookSink; got {sink!r}.")
+        if not 0 <= interval_seconds <= threading.TIMEOUT_MAX:
+            raise InvalidParameterError(f"interval_seconds must be a number of seconds, got {interval_seconds!r}.")
         last = self.backend.history.last_position()
         cursor_file = None
         position = last if from_now else 0

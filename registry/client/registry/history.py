@@ -189,8 +189,7 @@ class HistoryMethods(ClientBase):
         Args:
             name: Registered model.
             ahead: How far the clock was ahead, as a timedelta or a text such as ``"365d"``. By default the last of
-            these
-                events counts as written now.
+                these events counts as written now.
             from_seq: First event to correct. Default: the first that is ahead of the clock.
             to_seq: Last event to correct. Default: the last of all.
             reason: Why, for the history.

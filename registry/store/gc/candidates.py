@@ -4,13 +4,13 @@ Guarantees: nothing is listed that this database has no row for.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Connection, select
 
-from registry.store.dialects import AnyRow
+from registry.store.dialects import AnyRow, table
 from registry.store.gc.old_checks import find_old_checks
 from registry.store.gc.removal_conditions import (
     Windows,
@@ -21,6 +21,7 @@ from registry.store.gc.removal_conditions import (
     is_unreached,
 )
 from registry.store.logged_models.read import is_adopted
+from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.ownership import root_of_experiment
 from registry.store.tables import (
     ExperimentRow,
@@ -152,10 +153,11 @@ def _deleted_versions(connection: Connection, rows: Sequence[AnyRow]) -> dict[in
         .join(RegisteredModelRow, RegisteredModelRow.id == ModelVersionRow.model_id)
         .order_by(ModelVersionRow.id)
     )
+    dialect = connection.dialect.name
+    query = query.where(in_keys(dialect, table(ModelVersionRow).c.logged_model_id))
     versions: dict[int, list[str]] = defaultdict(list)
-    for keys in batches([row.id for row in rows]):
-        for row in connection.execute(query.where(ModelVersionRow.logged_model_id.in_(keys))):
-            versions[row.logged_model_id].append(f"{row.name} version {row.version}")
+    for row in connection.execute(query, keys_parameter(dialect, [row.id for row in rows])):
+        versions[row.logged_model_id].append(f"{row.name} version {row.version}")
     return versions
 
 
@@ -199,8 +201,3 @@ def _claimed_root(row: AnyRow) -> str:
 def relative_run_location(run_id: str) -> str:
     """Return the location of a run's files, relative to its experiment's artifact location."""
     return run_location("", run_id).lstrip("/")
-
-
-def batches(items: Sequence[int], size: int = 500) -> Iterable[Sequence[int]]:
-    """Yield batches of items that fit into one statement."""
-    return (items[start : start + size] for start in range(0, len(items), size))

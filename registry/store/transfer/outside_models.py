@@ -8,13 +8,13 @@ here since its last import gets new versions only.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from registry.entities import LoggedModelStatus, Metric
 from registry.entities.history import EventKind
-from registry.entities.stages import ACTIVE_STAGES
+from registry.entities.stages import ACTIVE_STAGES, ARCHIVED, NONE
 from registry.exceptions import ConflictError
 from registry.store.dialects import AnyRow, upsert
 from registry.store.driver_sql import run_all
@@ -36,8 +36,6 @@ from registry.store.tables import (
 from registry.store.tracking.metrics.read import insert_model_points
 from registry.store.transactions import read_transaction, write_transaction
 
-_NONE: Final = "None"
-
 
 @dataclass(frozen=True, slots=True)
 class OutsideVersion:
@@ -48,8 +46,8 @@ class OutsideVersion:
 
     version: int
     new: NewVersion
-    stage: str = _NONE
-    source_stage: str = _NONE
+    stage: str = NONE
+    source_stage: str = NONE
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -243,33 +241,47 @@ def _record_tags(
 
 
 def _update_stages(model: LockedModel, outside: OutsideModel, reason: str | None) -> None:
-    """Move versions to their stages. Those that leave an active stage go first, as it has one holder."""
+    """Move versions to their stages. All that leave an active stage leave first, as it has one holder."""
     rows = _versions(model.connection, model.key)
-    moves = [
-        (rows[version.version], version)
+    stages = {
+        version.version: (version.stage, version.source_stage)
         for version in outside.versions
-        if rows[version.version].deleted_time is None
-        and rows[version.version].origin == version.new.origin
-        and rows[version.version].current_stage != version.stage
-    ]
-    for row, version in sorted(moves, key=lambda move: (move[0].current_stage not in ACTIVE_STAGES, move[0].version)):
-        details: dict[str, Any] = {"imported": True}
-        if version.source_stage != version.stage:
-            details["stage_in_source"] = version.source_stage
-        event = model.record(
-            EventKind.STAGE_CHANGED,
-            version=version.version,
-            before=row.current_stage,
-            after=version.stage,
-            reason=reason,
-            details=details,
-        )
-        this = update(ModelVersionRow).where(ModelVersionRow.id == row.id)
-        model.connection.execute(this.values(current_stage=version.stage))
-        if row.current_stage in ACTIVE_STAGES:
-            close_period(model.connection, model.key, row.current_stage, event.time_us)
-        if version.stage in ACTIVE_STAGES:
-            open_period(model.connection, model.key, version.stage, version.version, event.time_us)
+        if rows[version.version].deleted_time is None and rows[version.version].origin == version.new.origin
+    }
+    taken = {stage for stage, _ in stages.values()}.intersection(ACTIVE_STAGES)
+    for number, row in rows.items():
+        # A holder that the source deleted, or that came from another source, makes room as in a promotion.
+        if number not in stages and row.current_stage in taken:
+            stages[number] = (ARCHIVED, ARCHIVED)
+    entering = []
+    for number, (stage, source_stage) in sorted(stages.items()):
+        row = rows[number]
+        if row.current_stage == stage:
+            continue
+        if row.current_stage not in ACTIVE_STAGES:
+            entering.append((row, row.current_stage, stage, source_stage))
+        elif stage not in ACTIVE_STAGES:
+            _move(model, row, row.current_stage, stage, source_stage, reason)
+        else:  # in two steps: two versions may change places
+            _move(model, row, row.current_stage, NONE, NONE, reason)
+            entering.append((row, NONE, stage, source_stage))
+    for move in entering:
+        _move(model, *move, reason)
+
+
+def _move(model: LockedModel, row: AnyRow, before: str, after: str, source_stage: str, reason: str | None) -> None:
+    """Move a version from a stage to another, and record it; `source_stage` is told where it is another one."""
+    details: dict[str, Any] = {"imported": True}
+    if source_stage != after:
+        details["stage_in_source"] = source_stage
+    kind = EventKind.STAGE_CHANGED
+    event = model.record(kind, version=row.version, before=before, after=after, reason=reason, details=details)
+    this = update(ModelVersionRow).where(ModelVersionRow.id == row.id)
+    model.connection.execute(this.values(current_stage=after))
+    if before in ACTIVE_STAGES:
+        close_period(model.connection, model.key, before, event.time_us)
+    if after in ACTIVE_STAGES:
+        open_period(model.connection, model.key, after, row.version, event.time_us)
 
 
 def _update_aliases(model: LockedModel, outside: OutsideModel, reason: str | None) -> None:

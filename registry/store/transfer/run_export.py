@@ -35,7 +35,10 @@ _LOW_BITS: Final = 0xFFFFF
 
 
 class SeriesSummary(NamedTuple):
-    """What tells two series apart without reading their points; equal summaries mean equal points."""
+    """What tells a series from its copy without reading their points.
+
+    Points are only added, and a copy has none of its own: with equal summaries it has them all.
+    """
 
     points: int
     numbers: int
