@@ -114,7 +114,7 @@ def measure(url: str, versions: int, events: int) -> dict[str, int]:
 
 
 def _there_and_back(client: registry.MlflowClient) -> None:
-    holder = client.backend.stages.find_by_stage("nba", "Production")
+    holder = client.find_model_version_by_stage("nba", "Production")
     client.transition_model_version_stage("nba", 1 if holder is None or holder.version == 2 else 2, "Production")
     client.rollback("nba")
 

@@ -31,6 +31,11 @@ _SUFFIXES: Final = {".csv": FileFormat.CSV, ".parquet": FileFormat.PARQUET, ".js
 # What an empty field of a number is. Texts keep theirs: NA may be Namibia.
 _MISSING: Final = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"]
 _INTEGERS: Final = (DataType.integer, DataType.long)
+_NULLABLE: Final[dict[DataType, Any]] = {
+    DataType.integer: "Int32",
+    DataType.long: "Int64",
+    DataType.boolean: "boolean",
+}
 _TABLES: Final = ("dataframe_split", "dataframe_records")
 
 
@@ -140,12 +145,16 @@ def fit_types(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
     import numpy as np
     import pandas as pd
 
+    optional = set() if schema is None else {str(name) for name in schema.optional_input_names()}
     for name, dtype in _scalar_types(schema).items():
         if name not in frame:
             continue
         column = frame[name]
         if column.ndim != 1:
             continue  # several columns of this name, which `predict` refuses
+        if dtype in _NULLABLE and name in optional and column.isna().any():
+            frame[name] = _nullable(column, dtype)
+            continue
         if dtype in _INTEGERS and column.dtype == "float64" and _are_whole(column):
             column = frame[name] = column.astype("int64")
         if dtype is DataType.datetime and pd.api.types.is_string_dtype(column):
@@ -163,6 +172,14 @@ def fit_types(frame: "pd.DataFrame", schema: Schema | None) -> "pd.DataFrame":
 def _are_whole(column: "pd.Series[float]") -> bool:
     """Tell whether all numbers are integers that a float holds exactly, as pandas writes 2.0 for 2 beside NaN."""
     return bool(((column % 1 == 0) & (column.abs() <= 2**53)).all())
+
+
+def _nullable(column: "pd.Series[Any]", dtype: DataType) -> "pd.Series[Any]":
+    """Return integers or truths, some of which are missing, in pandas' type for that; others stay, and are refused."""
+    try:
+        return column.astype(_NULLABLE[dtype])
+    except (TypeError, ValueError):
+        return column
 
 
 def write_predictions(predictions: Any, file: BinaryIO | Path, kind: FileFormat) -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from registry.store.search import SearchStore
     from registry.store.tracking.metrics.sample import SeriesStore
+    from registry.store.tracking.run_read import RunFiles
     from registry.store.transfer.model_export import ModelExportStore
     from registry.store.transfer.model_import import ModelImportStore
     from registry.store.transfer.outside_models import OutsideModelStore
@@ -316,10 +317,18 @@ class Backend:
         """Open the byte store below an absolute local path or an S3 prefix."""
         return open_store(root)
 
-    def run_files(self, run_id: str, artifact_uri: str) -> BlobStore:
-        """Open the byte store of a run's files; adopted ones are checked when they are read, and never written."""
-        store, adopted = self.blobs(artifact_uri), self.outside_runs.adopted(run_id)
-        return store if adopted is None else AdoptedBlobStore(store, adopted)
+    def run_files(self, run_id: str) -> BlobStore:
+        """Open the byte store of a run's files; adopted ones are checked when they are read, and never written.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        return self.files_at(self.runs.files(run_id))
+
+    def files_at(self, place: "RunFiles") -> BlobStore:
+        """Open the byte store of the files of a run that was read."""
+        store = self.blobs(place.artifact_uri)
+        return store if place.adopted is None else AdoptedBlobStore(store, place.adopted)
 
 
 def open_backend(

@@ -55,6 +55,12 @@ def read_config(evaluators: str | Sequence[str] | None, config: Any) -> tuple[li
     return names, dict(settings)
 
 
+_CLASSES: Final = (
+    " A classifier must predict classes. For a Booster, which predicts probabilities, give a function as the model, "
+    "such as lambda frame: model.predict(frame) > 0.5, and `model_id`."
+)
+
+
 @contextmanager
 def sklearn_errors() -> Iterator[None]:
     """Turn what scikit-learn says of targets and predictions that do not fit each other into our error."""
@@ -63,7 +69,10 @@ def sklearn_errors() -> Iterator[None]:
     except RegistryError:
         raise
     except (TypeError, ValueError) as error:
-        raise InvalidParameterError(f"scikit-learn cannot evaluate these targets and predictions: {error}") from error
+        advice = _CLASSES if "continuous" in str(error) else ""
+        raise InvalidParameterError(
+            f"scikit-learn cannot evaluate these targets and predictions: {str(error).rstrip('.')}.{advice}"
+        ) from error
 
 
 def run_evaluators(names: Sequence[str], model_type: str | None, evaluation: Evaluation) -> Outcome:

@@ -239,8 +239,8 @@ def _dump_skops(model: Any, path: Path, trusted: Iterable[str] | None) -> list[s
     if types.untrusted:
         raise InvalidParameterError(
             f"The {type(model).__name__} holds types that are not known to be safe: {types.untrusted}. If loading them "
-            "is safe, name them in skops_trusted_types when saving and again when loading. Functions of your own need "
-            "serialization_format='cloudpickle', which can only be loaded with allow_code=True."
+            "is safe, name them in skops_trusted_types when saving and again when loading. If not, or for functions of "
+            "your own, use serialization_format='cloudpickle', which can only be loaded with allow_code=True."
         )
     return types.trusted or None
 

@@ -275,7 +275,7 @@ class Export:
         existing, state_there, is_deleted = there.runs.get(run.run_id, (None, None, False))
         if is_deleted:
             raise InvalidStateError(f"It is deleted in MLflow, as {existing}. Restore it there to complete it.")
-        store = self.backend.run_files(run.run_id, exported.artifact_uri)
+        store = self.backend.run_files(run.run_id)
         sizes = {info.path: info.file_size for info in store.walk()}
         model_ids = self.backend.run_export.models_of_run(run.run_id)
         state = _digest(exported, self.backend.run_export.series(run.run_id), store.stamps())

@@ -35,7 +35,7 @@ from registry.mlflow_bridge.report import Count, TransferReport
 from registry.mlflow_bridge.server import server_source
 from registry.mlflow_bridge.source import Files, Source, SourceExperiment, SourceModel, SourceRun
 from registry.store.tracking.run_inputs import CONTEXT_TAG
-from registry.store.tracking.runs import run_location
+from registry.store.tracking.run_read import run_location
 from registry.store.transfer.outside_runs import AdoptedFiles, OutsideRun, Series
 from registry.uris import parse_location
 from registry.validation.values import checked_text

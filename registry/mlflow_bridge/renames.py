@@ -9,8 +9,10 @@ from typing import Any, Final
 from registry.exceptions import InvalidNameError, InvalidParameterError, PathExistsError, disk_error
 from registry.flavors.untrusted.yaml import dump_map, read_map
 from registry.validation.names import (
+    MAX_ALIAS,
     MAX_EXPERIMENT_NAME,
     MAX_KEY,
+    MAX_MODEL_NAME,
     casefold_name,
     check_alias,
     check_key,
@@ -31,6 +33,12 @@ _CHECKS: Final[Mapping[str, Callable[[object], str]]] = {
     "models": check_model_name,
     "aliases": check_alias,
     "keys": check_key,
+}
+_LIMITS: Final[Mapping[str, int]] = {
+    "experiments": MAX_EXPERIMENT_NAME,
+    "models": MAX_MODEL_NAME,
+    "aliases": MAX_ALIAS,
+    "keys": MAX_KEY,
 }
 
 
@@ -89,9 +97,12 @@ class RefusedNames:
             if reason is None:
                 taken[key] = name
                 continue
-            proposal = propose(kind, new)
+            proposal = first = propose(kind, new)
+            number = 2
             while (casefold_name(proposal) if folds else proposal) in taken:
-                proposal = f"{proposal}-2"
+                end = f"-{number}"
+                proposal = f"{first[: _LIMITS[kind] - len(end)].rstrip('/ ')}{end}"
+                number += 1
             taken[casefold_name(proposal) if folds else proposal] = name
             self._proposals.setdefault(kind, {})[name] = proposal
             self._reasons.append(f"{kind[:-1]} {name!r}, proposed {proposal!r}")
@@ -141,10 +152,8 @@ def propose(kind: str, name: str) -> str:
         text = f"alias-{text}" if find_fault(kind, text) else text
     elif kind == "keys":
         text = "".join(character if character.isalnum() or character in "/_.- :" else "_" for character in text)
-        text = "/".join(part for part in text.split("/") if part not in ("", ".", ".."))[:MAX_KEY]
-    text = text.strip()[:MAX_EXPERIMENT_NAME]
-    if kind == "models":
-        text = text[:256].strip()
+        text = "/".join(part for part in text.split("/") if part not in ("", ".", ".."))
+    text = text.strip()[: _LIMITS[kind]].rstrip("/ " if kind == "keys" else None)
     return text if find_fault(kind, text) is None else f"imported-{kind[:-1]}"
 
 

@@ -183,8 +183,7 @@ def _read(client: MlflowClient, model_id: str, run_id: str | None, path: str, sh
     if run_id is None:
         store = client.backend.blobs(client.resolve(f"models:/{model_id}").location)
     else:
-        info = client.get_run(run_id).info
-        store = client.backend.run_files(run_id, info.artifact_uri)
+        store = client.backend.run_files(run_id)
     data = store.read(path)
     if digest_of_file(data) != sha256:
         raise IntegrityError(

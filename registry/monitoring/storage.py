@@ -177,7 +177,7 @@ def find_files(
 
 def list_files(client: MlflowClient, run: Run, kind: str) -> list[StoredFile]:
     """Return the files of a day, by name. What has another name is none of ours."""
-    store = client.backend.run_files(run.info.run_id, run.info.artifact_uri)
+    store = client.backend.run_files(run.info.run_id)
     return [file for info in store.walk(directory_of(kind)) if (file := _parse(store, info)) is not None]
 
 

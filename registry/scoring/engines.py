@@ -122,7 +122,8 @@ def _dask(parts: Sequence[Part], predictor: Predictor, workers: int, address: st
         client = _dask_client(distributed, workers, address, stack)
         futures = client.map(attempt, parts, predictor=predictor, pure=False)
         stack.callback(client.cancel, futures)
-        for _, outcome in distributed.as_completed(futures, with_results=True):
+        # With the client's loop, because without it as_completed asks for a default client, which ours is not.
+        for _, outcome in distributed.as_completed(futures, loop=client.loop, with_results=True):
             yield outcome
 
 

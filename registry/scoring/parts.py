@@ -31,6 +31,7 @@ _KEY: Final = b"registry.scoring"
 _FOOTER: Final = 64 * 1024
 _BATCH_ROWS: Final = 128 * 1024
 _BATCH_BYTES: Final = 64 * 1024 * 1024
+_READ_BYTES: Final = 1024 * 1024
 _GLOB: Final = "*?["
 
 
@@ -191,7 +192,8 @@ def score_part(part: Part, predictor: Predictor, advance: Callable[[int], None])
     parquet = optional_import("pyarrow.parquet", "arrow")
     identity = json.dumps(_identity(part, predictor)).encode()
     with part.source.reading(part.source_path) as source, _read_errors(part):
-        with parquet.ParquetFile(source, memory_map=True) as file:
+        # Neither mapped, nor read ahead by row groups: engines end a worker whose resident memory grows.
+        with parquet.ParquetFile(source, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             total, done, told = file.metadata.num_rows, 0, 0
             with part.target.writing(part.target_path) as target, contextlib.ExitStack() as stack:
                 writer = None

@@ -7,16 +7,26 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from registry.exceptions import InvalidParameterError
+
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it; tables are lists of records."""
+    """Return a value as JSON has it; tables are lists of records.
+
+    Raises:
+        InvalidParameterError: Two columns of a table have one name, of which a record would lose one.
+    """
     import numpy as np
     import pandas as pd
 
     if isinstance(value, np.ndarray) and value.dtype.kind in "biu":
         return value.tolist()
     if isinstance(value, pd.DataFrame):
-        return [plain(row) for row in value.rename(columns=str).to_dict(orient="records")]
+        frame = value.rename(columns=str)
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise InvalidParameterError(f"The predictions have several columns named {twice!r}; JSON can hold one.")
+        return [plain(row) for row in frame.to_dict(orient="records")]
     if isinstance(value, pd.Series | np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, Mapping):

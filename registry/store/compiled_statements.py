@@ -10,10 +10,11 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, literal_column, select
 from sqlalchemy.sql import ClauseElement
 
-from registry.store.driver_sql import Answer, Statement, run, run_many, send
+from registry.store.driver_sql import Answer, Statement, check, run, run_many, send
+from registry.store.error_mapping import ConditionFailedError
 
 if TYPE_CHECKING:
     from registry.store.dialects import AnyRow
@@ -67,6 +68,25 @@ class _CompiledText(NamedTuple):
 def send_core(connection: Connection, statement: ClauseElement) -> None:
     """Let a Core statement that is not worth keeping travel with the next one of its transaction, or with COMMIT."""
     Compiled(statement).send(connection, {})
+
+
+class CheckedWrite:
+    """An UPDATE or DELETE that must change a row; on PostgreSQL COMMIT may travel with it.
+
+    If there is no such row, it fails with `ConditionFailedError`; see `Store.write_or_explain`.
+    """
+
+    def __init__(self, write: Any) -> None:
+        self._write = Compiled(write)
+        changed = write.returning(literal_column("1").label("one")).cte("changed")
+        self._checked = Compiled(select(literal_column(check("count(*) > 0"))).select_from(changed))
+
+    def send(self, connection: Connection, values: Values) -> None:
+        """Let the write travel with the next statement of its transaction, or with COMMIT."""
+        if connection.dialect.name != "sqlite":
+            self._checked.send(connection, values)
+        elif self._write.write(connection, values) == 0:
+            raise ConditionFailedError("There is no such row.")
 
 
 class Compiled:

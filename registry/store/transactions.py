@@ -6,12 +6,15 @@ several times before it succeeds once, so it touches nothing but the connection 
 
 import functools
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from registry.exceptions import OfflineError
+from registry.exceptions import InvalidStateError, OfflineError
 from registry.store.engine import Database
+from registry.store.error_mapping import ConditionFailedError
+
+_ATTEMPTS: Final = 3
 
 
 class Store:
@@ -32,6 +35,21 @@ class Store:
         """
         if self.refusal is not None:
             raise OfflineError(self.refusal)
+
+    def write_or_explain(self, write: Callable[[], None], explain: Callable[[], None], subject: str) -> None:
+        """Run a write transaction; if a condition of its statements does not hold, `explain` raises the reason.
+
+        The reason may be gone by then: another process restored the subject, or logged the same. Then try again.
+
+        Raises:
+            InvalidStateError: The condition failed each time, and there was no reason each time.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return write()
+            except ConditionFailedError:
+                explain()
+        raise InvalidStateError(f"The {subject} was deleted and restored during this call. Try again.")
 
 
 S = TypeVar("S", bound=Store)

@@ -37,5 +37,13 @@ def check_list(value: object, what: str, kind: type[Any]) -> list[Any]:
 
 def describe_value(value: object) -> str:
     """Describe a value for an error message: its repr, cut after 60 characters, and its type."""
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:60] + '…'} of type {type(value).__name__}"
+    return f"{shortened(value)} of type {type(value).__name__}"
+
+
+def shortened(value: object) -> str:
+    """Return the repr of a value, cut after 60 characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # an int has more digits than Python writes
+        return f"<{type(value).__name__} with too many digits>"
+    return text if len(text) <= 60 else f"{text[:60]}…"

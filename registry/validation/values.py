@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry.exceptions import InvalidParameterError, InvalidTypeError
+from registry.validation.arguments import shortened
 
 MAX_INTEGER: Final = 2**63
 
@@ -23,9 +24,13 @@ def checked_text(value: Any, what: str, limit: int | None = None) -> str:
     """Return `str(value)` if both databases can store it.
 
     Raises:
-        InvalidParameterError: it has a NUL or half a surrogate pair, or is longer than `limit` characters.
+        InvalidParameterError: it has a NUL or half a surrogate pair, or is longer than `limit` characters, or is an
+            int of more digits than Python writes.
     """
-    text = str(value)
+    try:
+        text = str(value)
+    except ValueError as error:
+        raise InvalidParameterError(f"The value of {what} cannot be written as text: {error}.") from error
     if "\0" in text:
         raise InvalidParameterError(f"The value of {what} has a NUL character, which databases cannot hold; remove it.")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
@@ -64,7 +69,7 @@ def metric_value(key: str, value: Any) -> float:
         return float(item() if callable(item) else value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         raise InvalidParameterError(
-            f"Got invalid value {_shortened(value)} for metric {key!r} (type {type(value).__name__}). "
+            f"Got invalid value {shortened(value)} for metric {key!r} (type {type(value).__name__}). "
             "A metric is one number; log the elements of an array one by one."
         ) from None
 
@@ -94,13 +99,8 @@ def metric_timestamp(timestamp: Any) -> int:
 
 def _integer(value: Any, what: str) -> int:
     if type(value) is not int and (not isinstance(value, numbers.Real) or not math.isfinite(value)):
-        raise InvalidTypeError(f"Got invalid value {_shortened(value)} for {what}; it must be an integer.")
+        raise InvalidTypeError(f"Got invalid value {shortened(value)} for {what}; it must be an integer.")
     number = int(value) if type(value) is int or isinstance(value, numbers.Integral) else int(float(value))
     if not -MAX_INTEGER <= number < MAX_INTEGER:
-        raise InvalidParameterError(f"The {what} {_shortened(value)} does not fit into 64 bits.")
+        raise InvalidParameterError(f"The {what} {shortened(value)} does not fit into 64 bits.")
     return number
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -162,7 +162,7 @@ def _distributions(client: MlflowClient, check: MonitorCheck) -> Distributions |
 
 
 def _file(client: MlflowClient, run_id: str, path: str) -> bytes:
-    store = client.backend.run_files(run_id, client.get_run(run_id).info.artifact_uri)
+    store = client.backend.run_files(run_id)
     found = store.find(path)
     if found is None:
         raise ArtifactNotFoundError(f"The check's run {run_id} has no {path}.")

@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import peak_memory
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from s3_faults import (
@@ -395,18 +396,20 @@ def test_of_many_seals_of_one_place_one_wins(server: S3Server, small: Path) -> N
 
 
 MEMORY = """
-import pathlib, resource, sys
+import pathlib, sys
+sys.path.append(sys.argv[4])
+from peak_memory import peak_memory
 from registry.blobs import open_blob_store
 store, source, size = open_blob_store(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 small = source / "small"; small.mkdir(); (small / "x").write_bytes(b"x")
 open_blob_store(sys.argv[1] + "-warm").seal(small)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 large = source / "large"; large.mkdir()
 with (large / "sparse").open("wb") as file:
     file.truncate(size)
 manifest = store.seal(large)
 store.fetch(manifest, source / "to")
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print((peak_memory() - before) // 2**20)
 """
 
 
@@ -416,7 +419,12 @@ def test_memory_stays_flat_however_large_the_file(
     seaweedfs: S3Server, s3_environment: Lead, tmp_path: Path, mebibytes: int
 ) -> None:
     server = s3_environment(seaweedfs)
-    arguments = [server.fresh_root(), str(tmp_path), str(mebibytes * 1024 * 1024)]
+    arguments = [
+        server.fresh_root(),
+        str(tmp_path),
+        str(mebibytes * 1024 * 1024),
+        str(Path(peak_memory.__file__).parent),
+    ]
     done = subprocess.run([sys.executable, "-c", MEMORY, *arguments], capture_output=True, text=True, env=os.environ)
     assert done.stderr == ""
     assert int(done.stdout) < 80

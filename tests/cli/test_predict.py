@@ -178,6 +178,21 @@ def test_whole_floats_are_integers_of_the_signature(tmp_path: Path, kind: str) -
     assert [str(dtype) for dtype in frame.dtypes] == ["int64", "int32", "float64"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_missing_integers_and_truths_of_optional_columns_are_missing(tmp_path: Path, kind: str) -> None:
+    optional = pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "b": pd.array([True, None], dtype="boolean")})
+    file = tmp_path / f"x.{kind}"
+    file.write_text("n,b\n1,True\n,\n" if kind == "csv" else '[{"n": 1, "b": true}, {"n": null, "b": null}]')
+
+    schema = infer_signature(optional).inputs
+    frame, _ = read_data(file, FileFormat(kind), schema)
+
+    pd.testing.assert_frame_equal(frame, optional)
+    file.write_text("n,b\n1.5,7\n,\n" if kind == "csv" else '[{"n": 1.5, "b": 7}, {"n": null, "b": null}]')
+    wrong, _ = read_data(file, FileFormat(kind), schema)
+    assert [str(wrong["n"].dtype), str(wrong["b"].dtype)] == ["float64", "float64"]
+
+
 def test_a_field_without_a_number_is_missing(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1.5,\n,NA\n")
     schema = infer_signature(pd.DataFrame({"a": [1.5], "b": ["t"]})).inputs
@@ -288,6 +303,11 @@ def test_predictions_are_written_to_an_open_file() -> None:
     write_predictions([1], target, FileFormat.CSV)
 
     assert target.getvalue() == b"prediction\n1\n"
+
+
+def test_json_loses_no_column_of_two_with_one_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="several columns named '0'"):
+        write_predictions(pd.DataFrame([[1, 2]], columns=[0, "0"]), tmp_path / "out.json", FileFormat.JSON)
 
 
 def test_a_number_beyond_the_type_of_the_signature_stays_as_it_is(tmp_path: Path) -> None:

@@ -219,6 +219,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": lambda frame: frame["a"].head(3)}, "one per row is expected"),
     ({"model": lambda frame: frame}, "name the one to evaluate"),
     ({"model": lambda frame: ["x"] * len(frame)}, "cannot evaluate these targets and predictions"),
+    (
+        {"model": lambda frame: frame["a"].abs() / 9},
+        r"mix of binary and continuous targets\. A classifier must predict",
+    ),
 ]
 
 

@@ -4,7 +4,6 @@ import cProfile
 import os
 import pstats
 import resource
-import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from file_trees import write_files
 from gc_places import Place, make_place
+from peak_memory import peak_memory
 from racing import CONTEXT
 from volumes import volume
 
@@ -77,14 +77,9 @@ def _live_apart(url: str, root: str, count: int, writer: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     client = MlflowClient(url)
     _live(client, _plant(Path("few"), 100), 100)  # what any life needs is loaded now
-    before = _peak()
+    before = peak_memory()
     counts = _live(client, Path("many"), count)
-    writer.send(Found(counts, _peak() - before))
-
-
-def _peak() -> int:
-    """Return the peak memory of this process in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    writer.send(Found(counts, peak_memory() - before))
 
 
 @pytest.mark.storm

@@ -47,7 +47,9 @@ def test_what_reads_writes_or_calls_is_refused(tmp_path: Path, function: Callabl
 
 
 def test_a_function_of_ones_own_is_told_the_format_that_holds_it(tmp_path: Path) -> None:
-    with pytest.raises(InvalidParameterError, match="Functions of your own need serialization_format='cloudpickle'"):
+    with pytest.raises(
+        InvalidParameterError, match="or for functions of your own, use serialization_format='cloudpickle'"
+    ):
         flavors.save_model(FunctionTransformer(lambda rows: rows), tmp_path / "model", "sklearn")
 
 

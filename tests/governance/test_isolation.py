@@ -44,7 +44,12 @@ OPERATIONS: dict[str, Operation] = {
 }
 PAIRS = list(itertools.combinations(OPERATIONS, 2))
 # What an ordinary run tries; a storm tries all.
-SOME = [("promote 2 if 3", "roll back"), ("alias 2", "delete 2"), ("register", "rename")]
+SOME = [
+    ("promote 2 if 3", "roll back"),
+    ("alias 2", "delete 2"),
+    ("register", "rename"),
+    ("rename", "rename another to mlb"),
+]
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 

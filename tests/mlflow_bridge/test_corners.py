@@ -10,7 +10,7 @@ from registry.blobs import AdoptedBlobStore, open_blob_store
 from registry.client import MlflowClient
 from registry.exceptions import ArtifactNotFoundError, IntegrityError, InvalidNameError, InvalidStateError
 from registry.mlflow_bridge import import_mlflow
-from registry.mlflow_bridge.renames import propose, read_renames
+from registry.mlflow_bridge.renames import RefusedNames, find_fault, propose, read_renames
 
 Unpack = Callable[[str], MlflowStore]
 
@@ -239,3 +239,18 @@ def test_stages_that_moved_in_the_source_move_here(
     assert client.verify("m").versions == 2
     again = import_mlflow(root, tracking_uri=registry_url)
     assert (again.problems, again.notes, again.differences) == ([], report.notes, [])
+
+
+@pytest.mark.parametrize("kind", ["experiments", "models", "aliases", "keys"])
+def test_proposals_for_long_names_that_begin_alike_differ_and_are_allowed(kind: str, own_place: Path) -> None:
+    refused, file = RefusedNames(), own_place / "names.yaml"
+    names = [f"{'long name/' * 60}{number}" for number in range(12)]
+    refused.check(kind, names, {}, folds=kind == "models")
+
+    with pytest.raises(InvalidNameError):
+        refused.raise_if_any(file, read_renames(None))
+
+    proposals = getattr(read_renames(file), kind)
+    assert sorted(proposals) == sorted(names)
+    assert len(set(proposals.values())) == 12
+    assert [find_fault(kind, name) for name in proposals.values()] == [None] * 12

@@ -180,7 +180,6 @@ def test_ray_starts_and_stops_a_cluster_of_its_own(churn: str) -> None:
     assert not ray.is_initialized()
 
 
-@pytest.mark.storm
 def test_dask_starts_and_stops_a_cluster_of_its_own(churn: str) -> None:
     write_files(20)
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 import pyarrow as pa
@@ -334,6 +335,39 @@ def test_a_killed_run_leaves_whole_files_and_is_gone_on_with(churn: str) -> None
 
     assert (report.parts, report.skipped, report.rows) == (6, finished, 180_000)
     assert sorted(path.name for path in Path("scores").iterdir()) == [f"{number}.parquet" for number in range(6)]
+
+
+MEMORY = """
+import sys
+sys.path.append(sys.argv[1])
+from peak_memory import peak_memory
+from registry.scoring import score_parquet
+score_parquet("first", "small.parquet", "small-scores.parquet", nthread=1, allow_code=True)
+before = peak_memory()
+score_parquet("first", "large.parquet", "large-scores.parquet", nthread=1, allow_code=True)
+print((peak_memory() - before) // 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_however_large_a_file_or_its_row_groups_are(own_place: Path) -> None:
+    class First(registry.pyfunc.PythonModel):
+        """Predicts the first column."""
+
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            return model_input.iloc[:, 0]
+
+    registry.pyfunc.save_model("first", python_model=First())
+    rows = 131_072
+    columns = np.random.default_rng(1).normal(size=(24, rows))
+    table = pa.table({f"column_{number}": values for number, values in enumerate(columns)})
+    pq.write_table(table, "small.parquet")
+    pq.write_table(pa.concat_tables([table] * 12), "large.parquet", row_group_size=rows * 12, use_dictionary=False)
+    assert Path("large.parquet").stat().st_size > 280 * 2**20
+
+    done = subprocess.run([sys.executable, "-c", MEMORY, SUPPORT], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) < 120
 
 
 WITH_WORKERS = """

@@ -158,9 +158,7 @@ def test_a_report_that_was_changed_is_not_shown(client: MlflowClient) -> None:
     drifted_model(client, checks=2)
     (check,) = client.get_monitor_checks(1, limit=1)
     assert check.run_id is not None
-    content = json.loads(
-        client.backend.run_files(check.run_id, client.get_run(check.run_id).info.artifact_uri).read("report.json")
-    )
+    content = json.loads(client.backend.run_files(check.run_id).read("report.json"))
     content["rows"] = 7
     client.log_text(check.run_id, json.dumps(content), "report.json")
     client.log_text(check.run_id, '{"format": 1, "columns": [{}]}', "distributions.json")
@@ -178,9 +176,7 @@ def test_a_report_that_was_changed_is_not_shown(client: MlflowClient) -> None:
     ):
         client.log_text(check.run_id, wrong, "report.json")
         if not wrong:
-            client.backend.run_files(check.run_id, client.get_run(check.run_id).info.artifact_uri).delete(
-                ["report.json"]
-            )
+            client.backend.run_files(check.run_id).delete(["report.json"])
         text = words(open_page(client.tracking_uri).get("/models/nba/drift?check=2").text)
         assert why in text
         assert "Check 1" in words(open_page(client.tracking_uri).get("/models/nba/drift?check=1").text)

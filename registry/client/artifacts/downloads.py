@@ -189,8 +189,7 @@ def find_run_files(client: "ClientBase", uri: RunUri) -> "list[StoredFiles | Sea
     """Return the places to look for a path of a run; later places overwrite earlier ones."""
     backend = client.backend
     path = uri.path or ""
-    run = backend.runs.get(check_run_id(uri.run_id))
-    plain: StoredFiles | SealedFiles = StoredFiles(backend.run_files(uri.run_id, run.info.artifact_uri), path)
+    plain: StoredFiles | SealedFiles = StoredFiles(backend.run_files(check_run_id(uri.run_id)), path)
     name = path.partition("/")[0]
     model_id = backend.logged_models.find_in_run(uri.run_id, name) if name else None
     if model_id is None:

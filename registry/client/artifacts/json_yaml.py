@@ -24,13 +24,19 @@ def dump_document(value: Any, path: str) -> bytes:
     Values that the format cannot express become their `str`.
 
     Raises:
-        InvalidParameterError: The value contains itself, or nests too deeply.
+        InvalidParameterError: The value contains itself, nests too deeply, or has an int of more digits than Python
+            writes.
     """
-    if _is_yaml(path):
-        import yaml
+    is_yaml = _is_yaml(path)
+    plain = to_plain(value, _yaml_leaf if is_yaml else _json_leaf)
+    try:
+        if is_yaml:
+            import yaml
 
-        return yaml.safe_dump(to_plain(value, _yaml_leaf), indent=2, allow_unicode=True, encoding="utf-8")
-    return json.dumps(to_plain(value, _json_leaf), indent=2).encode()
+            return yaml.safe_dump(plain, indent=2, allow_unicode=True, encoding="utf-8")
+        return json.dumps(plain, indent=2).encode()
+    except ValueError as error:
+        raise InvalidParameterError(f"The value cannot be written to {path!r}: {error}.") from error
 
 
 def load_document(data: bytes, path: str) -> Any:

@@ -258,16 +258,16 @@ class ArtifactMethods(ClientBase):
         """Open the byte store of a run that can be logged to; a finished run can."""
         if self._read_only:
             raise ReadOnlyError("This client is read-only (read_only=True); open another one to make changes.")
-        info = self.backend.runs.get(check_run_id(run_id)).info
-        if info.lifecycle_stage != LifecycleStage.ACTIVE:
+        place = self.backend.runs.files(check_run_id(run_id))
+        if place.lifecycle_stage != LifecycleStage.ACTIVE:
             raise InvalidParameterError(
-                f"The run {run_id} must be in the 'active' state. Current state is {info.lifecycle_stage}; "
+                f"The run {run_id} must be in the 'active' state. Current state is {place.lifecycle_stage}; "
                 "restore it with restore_run."
             )
-        files = self.backend.run_files(run_id, info.artifact_uri)
+        files = self.backend.files_at(place)
         if isinstance(files, AdoptedBlobStore):
             return files  # refuses, and says why
-        return self.backend.ownership.writable(info.artifact_uri, info.experiment_id)
+        return self.backend.ownership.writable(place.artifact_uri, place.experiment_id)
 
 
 def _copy_to_disk(stream: ByteStream, path: Path) -> None:

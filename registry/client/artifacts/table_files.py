@@ -62,8 +62,15 @@ class SplitTable:
         return type(self)((*self.names, name), [[*row, value] for row in self.rows])
 
     def dump(self) -> bytes:
-        """Return the JSON text."""
-        return json.dumps({"columns": list(self.names), "data": self.rows}, separators=(",", ":")).encode()
+        """Return the JSON text.
+
+        Raises:
+            InvalidParameterError: An int has more digits than Python writes.
+        """
+        try:
+            return json.dumps({"columns": list(self.names), "data": self.rows}, separators=(",", ":")).encode()
+        except ValueError as error:
+            raise InvalidParameterError(f"The table cannot be written as JSON: {error}.") from error
 
     def frame(self) -> "pd.DataFrame":
         """Return the table as a DataFrame; text stays text, whatever it looks like."""

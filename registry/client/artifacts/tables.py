@@ -149,7 +149,7 @@ class TableMethods(ArtifactMethods, SearchMethods):
         entry = _tag_entry(path)
         if entry not in listed and len(json.dumps([*listed, entry])) <= MAX_RUN_TAG_VALUE:
             return None
-        store = self.backend.run_files(run.info.run_id, run.info.artifact_uri)  # a full tag may omit an existing table
+        store = self.backend.run_files(run.info.run_id)  # a full tag may omit an existing table
         return store.read(path) if store.find(path) is not None else None
 
     def _add_to_tag(self, run_id: str, path: str) -> None:

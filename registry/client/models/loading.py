@@ -24,14 +24,14 @@ from registry.exceptions import (
     InvalidUriError,
 )
 from registry.settings import cache_directory, current_settings
-from registry.uris import LocalUri, LoggedModelUri, RunUri, S3Uri
+from registry.uris import LocalUri, LoggedModelUri, ModelAliasUri, ModelStageUri, ModelVersionUri, RunUri, S3Uri
 from registry.validation.paths import check_local_path
 
 if TYPE_CHECKING:
     from registry.blobs import BlobStore
     from registry.client.backend import Backend
     from registry.entities import Manifest, ManifestEntry
-    from registry.entities.model_registry import ResolvedModel
+    from registry.entities.model_registry import ModelVersion, ResolvedModel
     from registry.uris import ModelsUri, Uri
 
 
@@ -55,6 +55,22 @@ def resolve(backend: "Backend", uri: "Uri") -> "ResolvedModel":
             f"{str(uri)!r} is a path or S3 location, not a model of this registry. Use a models:/ or runs:/ URI."
         )
     return backend.resolver.resolve(uri)
+
+
+def find_version(backend: "Backend", uri: "ModelsUri") -> "ModelVersion | None":
+    """Return the version that a ``models:`` URI names; None if it names a logged model.
+
+    Raises:
+        NotFoundError: There is no such version; the message lists what exists.
+    """
+    if isinstance(uri, ModelVersionUri):
+        return backend.versions.get(uri.name, uri.version)
+    if isinstance(uri, ModelStageUri | ModelAliasUri) and (version := backend.resolver.find_version(uri)) is not None:
+        return version
+    resolved = resolve(backend, uri)
+    if resolved.name is None or resolved.version is None:
+        return None
+    return backend.versions.get(resolved.name, resolved.version)
 
 
 def models_of_run(backend: "Backend", run_id: str) -> str:
@@ -172,7 +188,7 @@ def _locate_external(uri: LocalUri | S3Uri) -> Iterator[Path]:
 @contextlib.contextmanager
 def _locate(backend: "Backend", uri: "ModelsUri | RunUri") -> Iterator[Path]:
     if isinstance(uri, RunUri) and is_run_artifact(backend, uri):
-        store = backend.run_files(uri.run_id, backend.runs.get(uri.run_id).info.artifact_uri)
+        store = backend.run_files(uri.run_id)
         with _downloaded(store, uri.path or "") as directory:
             yield directory / (uri.path or "")
     else:

@@ -348,10 +348,10 @@ class LogAndRegisterMethods(ClientBase):
         found = self.backend.logged_models.find_in_run(uri.run_id, path)
         if found is not None:
             return found
-        run = self.backend.runs.get(check_run_id(uri.run_id))
-        new = _copy_of(path.rpartition("/")[2] or "artifacts", run.info.experiment_id, uri.run_id)
+        place = self.backend.runs.files(check_run_id(uri.run_id))
+        new = _copy_of(path.rpartition("/")[2] or "artifacts", place.experiment_id, uri.run_id)
         try:
-            return store_files(self.backend, self.backend.run_files(uri.run_id, run.info.artifact_uri), path, new)
+            return store_files(self.backend, self.backend.files_at(place), path, new)
         except ArtifactNotFoundError as error:
             raise ArtifactNotFoundError(f"{error}{models_of_run(self.backend, uri.run_id)}") from None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.client.base import ClientBase
-from registry.client.models.loading import resolve
+from registry.client.models.loading import find_version
 from registry.entities import Run
 from registry.exceptions import InvalidParameterError, InvalidTypeError, InvalidUriError
 from registry.uris import parse_models
@@ -91,10 +91,10 @@ class ComparisonMethods(ClientBase):
         from registry.entities.model_registry import ModelVersion
 
         if isinstance(item, str) and item.partition(":")[0].lower() == "models":
-            resolved = resolve(self.backend, parse_models(item))
-            if resolved.name is None or resolved.version is None:
+            version = find_version(self.backend, parse_models(item))
+            if version is None:
                 raise InvalidUriError(f"{item!r} is no version of a registered model; name its run instead.")
-            item = self.backend.versions.get(resolved.name, resolved.version)
+            item = version
         if isinstance(item, ModelVersion):
             if not item.run_id:
                 raise InvalidParameterError(

@@ -12,6 +12,7 @@ import os
 import random
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -85,14 +86,9 @@ class BackgroundSync:
                 return
             is_last = self._is_ending
             began = time.monotonic()
-            # Of several processes with one spool, one sends; at its end, each sends what is left of its own.
-            lock = None if is_last else self._lock()
-            if lock is not None or is_last:
-                try:
+            with self._turn() as is_ours:
+                if is_ours or is_last:  # at its end, each process sends what is left of its own
                     self._pass()
-                finally:
-                    if lock is not None:
-                        lock.release()
             if is_last:
                 return
             if self._failure:
@@ -101,11 +97,19 @@ class BackgroundSync:
             else:
                 pause = max(_LEAST_PAUSE_SECONDS, _PAUSE_FACTOR * (time.monotonic() - began))
 
-    def _lock(self) -> FileLock | None:
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[bool]:
+        """Yield whether this process sends now: of several with one spool, one does."""
         try:
-            return FileLock.attempt(self._directory / LOCK_FILE, create=True)
-        except OSError:  # a directory that is gone, or that we may only read: the pass says so
-            return None
+            lock = FileLock.attempt(self._directory / LOCK_FILE, create=True)
+        except OSError:  # a full disk, or another user's file: sending without it does no harm
+            yield True
+            return
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                lock.release()
 
     def _pass(self) -> None:
         from registry.client.transfer.sync import Sync
@@ -127,10 +131,16 @@ class BackgroundSync:
         else:
             if self._failure:
                 _logger.warning("The spool %s reaches its target again.", self._directory)
-            self._failure, self._warned = None, -_REMINDER_SECONDS
+                self._warned = -_REMINDER_SECONDS
+            self._failure = None
+            if errors := self._last.errors:
+                self._warn("Some of the spool %s could not be sent and is tried again: %s", errors[0].message)
 
     def _fail(self, text: str, message: str) -> None:
         self._failure = message
+        self._warn(text, message)
+
+    def _warn(self, text: str, message: str) -> None:
         if time.monotonic() - self._warned >= _REMINDER_SECONDS:
             self._warned = time.monotonic()
             _logger.warning(text, self._directory, message)

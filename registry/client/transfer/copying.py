@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from registry.client.backend import open_backend
 from registry.client.base import ClientBase
-from registry.client.models.loading import compare_manifests, resolve
+from registry.client.models.loading import compare_manifests, find_version
 from registry.client.models.model_upload import discard_if_expired, store_copy
 from registry.entities import Metric
 from registry.exceptions import IntegrityError, InvalidUriError, RunNotFoundError
 from registry.settings import current_base, current_settings
-from registry.uris import parse_models
+from registry.uris import ModelVersionUri, parse_models
 from registry.validation.names import check_model_name
 
 if TYPE_CHECKING:
@@ -61,24 +61,24 @@ class CopyingMethods(ClientBase):
         from registry.store.registry import NewVersion
 
         check_model_name(dst_name)
-        source = resolve(self.backend, parse_models(src_model_uri))
-        if source.name is None or source.version is None:
+        version = find_version(self.backend, parse_models(src_model_uri))
+        if version is None:
             raise InvalidUriError(
                 f"{src_model_uri!r} names a logged model, not a version; register it with register_model."
             )
-        version = self.backend.versions.get(source.name, source.version)
         target = self.backend if to is None else open_backend(to, current_settings(), base=current_base(to))
         if target.database.url == self.backend.database.url:
             new = NewVersion(
                 # Never the URI as given: a stage, an alias or "latest" stands for another version later.
-                source=f"models:/{source.name}/{source.version}",
-                model_id=source.model_id,
+                source=f"models:/{version.name}/{version.version}",
+                model_id=str(version.model_id),
                 run_id=version.run_id,
                 run_link=version.run_link,
                 description=version.description,
                 tags=version.tags,
             )
             return self.backend.versions.create(dst_name, new, create_model=True, reason=reason)
+        source = self.backend.resolver.resolve(ModelVersionUri(version.name, version.version))
         return _copy_to(self.backend, target, dst_name, source, version, reason)
 
 

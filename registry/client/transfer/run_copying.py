@@ -141,6 +141,15 @@ class RunCopier:
         Raises:
             UnavailableError: A registry does not answer; the next copy goes on where this one stopped.
         """
+        try:
+            return self._copy(run_ids, models)
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"{error.message} The copy stopped here; what arrived stays. Repeat it when the registry answers: it "
+                "sends what is missing, and nothing twice."
+            ) from error
+
+    def _copy(self, run_ids: Sequence[str], models: Sequence[str]) -> CopyReport:
         self._note_new_points()
         results: list[CopiedRun] = []
         exported: list[ExportedRun] = []
@@ -318,7 +327,7 @@ class RunCopier:
         stamps = source.stamps()
         known = {} if self._memory is None else self._memory.files.get(run_id, {})
         changed = {path: stamp for path, stamp in stamps.items() if known.get(path) != stamp}
-        adopted = self._source.outside_runs.adopted(run_id) if changed or not known else None
+        adopted = self._source.runs.files(run_id).adopted if changed or not known else None
         if adopted is not None:  # what was put beside them later is not the run's
             stamps, changed = _of_manifest(stamps, adopted), _of_manifest(changed, adopted)
         self._files[0] += len(stamps)

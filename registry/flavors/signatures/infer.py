@@ -212,7 +212,8 @@ def numpy_column_type(dtype: Any) -> DataType:
 def _warn_of_integers(inputs: Schema | None) -> None:
     if inputs is None or inputs.is_tensor_spec():
         return
-    names = [name for name, spec in zip(inputs.input_names(), inputs, strict=True) if _is_integer(spec.type)]
+    specs = zip(inputs.input_names(), inputs, strict=True)
+    names = [name for name, spec in specs if spec.required and _is_integer(spec.type)]
     if names:
         warnings.warn(
             f"Integer columns {names[:20]} in the signature: Python's integer columns cannot hold missing values, so "

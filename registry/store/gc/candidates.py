@@ -20,7 +20,7 @@ from registry.store.gc.removal_conditions import (
     is_imported_run,
     is_unreached,
 )
-from registry.store.logged_models.logged_models import is_adopted
+from registry.store.logged_models.read import is_adopted
 from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.ownership import root_of_experiment
 from registry.store.tables import (
@@ -32,7 +32,7 @@ from registry.store.tables import (
     RunRow,
     UploadRow,
 )
-from registry.store.tracking.runs import run_location
+from registry.store.tracking.run_read import run_location
 
 Kind = Literal["run", "experiment", "logged model", "upload", "leftover", "check"]
 

@@ -23,7 +23,7 @@ from registry.store.gc.removal_conditions import (
     is_unreached,
     is_unreferenced_run,
 )
-from registry.store.logged_models.logged_models import is_adopted
+from registry.store.logged_models.read import is_adopted
 from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.tables import (
     ExperimentRow,

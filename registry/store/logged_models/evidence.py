@@ -3,6 +3,7 @@
 Guarantees: a metric of an evaluation and its data set are written in one transaction; a record never changes.
 """
 
+import functools
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -13,21 +14,20 @@ from registry.entities import DatasetInput, EvaluatedDataset, Evidence, Metric
 from registry.entities.evidence import METRIC
 from registry.entities.history import canonical_json
 from registry.store.clock import now_ms
-from registry.store.compiled_statements import Compiled, all_rows
-from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.driver_sql import end_with_next, send
+from registry.store.compiled_statements import Compiled, all_rows, first_value
+from registry.store.dialects import AnyRow, AnySelect, insert_into, table
+from registry.store.driver_sql import Statement, end_with_next, run_all, send
 from registry.store.engine import Database
 from registry.store.tables import EvaluationDatasetRow, EvidenceRow, LoggedModelMetricRow, LoggedModelRow, RunRow
 from registry.store.tracking.metrics.read import (
     check_model,
     insert_model_points,
-    model_key,
     model_statement,
     value_from_db,
 )
 from registry.store.tracking.metrics.write import append_points
-from registry.store.tracking.run_inputs import get_or_insert, insert_dataset_inputs, insert_run_models
-from registry.store.tracking.runs import require_written, writable_run_and_experiment
+from registry.store.tracking.run_inputs import insert_dataset_inputs, insert_run_models, models_statement
+from registry.store.tracking.runs import check_writable, require_written, run_statement
 from registry.store.transactions import Store, read_transaction, write_transaction
 
 
@@ -50,13 +50,17 @@ class EvidenceStore(Store):
         model_id: str | None,
     ) -> None:
         """Add the metrics of an evaluation to a run and to a logged model, with the data set: all or nothing."""
-        run_key, experiment = writable_run_and_experiment(connection, run_id)
+        found = run_statement(connection, run_id)
+        known = models_statement(connection, [] if model_id is None else [model_id])
+        dataset_key = _insert_dataset(connection, dataset)
+        run_all(connection, found, known, dataset_key)
+        run_key, experiment = check_writable(found, run_id), int(found.rows[0][2])
         if metrics:
             require_written(connection, run_id, written=append_points(connection, run_id, metrics))
         insert_dataset_inputs(connection, experiment, run_key, [used])
         if model_id is not None:
-            insert_run_models(connection, run_key, "input", [(model_id, 0)])
-            insert_model_points(connection, run_id, metrics, _dataset_key(connection, dataset))
+            insert_run_models(connection, run_key, "input", [(model_id, 0)], known)
+            insert_model_points(connection, run_id, metrics, first_value(dataset_key))
 
     @write_transaction
     def add(
@@ -71,11 +75,14 @@ class EvidenceStore(Store):
     ) -> Evidence:
         """Add a record on a logged model, and return it."""
         text, timestamp = canonical_json(dict(content)), now_ms()
+        model, run = model_statement(connection, model_id), run_statement(connection, run_id or "")
+        dataset_key = None if dataset is None else _insert_dataset(connection, dataset)
+        run_all(connection, model, run, *([] if dataset_key is None else [dataset_key]))
         row = {
-            "logged_model_id": model_key(connection, model_id),
+            "logged_model_id": check_model(model, model_id),
             "kind": kind,
-            "dataset_id": None if dataset is None else _dataset_key(connection, dataset),
-            "run_id": None if run_id is None else writable_run_and_experiment(connection, run_id)[0],
+            "dataset_id": None if dataset_key is None else first_value(dataset_key),
+            "run_id": None if run_id is None else check_writable(run, run_id),
             "content": text,
             "actor": self.actor,
             "timestamp": timestamp,
@@ -183,7 +190,21 @@ def record_of(row: AnyRow) -> Evidence:
     return Evidence(row.id, row.kind, row.model_id, dataset, content, row.timestamp, row.public_run_id)
 
 
-def _dataset_key(connection: Connection, dataset: EvaluatedDataset) -> int:
+def _insert_dataset(connection: Connection, dataset: EvaluatedDataset) -> Statement:
+    """Insert a data set if it is missing, in the round trip of the next statement; return the query of its key."""
     key = {"name": dataset.name, "digest": dataset.digest, "sha256": dataset.sha256}
-    values = {"schema": dataset.schema, "row_count": dataset.rows}
-    return get_or_insert(connection, EvaluationDatasetRow, key, values)
+    values = {**key, "schema": dataset.schema, "row_count": dataset.rows}
+    _insert_if_missing(connection.dialect.name).send(connection, values)
+    return _DATASET_KEY.statement(connection, {f"given_{name}": value for name, value in key.items()})
+
+
+@functools.cache
+def _insert_if_missing(dialect: str) -> Compiled:
+    return Compiled(insert_into(dialect, EvaluationDatasetRow).on_conflict_do_nothing())
+
+
+_DATASET_KEY: Final = Compiled(
+    select(EvaluationDatasetRow.id).where(
+        *(table(EvaluationDatasetRow).c[name] == bindparam(f"given_{name}") for name in ("name", "digest", "sha256"))
+    )
+)

@@ -6,41 +6,41 @@ Before the first byte, a row in `uploads` names the location, so `gc` can find i
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from registry.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Manifest, ManifestEntry, Metric
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, NotFoundError, UploadExpiredError
 from registry.store.clock import clock_statement, monotonic_now_ms, now_ms
-from registry.store.compiled_statements import Compiled, named_rows
-from registry.store.dialects import AnyRow, AnySelect, table, upsert
-from registry.store.driver_sql import Answer, Statement, end_with_next, run_all, send
+from registry.store.compiled_statements import CheckedWrite, Compiled
+from registry.store.dialects import AnyRow, insert_into, table
+from registry.store.driver_sql import Statement, end_with_next, run_all, send
+from registry.store.logged_models.read import KEY_OF_ID, VERSIONS_TAG, built_model, model_statements, read_logged_model
 from registry.store.logged_models.signatures import insert_signatures
-from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.tables import (
-    ExperimentRow,
-    LoggedModelMetricRow,
     LoggedModelParamRow,
     LoggedModelRow,
     LoggedModelTagRow,
     ModelFileRow,
-    ModelVersionRow,
     ParamRow,
-    RegisteredModelRow,
     RunModelRow,
     RunRow,
     UploadRow,
 )
 from registry.store.tracking.experiments import check_active, experiment_statement
-from registry.store.tracking.metrics.read import insert_model_points, link_run_points, value_from_db
+from registry.store.tracking.metrics.read import (
+    check_model,
+    insert_model_points,
+    link_run_points,
+    model_statement,
+)
 from registry.store.tracking.runs import check_writable, run_statement
 from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
-# MLflow's name of the tag that lists the versions of a logged model.
-VERSIONS_TAG: Final = "mlflow.modelVersions"
+PairRow: TypeAlias = type[LoggedModelParamRow] | type[LoggedModelTagRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +135,20 @@ class LoggedModelStore(Store):
         """
         answered = self._create(new, seal)
         # Answers can get lost together with that to COMMIT.
-        return self.get(new.model_id) if None in [one.answer for one in answered] else _built(answered)
+        return self.get(new.model_id) if None in [one.answer for one in answered] else built_model(answered)
 
     @write_transaction
     def _create(self, connection: Connection, new: NewModel, seal: Seal | None) -> list[Statement]:
         insert_logged_model(connection, new, seal)
         if seal is not None:
             link_run_points(connection, new.model_id, new.step, new.metric_keys)
-        return [send(connection, statement) for statement in _statements_of(connection, new.model_id)]
+        return [send(connection, statement) for statement in model_statements(connection, new.model_id)]
 
     def finalize(self, model_id: str, seal: Seal | None, *, step: int | None = None) -> LoggedModel:
         """Make a PENDING model READY with a seal, or FAILED without; `step` adds the run's points at that step."""
         answered = self._finalize(model_id, seal, step)
         # Answers can get lost together with that to COMMIT.
-        return self.get(model_id) if None in [one.answer for one in answered] else _built(answered)
+        return self.get(model_id) if None in [one.answer for one in answered] else built_model(answered)
 
     @write_transaction
     def _finalize(self, connection: Connection, model_id: str, seal: Seal | None, step: int | None) -> list[Statement]:
@@ -162,13 +162,13 @@ class LoggedModelStore(Store):
         _change(connection, row.id, status=status, **_sealed(seal))
         if step is not None:
             link_run_points(connection, model_id, step)
-        return [send(connection, statement) for statement in _statements_of(connection, model_id)]
+        return [send(connection, statement) for statement in model_statements(connection, model_id)]
 
     @read_transaction
     def get(self, connection: Connection, model_id: str) -> LoggedModel:
         """Return a logged model by id, deleted ones excluded."""
         end_with_next(connection)
-        return _read_one(connection, model_id)
+        return read_logged_model(connection, model_id)
 
     @single_query
     def find_in_run(self, connection: Connection, run_id: str, name: str) -> str | None:
@@ -195,34 +195,57 @@ class LoggedModelStore(Store):
     @write_transaction
     def delete(self, connection: Connection, model_id: str) -> None:
         """Mark a logged model as deleted; versions that refer to it still load."""
-        row = _require(connection, model_id)
-        _change(connection, row.id, lifecycle_stage=LifecycleStage.DELETED, deleted_time=monotonic_now_ms(connection))
+        found, clock = model_statement(connection, model_id), clock_statement(connection)
+        run_all(connection, found, clock)
+        key, now = check_model(found, model_id), monotonic_now_ms(connection, clock)
+        _change(connection, key, lifecycle_stage=LifecycleStage.DELETED, deleted_time=now)
 
-    @write_transaction
-    def set_tags(self, connection: Connection, model_id: str, tags: Mapping[str, str]) -> None:
+    def set_tags(self, model_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        row = _require(connection, model_id)
-        _insert_pairs(connection, LoggedModelTagRow, row.id, tags)
-        _change(connection, row.id)
+        self._write(model_id, lambda: self._set_tags(model_id, tags))
 
     @write_transaction
-    def delete_tag(self, connection: Connection, model_id: str, key: str) -> None:
+    def _set_tags(self, connection: Connection, model_id: str, tags: Mapping[str, str]) -> None:
+        _TOUCH.send(connection, {"public_id": model_id, "now": now_ms()})
+        _set_pairs(connection, LoggedModelTagRow, model_id, tags)
+
+    def delete_tag(self, model_id: str, key: str) -> None:
         """Delete a tag; raise NotFoundError if the model has no such tag."""
-        row = _require(connection, model_id)
-        tag = (LoggedModelTagRow.logged_model_id == row.id) & (LoggedModelTagRow.key == key)
-        if connection.execute(delete(LoggedModelTagRow).where(tag)).rowcount == 0:
-            raise NotFoundError(f"No tag with key {key!r} found for model with ID {model_id!r}.")
-        _change(connection, row.id)
+        self._write(model_id, lambda: self._delete_tag(model_id, key), tag=key)
 
     @write_transaction
-    def log_params(self, connection: Connection, model_id: str, params: Mapping[str, str]) -> None:
+    def _delete_tag(self, connection: Connection, model_id: str, key: str) -> None:
+        _TOUCH.send(connection, {"public_id": model_id, "now": now_ms()})
+        _DELETE_TAG.send(connection, {"public_id": model_id, "given_key": key})
+
+    def log_params(self, model_id: str, params: Mapping[str, str]) -> None:
         """Add params."""
-        _insert_pairs(connection, LoggedModelParamRow, _require(connection, model_id).id, params)
+        if params:
+            self._write(model_id, lambda: self._log_params(model_id, params))
+        else:
+            self._explain(model_id)
+
+    @write_transaction
+    def _log_params(self, connection: Connection, model_id: str, params: Mapping[str, str]) -> None:
+        _set_pairs(connection, LoggedModelParamRow, model_id, params)
+
+    def _write(self, model_id: str, write: Callable[[], None], tag: str | None = None) -> None:
+        explain = functools.partial(self._explain, model_id, tag)
+        self.write_or_explain(write, explain, f"logged model {model_id}")
+
+    @read_transaction
+    def _explain(self, connection: Connection, model_id: str, tag: str | None = None) -> None:
+        """Raise the reason why a logged model cannot be written to, or has no such tag, if there is one."""
+        model = read_logged_model(connection, model_id)
+        if tag is not None and tag not in model.tags:
+            raise NotFoundError(f"No tag with key {tag!r} found for model with ID {model_id!r}.")
 
     @write_transaction
     def add_points(self, connection: Connection, run_id: str, points: Sequence[Metric]) -> None:
         """Add points of a run to the logged models that they name, except points that a model has."""
-        models = {model_id: _read_one(connection, model_id) for model_id in {str(each.model_id) for each in points}}
+        models = {
+            model_id: read_logged_model(connection, model_id) for model_id in {str(each.model_id) for each in points}
+        }
         existing = {
             (model_id, point.key, point.step, point.timestamp, point.value)
             for model_id, model in models.items()
@@ -282,15 +305,14 @@ def insert_logged_model(connection: Connection, new: NewModel, seal: Seal | None
         _INSERT_OUTPUT.send(connection, {**output, "public_id": new.model_id})
 
 
-_KEY: Final = select(LoggedModelRow.id).where(LoggedModelRow.model_id == bindparam("public_id")).scalar_subquery()
 _INSERT: Final = Compiled(insert(table(LoggedModelRow)))
 _INSERT_UPLOAD: Final = Compiled(insert(table(UploadRow)))
 # From now on the logged model refers to the files.
 _END_UPLOAD: Final = Compiled(delete(UploadRow).where(UploadRow.model_id == bindparam("public_id")))
-_INSERT_FILE: Final = Compiled(insert(table(ModelFileRow)).values(logged_model_id=_KEY))
-_INSERT_OUTPUT: Final = Compiled(insert(table(RunModelRow)).values(logged_model_id=_KEY))
+_INSERT_FILE: Final = Compiled(insert(table(ModelFileRow)).values(logged_model_id=KEY_OF_ID))
+_INSERT_OUTPUT: Final = Compiled(insert(table(RunModelRow)).values(logged_model_id=KEY_OF_ID))
 _INSERT_PAIRS: Final = {
-    kind: Compiled(insert(table(kind)).values(logged_model_id=_KEY))
+    kind: Compiled(insert(table(kind)).values(logged_model_id=KEY_OF_ID))
     for kind in (LoggedModelParamRow, LoggedModelTagRow)
 }
 _RUN_PARAMS: Final = Compiled(
@@ -299,10 +321,22 @@ _RUN_PARAMS: Final = Compiled(
     .where(RunRow.run_id == bindparam("given_id"))
 )
 _CHANGE: Final = Compiled(update(table(LoggedModelRow)).where(table(LoggedModelRow).c.id == bindparam("model_key")))
+_IS_GIVEN: Final = (
+    LoggedModelRow.model_id == bindparam("public_id"),
+    LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE,
+)
+_TOUCH: Final = CheckedWrite(update(table(LoggedModelRow)).where(*_IS_GIVEN).values(last_update_time=bindparam("now")))
+_DELETE_TAG: Final = CheckedWrite(
+    delete(LoggedModelTagRow).where(
+        LoggedModelTagRow.logged_model_id == KEY_OF_ID, LoggedModelTagRow.key == bindparam("given_key")
+    )
+)
 _MANIFEST: Final = (
     Compiled(select(LoggedModelRow.id).where(LoggedModelRow.model_id == bindparam("public_id"))),
     Compiled(
-        select(ModelFileRow.path, ModelFileRow.size, ModelFileRow.sha256).where(ModelFileRow.logged_model_id == _KEY)
+        select(ModelFileRow.path, ModelFileRow.size, ModelFileRow.sha256).where(
+            ModelFileRow.logged_model_id == KEY_OF_ID
+        )
     ),
 )
 
@@ -325,69 +359,8 @@ _FIND_IN_RUN: Final = Compiled(
 )
 
 
-def select_logged_models() -> AnySelect:
-    """Return a query with all columns that `read_logged_models` needs."""
-    return (
-        select(LoggedModelRow.__table__, ExperimentRow.artifact_location, RunRow.run_id.label("source_run_id"))
-        .join(ExperimentRow, ExperimentRow.id == LoggedModelRow.experiment_id)
-        .outerjoin(RunRow, RunRow.id == LoggedModelRow.run_id)
-    )
-
-
-def read_logged_models(connection: Connection, rows: Iterable[AnyRow]) -> list[LoggedModel]:
-    """Build logged models from rows of `select_logged_models`, in their order; one round trip."""
-    model_rows = list(rows)
-    dialect = connection.dialect.name
-    parameter = keys_parameter(dialect, [row.id for row in model_rows])
-    queries = _related_queries(dialect, by_id=False)
-    return _build(model_rows, run_all(connection, *(query.statement(connection, parameter) for query in queries)))
-
-
-def _build(rows: Sequence[AnyRow], answers: Sequence[Answer]) -> list[LoggedModel]:
-    params, tags, points, versions = answers
-    params_by_key, tags_by_key = _pairs_of(rows, params), _pairs_of(rows, tags)
-    metrics = _metrics_of({row.id: row.model_id for row in rows}, points)
-    version_tags = _versions_tags_of(versions)
-    return [
-        LoggedModel(
-            experiment_id=str(row.experiment_id),
-            model_id=row.model_id,
-            name=row.name,
-            artifact_location=model_location(row.artifact_location, row.location),
-            creation_timestamp=row.creation_time,
-            last_updated_timestamp=row.last_update_time,
-            model_type=row.model_type,
-            source_run_id=row.source_run_id,
-            status=LoggedModelStatus(row.status),
-            status_message=row.status_message,
-            tags={**tags_by_key[row.id], **version_tags.get(row.id, {})},
-            params=params_by_key[row.id],
-            metrics=metrics[row.id],
-            digest=row.digest,
-            size_bytes=row.size_bytes,
-        )
-        for row in rows
-    ]
-
-
-def read_manifest(connection: Connection, key: int) -> Manifest:
-    """Return the manifest of the sealed model with this key."""
-    query = select(ModelFileRow.path, ModelFileRow.size, ModelFileRow.sha256).where(ModelFileRow.logged_model_id == key)
-    return Manifest.of(ManifestEntry(path, size, sha256) for path, size, sha256 in connection.execute(query))
-
-
 def _relative_location(model_id: str) -> str:
     return f"models/{model_id}/artifacts"
-
-
-def model_location(artifact_location: str, location: str) -> str:
-    """Return where the files of a logged model are: below their experiment's location, or where they were adopted."""
-    return location if is_adopted(location) else f"{artifact_location.rstrip('/')}/{location}"
-
-
-def is_adopted(location: str) -> bool:
-    """Tell whether the location of a logged model is that of adopted files; they are not this registry's."""
-    return not location.startswith("models/")
 
 
 def _sealed(seal: Seal | None) -> dict[str, Any]:
@@ -411,25 +384,6 @@ def _require(connection: Connection, model_id: str, *, lock: bool = False) -> An
     return row
 
 
-def _read_one(connection: Connection, model_id: str) -> LoggedModel:
-    statements = _statements_of(connection, model_id)
-    run_all(connection, *statements)
-    if not statements[0].rows:
-        raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
-    return _built(statements)
-
-
-def _statements_of(connection: Connection, model_id: str) -> list[Statement]:
-    """Return the queries that `_built` takes when they are answered."""
-    queries = (_BY_ID, *_related_queries(connection.dialect.name, by_id=True))
-    return [query.statement(connection, {"public_id": model_id}) for query in queries]
-
-
-def _built(answered: Sequence[Statement]) -> LoggedModel:
-    answers = [statement.answer for statement in answered if statement.answer is not None]
-    return _build(named_rows(answers[0]), answers[1:])[0]
-
-
 def _change(connection: Connection, key: int, **values: Any) -> None:
     _CHANGE.send(connection, {"model_key": key, "last_update_time": now_ms(), **values})
 
@@ -443,83 +397,20 @@ def _insert_files(connection: Connection, model_id: str, seal: Seal | None) -> N
         _INSERT_FILE.write_many(connection, rows)
 
 
-def _insert_pairs(
-    connection: Connection,
-    kind: type[LoggedModelParamRow] | type[LoggedModelTagRow],
-    key: int,
-    pairs: Mapping[str, str],
-) -> None:
-    rows = [{"logged_model_id": key, "key": name, "value": value} for name, value in pairs.items()]
-    upsert(connection, kind, rows)
+def _set_pairs(connection: Connection, kind: PairRow, model_id: str, pairs: Mapping[str, str]) -> None:
+    """Set params or tags of a logged model that is not deleted; sorted, so that transactions lock rows in one order."""
+    statement = _set_pair(connection.dialect.name, is_tag=kind is LoggedModelTagRow)
+    for name, value in sorted(pairs.items()):
+        statement.send(connection, {"public_id": model_id, "given_key": name, "given_value": value})
 
 
 @functools.cache
-def _related_queries(dialect: str, *, by_id: bool) -> Sequence[Compiled]:
-    """Return the queries whose answers `_build` takes: for the model ``public_id``, or those of `keys_parameter`."""
-
-    def is_of_model(key: Any) -> ColumnElement[bool]:
-        same: ColumnElement[bool] = key == _KEY
-        return same if by_id else in_keys(dialect, key)
-
-    param, tag, point, version = LoggedModelParamRow, LoggedModelTagRow, LoggedModelMetricRow, ModelVersionRow
-    pairs = [
-        select(row.logged_model_id, row.key, row.value).where(is_of_model(row.logged_model_id)).order_by(row.key)
-        for row in (param, tag)
-    ]
-    points = (
-        select(point.__table__, RunRow.run_id.label("public_run_id"))
-        .outerjoin(RunRow, RunRow.id == point.run_id)
-        .where(is_of_model(point.logged_model_id))
-        .order_by(point.id)
+def _set_pair(dialect: str, *, is_tag: bool) -> CheckedWrite:
+    kind: PairRow = LoggedModelTagRow if is_tag else LoggedModelParamRow
+    columns = table(kind).c
+    given = [bindparam(f"given_{name}", type_=columns[name].type) for name in ("key", "value")]
+    insert = insert_into(dialect, kind).from_select(
+        ["logged_model_id", "key", "value"], select(LoggedModelRow.id, *given).where(*_IS_GIVEN)
     )
-    versions = (
-        select(version.logged_model_id, RegisteredModelRow.name, version.version)
-        .join(RegisteredModelRow, RegisteredModelRow.id == version.model_id)
-        .where(
-            is_of_model(version.logged_model_id),
-            version.deleted_time.is_(None),
-            RegisteredModelRow.deleted_time.is_(None),
-        )
-        .order_by(version.id)
-    )
-    return [Compiled(query) for query in (*pairs, points, versions)]
-
-
-_BY_ID: Final = Compiled(
-    select_logged_models().where(
-        LoggedModelRow.model_id == bindparam("public_id"), LoggedModelRow.lifecycle_stage == LifecycleStage.ACTIVE
-    )
-)
-
-
-def _pairs_of(rows: Iterable[AnyRow], answer: Answer) -> dict[int, dict[str, str]]:
-    pairs: dict[int, dict[str, str]] = {row.id: {} for row in rows}
-    for model_key, key, value in answer.rows:
-        pairs[model_key][key] = value
-    return pairs
-
-
-def _versions_tags_of(answer: Answer) -> dict[int, dict[str, str]]:
-    """Compute MLflow's tag that lists the versions of each model from the current versions, so it is never stale."""
-    versions_by_model: dict[int, list[dict[str, Any]]] = {}
-    for key, name, version in answer.rows:
-        versions_by_model.setdefault(key, []).append({"name": name, "version": version})
-    return {key: {VERSIONS_TAG: json.dumps(versions)} for key, versions in versions_by_model.items()}
-
-
-def _metrics_of(models: Mapping[int, str], answer: Answer) -> dict[int, list[Metric]]:
-    metrics: dict[int, list[Metric]] = {key: [] for key in models}
-    for row in named_rows(answer):
-        metrics[row.logged_model_id].append(
-            Metric(
-                key=row.key,
-                value=value_from_db(row.value),
-                timestamp=row.timestamp,
-                step=row.step,
-                model_id=models[row.logged_model_id],
-                dataset_name=row.dataset_name,
-                dataset_digest=row.dataset_digest,
-                run_id=row.public_run_id,
-            )
-        )
-    return metrics
+    keys = ["logged_model_id", "key"]
+    return CheckedWrite(insert.on_conflict_do_update(index_elements=keys, set_={"value": insert.excluded["value"]}))

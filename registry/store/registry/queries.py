@@ -160,10 +160,21 @@ def read_model(connection: Connection, name: str) -> RegisteredModel:
     Raises:
         ModelNotFoundError: There is no such model.
     """
-    queries = (_MODEL, *model_queries(connection.dialect.name, by_name=True))
-    rows, *answers = run_all(connection, *(query.statement(connection, name_params(name)) for query in queries))
-    if not rows.rows:
-        raise model_not_found(connection, name)
+    run_all(connection, *(found := model_statements(connection, name)))
+    check_model(connection, found[0], name)
+    return built_model(found)
+
+
+def model_statements(connection: Connection, name: str) -> list[Statement]:
+    """Return the queries that `built_model` takes when they are answered; the first is `model_statement`."""
+    queries = model_queries(connection.dialect.name, by_name=True)
+    given = name_params(name)
+    return [model_statement(connection, name), *(query.statement(connection, given) for query in queries)]
+
+
+def built_model(answered: Sequence[Statement]) -> RegisteredModel:
+    """Return the model that `model_statements` found."""
+    rows, *answers = (statement.answer for statement in answered if statement.answer is not None)
     return build_models(named_rows(rows), answers)[0]
 
 
@@ -250,7 +261,8 @@ def not_deleted_row(row: AnyRow | None, name: str, version: int) -> AnyRow:
 
 def find_version_entity(connection: Connection, name: str, version: int) -> ModelVersion | None:
     """Return a version that is not deleted, or None; one statement."""
-    row = _one_version(connection.dialect.name).first(connection, {**name_params(name), "number": version})
+    run_all(connection, found := one_version_statement(connection, name, version))
+    row = first_row(found)
     return None if row is None else version_of(row)
 
 
@@ -268,9 +280,15 @@ def read_version(connection: Connection, name: str, version: int) -> ModelVersio
     return found
 
 
+def one_version_statement(connection: Connection, name: str, version: int, *, with_deleted: bool = False) -> Statement:
+    """Return the query of a version, for `version_of`."""
+    query = _one_version(connection.dialect.name, with_deleted=with_deleted)
+    return query.statement(connection, {**name_params(name), "number": version})
+
+
 @functools.cache
-def _one_version(dialect: str) -> Compiled:
-    return Compiled(select_one_version(dialect))
+def _one_version(dialect: str, *, with_deleted: bool) -> Compiled:
+    return Compiled(select_one_version(dialect, with_deleted=with_deleted))
 
 
 def select_one_version(dialect: str, number: Any = _NUMBER, *, with_deleted: bool = False) -> AnySelect:

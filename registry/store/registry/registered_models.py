@@ -7,6 +7,7 @@ tombstone with its history.
 import functools
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -17,7 +18,7 @@ from registry.entities.stages import ACTIVE_STAGES
 from registry.exceptions import AlreadyExistsError, InUseError
 from registry.store.clock import clock_statement, monotonic_now_ms, now_ms
 from registry.store.compiled_statements import Compiled, first_row, first_value, send_core
-from registry.store.dialects import insert_into, upsert
+from registry.store.dialects import insert_into, table, upsert
 from registry.store.driver_sql import Statement, end_with_next, run_all
 from registry.store.engine import ConstraintError
 from registry.store.registry.history_writer import (
@@ -28,7 +29,7 @@ from registry.store.registry.history_writer import (
     name_params,
     write_on_exit,
 )
-from registry.store.registry.queries import read_model, require_model
+from registry.store.registry.queries import built_model, model_statements, read_model, require_model
 from registry.store.tables import (
     ModelAliasRow,
     ModelVersionRow,
@@ -97,35 +98,42 @@ class ModelStore(RegistryStore):
         Raises:
             AlreadyExistsError: Another model has the new name, or one that differs only in case or width.
         """
-        try:
-            with self.locked(connection, name) as model:
-                if new_name != name:
-                    similar = _find_colliding_name(connection, new_name)
-                    if similar is not None and similar != name:
-                        raise name_is_taken(connection, new_name)
-                    model.record(EventKind.RENAMED, before=name, after=new_name, reason=reason)
-                    model.change(name=new_name, name_key=casefold_name(new_name))
-        except ConstraintError:
-            # Another transaction took the name after it was looked up.
-            raise AlreadyExistsError(f"Registered Model (name={new_name}) already exists.") from None
-        return read_model(connection, new_name)
+        taken = _COLLIDING.statement(connection, {"folded": casefold_name(new_name)})
+        facts = model_statements(connection, name)
+        with self.locked(connection, name, taken, *facts) as model:
+            before = built_model(facts)
+            if new_name == name:
+                return before
+            if first_value(taken) not in (None, name):
+                raise name_is_taken(connection, new_name)
+            event = model.record(EventKind.RENAMED, before=name, after=new_name, reason=reason)
+            try:
+                _RENAME.write(connection, {"model_key": model.key, **name_params(new_name)})
+            except ConstraintError:
+                # Another transaction took the name after it was looked up.
+                raise AlreadyExistsError(f"Registered Model (name={new_name}) already exists.") from None
+        versions = [replace(version, name=new_name) for version in before.latest_versions]
+        return replace(before, name=new_name, latest_versions=versions, last_updated_timestamp=event.time_us // 1_000)
 
     @write_transaction
     def update(
         self, connection: Connection, name: str, *, description: str | None, reason: str | None = None
     ) -> RegisteredModel:
         """Set the description; None leaves it unchanged."""
-        with self.locked(connection, name) as model:
-            if description is not None and description != model.row.description:
-                model.record(
-                    EventKind.UPDATED,
-                    before=model.row.description,
-                    after=description,
-                    reason=reason,
-                    details={"field": "description"},
-                )
-                model.change(description=description)
-        return read_model(connection, name)
+        facts = model_statements(connection, name)
+        with self.locked(connection, name, *facts) as model:
+            before = built_model(facts)
+            if description is None or description == before.description:
+                return before
+            event = model.record(
+                EventKind.UPDATED,
+                before=before.description,
+                after=description,
+                reason=reason,
+                details={"field": "description"},
+            )
+            model.change(description=description)
+        return replace(before, description=description, last_updated_timestamp=event.time_us // 1_000)
 
     @write_transaction
     def delete(self, connection: Connection, name: str, *, force: bool = False, reason: str | None = None) -> None:
@@ -255,12 +263,17 @@ def check_name_collision(connection: Connection, name: str) -> None:
 
 
 def _find_colliding_name(connection: Connection, name: str) -> str | None:
-    query = select(RegisteredModelRow.name).where(
-        RegisteredModelRow.name_key == casefold_name(name), RegisteredModelRow.deleted_time.is_(None)
+    return _COLLIDING.value(connection, {"folded": casefold_name(name)})
+
+
+_COLLIDING: Final = Compiled(
+    select(RegisteredModelRow.name).where(
+        RegisteredModelRow.name_key == bindparam("folded"), RegisteredModelRow.deleted_time.is_(None)
     )
-    return connection.execute(query).scalar_one_or_none()
-
-
+)
+_RENAME: Final = Compiled(
+    update(table(RegisteredModelRow)).where(table(RegisteredModelRow).c.id == bindparam("model_key"))
+)
 _TAG: Final = Compiled(
     select(RegisteredModelTagRow.value).where(
         RegisteredModelTagRow.model_id == KEY_OF_NAME, RegisteredModelTagRow.key == bindparam("given_key")

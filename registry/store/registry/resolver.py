@@ -35,7 +35,7 @@ from registry.exceptions import (
 from registry.store.compiled_statements import Compiled, first_row
 from registry.store.dialects import AnyRow, AnySelect, table
 from registry.store.driver_sql import end_with_next, run_all
-from registry.store.logged_models.logged_models import is_adopted, model_location
+from registry.store.logged_models.read import is_adopted, model_location
 from registry.store.registry.history_writer import NOT_DELETED, find_deletion, not_deleted
 from registry.store.registry.queries import (
     check_model,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from registry.entities import Manifest, ManifestEntry
 from registry.entities.history_replay import IncidentState, ModelState, Period, VersionState
 from registry.store.dialects import AnyRow
-from registry.store.logged_models.logged_models import is_adopted, model_location
+from registry.store.logged_models.read import is_adopted, model_location
 from registry.store.registry.creation_event import recorded_of, signatures_of_versions
 from registry.store.tables import (
     ApprovalRow,

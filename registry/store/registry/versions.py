@@ -5,7 +5,7 @@ logged model from the moment it exists.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -38,8 +38,10 @@ from registry.store.registry.history_writer import (
 from registry.store.registry.queries import (
     latest_versions,
     not_deleted_row,
+    one_version_statement,
     read_version,
     require_model,
+    version_of,
     version_statement,
 )
 from registry.store.registry.registered_models import check_name_collision, insert_or_lock
@@ -163,20 +165,21 @@ class VersionStore(RegistryStore):
         self, connection: Connection, name: str, version: int, *, description: str | None, reason: str | None = None
     ) -> ModelVersion:
         """Set the description; None leaves it unchanged."""
-        existing = version_statement(connection, name, version)
+        existing = one_version_statement(connection, name, version, with_deleted=True)
         with self.locked(connection, name, existing) as model:
             row = not_deleted_row(first_row(existing), name, version)
-            if description is not None and description != row.description:
-                model.record(
-                    EventKind.UPDATED,
-                    version=version,
-                    before=row.description,
-                    after=description,
-                    reason=reason,
-                    details={"field": "description"},
-                )
-                _change(connection, row.id, description=description)
-        return read_version(connection, name, version)
+            if description is None or description == row.description:
+                return version_of(row)
+            model.record(
+                EventKind.UPDATED,
+                version=version,
+                before=row.description,
+                after=description,
+                reason=reason,
+                details={"field": "description"},
+            )
+            now = _change(connection, row.id, description=description)
+        return replace(version_of(row), description=description, last_updated_timestamp=now)
 
     @write_transaction
     def delete(
@@ -214,21 +217,21 @@ class VersionStore(RegistryStore):
             VersionNotFoundError: There was never such a version.
             InvalidStateError: The version is not deleted, or gc removed its files.
         """
-        existing = version_statement(connection, name, version)
-        with self.locked(connection, name, existing) as model:
+        existing = one_version_statement(connection, name, version, with_deleted=True)
+        files = _LOCK_FILES.statement(connection, {**name_params(name), "number": version})
+        with self.locked(connection, name, existing, files) as model:
             row = first_row(existing)
             if row is None:
                 raise VersionNotFoundError(f"Model Version (name={name}, version={version}) not found")
             if row.deleted_time is None:
                 raise InvalidStateError(f"Version {version} of {name!r} is not deleted.")
-            purged = select(LoggedModelRow.purged_time).where(LoggedModelRow.id == row.logged_model_id)
-            if connection.execute(purged.with_for_update(read=True, key_share=True)).scalar_one() is not None:
+            if first_value(files) is not None:
                 raise InvalidStateError(
                     f"Version {version} of {name!r} cannot be restored: its files were removed by gc."
                 )
             model.record(EventKind.VERSION_RESTORED, version=version, after="None", reason=reason)
-            _change(connection, row.id, deleted_time=None)
-        return read_version(connection, name, version)
+            now = _change(connection, row.id, deleted_time=None)
+        return replace(version_of(row), last_updated_timestamp=now)
 
     @write_transaction
     def set_tag(
@@ -389,6 +392,13 @@ _READY: Final = select(
     LoggedModelRow.lifecycle_stage,
     select(RunRow.run_id).where(RunRow.id == LoggedModelRow.run_id).scalar_subquery().label("run_id"),
 ).where(LoggedModelRow.model_id == bindparam("public_id"))
+# When gc removed the files of a version; from now on it cannot.
+_LOCK_FILES: Final = Compiled(
+    select(LoggedModelRow.purged_time)
+    .join(ModelVersionRow, ModelVersionRow.logged_model_id == LoggedModelRow.id)
+    .where(ModelVersionRow.model_id == KEY_OF_NAME, ModelVersionRow.version == bindparam("number"))
+    .with_for_update(read=True, key_share=True, of=LoggedModelRow)
+)
 _LOCK_READY: Final = Compiled(_READY.with_for_update(read=True, key_share=True, of=LoggedModelRow))
 
 
@@ -412,5 +422,8 @@ def _drop_aliases(model: LockedModel, version: int, reason: str | None) -> None:
     send_core(model.connection, delete(ModelAliasRow).where(named))
 
 
-def _change(connection: Connection, key: int, **values: Any) -> None:
-    _CHANGE.send(connection, {"version_key": key, "last_update_time": now_ms(), **values})
+def _change(connection: Connection, key: int, **values: Any) -> int:
+    """Change columns of a version; return the time in milliseconds."""
+    now = now_ms()
+    _CHANGE.send(connection, {"version_key": key, "last_update_time": now, **values})
+    return now

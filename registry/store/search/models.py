@@ -11,7 +11,7 @@ from registry.entities import LifecycleStage, LoggedModel, PagedList
 from registry.entities.model_registry import ModelVersion, ModelVersionStatus, RegisteredModel
 from registry.filters import Kind
 from registry.store.dialects import table
-from registry.store.logged_models.logged_models import read_logged_models, select_logged_models
+from registry.store.logged_models.read import read_logged_models, select_logged_models
 from registry.store.registry.queries import read_models, read_versions, select_versions
 from registry.store.search.conditions import exists_row
 from registry.store.search.field_mapping import Column, FieldMap, JoinedRow, KeyValueTable, RelatedRows, is_one_of

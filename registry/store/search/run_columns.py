@@ -20,7 +20,7 @@ from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
 from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.search.query import CHUNK
 from registry.store.tables import LatestMetricRow, ParamRow, TagRow
-from registry.store.tracking.runs import run_location
+from registry.store.tracking.run_read import run_location
 
 KeyedRow: TypeAlias = type[LatestMetricRow] | type[ParamRow] | type[TagRow]
 # The key of a metric, param or tag; surrogate keys of runs; the value of each of these runs.

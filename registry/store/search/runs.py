@@ -33,7 +33,7 @@ from registry.store.tables import (
     TagRow,
 )
 from registry.store.tracking.experiments import read_experiments
-from registry.store.tracking.runs import read_runs
+from registry.store.tracking.run_read import read_runs
 from registry.store.transactions import Store, read_transaction
 
 _EXPERIMENT_TIES: Final = (("creation_time", False), ("experiment_id", True))

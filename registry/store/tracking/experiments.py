@@ -20,7 +20,7 @@ from registry.exceptions import (
 )
 from registry.store.adopted_places import AdoptedPlaces, find_adopted, relocate_adopted
 from registry.store.clock import clock_statement, monotonic_now_ms, now_ms
-from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
+from registry.store.compiled_statements import CheckedWrite, Compiled, first_row, first_value, named_rows
 from registry.store.dialects import AnyRow, insert_into, table, upsert
 from registry.store.driver_sql import Answer, Statement, end_with_next, run_all
 from registry.store.long_lists import in_keys, keys_parameter
@@ -170,21 +170,38 @@ class ExperimentStore(Store):
         """
         return len(_experiments_below(connection, location)), find_adopted(connection, location)
 
-    @write_transaction
-    def set_tags(self, connection: Connection, experiment_id: str, tags: Mapping[str, str]) -> None:
+    def set_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of an active experiment."""
-        row = _require_active(connection, experiment_id)
-        _set_tags(connection, row.id, tags)
-        _update(connection, row.id)
+        key = experiment_key(experiment_id)
+        self.write_or_explain(
+            lambda: self._set_tags(key, tags), lambda: self._check_active(experiment_id), f"experiment {key}"
+        )
 
     @write_transaction
-    def delete_tag(self, connection: Connection, experiment_id: str, key: str) -> None:
+    def _set_tags(self, connection: Connection, key: int, tags: Mapping[str, str]) -> None:
+        _TOUCH.send(connection, {"experiment_key": key, "now": now_ms()})
+        _set_tags(connection, key, tags)
+
+    def delete_tag(self, experiment_id: str, name: str) -> None:
         """Delete a tag of an active experiment; raise NotFoundError if it has no such tag."""
+        key = experiment_key(experiment_id)
+        self.write_or_explain(
+            lambda: self._delete_tag(key, name), lambda: self._check_active(experiment_id, name), f"experiment {key}"
+        )
+
+    @write_transaction
+    def _delete_tag(self, connection: Connection, key: int, name: str) -> None:
+        _TOUCH.send(connection, {"experiment_key": key, "now": now_ms()})
+        _DELETE_TAG.send(connection, {"experiment_key": key, "name": name})
+
+    @read_transaction
+    def _check_active(self, connection: Connection, experiment_id: str, tag: str | None = None) -> None:
+        """Raise the reason why tags of an experiment cannot be changed, or the tag not deleted, if there is one."""
         row = _require_active(connection, experiment_id)
-        tag = (ExperimentTagRow.experiment_id == row.id) & (ExperimentTagRow.key == key)
-        if connection.execute(delete(ExperimentTagRow).where(tag)).rowcount == 0:
-            raise NotFoundError(f"No tag with name: {key} in experiment with id {experiment_id}.")
-        _update(connection, row.id)
+        if tag is not None:
+            has_tag = (ExperimentTagRow.experiment_id == row.id) & (ExperimentTagRow.key == tag)
+            if connection.execute(select(ExperimentTagRow.key).where(has_tag)).first() is None:
+                raise NotFoundError(f"No tag with name: {tag} in experiment with id {experiment_id}.")
 
 
 def _experiments_below(connection: Connection, location: str, *, lock: bool = False) -> dict[int, str]:
@@ -341,7 +358,18 @@ def _update(connection: Connection, key: int, **values: object) -> None:
     _UPDATE.send(connection, {"experiment_key": key, "last_update_time": now_ms(), **values})
 
 
-_UPDATE: Final = Compiled(update(table(ExperimentRow)).where(table(ExperimentRow).c.id == bindparam("experiment_key")))
+_THIS: Final = table(ExperimentRow).c.id == bindparam("experiment_key")
+_UPDATE: Final = Compiled(update(table(ExperimentRow)).where(_THIS))
+_TOUCH: Final = CheckedWrite(
+    update(table(ExperimentRow))
+    .where(_THIS, ExperimentRow.lifecycle_stage == LifecycleStage.ACTIVE, _IS_KEPT)
+    .values(last_update_time=bindparam("now"))
+)
+_DELETE_TAG: Final = CheckedWrite(
+    delete(ExperimentTagRow).where(
+        ExperimentTagRow.experiment_id == bindparam("experiment_key"), ExperimentTagRow.key == bindparam("name")
+    )
+)
 
 
 def _set_tags(connection: Connection, key: int, tags: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Text, bindparam, select
 
 from registry.entities import (
     Dataset,
@@ -22,10 +22,9 @@ from registry.entities import (
 from registry.exceptions import LoggedModelNotFoundError
 from registry.store.compiled_statements import Compiled, named_rows
 from registry.store.dialects import insert_into, table, upsert
-from registry.store.driver_sql import Answer
-from registry.store.long_lists import among
+from registry.store.driver_sql import Answer, Statement
+from registry.store.long_lists import in_keys, keys_parameter
 from registry.store.tables import (
-    Base,
     DatasetInputRow,
     DatasetInputTagRow,
     DatasetRow,
@@ -100,14 +99,29 @@ def _of_dataset() -> Sequence[ColumnElement[bool]]:
     return [columns[name] == _given(name, columns[name]) for name in ("experiment_id", "name", "digest")]
 
 
-def insert_run_models(connection: Connection, run_key: int, direction: str, models: Iterable[tuple[str, int]]) -> None:
-    """Record that a run used ("input") or made ("output") logged models, given as (model id, step)."""
-    steps = list(models)
-    if not steps:
-        return
-    query = select(LoggedModelRow.model_id, LoggedModelRow.id)
-    found = connection.execute(query.where(among(LoggedModelRow.model_id, dict(steps), connection.dialect.name)))
-    keys: dict[str, int] = {row.model_id: row.id for row in found}
+def models_statement(connection: Connection, model_ids: Sequence[str]) -> Statement:
+    """Return the query of the keys of logged models, for `insert_run_models`."""
+    dialect = connection.dialect.name
+    return _models_by_id(dialect).statement(connection, keys_parameter(dialect, model_ids, "ids"))
+
+
+@functools.cache
+def _models_by_id(dialect: str) -> Compiled:
+    models = table(LoggedModelRow).c
+    return Compiled(select(models.model_id, models.id).where(in_keys(dialect, models.model_id, "ids", Text())))
+
+
+def insert_run_models(
+    connection: Connection, run_key: int, direction: str, models: Iterable[tuple[str, int]], known: Statement
+) -> None:
+    """Record that a run used ("input") or made ("output") logged models, given as (model id, step).
+
+    `known` is the answered `models_statement` of these models.
+
+    Raises:
+        LoggedModelNotFoundError: There is no such model.
+    """
+    steps, keys = list(models), dict(known.rows)
     for model_id, _ in steps:
         if model_id not in keys:
             raise LoggedModelNotFoundError(f"Logged model with ID '{model_id}' not found.")
@@ -175,14 +189,3 @@ def _input_tags_query(dialect: str, which: Which) -> Compiled:
     tags, uses = table(DatasetInputTagRow), table(DatasetInputRow).c
     query = select(tags).join(DatasetInputRow, DatasetInputRow.id == tags.c.input_id)
     return Compiled(query.where(of_runs(dialect, uses.run_id, which)).order_by(tags.c.key))
-
-
-def get_or_insert(connection: Connection, row: type[Base], key: dict[str, Any], values: dict[str, Any]) -> int:
-    """Return the id of the row with these unique values; insert it if missing."""
-    columns = table(row).c
-    statement = insert_into(connection.dialect.name, row).on_conflict_do_nothing().returning(columns.id)
-    created = connection.execute(statement, {**key, **values}).scalar_one_or_none()
-    if created is not None:
-        return int(created)
-    query = select(columns.id).where(*(columns[name] == value for name, value in key.items()))
-    return int(connection.execute(query).scalar_one())

@@ -4,11 +4,10 @@ Metric points are written by `metrics`, params and tags by `run_data`, data sets
 `log_batch` writes all of its metrics, params and tags, or none.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from registry.entities import (
     DatasetInput,
@@ -25,12 +24,11 @@ from registry.exceptions import (
     InvalidStateError,
     NotFoundError,
     ParamConflictError,
-    RunNotFoundError,
 )
 from registry.store.clock import clock_statement, monotonic_now_ms
-from registry.store.compiled_statements import Compiled, first_row, first_value, named_rows
-from registry.store.dialects import AnyRow, AnySelect, table
-from registry.store.driver_sql import Answer, Statement, check, end_with_next, run_all, send
+from registry.store.compiled_statements import CheckedWrite, Compiled, first_row
+from registry.store.dialects import table
+from registry.store.driver_sql import Statement, end_with_next, run_all, send
 from registry.store.error_mapping import ConditionFailedError
 from registry.store.long_lists import among, keys_parameter
 from registry.store.tables import ExperimentRow, ParamRow, RunRow, TagRow
@@ -39,29 +37,23 @@ from registry.store.tracking.metrics.bulk_write import append_series
 from registry.store.tracking.metrics.read import history_statement, insert_model_points, model_key, points_of
 from registry.store.tracking.metrics.write import append_points
 from registry.store.tracking.run_data import (
-    PARENT_TAG,
     NewRun,
-    Which,
     delete_tag,
-    group_run_data,
     insert_params,
     insert_run,
     log_params,
     log_tags,
-    of_runs,
-    run_data_query,
     set_tags,
 )
 from registry.store.tracking.run_inputs import (
-    group_inputs_and_outputs,
-    inputs_and_outputs_queries,
     insert_dataset_inputs,
     insert_run_models,
+    models_statement,
 )
+from registry.store.tracking.run_read import RunFiles, read_files, read_parent, read_which, run_location, run_not_found
 from registry.store.transactions import Store, read_transaction, single_query, write_transaction
 
 RUN_NAME_TAG = "mlflow.runName"
-_ATTEMPTS: Final = 3
 
 
 class RunStore(Store):
@@ -107,8 +99,7 @@ class RunStore(Store):
 
     @single_query
     def _find_location(self, connection: Connection, run_id: str) -> str | None:
-        row = _BY_ID.first(connection, {"given_id": run_id})
-        return None if row is None else row.artifact_location
+        return _LOCATION.value(connection, {"given_id": run_id})
 
     @read_transaction
     def _require_experiment(self, connection: Connection, experiment_id: str) -> None:
@@ -117,10 +108,19 @@ class RunStore(Store):
     @read_transaction
     def get(self, connection: Connection, run_id: str) -> Run:
         """Return a run by id, deleted ones included."""
-        runs = _read(connection, "id", {"given_id": run_id})
+        runs = read_which(connection, "id", {"given_id": run_id})
         if not runs:
-            raise _not_found(run_id)
+            raise run_not_found(run_id)
         return runs[0]
+
+    @single_query
+    def files(self, connection: Connection, run_id: str) -> RunFiles:
+        """Return where the files of a run are, deleted runs included.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        return read_files(connection, run_id)
 
     @read_transaction
     def find_parent(self, connection: Connection, run_id: str) -> Run | None:
@@ -129,14 +129,7 @@ class RunStore(Store):
         Raises:
             RunNotFoundError: There is no such run, or its parent is gone.
         """
-        child = _PARENT_ID.send(connection, {"given_id": run_id})
-        runs = _read(connection, "parent", {"given_id": run_id})
-        if not child.rows:
-            raise _not_found(run_id)
-        parent_id = first_value(child)
-        if parent_id is not None and not runs:
-            raise _not_found(parent_id)
-        return runs[0] if runs else None
+        return read_parent(connection, run_id)
 
     @read_transaction
     def get_all(self, connection: Connection, run_ids: Sequence[str]) -> list[Run]:
@@ -145,11 +138,11 @@ class RunStore(Store):
         Raises:
             RunNotFoundError: One does not exist.
         """
-        read = _read(connection, "ids", keys_parameter(connection.dialect.name, run_ids, "ids"))
+        read = read_which(connection, "ids", keys_parameter(connection.dialect.name, run_ids, "ids"))
         runs = {run.info.run_id: run for run in read}
         for run_id in run_ids:
             if run_id not in runs:
-                raise _not_found(run_id)
+                raise run_not_found(run_id)
         return [runs[run_id] for run_id in run_ids]
 
     def update(
@@ -166,10 +159,7 @@ class RunStore(Store):
 
     @write_transaction
     def _update(self, connection: Connection, run_id: str, values: Mapping[str, Any]) -> None:
-        if self.database.is_sqlite:
-            require_written(connection, run_id, written=_UPDATE.write(connection, values) == 1)
-        else:
-            _CHECKED_UPDATE.send(connection, values)
+        _UPDATE.send(connection, values)
         if values["name"] is not None:
             _set_tags(connection, run_id, {RUN_NAME_TAG: values["name"]})
 
@@ -180,21 +170,27 @@ class RunStore(Store):
         run_all(connection, found, clock)
         row = first_row(found)
         if row is None:
-            raise _not_found(run_id)
+            raise run_not_found(run_id)
         if row.lifecycle_stage == LifecycleStage.ACTIVE:
             now = monotonic_now_ms(connection, clock)
             _CHANGE.send(
                 connection, {"run_key": row.id, "lifecycle_stage": LifecycleStage.DELETED, "deleted_time": now}
             )
 
-    @write_transaction
-    def restore(self, connection: Connection, run_id: str) -> None:
+    def restore(self, run_id: str) -> None:
         """Restore a deleted run; raise InvalidStateError if gc removed its files and points."""
-        key, _, _ = _find(connection, run_id)
-        values = {"lifecycle_stage": LifecycleStage.ACTIVE, "deleted_time": None}
-        # Check `purged_time` in the UPDATE itself: gc may purge the run between our SELECT and this statement.
-        not_purged = (RunRow.id == key) & RunRow.purged_time.is_(None)
-        if connection.execute(update(RunRow).where(not_purged).values(values)).rowcount == 0:
+        self.write_or_explain(lambda: self._restore(run_id), lambda: self._check_restorable(run_id), f"run {run_id}")
+
+    @write_transaction
+    def _restore(self, connection: Connection, run_id: str) -> None:
+        _RESTORE.send(connection, {"given_id": run_id})
+
+    @single_query
+    def _check_restorable(self, connection: Connection, run_id: str) -> None:
+        row = _FIND.first(connection, {"given_id": run_id})
+        if row is None:
+            raise run_not_found(run_id)
+        if row.purged_time is not None:
             raise InvalidStateError(f"The run {run_id} cannot be restored: its files and points were removed by gc.")
 
     def log_batch(
@@ -241,16 +237,8 @@ class RunStore(Store):
         params: Mapping[str, str] | None = None,
         metrics: Sequence[Metric] = (),
     ) -> None:
-        """Write to an active run. If a condition of PostgreSQL's statements does not hold, raise the reason.
-
-        The reason may be gone by then: another process logged the same param, or restored the run. Then try again.
-        """
-        for _ in range(_ATTEMPTS):
-            try:
-                return write()
-            except ConditionFailedError:
-                self._refuse(run_id, params or {}, metrics)
-        raise InvalidStateError(f"The run {run_id} was deleted and restored during this call. Try again.")
+        """Write to an active run."""
+        self.write_or_explain(write, lambda: self._refuse(run_id, params or {}, metrics), f"run {run_id}")
 
     @read_transaction
     def _refuse(
@@ -265,21 +253,25 @@ class RunStore(Store):
     def _require_writable(self, connection: Connection, run_id: str) -> None:
         writable_run(connection, run_id)
 
-    @write_transaction
     def log_history(
+        self, run_id: str, key: str, *, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]
+    ) -> None:
+        """Append points to one series: all or nothing."""
+        if steps:
+            self._log(run_id, lambda: self._log_history(run_id, key, steps, timestamps, values))
+        else:
+            self._require_writable(run_id)
+
+    @write_transaction
+    def _log_history(
         self,
         connection: Connection,
         run_id: str,
         key: str,
-        *,
         steps: Sequence[int],
         timestamps: Sequence[int],
         values: Sequence[float],
     ) -> None:
-        """Append points to one series: all or nothing."""
-        if not steps:
-            writable_run(connection, run_id)
-            return
         written = append_series(connection, run_id, key, steps=steps, timestamps=timestamps, values=values)
         require_written(connection, run_id, written=written)
 
@@ -312,10 +304,14 @@ class RunStore(Store):
         outputs: Sequence[LoggedModelOutput] = (),
     ) -> None:
         """Record data sets and models that a run used, and models that it made."""
-        key, experiment = writable_run_and_experiment(connection, run_id)
+        found = run_statement(connection, run_id)
+        used, made = [(model.model_id, 0) for model in models], [(model.model_id, model.step) for model in outputs]
+        known = models_statement(connection, [model_id for model_id, _ in (*used, *made)])
+        run_all(connection, found, known)
+        key, experiment = check_writable(found, run_id), int(found.rows[0][2])
         insert_dataset_inputs(connection, experiment, key, datasets)
-        insert_run_models(connection, key, "input", [(model.model_id, 0) for model in models])
-        insert_run_models(connection, key, "output", [(model.model_id, model.step) for model in outputs])
+        insert_run_models(connection, key, "input", used, known)
+        insert_run_models(connection, key, "output", made, known)
 
     @read_transaction
     def metric_history(self, connection: Connection, run_id: str, key: str) -> list[Metric]:
@@ -324,67 +320,8 @@ class RunStore(Store):
         statement = history_statement(connection, run_id, key)
         run, points = run_all(connection, _FIND.statement(connection, {"given_id": run_id}), statement)
         if not run.rows:
-            raise _not_found(run_id)
+            raise run_not_found(run_id)
         return points_of(points, key)
-
-
-def run_location(artifact_location: str, run_id: str, adopted_location: str | None = None) -> str:
-    """Return the artifact location of a run: below that of its experiment, or where its files were adopted."""
-    return adopted_location or f"{artifact_location.rstrip('/')}/{run_id}/artifacts"
-
-
-def select_runs() -> AnySelect:
-    """Return a query with all columns that `read_runs` needs."""
-    return select(RunRow.__table__, ExperimentRow.artifact_location).join(ExperimentRow)
-
-
-def read_runs(connection: Connection, rows: Iterable[AnyRow]) -> list[Run]:
-    """Build runs with their data, inputs and outputs from rows of `select_runs`, in their order; one round trip."""
-    run_rows = list(rows)
-    keys = [row.id for row in run_rows]
-    if not keys:
-        return []
-    dialect = connection.dialect.name
-    parameter = keys_parameter(dialect, keys)
-    queries = [run_data_query(dialect), *inputs_and_outputs_queries(dialect)]
-    data, *uses = run_all(connection, *(query.statement(connection, parameter) for query in queries))
-    return _build_runs(run_rows, data, uses)
-
-
-def _read(connection: Connection, which: Which, given: Mapping[str, Any]) -> list[Run]:
-    """Return runs with all that belongs to them; the round trip ends the transaction."""
-    dialect = connection.dialect.name
-    queries = [_runs_query(dialect, which), run_data_query(dialect, which), *inputs_and_outputs_queries(dialect, which)]
-    end_with_next(connection)
-    runs, data, *uses = run_all(connection, *(query.statement(connection, given) for query in queries))
-    return _build_runs(named_rows(runs), data, uses)
-
-
-@functools.cache
-def _runs_query(dialect: str, which: Which) -> Compiled:
-    return _BY_ID if which == "id" else Compiled(select_runs().where(of_runs(dialect, table(RunRow).c.id, which)))
-
-
-def _build_runs(rows: Sequence[AnyRow], data: Answer, uses: Sequence[Answer]) -> list[Run]:
-    keys = [row.id for row in rows]
-    run_data = group_run_data(data.rows, keys)
-    inputs, outputs = group_inputs_and_outputs(uses, keys)
-    return [Run(run_info(row), run_data[row.id], inputs[row.id], outputs[row.id]) for row in rows]
-
-
-def run_info(row: AnyRow) -> RunInfo:
-    """Build the RunInfo of one row of `select_runs`."""
-    return RunInfo(
-        run_id=row.run_id,
-        experiment_id=str(row.experiment_id),
-        user_id=row.user_id,
-        status=row.status,
-        start_time=row.start_time,
-        end_time=row.end_time,
-        lifecycle_stage=row.lifecycle_stage,
-        artifact_uri=run_location(row.artifact_location, row.run_id, row.adopted_location),
-        run_name=row.name,
-    )
 
 
 def writable_run(connection: Connection, run_id: str) -> int:
@@ -394,34 +331,24 @@ def writable_run(connection: Connection, run_id: str) -> int:
 
 
 _GIVEN: Final = RunRow.run_id == bindparam("given_id")
-_BY_ID: Final = Compiled(select_runs().where(_GIVEN))
-_FIND: Final = Compiled(select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id).where(_GIVEN))
-_PARENT_ID: Final = Compiled(
-    select(TagRow.value)
-    .select_from(RunRow)
-    .outerjoin(TagRow, (TagRow.run_id == RunRow.id) & (TagRow.key == PARENT_TAG))
-    .where(_GIVEN)
+_LOCATION: Final = Compiled(select(ExperimentRow.artifact_location).join(RunRow).where(_GIVEN))
+_FIND: Final = Compiled(
+    select(RunRow.id, RunRow.lifecycle_stage, RunRow.experiment_id, RunRow.purged_time).where(_GIVEN)
 )
 _CHANGE: Final = Compiled(update(table(RunRow)).where(table(RunRow).c.id == bindparam("run_key")))
 # NULL keeps a field.
 _UNCHANGED: Final = {"status": None, "end_time": None, "name": None}
 _CHANGEABLE: Final = tuple(table(RunRow).c[name] for name in _UNCHANGED)
-_UPDATE_GIVEN: Final = (
+_UPDATE: Final = CheckedWrite(
     update(RunRow)
     .where(_GIVEN, RunRow.lifecycle_stage == LifecycleStage.ACTIVE)
     .values({column: func.coalesce(bindparam(column.name, type_=column.type), column) for column in _CHANGEABLE})
 )
-_UPDATE: Final = Compiled(_UPDATE_GIVEN)
-# On PostgreSQL: it fails if there is no such active run.
-_CHECKED_UPDATE: Final = Compiled(
-    select(literal_column(check("count(*) > 0"))).select_from(_UPDATE_GIVEN.returning(RunRow.id).cte("changed"))
+_RESTORE: Final = CheckedWrite(
+    update(RunRow)
+    .where(_GIVEN, RunRow.purged_time.is_(None))
+    .values(lifecycle_stage=LifecycleStage.ACTIVE, deleted_time=None)
 )
-
-
-def writable_run_and_experiment(connection: Connection, run_id: str) -> tuple[int, int]:
-    """Return the keys of an active run and of its experiment."""
-    run_all(connection, found := run_statement(connection, run_id))
-    return check_writable(found, run_id), int(found.rows[0][2])
 
 
 def run_statement(connection: Connection, run_id: str) -> Statement:
@@ -432,8 +359,8 @@ def run_statement(connection: Connection, run_id: str) -> Statement:
 def check_writable(found: Statement, run_id: str) -> int:
     """Return the key of the run that `run_statement` found; raise InvalidParameterError if it is deleted."""
     if not found.rows:
-        raise _not_found(run_id)
-    key, stage, _ = found.rows[0]
+        raise run_not_found(run_id)
+    key, stage = found.rows[0][:2]
     if stage != LifecycleStage.ACTIVE:
         raise InvalidParameterError(
             f"The run {run_id} must be in the 'active' state. Current state is {stage}; restore it with restore_run."
@@ -441,19 +368,8 @@ def check_writable(found: Statement, run_id: str) -> int:
     return int(key)
 
 
-def _find(connection: Connection, run_id: str) -> tuple[int, str, int]:
-    row = _FIND.first(connection, {"given_id": run_id})
-    if row is None:
-        raise _not_found(run_id)
-    return row.id, row.lifecycle_stage, row.experiment_id
-
-
 def _no_tag(run_id: str, name: str) -> NotFoundError:
     return NotFoundError(f"No tag with name: {name} in run with id {run_id}.")
-
-
-def _not_found(run_id: str) -> RunNotFoundError:
-    return RunNotFoundError(f"Run with id={run_id} not found")
 
 
 def require_written(connection: Connection, run_id: str, *, written: bool) -> None:

@@ -23,7 +23,7 @@ from registry.entities.portable_model import (
 )
 from registry.exceptions import InvalidStateError, LoggedModelNotFoundError, RunNotFoundError, VersionNotFoundError
 from registry.store.dialects import AnyRow
-from registry.store.logged_models.logged_models import read_logged_models, read_manifest, select_logged_models
+from registry.store.logged_models.read import read_logged_models, read_manifest, select_logged_models
 from registry.store.long_lists import among
 from registry.store.registry.imported_history import read_imported_history
 from registry.store.registry.queries import require_model
@@ -40,7 +40,7 @@ from registry.store.tables import (
     RunRow,
 )
 from registry.store.tracking.metrics.read import value_from_db
-from registry.store.tracking.runs import read_runs, select_runs
+from registry.store.tracking.run_read import read_runs, select_runs
 from registry.store.transactions import Store, read_transaction
 
 Point = tuple[str, int, int, float]

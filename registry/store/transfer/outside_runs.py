@@ -10,11 +10,12 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from registry.entities import LifecycleStage, Manifest, ManifestEntry
+from registry.entities import LifecycleStage, Manifest
 from registry.entities.portable_model import PortableRun
 from registry.exceptions import RunNotFoundError
 from registry.store.clock import monotonic_now_ms
 from registry.store.dialects import table, upsert
+from registry.store.driver_sql import run_all
 from registry.store.long_lists import among
 from registry.store.tables import (
     AdoptedFileRow,
@@ -27,8 +28,8 @@ from registry.store.tables import (
 )
 from registry.store.tracking.experiments import active_location
 from registry.store.tracking.metrics.bulk_write import append_series
-from registry.store.tracking.run_inputs import insert_run_models
-from registry.store.transactions import Store, read_transaction, single_query, write_transaction
+from registry.store.tracking.run_inputs import insert_run_models, models_statement
+from registry.store.transactions import Store, read_transaction, write_transaction
 from registry.store.transfer.run_import import insert_run_details, insert_run_row, run_columns
 
 SOURCE_TAG: Final = "registry.imported_from"
@@ -124,8 +125,9 @@ class OutsideRunStore(Store):
     ) -> None:
         """Record the logged models that a run used and made, as (model id, step)."""
         key = _key(connection, run_id)
-        insert_run_models(connection, key, "input", inputs)
-        insert_run_models(connection, key, "output", outputs)
+        run_all(connection, known := models_statement(connection, [model_id for model_id, _ in (*inputs, *outputs)]))
+        insert_run_models(connection, key, "input", inputs, known)
+        insert_run_models(connection, key, "output", outputs, known)
 
     @write_transaction
     def finish(self, connection: Connection, states: Mapping[str, str], deleted: Sequence[str] = ()) -> None:
@@ -139,19 +141,6 @@ class OutsideRunStore(Store):
             values = {"lifecycle_stage": LifecycleStage.DELETED, "deleted_time": monotonic_now_ms(connection)}
             these = RunRow.id.in_([keys[run_id] for run_id in deleted])
             connection.execute(update(RunRow).where(these, active).values(values))
-
-    @single_query
-    def adopted(self, connection: Connection, run_id: str) -> Manifest | None:
-        """Return the digests of a run's adopted files, or None if its files belong to this registry."""
-        query = (
-            select(RunRow.adopted_location, AdoptedFileRow.path, AdoptedFileRow.size, AdoptedFileRow.sha256)
-            .outerjoin(AdoptedFileRow, AdoptedFileRow.run_id == RunRow.id)
-            .where(RunRow.run_id == run_id)
-        )
-        rows = connection.execute(query).all()
-        if not rows or rows[0].adopted_location is None:
-            return None
-        return Manifest.of(ManifestEntry(row.path, row.size, row.sha256) for row in rows)
 
     @read_transaction
     def counts(self, connection: Connection, run_ids: Sequence[str]) -> RunCounts:

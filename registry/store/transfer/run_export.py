@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, ScalarSelect, func
 from registry.entities import LifecycleStage, LoggedModelStatus, Metric, Run
 from registry.entities.portable_model import PortableLoggedModel, PortableRun
 from registry.store.dialects import AnySelect
-from registry.store.logged_models.logged_models import VERSIONS_TAG, read_logged_models, select_logged_models
+from registry.store.logged_models.read import VERSIONS_TAG, read_logged_models, select_logged_models
 from registry.store.long_lists import among
 from registry.store.tables import (
     ExperimentRow,
@@ -25,7 +25,7 @@ from registry.store.tables import (
     TombstoneRow,
 )
 from registry.store.tracking.metrics.read import value_from_db
-from registry.store.tracking.runs import read_runs, select_runs
+from registry.store.tracking.run_read import read_runs, select_runs
 from registry.store.transactions import Store, read_transaction
 from registry.store.transfer.model_export import experiment_names, logged_model_to_portable, run_to_portable
 

@@ -21,7 +21,7 @@ from registry.store.tracking.run_inputs import (
     inputs_and_outputs_queries,
     insert_dataset_inputs,
 )
-from registry.store.tracking.runs import run_location
+from registry.store.tracking.run_read import run_location
 from registry.store.transactions import Store, write_transaction
 from registry.store.transfer.run_import import ORIGIN_TAG
 

@@ -533,3 +533,14 @@ def test_another_store_is_read_by_its_tracking_uri(client: MlflowClient, run_id:
     assert paths(artifacts.list_artifacts(run_id=run_id, tracking_uri="sqlite:///registry.db")) == ["t.txt"]
     copy = artifacts.download_artifacts(run_id=run_id, artifact_path="t.txt", tracking_uri="sqlite:///registry.db")
     assert Path(copy).read_text() == "x"
+
+
+@pytest.mark.parametrize("path", ["d.json", "d.yaml"])
+def test_a_dictionary_with_an_int_that_python_does_not_write_is_refused(
+    client: MlflowClient, run_id: str, path: str
+) -> None:
+    with pytest.raises(InvalidParameterError, match=f"cannot be written to '{path}'"):
+        client.log_dict(run_id, {"a": 10**5_000}, path)
+    with pytest.raises(InvalidParameterError, match="table cannot be written as JSON"):
+        client.log_table(run_id, {"a": [10**5_000]}, "t.json")
+    assert client.list_artifacts(run_id) == []

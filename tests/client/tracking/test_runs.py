@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+import registry
 from registry import MlflowClient
 from registry.entities import (
     Dataset,
@@ -634,3 +635,19 @@ def test_ending_a_run_waits_for_what_is_queued(client: MlflowClient, run_id: str
     client.set_terminated(run_id)
 
     assert len(client.get_metric_history(run_id, "m")) == 20
+
+
+@pytest.mark.parametrize("where", ["metric", "step", "timestamp", "param", "tag", "params"])
+def test_an_int_of_more_digits_than_python_writes_is_an_error_of_ours(
+    where: str, client: MlflowClient, run_id: str
+) -> None:
+    huge = 10**5_000
+    log: Any = {
+        "metric": lambda: client.log_metric(run_id, "m", huge),
+        "step": lambda: client.log_metric(run_id, "m", 1.0, step=huge),
+        "timestamp": lambda: client.log_metric(run_id, "m", 1.0, timestamp=huge),
+        "param": lambda: client.log_param(run_id, "p", huge),
+        "tag": lambda: client.set_tag(run_id, "t", huge),
+        "params": lambda: registry.log_params(huge),  # type: ignore[arg-type]
+    }[where]
+    assert code_of(log) == "INVALID_PARAMETER_VALUE"

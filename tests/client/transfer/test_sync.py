@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from copied_runs import contents, make_run, make_runs
 from governed_models import raw_sql
+from lossy_proxy import Loss, lossy_proxy
+from postgres_server import PostgresServer
 from travelling_models import open_registry
 
 import registry
@@ -26,6 +28,7 @@ from registry.exceptions import (
     OfflineError,
     SchemaOutdatedError,
     StorageError,
+    UnavailableError,
     UnsupportedStoreError,
 )
 from registry.settings import current_settings
@@ -65,6 +68,8 @@ def test_the_spool_arrives_and_can_arrive_again(team: Client, offline: Client) -
     assert (first.outcomes, second.outcomes) == ({"copied": 3}, {"unchanged": 3})
     assert first.source_counts == first.target_counts == second.target_counts
     assert first.target_counts.points == 150
+    in_order = [run.info.run_id for run in offline.search_runs(["1"], order_by=["status"])]
+    assert [run.info.run_id for run in team.search_runs(["1"], order_by=["status"])] == in_order
     registry.set_tracking_uri(team.tracking_uri, offline=False)
     assert contents(Client(), run_ids) == original
 
@@ -344,6 +349,45 @@ def test_new_points_are_sent_though_gc_removed_older_ones_meanwhile(team: Client
     assert [run.outcome for run in sync.send_new().runs] == ["unchanged"]
 
 
+def test_a_target_that_goes_away_in_the_middle_is_an_error_that_says_what_arrived(
+    postgres_server: PostgresServer, postgres_url: str, offline: Client, own_place: Path
+) -> None:
+    run_ids = make_runs(offline, 3)
+    os.environ["REGISTRY_DATABASE_PATIENCE"] = "0"
+    os.environ["REGISTRY_ARTIFACT_LOCATION"] = f"{own_place}/far"
+    with lossy_proxy(postgres_server.port) as proxy:
+        url = postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/")
+
+        def go_away(_: object) -> None:
+            proxy.refuses = True
+            proxy.close()
+
+        with pytest.raises(UnavailableError) as raised:
+            Sync("registry-spool", url, on_run=go_away).send()
+
+    assert raised.value.message.endswith(
+        " The copy stopped here; what arrived stays. Repeat it when the registry answers: it sends what is missing, "
+        "and nothing twice."
+    )
+    assert registry.sync("registry-spool", to=postgres_url).outcomes == {"unchanged": 1, "copied": 2}
+    assert contents(Client(postgres_url), run_ids) == contents(offline, run_ids)
+
+
+def test_an_answer_that_is_lost_doubles_nothing(
+    postgres_server: PostgresServer, postgres_url: str, offline: Client, own_place: Path
+) -> None:
+    run_ids = make_runs(offline, 2)
+    os.environ["REGISTRY_ARTIFACT_LOCATION"] = f"{own_place}/far"
+    with lossy_proxy(postgres_server.port) as proxy:
+        url = postgres_url.replace(f":{postgres_server.port}/", f":{proxy.port}/")
+        Client(url).search_runs(["0"])
+        proxy.losses += [Loss.ANSWER, Loss.NOTHING, Loss.NOTHING, Loss.REQUEST, Loss.NOTHING, Loss.NOTHING] * 3
+        report = registry.sync("registry-spool", to=url)
+
+    assert (report.outcomes, proxy.losses) == ({"copied": 2}, [])
+    assert contents(Client(postgres_url), run_ids) == contents(offline, run_ids)
+
+
 @pytest.fixture
 def background(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(background_sync, "_LEAST_PAUSE_SECONDS", 0.02)
@@ -407,6 +451,32 @@ def test_of_several_processes_one_sends(team: Client, offline: Client, own_place
     assert contents(team, [run_id]) == contents(offline, [run_id])
 
 
+@pytest.mark.usefixtures("background")
+def test_a_lock_that_cannot_be_had_stops_nothing(team: Client, offline: Client, own_place: Path) -> None:
+    (own_place / "registry-spool" / background_sync.LOCK_FILE).mkdir(parents=True)
+    registry.set_tracking_uri(team.tracking_uri, offline=True, background_sync=True)
+    run_id = Client().create_run("0").info.run_id
+
+    wait_for(lambda: [run.info.run_id for run in team.search_runs(["0"])] == [run_id])
+
+
+@pytest.mark.usefixtures("background")
+def test_what_cannot_be_sent_is_told_while_the_process_lives(
+    team: Client, offline: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    team.delete_experiment(team.create_experiment("season"))
+    registry.set_tracking_uri(team.tracking_uri, offline=True, background_sync=True)
+    Client().create_run(Client().create_experiment("season"))
+    good = Client().create_run("0").info.run_id
+
+    wait_for(lambda: [run.info.run_id for run in team.search_runs(["0"])] == [good])
+    wait_for(lambda: "could not be sent" in caplog.text)
+
+    (line,) = [record.message for record in caplog.records if "could not be sent" in record.message]
+    assert line.startswith("Some of the spool ")
+    assert "is tried again: The target experiment 'season' is deleted. Restore it with" in line
+
+
 _SCRIPT = """
 import registry
 registry.set_tracking_uri({uri!r}, offline=True, background_sync=True)
@@ -443,3 +513,27 @@ def test_the_last_values_of_a_process_are_sent_as_it_ends(
     assert len(target.get_metric_history(run_id, "auc")) == 100
     assert [file.path for file in target.list_artifacts(run_id)] == ["notes.txt"]
     assert done.stderr == ""
+
+
+_FORKING = """
+import os
+import registry
+registry.set_tracking_uri({uri!r}, offline=True, background_sync=True)
+with registry.start_run() as run:
+    registry.log_metric("parent", 1.0)
+    child = os.fork()
+    if not child:
+        registry.MlflowClient().log_metric(run.info.run_id, "child", 2.0)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+print(run.info.run_id)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_forked_child_logs_is_sent_by_its_parent(team: Client) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", _FORKING.format(uri=team.tracking_uri)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
+    assert team.get_run(done.stdout.strip()).data.metrics == {"parent": 1.0, "child": 2.0}
