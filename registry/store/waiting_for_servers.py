@@ -113,7 +113,7 @@ class Connections:
         """
         import psycopg
 
-        began = time.monotonic()
+        began, generation = time.monotonic(), self._generation  # the pool may be replaced while it waits
         record.info[_PAUSE] = began - self._used_at
         if self.are_scarce:
             time.sleep(max(self._open_at - began, 0))
@@ -145,7 +145,7 @@ class Connections:
             else:
                 if not is_full:
                     self._pause = max(_FIRST_PAUSE_SECONDS, self._pause / 2)
-                record.info[_OPENING] = time.monotonic() + _SCARCE_USE_SECONDS, self._generation
+                record.info[_OPENING] = time.monotonic() + _SCARCE_USE_SECONDS, generation
                 return connection
 
     def _tell(self, error: Exception, *, is_full: bool) -> None:
@@ -219,5 +219,7 @@ class Connections:
             limit = _SCARCE_IDLE_SECONDS if self.are_scarce else self._idle
             if time.monotonic() - self._used_at >= min(limit, self._idle):
                 self._generation += 1  # before the pool is emptied: a connection may come back meanwhile
+                pool = engine.pool
                 engine.dispose()
-                return
+                time.sleep(pause)
+                pool.dispose()  # a connection that was on its way back

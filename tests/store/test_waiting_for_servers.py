@@ -203,6 +203,22 @@ def test_a_connection_in_use_is_closed_when_it_comes_back_after_disconnect(postg
     assert driver.closed
 
 
+def test_a_connection_that_was_waited_for_is_closed_when_its_pool_was_given_back_meanwhile(
+    limited_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_for_servers, "_SCARCE_IDLE_SECONDS", 60.0)  # the wait is not a pause
+    holder, waiting = (Database(parse_database_url(limited_url), limits=TimeLimits(idle=0)) for _ in range(2))
+    with caplog.at_level(logging.WARNING, "registry"), ThreadPoolExecutor(1) as other:
+        with holder.engine.connect(), holder.engine.connect():
+            used = other.submit(use, waiting)
+            wait_until(lambda: "Waiting" in caplog.text)
+            waiting.dispose()
+        holder.dispose()
+
+    assert used.result().closed
+    waiting.dispose()
+
+
 def test_a_connection_that_is_let_in_at_the_second_attempt_again_and_again_is_waited_for(postgres_url: str) -> None:
     database = Database(parse_database_url(postgres_url))
     with database.engine.raw_connection() as held:
