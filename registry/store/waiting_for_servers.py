@@ -91,7 +91,7 @@ class Connections:
         self._told: tuple[bool, float] | None = None
         self._pause = _FIRST_PAUSE_SECONDS
         self._used_at = time.monotonic()
-        self._ask_at = self._used_at + _ASK_EACH_SECONDS
+        self._ask_at = self._used_at + _ASK_EACH_SECONDS / 5  # of many that start at once, the first soon make room
         self._open_at = 0.0
         self._generation = 0
         self._refusals: Refusals | None = None
