@@ -4,6 +4,7 @@ import doctest
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +108,8 @@ def filled_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[s
     """A filled store that each example gets a copy of."""
     directory = tmp_path_factory.mktemp("examples")
     with pytest.MonkeyPatch.context() as patch:
+        for variable in [name for name in os.environ if name.startswith(("REGISTRY_", "MLFLOW_"))]:
+            patch.delenv(variable)  # an earlier test may have left a place
         patch.setenv("REGISTRY_ACTOR", "ann")
         patch.setenv("REGISTRY_CACHE_DIR", str(directory / "cache"))
         settings.forget_bases()  # an earlier test may have said where relative places begin

@@ -16,7 +16,9 @@ from typing import Any
 
 from served_models import eventually
 
-SUPPORT = str(Path(__file__).parent)
+SUPPORT = Path(__file__).parent
+# The models of tests are classes of modules that are found from the checkout, installed editable or not.
+WITH_CHECKOUT = os.pathsep.join([str(SUPPORT), str(SUPPORT.parents[1])])
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def server(*words: str, **environment: str) -> Iterator[tuple[subprocess.Popen[s
     """Run `registry models serve` with a free port; yield the process, its address and what it writes to stderr."""
     process = subprocess.Popen(
         [sys.executable, "-m", "registry", "models", "serve", *words, "--port", "0"],
-        env={**os.environ, "PYTHONPATH": SUPPORT, **environment},
+        env={**os.environ, "PYTHONPATH": WITH_CHECKOUT, **environment},
         stderr=subprocess.PIPE,
         text=True,
     )
